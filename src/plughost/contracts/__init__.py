@@ -1,0 +1,1 @@
+"""Protocols and frozen payloads that hosts and plugins agree on; no behaviour."""

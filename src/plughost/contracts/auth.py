@@ -1,0 +1,81 @@
+"""Sign-in: who tries, who it is, and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthAttempt:
+    """Somebody tries to sign in.
+
+    Attributes:
+        username: The name that was given.
+        credentials: What was given to prove it; never shown in a ``repr``.
+        address: Network address of the client, if known.
+        user_agent: What the client says it is, if known.
+    """
+
+    username: str
+    credentials: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    address: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who is signed in.
+
+    Attributes:
+        user_id: The stable id of the user.
+        username: The name to show.
+        roles: Names of the roles held.
+    """
+
+    user_id: str
+    username: str
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Verdict: yes, and this is who it is."""
+
+    principal: Principal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Verdict: no. Any Deny beats any Allow.
+
+    Attributes:
+        reason: What the person may be told.
+    """
+
+    reason: str = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Abstain:
+    """Verdict: not mine to say."""
+
+
+Verdict = Allow | Deny | Abstain
+
+
+@dataclass(frozen=True, slots=True)
+class AuthResult:
+    """What became of a sign-in.
+
+    Attributes:
+        allowed: Whether it succeeded.
+        principal: Who it is, when it did.
+        reason: What the person may be told, when it did not.
+    """
+
+    allowed: bool
+    principal: Principal | None = None
+    reason: str = ""

@@ -1,0 +1,45 @@
+"""What a hook call tells: outcomes, reports, verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+OutcomeKind = Literal["value", "error", "timed_out", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one implementation did in one call.
+
+    Attributes:
+        plugin: Name of the plugin.
+        kind: ``value``, ``error``, ``timed_out`` or ``skipped`` (an earlier one had settled the call).
+        value: What it returned, when ``kind`` is ``value``.
+        error: What it raised, or the ``HookTimeoutError``.
+        duration: Seconds it took; 0.0 when skipped.
+    """
+
+    plugin: str
+    kind: OutcomeKind
+    value: Any = None
+    error: BaseException | None = None
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HookReport:
+    """One hook call, implementation by implementation.
+
+    Attributes:
+        hook: Name of the hook.
+        result: What the plain call would have returned.
+        outcomes: One per implementation, in call order.
+        duration: Seconds the whole call took.
+    """
+
+    hook: str
+    result: Any
+    outcomes: tuple[Outcome, ...]
+    duration: float

@@ -1,0 +1,118 @@
+"""What a plugin is, and the narrow object it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
+
+Seconds = float | timedelta
+"""A length of time: seconds, or a ``timedelta``."""
+
+
+class Events(Protocol):
+    """Facts that are told to whoever subscribed; see ``core.events`` for the rules."""
+
+    def subscribe(self, event: type[Any] | str, callback: Callable[[Any], Any]) -> Callable[[], None]:
+        """Call ``callback(event)`` for each event of that class or name; returns the way to stop it."""
+
+    async def publish(self, event: object, data: object = None) -> None:
+        """Tell everyone who subscribed; a failing subscriber is reported and never fails the publisher."""
+
+
+class PluginContext(Protocol):
+    """What a plugin can do in its host. Whatever goes through it is undone when the plugin stops.
+
+    Attributes:
+        name: The plugin's own name.
+        host_name: Name of the host it runs in.
+        config: An instance of the plugin's ``Config``, or a plain mapping when it declares none.
+        log: A structlog logger bound to the plugin.
+        data_dir: A folder of the plugin's own; it exists when first asked for.
+        hooks: The hooks of the host: ``await context.hooks.before_auth(attempt=...)``.
+        events: Facts to publish and subscribe to.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def host_name(self) -> str: ...
+    @property
+    def config(self) -> Any: ...
+    @property
+    def log(self) -> Any: ...
+    @property
+    def data_dir(self) -> Path: ...
+    @property
+    def hooks(self) -> Any: ...
+    @property
+    def events(self) -> Events: ...
+
+    def provide(self, service: type[T], value: T) -> None:
+        """Offer ``value`` to everyone who asks for ``service``; seen by others once the plugin is ready."""
+
+    def use(self, service: type[T]) -> T:
+        """Return what another plugin provided.
+
+        Raises:
+            ServiceError: Nobody provides it; name the provider in ``requires`` to be started after it.
+        """
+
+    def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run a coroutine function in the background; a crash restarts it with growing pauses."""
+
+    def every(self, interval: Seconds, function: Callable[[], Any], *, name: str | None = None) -> None:
+        """Call ``function`` each ``interval``, first after one interval; never twice at once."""
+
+    def cron(self, expression: str, function: Callable[[], Any], *, name: str | None = None) -> None:
+        """Call ``function`` when the five-field cron expression says so, in local time."""
+
+    def register_hookspecs(self, module: ModuleType | type) -> None:
+        """Declare hooks of the plugin's own, on equal terms with the catalogue's."""
+
+    def on_stop(self, function: Callable[[], Any]) -> None:
+        """Call ``function`` when the plugin stops, last one first, after ``stop()``."""
+
+
+class Plugin:
+    """Base class of plugins. Every part of it is optional; a module with the same names will do.
+
+    Attributes:
+        name: How configuration, commands and reports call it; the entry point's name wins.
+        version: Shown in reports; the distribution's version wins.
+        requires: Names of plugins that must be ready before this one starts.
+        after: Names of plugins to start after, if they are there.
+        host_api: Range of host API versions it works with, such as ``">=1,<2"``.
+        Config: A ``msgspec.Struct`` (or dataclass) that its configuration must fit.
+    """
+
+    name: str = ""
+    version: str = ""
+    requires: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    host_api: str = ""
+    Config: ClassVar[type[Any] | None] = None
+
+    async def check_config(self, config: Any) -> None:
+        """Called before ``start`` for what a type cannot say; raise ``ValueError`` with what to do."""
+
+    async def start(self, context: PluginContext) -> None:
+        """Called once, when everything in ``requires`` is ready; hooks are called only after it returns."""
+
+    async def stop(self) -> None:
+        """Called once, after no hook of it is called any more and before its dependencies stop."""
+
+    def status(self) -> Mapping[str, object]:
+        """Called by reports: a few figures to show; must be quick and must not wait."""
+        return {}
+
+
+@runtime_checkable
+class PluginLike(Protocol):
+    """The least a plugin must be: something with a ``start`` that takes the context."""
+
+    def start(self, context: PluginContext) -> Awaitable[None] | None: ...

@@ -1,0 +1,229 @@
+"""Every error plughost raises, in one tree.
+
+    PlughostError
+    ├── ConfigError                 a setting is unknown, missing or of the wrong type       (ValueError)
+    ├── PluginError                 something about one plugin; carries .plugin and .phase
+    │   ├── PluginNotFoundError     no plugin of that name                                   (LookupError)
+    │   ├── PluginImportError       its module could not be imported, or the attribute is missing
+    │   ├── PluginInvalidError      what was imported is not a plugin, or its hooks do not fit the specs
+    │   ├── PluginConfigError       its configuration does not fit its Config
+    │   ├── PluginDependencyError   what it requires is missing, disabled, failed or circular
+    │   ├── PluginIncompatibleError its host_api range excludes this host
+    │   ├── PluginStartError        start() raised
+    │   ├── PluginStopError         stop() raised
+    │   ├── PluginTimeoutError      a phase took longer than its limit; carries .limit       (TimeoutError)
+    │   └── PluginGoneError         it acted through its context after it was stopped or given up
+    ├── HookError                   a hook call could not be made or was aborted; carries .hook
+    │   ├── UnknownHookError        nobody declared a hook of that name                      (AttributeError)
+    │   ├── HookCallError           an implementation failed and the hook's policy is abort; carries .plugin
+    │   └── HookTimeoutError        the same, because it passed its limit                    (TimeoutError)
+    ├── Refused                     a plugin's deliberate No; carries .reason (for the person) and .log_reason
+    │   ├── AuthRefused
+    │   ├── UserRefused
+    │   └── AppRefused
+    ├── ServiceError                a service is not there                                   (LookupError)
+    ├── HostNotReadyError           the host was asked for something before it was started, or a required plugin failed
+    ├── AppError                    registration of an app failed; carries .app_name and .step
+    └── StoreUnavailableError       a store (Redis, a file) cannot be reached now
+
+Messages end with what to do. Foreign errors are mapped once, where they enter, and kept as ``__cause__``.
+"""
+
+from __future__ import annotations
+
+
+class PlughostError(Exception):
+    """Root of the tree: catch this to catch everything plughost raises on purpose."""
+
+
+class ConfigError(PlughostError, ValueError):
+    """A setting is unknown, missing or of the wrong type.
+
+    Attributes:
+        path: Dotted name of the setting, such as ``host.load_timeout``; empty when the file itself is broken.
+        origin: Where the value came from: a file name, ``environment NAME``, ``code`` or ``default``.
+    """
+
+    def __init__(self, message: str, *, path: str = "", origin: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.origin = origin
+
+
+class PluginError(PlughostError):
+    """Something went wrong with one plugin.
+
+    Attributes:
+        plugin: Name of the plugin.
+        phase: Where in its life it happened: ``configuration``, ``import``, ``validation``, ``start``,
+            ``register``, ``run`` or ``stop``.
+    """
+
+    phase = "run"
+
+    def __init__(self, message: str, *, plugin: str, phase: str | None = None) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        if phase is not None:
+            self.phase = phase
+
+
+class PluginNotFoundError(PluginError, LookupError):
+    """No plugin of that name was found."""
+
+    phase = "configuration"
+
+
+class PluginImportError(PluginError):
+    """The plugin's module could not be imported, or it lacks the attribute the entry point names."""
+
+    phase = "import"
+
+
+class PluginInvalidError(PluginError):
+    """What was imported is not a plugin, or its hook implementations do not fit the specs."""
+
+    phase = "validation"
+
+
+class PluginConfigError(PluginError, ConfigError):
+    """The plugin's configuration does not fit its ``Config``."""
+
+    phase = "validation"
+
+    def __init__(self, message: str, *, plugin: str, path: str = "", origin: str = "") -> None:
+        PluginError.__init__(self, message, plugin=plugin)
+        self.path = path
+        self.origin = origin
+
+
+class PluginDependencyError(PluginError):
+    """Something the plugin requires is missing, disabled, failed or part of a circle."""
+
+    phase = "configuration"
+
+
+class PluginIncompatibleError(PluginError):
+    """The plugin's ``host_api`` range excludes this host."""
+
+    phase = "configuration"
+
+
+class PluginStartError(PluginError):
+    """The plugin's ``start`` raised; the cause is attached."""
+
+    phase = "start"
+
+
+class PluginStopError(PluginError):
+    """The plugin's ``stop`` raised; the cause is attached."""
+
+    phase = "stop"
+
+
+class PluginTimeoutError(PluginError, TimeoutError):
+    """A phase of the plugin's life took longer than its limit.
+
+    Attributes:
+        limit: The limit in seconds.
+    """
+
+    def __init__(self, message: str, *, plugin: str, phase: str, limit: float) -> None:
+        PluginError.__init__(self, message, plugin=plugin, phase=phase)
+        self.limit = limit
+
+
+class PluginGoneError(PluginError):
+    """The plugin acted through its context after it was stopped, replaced or given up."""
+
+
+class HookError(PlughostError):
+    """A hook call could not be made, or was aborted.
+
+    Attributes:
+        hook: Name of the hook.
+    """
+
+    def __init__(self, message: str, *, hook: str) -> None:
+        super().__init__(message)
+        self.hook = hook
+
+
+class UnknownHookError(HookError, AttributeError):
+    """Nobody declared a hook of that name."""
+
+
+class HookCallError(HookError):
+    """An implementation failed and the hook's policy is ``abort``; the cause is attached.
+
+    Attributes:
+        plugin: Name of the plugin whose implementation failed.
+    """
+
+    def __init__(self, message: str, *, hook: str, plugin: str) -> None:
+        super().__init__(message, hook=hook)
+        self.plugin = plugin
+
+
+class HookTimeoutError(HookCallError, TimeoutError):
+    """An implementation passed its limit and the hook's policy is ``abort``.
+
+    Attributes:
+        limit: The limit in seconds.
+    """
+
+    def __init__(self, message: str, *, hook: str, plugin: str, limit: float) -> None:
+        super().__init__(message, hook=hook, plugin=plugin)
+        self.limit = limit
+
+
+class Refused(PlughostError):
+    """A plugin's deliberate No; not a failure of the plugin.
+
+    Attributes:
+        reason: What the person is told.
+        log_reason: What the log is told; never shown to the person. Defaults to ``reason``.
+    """
+
+    def __init__(self, reason: str, *, log_reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.log_reason = reason if log_reason is None else log_reason
+
+
+class AuthRefused(Refused):
+    """Raised by ``before_auth`` to refuse a sign-in."""
+
+
+class UserRefused(Refused):
+    """Raised by ``before_user_*`` to refuse a change to a user."""
+
+
+class AppRefused(Refused):
+    """Raised by ``app_registration_started`` to refuse an app."""
+
+
+class ServiceError(PlughostError, LookupError):
+    """No running plugin provides the service that was asked for."""
+
+
+class HostNotReadyError(PlughostError):
+    """The host was asked for something it can only do while it runs, or a required plugin failed."""
+
+
+class AppError(PlughostError):
+    """Registering or unregistering an app failed; the cause is attached.
+
+    Attributes:
+        app_name: Name of the app.
+        step: Name of the step that failed.
+    """
+
+    def __init__(self, message: str, *, app_name: str, step: str) -> None:
+        super().__init__(message)
+        self.app_name = app_name
+        self.step = step
+
+
+class StoreUnavailableError(PlughostError):
+    """A store (Redis, a database file) cannot be reached now; try again later."""

@@ -1,0 +1,174 @@
+"""The two markers: pluggy's own, with plughost's options laid beside them.
+
+``hookspec`` and ``hookimpl`` call pluggy's markers and then note plughost's extra options in an attribute of
+the function. pluggy never sees them, so a module marked with ours registers in a bare ``PluginManager`` too.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar, overload
+
+import pluggy
+
+PROJECT: Final = "plughost"
+
+Mode = Literal["broadcast", "collect", "first", "waterfall", "decide"]
+"""How the outcomes of one call become its result; see ``docs/reference/hooks``."""
+
+OnError = Literal["isolate", "abort", "deny"]
+"""What a failing or late implementation does to the call."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_spec_marker = pluggy.HookspecMarker(PROJECT)
+_impl_marker = pluggy.HookimplMarker(PROJECT)
+
+SPEC_ATTRIBUTE: Final = "plughost_hookspec"
+IMPL_ATTRIBUTE: Final = "plughost_hookimpl"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecOptions:
+    """What a hookspec promises about its calls.
+
+    Attributes:
+        mode: How outcomes become the result.
+        timeout: Seconds each implementation may take; None is no limit.
+        on_error: What a failing implementation does to the call.
+        sync: A set-up time hook: called without ``await``, implementations must be plain functions.
+        subject: For ``waterfall``, the argument that is handed on; the first one by default.
+    """
+
+    mode: Mode = "collect"
+    timeout: float | None = 30.0
+    on_error: OnError = "isolate"
+    sync: bool = False
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImplOptions:
+    """What an implementation asks for.
+
+    Attributes:
+        priority: Higher runs earlier; 0 by default. The deployer's order wins over it.
+        timeout: Seconds this implementation may take; None takes the spec's limit.
+        blocking: A plain function that waits (files, sockets): run it in a worker thread.
+    """
+
+    priority: int = 0
+    timeout: float | None = None
+    blocking: bool = False
+
+
+@overload
+def hookspec(function: F, /) -> F: ...
+@overload
+def hookspec(
+    *,
+    mode: Mode = ...,
+    timeout: float | None = ...,
+    on_error: OnError | None = ...,
+    sync: bool = ...,
+    warn_on_impl: Warning | None = ...,
+    warn_on_impl_args: dict[str, Warning] | None = ...,
+) -> Callable[[F], F]: ...
+def hookspec(
+    function: F | None = None,
+    /,
+    *,
+    mode: Mode = "collect",
+    timeout: float | None = 30.0,
+    on_error: OnError | None = None,
+    sync: bool = False,
+    warn_on_impl: Warning | None = None,
+    warn_on_impl_args: dict[str, Warning] | None = None,
+) -> F | Callable[[F], F]:
+    """Mark a function as the declaration of a hook.
+
+    Args:
+        function: The spec itself, when the marker is used without options.
+        mode: ``broadcast``, ``collect``, ``first``, ``waterfall`` or ``decide``.
+        timeout: Seconds each implementation may take; None is no limit.
+        on_error: ``isolate`` (default) or ``abort``; a ``decide`` hook always denies.
+        sync: For set-up time hooks, which are called without ``await``.
+        warn_on_impl: pluggy's: a warning for whoever still implements this hook.
+        warn_on_impl_args: pluggy's: a warning for whoever still takes one of these arguments.
+
+    Raises:
+        ValueError: ``decide`` with another policy than ``deny``, or ``deny`` in another mode.
+    """
+    policy: OnError = on_error or ("deny" if mode == "decide" else "isolate")
+    if (mode == "decide") != (policy == "deny"):
+        raise ValueError(f"on_error={policy!r} does not go with mode={mode!r}: decide hooks deny, no others do")
+
+    def mark(spec: F) -> F:
+        subject = next(iter(inspect.signature(spec).parameters), None) if mode == "waterfall" else None
+        options = SpecOptions(mode=mode, timeout=timeout, on_error=policy, sync=sync, subject=subject)
+        setattr(spec, SPEC_ATTRIBUTE, options)
+        return _spec_marker(
+            spec,
+            firstresult=mode == "first",
+            warn_on_impl=warn_on_impl,
+            warn_on_impl_args=warn_on_impl_args,
+        )
+
+    return mark if function is None else mark(function)
+
+
+@overload
+def hookimpl(function: F, /) -> F: ...
+@overload
+def hookimpl(
+    *,
+    priority: int = ...,
+    timeout: float | None = ...,
+    blocking: bool = ...,
+    wrapper: bool = ...,
+    optionalhook: bool = ...,
+    tryfirst: bool = ...,
+    trylast: bool = ...,
+    specname: str | None = ...,
+) -> Callable[[F], F]: ...
+def hookimpl(
+    function: F | None = None,
+    /,
+    *,
+    priority: int = 0,
+    timeout: float | None = None,
+    blocking: bool = False,
+    wrapper: bool = False,
+    optionalhook: bool = False,
+    tryfirst: bool = False,
+    trylast: bool = False,
+    specname: str | None = None,
+) -> F | Callable[[F], F]:
+    """Mark a function or method as an implementation of the hook of its name.
+
+    Args:
+        function: The implementation itself, when the marker is used without options.
+        priority: Higher runs earlier; the deployer's order in configuration wins over it.
+        timeout: Seconds this implementation may take; None takes the spec's limit.
+        blocking: Run this plain function in a worker thread.
+        wrapper: pluggy's: a generator function around the other implementations.
+        optionalhook: pluggy's: do not complain when nobody declared the hook.
+        tryfirst: pluggy's: before the others of the same priority.
+        trylast: pluggy's: after the others of the same priority.
+        specname: pluggy's: the hook's name when the function's differs.
+    """
+
+    def mark(impl: F) -> F:
+        setattr(impl, IMPL_ATTRIBUTE, ImplOptions(priority=priority, timeout=timeout, blocking=blocking))
+        return _impl_marker(
+            impl,
+            wrapper=wrapper,
+            optionalhook=optionalhook,
+            tryfirst=tryfirst,
+            trylast=trylast,
+            specname=specname,
+        )
+
+    return mark if function is None else mark(function)
