@@ -31,6 +31,9 @@ Messages end with what to do. Foreign errors are mapped once, where they enter, 
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class PlughostError(Exception):
     """Root of the tree: catch this to catch everything plughost raises on purpose."""
@@ -227,3 +230,9 @@ class AppError(PlughostError):
 
 class StoreUnavailableError(PlughostError):
     """A store (Redis, a database file) cannot be reached now; try again later."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest known name, or an empty string: an ending for messages."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
