@@ -11,7 +11,7 @@ import structlog
 _TAKEN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
-def get_logger(name: str, **bound: Any) -> structlog.stdlib.BoundLogger:
+def get_logger(name: str, /, **bound: Any) -> structlog.stdlib.BoundLogger:
     """Return a structlog logger over the stdlib logger of that name, with values bound to it.
 
     Nothing global is configured: levels, handlers and rendering belong to the application.
