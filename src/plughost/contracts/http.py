@@ -1,0 +1,102 @@
+"""What plugins contribute to the HTTP side, as far as it belongs to no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI 3 application."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpContext:
+    """What the application that is being put together is like.
+
+    Attributes:
+        host_name: Name of the host.
+        environment: ``production`` or ``development`` or what the deployer calls it.
+        root_path: Where the application is mounted; empty at the top.
+        read_only: Whether administrative actions are switched off.
+    """
+
+    host_name: str
+    environment: str = "production"
+    root_path: str = ""
+    read_only: bool = False
+
+
+class GuardedRoute(Protocol):
+    """What the host must know of a route; ``plughost.http.Route`` is one."""
+
+    @property
+    def path(self) -> str:
+        """Where it is, such as ``/api/things/{id}``."""
+
+    @property
+    def guard(self) -> object:
+        """Who may use it. A route without a guard keeps the host from starting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Middleware:
+    """An ASGI middleware and where it stands.
+
+    Attributes:
+        factory: Called once with the application inside; returns the application around it. Options
+            belong into a ``functools.partial``.
+        priority: Higher stands further out: it sees a request earlier and a response later.
+        name: How reports call it; the factory's own name when empty.
+    """
+
+    factory: Callable[[ASGIApp], ASGIApp]
+    priority: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelAction:
+    """A button on an admin panel.
+
+    Attributes:
+        name: Last part of its address; lower case, no slash.
+        title: What the button says.
+        run: Called when it is pressed, with the fields that were sent; sync or async. Returns one sentence
+            that says what was done.
+        scope: What a token must be allowed to press it, such as ``cache:write``.
+        confirm: Question to ask before; empty for none.
+    """
+
+    name: str
+    title: str
+    run: Callable[[Mapping[str, str]], Awaitable[str] | str]
+    scope: str
+    confirm: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminPanel:
+    """A tab of the admin page.
+
+    Attributes:
+        name: Last part of its address, such as ``cache`` in ``/admin/system/cache``; lower case, no slash.
+        title: What the tab says.
+        data: Called for each look at it; sync or async. Returns the figures, which are also its JSON twin.
+        scope: What a token must be allowed to see it, such as ``cache:read``.
+        template: Text of a Jinja template that is given ``data``; None shows the figures as tables.
+        actions: Its buttons.
+        priority: Higher stands further left.
+    """
+
+    name: str
+    title: str
+    data: Callable[[], Awaitable[Mapping[str, Any]] | Mapping[str, Any]]
+    scope: str
+    template: str | None = None
+    actions: tuple[PanelAction, ...] = ()
+    priority: int = 0
