@@ -33,10 +33,31 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 
 class PlughostError(Exception):
     """Root of the tree: catch this to catch everything plughost raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing that is wrong with a configuration; never holds the value itself.
+
+    Attributes:
+        path: Dotted name of the setting.
+        origin: Where its value came from; empty when it has none.
+        message: What is wrong and what to do.
+    """
+
+    path: str
+    origin: str
+    message: str
+
+    def __str__(self) -> str:
+        """One line for people."""
+        where = f" ({self.origin})" if self.origin else ""
+        return f"{self.path}{where}: {self.message}"
 
 
 class ConfigError(PlughostError, ValueError):
@@ -45,7 +66,10 @@ class ConfigError(PlughostError, ValueError):
     Attributes:
         path: Dotted name of the setting, such as ``host.load_timeout``; empty when the file itself is broken.
         origin: Where the value came from: a file name, ``environment NAME``, ``code`` or ``default``.
+        problems: Everything that was found wrong, in order; ``path`` and ``origin`` are those of the first.
     """
+
+    problems: tuple[ConfigProblem, ...] = ()
 
     def __init__(self, message: str, *, path: str = "", origin: str = "") -> None:
         super().__init__(message)
