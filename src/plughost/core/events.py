@@ -1,0 +1,133 @@
+"""Events: facts that are told to whoever subscribed, typed ones by class and named ones by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from itertools import count
+from operator import attrgetter
+from typing import Any, TypeVar, overload
+
+from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.events import EventCallback, Unsubscribe
+from plughost.contracts.logs import get_logger
+from plughost.core.limits import LimitPassedError, call_within
+
+E = TypeVar("E")
+
+_by_number = attrgetter("number")
+
+
+@dataclass(slots=True, eq=False)
+class _Subscription:
+    """One callback; ``active`` turns False when it was ended, also during a publication."""
+
+    number: int
+    callback: EventCallback
+    owner: str
+    active: bool = True
+
+
+class EventBus:
+    """Tells events to subscribers, one after the other in the order they subscribed.
+
+    A subscriber of a class hears events of its subclasses too; a subscriber of ``object`` hears every typed
+    event. A subscriber of a name hears only that name. A subscriber that raises or passes the limit is logged
+    with its owner, and neither the publisher nor the other subscribers notice. ``KeyboardInterrupt`` and the
+    cancellation of the publisher go through. Use it from the thread of the event loop only.
+
+    Args:
+        limit: Seconds an async callback may take. A synchronous one cannot be stopped: it must not wait.
+        clock: Measures the limit.
+    """
+
+    def __init__(self, *, limit: float = 5.0, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._log = get_logger("plughost.events")
+        self._numbers = count()
+        self._subscriptions: dict[type[Any] | str, list[_Subscription]] = {}
+
+    @overload
+    def subscribe(self, event: type[E], callback: Callable[[E], Any], *, owner: str = ...) -> Unsubscribe: ...
+    @overload
+    def subscribe(self, event: str, callback: EventCallback, *, owner: str = ...) -> Unsubscribe: ...
+    def subscribe(self, event: type[Any] | str, callback: EventCallback, *, owner: str = "") -> Unsubscribe:
+        """Call ``callback`` for each event of that class, or with the data of each event of that name.
+
+        Subscribing the same callback twice calls it twice. A subscription made while an event is being
+        published hears the next one.
+
+        Args:
+            event: A class, or a name.
+            callback: Sync or async; called with the event, or with the data of a named one.
+            owner: Name of the plugin it belongs to; empty for the embedding application.
+
+        Returns:
+            The way to end the subscription.
+
+        Raises:
+            TypeError: ``event`` is neither a class nor a name.
+        """
+        if not isinstance(event, (type, str)):
+            raise TypeError(f"subscribe to a class or to a name, not to {type(event).__name__}")
+        subscription = _Subscription(next(self._numbers), callback, owner)
+        self._subscriptions.setdefault(event, []).append(subscription)
+        return lambda: self._end(event, subscription)
+
+    async def publish(self, event: object, data: object = None) -> None:
+        """Tell everyone who subscribed, and return when all have been told.
+
+        Args:
+            event: An instance of an event class, or a name.
+            data: What goes with a name; a typed event carries its own.
+
+        Raises:
+            TypeError: ``data`` was given with a typed event.
+        """
+        told: Iterable[_Subscription]
+        if isinstance(event, str):
+            told, payload = self._subscriptions.get(event, ()), data
+        elif data is None:
+            told, payload = self._listeners(type(event)), event
+        else:
+            raise TypeError(f"data goes with a named event only; {type(event).__name__} carries its own")
+        for subscription in tuple(told):
+            if subscription.active:
+                await self._tell(subscription, event, payload)
+
+    def _listeners(self, kind: type[Any]) -> Iterable[_Subscription]:
+        lists = [found for cls in kind.__mro__ if (found := self._subscriptions.get(cls))]
+        if len(lists) < 2:
+            return lists[0] if lists else ()
+        return sorted((one for found in lists for one in found), key=_by_number)
+
+    async def _tell(self, subscription: _Subscription, event: object, payload: object) -> None:
+        try:
+            waiting = subscription.callback(payload)
+            if inspect.isawaitable(waiting):
+                await call_within(self._limit, lambda: _as_coroutine(waiting), self._clock)
+        except (Exception, SystemExit) as error:
+            self._report(subscription, event, error)
+
+    def _report(self, subscription: _Subscription, event: object, error: BaseException) -> None:
+        name = event if isinstance(event, str) else type(event).__qualname__
+        owner = subscription.owner or "application"
+        if isinstance(error, LimitPassedError):
+            self._log.warning("event subscriber timed out", event_name=name, owner=owner, limit=self._limit)
+        else:
+            self._log.warning("event subscriber failed", event_name=name, owner=owner, exc_info=error)
+
+    def _end(self, event: type[Any] | str, subscription: _Subscription) -> None:
+        if not subscription.active:
+            return
+        subscription.active = False
+        remaining = self._subscriptions[event]
+        remaining.remove(subscription)
+        if not remaining:
+            del self._subscriptions[event]
+
+
+async def _as_coroutine(waiting: Awaitable[object]) -> object:
+    return await waiting

@@ -1,0 +1,128 @@
+"""Services: objects that one plugin provides and others use, found by their class or Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeVar, overload
+
+from plughost.exceptions import ServiceError, did_you_mean
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+@dataclass(slots=True, eq=False)
+class _Provision:
+    """One value provided by one owner."""
+
+    value: Any
+    owner: str
+
+
+class ServiceRegistry:
+    """What is provided now. Several owners may provide one class: the newest wins until it is withdrawn.
+
+    Then the one before shows again, which is what a reload needs: the new plugin provides before the old one
+    withdraws. Use it from the thread of the event loop only.
+    """
+
+    def __init__(self) -> None:
+        self._provisions: dict[type[Any], list[_Provision]] = {}
+        # By qualified name, not by class: a class kept here would keep the module of a removed plugin alive.
+        self._last_owner: dict[str, str] = {}
+
+    def provide(self, service: type[T], value: T, owner: str) -> Callable[[], None]:
+        """Offer ``value`` to everyone who asks for ``service``.
+
+        The value must be an instance of the class. Of a Protocol that is ``runtime_checkable`` it must have
+        the members; for any other Protocol nothing can be checked here, and nothing is.
+
+        Args:
+            service: The class or Protocol it is asked for by.
+            value: The service itself.
+            owner: Name of the plugin; empty for the embedding application.
+
+        Returns:
+            The way to withdraw it; calling that again does nothing.
+
+        Raises:
+            TypeError: ``service`` is not a class, or ``value`` not an instance of it.
+        """
+        _check(service, value)
+        provision = _Provision(value, owner or "application")
+        self._provisions.setdefault(service, []).append(provision)
+        self._last_owner[_full_name(service)] = provision.owner
+        return lambda: self._withdraw(service, provision)
+
+    def use(self, service: type[T]) -> T:
+        """Return what was provided last.
+
+        Raises:
+            ServiceError: Nobody provides it; the message says who did, or what to do.
+        """
+        found = self._provisions.get(service)
+        if not found:
+            raise ServiceError(self._explain(service))
+        value: T = found[-1].value
+        return value
+
+    @overload
+    def get(self, service: type[T]) -> T | None: ...
+    @overload
+    def get(self, service: type[T], default: D) -> T | D: ...
+    def get(self, service: type[Any], default: Any = None) -> Any:
+        """Return what was provided last, or ``default`` when nobody provides it."""
+        found = self._provisions.get(service)
+        return found[-1].value if found else default
+
+    def provided(self) -> Mapping[str, str]:
+        """Return the full name of each class that is provided now, with the owner that answers for it."""
+        return MappingProxyType(
+            {_full_name(kind): found[-1].owner for kind, found in self._provisions.items()}
+        )
+
+    def _withdraw(self, service: type[Any], provision: _Provision) -> None:
+        found = self._provisions.get(service, [])
+        if provision not in found:
+            return
+        found.remove(provision)
+        if not found:
+            del self._provisions[service]
+
+    def _explain(self, service: type[Any]) -> str:
+        name = getattr(service, "__name__", str(service))
+        if owner := self._last_owner.get(_full_name(service)):
+            if any(_full_name(kind) == _full_name(service) for kind in self._provisions):
+                return (
+                    f"{name} is provided by {owner!r} for another copy of the class; import its module once"
+                )
+            return (
+                f"{name} is not there: {owner!r} provided it and no longer runs. See why with"
+                f" `plughost info {owner}`; name it in `requires` so as to start after it and stop before it."
+            )
+        for kind in self._provisions:
+            if kind.__name__ == name:
+                return f"nobody provides {_full_name(service)}: ask for {_full_name(kind)}, which is provided"
+        near = did_you_mean(name, (kind.__name__ for kind in self._provisions))
+        return (
+            f"no running plugin provides {name}.{near} Install and enable a plugin that provides it, and name"
+            " that plugin in `requires`."
+        )
+
+
+def _full_name(service: type[Any]) -> str:
+    return f"{getattr(service, '__module__', '?')}.{getattr(service, '__qualname__', service)}"
+
+
+def _check(service: type[Any], value: object) -> None:
+    if not isinstance(service, type):
+        raise TypeError(f"a service is provided by its class or Protocol, not by {service!r}")
+    is_protocol = getattr(service, "_is_protocol", False)
+    if is_protocol and not getattr(service, "_is_runtime_protocol", False):
+        return
+    if not isinstance(value, service):
+        raise TypeError(
+            f"{type(value).__name__} is not a {service.__name__}: provide an instance of what is asked for"
+        )
