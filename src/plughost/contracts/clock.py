@@ -24,8 +24,9 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own time."""
 
-    time = staticmethod(time.time)
+    # In this order: inside the class, `time` names the module only until it is assigned.
     monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
 
     async def sleep(self, seconds: float) -> None:
         """Return after that long."""
