@@ -103,7 +103,9 @@ def hookspec(
     """
     policy: OnError = on_error or ("deny" if mode == "decide" else "isolate")
     if (mode == "decide") != (policy == "deny"):
-        raise ValueError(f"on_error={policy!r} does not go with mode={mode!r}: decide hooks deny, no others do")
+        raise ValueError(
+            f"on_error={policy!r} does not go with mode={mode!r}: decide hooks deny, no others do"
+        )
 
     def mark(spec: F) -> F:
         subject = next(iter(inspect.signature(spec).parameters), None) if mode == "waterfall" else None

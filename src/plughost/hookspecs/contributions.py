@@ -1,0 +1,185 @@
+"""What plugins add to the program: routes, middleware, panels, commands, jobs, metrics.
+
+The `register_...` hooks are called while the program is put together, by plain calls without `await`; their
+implementations are plain functions that return what they have and do no work. What was registered goes when
+its plugin goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from plughost.contracts.http import AdminPanel, GuardedRoute, HttpContext, Middleware
+from plughost.hookspecs._markers import hookspec
+
+
+@hookspec(mode="collect", timeout=None, sync=True)
+def register_routes(context: HttpContext) -> Sequence[GuardedRoute] | None:
+    """Add HTTP routes.
+
+    Called when the ASGI application is put together, after the plugins are ready.
+
+    Args:
+        context: What the application is like.
+
+    Returns:
+        The routes, each with its guard; None or an empty sequence for none.
+
+    Refusing:
+        A route without a guard, or with the path of another, keeps the application from being made, and is
+        named.
+
+    Failure:
+        Reported; the plugin's routes are missing, those of the others are there.
+
+    Example:
+        from plughost.http import PUBLIC, Route
+        from starlette.requests import Request
+        from starlette.responses import PlainTextResponse, Response
+
+        async def hello(request: Request) -> Response:
+            return PlainTextResponse("hello")
+
+        @hookimpl
+        def register_routes() -> Sequence[GuardedRoute]:
+            return [Route("/hello", hello, methods=["GET"], guard=PUBLIC)]
+    """
+
+
+@hookspec(mode="collect", timeout=None, sync=True)
+def register_middleware(context: HttpContext) -> Sequence[Middleware] | None:
+    """Add ASGI middleware around the whole application.
+
+    Called when the ASGI application is put together, after ``register_routes``.
+
+    Args:
+        context: What the application is like.
+
+    Returns:
+        The middleware with its priority: higher stands further out. None or an empty sequence for none.
+
+    Refusing:
+        There is nothing to stop.
+
+    Failure:
+        Reported; the plugin's middleware is missing, that of the others is there.
+
+    Example:
+        def quiet(app: ASGIApp) -> ASGIApp:
+            async def without_favicon(scope: Scope, receive: Receive, send: Send) -> None:
+                if scope.get("path") != "/favicon.ico":
+                    await app(scope, receive, send)
+
+            return without_favicon
+
+        @hookimpl
+        def register_middleware() -> Sequence[Middleware]:
+            return [Middleware(factory=quiet, priority=50)]
+    """
+
+
+@hookspec(mode="collect", timeout=None, sync=True)
+def register_admin_panels(context: HttpContext) -> Sequence[AdminPanel] | None:
+    """Add tabs to the admin page.
+
+    Called when the ASGI application is put together, after ``register_routes``.
+
+    Args:
+        context: What the application is like.
+
+    Returns:
+        The panels; None or an empty sequence for none.
+
+    Refusing:
+        A panel with the name of another is refused, and is named.
+
+    Failure:
+        Reported; the plugin's panels are missing, those of the others are there.
+
+    Example:
+        queue = ["first", "second"]
+
+        @hookimpl
+        def register_admin_panels() -> Sequence[AdminPanel]:
+            panel = AdminPanel(
+                name="queue", title="Queue", scope="queue:read", data=lambda: {"waiting": len(queue)}
+            )
+            return [panel]
+    """
+
+
+@hookspec(mode="collect", timeout=None, sync=True)
+def register_commands() -> Sequence[click.Command] | None:
+    """Add commands to the command line.
+
+    Called when the command line needs to know its commands. The plugin may not have been started by then: a
+    command that needs the running host starts it.
+
+    Returns:
+        Click commands or groups; None or an empty sequence for none.
+
+    Refusing:
+        A command with the name of another is refused, and is named.
+
+    Failure:
+        Reported; the plugin's commands are missing, those of the others are there.
+
+    Example:
+        import click
+
+        @click.command("hello")
+        @click.argument("name", default="world")
+        def hello(name: str) -> None:
+            click.echo(f"Hello, {name}!")
+
+        @hookimpl
+        def register_commands() -> Sequence[click.Command]:
+            return [hello]
+    """
+
+
+@hookspec(mode="collect", timeout=None, sync=True)
+def register_jobs() -> Sequence[Any] | None:
+    """Add jobs that run by themselves, each interval or when a cron expression says so.
+
+    Called when the host is started, and for each plugin that becomes ready later.
+
+    Returns:
+        The jobs; None or an empty sequence for none.
+
+    Refusing:
+        A job with the name of another is refused, and is named.
+
+    Failure:
+        Reported; the plugin's jobs are missing, those of the others are there.
+
+    Example:
+        @hookimpl
+        def register_jobs() -> None:
+            return None
+    """
+
+
+@hookspec(mode="collect", timeout=2.0)
+def describe_metrics() -> Sequence[Any] | None:
+    """Give the figures that this plugin wants to have measured from outside.
+
+    Called whenever metrics are collected, which may be every few seconds: read counters, compute nothing.
+
+    Returns:
+        The metric families; None or an empty sequence for none.
+
+    Refusing:
+        There is nothing to stop.
+
+    Failure:
+        Reported; the figures of the plugin are missing this time, those of the others are there.
+
+    Example:
+        @hookimpl
+        def describe_metrics() -> None:
+            return None
+    """
