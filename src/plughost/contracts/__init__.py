@@ -1,1 +1,176 @@
-"""Protocols and frozen payloads that hosts and plugins agree on; no behaviour."""
+"""Protocols and frozen payloads that hosts and plugins agree on; no behaviour.
+
+Everything public is importable from here; the modules behind it are one idea each.
+"""
+
+from __future__ import annotations
+
+from plughost.contracts.apps import (
+    AppRecord,
+    AppRegistered,
+    AppState,
+    AppUnregistered,
+    OperationResult,
+    UnregisterOptions,
+)
+from plughost.contracts.auth import (
+    Abstain,
+    Allow,
+    AuthAttempt,
+    AuthResult,
+    Deny,
+    Principal,
+    Verdict,
+)
+from plughost.contracts.backup import (
+    Archive,
+    ArchiveEntry,
+    Artifact,
+    BackupLocation,
+    BackupPlan,
+    BackupResult,
+    ByteStream,
+    RestorePlan,
+    RestoreResult,
+)
+from plughost.contracts.cache_events import (
+    CacheEvent,
+    CacheEventKind,
+    WarmEntry,
+)
+from plughost.contracts.clock import (
+    SYSTEM_CLOCK,
+    Clock,
+    SystemClock,
+)
+from plughost.contracts.devices import (
+    Device,
+    DeviceKind,
+)
+from plughost.contracts.events import (
+    EventCallback,
+    Unsubscribe,
+)
+from plughost.contracts.health import (
+    HealthCheck,
+    HealthReport,
+    HealthStatus,
+    worst_of,
+)
+from plughost.contracts.hooks import (
+    HookReport,
+    Outcome,
+    OutcomeKind,
+)
+from plughost.contracts.http import (
+    AdminPanel,
+    ASGIApp,
+    GuardedRoute,
+    HttpContext,
+    Message,
+    Middleware,
+    PanelAction,
+    Receive,
+    Scope,
+    Send,
+)
+from plughost.contracts.logs import (
+    get_logger,
+)
+from plughost.contracts.plugin import (
+    Events,
+    Plugin,
+    PluginContext,
+    PluginLike,
+    Seconds,
+)
+from plughost.contracts.records import (
+    RUNNING_STATES,
+    FailedPlugin,
+    LoadReport,
+    PluginFailed,
+    PluginFailure,
+    PluginRecord,
+    PluginStarted,
+    PluginState,
+    PluginStopped,
+    PluginTimings,
+    SkippedPlugin,
+)
+from plughost.contracts.users import (
+    NewUser,
+    User,
+    UserChange,
+)
+
+__all__ = [
+    "RUNNING_STATES",
+    "SYSTEM_CLOCK",
+    "ASGIApp",
+    "Abstain",
+    "AdminPanel",
+    "Allow",
+    "AppRecord",
+    "AppRegistered",
+    "AppState",
+    "AppUnregistered",
+    "Archive",
+    "ArchiveEntry",
+    "Artifact",
+    "AuthAttempt",
+    "AuthResult",
+    "BackupLocation",
+    "BackupPlan",
+    "BackupResult",
+    "ByteStream",
+    "CacheEvent",
+    "CacheEventKind",
+    "Clock",
+    "Deny",
+    "Device",
+    "DeviceKind",
+    "EventCallback",
+    "Events",
+    "FailedPlugin",
+    "GuardedRoute",
+    "HealthCheck",
+    "HealthReport",
+    "HealthStatus",
+    "HookReport",
+    "HttpContext",
+    "LoadReport",
+    "Message",
+    "Middleware",
+    "NewUser",
+    "OperationResult",
+    "Outcome",
+    "OutcomeKind",
+    "PanelAction",
+    "Plugin",
+    "PluginContext",
+    "PluginFailed",
+    "PluginFailure",
+    "PluginLike",
+    "PluginRecord",
+    "PluginStarted",
+    "PluginState",
+    "PluginStopped",
+    "PluginTimings",
+    "Principal",
+    "Receive",
+    "RestorePlan",
+    "RestoreResult",
+    "Scope",
+    "Seconds",
+    "Send",
+    "SkippedPlugin",
+    "SystemClock",
+    "UnregisterOptions",
+    "Unsubscribe",
+    "User",
+    "UserChange",
+    "Verdict",
+    "WarmEntry",
+    "get_logger",
+    "worst_of",
+]
