@@ -24,7 +24,10 @@
     ├── ServiceError                a service is not there                                   (LookupError)
     ├── HostNotReadyError           the host was asked for something before it was started, or a required plugin failed
     ├── AppError                    registration of an app failed; carries .app_name and .step
+    ├── BackupError                 a backup was not made, or an archive cannot be trusted or restored
+    ├── SessionDataError            a value cannot be kept in a session: its type, depth or size (ValueError)
     └── StoreUnavailableError       a store (Redis, a file) cannot be reached now
+        └── SessionUnreadableError  a session is stored, but its bytes cannot be opened; it is kept as it is
 
 Messages end with what to do. Foreign errors are mapped once, where they enter, and kept as ``__cause__``.
 """
@@ -252,8 +255,20 @@ class AppError(PlughostError):
         self.step = step
 
 
+class SessionDataError(PlughostError, ValueError):
+    """A value cannot be kept in a session: it is of a type, a depth or a size that is refused."""
+
+
+class BackupError(PlughostError):
+    """A backup was not made, or an archive cannot be trusted or restored; the cause is attached."""
+
+
 class StoreUnavailableError(PlughostError):
     """A store (Redis, a database file) cannot be reached now; try again later."""
+
+
+class SessionUnreadableError(StoreUnavailableError):
+    """A session is stored, but its bytes cannot be opened: a wrong key, or damage. It is kept as it is."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

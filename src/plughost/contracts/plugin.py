@@ -10,6 +10,9 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
+HOST_API = "1.0"
+"""Version of what plugins may rely on: the catalogue, the context, the life of a plugin."""
+
 Seconds = float | timedelta
 """A length of time: seconds, or a ``timedelta``."""
 

@@ -172,3 +172,11 @@ class PluginStopped:
     """Event: a plugin was stopped."""
 
     plugin: PluginRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStateChanged:
+    """Event: a plugin went from one state to another; told at every step of every plugin's life."""
+
+    plugin: PluginRecord
+    previous: PluginState

@@ -1,0 +1,42 @@
+"""Tells what became of plugins: every change as an event, the three that matter to others also as a hook."""
+
+from __future__ import annotations
+
+from plughost.contracts.records import (
+    PluginFailed,
+    PluginRecord,
+    PluginStarted,
+    PluginState,
+    PluginStateChanged,
+    PluginStopped,
+)
+from plughost.core.loading.context import Facilities
+from plughost.core.loading.registry import PluginRegistry
+
+_STOPPED = frozenset({PluginState.STOPPED, PluginState.QUARANTINED})
+
+
+class Announcer:
+    """Publishes the registry's notices. Several tasks may announce at once; each notice is told once."""
+
+    def __init__(self, registry: PluginRegistry, facilities: Facilities) -> None:
+        self._registry = registry
+        self._events = facilities.events
+        self._hooks = facilities.dispatcher.hooks
+
+    async def announce(self) -> None:
+        """Tell everything that was not told yet."""
+        for change in self._registry.notices():
+            await self._events.publish(change)
+            await self._tell(change.plugin, change.previous)
+
+    async def _tell(self, record: PluginRecord, previous: PluginState) -> None:
+        if record.error is not None:
+            await self._events.publish(PluginFailed(record, record.error.phase, record.error))
+            await self._hooks.plugin_failed(plugin=record, phase=record.error.phase, error=record.error)
+        elif record.state is PluginState.READY and previous is not PluginState.DEGRADED:
+            await self._events.publish(PluginStarted(record))
+            await self._hooks.plugin_started(plugin=record)
+        elif record.state in _STOPPED:
+            await self._events.publish(PluginStopped(record))
+            await self._hooks.plugin_stopped(plugin=record)

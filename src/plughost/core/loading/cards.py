@@ -1,0 +1,121 @@
+"""The plugin card: what a plugin says of itself in a file beside its module, read without importing it."""
+
+from __future__ import annotations
+
+import importlib.util
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from collections.abc import Mapping
+
+from plughost.exceptions import PluginInvalidError, did_you_mean
+
+CARD = "plugin.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginCard:
+    """The facts of a ``plugin.toml``. All keys are optional.
+
+    Attributes:
+        description: One line for lists.
+        requires: Names of plugins that must be ready before this one starts.
+        after: Names of plugins to start after, when they are there.
+        host_api: Range of host API versions, such as ``>=1,<2``.
+        hooks: Names of the hooks it implements.
+        extras: Extra of its distribution -> import names that come with it; when one cannot be found the plugin
+            is skipped with the ``pip install`` that brings it.
+    """
+
+    description: str = ""
+    requires: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    host_api: str = ""
+    hooks: tuple[str, ...] = ()
+    extras: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def missing_extras(self) -> list[str]:
+        """Names of the extras of which some module cannot be found; finding imports nothing."""
+        return [extra for extra, modules in self.extras.items() if not all(map(_is_installed, modules))]
+
+
+def find_card(reference: str, folder: Path | None = None) -> Path | None:
+    """Return the card of the plugin whose entry point says ``reference``, or None when it carries none.
+
+    Args:
+        reference: ``package.module:attribute``; the card lies in the folder of the module, or of its package.
+        folder: Where to look for the package; by default wherever Python would find it.
+    """
+    module, _, _ = reference.partition(":")
+    top, *inner = module.split(".")
+    home = folder / top if folder is not None else _home_of(top)
+    if home is None:
+        return None
+    home = home if home.is_dir() else home.parent
+    for depth in range(len(inner), -1, -1):
+        card = home.joinpath(*inner[:depth], CARD)
+        if card.is_file():
+            return card
+    return None
+
+
+def read_card(plugin: str, path: Path) -> PluginCard:
+    """Read and check a card.
+
+    Raises:
+        PluginInvalidError: It is not TOML, or a key is unknown or of the wrong type.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PluginInvalidError(
+            f"the card {path.name} of plugin {plugin!r} cannot be read: {error}. Mend it, or remove it: a card is optional",
+            plugin=plugin,
+        ) from error
+    return PluginCard(**{key: _checked(plugin, path, key, value) for key, value in data.items()})
+
+
+def _checked(plugin: str, path: Path, key: str, value: Any) -> Any:
+    known = [item.name for item in fields(PluginCard)]
+    if key not in known:
+        raise PluginInvalidError(
+            f"unknown key {key!r} in {path.name} of plugin {plugin!r}.{did_you_mean(key, known)} Known keys: "
+            f"{', '.join(known)}",
+            plugin=plugin,
+        )
+    if key in {"description", "host_api"} and isinstance(value, str):
+        return value
+    if key in {"requires", "after", "hooks"} and _is_list_of_text(value):
+        return tuple(value)
+    if key == "extras" and isinstance(value, dict) and all(map(_is_list_of_text, value.values())):
+        return MappingProxyType({extra: tuple(modules) for extra, modules in value.items()})
+    shape = {"extras": "a table of lists of import names"}.get(
+        key, "a text" if key in {"description", "host_api"} else "a list of names"
+    )
+    raise PluginInvalidError(f"{key} in {path.name} of plugin {plugin!r} must be {shape}, not {value!r}", plugin=plugin)
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _home_of(top: str) -> Path | None:
+    spec = _find_top(top)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin).parent if spec.origin else None
+
+
+def _is_installed(module: str) -> bool:
+    return _find_top(module.partition(".")[0]) is not None
+
+
+def _find_top(name: str) -> Any:
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None

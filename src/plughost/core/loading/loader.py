@@ -1,0 +1,184 @@
+"""A candidate becomes a loaded plugin: imported in the one serial lane, its shape and configuration checked."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import anyio
+
+from plughost.contracts.clock import Clock
+from plughost.core.loading.discovery import PluginCandidate, check_host_api
+from plughost.core.loading.ordering import Needs
+from plughost.core.loading.shape import PluginHandle
+from plughost.core.threads import run_in_daemon_thread
+from plughost.exceptions import PluginConfigError, PluginImportError, PluginTimeoutError, did_you_mean
+
+ConfigDecoder = Callable[[PluginCandidate, type[Any] | None], Any]
+"""Turns a candidate's raw configuration into an instance of its ``Config``; raises ``PluginConfigError``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPlugin:
+    """A plugin whose code is here.
+
+    Attributes:
+        candidate: What it was.
+        handle: What it is.
+        took: Seconds its import took, waiting for others not included.
+    """
+
+    candidate: PluginCandidate
+    handle: PluginHandle
+    took: float = 0.0
+
+    @property
+    def needs(self) -> Needs:
+        """Whom it waits for: what its card says and what its code says."""
+        return Needs(
+            requires=tuple(dict.fromkeys((*self.candidate.card.requires, *self.handle.requires))),
+            after=tuple(dict.fromkeys((*self.candidate.card.after, *self.handle.after))),
+        )
+
+
+class ImportLane:
+    """Imports plugins one at a time, each in a thread that can be left behind.
+
+    Parallel imports can dead-lock on the interpreter's import locks; a large host that tried went back to one
+    at a time. An import that passes its limit cannot be stopped: its thread is abandoned, the lane goes on.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lane = anyio.Lock()
+
+    async def load(self, candidate: PluginCandidate, limit: float) -> ImportedPlugin:
+        """Import what the candidate's reference names and, when it is a class or factory, call it.
+
+        Raises:
+            PluginImportError: It cannot be imported, or lacks the attribute.
+            PluginInvalidError: It is not a plugin.
+            PluginTimeoutError: The import took longer than ``limit`` seconds.
+        """
+        async with self._lane:
+            began = self._clock.monotonic()
+            with anyio.move_on_after(limit):
+                handle = await run_in_daemon_thread(_import_handle, candidate)
+                return ImportedPlugin(candidate, handle, self._clock.monotonic() - began)
+        raise PluginTimeoutError(
+            f"import of {candidate.finding.reference} for plugin {candidate.name!r} took longer than its limit of "
+            f"{limit:g} s and was left behind. Move work out of the module's top level, or raise host.load_timeout",
+            plugin=candidate.name,
+            phase="import",
+            limit=limit,
+        )
+
+
+async def check(plugin: ImportedPlugin, decode: ConfigDecoder, limit: float) -> Any:
+    """Check host API and configuration; returns the configuration, decoded.
+
+    Raises:
+        PluginIncompatibleError: It does not work with this host.
+        PluginConfigError: Its configuration does not fit, or its own ``check_config`` refused it.
+        PluginTimeoutError: ``check_config`` took longer than ``limit`` seconds.
+    """
+    check_host_api(plugin.handle.name, plugin.handle.host_api)
+    config = decode(plugin.candidate, plugin.handle.config_class)
+    await _check_config(plugin.handle, config, limit)
+    return config
+
+
+async def _check_config(handle: PluginHandle, config: object, limit: float) -> None:
+    try:
+        with anyio.move_on_after(limit):
+            await handle.check_config(config)
+            return
+    except (KeyboardInterrupt, anyio.get_cancelled_exc_class(), PluginConfigError):
+        raise
+    except BaseException as error:
+        raise PluginConfigError(
+            f"plugin {handle.name!r} does not accept its configuration: {error}", plugin=handle.name
+        ) from error
+    raise PluginTimeoutError(
+        f"check_config() of plugin {handle.name!r} took longer than its limit of {limit:g} s",
+        plugin=handle.name,
+        phase="validation",
+        limit=limit,
+    )
+
+
+def _import_handle(candidate: PluginCandidate) -> PluginHandle:
+    return PluginHandle.of(candidate.name, _import_candidate(candidate))
+
+
+def _import_candidate(candidate: PluginCandidate) -> object:
+    name, reference = candidate.name, candidate.finding.reference
+    module_name, _, attribute = reference.partition(":")
+    folder = candidate.finding.folder
+    if folder is not None and str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
+    module = _import_module(name, module_name, candidate)
+    if folder is not None:
+        _check_home(name, module, folder)
+    found: object = module
+    for part in attribute.split(".") if attribute else ():
+        found = _attribute_of(name, reference, found, part)
+    return found
+
+
+def _import_module(name: str, module: str, candidate: PluginCandidate) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise PluginImportError(_not_found(name, module, error, candidate), plugin=name) from error
+    except (Exception, SystemExit) as error:
+        what = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {type(error).__name__}: {error}"
+        raise PluginImportError(
+            f"importing {module} for plugin {name!r} {what}. Its traceback is in `plughost info {name}`; "
+            f"`plughost disable {name}` keeps it from being tried",
+            plugin=name,
+        ) from error
+
+
+def _not_found(name: str, module: str, error: ModuleNotFoundError, candidate: PluginCandidate) -> str:
+    missing = error.name or ""
+    if module == missing or module.startswith(f"{missing}."):
+        hint = (
+            "correct `module` in the configuration"
+            if candidate.finding.source == "configuration"
+            else "reinstall its distribution"
+        )
+        return f"module {missing} of plugin {name!r} was not found ({candidate.finding.origin}): {hint}"
+    return (
+        f"importing {module} for plugin {name!r} failed, because it imports {missing}, which is not installed: "
+        f"install what the plugin needs"
+    )
+
+
+def _attribute_of(name: str, reference: str, owner: object, part: str) -> object:
+    try:
+        return getattr(owner, part)
+    except AttributeError as error:
+        near = did_you_mean(part, [known for known in dir(owner) if not known.startswith("_")])
+        raise PluginImportError(
+            f"{reference} of plugin {name!r} names {part!r}, which is not there.{near} Correct the entry point or "
+            f"`module`",
+            plugin=name,
+        ) from error
+
+
+def _check_home(name: str, module: ModuleType, folder: Path) -> None:
+    """Two plugin folders may use one module name; the second would silently be given the first one's code."""
+    file = getattr(module, "__file__", None)
+    if file is not None and not Path(file).resolve().is_relative_to(folder.resolve()):
+        raise PluginImportError(
+            f"module {module.__name__} of plugin {name!r} in {folder} is hidden by another of that name at {file}: "
+            f"rename the module",
+            plugin=name,
+        )

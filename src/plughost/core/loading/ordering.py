@@ -1,0 +1,150 @@
+"""Candidates become a load plan: who waits for whom, and who goes first when there is a choice.
+
+The order is that of list scheduling by critical path (Graham 1969): among the plugins that may start, the one
+with the longest chain behind it goes first. Durations are those of the last start, where they are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+from plughost.exceptions import PluginDependencyError
+
+TYPICAL_START = 0.05
+"""Seconds assumed for a plugin that never started before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What one plugin waits for.
+
+    Attributes:
+        requires: Names without which it cannot start.
+        after: Names it lets go first when they are there.
+    """
+
+    requires: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """Who waits for whom.
+
+    Attributes:
+        order: A valid order, the most urgent first.
+        waits_for: Name -> names that must have settled before it starts; only names of the plan.
+        urgency: Name -> seconds of work on the longest chain that begins with it.
+        hopeless: Name -> why it can never start.
+    """
+
+    order: tuple[str, ...]
+    waits_for: Mapping[str, frozenset[str]]
+    urgency: Mapping[str, float]
+    hopeless: Mapping[str, PluginDependencyError]
+
+
+def plan_load(
+    needs: Mapping[str, Needs],
+    *,
+    durations: Mapping[str, float] | None = None,
+    unavailable: Mapping[str, str] | None = None,
+) -> LoadPlan:
+    """Plan the start of the plugins in ``needs``.
+
+    Args:
+        needs: What each plugin that is to be started waits for.
+        durations: Seconds each took when it last started.
+        unavailable: Plugins that exist but will not start -> why.
+    """
+    hopeless: dict[str, PluginDependencyError] = {}
+    _note_missing(needs, unavailable or {}, hopeless)
+    alive = {name: need for name, need in needs.items() if name not in hopeless}
+    graph = {name: _edges(need, alive) for name, need in alive.items()}
+    for cycle in _cycles(graph):
+        hopeless.update({name: _circular(name, cycle) for name in cycle})
+    _spread(needs, hopeless)
+    graph = {name: edges - hopeless.keys() for name, edges in graph.items() if name not in hopeless}
+    urgency = _urgency(graph, durations or {})
+    return LoadPlan(_order(graph, urgency), graph, urgency, hopeless)
+
+
+def _edges(need: Needs, known: Iterable[str]) -> frozenset[str]:
+    return frozenset((*need.requires, *need.after)) & frozenset(known)
+
+
+def _note_missing(
+    needs: Mapping[str, Needs], unavailable: Mapping[str, str], hopeless: dict[str, PluginDependencyError]
+) -> None:
+    for name, need in needs.items():
+        for wanted in need.requires:
+            if wanted in unavailable:
+                hopeless[name] = _unmet(name, wanted, f"which is not available: {unavailable[wanted]}")
+            elif wanted not in needs:
+                hopeless[name] = _unmet(name, wanted, f"which is not installed: install it, or disable {name!r}")
+    _spread(needs, hopeless)
+
+
+def _spread(needs: Mapping[str, Needs], hopeless: dict[str, PluginDependencyError]) -> None:
+    """Whoever requires a hopeless plugin is hopeless too."""
+    changed = True
+    while changed:
+        changed = False
+        for name, need in needs.items():
+            lost = next((wanted for wanted in need.requires if wanted in hopeless), None)
+            if lost is not None and name not in hopeless:
+                hopeless[name] = _unmet(name, lost, "which cannot start either")
+                changed = True
+
+
+def _cycles(graph: Mapping[str, frozenset[str]]) -> Iterable[list[str]]:
+    remaining = dict(graph)
+    while True:
+        try:
+            TopologicalSorter(remaining).prepare()
+        except CycleError as error:
+            cycle = list(error.args[1])[:-1]
+            yield cycle
+            remaining = {
+                name: edges - set(cycle) for name, edges in remaining.items() if name not in cycle
+            }
+        else:
+            return
+
+
+def _urgency(graph: Mapping[str, frozenset[str]], durations: Mapping[str, float]) -> dict[str, float]:
+    behind: dict[str, list[str]] = {name: [] for name in graph}
+    for name, edges in graph.items():
+        for wanted in edges:
+            behind[wanted].append(name)
+    urgency: dict[str, float] = {}
+    for name in reversed(tuple(TopologicalSorter(graph).static_order())):
+        chain = max((urgency[follower] for follower in behind[name]), default=0.0)
+        urgency[name] = durations.get(name, TYPICAL_START) + chain
+    return urgency
+
+
+def _order(graph: Mapping[str, frozenset[str]], urgency: Mapping[str, float]) -> tuple[str, ...]:
+    sorter = TopologicalSorter(graph)
+    sorter.prepare()
+    order: list[str] = []
+    ready: list[str] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=lambda name: (-urgency[name], name))
+        first = ready.pop(0)
+        order.append(first)
+        sorter.done(first)
+    return tuple(order)
+
+
+def _unmet(name: str, wanted: str, why: str) -> PluginDependencyError:
+    return PluginDependencyError(f"plugin {name!r} requires {wanted!r}, {why}", plugin=name)
+
+
+def _circular(name: str, cycle: list[str]) -> PluginDependencyError:
+    circle = " -> ".join([*cycle, cycle[0]])
+    return PluginDependencyError(
+        f"plugin {name!r} is part of a circle of dependencies: {circle}. Drop one of these requires or after", plugin=name
+    )

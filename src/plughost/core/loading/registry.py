@@ -1,0 +1,158 @@
+"""What is known of every plugin: the only mutable list of them. Others get frozen records."""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import anyio
+
+from plughost.contracts.records import (
+    RUNNING_STATES,
+    PluginFailure,
+    PluginRecord,
+    PluginState,
+    PluginStateChanged,
+)
+from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.ledger import Ledger
+from plughost.core.loading.loader import ImportedPlugin
+from plughost.core.loading.supervisor import Supervisor
+from plughost.exceptions import PluginError, PluginNotFoundError, did_you_mean
+
+_TRACEBACK_LINES = 12
+
+
+@dataclass(slots=True)
+class Run:
+    """One start of one plugin, from the moment its ``start`` is called."""
+
+    plugin: ImportedPlugin
+    supervisor: Supervisor
+    ledger: Ledger
+
+
+@dataclass(slots=True)
+class Entry:
+    """One plugin's place in the registry.
+
+    Attributes:
+        candidate: What was found.
+        record: What everybody may see.
+        settled: Set when the plugin is ready, or never will be in this load.
+        run: Its present start, while there is one.
+        lock: Held by whoever loads, reloads or unloads it.
+    """
+
+    candidate: PluginCandidate
+    record: PluginRecord
+    settled: anyio.Event = field(default_factory=anyio.Event)
+    run: Run | None = None
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def running(self) -> bool:
+        """Whether its hooks are called and its services are there."""
+        return self.record.state in RUNNING_STATES
+
+
+class PluginRegistry(Mapping[str, Entry]):
+    """Plugins by name. A change of state leaves a notice, which ``notices`` hands out once."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._notices: deque[PluginStateChanged] = deque()
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, name: str) -> Entry:
+        """Return the entry of that name.
+
+        Raises:
+            PluginNotFoundError: There is none.
+        """
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise PluginNotFoundError(
+                f"there is no plugin {name!r}.{did_you_mean(name, self)} `plughost list` shows all", plugin=name
+            ) from None
+
+    def add(self, candidate: PluginCandidate, *, redacted: Mapping[str, Any]) -> Entry:
+        """Enter a candidate, in the state its verdict says; replaces an earlier entry of that name."""
+        record = PluginRecord(
+            name=candidate.name,
+            version=candidate.finding.version,
+            distribution=candidate.finding.distribution,
+            source=candidate.finding.source,
+            origin=candidate.finding.origin,
+            state=candidate.verdict,
+            reason=candidate.reason,
+            error=failure_of(candidate.error),
+            requires=candidate.card.requires,
+            after=candidate.card.after,
+            required=candidate.wish.required,
+            config=redacted,
+            generation=self._entries[candidate.name].record.generation if candidate.name in self._entries else 0,
+        )
+        entry = self._entries[candidate.name] = Entry(candidate, record)
+        if not candidate.wanted:
+            entry.settled.set()
+            if candidate.error is not None:
+                self._notices.append(PluginStateChanged(record, PluginState.DISCOVERED))
+        return entry
+
+    def remove(self, name: str) -> None:
+        """Forget a plugin."""
+        del self._entries[name]
+
+    def move(self, name: str, state: PluginState, **changes: Any) -> PluginRecord:
+        """Put a plugin into another state. What is not named in ``changes`` stays, but for reason and error."""
+        entry = self._entries[name]
+        previous = entry.record.state
+        changes = {"reason": "", "error": None} | changes
+        entry.record = replace(entry.record, state=state, **changes)
+        self._notices.append(PluginStateChanged(entry.record, previous))
+        return entry.record
+
+    def note(self, name: str, **changes: Any) -> PluginRecord:
+        """Change what is said of a plugin without changing its state."""
+        entry = self._entries[name]
+        entry.record = replace(entry.record, **changes)
+        return entry.record
+
+    def fail(self, name: str, error: PluginError, state: PluginState = PluginState.FAILED) -> PluginRecord:
+        """Put a plugin into a state of failure, and settle it."""
+        record = self.move(name, state, reason=str(error), error=failure_of(error))
+        self._entries[name].settled.set()
+        return record
+
+    def notices(self) -> Iterator[PluginStateChanged]:
+        """Hand out the changes nobody was told of yet, oldest first."""
+        while self._notices:
+            yield self._notices.popleft()
+
+
+def failure_of(error: PluginError | None) -> PluginFailure | None:
+    """Return the error as data that survives it; holding the exception itself would hold its frames."""
+    if error is None:
+        return None
+    cause = error.__cause__ or error
+    lines = traceback.format_exception(cause) if cause.__traceback__ is not None else []
+    return PluginFailure(
+        phase=error.phase,
+        kind=type(error).__name__,
+        message=str(error),
+        limit=getattr(error, "limit", None),
+        traceback="".join("".join(lines).splitlines(keepends=True)[-_TRACEBACK_LINES:]),
+    )

@@ -1,0 +1,173 @@
+"""A plugin may be a module, a class, a factory or an instance; from here on it is a ``PluginHandle``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from plughost.contracts.plugin import Plugin, PluginContext
+from plughost.core.threads import run_in_daemon_thread
+from plughost.exceptions import PluginInvalidError
+from plughost.hookspecs._markers import IMPL_ATTRIBUTE, PROJECT
+
+_METHODS = ("start", "stop", "status", "check_config")
+
+
+class PluginHandle:
+    """One plugin object behind one face, whatever its shape.
+
+    Attributes:
+        target: The module or instance itself; what pluggy is given.
+        renewable: Whether the same origin can make a second, independent one (a class or factory can).
+    """
+
+    def __init__(self, name: str, target: object, *, renewable: bool) -> None:
+        self.name = name
+        self.target = target
+        self.renewable = renewable
+
+    @classmethod
+    def of(cls, name: str, found: object) -> PluginHandle:
+        """Make a handle of whatever an entry point, a configuration or a caller named.
+
+        Raises:
+            PluginInvalidError: It is not a plugin; the message says what it lacks.
+        """
+        renewable = not isinstance(found, ModuleType | Plugin) and callable(found)
+        target = _instantiate(name, found) if renewable else found
+        _check_shape(name, target)
+        return cls(name, target, renewable=renewable)
+
+    @property
+    def version(self) -> str:
+        """What the plugin itself says its version is; empty when it does not."""
+        return str(getattr(self.target, "version", "") or getattr(self.target, "__version__", "") or "")
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Names of plugins it cannot do without."""
+        return _names(self.name, "requires", getattr(self.target, "requires", ()))
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """Names of plugins it starts after when they are there."""
+        return _names(self.name, "after", getattr(self.target, "after", ()))
+
+    @property
+    def host_api(self) -> str:
+        """Range of host API versions it works with."""
+        return str(getattr(self.target, "host_api", "") or "")
+
+    @property
+    def config_class(self) -> type[Any] | None:
+        """The class its configuration must fit."""
+        found = getattr(self.target, "Config", None)
+        if found is not None and not isinstance(found, type):
+            raise PluginInvalidError(
+                f"Config of plugin {self.name!r} is {found!r}, not a class: declare `class Config(msgspec.Struct)`",
+                plugin=self.name,
+            )
+        return found
+
+    async def check_config(self, config: object) -> None:
+        """Run the plugin's own check of its configuration, if it has one."""
+        await self._call("check_config", config)
+
+    async def start(self, context: PluginContext) -> None:
+        """Run the plugin's ``start``, if it has one."""
+        await self._call("start", context)
+
+    async def stop(self) -> None:
+        """Run the plugin's ``stop``, if it has one."""
+        await self._call("stop")
+
+    def status(self) -> Mapping[str, object]:
+        """Return what the plugin says of itself; its failure to say so is said instead."""
+        report = getattr(self.target, "status", None)
+        if not callable(report):
+            return MappingProxyType({})
+        try:
+            said = report()
+            return MappingProxyType(dict(said)) if isinstance(said, Mapping) else MappingProxyType({"status": said})
+        except Exception as error:
+            return MappingProxyType({"error": f"status() raised {type(error).__name__}: {error}"})
+
+    async def _call(self, method: str, *args: object) -> None:
+        function = getattr(self.target, method, None)
+        if function is None:
+            return
+        await call_either_way(function, *args)
+
+
+async def call_either_way(function: Callable[..., Any], *args: object) -> Any:
+    """Await an async function; run a plain one in a worker thread, so that it cannot stall the host."""
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):
+        return await function(*args)
+    returned = await run_in_daemon_thread(partial(function, *args))
+    return await returned if isinstance(returned, Awaitable) else returned
+
+
+def _instantiate(name: str, factory: Any) -> object:
+    try:
+        made = factory()
+    except TypeError as error:
+        kind = "class" if isinstance(factory, type) else "factory"
+        raise PluginInvalidError(
+            f"the {kind} {_qualified(factory)} of plugin {name!r} could not be called without arguments: {error}. "
+            f"A plugin gets everything through start(context); give its other parameters defaults",
+            plugin=name,
+        ) from error
+    if inspect.isawaitable(made):
+        getattr(made, "close", lambda: None)()
+        raise PluginInvalidError(
+            f"{_qualified(factory)} of plugin {name!r} is a coroutine function: an entry point names a module, "
+            f"class, factory or instance; move the awaiting into start(context)",
+            plugin=name,
+        )
+    return made
+
+
+def _check_shape(name: str, target: object) -> None:
+    for method in _METHODS:
+        found = getattr(target, method, None)
+        if found is not None and not callable(found):
+            raise PluginInvalidError(
+                f"{method} of plugin {name!r} is {type(found).__name__}, not a function: define `async def "
+                f"{method}(...)` or remove it",
+                plugin=name,
+            )
+    if isinstance(target, Plugin) or callable(getattr(target, "start", None)) or has_hooks(target):
+        return
+    what = f"module {target.__name__}" if isinstance(target, ModuleType) else _qualified(type(target))
+    raise PluginInvalidError(
+        f"{what} is not a plugin: it has the missing method start(context) and no hook implementation. Derive "
+        f"from plughost.Plugin, add `async def start(self, context)`, or mark a function with @hookimpl",
+        plugin=name,
+    )
+
+
+def has_hooks(target: object) -> bool:
+    """Whether something on ``target`` is marked as a hook implementation; properties are not executed."""
+    holder = target if isinstance(target, ModuleType) else type(target)
+    for attribute in dir(holder):
+        value = inspect.getattr_static(holder, attribute, None)
+        function = getattr(value, "__func__", value)
+        if hasattr(function, IMPL_ATTRIBUTE) or hasattr(function, f"{PROJECT}_impl"):
+            return True
+    return False
+
+
+def _names(plugin: str, attribute: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, tuple | list | frozenset | set):
+        raise PluginInvalidError(
+            f"{attribute} of plugin {plugin!r} is {value!r}: write a tuple of plugin names, such as ('cache',)",
+            plugin=plugin,
+        )
+    return tuple(str(name) for name in value)
+
+
+def _qualified(thing: Any) -> str:
+    return f"{getattr(thing, '__module__', '?')}.{getattr(thing, '__qualname__', type(thing).__qualname__)}"

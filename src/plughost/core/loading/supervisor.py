@@ -1,0 +1,145 @@
+"""One task per plugin owns its start and its stop, so that what ``start`` opened ``stop`` may close.
+
+Limits are kept from outside: the plugin's task has one cancel scope around its whole life and none around its
+phases. A plugin may therefore enter a task group in ``start`` and leave it in ``stop``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from plughost.contracts.clock import Clock
+from plughost.contracts.plugin import PluginContext
+from plughost.core.leash import Leash, LeashCutError
+from plughost.core.loading.background import GRACE, BackgroundTasks, end_all
+from plughost.core.loading.shape import PluginHandle
+from plughost.exceptions import PluginStartError, PluginStopError, PluginTimeoutError
+
+
+class Supervisor:
+    """Keeps one start of one plugin: its own task, and its background tasks.
+
+    Args:
+        handle: The plugin.
+        tasks: The host's task group; it outlives every plugin.
+        background: The plugin's background tasks.
+        clock: Time, for what phases took.
+    """
+
+    def __init__(
+        self, handle: PluginHandle, tasks: TaskGroup, background: BackgroundTasks, clock: Clock
+    ) -> None:
+        self.handle = handle
+        self.background = background
+        self.start_took: float | None = None
+        self.stop_took: float | None = None
+        self._tasks = tasks
+        self._clock = clock
+        self._leash = Leash()
+        self._started = anyio.Event()
+        self._may_stop = anyio.Event()
+        self._ended = anyio.Event()
+        self._start_error: BaseException | None = None
+        self._stop_error: BaseException | None = None
+
+    async def start(self, context: PluginContext, limit: float) -> None:
+        """Run the plugin's ``start`` in a task of its own.
+
+        Raises:
+            PluginTimeoutError: It took longer than ``limit`` seconds; the task was cancelled, and let go if it
+                would not end.
+            PluginStartError: It raised, or exited.
+        """
+        self._tasks.start_soon(self._live, context, name=f"plugin {self.handle.name}")
+        began = self._clock.monotonic()
+        try:
+            with anyio.move_on_after(limit):
+                await self._started.wait()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._give_up()
+            raise
+        self.start_took = self._clock.monotonic() - began
+        if not self._started.is_set():
+            await self._give_up()
+            raise self._timed_out("start", limit)
+        if self._start_error is not None:
+            await self.background.stop(GRACE)
+            raise self._wrapped(PluginStartError, "start", self._start_error)
+
+    async def stop(self, limit: float) -> None:
+        """End the background tasks, then run the plugin's ``stop``; all within ``limit`` seconds.
+
+        Raises:
+            PluginTimeoutError: It took longer; what would not end was let go.
+            PluginStopError: ``stop`` raised.
+        """
+        began = self._clock.monotonic()
+        with anyio.move_on_after(limit):
+            await self.background.stop(GRACE)
+            self._may_stop.set()
+            await self._ended.wait()
+        self.stop_took = self._clock.monotonic() - began
+        if not self._ended.is_set():
+            await self._give_up()
+            raise self._timed_out("stop", limit)
+        if self._stop_error is not None:
+            raise self._wrapped(PluginStopError, "stop", self._stop_error)
+
+    async def _live(self, context: PluginContext) -> None:
+        try:
+            with self._leash.scope:
+                self._start_error = await self._phase(self.handle.start(context))
+                self._started.set()
+                if self._start_error is None:
+                    await self._may_stop.wait()
+                    self._stop_error = await self._phase(self.handle.stop())
+        finally:
+            self._ended.set()
+
+    async def _phase(self, coroutine: Coroutine[Any, Any, None]) -> BaseException | None:
+        """Run one phase; whatever it raises is its failure, but for an interrupt of the program and our own cancel."""
+        try:
+            await self._leash.run(coroutine)
+        except KeyboardInterrupt:
+            raise
+        except LeashCutError as error:
+            return error
+        except anyio.get_cancelled_exc_class() as error:
+            if self._leash.scope.cancel_called:
+                raise
+            return error
+        except BaseException as error:
+            return error
+        return None
+
+    async def _give_up(self) -> None:
+        self._leash.pull()
+        await self.background.stop(GRACE)
+        await end_all({self._leash: self._ended}, GRACE)
+
+    def _timed_out(self, phase: str, limit: float) -> PluginTimeoutError:
+        setting = "host.load_timeout" if phase == "start" else "host.shutdown_timeout"
+        stubborn = "" if self._ended.is_set() else " It would not end when cancelled and was let go."
+        return PluginTimeoutError(
+            f"{phase}() of plugin {self.handle.name!r} took longer than its limit of {limit:g} s.{stubborn} Move "
+            f"slow work to context.spawn(...), or raise {setting}",
+            plugin=self.handle.name,
+            phase=phase,
+            limit=limit,
+        )
+
+    def _wrapped(
+        self, kind: Callable[..., PluginStartError | PluginStopError], phase: str, cause: BaseException
+    ) -> PluginStartError | PluginStopError:
+        error = kind(
+            f"{phase}() of plugin {self.handle.name!r} raised {type(cause).__name__}: {cause}. Its traceback is in "
+            f"`plughost info {self.handle.name}`",
+            plugin=self.handle.name,
+        )
+        error.__cause__ = cause
+        return error
