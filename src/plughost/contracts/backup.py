@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Protocol
 
 ByteStream = Callable[[], AsyncIterable[bytes] | Iterable[bytes]]
 """Opens the bytes anew on each call and gives them in pieces; an (async) generator function is one."""
@@ -163,12 +164,15 @@ class RestorePlan:
         backup_id: Id of the backup in it.
         entries: The artifacts to restore, in the order they stand in the archive.
         overwrite: Whether what is there now may be lost.
+        apps: Configuration of the apps that the host knows, by name: the place to ask where a piece belongs.
+            An archive is never asked, because it comes from outside. Never shown in a ``repr``.
     """
 
     archive: str
     backup_id: str = ""
     entries: tuple[ArchiveEntry, ...] = ()
     overwrite: bool = False
+    apps: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,3 +190,60 @@ class RestoreResult:
     restored: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupProgress:
+    """How far a backup, a check or a restoration is; for a progress bar.
+
+    Attributes:
+        phase: ``collect``, ``write``, ``store``, ``verify`` or ``restore``.
+        name: The piece that is worked on; empty between two.
+        done: Bytes that are done in this phase.
+        total: Bytes there are to do; None when it is not known.
+    """
+
+    phase: str
+    name: str = ""
+    done: int = 0
+    total: int | None = None
+
+
+OnProgress = Callable[[BackupProgress], None]
+"""Is told how far it is, about once per megabyte; must be quick."""
+
+
+class BackupService(Protocol):
+    """What a plugin asks for to have backups made: ``context.use(BackupService)``. The host provides it."""
+
+    async def run(
+        self, *, reason: str = "manual", apps: Iterable[str] = (), on_progress: OnProgress | None = None
+    ) -> BackupResult:
+        """Make a backup and return where it is.
+
+        Args:
+            reason: ``manual``, ``scheduled``, ``unregistration`` or ``failure``.
+            apps: Names of the apps to save; empty saves all.
+            on_progress: Is told how far it is.
+
+        Raises:
+            BackupError: It was not made; nothing of it is left.
+        """
+
+    async def verify(
+        self, archive: str | Path, *, on_progress: OnProgress | None = None
+    ) -> tuple[ArchiveEntry, ...]:
+        """Read a whole archive and return its manifest when every sum in it is right.
+
+        Raises:
+            BackupError: It is not complete, or something in it was changed.
+        """
+
+    async def restore(
+        self, archive: str | Path, *, overwrite: bool = False, on_progress: OnProgress | None = None
+    ) -> RestoreResult:
+        """Check an archive and give its pieces back to the plugins that gave them.
+
+        Raises:
+            BackupError: The archive is not right (then nothing was touched), or a plugin could not restore.
+        """
