@@ -10,14 +10,14 @@ from plughost.hookspecs._markers import hookspec
 
 
 @hookspec(mode="broadcast", timeout=5.0)
-def session_created(handle: str, subject: str, reason: str) -> None:
+def session_created(handle: str, subject: str | None, reason: str) -> None:
     """A session was created.
 
     Called when it is durable.
 
     Args:
         handle: The session's public handle.
-        subject: Id of the user it belongs to; empty for a visitor who is not signed in.
+        subject: Id of the user it belongs to; None for a visitor who is not signed in.
         reason: Why, such as ``sign-in``.
 
     Refusing:
@@ -27,23 +27,23 @@ def session_created(handle: str, subject: str, reason: str) -> None:
         Reported; the others are still told, and the session stays.
 
     Example:
-        open_sessions: dict[str, str] = {}
+        owners: dict[str, str | None] = {}
 
         @hookimpl
-        def session_created(handle: str, subject: str) -> None:
-            open_sessions[handle] = subject
+        def session_created(handle: str, subject: str | None) -> None:
+            owners[handle] = subject
     """
 
 
 @hookspec(mode="broadcast", timeout=5.0)
-def session_rotated(handle: str, subject: str, reason: str) -> None:
+def session_rotated(handle: str, subject: str | None, reason: str) -> None:
     """A session got a new secret id; the old one is dead.
 
     Called when the change is durable: at sign-in, when privileges change, and when somebody asked for it.
 
     Args:
         handle: The session's public handle, by which it was known before too.
-        subject: Id of the user it belongs to; empty for a visitor who is not signed in.
+        subject: Id of the user it belongs to; None for a visitor who is not signed in.
         reason: Why, such as ``sign-in`` or ``privileges``.
 
     Refusing:
@@ -62,14 +62,14 @@ def session_rotated(handle: str, subject: str, reason: str) -> None:
 
 
 @hookspec(mode="broadcast", timeout=5.0)
-def session_ended(handle: str, subject: str, reason: str) -> None:
+def session_ended(handle: str, subject: str | None, reason: str) -> None:
     """A session ended and will not come back.
 
     Called when it is durably gone. For sessions that ended by time it is called when they are cleaned up.
 
     Args:
         handle: The public handle it had.
-        subject: Id of the user it belonged to; empty for a visitor who was not signed in.
+        subject: Id of the user it belonged to; None for a visitor who was not signed in.
         reason: Why, such as ``logout``, ``expired`` or ``destroyed``.
 
     Refusing:
@@ -79,11 +79,11 @@ def session_ended(handle: str, subject: str, reason: str) -> None:
         Reported; the others are still told, and the session stays ended.
 
     Example:
-        open_sessions = {"h-1": "7"}
+        owners = {"h-1": "7"}
 
         @hookimpl
         def session_ended(handle: str) -> None:
-            open_sessions.pop(handle, None)
+            owners.pop(handle, None)
     """
 
 
