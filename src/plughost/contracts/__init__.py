@@ -32,6 +32,7 @@ from plughost.contracts.backup import (
     BackupResult,
     BackupService,
     ByteStream,
+    OnProgress,
     RestorePlan,
     RestoreResult,
 )
@@ -80,6 +81,7 @@ from plughost.contracts.logs import (
     get_logger,
 )
 from plughost.contracts.plugin import (
+    HOST_API,
     Events,
     Plugin,
     PluginContext,
@@ -95,6 +97,7 @@ from plughost.contracts.records import (
     PluginRecord,
     PluginStarted,
     PluginState,
+    PluginStateChanged,
     PluginStopped,
     PluginTimings,
     SkippedPlugin,
@@ -106,6 +109,7 @@ from plughost.contracts.users import (
 )
 
 __all__ = [
+    "HOST_API",
     "RUNNING_STATES",
     "SYSTEM_CLOCK",
     "ASGIApp",
@@ -146,6 +150,7 @@ __all__ = [
     "Message",
     "Middleware",
     "NewUser",
+    "OnProgress",
     "OperationResult",
     "Outcome",
     "OutcomeKind",
@@ -158,6 +163,7 @@ __all__ = [
     "PluginRecord",
     "PluginStarted",
     "PluginState",
+    "PluginStateChanged",
     "PluginStopped",
     "PluginTimings",
     "Principal",
