@@ -26,6 +26,11 @@
     ├── AppError                    registration of an app failed; carries .app_name and .step
     ├── BackupError                 a backup was not made, or an archive cannot be trusted or restored
     ├── SessionDataError            a value cannot be kept in a session: its type, depth or size (ValueError)
+    ├── CacheValueError             a value a cache cannot keep, or cannot work on           (TypeError)
+    ├── LoadTimeoutError            a cache's loader passed its limit; carries .limit        (TimeoutError)
+    ├── LockError                   a lock is not, or no longer, held; carries .name
+    │   ├── LockTimeoutError        it was not to be had in time                             (TimeoutError)
+    │   └── LockLostError           its lease ran out, or Redis forgot it, while it was held
     └── StoreUnavailableError       a store (Redis, a file) cannot be reached now
         └── SessionUnreadableError  a session is stored, but its bytes cannot be opened; it is kept as it is
 
@@ -261,6 +266,42 @@ class SessionDataError(PlughostError, ValueError):
 
 class BackupError(PlughostError):
     """A backup was not made, or an archive cannot be trusted or restored; the cause is attached."""
+
+
+class CacheValueError(PlughostError, TypeError):
+    """A value cannot be kept by a cache, or what is kept is not what the operation needs."""
+
+
+class LoadTimeoutError(PlughostError, TimeoutError):
+    """A cache's loader took longer than it may.
+
+    Attributes:
+        limit: The limit in seconds.
+    """
+
+    def __init__(self, message: str, *, limit: float) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+class LockError(PlughostError):
+    """A lock is not, or no longer, held.
+
+    Attributes:
+        name: Name of the lock.
+    """
+
+    def __init__(self, message: str, *, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class LockTimeoutError(LockError, TimeoutError):
+    """Somebody else kept the lock for as long as this caller would wait."""
+
+
+class LockLostError(LockError):
+    """The lease ran out, or the store forgot the lock, while it was held by this process."""
 
 
 class StoreUnavailableError(PlughostError):
