@@ -1,1 +1,1 @@
-"""TODO-doc"""
+"""From a hook call to its outcomes."""

@@ -1,0 +1,101 @@
+"""The hooks that are declared now, and who declared them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from types import ModuleType
+
+import pluggy
+
+from plughost.core.calls.declaration import Declaration, Namespace, read_declarations
+from plughost.core.calls.verify import misfits, options_of
+from plughost.exceptions import PluginInvalidError
+
+
+class Catalogue:
+    """Declarations come with a module and go with it; a hook declared twice alike goes with the last one.
+
+    Attributes:
+        declarations: What is declared, by name.
+    """
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self._manager = manager
+        self._owners: dict[str, list[Namespace]] = {}
+        self.declarations: dict[str, Declaration] = {}
+
+    def add(self, namespace: Namespace) -> tuple[str, ...]:
+        """Declare what ``namespace`` declares, all or nothing; return the names."""
+        found = read_declarations(self._manager, namespace)
+        changed = [each for each in found if self._is_news(each)]
+        self._refuse_misfits(changed)
+        self._forget([each.name for each in changed if each.name in self.declarations])
+        self._tell_pluggy(namespace, changed)
+        self.declarations.update((each.name, each) for each in changed)
+        for each in found:
+            self._owners.setdefault(each.name, []).append(namespace)
+        return tuple(each.name for each in found)
+
+    def remove(self, namespace: Namespace) -> None:
+        """Undo one ``add`` of ``namespace``; one that was never added is ignored."""
+        orphans = []
+        for name, owners in [*self._owners.items()]:
+            if namespace in owners:
+                owners.remove(namespace)
+                if not owners:
+                    orphans.append(name)
+                    del self._owners[name], self.declarations[name]
+        self._forget(orphans)
+
+    def _is_news(self, new: Declaration) -> bool:
+        """Whether pluggy has to be told; a reloaded module may change what it declared itself."""
+        old = self.declarations.get(new.name)
+        if old is None or not new.agrees_with(old):
+            if old is not None and old.origin != new.origin:
+                raise ValueError(
+                    f"{new.origin} declares hook {new.name!r} differently from {old.origin}, "
+                    "which was first; give the hook another name"
+                )
+            return True
+        return False
+
+    def _refuse_misfits(self, new: Iterable[Declaration]) -> None:
+        for declaration in new:
+            caller = getattr(self._manager.hook, declaration.name, None)
+            for impl in caller.get_hookimpls() if caller is not None else ():
+                blocking = options_of(impl.plugin, impl.function).blocking
+                found = [*misfits(declaration, impl.function, impl.opts, blocking)]
+                if found:
+                    raise PluginInvalidError(
+                        f"Plugin {impl.plugin_name!r} does not fit hook {declaration.name!r}, "
+                        f"which {declaration.origin} declares: {'; '.join(found)}",
+                        plugin=impl.plugin_name,
+                    )
+
+    def _tell_pluggy(self, namespace: Namespace, new: Iterable[Declaration]) -> None:
+        """Give pluggy the new specs alone: it refuses a module of which it knows a part."""
+        part = ModuleType(namespace.__name__, namespace.__doc__)
+        vars(part).update((each.name, each.function) for each in new)
+        if any(new):
+            self._manager.add_hookspecs(part)
+
+    def _forget(self, names: list[str]) -> None:
+        """Make pluggy forget specs, and take their implementers in again as those of an undeclared hook.
+
+        pluggy has no way to take a spec back, but a hook without its attribute is as good as new.
+        """
+        implementers = {impl.plugin_name for name in names for impl in self._impls(name)}
+        again = [(name, plugin) for name, plugin in self._manager.list_name_plugin() if name in implementers]
+        for name, _ in again:
+            self._manager.unregister(name=name)
+        for name in names:
+            delattr(self._manager.hook, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # these warned when they were registered first
+            for name, plugin in again:
+                self._manager.register(plugin, name)
+
+    def _impls(self, name: str) -> list[pluggy.HookImpl]:
+        caller: pluggy.HookCaller = getattr(self._manager.hook, name)
+        return caller.get_hookimpls()

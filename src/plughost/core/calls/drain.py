@@ -1,0 +1,66 @@
+"""Calls under way on plans that were replaced, and how to wait for their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import anyio
+from anyio.lowlevel import current_token
+
+from plughost.core.threads import post
+
+
+class Traffic:
+    """The calls that are under way on one plan.
+
+    Two numbers that only grow, because that costs a call least and gives the total as well. Under the
+    interpreter lock each ``+= 1`` on a slot is one step: no other thread comes between.
+    """
+
+    __slots__ = ("_waiting", "entered", "left")
+
+    def __init__(self) -> None:
+        self.entered = 0
+        self.left = 0
+        self._waiting: list[tuple[object, anyio.Event]] = []
+
+    @property
+    def under_way(self) -> int:
+        """How many calls have begun and not ended."""
+        return self.entered - self.left
+
+    def leave(self) -> None:
+        """A call ended; wake those who wait for the last one."""
+        self.left += 1
+        if self._waiting and self.left == self.entered:
+            waiting, self._waiting = self._waiting, []
+            for token, event in waiting:
+                post(token, event.set)  # type: ignore[arg-type]
+
+    async def end(self) -> None:
+        """Return when no call is under way."""
+        while self.left != self.entered:
+            event = anyio.Event()
+            self._waiting.append((current_token(), event))
+            if self.left != self.entered:
+                await event.wait()
+
+
+class Drain:
+    """The end of a plugin's last calls after it was unregistered or replaced."""
+
+    def __init__(self, traffic: Iterable[Traffic]) -> None:
+        self._traffic = tuple(traffic)
+
+    @property
+    def under_way(self) -> int:
+        """How many calls made on the old plans are still running."""
+        return sum(each.under_way for each in self._traffic)
+
+    async def wait(self) -> None:
+        """Return when no call made before is running any more.
+
+        Never from inside such a call: it would wait for itself.
+        """
+        for each in self._traffic:
+            await each.end()

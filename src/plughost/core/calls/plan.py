@@ -1,0 +1,141 @@
+"""pluggy's implementations of one hook become a frozen call plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pluggy
+
+from plughost.core.calls.declaration import Declaration
+from plughost.core.calls.drain import Traffic
+from plughost.core.calls.metrics import CallMetrics, Tally
+from plughost.core.calls.modes import Gathering, gathering_for
+from plughost.core.calls.policy import CallPolicy
+from plughost.core.calls.verify import is_async, options_of
+
+Kind = Literal["plain", "async", "blocking", "wrapper"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One implementation in its place.
+
+    Attributes:
+        plugin: Name of the plugin.
+        hook: Name of the hook.
+        function: The implementation, bound.
+        arguments: Names of what it takes by position.
+        keywords: Names of what it takes with a default of its own, as far as the hook has them.
+        kind: How it is to be called.
+        limit: Seconds it may take; None is no limit.
+        tally: Where its calls are counted.
+    """
+
+    plugin: str
+    hook: str
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+    keywords: tuple[str, ...]
+    kind: Kind
+    limit: float | None
+    tally: Tally
+
+    def call(self, values: Mapping[str, Any]) -> Any:
+        """Call the implementation with what it takes of the call's arguments."""
+        positional = [values[name] for name in self.arguments]
+        if not self.keywords:
+            return self.function(*positional)
+        return self.function(*positional, **{name: values[name] for name in self.keywords})
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """Who is called, in which order, and what is made of it. Never changed: a new one takes its place.
+
+    Attributes:
+        declaration: The hook.
+        wrappers: Outermost first.
+        steps: The others, first one first.
+        gather: Makes the gathering of one call out of its arguments.
+        traffic: The calls under way on this plan.
+        source: pluggy's implementations it was made of, to see whether they changed.
+    """
+
+    declaration: Declaration
+    wrappers: tuple[Step, ...]
+    steps: tuple[Step, ...]
+    gather: Callable[[dict[str, Any]], Gathering]
+    source: tuple[pluggy.HookImpl, ...]
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def calls(self, plugin: str) -> bool:
+        """Whether a plugin of that name is called."""
+        return any(step.plugin == plugin for step in (*self.wrappers, *self.steps))
+
+    def is_made_of(self, declaration: Declaration, impls: Sequence[pluggy.HookImpl]) -> bool:
+        """Whether a plan made of these would be the same."""
+        return declaration is self.declaration and [*map(id, impls)] == [*map(id, self.source)]
+
+
+class Planner:
+    """Makes call plans: the deployer's order first, then priority, then pluggy's own.
+
+    pluggy's own is: ``tryfirst``, the others, ``trylast``; among equals the last one registered runs first,
+    and last among ``trylast``. The age of a plugin is kept here and not read from pluggy's list, because a
+    reloaded plugin takes the place of the old one, while pluggy would put it in front.
+    """
+
+    def __init__(self, policy: CallPolicy, metrics: CallMetrics) -> None:
+        self._policy = policy
+        self._metrics = metrics
+
+    def plan(
+        self, declaration: Declaration, impls: Iterable[pluggy.HookImpl], ages: Mapping[str, int]
+    ) -> CallPlan:
+        """Return the plan of one hook; ``ages`` tells which plugin came earlier (the smaller number)."""
+        source = tuple(impls)
+        in_order = sorted(source[::-1], key=lambda impl: self._place(declaration.name, impl, ages))
+        steps = [self._step(declaration, impl) for impl in in_order]
+        return CallPlan(
+            declaration=declaration,
+            wrappers=tuple(step for step in steps if step.kind == "wrapper"),
+            steps=tuple(step for step in steps if step.kind != "wrapper"),
+            gather=gathering_for(declaration),
+            source=source,
+        )
+
+    def _place(self, hook: str, impl: pluggy.HookImpl, ages: Mapping[str, int]) -> tuple[int, int, int, int]:
+        age = ages[impl.plugin_name]
+        tier = 2 if impl.trylast else 0 if impl.tryfirst else 1
+        return (
+            self._policy.rank(hook, impl.plugin_name),
+            -options_of(impl.plugin, impl.function).priority,
+            tier,
+            age if impl.trylast else -age,
+        )
+
+    def _step(self, declaration: Declaration, impl: pluggy.HookImpl) -> Step:
+        options = options_of(impl.plugin, impl.function)
+        name = declaration.name
+        return Step(
+            plugin=impl.plugin_name,
+            hook=name,
+            function=impl.function,
+            arguments=tuple(impl.argnames),
+            keywords=tuple(each for each in impl.kwargnames if each in declaration.arguments),
+            kind=_kind(impl, blocking=options.blocking),
+            limit=self._policy.limit(
+                name, impl.plugin_name, asked=options.timeout, declared=declaration.options.timeout
+            ),
+            tally=self._metrics.tally(name, impl.plugin_name),
+        )
+
+
+def _kind(impl: pluggy.HookImpl, *, blocking: bool) -> Kind:
+    if impl.wrapper:
+        return "wrapper"
+    if blocking:
+        return "blocking"
+    return "async" if is_async(impl.function) else "plain"

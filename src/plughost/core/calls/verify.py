@@ -1,0 +1,101 @@
+"""Registration refuses what pluggy lets slip, and says everything at once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pluggy
+
+from plughost.core.calls.declaration import Declaration
+from plughost.exceptions import did_you_mean
+from plughost.hookspecs._markers import IMPL_ATTRIBUTE, ImplOptions
+
+NO_OPTIONS = ImplOptions()
+
+
+def options_of(plugin: object, function: Any) -> ImplOptions:
+    """Return plughost's options of an implementation; the defaults when plain pluggy marked it."""
+    found = getattr(function, IMPL_ATTRIBUTE, None)
+    if found is None:  # the marker may sit above @staticmethod or @classmethod, which binding takes off
+        above = inspect.getattr_static(plugin, getattr(function, "__name__", ""), None)
+        found = getattr(above, IMPL_ATTRIBUTE, None)
+    return found if isinstance(found, ImplOptions) else NO_OPTIONS
+
+
+def is_async(function: Any) -> bool:
+    """Whether calling ``function`` gives something to await."""
+    return inspect.iscoroutinefunction(function)
+
+
+def implementations(
+    manager: pluggy.PluginManager, plugin: object
+) -> Iterator[tuple[str, Any, pluggy.HookimplOpts]]:
+    """Yield hook name, bound function and pluggy's options of each implementation in ``plugin``."""
+    for name in dir(plugin):
+        opts = manager.parse_hookimpl_opts(plugin, name)
+        if opts is not None:
+            yield opts.get("specname") or name, getattr(plugin, name), opts
+
+
+def problems(
+    manager: pluggy.PluginManager, declarations: Mapping[str, Declaration], plugin: object
+) -> list[str]:
+    """Return everything that is wrong with the hook implementations of ``plugin``, one sentence each."""
+    found: list[str] = []
+    for hook, function, opts in implementations(manager, plugin):
+        declaration = declarations.get(hook)
+        if declaration is None:
+            if not opts.get("optionalhook"):
+                found.append(
+                    f"unknown hook {hook!r}: nobody declares it.{did_you_mean(hook, declarations)}"
+                    " Mark the implementation optionalhook=True if the hook may be absent."
+                )
+            continue
+        blocking = options_of(plugin, function).blocking
+        found.extend(
+            f"hook {hook!r}: {problem}" for problem in misfits(declaration, function, opts, blocking)
+        )
+    return found
+
+
+def misfits(declaration: Declaration, function: Any, opts: Any, blocking: bool) -> Iterator[str]:
+    """Yield what keeps one implementation from serving the hook it names."""
+    yield from _argument_misfits(declaration, function)
+    if opts.get("hookwrapper"):
+        yield "hookwrapper=True is pluggy's old style; use wrapper=True: yield once, return the result"
+    elif opts.get("wrapper"):
+        yield from _wrapper_misfits(function, blocking)
+    else:
+        yield from _kind_misfits(declaration, function, blocking)
+
+
+def _argument_misfits(declaration: Declaration, function: Any) -> Iterator[str]:
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            yield f"argument {parameter.name!r} is keyword-only, which pluggy never passes; remove the '*'"
+        elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        elif parameter.name not in declaration.arguments and parameter.default is parameter.empty:
+            known = ", ".join(declaration.arguments) or "none"
+            hint = did_you_mean(parameter.name, declaration.arguments)
+            yield f"unknown argument {parameter.name!r}; the hook's arguments are: {known}.{hint}"
+
+
+def _wrapper_misfits(function: Any, blocking: bool) -> Iterator[str]:
+    if inspect.isgeneratorfunction(function):
+        if blocking:
+            yield "a wrapper cannot be blocking=True; let the implementations it wraps do the waiting"
+    elif inspect.isasyncgenfunction(function):
+        yield "a wrapper must be a plain generator function: 'def', not 'async def'; it sees awaited results"
+    else:
+        yield "a wrapper must be a plain generator function that yields once"
+
+
+def _kind_misfits(declaration: Declaration, function: Any, blocking: bool) -> Iterator[str]:
+    if blocking and is_async(function):
+        yield "blocking=True is for plain functions; an async one waits without a thread"
+    if declaration.options.sync and (blocking or is_async(function)):
+        what = "blocking" if blocking else "async"
+        yield f"the hook is called without await, so an implementation cannot be {what}; use a plain function"
