@@ -96,7 +96,8 @@ class Planner:
     ) -> CallPlan:
         """Return the plan of one hook; ``ages`` tells which plugin came earlier (the smaller number)."""
         source = tuple(impls)
-        in_order = sorted(source[::-1], key=lambda impl: self._place(declaration.name, impl, ages))
+        newest_first = source[::-1]  # settles ties as pluggy does
+        in_order = sorted(newest_first, key=lambda impl: self._place(declaration.name, impl, ages))
         steps = [self._step(declaration, impl) for impl in in_order]
         return CallPlan(
             declaration=declaration,
