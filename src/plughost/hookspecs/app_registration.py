@@ -1,10 +1,10 @@
 """An app comes: connection, automatic operations, registered.
 
-In this order for each app: `app_registration_started`, `open_connection` (unless an app with the same url is
-already connected), `connection_created`, `auto_operations_started`, `run_migrations`, `run_seeds`,
-`load_models` (those that the app's configuration names), `auto_operations_completed`, `app_registered`. A
-failure at any step undoes the steps before it and calls `operation_failed`. Different apps are registered at
-the same time.
+In this order for each app: ``app_registration_started``, ``open_connection`` (unless an app with the same url
+is already connected), ``connection_created``, ``auto_operations_started``, ``run_migrations``, ``run_seeds``,
+``load_models`` (those that the app's configuration names), ``auto_operations_completed``, ``app_registered``.
+A failure at any step undoes the steps before it and calls ``operation_failed``. Different apps are registered
+at the same time.
 """
 
 from __future__ import annotations

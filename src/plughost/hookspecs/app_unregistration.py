@@ -1,8 +1,8 @@
 """An app goes: rolled back if asked for, disconnected, gone.
 
-In this order for each app: `app_unregistration_started`; with `rollback=True` also `app_rollback_started`,
-`rollback_app`, `app_rollback_completed`; then `connection_shutdown`, `app_unregistered`. When the host stops,
-all apps go this way without a rollback, the last one first.
+In this order for each app: ``app_unregistration_started``; with ``rollback=True`` also
+``app_rollback_started``, ``rollback_app``, ``app_rollback_completed``; then ``connection_shutdown``,
+``app_unregistered``. When the host stops, all apps go this way without a rollback, the last one first.
 """
 
 from __future__ import annotations

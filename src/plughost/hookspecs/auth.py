@@ -1,7 +1,7 @@
 """Sign-in and sign-out.
 
-In the order of a sign-in: `before_auth`, `authenticate`, then either `after_auth` or `auth_failed`. A
-sign-out is `before_logout`, `after_logout`. Everything here fails closed: no answer is a No.
+In the order of a sign-in: ``before_auth``, ``authenticate``, then either ``after_auth`` or ``auth_failed``. A
+sign-out is ``before_logout``, ``after_logout``. Everything here fails closed: no answer is a No.
 """
 
 from __future__ import annotations

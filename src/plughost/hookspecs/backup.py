@@ -1,8 +1,8 @@
 """Backups and the way back.
 
-A backup goes `before_backup`, `provide_backup_artifacts`, `store_backup`, then `after_backup`, or
-`backup_failed` from wherever it broke. The way back goes `before_restore`, `restore_artifact` for each piece,
-`after_restore`.
+A backup goes ``before_backup``, ``provide_backup_artifacts``, ``store_backup``, then ``after_backup``, or
+``backup_failed`` from wherever it broke. The way back goes ``before_restore``, ``restore_artifact`` for each
+piece, ``after_restore``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What plugins add to the program: routes, middleware, panels, commands, jobs, metrics.
 
-The `register_...` hooks are called while the program is put together, by plain calls without `await`; their
-implementations are plain functions that return what they have and do no work. What was registered goes when
-its plugin goes.
+The ``register_...`` hooks are called while the program is put together, by plain calls without ``await``;
+their implementations are plain functions that return what they have and do no work. What was registered goes
+when its plugin goes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What becomes of plugins, told to the other plugins.
 
-The same facts are published as the events `PluginStarted`, `PluginFailed` and `PluginStopped`; a hook is
-there for those who want to be found, ordered, limited and counted as all implementations are.
+The same facts are published as the events ``PluginStarted``, ``PluginFailed`` and ``PluginStopped``; a hook
+is there for those who want to be found, ordered, limited and counted as all implementations are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Creating, changing, deleting and finding users.
 
-Each change goes `before_user_...`, the provider's bare verb (`create_user`, `update_user`, `delete_user`),
-then `after_user_...`. One plugin keeps the users; any plugin may look at a change, alter it or refuse it
-before.
+Each change goes ``before_user_...``, the provider's bare verb (``create_user``, ``update_user``,
+``delete_user``), then ``after_user_...``. One plugin keeps the users; any plugin may look at a change, alter
+it or refuse it before.
 """
 
 from __future__ import annotations
