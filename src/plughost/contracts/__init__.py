@@ -52,7 +52,10 @@ from plughost.contracts.cache_events import (
     CacheEventKind,
     WarmEntry,
 )
-from plughost.contracts.cache_keys import CacheKeys, KeyBuilder
+from plughost.contracts.cache_keys import (
+    CacheKeys,
+    KeyBuilder,
+)
 from plughost.contracts.clock import (
     SYSTEM_CLOCK,
     Clock,
@@ -89,10 +92,22 @@ from plughost.contracts.http import (
     Scope,
     Send,
 )
-from plughost.contracts.limits import Limit, LimitResult, OutagePolicy, RateLimiter
-from plughost.contracts.locks import Lock, LockManager, LockStats
+from plughost.contracts.limits import (
+    Limit,
+    LimitResult,
+    OutagePolicy,
+    RateLimiter,
+)
+from plughost.contracts.locks import (
+    Lock,
+    LockManager,
+    LockStats,
+)
 from plughost.contracts.logs import (
     get_logger,
+)
+from plughost.contracts.metrics import (
+    HookMetrics,
 )
 from plughost.contracts.plugin import (
     HOST_API,
@@ -165,6 +180,7 @@ __all__ = [
     "HealthCheck",
     "HealthReport",
     "HealthStatus",
+    "HookMetrics",
     "HookReport",
     "HttpContext",
     "KeyBuilder",
