@@ -1,0 +1,167 @@
+"""What a host can be told: the typed sections of its configuration, as in ``plughost.toml``.
+
+Seconds are floats. A section is frozen, its tables are read-only, and a key that is not listed here is
+refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
+
+Limit = Annotated[float, Meta(gt=0)]
+"""Seconds that something may take; ``inf`` is no limit."""
+
+HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+"""Letters, digits, dashes and underscores, beginning with a letter: it becomes a prefix of variable names."""
+
+ModuleReference = Annotated[str, Meta(pattern=r"^\w+(\.\w+)*(:\w+(\.\w+)*)?$")]
+"""``package.module:Attribute``, or ``package.module`` for a module that is itself the plugin."""
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
+"""A SHA-256 digest in hexadecimal."""
+
+
+class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Makes the tables of a section read-only."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, dict):
+                force_setattr(self, name, MappingProxyType(value))
+
+
+class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table ``[host]``.
+
+    Attributes:
+        name: Name of the host; also read are entry points of the group ``NAME.plugins`` and variables
+            ``NAME_*``.
+        environment: Which of the tables ``[environments.NAME]`` is laid over the rest; empty for none.
+        load_concurrency: How many plugins start at the same time.
+        load_timeout: Seconds for a plugin's import, and again for its start; twice as long in all for a
+            plugin that the configuration names (see ``configured_load_timeout``).
+        shutdown_timeout: Seconds for a plugin's stop.
+        plugin_dir: Folder of plugins that are not installed; relative to the configuration file.
+        autoload_plugin_dir: Whether what is found there is loaded without being named under ``[plugins]``.
+        required: Names of plugins without which the host is not ready.
+        allow: Names of the only plugins to load; None for all, an empty list for none.
+        disabled: Names of plugins not to load, in addition to those with ``enabled = false``.
+        strict: A failed plugin makes the host's start fail.
+        safe_mode: Load the plugins that come with plughost and no others.
+        data_dir: Folder in which each plugin has its own; relative to the configuration file. None for the
+            default.
+        health_interval: Seconds from one health cycle to the next.
+        max_restarts: How often a plugin's background tasks may be restarted within ``restart_window``; once
+            more puts the plugin in quarantine.
+        restart_window: Seconds over which restarts are counted.
+        restart_pause: Seconds before the first restart; doubled for each further one.
+        restart_pause_limit: Seconds that such a pause never exceeds.
+    """
+
+    name: HostName = "plughost"
+    environment: str = ""
+    load_concurrency: Annotated[int, Meta(ge=1)] = 3
+    load_timeout: Limit = 30.0
+    shutdown_timeout: Limit = 15.0
+    plugin_dir: Path | None = None
+    autoload_plugin_dir: bool = True
+    required: tuple[str, ...] = ()
+    allow: tuple[str, ...] | None = None
+    disabled: tuple[str, ...] = ()
+    strict: bool = False
+    safe_mode: bool = False
+    data_dir: Path | None = None
+    health_interval: Limit = 30.0
+    max_restarts: Annotated[int, Meta(ge=0)] = 5
+    restart_window: Limit = 60.0
+    restart_pause: Annotated[float, Meta(ge=0)] = 0.5
+    restart_pause_limit: Limit = 30.0
+
+    @property
+    def configured_load_timeout(self) -> float:
+        """Seconds for import and start together of a plugin that the configuration names by its module."""
+        return 2 * self.load_timeout
+
+
+class HooksSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table ``[hooks]``: what the deployer decides over the heads of the authors.
+
+    Attributes:
+        order: Name of a hook to names of plugins, first to last; plugins that are not named follow.
+        timeouts: Seconds by name of a hook, or of a plugin and its hook (``"backup.before_backup"``, quoted
+            in the file because of the dot). The narrower one wins.
+    """
+
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    timeouts: Mapping[str, Limit] = field(default_factory=dict)
+
+
+class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table ``[plugins.NAME]``.
+
+    Attributes:
+        enabled: A plugin that is not enabled is never imported.
+        module: Where it is, when no entry point says so.
+        required: Whether the host is not ready without it.
+        path: A folder, a wheel or a zip file that holds it; relative to the configuration file.
+        url: Where a wheel or zip file of it is fetched from; needs ``sha256``.
+        sha256: Digest that what ``path`` or ``url`` names must have.
+        config: The plugin's own settings as they were written: references are not followed, types not
+            checked.
+    """
+
+    enabled: bool = True
+    module: ModuleReference | None = None
+    required: bool = False
+    path: Path | None = None
+    url: str | None = None
+    sha256: Sha256 | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("a plugin is fetched from a url only when its sha256 is given beside it")
+        if self.url is not None and self.path is not None:
+            raise ValueError("a plugin comes from a path or from a url, not from both")
+
+
+class HostConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole configuration.
+
+    Attributes:
+        host: How the host works.
+        hooks: Order and limits of hook implementations.
+        plugins: What is said of each plugin, by its name.
+        apps: The apps to register, by name, each with its settings as they were written.
+        features: Feature switches.
+    """
+
+    host: HostSection = field(default_factory=HostSection)
+    hooks: HooksSection = field(default_factory=HooksSection)
+    plugins: Mapping[str, PluginSection] = field(default_factory=dict)
+    apps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    features: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigEntry:
+    """One setting, as reports show it.
+
+    Attributes:
+        path: Dotted name, such as ``plugins.backup.config.directory``.
+        value: The value with secrets hidden.
+        origin: Where it came from: a file name, ``environment NAME``, ``code`` or ``default``.
+    """
+
+    path: str
+    value: Any
+    origin: str

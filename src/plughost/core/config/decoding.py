@@ -1,0 +1,220 @@
+"""Turning plain values into typed ones, noting everything that is wrong and not only the first of it."""
+
+from __future__ import annotations
+
+import enum
+import re
+import typing
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from plughost.contracts.secret import MASK, Secret
+from plughost.core.config.environment import from_environment
+from plughost.core.config.paths import SettingPath, dotted, folded, origin_of
+from plughost.core.config.records import BUILT, Record, record_of
+from plughost.core.config.references import UNRESOLVED
+from plughost.core.config.words import members, read_time, read_words
+from plughost.exceptions import ConfigError, ConfigProblem, PluginConfigError, did_you_mean
+
+FAILED: Final = object()
+"""Stands for a value that could not be decoded; the problem is noted."""
+
+_WORDS_OF_TOML: Final = {"`object`": "`table`", "`array`": "`list`"}
+_MSGSPEC_PATH = re.compile(r" - at `\$(?P<path>.*)`$", re.DOTALL)
+_SHORTEST_SCRUBBED: Final = (
+    3  # characters; hiding a shorter secret would garble the message and still tell it
+)
+
+
+class Decoder:
+    """Decodes values of one configuration.
+
+    Args:
+        origins: Dotted name to origin. Strings from the environment are read leniently, all else strictly.
+        resolved: Dotted names of values that came through a reference: read leniently too.
+        secrets: Strings that must not appear in a message.
+    """
+
+    def __init__(
+        self, origins: Mapping[str, str], *, resolved: Collection[str] = (), secrets: Collection[str] = ()
+    ) -> None:
+        self.problems: list[ConfigProblem] = []
+        self._origins = origins
+        self._resolved = resolved
+        self._secrets = sorted((s for s in secrets if len(s) >= _SHORTEST_SCRUBBED), key=len, reverse=True)
+
+    def decode(self, value: Any, kind: Any, path: SettingPath) -> Any:
+        """Return ``value`` as ``kind``, or ``FAILED`` with the problems noted."""
+        if value is UNRESOLVED:
+            return FAILED
+        if self.is_lenient(path):
+            value = read_words(value, kind)
+        kinds = members(kind)
+        if isinstance(value, Mapping) and (record := _record_among(kinds)):
+            return self._decode_record(value, record, path)
+        if isinstance(value, Mapping) and (inner := _values_of_table(kind)) is not None:
+            return self._decode_table(value, inner, path)
+        if isinstance(value, (list, tuple)) and (inner := _records_of_list(kind)) is not None:
+            return self._decode_list(value, inner, path)
+        return self._decode_leaf(value, kind, path)
+
+    def note(self, path: SettingPath, message: str) -> None:
+        """Note a problem, with every known secret taken out of its message."""
+        for secret in self._secrets:
+            message = message.replace(secret, MASK)
+        self.problems.append(ConfigProblem(dotted(path), origin_of(path, self._origins), message))
+
+    def _decode_record(self, value: Mapping[str, Any], record: Record, path: SettingPath) -> Any:
+        before = len(self.problems)
+        arguments: dict[str, Any] = {}
+        for key, inner in value.items():
+            known = self._known_key(key, record, path)
+            if known is None:
+                self.note((*path, key), f"unknown setting.{did_you_mean(key, record.fields)}")
+                continue
+            field = record.fields[known]
+            arguments[field.attribute] = self.decode(inner, field.type, (*path, key))
+        for key, field in record.fields.items():
+            if field.required and field.attribute not in arguments:
+                self.note((*path, key), f"missing: expected {_described(field.type)}")
+        if len(self.problems) > before or FAILED in arguments.values():
+            return FAILED
+        return self._build(record, arguments, path)
+
+    def _build(self, record: Record, arguments: dict[str, Any], path: SettingPath) -> Any:
+        try:
+            return record.build(**arguments)
+        except BUILT as error:
+            self.note(path, str(error))
+            return FAILED
+
+    def _known_key(self, key: str, record: Record, path: SettingPath) -> str | None:
+        if key in record.fields:
+            return key
+        if from_environment(origin_of((*path, key), self._origins)):
+            return next((known for known in record.fields if folded(known) == folded(key)), None)
+        return None
+
+    def _decode_table(self, value: Mapping[str, Any], kind: Any, path: SettingPath) -> Any:
+        decoded = {key: self.decode(inner, kind, (*path, key)) for key, inner in value.items()}
+        return FAILED if FAILED in decoded.values() else decoded
+
+    def _decode_list(self, value: Collection[Any], kind: Any, path: SettingPath) -> Any:
+        decoded = [self.decode(inner, kind, (*path, place)) for place, inner in enumerate(value)]
+        return FAILED if FAILED in decoded else decoded
+
+    def _decode_leaf(self, value: Any, kind: Any, path: SettingPath) -> Any:
+        try:
+            return msgspec.convert(
+                read_time(value, kind), kind, strict=not self.is_lenient(path), dec_hook=_decode_custom
+            )
+        except msgspec.ValidationError as error:
+            self.note(*_explained(error, value, kind, path))
+        except NotImplementedError as error:
+            self.note(path, str(error))
+        return FAILED
+
+    def is_lenient(self, path: SettingPath) -> bool:
+        """Whether the value there was written as a word: in the environment, or behind a reference."""
+        return dotted(path) in self._resolved or from_environment(origin_of(path, self._origins))
+
+
+def raise_problems(problems: Collection[ConfigProblem], *, plugin: str | None = None) -> None:
+    """Raise one error that names them all; nothing when there are none.
+
+    Raises:
+        ConfigError: There are problems.
+        PluginConfigError: The same, when ``plugin`` is named.
+    """
+    if not problems:
+        return
+    first, *others = problems
+    message = "\n  ".join([f"{len(problems)} problems:", *map(str, problems)]) if others else str(first)
+    error: ConfigError
+    if plugin is None:
+        error = ConfigError(message, path=first.path, origin=first.origin)
+    else:
+        error = PluginConfigError(message, plugin=plugin, path=first.path, origin=first.origin)
+    error.problems = tuple(problems)
+    raise error
+
+
+def _record_among(kinds: tuple[Any, ...]) -> Record | None:
+    found = [record for kind in kinds if (record := record_of(kind))]
+    return found[0] if len(found) == 1 else None
+
+
+def _values_of_table(kind: Any) -> Any:
+    """Return the type of a table's values, which are decoded one by one: each has an origin of its own."""
+    if typing.get_origin(kind) in (dict, Mapping) and typing.get_args(kind)[0] is str:
+        return typing.get_args(kind)[1]
+    return None
+
+
+def _records_of_list(kind: Any) -> Any:
+    """Return the type of a list's items if they are records; msgspec would ignore their unknown keys."""
+    if typing.get_origin(kind) in (list, Sequence) and _holds_record(typing.get_args(kind)[0]):
+        return typing.get_args(kind)[0]
+    return None
+
+
+def _holds_record(kind: Any) -> bool:
+    inner = (_values_of_table(kind), _records_of_list(kind))
+    return _record_among(members(kind)) is not None or any(
+        _holds_record(one) for one in inner if one is not None
+    )
+
+
+def _decode_custom(kind: type[Any], value: Any) -> Any:
+    if isinstance(value, kind):
+        return value
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    if issubclass(kind, Path) and isinstance(value, str):
+        return kind(value)
+    if kind is Secret or issubclass(kind, Path):
+        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+    raise NotImplementedError(f"a {kind.__name__} cannot be made of what a configuration holds")
+
+
+def _explained(error: Exception, value: Any, kind: Any, path: SettingPath) -> tuple[SettingPath, str]:
+    message = str(error)
+    if found := _MSGSPEC_PATH.search(message):
+        message = message[: found.start()]
+        path = (*path, *_parts(found["path"]))
+    if message.startswith("Invalid enum value"):
+        return path, _expected_choice(value, kind)
+    for theirs, ours in _WORDS_OF_TOML.items():
+        message = message.replace(theirs, ours)
+    return path, message[:1].lower() + message[1:]
+
+
+def _parts(msgspec_path: str) -> SettingPath:
+    found = re.findall(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]", msgspec_path)
+    return tuple(key or (int(place) if place else "...") for key, place, _ in found)
+
+
+def _expected_choice(value: Any, kind: Any) -> str:
+    # msgspec's own message shows the value, and the value may be a secret in the wrong place.
+    choices = [str(choice) for one in members(kind) for choice in _choices(one)]
+    if not choices:
+        return "not one of the values that are allowed here"
+    return f"expected one of {', '.join(map(repr, choices))}.{did_you_mean(str(value), choices)}"
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    if typing.get_origin(kind) is Literal:
+        return typing.get_args(kind)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return tuple(member.value for member in kind)
+    return ()
+
+
+def _described(kind: Any) -> str:
+    names = [
+        one.__name__ if isinstance(one, type) else str(one).replace("typing.", "") for one in members(kind)
+    ]
+    return " or ".join(f"`{name}`" for name in names)

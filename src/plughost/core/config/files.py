@@ -1,0 +1,56 @@
+"""Reading a configuration file."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from plughost.exceptions import ConfigError
+
+_POSITION = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
+
+
+def read_toml(path: Path, *, named_by: str = "") -> dict[str, Any]:
+    """Return the tables of a TOML file.
+
+    Args:
+        path: The file.
+        named_by: What named it, for messages.
+
+    Raises:
+        ConfigError: It is missing, unreadable, not UTF-8 or not TOML; the message says where.
+    """
+    origin = str(path)
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        named = f", which {named_by} names," if named_by else ""
+        raise ConfigError(
+            f"configuration file {path}{named} does not exist: create it, or name another", origin=origin
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"configuration file {path} cannot be read: {error.strerror or error}", origin=origin
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"configuration file {path} is not UTF-8 text: byte {error.start}", origin=origin
+        ) from error
+    try:
+        return tomllib.loads(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_located(path, text, str(error)), origin=origin) from None
+
+
+def _located(path: Path, text: str, message: str) -> str:
+    position = _POSITION.search(message)
+    if position is None:
+        return f"configuration file {path} is not TOML: {message}"
+    line, column = position["line"], position["column"]
+    if line is None:  # the parser says only that it reached the end
+        lines = text.splitlines() or [""]
+        line, column = str(len(lines)), str(len(lines[-1]) + 1)
+    what = message[: position.start()]
+    return f"configuration file {path} is not TOML: {what} in line {line}, column {column}"

@@ -1,0 +1,225 @@
+"""From a file, the environment and code to one configuration: defaults < file < environment < overrides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from plughost.contracts.config import HostConfig
+from plughost.core.config.decoding import Decoder, raise_problems
+from plughost.core.config.environment import misspelled, prefixes, settings, variable
+from plughost.core.config.files import read_toml
+from plughost.core.config.layers import Layers, is_table
+from plughost.core.config.loaded import LoadedConfig
+from plughost.core.config.paths import dotted
+from plughost.core.config.references import Resolver
+from plughost.exceptions import ConfigError, ConfigProblem, did_you_mean
+
+DEFAULT_FILE: Final = "plughost.toml"
+DEFAULT_NAME: Final = "plughost"
+
+ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | HostConfig
+"""A file, or what a file would hold, or the typed sections themselves."""
+
+
+def load_config(
+    source: ConfigSource | None = None,
+    *,
+    host_name: str = DEFAULT_NAME,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> LoadedConfig:
+    """Return the configuration of a host.
+
+    Later layers win, table by table and key by key: defaults, ``source``, the table ``[environments.NAME]``
+    of it that ``PLUGHOST_ENVIRONMENT`` chooses, environment variables, ``overrides``.
+
+    Args:
+        source: A TOML file, a mapping or a ``HostConfig``. None takes the file that ``PLUGHOST_CONFIG``
+            names, else ``plughost.toml`` in the working directory if there is one, else nothing.
+        host_name: The host's name. One that differs from the default wins over ``[host] name``. Variables are
+            read with the prefix ``PLUGHOST_`` and with the host's name in capitals, which wins.
+        environ: The environment; the process's own by default.
+        overrides: Tables as in the file, decided by code.
+
+    Raises:
+        ConfigError: With every problem that was found; the file is missing, is not TOML, or has an unknown,
+            mistyped or missing setting.
+    """
+    environ = os.environ if environ is None else environ
+    path, values, origin = _read(source, host_name, environ)
+    overlays = _taken(values, "environments", origin)
+    name = _name(values, host_name)
+    layers = Layers()
+    layers.lay(values, origin)
+    problems = [] if environ is None else list(misspelled(environ))
+    _lay_environment(layers, overlays, _chosen(values, overrides or {}, name, environ), origin)
+    for prefix in prefixes(name):
+        for one in settings(prefix, environ, layers.values):
+            layers.lay(one.layer, one.origin)
+    if host_name != DEFAULT_NAME:
+        layers.lay({"host": {"name": host_name}}, "code")
+    layers.lay(overrides or {}, "code")
+    problems += _problems_of(overlays, origin)
+    config = _decoded(layers, environ, path, problems)
+    origins = MappingProxyType({**_default_origins(config), **layers.origins})
+    return LoadedConfig(config, origins, path, MappingProxyType(dict(environ)))
+
+
+def _read(
+    source: ConfigSource | None, host_name: str, environ: Mapping[str, str]
+) -> tuple[Path | None, dict[str, Any], str]:
+    if isinstance(source, HostConfig):
+        return None, _written(source), "code"
+    if isinstance(source, Mapping):
+        return None, dict(source), "code"
+    named_by = ""
+    if source is None:
+        if found := variable("CONFIG", host_name, environ):
+            named_by, source = found
+        elif not Path(DEFAULT_FILE).exists():
+            return None, {}, "code"
+        else:
+            source = DEFAULT_FILE
+    path = Path(source).expanduser()
+    return path, read_toml(path, named_by=named_by), str(path)
+
+
+def _written(section: msgspec.Struct) -> dict[str, Any]:
+    """Return the tables that a typed section stands for, without what is as by default."""
+    written: dict[str, Any] = {}
+    blank = type(section)()
+    for name in section.__struct_fields__:
+        value = getattr(section, name)
+        if value != getattr(blank, name):
+            written[name] = _written_value(value)
+    return written
+
+
+def _written_value(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return _written(value)
+    if isinstance(value, Mapping):
+        return {key: _written_value(inner) for key, inner in value.items()}
+    return value
+
+
+def _taken(values: dict[str, Any], key: str, origin: str) -> Mapping[str, Any]:
+    tables = values.pop(key, {})
+    if isinstance(tables, Mapping) and all(isinstance(table, Mapping) for table in tables.values()):
+        return tables
+    raise ConfigError(
+        f"{key} holds one table for each environment: [{key}.production]", path=key, origin=origin
+    )
+
+
+def _name(values: Mapping[str, Any], host_name: str) -> str:
+    if host_name != DEFAULT_NAME:
+        return host_name
+    host = values.get("host")
+    named = host.get("name") if isinstance(host, Mapping) else None
+    return named if isinstance(named, str) else host_name
+
+
+def _chosen(
+    values: Mapping[str, Any], overrides: Mapping[str, Any], name: str, environ: Mapping[str, str]
+) -> tuple[str, str]:
+    """Return which environment is chosen, and by what; empty strings when none is."""
+    if chosen := _environment_in(overrides):
+        return chosen, "code"
+    for suffix in ("ENVIRONMENT", "HOST__ENVIRONMENT"):
+        if found := variable(suffix, name, environ):
+            return found[1], found[0]
+    return _environment_in(values), "[host] environment"
+
+
+def _environment_in(values: Mapping[str, Any]) -> str:
+    host = values.get("host")
+    chosen = host.get("environment") if isinstance(host, Mapping) else None
+    return chosen if isinstance(chosen, str) else ""
+
+
+def _lay_environment(
+    layers: Layers, overlays: Mapping[str, Any], chosen: tuple[str, str], origin: str
+) -> None:
+    name, chosen_by = chosen
+    if not name or not overlays:
+        return
+    if name not in overlays:
+        raise ConfigError(
+            f"{chosen_by} chooses environment {name!r}, but {origin} has no table [environments.{name}]:"
+            f" add it (it may be empty).{did_you_mean(name, overlays)}",
+            path="host.environment",
+            origin=chosen_by,
+        )
+    layers.lay(overlays[name], f"{origin} [environments.{name}]")
+
+
+def _problems_of(overlays: Mapping[str, Any], origin: str) -> list[ConfigProblem]:
+    """Return what is wrong in any environment: production's mistakes are seen before production."""
+    problems: list[ConfigProblem] = []
+    for name, overlay in overlays.items():
+        decoder = Decoder({dotted(("environments", name)): origin})
+        decoder.decode(_without_references(overlay), HostConfig, ("environments", name))
+        problems += decoder.problems
+    return problems
+
+
+def _without_references(value: Any) -> Any:
+    """Leave out references: the secrets of another environment are not here to be followed."""
+    if not is_table(value):
+        return value
+    return {
+        key: _without_references(inner)
+        for key, inner in value.items()
+        if is_table(inner) or not isinstance(inner, Mapping)
+    }
+
+
+def _decoded(
+    layers: Layers, environ: Mapping[str, str], path: Path | None, problems: list[ConfigProblem]
+) -> HostConfig:
+    directory = Path() if path is None else path.parent
+    resolver = Resolver(environ=environ, directory=directory, origins=layers.origins)
+    values = _resolved(layers.values, resolver)
+    decoder = Decoder(layers.origins, resolved=resolver.resolved, secrets=resolver.secrets)
+    config = decoder.decode(values, HostConfig, ())
+    raise_problems([*problems, *resolver.problems, *decoder.problems])
+    loaded: HostConfig = config
+    return loaded
+
+
+def _resolved(values: Mapping[str, Any], resolver: Resolver) -> dict[str, Any]:
+    """Follow the references in the host's own settings; plugins and apps have theirs followed on loading."""
+    resolved = {
+        key: resolver.resolve(value, (key,))
+        for key, value in values.items()
+        if key not in ("plugins", "apps")
+    }
+    for key in ("plugins", "apps"):
+        if key in values:
+            resolved[key] = values[key]
+    plugins = values.get("plugins")
+    if isinstance(plugins, Mapping):
+        resolved["plugins"] = {
+            name: _resolved_plugin(name, section, resolver) for name, section in plugins.items()
+        }
+    return resolved
+
+
+def _resolved_plugin(name: str, section: Any, resolver: Resolver) -> Any:
+    if not is_table(section):
+        return section
+    return {
+        key: value if key == "config" else resolver.resolve(value, ("plugins", name, key))
+        for key, value in section.items()
+    }
+
+
+def _default_origins(config: HostConfig) -> dict[str, str]:
+    return {dotted(("host", name)): "default" for name in config.host.__struct_fields__}

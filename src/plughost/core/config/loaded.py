@@ -1,0 +1,128 @@
+"""A configuration that was loaded: typed, with the origin of each value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plughost.contracts.config import ConfigEntry, HostConfig, PluginSection
+from plughost.core.config.decoding import raise_problems
+from plughost.core.config.paths import dotted, folded, origin_of
+from plughost.core.config.plugin_config import decode_plugin_config, decode_table
+from plughost.core.config.redaction import redacted
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """What ``load_config`` found.
+
+    Attributes:
+        config: The typed sections.
+        origins: Dotted name of each value to where it came from: a file name, ``environment NAME``, ``code``
+            or ``default``.
+        path: The file that was read; None when there was none.
+        environ: The environment it was loaded with, where references look.
+    """
+
+    config: HostConfig
+    origins: Mapping[str, str]
+    path: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the file, or the working directory: where relative paths begin."""
+        return Path() if self.path is None else self.path.parent
+
+    def located(self, path: Path | str) -> Path:
+        """Return a path of the configuration as seen from the working directory."""
+        return self.directory / Path(path).expanduser()
+
+    def section_of(self, plugin_name: str) -> str | None:
+        """Return the name of the plugin's table as it is spelled there; None when it has none.
+
+        A table of exactly that name comes first, then one that differs only in case, dashes and underscores.
+        """
+        if plugin_name in self.config.plugins:
+            return plugin_name
+        return next((name for name in self.config.plugins if folded(name) == folded(plugin_name)), None)
+
+    def plugin(self, plugin_name: str) -> PluginSection:
+        """Return what is said of the plugin; the defaults when nothing is."""
+        section = self.section_of(plugin_name)
+        return PluginSection() if section is None else self.config.plugins[section]
+
+    def is_enabled(self, plugin_name: str) -> bool:
+        """Whether the plugin may be loaded: its table, ``disabled`` and ``allow`` all say so."""
+        host, name = self.config.host, folded(plugin_name)
+        allowed = host.allow is None or name in map(folded, host.allow)
+        return allowed and name not in map(folded, host.disabled) and self.plugin(plugin_name).enabled
+
+    def is_required(self, plugin_name: str) -> bool:
+        """Whether the host is not ready without the plugin."""
+        name = folded(plugin_name)
+        return name in map(folded, self.config.host.required) or self.plugin(plugin_name).required
+
+    def feature(self, name: str, *, default: bool = False) -> bool:
+        """Return whether a feature is switched on; ``default`` when its switch is not there."""
+        return self.config.features.get(name, default)
+
+    def decode_plugin(self, plugin_name: str, config_class: Any, raw: Mapping[str, Any] | None = None) -> Any:
+        """Return the plugin's configuration as its ``Config``; see ``decode_plugin_config``.
+
+        Args:
+            plugin_name: Name of the plugin.
+            config_class: Its ``Config``, or None.
+            raw: Settings that code gives in place of those in the plugin's table.
+
+        Raises:
+            PluginConfigError: It does not fit.
+        """
+        written = self.plugin(plugin_name).config
+        return decode_plugin_config(
+            plugin_name,
+            config_class,
+            written if raw is None else raw,
+            self.origins if raw is None or raw == written else {},
+            environ=self.environ,
+            directory=self.directory,
+            section=self.section_of(plugin_name),
+        )
+
+    def app_config(self, app_name: str) -> Mapping[str, Any]:
+        """Return the settings of an app under ``[apps]`` with references followed, read-only.
+
+        Raises:
+            KeyError: There is no such table.
+            ConfigError: A reference leads nowhere.
+        """
+        path = ("apps", app_name)
+        raw = self.config.apps[app_name]
+        decoded, problems = decode_table(raw, None, path, self.origins, self.environ, self.directory)
+        raise_problems(problems)
+        settings: Mapping[str, Any] = decoded
+        return settings
+
+    def redact(self, decoded: Any, plugin_name: str | None = None) -> Any:
+        """Return plain data that shows a decoded configuration and hides its secrets.
+
+        Args:
+            decoded: What ``decode_plugin`` returned.
+            plugin_name: The plugin whose table it came from: what a reference stood for is hidden too.
+        """
+        return redacted(decoded, written=None if plugin_name is None else self.plugin(plugin_name).config)
+
+    def entries(self) -> tuple[ConfigEntry, ...]:
+        """Return every setting with its origin, secrets hidden, in the order of the sections.
+
+        Of the sections that people choose names for, what nobody set is left out.
+        """
+        every = self._entries(redacted(self.config), ())
+        return tuple(one for one in every if one.origin != "default" or one.path.startswith("host."))
+
+    def _entries(self, value: Any, path: tuple[str, ...]) -> list[ConfigEntry]:
+        if isinstance(value, Mapping) and (value or not path):
+            return [one for key, inner in value.items() for one in self._entries(inner, (*path, key))]
+        return [ConfigEntry(dotted(path), value, origin_of(path, self.origins) or "default")]

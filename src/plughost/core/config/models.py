@@ -1,0 +1,86 @@
+"""Plugin configurations declared as pydantic models, which plughost itself never imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from plughost.core.config.decoding import FAILED, Decoder
+from plughost.core.config.paths import SettingPath, folded
+from plughost.core.config.words import members, read_words
+from plughost.exceptions import did_you_mean
+
+
+def is_model(kind: Any) -> bool:
+    """Whether it is a class with pydantic's interface."""
+    return isinstance(kind, type) and hasattr(kind, "model_validate") and hasattr(kind, "model_fields")
+
+
+def decode_model(values: Mapping[str, Any], kind: Any, path: SettingPath, decoder: Decoder) -> Any:
+    """Return the validated model, or ``FAILED`` with the problems noted.
+
+    Types are pydantic's business, which reads strings leniently wherever they came from. Unknown keys are
+    refused here, unless the model says ``extra="allow"``.
+    """
+    before = len(decoder.problems)
+    prepared = _prepared(values, kind, path, decoder)
+    try:
+        decoded = kind.model_validate(prepared)
+    except ValueError as error:
+        for place, message in _problems(error):
+            decoder.note((*path, *place), message)
+    return FAILED if len(decoder.problems) > before else decoded
+
+
+def _prepared(values: Mapping[str, Any], kind: Any, path: SettingPath, decoder: Decoder) -> dict[str, Any]:
+    """Return the values under the keys the model knows, with words read; unknown keys are noted."""
+    fields = _fields(kind)
+    prepared: dict[str, Any] = {}
+    for key, value in values.items():
+        here = (*path, key)
+        known = key if key in fields else _spelled(key, fields, decoder.is_lenient(here))
+        if known is not None:
+            prepared[known] = _prepared_value(value, fields[known], here, decoder)
+        elif kind.model_config.get("extra") == "allow":
+            prepared[key] = value
+        else:
+            decoder.note(here, f"unknown setting.{did_you_mean(key, fields)}")
+    return prepared
+
+
+def _prepared_value(value: Any, annotation: Any, path: SettingPath, decoder: Decoder) -> Any:
+    if decoder.is_lenient(path):
+        value = read_words(value, annotation)
+    models = [one for one in members(annotation) if is_model(one)]
+    if isinstance(value, Mapping) and len(models) == 1:
+        return _prepared(value, models[0], path, decoder)
+    return value
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """Return the annotation of each key the model takes: its field's name and its aliases."""
+    found: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        alias = field.validation_alias or field.alias
+        choices = getattr(
+            alias, "choices", [alias]
+        )  # AliasChoices; a path into the data has no key of its own
+        for key in (name, *choices):
+            if isinstance(key, str):
+                found[key] = field.annotation
+    return found
+
+
+def _spelled(key: str, fields: Mapping[str, Any], is_lenient: bool) -> str | None:
+    return next((known for known in fields if folded(known) == folded(key)), None) if is_lenient else None
+
+
+def _problems(error: ValueError) -> Iterator[tuple[SettingPath, str]]:
+    """Yield place and message of each error; the message never shows the value that was given."""
+    details = getattr(error, "errors", None)
+    if not callable(details):
+        yield (), str(error)
+        return
+    for detail in details(include_url=False, include_input=False):
+        place = tuple(part if isinstance(part, int) else str(part) for part in detail["loc"])
+        yield place, "missing" if detail["type"] == "missing" else str(detail["msg"])

@@ -1,0 +1,95 @@
+"""Turning a plugin's table into an instance of its ``Config``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from plughost.core.config.decoding import FAILED, Decoder, raise_problems
+from plughost.core.config.models import decode_model, is_model
+from plughost.core.config.paths import SettingPath
+from plughost.core.config.records import record_of
+from plughost.core.config.references import Resolver
+from plughost.exceptions import ConfigProblem
+
+
+def decode_plugin_config(
+    plugin_name: str,
+    config_class: Any,
+    raw: Mapping[str, Any],
+    origins: Mapping[str, str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    section: str | None = None,
+) -> Any:
+    """Return the plugin's configuration as its ``Config``, with references followed.
+
+    Values from the environment, and those that a reference stands for, are read leniently (``"10"`` is a
+    number, ``"a,b"`` a list); all others must have the right type. Unknown keys are refused, whatever the
+    class itself would do with them.
+
+    Args:
+        plugin_name: For messages.
+        config_class: A ``msgspec.Struct``, dataclass, TypedDict or pydantic model; None when it declares
+            none.
+        raw: The table as it was written.
+        origins: Dotted name to origin, as ``LoadedConfig.origins``; None when all of it came from code.
+        environ: Where ``$env`` references look; the process's environment by default.
+        directory: Where relative ``$file`` references begin; the working directory by default.
+        section: The name of its table under ``[plugins]``, when that is spelled differently.
+
+    Returns:
+        An instance of the class; a dict for a TypedDict; a read-only mapping when ``config_class`` is None.
+
+    Raises:
+        PluginConfigError: With every problem that was found, each with its path, such as
+            ``plugins.backup.config.schedule``.
+    """
+    path = ("plugins", section or plugin_name, "config")
+    decoded, problems = decode_table(raw, config_class, path, origins or {}, environ, directory)
+    raise_problems(problems, plugin=plugin_name)
+    return decoded
+
+
+def decode_table(
+    raw: Mapping[str, Any],
+    kind: Any,
+    path: SettingPath,
+    origins: Mapping[str, str],
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> tuple[Any, list[ConfigProblem]]:
+    """Return a table as ``kind``, with references followed, and what is wrong with it."""
+    resolver = Resolver(
+        environ=os.environ if environ is None else environ, directory=directory or Path(), origins=origins
+    )
+    values = resolver.resolve(raw, path)
+    decoder = Decoder(origins, resolved=resolver.resolved, secrets=resolver.secrets)
+    decoded: Any = FAILED
+    if kind is None:
+        decoded = MappingProxyType(values)
+    elif record_of_or_note(kind, decoder, path):
+        decoded = decoder.decode(values, kind, path)
+    elif is_model(kind):
+        decoded = decode_model(values, kind, path, decoder)
+    return decoded, resolver.problems + decoder.problems
+
+
+def record_of_or_note(kind: Any, decoder: Decoder, path: SettingPath) -> bool:
+    """Whether the decoder builds the class itself; what is wrong with the class becomes a problem."""
+    try:
+        if record_of(kind):
+            return True
+    except (NameError, TypeError) as error:
+        decoder.note(path, f"the annotations of {kind.__qualname__} cannot be read: {error}")
+        return False
+    if not is_model(kind):
+        name = getattr(kind, "__qualname__", repr(kind))
+        decoder.note(
+            path, f"Config must be a msgspec.Struct, dataclass, TypedDict or pydantic model; {name} is not"
+        )
+    return False

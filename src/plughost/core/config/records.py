@@ -1,0 +1,98 @@
+"""The classes whose instances a table can become, seen alike: Structs, dataclasses, TypedDicts."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+BUILT: Final = (TypeError, ValueError)
+"""What building a record may raise: its own checks in ``__post_init__``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordField:
+    """One key of a record.
+
+    Attributes:
+        attribute: Name of the argument it becomes.
+        type: Its annotation.
+        required: Whether it has no default.
+    """
+
+    attribute: str
+    type: Any
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a table must look like to become a record.
+
+    Attributes:
+        fields: By the key that is written in the file.
+        build: Makes the record of keyword arguments; raises one of ``BUILT`` when its own checks fail.
+    """
+
+    fields: Mapping[str, RecordField]
+    build: Callable[..., Any]
+
+
+def record_of(kind: Any) -> Record | None:
+    """Return the shape of a record class, or None when it is something else.
+
+    Tagged and array-like Structs are something else: msgspec alone decodes them.
+
+    Raises:
+        NameError: An annotation names something that cannot be found.
+    """
+    if not isinstance(kind, type):
+        return None
+    if issubclass(kind, msgspec.Struct):
+        return _of_struct(kind)
+    if dataclasses.is_dataclass(kind):
+        return _of_dataclass(kind)
+    if typing.is_typeddict(kind):
+        return _of_typed_dict(kind)
+    return None
+
+
+def _of_struct(kind: type[msgspec.Struct]) -> Record | None:
+    if kind.__struct_config__.tag is not None or kind.__struct_config__.array_like:
+        return None
+    fields = {
+        one.encode_name: RecordField(one.name, one.type, one.required) for one in msgspec.structs.fields(kind)
+    }
+    return Record(fields, kind)
+
+
+def _of_dataclass(kind: type[Any]) -> Record:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    missing = dataclasses.MISSING
+    fields = {
+        one.name: RecordField(
+            one.name, hints[one.name], one.default is missing and one.default_factory is missing
+        )
+        for one in dataclasses.fields(kind)
+        if one.init
+    }
+    return Record(fields, kind)
+
+
+def _of_typed_dict(kind: Any) -> Record:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = {
+        key: RecordField(key, _without_requirement(hint), key in kind.__required_keys__)
+        for key, hint in hints.items()
+    }
+    return Record(fields, dict)
+
+
+def _without_requirement(hint: Any) -> Any:
+    while typing.get_origin(hint) in (typing.Required, typing.NotRequired):
+        (hint,) = typing.get_args(hint)
+    return hint

@@ -1,0 +1,100 @@
+"""References: ``{"$env" = "NAME"}`` and ``{"$file" = "path"}`` instead of a value that must not be in a file.
+
+They are followed when the section they are in is decoded and not before, so that the secret of a plugin that
+is not loaded need not be there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from plughost.core.config.paths import SettingPath, dotted, origin_of
+from plughost.exceptions import ConfigProblem
+
+UNRESOLVED: Final = object()
+"""Stands for what a reference that leads nowhere stands for; the problem is noted."""
+
+_KINDS: Final = ("$env", "$file")
+_LARGEST_FILE: Final = 1 << 20  # bytes; a secret is a line, and a reference to /dev/zero must end
+
+
+def is_reference(value: object) -> bool:
+    """Whether the value stands for another: a table with the one key ``$env`` or ``$file``."""
+    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in _KINDS
+
+
+@dataclass
+class Resolver:
+    """Follows references.
+
+    Attributes:
+        environ: Where ``$env`` looks.
+        directory: Where relative ``$file`` paths begin.
+        origins: For messages.
+        resolved: Dotted names of the values that came through a reference: they are secrets.
+        secrets: Those values themselves, for hiding them from messages of others.
+        problems: References that lead nowhere.
+    """
+
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    directory: Path = Path()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    resolved: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set, repr=False)
+    problems: list[ConfigProblem] = field(default_factory=list)
+
+    def resolve(self, value: Any, path: SettingPath) -> Any:
+        """Return a copy of ``value`` in which every reference is replaced by what it stands for."""
+        if isinstance(value, Mapping):
+            if is_reference(value):
+                return self._follow(value, path)
+            self._refuse_mixture(value, path)
+            return {key: self.resolve(inner, (*path, str(key))) for key, inner in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(self.resolve(inner, (*path, place)) for place, inner in enumerate(value))
+        return value
+
+    def _follow(self, reference: Mapping[str, Any], path: SettingPath) -> Any:
+        ((kind, name),) = reference.items()
+        if not isinstance(name, str) or not name:
+            found: str | None = None
+            self._problem(path, f"{kind} must name {'a variable' if kind == '$env' else 'a file'}")
+        elif kind == "$env":
+            found = self._from_environment(name, path)
+        else:
+            found = self._from_file(name, path)
+        self.resolved.add(dotted(path))
+        if found:
+            self.secrets.add(found)
+        return UNRESOLVED if found is None else found
+
+    def _from_environment(self, name: str, path: SettingPath) -> str | None:
+        if name not in self.environ:
+            self._problem(path, f"environment variable {name} is not set: set it, or remove the reference")
+        return self.environ.get(name)
+
+    def _from_file(self, name: str, path: SettingPath) -> str | None:
+        file = self.directory / Path(name).expanduser()
+        try:
+            with file.open("rb") as opened:
+                content = opened.read(_LARGEST_FILE + 1)
+            if len(content) > _LARGEST_FILE:
+                self._problem(path, f"file {file} is larger than {_LARGEST_FILE} bytes")
+                return None
+            return content.decode().removesuffix("\n").removesuffix("\r")
+        except OSError as error:
+            self._problem(path, f"file {file} cannot be read: {error.strerror or error}")
+        except UnicodeDecodeError:
+            self._problem(path, f"file {file} is not UTF-8 text")
+        return None
+
+    def _refuse_mixture(self, value: Mapping[str, Any], path: SettingPath) -> None:
+        if len(value) > 1 and (mixed := [kind for kind in _KINDS if kind in value]):
+            self._problem(path, f"{mixed[0]} must be the only key of its table")
+
+    def _problem(self, path: SettingPath, message: str) -> None:
+        self.problems.append(ConfigProblem(dotted(path), origin_of(path, self.origins), message))
