@@ -61,6 +61,13 @@ from plughost.contracts.clock import (
     Clock,
     SystemClock,
 )
+from plughost.contracts.config import (
+    ConfigEntry,
+    HooksSection,
+    HostConfig,
+    HostSection,
+    PluginSection,
+)
 from plughost.contracts.devices import (
     Device,
     DeviceKind,
@@ -91,6 +98,11 @@ from plughost.contracts.http import (
     Receive,
     Scope,
     Send,
+)
+from plughost.contracts.jobs import (
+    Job,
+    JobFunction,
+    JobRecord,
 )
 from plughost.contracts.limits import (
     Limit,
@@ -131,6 +143,9 @@ from plughost.contracts.records import (
     PluginTimings,
     SkippedPlugin,
 )
+from plughost.contracts.secret import (
+    Secret,
+)
 from plughost.contracts.users import (
     NewUser,
     User,
@@ -169,6 +184,7 @@ __all__ = [
     "CacheManager",
     "CacheStats",
     "Clock",
+    "ConfigEntry",
     "Deny",
     "Device",
     "DeviceKind",
@@ -182,7 +198,13 @@ __all__ = [
     "HealthStatus",
     "HookMetrics",
     "HookReport",
+    "HooksSection",
+    "HostConfig",
+    "HostSection",
     "HttpContext",
+    "Job",
+    "JobFunction",
+    "JobRecord",
     "KeyBuilder",
     "Limit",
     "LimitResult",
@@ -206,6 +228,7 @@ __all__ = [
     "PluginFailure",
     "PluginLike",
     "PluginRecord",
+    "PluginSection",
     "PluginStarted",
     "PluginState",
     "PluginStateChanged",
@@ -218,6 +241,7 @@ __all__ = [
     "RestoreResult",
     "Scope",
     "Seconds",
+    "Secret",
     "Send",
     "SkippedPlugin",
     "SyncCache",

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
-Limit = Annotated[float, Meta(gt=0)]
+PositiveSeconds = Annotated[float, Meta(gt=0)]
 """Seconds that something may take; ``inf`` is no limit."""
 
 HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
@@ -69,8 +69,8 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: HostName = "plughost"
     environment: str = ""
     load_concurrency: Annotated[int, Meta(ge=1)] = 3
-    load_timeout: Limit = 30.0
-    shutdown_timeout: Limit = 15.0
+    load_timeout: PositiveSeconds = 30.0
+    shutdown_timeout: PositiveSeconds = 15.0
     plugin_dir: Path | None = None
     autoload_plugin_dir: bool = True
     required: tuple[str, ...] = ()
@@ -79,11 +79,11 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     strict: bool = False
     safe_mode: bool = False
     data_dir: Path | None = None
-    health_interval: Limit = 30.0
+    health_interval: PositiveSeconds = 30.0
     max_restarts: Annotated[int, Meta(ge=0)] = 5
-    restart_window: Limit = 60.0
+    restart_window: PositiveSeconds = 60.0
     restart_pause: Annotated[float, Meta(ge=0)] = 0.5
-    restart_pause_limit: Limit = 30.0
+    restart_pause_limit: PositiveSeconds = 30.0
 
     @property
     def configured_load_timeout(self) -> float:
@@ -101,7 +101,7 @@ class HooksSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    timeouts: Mapping[str, Limit] = field(default_factory=dict)
+    timeouts: Mapping[str, PositiveSeconds] = field(default_factory=dict)
 
 
 class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
