@@ -1,0 +1,96 @@
+"""A note on disk for every operation whose effects outlive the process, so that the next one can go on.
+
+An app's configuration is never written: it holds secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import anyio.to_thread
+import msgspec
+
+from plughost.contracts.logs import get_logger
+
+_log = get_logger("plughost.apps")
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation on an app that was begun and not finished.
+
+    Attributes:
+        app_name: Name of the app.
+        operation: ``register`` or ``unregister``.
+        step: The step that was being done.
+        started_at: When the operation began, in seconds since the epoch.
+        problem: Why it is unfinished, when the process lived to say so; empty when it was killed.
+    """
+
+    app_name: str
+    operation: str
+    step: str
+    started_at: float
+    problem: str = ""
+
+    def __str__(self) -> str:
+        """One sentence for a person: what was cut short, and what to do."""
+        verb = "registration" if self.operation == "register" else "unregistration"
+        why = f": {self.problem}" if self.problem else " because the process ended"
+        advice = {
+            "register": "registering it again goes on from there",
+            "unregister": "unregister it with a rollback again, or register it to keep it",
+        }[self.operation]
+        return f"the {verb} of app {self.app_name!r} stopped in {self.step}{why}; {advice}"
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The notes, one small file for each app.
+
+    Attributes:
+        folder: Where they are; made when the first one is written.
+    """
+
+    folder: Path
+
+    async def note(self, entry: Entry) -> None:
+        """Write a note in place of the app's earlier one; durable when this returns."""
+        await anyio.to_thread.run_sync(self._write, entry)
+
+    async def done(self, app_name: str) -> None:
+        """Remove the note of an app."""
+        path = self._path(app_name)
+        await anyio.to_thread.run_sync(lambda: path.unlink(missing_ok=True))
+
+    async def unfinished(self) -> tuple[Entry, ...]:
+        """Return all notes, sorted by app."""
+        return await anyio.to_thread.run_sync(self._read_all)
+
+    def _path(self, app_name: str) -> Path:
+        return self.folder / f"{quote(app_name, safe='')}.json"
+
+    def _write(self, entry: Entry) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(entry.app_name)
+        aside = path.with_suffix(".writing")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(descriptor, msgspec.json.encode(entry))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        aside.replace(path)
+
+    def _read_all(self) -> tuple[Entry, ...]:
+        found = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
+        return tuple(entry for entry in found if entry is not None)
+
+    def _read(self, path: Path) -> Entry | None:
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Entry)
+        except (OSError, msgspec.MsgspecError) as error:
+            _log.warning("journal_unreadable", path=str(path), error=str(error))
+            return None

@@ -1,0 +1,155 @@
+"""One open database: the engine that apps share, and a room beside it for work that blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from plughost.plugins.database.engines import make_blocking_engine, make_engine, prove_reachable
+from plughost.plugins.database.urls import blocking_url
+
+T = TypeVar("T")
+
+ALEMBIC_LANE: Final = threading.Lock()
+"""Held while revisions run. Revisions say ``from alembic import op``, and that ``op`` is one per process: two
+migrations at once, even of two hosts, would write into each other's database."""
+
+_POLL = 0.05  # seconds between two looks at whether a thread that waits for its turn is still wanted
+
+
+class StoppedError(Exception):
+    """The work was cancelled before it began."""
+
+
+class Database:
+    """One database, as long as at least one app is connected to it.
+
+    Attributes:
+        url: Where it is, with an async driver.
+        engine: The engine that apps are given.
+        turn: Held by whoever runs migrations or seeds: on SQLite a seed that reads and then writes would fail
+            at once if another app's migration wrote in between.
+    """
+
+    def __init__(self, url: URL, *, connect_timeout: float, lock_timeout: float) -> None:
+        self.url = url
+        self.engine: AsyncEngine = make_engine(url, connect_timeout=connect_timeout)
+        self.turn = anyio.Lock()
+        self._lock_timeout = lock_timeout
+
+    async def open(self) -> None:
+        """Prove that it can be reached.
+
+        Raises:
+            StoreUnavailableError: It cannot.
+        """
+        try:
+            await prove_reachable(self.engine)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.engine.dispose()
+            raise
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+    async def run(self, work: Callable[[Connection], T], *, alembic: bool = False) -> T:
+        """Do blocking work in one transaction, in a worker thread and on a connection of its own.
+
+        It is committed when the work returns and rolled back when it raises or the caller is cancelled; then
+        the statement that runs is interrupted. A database in memory, and one without a known blocking driver,
+        is worked on through the async engine instead.
+
+        Args:
+            work: Gets the connection, inside the transaction.
+            alembic: Revisions are going to run; wait for the process's only lane for them.
+        """
+        url = blocking_url(self.url)
+        if url is None:
+            return await self._run_on_loop(work, alembic=alembic)
+        room = _Room(url, self._lock_timeout)
+        return await room.run(work, alembic=alembic)
+
+    async def _run_on_loop(self, work: Callable[[Connection], T], *, alembic: bool) -> T:
+        stop = threading.Event()
+        if alembic:
+            await anyio.to_thread.run_sync(_take_lane, stop)
+        try:
+            async with self.engine.begin() as connection:
+                return await connection.run_sync(work)
+        finally:
+            if alembic:
+                ALEMBIC_LANE.release()
+
+
+class _Room:
+    """A worker thread with a connection that can be interrupted from outside."""
+
+    def __init__(self, url: URL, lock_timeout: float) -> None:
+        self._engine = make_blocking_engine(url, lock_timeout=lock_timeout)
+        self._stop = threading.Event()
+        self._connection: Any = None
+
+    async def run(self, work: Callable[[Connection], T], *, alembic: bool) -> T:
+        outcome: list[T] = []
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._interrupt_when_cancelled)
+            try:
+                outcome.append(await anyio.to_thread.run_sync(self._work, work, alembic))
+            except Exception as error:  # raised below, outside of the group that would wrap it
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return outcome[0]
+
+    def _work(self, work: Callable[[Connection], T], alembic: bool) -> T:
+        with _lane(self._stop) if alembic else contextlib.nullcontext(), self._engine.begin() as connection:
+            self._connection = connection.connection.dbapi_connection
+            try:
+                return work(connection)
+            finally:
+                self._connection = None
+                if self._stop.is_set():
+                    raise StoppedError  # whatever the work made of the interruption, it is not committed
+
+    async def _interrupt_when_cancelled(self) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self._stop.set()
+            if self._connection is not None:
+                _interrupt(self._connection)
+
+
+def _interrupt(connection: Any) -> None:
+    # sqlite3 says interrupt, psycopg says cancel; both may be called from another thread. The connection may
+    # be closed by its own thread in this very moment, which is as good.
+    stop = getattr(connection, "interrupt", None) or getattr(connection, "cancel", None)
+    if stop is not None:
+        with contextlib.suppress(Exception):
+            stop()
+
+
+@contextlib.contextmanager
+def _lane(stop: threading.Event) -> Iterator[None]:
+    _take_lane(stop)
+    try:
+        yield
+    finally:
+        ALEMBIC_LANE.release()
+
+
+def _take_lane(stop: threading.Event) -> None:
+    while not ALEMBIC_LANE.acquire(timeout=_POLL):
+        if stop.is_set():
+            raise StoppedError

@@ -1,0 +1,115 @@
+"""Engines: how a database is opened, proved reachable and closed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, pool, text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from plughost.exceptions import ConfigError, StoreUnavailableError
+from plughost.plugins.database.urls import printable, scrub, sqlite_file
+
+
+def require_asyncio() -> None:
+    """Raise unless the running event loop is asyncio's, the only one SQLAlchemy's async engines work on.
+
+    Raises:
+        ConfigError: The host runs on trio.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigError(
+            "the database plugin works on asyncio only, because SQLAlchemy's async engines do, and this host "
+            "runs on another event loop (trio); run it on asyncio, or disable the plugin"
+        ) from None
+
+
+def make_engine(url: URL, *, connect_timeout: float) -> AsyncEngine:
+    """Return an engine for an app; nothing is opened yet.
+
+    Raises:
+        ConfigError: The driver that the url needs is not installed.
+    """
+    arguments: dict[str, Any] = {"connect_args": _connect_arguments(url, connect_timeout)}
+    if url.get_backend_name() != "sqlite":
+        arguments["pool_pre_ping"] = True
+    try:
+        engine = create_async_engine(url, **arguments)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{printable(url)} needs the Python package {error.name!r}; install it beside plughost"
+        ) from error
+    if url.get_backend_name() == "sqlite":
+        _own_transactions(engine.sync_engine, begin="BEGIN")
+    return engine
+
+
+def make_blocking_engine(url: URL, *, lock_timeout: float) -> Engine:
+    """Return an engine for a worker thread, which opens one connection and keeps none.
+
+    On SQLite a transaction takes the write lock at once: a read that later turns into a write would fail at
+    once when another connection wrote in between, however long the time limit for locks.
+    """
+    engine = create_engine(url, poolclass=pool.NullPool, connect_args=_connect_arguments(url, lock_timeout))
+    if url.get_backend_name() == "sqlite":
+        _own_transactions(engine, begin="BEGIN IMMEDIATE")
+    return engine
+
+
+def _connect_arguments(url: URL, seconds: float) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": seconds}
+    if url.get_driver_name() == "psycopg" and "connect_timeout" not in url.query:
+        return {"connect_timeout": max(2, round(seconds))}
+    return {}
+
+
+def _own_transactions(engine: Engine, *, begin: str) -> None:
+    # Python's sqlite3 module begins a transaction before INSERT, UPDATE and DELETE only, so CREATE TABLE
+    # commits by itself and a failed migration would leave half of its tables. With isolation_level None it
+    # begins nothing; SQLAlchemy says BEGIN every time, and SQLite then rolls back tables as well as rows.
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        if sqlite_file(engine.url) is not None:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+async def prove_reachable(engine: AsyncEngine) -> None:
+    """Open one connection and ask the smallest question.
+
+    Raises:
+        StoreUnavailableError: The server is away, refuses the password, or the file is no database.
+    """
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            if engine.url.get_backend_name() == "sqlite":
+                await connection.execute(text("SELECT count(*) FROM sqlite_schema"))
+    except (SQLAlchemyError, OSError) as error:
+        raise unavailable(engine.url, error) from None
+
+
+def unavailable(url: URL, error: BaseException) -> StoreUnavailableError:
+    """Return the one error this plugin raises for a database it cannot reach, without the password in it."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    said = " ".join(scrub(url, str(original)).split())
+    advice = "check the file and its folder" if sqlite_file(url) else "check host, user and password"
+    return StoreUnavailableError(f"cannot open {printable(url)}: {said}; {advice}")
+
+
+def is_connection_trouble(error: BaseException) -> bool:
+    """Whether the error is about reaching the database rather than about what was asked of it."""
+    return isinstance(error, OperationalError | InterfaceError)

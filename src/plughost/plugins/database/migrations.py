@@ -1,0 +1,174 @@
+"""Alembic's revisions, run on a connection that is handed in and inside its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from plughost.contracts.logs import get_logger
+from plughost.exceptions import ConfigError
+from plughost.plugins.database import found
+from plughost.plugins.database.found import Note
+
+_log = get_logger("plughost.database")
+
+
+class RevisionFailedError(Exception):
+    """A revision raised; the cause is attached.
+
+    Attributes:
+        revision: Its id.
+    """
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(revision)
+        self.revision = revision
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the database was like before a registration touched it: where its undo goes back to.
+
+    Attributes:
+        note: The app's note; None when it came for the first time.
+        version_table: The version table that was used.
+        table_there: Whether it existed.
+        revisions: What was in it.
+    """
+
+    note: Note | None
+    version_table: str
+    table_there: bool
+    revisions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How a schema moved.
+
+    Attributes:
+        before: What there was before.
+        after: Revisions that are there now.
+        applied: Revisions that were run, in order.
+    """
+
+    before: Before
+    after: tuple[str, ...]
+    applied: tuple[str, ...]
+
+
+class Migrations:
+    """One folder of revisions.
+
+    Args:
+        folder: The folder, with ``versions/`` inside it.
+        path: Dotted name of the setting that named it, for messages.
+
+    Raises:
+        ConfigError: It is not there, is no such folder, or a revision in it cannot be imported.
+    """
+
+    def __init__(self, folder: Path, *, path: str) -> None:
+        if not (folder / "versions").is_dir():
+            raise ConfigError(
+                f"{path}: {folder} is no folder of Alembic revisions: there is no {folder / 'versions'}",
+                path=path,
+            )
+        self._config = Config()
+        self._config.set_main_option("script_location", str(folder.absolute()).replace("%", "%%"))
+        self._config.set_main_option("path_separator", "os")
+        self._uses_env = _takes_connection(folder / "env.py")
+        try:
+            self._script = ScriptDirectory.from_config(self._config)
+            self.heads = tuple(self._script.get_heads())
+        except Exception as error:
+            raise ConfigError(f"{path}: a revision in {folder} cannot be read: {error}", path=path) from error
+
+    def upgrade(self, connection: Connection, app_name: str, version_table: str | None) -> Moved:
+        """Bring the app's schema to the newest revision and note what was found, in the open transaction."""
+        earlier = found.read_note(connection, app_name)
+        note = found.look(connection, self._script, app_name, version_table)
+        table = note.version_table
+        before = Before(
+            earlier, table, found.has_table(connection, table), found.revisions_in(connection, table)
+        )
+        applied = self._run(connection, table, self._steps_up)
+        if note != earlier:
+            found.write_note(connection, note)
+        return Moved(before, found.revisions_in(connection, table), applied)
+
+    def downgrade(
+        self, connection: Connection, table: str, revisions: Sequence[str], *, drop: bool
+    ) -> tuple[str, ...]:
+        """Take the schema back to those revisions (none: to nothing); drop the version table if told to.
+
+        Returns:
+            The revisions that were undone, in order.
+        """
+        undone: list[str] = []
+        if set(found.revisions_in(connection, table)) != set(revisions):
+            for target in tuple(revisions) or ("base",):
+                undone.extend(self._run(connection, table, lambda now, to=target: self._steps_down(to, now)))
+        if drop:
+            found.drop_table(connection, table)
+        return tuple(undone)
+
+    def pending(self, connection: Connection, app_name: str, version_table: str | None) -> tuple[str, ...]:
+        """Return the revisions that ``upgrade`` would run, oldest first."""
+        note = found.look(connection, self._script, app_name, version_table)
+        now = found.revisions_in(connection, note.version_table)
+        return tuple(str(step.revision.revision) for step in self._steps_up(now))
+
+    # Alembic's own commands plan their steps with these two; there is no public spelling, and every program
+    # that runs Alembic on its own connection uses them.
+    def _steps_up(self, now: Any) -> list[Any]:
+        return list(self._script._upgrade_revs("heads", now))
+
+    def _steps_down(self, target: str, now: Any) -> list[Any]:
+        return list(self._script._downgrade_revs(target, now))
+
+    def _run(
+        self, connection: Connection, table: str, plan: Callable[[Any], Sequence[Any]]
+    ) -> tuple[str, ...]:
+        done: list[str] = []
+
+        def steps(now: Any, _context: Any) -> Iterator[Any]:
+            for step in plan(now):
+                done.append(str(step.revision.revision))
+                yield step
+
+        self._config.attributes["connection"] = connection
+        try:
+            with EnvironmentContext(self._config, self._script, fn=steps, version_table=table) as environment:
+                self._walk(environment, connection)
+        except Exception as error:
+            if not done:
+                raise
+            raise RevisionFailedError(done[-1]) from error
+        return tuple(done)
+
+    def _walk(self, environment: EnvironmentContext, connection: Connection) -> None:
+        if self._uses_env:
+            self._script.run_env()
+            return
+        environment.configure(connection=connection)
+        with environment.begin_transaction():
+            environment.run_migrations()
+
+
+def _takes_connection(env: Path) -> bool:
+    # An env.py that `alembic init` wrote opens a connection of its own: outside of our transaction, and on
+    # SQLite against our lock. The recipe for sharing a connection reads config.attributes["connection"].
+    if not env.is_file():
+        return False
+    takes = "attributes" in env.read_text("utf-8")
+    if not takes:
+        _log.info("env_py_passed_over", path=str(env), hint="it does not use config.attributes['connection']")
+    return takes

@@ -1,0 +1,109 @@
+"""SQLite files copied while they are in use, and put back without pulling them from under anyone."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from plughost.exceptions import BackupError
+
+
+def copy_out(source: Path, target: Path, *, lock_timeout: float) -> None:
+    """Copy a database as it is at one moment; writers may go on meanwhile. Blocking.
+
+    A plain copy of the file would miss what still stands in the write-ahead log, and could catch a page
+    half written. SQLite's backup API reads all pages in one read transaction.
+
+    Raises:
+        OSError, sqlite3.Error: It cannot be read, or there is no room for the copy.
+    """
+    with closing(_open(source, lock_timeout)) as old, closing(sqlite3.connect(target)) as new:
+        target.chmod(0o600)
+        # Nobody else sees the copy before it is complete, so it needs neither a journal nor a sync of its
+        # own.
+        new.execute("PRAGMA journal_mode = OFF")
+        new.execute("PRAGMA synchronous = OFF")
+        old.backup(new)
+
+
+def copy_in(staged: Path, target: Path, *, overwrite: bool, lock_timeout: float) -> None:
+    """Put a copy back in the place of a database. Blocking.
+
+    A readable database is overwritten in one transaction of its own, so whoever has it open sees the old or
+    the new content and a killed process leaves the old. What is no database any more is replaced by renaming.
+
+    Raises:
+        BackupError: Something is there and ``overwrite`` is False, or the copy is damaged.
+        OSError, sqlite3.Error: It cannot be written.
+    """
+    _check(staged)
+    if target.exists() and not overwrite and not _is_empty(target):
+        raise BackupError(f"{target} exists; restore with overwrite=True (--yes) to replace what is in it")
+    if target.exists() and _is_readable(target, lock_timeout):
+        with closing(sqlite3.connect(staged)) as new, closing(_open(target, lock_timeout)) as old:
+            new.backup(old)
+        return
+    _replace(staged, target)
+
+
+def _open(path: Path, lock_timeout: float) -> sqlite3.Connection:
+    # mode=rw: do not make an empty database out of a name that is not there
+    name = f"file:{quote(str(path.absolute()))}?mode=rw"
+    return sqlite3.connect(name, uri=True, timeout=lock_timeout, check_same_thread=False)
+
+
+def _check(staged: Path) -> None:
+    with closing(sqlite3.connect(staged)) as connection:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise BackupError(f"the saved database is damaged: {found}")
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        with closing(_open(path, 0)) as connection:
+            return int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]) == 0
+    except sqlite3.Error:
+        return path.stat().st_size == 0
+
+
+def _is_readable(path: Path, lock_timeout: float) -> bool:
+    try:
+        with closing(_open(path, lock_timeout)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error) or "busy" in str(error):
+            raise
+        return False
+
+
+def _replace(staged: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.restoring")
+    try:
+        with closing(sqlite3.connect(staged)) as old, closing(sqlite3.connect(aside)) as new:
+            old.backup(new)
+            new.execute("PRAGMA journal_mode = DELETE")
+        aside.chmod(0o600)
+        _sync(aside)
+        for leftover in (
+            "-wal",
+            "-shm",
+            "-journal",
+        ):  # of the file that goes; read with the new one they damage it
+            target.with_name(target.name + leftover).unlink(missing_ok=True)
+        aside.replace(target)
+        _sync(target.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
