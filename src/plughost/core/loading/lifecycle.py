@@ -1,31 +1,28 @@
-"""Walks every plugin through its life: import, checks, waiting, start, register, ready, reload, stop."""
+"""Walks every plugin through its life: import, checks, waiting, start, service, reload, stop."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
-from plughost.contracts.logs import get_logger
 from plughost.contracts.records import PluginRecord, PluginState
 from plughost.core.loading.announcer import Announcer
-from plughost.core.loading.background import BackgroundTasks, CrashBudget, RestartPolicy, Watcher
-from plughost.core.loading.context import BoundContext, Facilities
+from plughost.core.loading.background import RestartPolicy
+from plughost.core.loading.context import Facilities
+from plughost.core.loading.crashes import CrashWatch
 from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.loader import ConfigDecoder, ImportedPlugin, ImportLane, check
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load
-from plughost.core.loading.registry import Entry, PluginRegistry, Run
-from plughost.core.loading.supervisor import Supervisor
+from plughost.core.loading.registry import Entry, PluginRegistry
+from plughost.core.loading.runs import Runs
 from plughost.core.loading.window import Window
-from plughost.exceptions import PluginDependencyError, PluginError, PluginStartError
-
-_log = get_logger("plughost.loading")
+from plughost.exceptions import PluginDependencyError, PluginError, PluginIncompatibleError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +32,7 @@ class LifeLimits:
     Attributes:
         concurrency: Starts at the same time.
         load: Seconds for an import, for ``check_config`` and for ``start``, each.
-        shutdown: Seconds for calls in flight to end and for ``stop``, each.
+        shutdown: Seconds for calls in flight to end, and for ``stop``.
         restarts: How often crashes of background tasks are forgiven.
     """
 
@@ -58,7 +55,7 @@ class PluginLifecycle:
         clock: Clock,
     ) -> None:
         self._registry = registry
-        self._facilities = facilities
+        self._dispatcher = facilities.dispatcher
         self._limits = limits
         self._decode = decode
         self._tasks = tasks
@@ -66,7 +63,8 @@ class PluginLifecycle:
         self._lane = ImportLane(clock)
         self._window = Window(limits.concurrency)
         self._announcer = Announcer(registry, facilities)
-        self._budgets: dict[str, CrashBudget] = {}
+        crashes = CrashWatch(registry, limits.restarts, clock, self._announce_soon, self._quarantine_soon)
+        self._runs = Runs(registry, facilities, tasks, crashes, clock, limits.load, limits.shutdown)
 
     # loading
 
@@ -75,52 +73,25 @@ class PluginLifecycle:
 
         Imports go one at a time; each plugin starts as soon as it is imported, those it waits for have settled
         and the window has a place. Returns when all have settled.
+
+        Args:
+            names: Plugins that wait in the registry.
+            durations: Seconds each took when it last started, as far as they are known.
         """
-        names = list(names)
-        durations = durations or {}
-        needs = {name: _needs_of(self._registry[name].candidate) for name in names}
-        plan = self._plan(needs, durations)
+        needs = {name: _card_needs(self._registry[name].candidate) for name in names}
+        plan = self._plan(needs, durations or {})
         async with anyio.create_task_group() as starting:
-            imported = await self._import_in_order(plan, starting)
-            self._plan({name: imported.get(name, needs[name]) for name in plan.order}, durations)
+            for name in plan.order:
+                imported = await self.import_code(self._registry[name].candidate)
+                if imported is not None:
+                    needs[name] = imported.needs
+                    starting.start_soon(self.bring_up, imported, plan.urgency[name])
+            # Cards may be silent on what classes say: only now is it certain that nobody waits in a circle.
+            self._plan({name: needs[name] for name in plan.order}, durations or {})
         await self._announcer.announce()
 
-    async def adopt(self, imported: ImportedPlugin) -> PluginRecord:
-        """Load a plugin whose code the caller already has; waits for nobody.
-
-        Raises:
-            PluginError: It failed; its record says so too.
-        """
-        entry = self._registry[imported.candidate.name]
-        await self._start_when_due(imported, urgency=0.0)
-        await self._announcer.announce()
-        return _ready_record(entry)
-
-    def _plan(self, needs: Mapping[str, Needs], durations: Mapping[str, float]) -> LoadPlan:
-        """Plan, and fail at once whatever can never start."""
-        others = {name: self._registry[name] for name in self._registry if name not in needs}
-        standing = {name for name, entry in others.items() if entry.running}
-        unavailable = {name: entry.record.reason for name, entry in others.items() if name not in standing}
-        trimmed = {
-            name: replace(need, requires=tuple(other for other in need.requires if other not in standing))
-            for name, need in needs.items()
-        }
-        plan = plan_load(trimmed, durations=durations, unavailable=unavailable)
-        for name, error in plan.hopeless.items():
-            if not self._registry[name].settled.is_set():
-                self._registry.fail(name, error)
-        return plan
-
-    async def _import_in_order(self, plan: LoadPlan, starting: TaskGroup) -> dict[str, Needs]:
-        needs: dict[str, Needs] = {}
-        for name in plan.order:
-            imported = await self._import(self._registry[name].candidate)
-            if imported is not None:
-                needs[name] = imported.needs
-                starting.start_soon(self._start_when_due, imported, plan.urgency[name])
-        return needs
-
-    async def _import(self, candidate: PluginCandidate) -> ImportedPlugin | None:
+    async def import_code(self, candidate: PluginCandidate) -> ImportedPlugin | None:
+        """Import a plugin; a failure is noted in its record."""
         self._registry.move(candidate.name, PluginState.IMPORTING)
         await self._announcer.announce()
         try:
@@ -130,125 +101,118 @@ class PluginLifecycle:
             await self._announcer.announce()
             return None
 
-    async def _start_when_due(self, imported: ImportedPlugin, urgency: float) -> None:
+    async def import_again(self, candidate: PluginCandidate) -> ImportedPlugin:
+        """Import a plugin for a reload: what fails is raised, and the record of the running one stays."""
+        return await self._lane.load(candidate, self._limits.load)
+
+    async def bring_up(self, imported: ImportedPlugin, urgency: float = 0.0) -> None:
+        """Check an imported plugin, wait for those it needs and start it; a failure is noted in its record."""
+        with contextlib.suppress(PluginError):
+            await self.insist(imported, urgency)
+
+    async def insist(self, imported: ImportedPlugin, urgency: float = 0.0) -> PluginRecord:
+        """Do the same for a caller who wants to know.
+
+        Raises:
+            PluginError: It failed; its record says so too.
+        """
         name = imported.candidate.name
         entry = self._registry[name]
         self._note_facts(imported)
         try:
-            began = self._clock.monotonic()
-            config = await check(imported, self._decode, self._limits.load)
-            self._time(name, validated=self._clock.monotonic() - began)
-            await self._wait_for_needs(imported)
-            if entry.settled.is_set():
-                return
-            async with self._window.place(urgency):
-                self._time(name, waited=self._clock.monotonic() - began)
-                await self._start(entry, imported, config)
+            await self._check_and_start(entry, imported, urgency)
         except PluginError as error:
-            self._registry.fail(name, error, _failure_state(error))
+            self._registry.fail(name, error, _state_after(error))
+            raise
         finally:
             entry.settled.set()
-            await self._announcer.announce()
+            with anyio.CancelScope(shield=True):
+                await self._announcer.announce()
+        return entry.record
 
-    def _note_facts(self, imported: ImportedPlugin) -> None:
+    async def _check_and_start(self, entry: Entry, imported: ImportedPlugin, urgency: float) -> None:
         name = imported.candidate.name
-        needs = imported.needs
-        record = self._registry.note(name, requires=needs.requires, after=needs.after)
-        if not record.version:
-            self._registry.note(name, version=imported.handle.version)
-        self._time(name, imported=imported.took)
-
-    async def _wait_for_needs(self, imported: ImportedPlugin) -> None:
-        name = imported.candidate.name
-        self._registry.move(name, PluginState.WAITING)
-        await self._announcer.announce()
-        for wanted in imported.needs.requires:
-            other = self._registry.get(wanted)
-            if other is None:
-                raise PluginDependencyError(
-                    f"plugin {name!r} requires {wanted!r}, which is not installed: install it, or disable {name!r}",
-                    plugin=name,
-                )
-            await other.settled.wait()
-            if not other.running and not self._registry[name].settled.is_set():
-                raise PluginDependencyError(
-                    f"plugin {name!r} requires {wanted!r}, which is {other.record.state}: {other.record.reason}",
-                    plugin=name,
-                )
-        for wanted in imported.needs.after:
-            if wanted in self._registry:
-                await self._registry[wanted].settled.wait()
-
-    # one start
+        began = self._clock.monotonic()
+        config = await check(imported, self._decode, self._limits.load)
+        self._runs.time(name, validated=self._clock.monotonic() - began)
+        await self._wait_for_needs(imported)
+        async with self._window.place(urgency):
+            self._runs.time(name, waited=self._clock.monotonic() - began)
+            if not entry.settled.is_set():
+                await self._start(entry, imported, config)
 
     async def _start(self, entry: Entry, imported: ImportedPlugin, config: Any) -> None:
         name = imported.candidate.name
         self._registry.move(name, PluginState.STARTING, generation=entry.record.generation + 1)
         await self._announcer.announce()
-        run = await self._run_start(imported, config)
-        try:
-            run.ledger.commit()
-            hooks = self._facilities.dispatcher.register(name, imported.handle.target)
-        except BaseException as error:
-            await self._discard(run)
-            if isinstance(error, PluginError) or not isinstance(error, Exception):
-                raise
-            raise _register_failed(name, error) from error
+        run = await self._runs.begin(imported, config)
+        await self._runs.enter_service(run)
         entry.run = run
-        self._registry.move(name, PluginState.READY, hooks=hooks)
+        self._registry.move(name, PluginState.READY, hooks=self._dispatcher.hooks_of(name))
 
-    async def _run_start(self, imported: ImportedPlugin, config: Any) -> Run:
-        """Call ``start``; a plugin that fails it is gone without a trace when this raises."""
+    def _plan(self, needs: Mapping[str, Needs], durations: Mapping[str, float]) -> LoadPlan:
+        """Plan, and fail at once whatever can never start."""
+        others = {name: entry for name, entry in self._registry.items() if name not in needs}
+        standing = {name for name, entry in others.items() if entry.running}
+        reasons = {name: entry.record.reason for name, entry in others.items() if name not in standing}
+        open_needs = {
+            name: replace(need, requires=tuple(other for other in need.requires if other not in standing))
+            for name, need in needs.items()
+        }
+        plan = plan_load(open_needs, durations=durations, unavailable=reasons)
+        for name, error in plan.hopeless.items():
+            if not self._registry[name].settled.is_set():
+                self._registry.fail(name, error)
+        return plan
+
+    async def _wait_for_needs(self, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
-        ledger = Ledger(name)
-        budget = self._budgets.setdefault(name, CrashBudget(self._limits.restarts, self._clock))
-        background = BackgroundTasks(self._tasks, budget, self._watch(name), self._clock)
-        context = BoundContext(name, config, self._facilities, ledger, background)
-        run = Run(imported, Supervisor(imported.handle, self._tasks, background, self._clock), ledger)
-        try:
-            await run.supervisor.start(context, self._limits.load)
-        except BaseException:
-            ledger.undo()
-            raise
-        finally:
-            self._time(name, started=run.supervisor.start_took)
-        return run
+        mine = self._registry[name].settled
+        if mine.is_set():
+            return
+        self._registry.move(name, PluginState.WAITING)
+        for wanted in imported.needs.requires:
+            other = self._registry.get(wanted)
+            if other is None:
+                raise _not_installed(name, wanted)
+            await other.settled.wait()
+            if not other.running and not mine.is_set():
+                raise _not_running(name, other.record)
+        for wanted in imported.needs.after:
+            if wanted in self._registry:
+                await self._registry[wanted].settled.wait()
 
-    async def _discard(self, run: Run) -> None:
-        """Stop a start that never became ready; its errors would only hide the first one."""
-        with anyio.CancelScope(shield=True):
-            run.ledger.undo()
-            try:
-                await run.supervisor.stop(self._limits.shutdown)
-            except PluginError as error:
-                _log.warning("plugin did not stop cleanly", plugin=error.plugin, reason=str(error))
-            await run.ledger.run_on_stop()
+    def _note_facts(self, imported: ImportedPlugin) -> None:
+        name = imported.candidate.name
+        needs = imported.needs
+        version = imported.candidate.finding.version or imported.handle.version
+        self._registry.note(name, requires=needs.requires, after=needs.after, version=version)
+        self._runs.time(name, imported=imported.took)
 
     # stopping
 
-    async def unload(self, name: str) -> bool:
+    async def unload(self, name: str, reason: str = "unloaded") -> bool:
         """Stop a plugin, and first those that require it; returns whether it was running."""
         entry = self._registry.find(name)
-        for dependent in self._dependents(name):
-            await self.unload(dependent)
+        for dependent in self._dependents(name, soft=False):
+            await self.unload(dependent, f"{name!r}, which it requires, was unloaded")
         async with entry.lock:
-            stopped = await self._stop(entry, PluginState.STOPPED, "unloaded")
+            stopped = await self._stop(entry, PluginState.STOPPED, reason)
         await self._announcer.announce()
         return stopped
 
     async def stop_all(self) -> None:
-        """Stop every running plugin, dependents before what they depend on, otherwise all at once."""
-        running = [name for name, entry in self._registry.items() if entry.run is not None]
-        gone = {name: anyio.Event() for name in running}
+        """Stop every running plugin: dependents before what they depend on, otherwise all at once."""
+        gone = {name: anyio.Event() for name, entry in self._registry.items() if entry.run is not None}
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as stopping:
-                for name in running:
+                for name in gone:
                     stopping.start_soon(self._stop_after_dependents, name, gone)
             await self._announcer.announce()
 
     async def _stop_after_dependents(self, name: str, gone: Mapping[str, anyio.Event]) -> None:
         try:
-            for dependent in self._dependents(name):
+            for dependent in self._dependents(name, soft=True):
                 if dependent in gone:
                     await gone[dependent].wait()
             entry = self._registry[name]
@@ -263,36 +227,18 @@ class PluginLifecycle:
             return False
         name = entry.record.name
         self._registry.move(name, PluginState.STOPPING, reason=reason)
-        drain = self._facilities.dispatcher.unregister(name)
+        drain = self._dispatcher.unregister(name)
         run.ledger.undo()
-        error = await self._retire(run, drain)
-        changes: dict[str, Any] = {"reason": reason, "hooks": ()}
-        if error is not None:
-            changes |= {"reason": f"{reason}; {error}"}
-        self._registry.move(name, state, **changes)
+        error = await self._runs.retire(run, drain)
+        said = reason if error is None else f"{reason}; {error}"
+        self._registry.move(name, state, reason=said, hooks=())
         return True
 
-    async def _retire(self, run: Run, drain: Any) -> PluginError | None:
-        """Let calls in flight end, then stop the plugin; what goes wrong is returned, not raised."""
-        name = run.plugin.candidate.name
-        with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(self._limits.shutdown):
-                await drain.wait()
-            failure: PluginError | None = None
-            try:
-                await run.supervisor.stop(self._limits.shutdown)
-            except PluginError as error:
-                failure = error
-            for late in await run.ledger.run_on_stop():
-                _log.warning("on_stop of plugin failed", plugin=name, exc_info=late)
-        self._time(name, stopped=run.supervisor.stop_took)
-        if failure is not None:
-            _log.warning("plugin did not stop cleanly", plugin=name, reason=str(failure))
-        return failure
-
-    def _dependents(self, name: str) -> list[str]:
+    def _dependents(self, name: str, *, soft: bool) -> list[str]:
+        """Running plugins that require this one; with ``soft`` also those that merely start after it."""
+        running = ((other, entry.record) for other, entry in self._registry.items() if entry.run is not None)
         return [
-            other for other, entry in self._registry.items() if name in entry.record.requires and entry.run is not None
+            other for other, record in running if name in record.requires or (soft and name in record.after)
         ]
 
     # reloading
@@ -305,107 +251,68 @@ class PluginLifecycle:
         cannot be made twice (an instance, a module whose code did not change) stops first and starts again.
 
         Raises:
-            PluginError: The new one failed.
+            PluginError: The new one failed. The old one goes on, if it had not to stop first.
         """
         name = imported.candidate.name
         entry = self._registry.find(name)
         async with entry.lock:
             entry.candidate = imported.candidate
             if entry.run is None or entry.run.plugin.handle.target is imported.handle.target:
-                await self._restart(entry, imported)
+                await self._stop(entry, PluginState.STOPPED, "reloading")
+                entry.settled = anyio.Event()
+                await self.insist(imported)
             else:
-                await self._swap(entry, entry.run, imported)
+                await self._swap(entry, imported)
         await self._announcer.announce()
-        return _ready_record(entry)
+        return entry.record
 
-    async def _restart(self, entry: Entry, imported: ImportedPlugin) -> None:
-        await self._stop(entry, PluginState.STOPPED, "reloading")
-        entry.settled = anyio.Event()
-        await self._start_when_due(imported, urgency=0.0)
-
-    async def _swap(self, entry: Entry, old: Run, imported: ImportedPlugin) -> None:
+    async def _swap(self, entry: Entry, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
         config = await check(imported, self._decode, self._limits.load)
-        new = await self._run_start(imported, config)
-        try:
-            new.ledger.commit()
-            drain = self._facilities.dispatcher.replace(name, imported.handle.target)
-        except BaseException:
-            await self._discard(new)
-            raise
-        old.ledger.undo()
+        old = entry.run
+        new = await self._runs.begin(imported, config)
+        drain = await self._runs.enter_service(new, old)
         entry.run = new
         self._note_facts(imported)
         generation = entry.record.generation + 1
-        hooks = self._facilities.dispatcher.hooks_of(name)
-        self._registry.move(name, PluginState.READY, generation=generation, hooks=hooks)
-        await self._retire(old, drain)
+        self._registry.move(
+            name, PluginState.READY, generation=generation, hooks=self._dispatcher.hooks_of(name)
+        )
+        if old is not None and drain is not None:
+            await self._runs.retire(old, drain)
 
     # crashes
 
-    def _watch(self, name: str) -> Watcher:
-        return Watcher(
-            crashed=partial(self._crashed, name),
-            resumed=partial(self._resumed, name),
-            exhausted=partial(self._exhausted, name),
-        )
+    def _announce_soon(self) -> None:
+        self._tasks.start_soon(self._announcer.announce)
 
-    def _crashed(self, name: str, error: BaseException) -> None:
-        record = self._registry[name].record
-        reason = f"a background task crashed and will be restarted: {type(error).__name__}: {error}"
-        _log.warning("background task of plugin crashed", plugin=name, exc_info=error)
-        self._registry.note(name, restarts=record.restarts + 1)
-        if record.state is PluginState.READY:
-            self._registry.move(name, PluginState.DEGRADED, reason=reason)
-            self._tasks.start_soon(self._announcer.announce)
-
-    def _resumed(self, name: str) -> None:
-        if self._registry[name].record.state is PluginState.DEGRADED:
-            self._registry.move(name, PluginState.READY)
-            self._tasks.start_soon(self._announcer.announce)
-
-    def _exhausted(self, name: str, error: BaseException) -> None:
+    def _quarantine_soon(self, name: str, error: PluginError) -> None:
         self._tasks.start_soon(self._quarantine, name, error)
 
-    async def _quarantine(self, name: str, error: BaseException) -> None:
+    async def _quarantine(self, name: str, error: PluginError) -> None:
         entry = self._registry[name]
         await entry.settled.wait()
-        policy = self._limits.restarts
-        failure = PluginError(
-            f"a background task of plugin {name!r} crashed more than {policy.max_crashes} times within "
-            f"{policy.window:g} s, last with {type(error).__name__}: {error}. It is in quarantine: mend it, then "
-            f"reload it",
-            plugin=name,
-        )
-        failure.__cause__ = error
         async with entry.lock:
-            if await self._stop(entry, PluginState.QUARANTINED, str(failure)):
-                self._registry.fail(name, failure, PluginState.QUARANTINED)
-                self._budgets.pop(name, None)
+            if await self._stop(entry, PluginState.STOPPING, str(error)):
+                self._registry.fail(name, error, PluginState.QUARANTINED)
         await self._announcer.announce()
 
-    def _time(self, name: str, **seconds: float | None) -> None:
-        timings = replace(self._registry[name].record.timings, **seconds)
-        self._registry.note(name, timings=timings)
 
-
-def _needs_of(candidate: PluginCandidate) -> Needs:
+def _card_needs(candidate: PluginCandidate) -> Needs:
     return Needs(requires=candidate.card.requires, after=candidate.card.after)
 
 
-def _failure_state(error: PluginError) -> PluginState:
-    from plughost.exceptions import PluginIncompatibleError
-
+def _state_after(error: PluginError) -> PluginState:
     return PluginState.INCOMPATIBLE if isinstance(error, PluginIncompatibleError) else PluginState.FAILED
 
 
-def _register_failed(name: str, error: Exception) -> PluginError:
-    return PluginStartError(
-        f"what plugin {name!r} asked for in start() could not be done: {type(error).__name__}: {error}",
-        plugin=name,
-        phase="register",
+def _not_installed(name: str, wanted: str) -> PluginDependencyError:
+    return PluginDependencyError(
+        f"plugin {name!r} requires {wanted!r}, which is not installed: install it, or disable {name!r}", plugin=name
     )
 
 
-def _ready_record(entry: Entry) -> PluginRecord:
-    return entry.record
+def _not_running(name: str, other: PluginRecord) -> PluginDependencyError:
+    return PluginDependencyError(
+        f"plugin {name!r} requires {other.name!r}, which is {other.state}: {other.reason}", plugin=name
+    )

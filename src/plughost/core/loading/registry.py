@@ -60,11 +60,16 @@ class Entry:
 
 
 class PluginRegistry(Mapping[str, Entry]):
-    """Plugins by name. A change of state leaves a notice, which ``notices`` hands out once."""
+    """Plugins by name. A change of state leaves a notice, which ``notices`` hands out once.
+
+    Attributes:
+        ready_order: Names of the plugins that became ready, in that order; dependencies come first.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._notices: deque[PluginStateChanged] = deque()
+        self.ready_order: list[str] = []
 
     def __getitem__(self, name: str) -> Entry:
         return self._entries[name]
@@ -112,10 +117,6 @@ class PluginRegistry(Mapping[str, Entry]):
                 self._notices.append(PluginStateChanged(record, PluginState.DISCOVERED))
         return entry
 
-    def remove(self, name: str) -> None:
-        """Forget a plugin."""
-        del self._entries[name]
-
     def move(self, name: str, state: PluginState, **changes: Any) -> PluginRecord:
         """Put a plugin into another state. What is not named in ``changes`` stays, but for reason and error."""
         entry = self._entries[name]
@@ -123,6 +124,8 @@ class PluginRegistry(Mapping[str, Entry]):
         changes = {"reason": "", "error": None} | changes
         entry.record = replace(entry.record, state=state, **changes)
         self._notices.append(PluginStateChanged(entry.record, previous))
+        if previous is PluginState.STARTING and state is PluginState.READY:
+            self.ready_order = [*(other for other in self.ready_order if other != name), name]
         return entry.record
 
     def note(self, name: str, **changes: Any) -> PluginRecord:

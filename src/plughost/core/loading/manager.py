@@ -1,0 +1,205 @@
+"""A host's plugins, as the host sees them: found ones loaded together, others by hand, all told in records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from plughost.contracts.clock import Clock
+from plughost.contracts.records import (
+    RUNNING_STATES,
+    FailedPlugin,
+    LoadReport,
+    PluginRecord,
+    PluginState,
+    SkippedPlugin,
+)
+from plughost.core.loading.discovery import PluginCandidate, Wish
+from plughost.core.loading.durations import read_durations, write_durations
+from plughost.core.loading.freshness import CodeWatch
+from plughost.core.loading.lifecycle import PluginLifecycle
+from plughost.core.loading.loader import ImportedPlugin
+from plughost.core.loading.registry import Entry, PluginRegistry
+from plughost.core.loading.shape import PluginHandle
+from plughost.core.loading.sources import Finding
+from plughost.exceptions import PluginError, PluginInvalidError
+
+Redact = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+_SKIPPED = frozenset({PluginState.DISABLED, PluginState.BLOCKED, PluginState.SKIPPED})
+
+
+class PluginManager:
+    """All plugins of one host.
+
+    Args:
+        registry: What is known of them.
+        lifecycle: What can be done with them.
+        data_dir: Where durations of starts are remembered.
+        redact: Hides the secrets of a configuration.
+        clock: Time.
+    """
+
+    def __init__(
+        self,
+        registry: PluginRegistry,
+        lifecycle: PluginLifecycle,
+        data_dir: Path,
+        redact: Redact,
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._data_dir = data_dir
+        self._redact = redact
+        self._clock = clock
+        self._code = CodeWatch()
+        self._by_hand: dict[str, object] = {}
+        self._report = LoadReport()
+
+    @property
+    def report(self) -> LoadReport:
+        """What became of every plugin, as of now; the duration is that of the start of the host."""
+        records = [entry.record for entry in self._registry.values()]
+        return LoadReport(
+            loaded=tuple(name for name in self._registry.ready_order if self._registry[name].running),
+            failed=tuple(FailedPlugin(r.name, r.error.phase, r.error) for r in records if r.error is not None),
+            skipped=tuple(SkippedPlugin(r.name, r.reason) for r in records if r.state in _SKIPPED),
+            duration=self._report.duration,
+        )
+
+    @property
+    def records(self) -> Mapping[str, PluginRecord]:
+        """A record of every plugin, by name, in alphabetical order."""
+        return MappingProxyType({name: self.record(name) for name in sorted(self._registry)})
+
+    def record(self, name: str) -> PluginRecord:
+        """Return the record of one plugin, with what its own ``status()`` says now.
+
+        Raises:
+            PluginNotFoundError: There is none of that name.
+        """
+        entry = self._registry.find(name)
+        if entry.run is None:
+            return entry.record
+        return replace(entry.record, status=entry.run.plugin.handle.status())
+
+    def missing(self) -> list[PluginRecord]:
+        """Records of required plugins that are not ready."""
+        records = (entry.record for entry in self._registry.values())
+        return [record for record in records if record.required and record.state not in RUNNING_STATES]
+
+    async def load_found(self, candidates: Sequence[PluginCandidate]) -> None:
+        """Load all candidates that are wanted; what fails is in the report."""
+        began = self._clock.monotonic()
+        for candidate in candidates:
+            self._enter(candidate)
+        wanted = [candidate.name for candidate in candidates if candidate.wanted]
+        await self._lifecycle.load_all(wanted, read_durations(self._data_dir))
+        self._report = LoadReport(duration=self._clock.monotonic() - began)
+        self._remember()
+
+    async def load_by_hand(
+        self, thing: object, config: Mapping[str, Any] | None = None, name: str | None = None
+    ) -> PluginRecord:
+        """Load a plugin class, factory, instance or module; or, by its name, one that was found but does not run.
+
+        Raises:
+            PluginError: It failed; its record says so too.
+        """
+        if isinstance(thing, str):
+            return await self._load_known(thing, config)
+        name = name or _name_of(thing)
+        if (known := self._registry.get(name)) is not None and known.run is not None:
+            raise PluginInvalidError(
+                f"a plugin {name!r} is running already: reload or unload it, or give this one another name",
+                plugin=name,
+            )
+        finding = Finding(name=name, reference="", source="code", origin=_origin_of(thing))
+        candidate = PluginCandidate(name=name, finding=finding, wish=Wish(mentioned=True, config=config))
+        handle = PluginHandle.of(name, thing)
+        self._enter(candidate)
+        self._by_hand[name] = thing
+        return await self._lifecycle.insist(ImportedPlugin(candidate, handle))
+
+    async def unload(self, name: str) -> bool:
+        """Stop a plugin and those that require it; returns whether it was running."""
+        return await self._lifecycle.unload(name)
+
+    async def reload(self, name: str, config: Mapping[str, Any] | None = None) -> PluginRecord:
+        """Start a plugin anew in its own place, with a new configuration when one is given.
+
+        Raises:
+            PluginError: The new start failed; the old one goes on where that is possible.
+        """
+        entry = self._registry.find(name)
+        candidate = _reconfigured(entry.candidate, config)
+        record = await self._lifecycle.reload(await self._import_again(candidate))
+        if config is not None:
+            record = self._registry.note(name, config=self._redact(config))
+        return record
+
+    async def reload_all(self) -> None:
+        """Reload every running plugin, dependencies first; the first failure is raised when all were tried."""
+        failure: PluginError | None = None
+        for name in list(self._registry.ready_order):
+            if self._registry[name].run is not None:
+                try:
+                    await self.reload(name)
+                except PluginError as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _enter(self, candidate: PluginCandidate) -> Entry:
+        return self._registry.add(candidate, redacted=self._redact(candidate.wish.config or {}))
+
+    async def _load_known(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
+        entry = self._registry.find(name)
+        if entry.run is not None:
+            return entry.record
+        candidate = replace(
+            _reconfigured(entry.candidate, config), verdict=PluginState.DISCOVERED, reason="", error=None
+        )
+        imported = await self._import_again(candidate)
+        self._enter(candidate)
+        return await self._lifecycle.insist(imported)
+
+    async def _import_again(self, candidate: PluginCandidate) -> ImportedPlugin:
+        if candidate.name in self._by_hand:
+            return ImportedPlugin(candidate, PluginHandle.of(candidate.name, self._by_hand[candidate.name]))
+        self._code.forget_if_stale(candidate.name, candidate.finding.reference)
+        imported = await self._lifecycle.import_again(candidate)
+        self._code.remember(candidate.name, candidate.finding.reference)
+        return imported
+
+    def _remember(self) -> None:
+        records = [entry.record for entry in self._registry.values() if entry.run is not None]
+        for record in records:
+            self._code.remember(record.name, self._registry[record.name].candidate.finding.reference)
+        write_durations(self._data_dir, {r.name: r.timings.started for r in records if r.timings.started})
+
+
+def _reconfigured(candidate: PluginCandidate, config: Mapping[str, Any] | None) -> PluginCandidate:
+    return candidate if config is None else replace(candidate, wish=replace(candidate.wish, config=config))
+
+
+def _name_of(thing: object) -> str:
+    named = getattr(thing, "name", None)
+    if isinstance(named, str) and named:
+        return named
+    if isinstance(thing, ModuleType):
+        return thing.__name__.rpartition(".")[2]
+    plain = getattr(thing, "__name__", type(thing).__name__)
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plain.removesuffix("Plugin") or plain).lower()
+
+
+def _origin_of(thing: object) -> str:
+    if isinstance(thing, ModuleType):
+        return thing.__name__
+    kind = thing if callable(thing) and hasattr(thing, "__qualname__") else type(thing)
+    return f"{kind.__module__}:{kind.__qualname__}"

@@ -1,0 +1,136 @@
+"""One start of one plugin, from calling its ``start`` to having it stopped: made, put in service, retired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from plughost.contracts.clock import Clock
+from plughost.contracts.logs import get_logger
+from plughost.core.calls.drain import Drain
+from plughost.core.loading.background import BackgroundTasks
+from plughost.core.loading.context import BoundContext, Facilities
+from plughost.core.loading.crashes import CrashWatch
+from plughost.core.loading.ledger import Ledger
+from plughost.core.loading.loader import ImportedPlugin
+from plughost.core.loading.registry import PluginRegistry, Run
+from plughost.core.loading.supervisor import Supervisor
+from plughost.exceptions import PluginError, PluginStartError
+
+_log = get_logger("plughost.loading")
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Makes runs and retires them.
+
+    Attributes:
+        registry: Where what phases took is noted.
+        facilities: What plugins share.
+        tasks: The host's task group.
+        crashes: Who is told when a background task crashes.
+        clock: Time.
+        load_limit: Seconds ``start`` may take.
+        shutdown_limit: Seconds calls in flight may take to end, and ``stop`` after them.
+    """
+
+    registry: PluginRegistry
+    facilities: Facilities
+    tasks: TaskGroup
+    crashes: CrashWatch
+    clock: Clock
+    load_limit: float
+    shutdown_limit: float
+
+    async def begin(self, imported: ImportedPlugin, config: Any) -> Run:
+        """Call ``start``. A plugin that fails it is gone without a trace when this raises.
+
+        Raises:
+            PluginStartError: ``start`` raised.
+            PluginTimeoutError: It passed its limit.
+        """
+        name = imported.candidate.name
+        ledger = Ledger(name)
+        background = BackgroundTasks(
+            self.tasks, self.crashes.budget(name), self.crashes.watcher(name), self.clock
+        )
+        context = BoundContext(name, config, self.facilities, ledger, background)
+        run = Run(imported, Supervisor(imported.handle, self.tasks, background, self.clock), ledger)
+        try:
+            await run.supervisor.start(context, self.load_limit)
+        except BaseException:
+            ledger.undo()
+            raise
+        finally:
+            self.time(name, started=run.supervisor.start_took)
+        return run
+
+    async def enter_service(self, run: Run, old: Run | None = None) -> Drain | None:
+        """Make a run's effects happen and send calls to it, in one step; away from ``old``, if there is one.
+
+        Returns:
+            How to wait for the calls that ``old`` still has in flight.
+
+        Raises:
+            PluginInvalidError: Its hooks do not fit their specs.
+            PluginStartError: Something else it asked for could not be done.
+        """
+        name = run.plugin.candidate.name
+        dispatcher, target = self.facilities.dispatcher, run.plugin.handle.target
+        drain = None
+        try:
+            run.ledger.commit()
+            if old is None:
+                dispatcher.register(name, target)
+            else:
+                drain = dispatcher.replace(name, target)
+                old.ledger.undo()
+        except BaseException as error:
+            await self.discard(run)
+            if isinstance(error, PluginError) or not isinstance(error, Exception):
+                raise
+            raise _could_not(name, error) from error
+        return drain
+
+    async def discard(self, run: Run) -> None:
+        """Stop a run that never was in service; its errors would only hide the first one."""
+        run.ledger.undo()
+        await self._stop(run)
+
+    async def retire(self, run: Run, drain: Drain) -> PluginError | None:
+        """Let calls in flight end, then stop the plugin; what goes wrong is logged and returned."""
+        name = run.plugin.candidate.name
+        with anyio.CancelScope(shield=True), anyio.move_on_after(self.shutdown_limit):
+            await drain.wait()
+        error = await self._stop(run)
+        self.time(name, stopped=run.supervisor.stop_took)
+        return error
+
+    def time(self, name: str, **seconds: float | None) -> None:
+        """Note what phases of a plugin took."""
+        timings = replace(self.registry[name].record.timings, **seconds)
+        self.registry.note(name, timings=timings)
+
+    async def _stop(self, run: Run) -> PluginError | None:
+        name = run.plugin.candidate.name
+        failure: PluginError | None = None
+        with anyio.CancelScope(shield=True):
+            try:
+                await run.supervisor.stop(self.shutdown_limit)
+            except PluginError as error:
+                failure = error
+                _log.warning("plugin did not stop cleanly", plugin=name, reason=str(error))
+            for late in await run.ledger.run_on_stop():
+                _log.warning("on_stop of plugin failed", plugin=name, exc_info=late)
+        return failure
+
+
+def _could_not(name: str, error: Exception) -> PluginError:
+    return PluginStartError(
+        f"what plugin {name!r} asked for in start() could not be done: {type(error).__name__}: {error}",
+        plugin=name,
+        phase="register",
+    )

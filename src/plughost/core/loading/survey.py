@@ -1,0 +1,57 @@
+"""A configuration becomes the list of candidates: what `list` and `doctor` show and what a host loads.
+
+Only metadata are read, so this works whatever a plugin's code would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plughost.contracts.config import HostConfig
+from plughost.core.config import LoadedConfig
+from plughost.core.loading.discovery import Limits, PluginCandidate, Wish, discover
+from plughost.core.loading.sources import (
+    Finding,
+    from_configuration,
+    from_directory,
+    from_entry_points,
+    groups_for,
+)
+
+
+def survey(loaded: LoadedConfig) -> list[PluginCandidate]:
+    """Return every plugin that is installed, in the plugin directory or configured, with its verdict."""
+    host = loaded.config.host
+    allow = None if host.allow is None else frozenset(host.allow)
+    return discover(_findings(loaded), _wishes(loaded.config), Limits(allow=allow, safe_mode=host.safe_mode))
+
+
+def _findings(loaded: LoadedConfig) -> Iterator[Finding]:
+    config = loaded.config
+    groups = groups_for(config.host.name)
+    yield from from_configuration(
+        (name, section.module) for name, section in config.plugins.items() if section.module is not None
+    )
+    yield from from_entry_points(groups)
+    if config.host.plugin_dir is not None:
+        for finding in from_directory(loaded.located(config.host.plugin_dir), groups):
+            if config.host.autoload_plugin_dir or finding.name in config.plugins:
+                yield finding
+
+
+def _wishes(config: HostConfig) -> dict[str, Wish]:
+    wishes = {
+        name: Wish(
+            enabled=section.enabled and name not in config.host.disabled,
+            required=section.required or name in config.host.required,
+            mentioned=True,
+            config=section.config,
+        )
+        for name, section in config.plugins.items()
+    }
+    for name in (*config.host.required, *config.host.disabled):
+        if name not in wishes:
+            wishes[name] = Wish(
+                enabled=name not in config.host.disabled, required=name in config.host.required, mentioned=True
+            )
+    return wishes

@@ -1,0 +1,271 @@
+"""The host: puts the floors below together, and is what an application holds in its hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+import pluggy
+from anyio.abc import TaskGroup
+
+from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.config import HostConfig, HostSection
+from plughost.contracts.records import LoadReport, PluginRecord
+from plughost.core.calls.dispatch import HookDispatcher
+from plughost.core.calls.policy import CallPolicy
+from plughost.core.config import LoadedConfig, load_config
+from plughost.core.events import EventBus
+from plughost.core.jobs import JobScheduler
+from plughost.core.loading.background import RestartPolicy
+from plughost.core.loading.context import Facilities
+from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.lifecycle import LifeLimits, PluginLifecycle
+from plughost.core.loading.manager import PluginManager
+from plughost.core.loading.registry import PluginRegistry
+from plughost.core.loading.survey import survey
+from plughost.core.services import ServiceRegistry
+from plughost.exceptions import HostNotReadyError
+from plughost.hookspecs import CATALOGUE, Hooks
+
+T = TypeVar("T")
+
+ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | HostConfig | None
+
+
+class Host:
+    """Finds, loads, starts and reports plugins, and calls their hooks.
+
+    ``async with Host("acme") as host`` is the whole of embedding. Entering discovers and starts the plugins;
+    one that fails is in ``host.report`` and stops neither the host nor the others. Leaving stops them in
+    reverse. A host can be entered once; two hosts can live in one process.
+
+    Args:
+        name: Name of the host: the group ``NAME.plugins`` is read beside ``plughost.plugins``, and variables
+            ``NAME_*`` beside ``PLUGHOST_*``.
+        config: A path, a mapping or a ``HostConfig``; None takes ``$PLUGHOST_CONFIG``, else ``./plughost.toml``
+            if it is there, else the defaults.
+        environ: The environment to read; None takes the process's own.
+        clock: Time; a test hands in its own.
+
+    Raises:
+        ConfigError: The configuration is wrong; all that is wrong with it is named.
+    """
+
+    def __init__(
+        self,
+        name: str = "plughost",
+        *,
+        config: ConfigSource = None,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._loaded = load_config(config, host_name=name, environ=os.environ if environ is None else environ)
+        self._clock = clock
+        settings = self.config.hooks
+        self._dispatcher = HookDispatcher(
+            policy=CallPolicy(order=settings.order, timeouts=settings.timeouts), clock=clock
+        )
+        for family in CATALOGUE:
+            self._dispatcher.add_hookspecs(family)
+        self._events = EventBus(clock=clock)
+        self._services = ServiceRegistry()
+        self._jobs = JobScheduler(clock=clock)
+        self._facilities = Facilities(
+            self.name, self.data_dir, self._dispatcher, self._events, self._services, self._jobs
+        )
+        self._registry = PluginRegistry()
+        self._manager: PluginManager | None = None
+        self._exit = AsyncExitStack()
+
+    # what it is
+
+    @property
+    def name(self) -> str:
+        """Name of the host."""
+        return self.config.host.name
+
+    @property
+    def config(self) -> HostConfig:
+        """The configuration, all layers laid over one another."""
+        return self._loaded.config
+
+    @property
+    def loaded_config(self) -> LoadedConfig:
+        """The configuration with the origin of each value."""
+        return self._loaded
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder in which each plugin has its own; made when first needed."""
+        configured = self.config.host.data_dir
+        return _default_data_dir(self.name) if configured is None else self._loaded.located(configured)
+
+    @property
+    def pluggy(self) -> pluggy.PluginManager:
+        """The real ``pluggy.PluginManager``: a registry to look at. Calls go through ``hooks``."""
+        return self._dispatcher.pluggy
+
+    @property
+    def hooks(self) -> Hooks:
+        """All hooks: ``await host.hooks.before_auth(attempt=attempt)``."""
+        return self._dispatcher.hooks
+
+    @property
+    def events(self) -> EventBus:
+        """Facts to subscribe to and to publish."""
+        return self._events
+
+    @property
+    def jobs(self) -> JobScheduler:
+        """What runs by the clock."""
+        return self._jobs
+
+    @property
+    def metrics(self) -> Any:
+        """Calls, errors, time-outs and percentiles, per hook and plugin."""
+        return self._dispatcher.metrics
+
+    def use(self, service: type[T]) -> T:
+        """Return a service that a plugin provided.
+
+        Raises:
+            ServiceError: No running plugin provides it.
+        """
+        return self._services.use(service)
+
+    def add_hookspecs(self, module: ModuleType | type) -> None:
+        """Add a catalogue of the application's own, on equal terms with plughost's; best before entering."""
+        self._dispatcher.add_hookspecs(module)
+
+    # its plugins
+
+    @property
+    def report(self) -> LoadReport:
+        """What became of every plugin."""
+        return self._plugins.report
+
+    @property
+    def ready(self) -> bool:
+        """Whether the host runs and every required plugin does."""
+        return self._manager is not None and not self._manager.missing()
+
+    @property
+    def plugins(self) -> Mapping[str, PluginRecord]:
+        """A record of every plugin that was found, by name."""
+        return self._plugins.records
+
+    def plugin(self, name: str) -> PluginRecord | None:
+        """Return the record of one plugin, or None when there is none of that name."""
+        return self._plugins.record(name) if name in self._registry else None
+
+    async def load_plugin(
+        self, plugin: object, config: Mapping[str, Any] | None = None, name: str | None = None
+    ) -> PluginRecord:
+        """Load a plugin class, factory, instance or module; or, by its name, one that was found but does not run.
+
+        Raises:
+            PluginError: It failed, and nothing of it is left; its record says why.
+        """
+        return await self._plugins.load_by_hand(plugin, config, name)
+
+    async def unload_plugin(self, name: str) -> bool:
+        """Stop a plugin, after those that require it; returns whether it was running."""
+        return await self._plugins.unload(name)
+
+    async def reload_plugin(self, name: str, config: Mapping[str, Any] | None = None) -> PluginRecord:
+        """Start a plugin anew in its own place without losing a hook call; changed code is read again.
+
+        Raises:
+            PluginError: The new start failed; the old one goes on where that is possible.
+        """
+        return await self._plugins.reload(name, config)
+
+    async def reload_plugins(self) -> None:
+        """Reload every running plugin, dependencies first."""
+        await self._plugins.reload_all()
+
+    @property
+    def _plugins(self) -> PluginManager:
+        if self._manager is None:
+            raise HostNotReadyError(
+                f"host {self.name!r} is not running: use it inside `async with host:` (or `with BlockingHost(...)`)"
+            )
+        return self._manager
+
+    # its life
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # What the body raised is not handed to the task group, which would wrap it in an ExceptionGroup.
+        await self._close()
+
+    async def _close(self) -> None:
+        try:
+            await self._exit.aclose()
+        except BaseExceptionGroup as group:
+            interrupts, _ = group.split(KeyboardInterrupt)
+            if interrupts is None:
+                raise
+            raise KeyboardInterrupt from group
+
+    async def _start(self) -> None:
+        tasks = await self._exit.enter_async_context(anyio.create_task_group())
+        self._exit.callback(tasks.cancel_scope.cancel)
+        await tasks.start(self._jobs.run)
+        self._manager = self._make_manager(tasks)
+        await self._manager.load_found(self._survey())
+        self._raise_if_strict()
+
+    def _survey(self) -> list[PluginCandidate]:
+        return survey(self._loaded)
+
+    def _make_manager(self, tasks: TaskGroup) -> PluginManager:
+        lifecycle = PluginLifecycle(
+            self._registry, self._facilities, _limits(self.config.host), self._decode, tasks, self._clock
+        )
+        self._exit.push_async_callback(lifecycle.stop_all)
+        return PluginManager(self._registry, lifecycle, self.data_dir, self._loaded.redact, self._clock)
+
+    def _raise_if_strict(self) -> None:
+        failed = self.report.failed
+        if self.config.host.strict and failed:
+            reasons = "; ".join(row.error.message for row in failed)
+            raise HostNotReadyError(f"strict mode: {len(failed)} plugin(s) failed: {reasons}")
+
+    def _decode(self, candidate: PluginCandidate, kind: type[Any] | None) -> Any:
+        return self._loaded.decode_plugin(candidate.name, kind, candidate.wish.config)
+
+
+def _limits(settings: HostSection) -> LifeLimits:
+    return LifeLimits(
+        concurrency=settings.load_concurrency,
+        load=settings.load_timeout,
+        shutdown=settings.shutdown_timeout,
+        restarts=RestartPolicy(
+            max_crashes=settings.max_restarts,
+            window=settings.restart_window,
+            first_pause=settings.restart_pause,
+            longest_pause=settings.restart_pause_limit,
+        ),
+    )
+
+
+def _default_data_dir(host: str) -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "plughost" / host
+
+
