@@ -24,10 +24,11 @@ def app_unregistration_started(app_name: str, options: UnregisterOptions) -> Non
         options: How it leaves: with a rollback or without, and why.
 
     Refusing:
-        Nobody can keep an app from leaving.
+        Raise ``AppRefused``, for instance because what a rollback would destroy could not be saved; the app
+        stays as it is. When the host stops nobody can keep an app from leaving.
 
     Failure:
-        Reported; the others are still told, and the app goes on leaving.
+        Any other error or a time-out is reported; the others are still told, and the app goes on leaving.
 
     Example:
         leaving: dict[str, str] = {}

@@ -1,8 +1,8 @@
 """Backups and the way back.
 
 A backup goes ``before_backup``, ``provide_backup_artifacts``, ``store_backup``, then ``after_backup``, or
-``backup_failed`` from wherever it broke. The way back goes ``before_restore``, ``restore_artifact`` for each
-piece, ``after_restore``.
+``backup_failed`` from wherever it broke; `list_backups` finds what was stored. The way back goes
+``before_restore``, ``restore_artifact`` for each piece, ``after_restore``.
 """
 
 from __future__ import annotations
@@ -158,6 +158,32 @@ def backup_failed(plan: BackupPlan, error: Exception) -> None:
         @hookimpl
         def backup_failed(plan: BackupPlan, error: Exception) -> None:
             alerts.append(f"Backup {plan.backup_id} failed: {error}")
+    """
+
+
+@hookspec(mode="collect", timeout=60.0)
+def list_backups() -> Sequence[BackupLocation] | None:
+    """Say which archives this plugin has stored.
+
+    Called when somebody asks for a list, by whoever implements ``store_backup``; all implementations are
+    asked.
+
+    Returns:
+        Where they are; None or an empty sequence when there are none.
+
+    Refusing:
+        There is nothing to stop.
+
+    Failure:
+        Reported; its archives are missing from the list.
+
+    Example:
+        from pathlib import Path
+
+        @hookimpl(blocking=True)
+        def list_backups() -> Sequence[BackupLocation]:
+            found = Path("/backups").glob("*.tar.zst")
+            return [BackupLocation(uri=path.as_uri(), size=path.stat().st_size) for path in found]
     """
 
 

@@ -8,11 +8,12 @@ when its plugin goes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
 from plughost.contracts.http import AdminPanel, GuardedRoute, HttpContext, Middleware
+from plughost.contracts.jobs import Job
+from plughost.contracts.metric_families import MetricFamily
 from plughost.hookspecs._markers import hookspec
 
 
@@ -142,7 +143,7 @@ def register_commands() -> Sequence[click.Command] | None:
 
 
 @hookspec(mode="collect", timeout=None, sync=True)
-def register_jobs() -> Sequence[Any] | None:
+def register_jobs() -> Sequence[Job] | None:
     """Add jobs that run by themselves, each interval or when a cron expression says so.
 
     Called when the host is started, and for each plugin that becomes ready later.
@@ -151,20 +152,26 @@ def register_jobs() -> Sequence[Any] | None:
         The jobs; None or an empty sequence for none.
 
     Refusing:
-        A job with the name of another is refused, and is named.
+        A job whose schedule is wrong is refused, and is named.
 
     Failure:
         Reported; the plugin's jobs are missing, those of the others are there.
 
     Example:
+        from pathlib import Path
+
+        def remove_old_drafts() -> None:
+            for draft in Path("drafts").glob("*.old"):
+                draft.unlink()
+
         @hookimpl
-        def register_jobs() -> None:
-            return None
+        def register_jobs() -> Sequence[Job]:
+            return [Job("old-drafts", remove_old_drafts, cron="30 3 * * *", limit=120)]
     """
 
 
 @hookspec(mode="collect", timeout=2.0)
-def describe_metrics() -> Sequence[Any] | None:
+def describe_metrics() -> Sequence[MetricFamily] | None:
     """Give the figures that this plugin wants to have measured from outside.
 
     Called whenever metrics are collected, which may be every few seconds: read counters, compute nothing.
@@ -179,7 +186,10 @@ def describe_metrics() -> Sequence[Any] | None:
         Reported; the figures of the plugin are missing this time, those of the others are there.
 
     Example:
+        queue = ["first", "second"]
+
         @hookimpl
-        def describe_metrics() -> None:
-            return None
+        def describe_metrics() -> Sequence[MetricFamily]:
+            waiting = (MetricSample(len(queue)),)
+            return [MetricFamily(name="queue_waiting", kind="gauge", help="Letters to send", samples=waiting)]
     """

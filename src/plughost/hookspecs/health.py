@@ -59,7 +59,7 @@ def health_check(app_name: str | None, health_status: HealthReport) -> Mapping[s
 
     Failure:
         An error, a time-out or an answer that cannot be read becomes a check of that plugin with status
-        ``fail``.
+        ``warn``: whether the work is being done is not known.
 
     Example:
         import shutil

@@ -112,6 +112,7 @@ class Hooks:
         store_backup = first(backup.store_backup)
         after_backup = broadcast(backup.after_backup)
         backup_failed = broadcast(backup.backup_failed)
+        list_backups = collect(backup.list_backups)
         before_restore = waterfall(backup.before_restore)
         restore_artifact = first(backup.restore_artifact)
         after_restore = broadcast(backup.after_restore)
