@@ -65,8 +65,12 @@ from plughost.contracts.config import (
     ConfigEntry,
     HooksSection,
     HostConfig,
+    HostName,
     HostSection,
+    ModuleReference,
     PluginSection,
+    PositiveSeconds,
+    Sha256,
 )
 from plughost.contracts.devices import (
     Device,
@@ -118,6 +122,11 @@ from plughost.contracts.locks import (
 from plughost.contracts.logs import (
     get_logger,
 )
+from plughost.contracts.metric_families import (
+    MetricFamily,
+    MetricKind,
+    MetricSample,
+)
 from plughost.contracts.metrics import (
     HookMetrics,
 )
@@ -144,6 +153,7 @@ from plughost.contracts.records import (
     SkippedPlugin,
 )
 from plughost.contracts.secret import (
+    MASK,
     Secret,
 )
 from plughost.contracts.users import (
@@ -154,6 +164,7 @@ from plughost.contracts.users import (
 
 __all__ = [
     "HOST_API",
+    "MASK",
     "RUNNING_STATES",
     "SYSTEM_CLOCK",
     "ASGIApp",
@@ -200,6 +211,7 @@ __all__ = [
     "HookReport",
     "HooksSection",
     "HostConfig",
+    "HostName",
     "HostSection",
     "HttpContext",
     "Job",
@@ -214,7 +226,11 @@ __all__ = [
     "LockManager",
     "LockStats",
     "Message",
+    "MetricFamily",
+    "MetricKind",
+    "MetricSample",
     "Middleware",
+    "ModuleReference",
     "NewUser",
     "OnProgress",
     "OperationResult",
@@ -234,6 +250,7 @@ __all__ = [
     "PluginStateChanged",
     "PluginStopped",
     "PluginTimings",
+    "PositiveSeconds",
     "Principal",
     "RateLimiter",
     "Receive",
@@ -243,6 +260,7 @@ __all__ = [
     "Seconds",
     "Secret",
     "Send",
+    "Sha256",
     "SkippedPlugin",
     "SyncCache",
     "SystemClock",
