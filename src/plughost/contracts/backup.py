@@ -156,6 +156,27 @@ class BackupResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupSummary:
+    """A backup that is there, as lists show it.
+
+    Attributes:
+        backup_id: Its id; empty when the archive could not be read.
+        location: Where it is.
+        created_at: When it was asked for, in seconds since the epoch; None when unknown.
+        reason: Why it was made.
+        apps: Names of the apps it was limited to; empty for all.
+        problem: Why the archive could not be read; empty when it could. Its sums are not checked by a list.
+    """
+
+    backup_id: str
+    location: BackupLocation
+    created_at: float | None = None
+    reason: str = ""
+    apps: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePlan:
     """A way back that is about to be gone.
 
@@ -229,6 +250,9 @@ class BackupService(Protocol):
         Raises:
             BackupError: It was not made; nothing of it is left.
         """
+
+    async def list(self) -> tuple[BackupSummary, ...]:
+        """Return the backups that are there, newest first."""
 
     async def verify(
         self, archive: str | Path, *, on_progress: OnProgress | None = None
