@@ -64,6 +64,7 @@ class Abstain:
 
 
 Verdict = Allow | Deny | Abstain
+"""What a provider says about an attempt."""
 
 
 @dataclass(frozen=True, slots=True)

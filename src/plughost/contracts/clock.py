@@ -34,3 +34,4 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+"""The clock that is taken when none is handed in."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 DeviceKind = Literal["desktop", "mobile", "tablet", "tv", "console", "bot", "program", "unknown"]
+"""Sorts of devices; ``program`` is something without a person in front of it, such as curl."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 
 OutcomeKind = Literal["value", "error", "timed_out", "skipped"]
+"""How an implementation came out of a call."""
 
 
 @dataclass(frozen=True, slots=True)

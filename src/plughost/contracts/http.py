@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Scope = MutableMapping[str, Any]
+"""What an ASGI server says about a connection; middleware may add to it."""
+
 Message = MutableMapping[str, Any]
+"""One ASGI event, in either direction."""
+
 Receive = Callable[[], Awaitable[Message]]
+"""Waits for the next message from the client."""
+
 Send = Callable[[Message], Awaitable[None]]
+"""Sends a message to the client."""
+
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI 3 application."""
 

@@ -29,8 +29,8 @@ class MetricFamily:
     """Figures of one name.
 
     Attributes:
-        name: Small letters, digits and underscores, with the unit at the end: ``mail_queue_age_seconds``. Whoever
-            shows it puts prefixes in front.
+        name: Small letters, digits and underscores, with the unit at the end: ``mail_queue_age_seconds``.
+            Whoever shows it puts prefixes in front.
         kind: What can be done with it.
         help: One sentence for a person.
         samples: The figures; several differ in their labels.

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeVar, overload
 import pluggy
 
 PROJECT: Final = "plughost"
+"""The project name of our markers, which a ``pluggy.PluginManager`` for them must be given."""
 
 Mode = Literal["broadcast", "collect", "first", "waterfall", "decide"]
 """How the outcomes of one call become its result; see ``docs/reference/hooks``."""
@@ -27,7 +28,10 @@ _spec_marker = pluggy.HookspecMarker(PROJECT)
 _impl_marker = pluggy.HookimplMarker(PROJECT)
 
 SPEC_ATTRIBUTE: Final = "plughost_hookspec"
+"""Where a marked declaration carries its ``SpecOptions``."""
+
 IMPL_ATTRIBUTE: Final = "plughost_hookimpl"
+"""Where a marked implementation carries its ``ImplOptions``."""
 
 
 @dataclass(frozen=True, slots=True)
