@@ -23,6 +23,7 @@
     │   └── AppRefused
     ├── ServiceError                a service is not there                                   (LookupError)
     ├── HostNotReadyError           the host was asked for something before it was started, or a required plugin failed
+    ├── RouteError                  a contributed route has no guard or takes another's place; carries .plugin, .path
     ├── AppError                    registration of an app failed; carries .app_name and .step
     ├── BackupError                 a backup was not made, or an archive cannot be trusted or restored
     ├── SessionDataError            a value cannot be kept in a session: its type, depth or size (ValueError)
@@ -244,6 +245,20 @@ class ServiceError(PlughostError, LookupError):
 
 class HostNotReadyError(PlughostError):
     """The host was asked for something it can only do while it runs, or a required plugin failed."""
+
+
+class RouteError(PlughostError):
+    """A route, middleware or panel that a plugin contributed cannot be part of the HTTP application.
+
+    Attributes:
+        plugin: Name of the plugin that contributed it.
+        path: Path of the route; empty when it is about something else.
+    """
+
+    def __init__(self, message: str, *, plugin: str, path: str = "") -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.path = path
 
 
 class AppError(PlughostError):
