@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -14,7 +14,7 @@ import msgspec
 from plughost.contracts.secret import MASK, Secret
 from plughost.core.config.environment import from_environment
 from plughost.core.config.paths import SettingPath, dotted, folded, origin_of
-from plughost.core.config.records import BUILT, Record, record_of
+from plughost.core.config.records import BUILT, Record, record_among, records_of_list, values_of_table
 from plughost.core.config.references import UNRESOLVED
 from plughost.core.config.words import members, read_time, read_words
 from plughost.exceptions import ConfigError, ConfigProblem, PluginConfigError, did_you_mean
@@ -52,12 +52,13 @@ class Decoder:
             return FAILED
         if self.is_lenient(path):
             value = read_words(value, kind)
-        kinds = members(kind)
-        if isinstance(value, Mapping) and (record := _record_among(kinds)):
+        if isinstance(value, Mapping) and (record := record_among(kind)):
             return self._decode_record(value, record, path)
-        if isinstance(value, Mapping) and (inner := _values_of_table(kind)) is not None:
+        # Tables go value by value: each has an origin of its own. Lists of records go item by item, because
+        # msgspec would ignore the unknown keys of a dataclass.
+        if isinstance(value, Mapping) and (inner := values_of_table(kind)) is not None:
             return self._decode_table(value, inner, path)
-        if isinstance(value, (list, tuple)) and (inner := _records_of_list(kind)) is not None:
+        if isinstance(value, (list, tuple)) and (inner := records_of_list(kind)) is not None:
             return self._decode_list(value, inner, path)
         return self._decode_leaf(value, kind, path)
 
@@ -140,32 +141,6 @@ def raise_problems(problems: Collection[ConfigProblem], *, plugin: str | None = 
         error = PluginConfigError(message, plugin=plugin, path=first.path, origin=first.origin)
     error.problems = tuple(problems)
     raise error
-
-
-def _record_among(kinds: tuple[Any, ...]) -> Record | None:
-    found = [record for kind in kinds if (record := record_of(kind))]
-    return found[0] if len(found) == 1 else None
-
-
-def _values_of_table(kind: Any) -> Any:
-    """Return the type of a table's values, which are decoded one by one: each has an origin of its own."""
-    if typing.get_origin(kind) in (dict, Mapping) and typing.get_args(kind)[0] is str:
-        return typing.get_args(kind)[1]
-    return None
-
-
-def _records_of_list(kind: Any) -> Any:
-    """Return the type of a list's items if they are records; msgspec would ignore their unknown keys."""
-    if typing.get_origin(kind) in (list, Sequence) and _holds_record(typing.get_args(kind)[0]):
-        return typing.get_args(kind)[0]
-    return None
-
-
-def _holds_record(kind: Any) -> bool:
-    inner = (_values_of_table(kind), _records_of_list(kind))
-    return _record_among(members(kind)) is not None or any(
-        _holds_record(one) for one in inner if one is not None
-    )
 
 
 def _decode_custom(kind: type[Any], value: Any) -> Any:

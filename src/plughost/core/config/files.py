@@ -39,7 +39,7 @@ def read_toml(path: Path, *, named_by: str = "") -> dict[str, Any]:
             f"configuration file {path} is not UTF-8 text: byte {error.start}", origin=origin
         ) from error
     try:
-        return tomllib.loads(text.replace("\r\n", "\n"))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_located(path, text, str(error)), origin=origin) from None
 

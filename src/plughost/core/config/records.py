@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+
+from plughost.core.config.words import members
+
+NO_DEFAULT: Final = object()
 
 BUILT: Final = (TypeError, ValueError)
 """What building a record may raise: its own checks in ``__post_init__``."""
@@ -21,12 +25,14 @@ class RecordField:
     Attributes:
         attribute: Name of the argument it becomes.
         type: Its annotation.
-        required: Whether it has no default.
+        required: Whether it must be given.
+        default: Its default, if that is one value; else ``NO_DEFAULT``.
     """
 
     attribute: str
     type: Any
     required: bool
+    default: Any = NO_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,39 @@ def record_of(kind: Any) -> Record | None:
     return None
 
 
+def record_among(kind: Any) -> Record | None:
+    """Return the one record class that a type allows, beside other things; None for none or several."""
+    found = [record for one in members(kind) if (record := record_of(one))]
+    return found[0] if len(found) == 1 else None
+
+
+def values_of_table(kind: Any) -> Any:
+    """Return the type of the values of ``dict[str, T]``; None for other types."""
+    if typing.get_origin(kind) in (dict, Mapping) and typing.get_args(kind)[0] is str:
+        return typing.get_args(kind)[1]
+    return None
+
+
+def records_of_list(kind: Any) -> Any:
+    """Return the type of a list's items if they are records, or hold records; None for other types."""
+    if typing.get_origin(kind) in (list, Sequence) and _holds_record(typing.get_args(kind)[0]):
+        return typing.get_args(kind)[0]
+    return None
+
+
+def _holds_record(kind: Any) -> bool:
+    inner = (values_of_table(kind), records_of_list(kind))
+    return record_among(kind) is not None or any(_holds_record(one) for one in inner if one is not None)
+
+
 def _of_struct(kind: type[msgspec.Struct]) -> Record | None:
     if kind.__struct_config__.tag is not None or kind.__struct_config__.array_like:
         return None
     fields = {
-        one.encode_name: RecordField(one.name, one.type, one.required) for one in msgspec.structs.fields(kind)
+        one.encode_name: RecordField(
+            one.name, one.type, one.required, NO_DEFAULT if one.default is msgspec.NODEFAULT else one.default
+        )
+        for one in msgspec.structs.fields(kind)
     }
     return Record(fields, kind)
 
@@ -75,7 +109,10 @@ def _of_dataclass(kind: type[Any]) -> Record:
     missing = dataclasses.MISSING
     fields = {
         one.name: RecordField(
-            one.name, hints[one.name], one.default is missing and one.default_factory is missing
+            one.name,
+            hints[one.name],
+            one.default is missing and one.default_factory is missing,
+            NO_DEFAULT if one.default is missing else one.default,
         )
         for one in dataclasses.fields(kind)
         if one.init

@@ -1,0 +1,105 @@
+"""Changing a configuration file the way a careful person would: one value, and nothing else in it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import stat
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import tomlkit
+
+from plughost.core.config.files import read_toml
+from plughost.core.config.paths import dotted, folded
+from plughost.exceptions import ConfigError
+
+_MODE_OF_A_NEW_FILE: Final = 0o600  # it may come to hold passwords
+
+
+def set_plugin_enabled(path: Path | str, name: str, enabled: bool) -> bool:
+    """Write ``enabled`` into the plugin's table, keeping comments, order and layout.
+
+    The table is added when there is none, and the file when there is none. The new content is written beside
+    the file, with its mode, and takes its place in one step: a reader sees the old file or the new one.
+
+    Args:
+        path: The file; a symbolic link stays one.
+        name: The plugin; a table whose name differs only in case, dashes and underscores is its own.
+        enabled: What to write.
+
+    Returns:
+        Whether the file changed.
+
+    Raises:
+        ConfigError: The file is not TOML, or is laid out so that it must be edited by hand.
+        OSError: The file cannot be written.
+    """
+    file = Path(path).expanduser()
+    file = file.resolve() if file.is_symlink() else file
+    before = read_toml(file) if file.exists() else {}
+    section = _section(before, name, file)
+    after = copy.deepcopy(before)
+    after.setdefault("plugins", {}).setdefault(section, {})["enabled"] = enabled
+    if after == before:
+        return False
+    text = _edited(file, section, enabled)
+    if tomllib.loads(text) != after:  # better no edit than one that changed something else
+        raise ConfigError(
+            f"{file} cannot be edited safely: write `enabled = {str(enabled).lower()}` under"
+            f" [{dotted(('plugins', section))}] yourself",
+            path=dotted(("plugins", section, "enabled")),
+            origin=str(file),
+        )
+    _replace(file, text)
+    return True
+
+
+def _section(values: dict[str, Any], name: str, file: Path) -> str:
+    plugins = values.get("plugins", {})
+    if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
+        raise ConfigError(
+            f"[plugins] in {file} must hold one table for each plugin", path="plugins", origin=str(file)
+        )
+    if name in plugins:
+        return name
+    return next((known for known in plugins if folded(known) == folded(name)), name)
+
+
+def _edited(file: Path, section: str, enabled: bool) -> str:
+    document: Any = tomlkit.parse(file.read_bytes().decode()) if file.exists() else tomlkit.document()
+    if "plugins" not in document:
+        document["plugins"] = tomlkit.table(is_super_table=True)
+    if section not in document["plugins"]:
+        document["plugins"][section] = tomlkit.table()
+    document["plugins"][section]["enabled"] = enabled
+    return tomlkit.dumps(document)
+
+
+def _replace(file: Path, text: str) -> None:
+    """Put ``text`` in the place of the file in one step, durably, keeping mode and, where allowed, owner."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as written:
+            _copy_permissions(file, written.fileno())
+            written.write(text.encode())
+            written.flush()
+            os.fsync(written.fileno())
+        Path(name).replace(file)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def _copy_permissions(file: Path, descriptor: int) -> None:
+    if not file.exists():
+        os.fchmod(descriptor, _MODE_OF_A_NEW_FILE)
+        return
+    known = file.stat()
+    with contextlib.suppress(PermissionError):  # not ours to give away: then it is ours now
+        os.fchown(descriptor, known.st_uid, known.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(known.st_mode))

@@ -1,0 +1,217 @@
+"""The JSON Schema of a whole configuration, for editors and for checks without a running host.
+
+It walks classes as the decoder does, so both refuse the same keys; what is not a record, msgspec describes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from plughost.contracts.config import HostConfig
+from plughost.contracts.secret import Secret
+from plughost.core.config.models import is_model
+from plughost.core.config.records import (
+    NO_DEFAULT,
+    Record,
+    RecordField,
+    record_among,
+    record_of,
+    records_of_list,
+    values_of_table,
+)
+from plughost.core.config.redaction import redacted
+from plughost.core.config.words import members
+
+Schema = dict[str, Any]
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_FREE: Final[Mapping[str, Any]] = {"type": "object"}
+_REFERENCE: Final[Mapping[str, Any]] = {
+    "description": "A value that is not in the file: an environment variable, or the content of a file.",
+    "oneOf": [
+        {
+            "type": "object",
+            "properties": {kind: {"type": "string", "minLength": 1}},
+            "required": [kind],
+            "additionalProperties": False,
+        }
+        for kind in ("$env", "$file")
+    ],
+}
+
+
+def config_schema(plugin_config_classes: Mapping[str, Any] | None = None) -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a configuration file.
+
+    Where a value is expected, a reference is allowed too. Keys that nothing declares are refused, as they are
+    when the configuration is loaded.
+
+    Args:
+        plugin_config_classes: The ``Config`` of each plugin by its name; None for one that declares none. A
+            class that no schema can be made of gets a free table.
+    """
+    own = _Builder("")
+    own.of(HostConfig)
+    definitions = {**own.definitions, "Reference": dict(_REFERENCE)}
+    section = definitions["PluginSection"]
+    plugins: dict[str, Schema] = {}
+    for name, kind in (plugin_config_classes or {}).items():
+        table, added = _of_plugin(name, kind)
+        definitions.update(added)
+        plugins[name] = {**section, "properties": {**section["properties"], "config": table}}
+    root = definitions["HostConfig"]
+    sections = dict(root["properties"])
+    sections["plugins"] = {**sections["plugins"], "properties": plugins}
+    sections["environments"] = {
+        "description": "What differs in each environment; PLUGHOST_ENVIRONMENT chooses one.",
+        "type": "object",
+        "additionalProperties": {"$ref": "#/$defs/HostConfig"},
+    }
+    return {"$schema": _DIALECT, **root, "properties": sections, "$defs": definitions}
+
+
+def _of_plugin(name: str, kind: Any) -> tuple[Schema, dict[str, Schema]]:
+    """Return the schema of a plugin's table, and the definitions it refers to, under names of their own."""
+    builder = _Builder(f"{name}.")
+    if kind is not None:
+        # Whatever a stranger's class raises when it is looked at, the other plugins keep their schema.
+        with contextlib.suppress(Exception):
+            return builder.of_model(kind) if is_model(kind) else builder.of(kind), builder.definitions
+    return dict(_FREE), {}
+
+
+class _Builder:
+    """Collects the definitions of one plugin's classes.
+
+    Args:
+        prefix: Goes before their names, so that those of two plugins do not meet.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.definitions: dict[str, Schema] = {}
+        self._prefix = prefix
+
+    def of(self, kind: Any) -> Schema:
+        """Return the schema of a type."""
+        if (inner := values_of_table(kind)) is not None:
+            return {"type": "object", "additionalProperties": self.of(inner)}
+        if (inner := records_of_list(kind)) is not None:
+            return _or_reference({"type": "array", "items": self.of(inner)})
+        if (record := record_among(kind)) is None:
+            return self._of_leaf(kind)
+        kinds = members(kind)
+        if len(kinds) == 1:
+            return self._of_record(kinds[0], record)
+        others = [self._of_leaf(one) for one in kinds if record_of(one) is None]
+        (named,) = (one for one in kinds if record_of(one) is not None)
+        return {"anyOf": [self._of_record(named, record), *others]}
+
+    def of_model(self, kind: Any) -> Schema:
+        """Return the schema of a pydantic model, as pydantic gives it, with references allowed."""
+        whole = kind.model_json_schema(ref_template=self._pointer("{model}"))
+        for name, schema in {**whole.pop("$defs", {}), kind.__name__: whole}.items():
+            self.definitions[self._prefix + name] = _of_model_class(schema)
+        return {"$ref": self._pointer(kind.__name__)}
+
+    def _of_record(self, kind: type[Any], record: Record) -> Schema:
+        name = self._prefix + kind.__name__
+        if name not in self.definitions:
+            self.definitions[name] = {}  # first the name: a class may hold itself
+            self.definitions[name] = self._described(kind, record)
+        return {"$ref": self._pointer(kind.__name__)}
+
+    def _described(self, kind: type[Any], record: Record) -> Schema:
+        docstring = inspect.cleandoc(kind.__doc__ or "")
+        if docstring.startswith(f"{kind.__name__}("):  # the signature that dataclass writes, defaults and all
+            docstring = ""
+        texts = dict(_attributes(docstring))
+        properties: dict[str, Schema] = {}
+        for key, field in record.fields.items():
+            text = texts.get(field.attribute)
+            properties[key] = {
+                **({"description": text} if text else {}),
+                **self.of(field.type),
+                **_default(key, field),
+            }
+        return {
+            "description": docstring.split("\n\n")[0],
+            "type": "object",
+            "properties": properties,
+            "required": [key for key, field in record.fields.items() if field.required],
+            "additionalProperties": False,
+        }
+
+    def _of_leaf(self, kind: Any) -> Schema:
+        ((schema,), added) = msgspec.json.schema_components(
+            [kind], schema_hook=_of_custom, ref_template=self._pointer("{name}")
+        )
+        for name, one in added.items():
+            self.definitions.setdefault(self._prefix + name, one)
+        return schema if schema in ({}, _FREE) else _or_reference(schema)
+
+    def _pointer(self, name: str) -> str:
+        prefix = self._prefix.replace("~", "~0").replace("/", "~1")
+        return f"#/$defs/{prefix}{name}"
+
+
+def _of_custom(kind: type[Any]) -> Schema:
+    if kind is Secret:
+        return {"type": "string", "writeOnly": True}
+    return {"type": "string"} if issubclass(kind, Path) else {}
+
+
+def _of_model_class(schema: Schema) -> Schema:
+    if "properties" not in schema:
+        return schema
+    properties = {}
+    for key, inner in schema["properties"].items():
+        shown = {name: value for name, value in inner.items() if name != "default" or _is_open(key, value)}
+        properties[key] = _or_reference(shown)
+    return {"additionalProperties": False, **schema, "properties": properties}
+
+
+def _or_reference(schema: Schema) -> Schema:
+    if schema.get("type") == "object":
+        return schema
+    inner = dict(schema)
+    kept: Schema = {key: inner.pop(key) for key in ("title", "description", "default") if key in inner}
+    choices = inner.pop("anyOf", None) or [inner]
+    return {**kept, "anyOf": [*choices, {"$ref": "#/$defs/Reference"}]}
+
+
+def _default(key: str, field: RecordField) -> Schema:
+    if field.default is NO_DEFAULT:
+        return {}
+    try:
+        default = msgspec.to_builtins(field.default, str_keys=True, enc_hook=_plain_path)
+    except (TypeError, ValueError):  # a Secret, or something that only code can give
+        return {}
+    return {"default": default} if _is_open(key, default) else {}
+
+
+def _is_open(key: str, value: Any) -> bool:
+    """Whether a default may be shown."""
+    return bool(redacted(value, key=key) == value)
+
+
+def _plain_path(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError
+
+
+_ATTRIBUTE = re.compile(r"^    (\w+)(?: \([^)]*\))?: (.*(?:\n      .*)*)", re.MULTILINE)
+
+
+def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each entry under ``Attributes:``."""
+    _, _, section = docstring.partition("Attributes:\n")
+    for found in _ATTRIBUTE.finditer(section):
+        yield found[1], " ".join(found[2].split())
