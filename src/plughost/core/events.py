@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.events import EventCallback, Unsubscribe
 from plughost.contracts.logs import get_logger
-from plughost.core.limits import LimitPassedError, call_within
+from plughost.core.time_limit import LimitPassedError, call_within
 
 E = TypeVar("E")
 
