@@ -39,6 +39,7 @@ PROMISED: dict[str, dict[str, tuple[str, float | None, str, str]]] = {
         "store_backup": ("first", 300, "abort", "archive"),
         "after_backup": ("broadcast", 60, "isolate", "result"),
         "backup_failed": ("broadcast", 60, "isolate", "plan error"),
+        "list_backups": ("collect", 60, "isolate", ""),
         "before_restore": ("waterfall", 60, "abort", "plan"),
         "restore_artifact": ("first", 300, "abort", "artifact plan"),
         "after_restore": ("broadcast", 60, "isolate", "result"),

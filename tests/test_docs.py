@@ -1,0 +1,127 @@
+"""The documentation is complete, builds without a warning, and its examples run."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+import pytest
+
+import docs_blocks
+from documented_hooks import DOCS, HOOKS
+from plughost.hookspecs import CATALOGUE, PROJECT
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(path for path in [*DOCS.rglob("*.md"), ROOT / "README.md"] if "_build" not in path.parts)
+PAGES_WITH_PYTHON = [
+    page for page in PAGES if any(block.runs for block in docs_blocks.blocks(page.read_text("utf-8")))
+]
+
+
+each_hook = pytest.mark.parametrize("name", HOOKS)
+
+
+@each_hook
+def test_a_hook_is_described_by_all_parts_of_its_page(name: str) -> None:
+    page = HOOKS[name]
+    assert page.summary.endswith(".")
+    assert page.description.startswith("Called ")
+    expected = {"Args", "Returns", "Refusing", "Failure", "Example"}
+    if not page.signature.parameters:
+        expected.discard("Args")
+    if page.options.mode == "broadcast":
+        expected.discard("Returns")
+    assert set(page.sections) == expected
+    assert all(page.sections.values())
+
+
+@each_hook
+def test_every_argument_of_a_hook_is_described_and_no_other(name: str) -> None:
+    page = HOOKS[name]
+    described = re.findall(r"^(\w+): ", page.sections.get("Args", ""), re.MULTILINE)
+    assert described == list(page.signature.parameters)
+
+
+@each_hook
+def test_the_example_of_a_hook_implements_it(name: str) -> None:
+    page = HOOKS[name]
+    functions = {
+        node.name
+        for node in ast.parse(page.example).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert name in functions
+
+
+@each_hook
+def test_the_example_of_a_hook_registers_against_its_declaration(name: str) -> None:
+    manager = pluggy.PluginManager(PROJECT)
+    for family in CATALOGUE:
+        manager.add_hookspecs(family)
+    plugin = ModuleType("example")
+    exec(compile(HOOKS[name].example, f"<example of {name}>", "exec", dont_inherit=True), vars(plugin))  # noqa: S102
+    manager.register(plugin)
+    manager.check_pending()
+    assert [caller.name for caller in manager.get_hookcallers(plugin) or ()] == [name]
+
+
+@each_hook
+def test_a_test_names_the_hook(name: str) -> None:
+    here = {"test_catalogue.py", "test_docs.py"}  # the tables of names prove nothing
+    texts = (path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py") if path.name not in here)
+    assert any(re.search(rf"(\b|\btest_){name}(\b|__)", text) for text in texts)
+
+
+def test_every_family_has_a_page_in_the_reference() -> None:
+    families = {page.family for page in HOOKS.values()}
+    assert {path.stem for path in (DOCS / "reference" / "hooks").glob("*.md")} == families
+    for family in families:
+        text = (DOCS / "reference" / "hooks" / f"{family}.md").read_text("utf-8")
+        assert f"{{hook-family}} {family}\n" in text
+
+
+def test_the_examples_of_all_hooks_have_right_types(tmp_path: Path) -> None:
+    for name, page in HOOKS.items():
+        (tmp_path / f"example_of_{name}.py").write_text(page.example, "utf-8")
+    cache = ROOT / ".mypy_cache" / "examples"
+    run = _run("-m", "mypy", "--strict", "--config-file=", f"--cache-dir={cache}", ".", folder=tmp_path)
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    target = tmp_path / "html"
+    run = _run(
+        "-m", "sphinx", "-W", "--keep-going", "-q", "-d", str(tmp_path / "doctrees"), str(DOCS), str(target)
+    )
+    assert run.returncode == 0, run.stderr
+    assert set(re.findall(r'id="hook-([\w-]+)"', _all_html(target))) == {n.replace("_", "-") for n in HOOKS}
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_PYTHON, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    run = _run("-W", "error", str(ROOT / "tests" / "docs_blocks.py"), str(page), folder=tmp_path)
+    assert run.returncode == 0, run.stderr
+
+
+def test_there_are_pages_with_python_in_each_room() -> None:
+    rooms = {page.relative_to(DOCS).parts[0] for page in PAGES_WITH_PYTHON if page.is_relative_to(DOCS)}
+    assert {"tutorial", "how-to"} <= rooms
+
+
+def _all_html(target: Path) -> str:
+    return "".join(path.read_text("utf-8") for path in (target / "reference" / "hooks").glob("*.html"))
+
+
+def _run(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment: dict[str, Any] = {**os.environ, "PYTHONPATH": "", "XDG_DATA_HOME": str(folder)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=110,
+    )  # fmt: skip
