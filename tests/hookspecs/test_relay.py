@@ -6,8 +6,8 @@ import ast
 import inspect
 
 import pytest
-from documented_hooks import HOOKS
 
+from documented_hooks import HOOKS
 from plughost.hookspecs import Hooks, relay
 
 
