@@ -1,14 +1,16 @@
 """Runs the Python blocks of a documentation page, in order, in one namespace, as a reader would.
 
-A fenced block of Python is run. A block with a caption (``{code-block} toml`` with ``:caption:
-plughost.toml``) is a file of that name: it is written into the folder in which the page runs, and not run
-itself. Other blocks are for people.
+A fenced block of Python is run. A block with the caption ``Output`` is what the block before it must have
+printed. A block with a caption (``{code-block} toml`` with ``:caption: plughost.toml``) is a file of that
+name: it is written into the folder in which the page runs, and not run itself. Other blocks are for people.
 
 ``python docs_blocks.py PAGE`` runs a page in the current folder; an error names the line of the page.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import sys
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ FENCE = re.compile(
 )
 OPTIONS = re.compile(r"\A(?:[ ]*:(?:\w|-)+:[^\n]*\n)*")
 RUN = {"python", "{code-block} python"}
+OUTPUT = "Output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Block:
         language: What stands after the fence.
         code: Its text, without options.
         line: The line of the page on which the text begins.
-        caption: Name of the file it is; empty when it is none.
+        caption: Name of the file it is, or ``Output``; empty when it is neither.
     """
 
     language: str
@@ -54,10 +57,12 @@ def blocks(text: str) -> Iterator[Block]:
         options = OPTIONS.match(body) if match["info"].startswith("{") else None
         head = options[0] if options else ""
         caption = re.search(r":caption:\s*(\S+)", head)
+        code = dedent(body[len(head) :])
+        blank = len(code) - len(code.lstrip("\n"))
         yield Block(
             language=match["info"].strip(),
-            code=dedent(body[len(head) :]).lstrip("\n"),
-            line=text.count("\n", 0, match.start("body")) + head.count("\n") + 1,
+            code=code[blank:],
+            line=text.count("\n", 0, match.start("body")) + head.count("\n") + blank + 1,
             caption=caption[1] if caption else "",
         )
 
@@ -65,16 +70,20 @@ def blocks(text: str) -> Iterator[Block]:
 def run_page(page: Path, folder: Path) -> int:
     """Write the files of a page and run its Python blocks; return how many were run."""
     namespace = vars(ModuleType("__main__"))
-    count = 0
+    count, printed = 0, ""
     for block in blocks(page.read_text(encoding="utf-8")):
-        if block.caption:
+        if block.caption == OUTPUT:
+            assert printed == block.code, f"{page}, line {block.line}: what was printed is\n{printed}"
+        elif block.caption:
             target = folder / block.caption
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.code, encoding="utf-8")
         elif block.runs:
             count += 1
             code = compile("\n" * (block.line - 1) + block.code, str(page), "exec", dont_inherit=True)
-            exec(code, namespace)  # noqa: S102  the documentation is ours
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                exec(code, namespace)  # noqa: S102  the documentation is ours
+            printed = output.getvalue()
     return count
 
 

@@ -47,3 +47,13 @@ def test_other_blocks_are_for_people(tmp_path: Path, language: str) -> None:
 def test_blocks_in_lists_are_taken_out_of_their_indentation(tmp_path: Path) -> None:
     page = write(tmp_path, "1. First\n\n   ```python\n   x = 1\n   ```\n")
     assert docs_blocks.run_page(page, tmp_path) == 1
+
+
+def page_that_prints(what: str) -> str:
+    return f"```python\nprint('hello')\n```\n\n```{{code-block}} text\n:caption: Output\n\n{what}\n```\n"
+
+
+def test_what_a_block_prints_is_what_the_page_says(tmp_path: Path) -> None:
+    assert docs_blocks.run_page(write(tmp_path, page_that_prints("hello")), tmp_path) == 1
+    with pytest.raises(AssertionError, match="line 8"):
+        docs_blocks.run_page(write(tmp_path, page_that_prints("goodbye")), tmp_path)
