@@ -1,0 +1,255 @@
+"""Sessions: what a signed-in (or anonymous) visitor's server-side state looks like from outside.
+
+An application uses ``SessionManager`` and ``Session``, and inside a request ``RequestSession``. How sessions
+are kept is in ``session_store``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol, cast, runtime_checkable
+
+from plughost.contracts.plugin import Seconds
+
+SOCKET_CLOSED_BY_SESSION = 4001
+"""Close code of a WebSocket whose session ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One session at one moment. Changing it changes nothing: use the manager.
+
+    Attributes:
+        session_id: The secret of the browser; empty in lists, which show other people's sessions. Never in a
+            ``repr``, never to be logged.
+        handle: Public name of the session, for lists, logs and administration. Worthless as a credential.
+        user_id: Whose it is; None for a visitor who is not signed in.
+        username: The name to show; empty when not signed in.
+        roles: Names of the roles held when the session was made.
+        fields: What the application keeps in it.
+        metadata: ``ip_address``, ``user_agent``, ``device`` and whatever else was noted when it was made.
+        created_at: When it began, in seconds since the epoch.
+        last_seen_at: When it was last used, at most one touch interval late.
+        expires_at: When it ends if it is not used again; never later than ``absolute_expires_at``.
+        absolute_expires_at: When it ends however much it is used.
+    """
+
+    session_id: str = field(repr=False)
+    handle: str
+    user_id: str | None
+    username: str = ""
+    roles: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    created_at: float = 0.0
+    last_seen_at: float = 0.0
+    expires_at: float = 0.0
+    absolute_expires_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStats:
+    """Figures about all sessions, had without looking at each.
+
+    Attributes:
+        active: Sessions that would be accepted now.
+        expired: Sessions that are over but still take room until the next clean-up.
+        users: Users with at least one session that is not over; right to some ten seconds.
+        store: Name of the store: ``memory``, ``sqlite``, ``redis`` or a plugin's own.
+        unreadable: Stored sessions that could not be opened since the start; each was refused and kept.
+    """
+
+    active: int
+    expired: int
+    users: int
+    store: str
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupReport:
+    """What one clean-up did.
+
+    Attributes:
+        removed: Rows removed.
+        duration: Seconds it took, pauses between batches included.
+    """
+
+    removed: int
+    duration: float
+
+
+@runtime_checkable
+class SessionManager(Protocol):
+    """The sessions of a host. Ask for it with ``host.use(SessionManager)``.
+
+    A method that changes one session returns the session as it is afterwards, or None when it is gone: ended,
+    expired, or never there. Nothing brings an ended session back. Each raises ``StoreUnavailableError`` when
+    the store cannot be reached, which never means "not signed in".
+    """
+
+    async def create(
+        self,
+        user_id: str | None,
+        *,
+        username: str = "",
+        roles: Sequence[str] = (),
+        ttl: Seconds | None = None,
+        absolute: Seconds | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Begin a session under an id of our own making and return it once it is durable.
+
+        Args:
+            user_id: Whose it is; None for a visitor who is not signed in.
+            username: The name to show.
+            roles: Names of the roles held.
+            ttl: Seconds it lives without being used; the configured idle time when None.
+            absolute: Seconds it lives however much it is used; the configured limit when None.
+            metadata: ``ip_address``, ``user_agent``, ``device``; shown in lists.
+            fields: What the application keeps in it.
+        """
+
+    async def get(self, session_id: str) -> Session | None:
+        """Return the session, or None. Looking does not keep it alive."""
+
+    async def extend(self, session_id: str, ttl: Seconds) -> Session | None:
+        """Let it live at least ``ttl`` seconds from now, but never past its absolute limit."""
+
+    async def update(
+        self, session_id: str, values: Mapping[str, Any] | None = None, remove: Sequence[str] = ()
+    ) -> Session | None:
+        """Set and remove fields. Changes of other keys made at the same time are kept."""
+
+    async def transform(self, session_id: str, change: Callable[[dict[str, Any]], None]) -> Session | None:
+        """Let ``change`` edit the fields; called again when somebody else was faster. For counters, lists."""
+
+    async def rotate(self, session_id: str) -> Session | None:
+        """Give the session a new id. The old one is good for reading a few more seconds, then an alarm."""
+
+    async def sign_in(
+        self,
+        session_id: str | None,
+        user_id: str,
+        *,
+        username: str = "",
+        roles: Sequence[str] = (),
+        ttl: Seconds | None = None,
+        absolute: Seconds | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Begin a session for a user in place of the one under ``session_id``, whose id is dead at once.
+
+        What an anonymous visitor or the same user had in ``fields`` is carried over; another user's is not.
+        """
+
+    async def destroy(self, session_id: str) -> bool:
+        """End the session for good; True when it was alive. Durable before the reply."""
+
+    async def destroy_user(self, user_id: str, keep: str | None = None) -> int:
+        """End all sessions of a user in one step, however many; return how many were stored.
+
+        Args:
+            user_id: Whose sessions end.
+            keep: Session id of the one to spare, such as the one that asks for it.
+        """
+
+    async def list_user(self, user_id: str) -> list[Session]:
+        """Return the user's sessions, newest first, without their ids."""
+
+    async def end_handle(self, user_id: str, handle: str) -> bool:
+        """End the one session of that user with that public handle; True when it was alive."""
+
+    async def cleanup_expired(self) -> CleanupReport:
+        """Remove what is over, in small batches. Expired sessions are refused with or without it."""
+
+    async def stats(self) -> SessionStats:
+        """Return the figures."""
+
+
+class RequestSession(MutableMapping[str, Any]):
+    """The session of one request, as ``scope["session"]``: a mapping of fields that is loaded when asked for.
+
+    Nothing is read before the first look and nothing is written unless something changed, nested values
+    included. Changes are saved before the first byte of the response. With a store over the network, load it
+    before the first look: ``await session.load()``, unless the deployer had it loaded beforehand.
+    """
+
+    __slots__ = ()
+
+    async def load(self) -> RequestSession:
+        """Load it if that did not happen yet; returns itself."""
+        raise NotImplementedError
+
+    @property
+    def user_id(self) -> str | None:
+        """Whose it is; None when nobody is signed in."""
+        raise NotImplementedError
+
+    @property
+    def username(self) -> str:
+        """The name to show; empty when nobody is signed in."""
+        raise NotImplementedError
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Names of the roles held."""
+        raise NotImplementedError
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What was noted when the session was made."""
+        raise NotImplementedError
+
+    @property
+    def handle(self) -> str:
+        """Public name of the session; empty when there is none yet."""
+        raise NotImplementedError
+
+    @property
+    def expires_at(self) -> float | None:
+        """When it ends if it is not used again; None when there is none yet."""
+        raise NotImplementedError
+
+    @property
+    def csrf_token(self) -> str:
+        """Token bound to this session, for clients whose requests do not say where they come from."""
+        raise NotImplementedError
+
+    async def sign_in(
+        self,
+        user_id: str,
+        *,
+        username: str = "",
+        roles: Sequence[str] = (),
+        ttl: Seconds | None = None,
+        absolute: Seconds | None = None,
+    ) -> None:
+        """Make it the user's: a new id at once, whatever this visitor had in it carried over."""
+        raise NotImplementedError
+
+    async def sign_out(self) -> None:
+        """End it for good, durably, now. The cookie is cleared with the response."""
+        raise NotImplementedError
+
+    async def rotate(self) -> None:
+        """Give it a new id without changing who it is."""
+        raise NotImplementedError
+
+
+def session_of(connection: Any) -> RequestSession:
+    """Return the session of a request, a WebSocket or a bare ASGI scope.
+
+    Raises:
+        LookupError: No session middleware stands around this application; enable the sessions plugin.
+    """
+    scope = connection if isinstance(connection, Mapping) else connection.scope
+    try:
+        return cast("RequestSession", scope["session"])
+    except KeyError:
+        message = "this request has no session: enable the sessions plugin, whose middleware puts it there"
+        raise LookupError(message) from None
