@@ -1,0 +1,40 @@
+"""Freeing the room of sessions that are over: in small batches, one clean-up at a time."""
+
+from __future__ import annotations
+
+import anyio.lowlevel
+
+from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.logs import get_logger
+from plughost.contracts.session import CleanupReport
+from plughost.contracts.session_store import SessionStore
+
+BATCH = 500  # a writer waits at most for this many deletions
+
+
+class Cleaner:
+    """Runs clean-ups. Whether a session is over is decided when it is read; this only gives back its room.
+
+    Args:
+        store: What to clean.
+        clock: Measures how long it took.
+    """
+
+    def __init__(self, store: SessionStore, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = anyio.Lock()
+        self._log = get_logger("plughost.sessions")
+
+    async def run(self) -> CleanupReport:
+        """Remove everything that is over; who comes while one runs waits and then finds little to do."""
+        async with self._lock:
+            began = self._clock.monotonic()
+            removed = 0
+            while batch := await self._store.purge(BATCH):
+                removed += batch
+                await anyio.lowlevel.checkpoint()
+            report = CleanupReport(removed=removed, duration=self._clock.monotonic() - began)
+        if removed:
+            self._log.info("sessions cleaned up", removed=removed, duration=report.duration)
+        return report

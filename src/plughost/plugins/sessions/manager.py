@@ -1,0 +1,320 @@
+"""The sessions service: ids, clocks and envelopes on this side, digests and bytes on the store's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.lowlevel
+
+from plughost.contracts.logs import get_logger
+from plughost.contracts.plugin import Seconds
+from plughost.contracts.session import CleanupReport, Session, SessionStats
+from plughost.contracts.session_store import (
+    NewSession,
+    ReplacedSession,
+    SessionPatch,
+    SessionStore,
+    StoredSession,
+    VersionConflict,
+)
+from plughost.exceptions import SessionUnreadableError, StoreUnavailableError
+from plughost.plugins.sessions.announcements import Announcement, Announcer
+from plughost.plugins.sessions.cleanup import Cleaner
+from plughost.plugins.sessions.clocks import Lifetimes, in_seconds
+from plughost.plugins.sessions.codec import About
+from plughost.plugins.sessions.merge import check_size
+from plughost.plugins.sessions.rows import RowCodec
+from plughost.plugins.sessions.tokens import digest_of, new_handle, new_session_id
+
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the deployer decided about sessions.
+
+    Attributes:
+        lifetimes: The two clocks.
+        grace: Seconds a replaced id is still good for reading, when it is the same principal's.
+        max_bytes: What one session may take.
+    """
+
+    lifetimes: Lifetimes
+    grace: float = 10.0
+    max_bytes: int = 16_384
+
+
+class Sessions:
+    """The ``SessionManager`` over any ``SessionStore``.
+
+    Args:
+        store: Where they are kept, opened.
+        codec: How values become bytes.
+        policy: What the deployer decided.
+        now: Returns the time; used to tell whether a use is worth noting, never whether a session is alive.
+    """
+
+    def __init__(
+        self, store: SessionStore, codec: RowCodec, policy: Policy, now: Callable[[], float]
+    ) -> None:
+        self.store = store
+        self.codec = codec
+        self.policy = policy
+        self.now = now
+        self.announcer = Announcer()
+        self.cleaner = Cleaner(store)
+        self._log = get_logger("plughost.sessions")
+
+    async def create(
+        self,
+        user_id: str | None,
+        *,
+        username: str = "",
+        roles: Sequence[str] = (),
+        ttl: Seconds | None = None,
+        absolute: Seconds | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Begin a session under an id of our own making."""
+        about = About(username, tuple(roles), dict(metadata or {}))
+        idle, whole = self.policy.lifetimes.of(ttl, absolute)
+        for _ in range(_ATTEMPTS):
+            session_id, new = self._new(user_id, about, dict(fields or {}), idle, whole)
+            row = await self.store.create(new)
+            if row is not None:
+                self._tell("created", row, "created")
+                return self.codec.open_session(row, session_id)
+        raise StoreUnavailableError("the session store took none of 20 fresh ids: it is broken")
+
+    async def get(self, session_id: str) -> Session | None:
+        """Return the session, or None."""
+        row = await self.read(session_id)
+        return self._open(row, session_id)
+
+    async def read(self, session_id: str) -> StoredSession | None:
+        """Return the session as it is stored; a dead id that is used again ends the session it led to."""
+        digest = digest_of(session_id)
+        if digest is None:
+            return None
+        found = await self.store.read(digest)
+        if isinstance(found, ReplacedSession):
+            await self.end_reused(found)
+            return None
+        return found
+
+    async def extend(self, session_id: str, ttl: Seconds) -> Session | None:
+        """Let it live at least ``ttl`` seconds from now, within its absolute limit."""
+        return await self._patch(session_id, SessionPatch(idle=in_seconds(ttl)))
+
+    async def update(
+        self, session_id: str, values: Mapping[str, Any] | None = None, remove: Sequence[str] = ()
+    ) -> Session | None:
+        """Set and remove fields."""
+        row = await self.read(session_id)
+        if row is None:
+            return None
+        closed = self.codec.close_fields(row.handle, values or {})
+        return await self._patch(session_id, self.patch_of(closed, tuple(remove)))
+
+    async def transform(self, session_id: str, change: Callable[[dict[str, Any]], None]) -> Session | None:
+        """Let ``change`` edit the fields, again if somebody else was faster."""
+        for _ in range(_ATTEMPTS):
+            row = await self.read(session_id)
+            if row is None:
+                return None
+            fields = self.codec.open_fields(row)
+            change(fields)
+            changed = {n: v for n, v in fields.items() if not self._unchanged(row, n, v)}
+            closed = self.codec.close_fields(row.handle, changed)
+            patch = self.patch_of(closed, tuple(row.fields.keys() - fields.keys()), version=row.version)
+            try:
+                return await self._patch(session_id, patch)
+            except VersionConflict:
+                await anyio.lowlevel.checkpoint()
+        raise StoreUnavailableError("the session was changed by others 20 times in a row: try again")
+
+    async def rotate(self, session_id: str) -> Session | None:
+        """Give the session a new id; who it is and when it must end stay."""
+        for _ in range(_ATTEMPTS):
+            row = await self.read(session_id)
+            if row is None or row.successor_of is not None:
+                return None
+            fresh = new_session_id()
+            new = NewSession(
+                digest=_sure_digest(fresh),
+                handle=row.handle,
+                subject=row.subject,
+                idle=row.idle,
+                absolute=None,
+                about=row.about,
+                fields=row.fields,
+            )
+            try:
+                stored = await self.store.replace(
+                    row.digest, new, version=row.version, grace=self.policy.grace
+                )
+            except VersionConflict:
+                continue
+            return self._told(stored, fresh, "rotated", "rotation")
+        raise StoreUnavailableError("the session was changed by others 20 times in a row: try again")
+
+    async def sign_in(
+        self,
+        session_id: str | None,
+        user_id: str,
+        *,
+        username: str = "",
+        roles: Sequence[str] = (),
+        ttl: Seconds | None = None,
+        absolute: Seconds | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Begin a session for a user in place of an older one, whose id is dead at once."""
+        about = About(username, tuple(roles), dict(metadata or {}))
+        idle, whole = self.policy.lifetimes.of(ttl, absolute)
+        for _ in range(_ATTEMPTS):
+            old = await self.read(session_id) if session_id is not None else None
+            if old is None:
+                break
+            carried = self._carried(old, user_id) | dict(fields or {})
+            fresh, new = self._new(user_id, about, carried, idle, whole)
+            try:
+                stored = await self.store.replace(old.digest, new, version=old.version, grace=0.0)
+            except VersionConflict:
+                continue
+            if stored is None:
+                break
+            self._tell("ended", old, "sign-in")
+            self._tell("created", stored, "sign-in")
+            return self.codec.open_session(stored, fresh)
+        return await self.create(
+            user_id,
+            username=username,
+            roles=roles,
+            ttl=ttl,
+            absolute=absolute,
+            metadata=metadata,
+            fields=fields,
+        )
+
+    async def destroy(self, session_id: str, *, reason: str = "ended") -> bool:
+        """End the session for good."""
+        digest = digest_of(session_id)
+        row = await self.store.delete(digest) if digest is not None else None
+        if row is not None:
+            self._tell("ended", row, reason)
+        return row is not None
+
+    async def destroy_user(self, user_id: str, keep: str | None = None) -> int:
+        """End all sessions of a user in one step."""
+        spared = await self.read(keep) if keep is not None else None
+        if spared is not None and spared.subject != user_id:
+            spared = None
+        ended = await self.store.end_subject(user_id, spared.digest if spared is not None else None)
+        self.announcer.tell(
+            Announcement(
+                kind="ended",
+                handle="",
+                subject=user_id,
+                reason="user ended",
+                spared=spared.handle if spared is not None else "",
+            )
+        )
+        return ended
+
+    async def list_user(self, user_id: str) -> list[Session]:
+        """Return the user's sessions, newest first, without their ids."""
+        return [self.codec.list_session(row) for row in await self.store.list_subject(user_id)]
+
+    async def end_handle(self, user_id: str, handle: str) -> bool:
+        """End the one session of that user with that public handle."""
+        for row in await self.store.list_subject(user_id):
+            if row.handle == handle:
+                ended = await self.store.delete(row.digest)
+                if ended is not None:
+                    self._tell("ended", ended, "ended")
+                return ended is not None
+        return False
+
+    async def cleanup_expired(self) -> CleanupReport:
+        """Remove what is over."""
+        return await self.cleaner.run()
+
+    async def stats(self) -> SessionStats:
+        """Return the figures."""
+        figures = await self.store.stats()
+        return SessionStats(
+            active=figures.active,
+            expired=figures.expired,
+            users=figures.users,
+            store=figures.store,
+            unreadable=self.codec.unreadable,
+        )
+
+    def patch_of(
+        self, values: dict[str, bytes], remove: tuple[str, ...] = (), version: int | None = None
+    ) -> SessionPatch:
+        """Return a patch within the limits of this deployment."""
+        return SessionPatch(set=values, remove=remove, version=version, max_bytes=self.policy.max_bytes)
+
+    async def end_reused(self, found: ReplacedSession) -> None:
+        """Somebody used an id that was replaced: one of the two holders is a thief, so the session ends."""
+        row = await self.store.delete(found.successor)
+        if row is not None:
+            self._log.warning("dead session id used again, session ended", handle=row.handle)
+            self._tell("ended", row, "dead id reused")
+
+    async def _patch(self, session_id: str, patch: SessionPatch) -> Session | None:
+        digest = digest_of(session_id)
+        row = await self.store.patch(digest, patch) if digest is not None else None
+        return self._open(row, session_id)
+
+    def _new(
+        self, user_id: str | None, about: About, fields: dict[str, Any], idle: float, whole: float
+    ) -> tuple[str, NewSession]:
+        session_id, handle = new_session_id(), new_handle()
+        new = NewSession(
+            digest=_sure_digest(session_id),
+            handle=handle,
+            subject=user_id,
+            idle=idle,
+            absolute=whole,
+            about=self.codec.close_about(handle, about),
+            fields=self.codec.close_fields(handle, fields),
+        )
+        check_size(new.about, new.fields, self.policy.max_bytes)
+        return session_id, new
+
+    def _carried(self, old: StoredSession, user_id: str) -> dict[str, Any]:
+        if old.subject is not None and old.subject != user_id:
+            return {}
+        try:
+            return self.codec.open_fields(old)
+        except SessionUnreadableError:
+            self._log.error("a session that cannot be read was left behind at sign-in", handle=old.handle)
+            return {}
+
+    def _unchanged(self, row: StoredSession, name: str, value: object) -> bool:
+        return name in row.fields and self.codec.same_value(row, name, value)
+
+    def _open(self, row: StoredSession | None, session_id: str) -> Session | None:
+        return None if row is None else self.codec.open_session(row, session_id)
+
+    def _told(self, row: StoredSession | None, session_id: str, kind: Any, reason: str) -> Session | None:
+        if row is not None:
+            self._tell(kind, row, reason)
+        return self._open(row, session_id)
+
+    def _tell(self, kind: Any, row: StoredSession, reason: str) -> None:
+        self.announcer.tell(Announcement(kind=kind, handle=row.handle, subject=row.subject, reason=reason))
+
+
+def _sure_digest(session_id: str) -> bytes:
+    digest = digest_of(session_id)
+    if digest is None:
+        raise AssertionError("an id of our own making has the shape of one")
+    return digest

@@ -1,0 +1,1 @@
+"""Where sessions are kept; each file is one store."""

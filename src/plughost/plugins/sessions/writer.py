@@ -1,0 +1,215 @@
+"""One thread that writes to one SQLite file, and commits together whatever has piled up.
+
+A commit that survives a power cut costs a flush of the disk. Whoever asks while one is under way shares the
+next: with many requests at once a durable write costs little more than one that is not. Each waits until its
+own write is on the disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import sniffio
+
+from plughost.exceptions import StoreUnavailableError
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+"""Runs in the writer's thread inside a transaction, perhaps twice: it touches nothing but the connection."""
+
+MAX_BATCH = 512
+
+
+class _Job:
+    """One operation and who waits for it; nobody when ``done`` is None."""
+
+    __slots__ = ("done", "error", "operation", "result")
+
+    def __init__(self, operation: Operation[Any], done: anyio.Event | None) -> None:
+        self.operation = operation
+        self.done = done
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class GroupCommitWriter:
+    """Owns the only connection that writes.
+
+    Args:
+        connect: Called in the writer's thread; returns a connection in autocommit mode.
+        refusals: Exceptions an operation raises before it wrote anything: they are its caller's alone. Any
+            other error rolls the whole batch back, and each of its operations is tried again by itself.
+        committed: Called in the writer's thread after each commit.
+        rolled_back: Called in the writer's thread after each rollback.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        *,
+        refusals: tuple[type[Exception], ...] = (),
+        committed: Callable[[], None] = lambda: None,
+        rolled_back: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._connect = connect
+        self._refusals = refusals
+        self._committed = committed
+        self._rolled_back = rolled_back
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._call_in_loop: Callable[..., object] = _no_loop
+        self._failure: BaseException | None = None
+
+    async def start(self) -> None:
+        """Open the connection in a thread of its own.
+
+        Raises:
+            Exception: Whatever ``connect`` raised.
+        """
+        self._call_in_loop = _door_into_this_loop()
+        opened = anyio.Event()
+        # A daemon: a program that forgets to close must still be able to end. What was acknowledged is on
+        # disk.
+        self._thread = threading.Thread(
+            target=self._work, args=(opened,), name="plughost-sessions-writer", daemon=True
+        )
+        self._thread.start()
+        await opened.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Return what the operation returns, once it is durable.
+
+        The operation is on its way before this first waits: a caller that is cancelled does not know whether
+        it happened, but it happens as a whole or not at all.
+
+        Raises:
+            StoreUnavailableError: The file cannot be written now.
+        """
+        job = _Job(operation, anyio.Event())
+        self._put(job)
+        if job.done is not None:
+            await job.done.wait()
+        if job.error is not None:
+            raise _as_unavailable(job.error)
+        result: T = job.result
+        return result
+
+    def post(self, operation: Operation[object]) -> None:
+        """Have it done with the next commit, without waiting and without hearing of a failure."""
+        self._put(_Job(operation, None))
+
+    async def stop(self) -> None:
+        """Finish what is queued and close the connection."""
+        if self._thread is None or not self._thread.is_alive():
+            return
+        self._jobs.put(None)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._thread.join)
+
+    def _put(self, job: _Job) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            raise StoreUnavailableError("the session database is closed")
+        self._jobs.put(job)
+
+    def _work(self, opened: anyio.Event) -> None:
+        try:
+            connection = self._connect()
+        except BaseException as error:
+            self._failure = error
+            self._tell(opened.set)
+            return
+        self._tell(opened.set)
+        try:
+            while (jobs := self._next_batch()) is not None:
+                self._do(connection, jobs)
+                self._tell(_wake, jobs)
+        finally:
+            connection.close()
+
+    def _next_batch(self) -> list[_Job] | None:
+        first = self._jobs.get()
+        if first is None:
+            return None
+        jobs = [first]
+        while len(jobs) < MAX_BATCH:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                self._jobs.put(None)  # stop after this batch
+                break
+            jobs.append(job)
+        return jobs
+
+    def _do(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                self._try(connection, job)
+            connection.execute("COMMIT")
+        except Exception as error:
+            self._roll_back(connection)
+            if len(jobs) == 1:
+                jobs[0].error = error
+                return
+            for job in jobs:
+                job.error = None
+                self._do(connection, [job])
+        else:
+            self._committed()
+
+    def _try(self, connection: sqlite3.Connection, job: _Job) -> None:
+        try:
+            job.result = job.operation(connection)
+        except self._refusals as refusal:
+            job.error = refusal
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        self._rolled_back()
+
+    def _tell(self, function: Callable[..., object], *args: object) -> None:
+        try:
+            self._call_in_loop(function, *args)
+        except RuntimeError:
+            # The loop has ended: nobody waits any more.
+            return
+
+
+def _wake(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.done is not None:
+            job.done.set()
+
+
+def _door_into_this_loop() -> Callable[..., object]:
+    """Return a way for another thread to have a function called in this event loop without waiting for it."""
+    if sniffio.current_async_library() == "trio":
+        import trio
+
+        return trio.lowlevel.current_trio_token().run_sync_soon
+    import asyncio
+
+    return asyncio.get_running_loop().call_soon_threadsafe
+
+
+def _no_loop(*_: object) -> None:
+    raise StoreUnavailableError("the session database was not opened")
+
+
+def _as_unavailable(error: BaseException) -> BaseException:
+    if not isinstance(error, sqlite3.Error):
+        return error
+    unavailable = StoreUnavailableError(f"the session database cannot be written: {error}")
+    unavailable.__cause__ = error
+    return unavailable
