@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class Migrations:
         undone: list[str] = []
         if set(found.revisions_in(connection, table)) != set(revisions):
             for target in tuple(revisions) or ("base",):
-                undone.extend(self._run(connection, table, lambda now, to=target: self._steps_down(to, now)))
+                undone.extend(self._run(connection, table, partial(self._steps_down, target)))
         if drop:
             found.drop_table(connection, table)
         return tuple(undone)

@@ -1,0 +1,149 @@
+"""How a backup's archive is laid out, and the compression around it.
+
+An archive is a tar file in one compressed stream: ``backup.json`` first (which backup this is, so that a list
+need not read on), then ``PLUGIN/ARTIFACT`` for each piece, then ``manifest.json`` with the size and SHA-256
+of every piece. The manifest stands last because sums are known only then; an archive that was cut short has
+none. The sums tell damage and careless changes. They do not tell forgery: who can write the archive can
+write them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any, Final, cast
+
+import msgspec
+
+from plughost.contracts.backup import ArchiveEntry, BackupPlan
+from plughost.exceptions import BackupError
+
+zstandard: ModuleType | None
+try:
+    zstandard = importlib.import_module("zstandard")
+except ImportError:  # a host without the extra: the standard library's gzip does, larger and slower
+    zstandard = None
+
+FORMAT: Final = 1
+HEAD: Final = "backup.json"
+MANIFEST: Final = "manifest.json"
+BLOCK: Final = 1 << 20
+NOTE_LIMIT: Final = 64 << 20  # bytes of head or manifest that are read at most
+
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """Which backup an archive holds."""
+
+    format: int
+    backup_id: str
+    reason: str
+    created_at: float
+    apps: tuple[str, ...] = ()
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: BackupPlan) -> Head:
+        """Return the head of the archive that this plan makes."""
+        return cls(
+            format=FORMAT,
+            backup_id=plan.backup_id,
+            reason=plan.reason,
+            created_at=plan.created_at,
+            apps=plan.apps,
+            labels=dict(plan.labels),
+        )
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an archive holds, and the sum of its head."""
+
+    format: int
+    backup_id: str
+    head_sha256: str
+    entries: tuple[ArchiveEntry, ...]
+
+
+def suffix() -> str:
+    """Return how an archive's name ends, which tells its compression."""
+    return ".tar.zst" if zstandard is not None else ".tar.gz"
+
+
+def member_name(plugin: str, name: str) -> str:
+    """Return where an artifact stands in the archive: those of different plugins are kept apart."""
+    return f"{plugin}/{name}"
+
+
+@contextmanager
+def compressed(raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Give a stream that compresses into ``raw``; complete when it is left without an error."""
+    if zstandard is not None:
+        # Worker threads compress while this one reads and sums; each has one block, so memory stays constant.
+        compressor = zstandard.ZstdCompressor(
+            level=3, threads=min(4, os.cpu_count() or 1), write_checksum=True
+        )
+        with compressor.stream_writer(raw, closefd=False) as stream:
+            yield cast("IO[bytes]", stream)
+        return
+    with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6) as plain:
+        yield cast("IO[bytes]", plain)
+
+
+@contextmanager
+def decompressed(path: Path) -> Iterator[IO[bytes]]:
+    """Give the bytes in an archive.
+
+    Raises:
+        BackupError: It is not there, is no archive, or needs a package that is not installed.
+    """
+    with ExitStack() as stack:
+        try:
+            raw = stack.enter_context(path.open("rb"))
+        except OSError as error:
+            raise BackupError(f"cannot open {path}: {error.strerror}") from error
+        magic = raw.read(4)
+        raw.seek(0)
+        yield _reader(stack, path, raw, magic)
+
+
+def _reader(stack: ExitStack, path: Path, raw: IO[bytes], magic: bytes) -> IO[bytes]:
+    if magic.startswith(_GZIP_MAGIC):
+        return cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=raw)))
+    if magic != _ZSTD_MAGIC:
+        raise BackupError(f"{path} is no backup archive")
+    if zstandard is None:
+        raise BackupError(
+            f"{path} is compressed with zstd; install the Python package 'zstandard' to read it"
+        )
+    reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=False, closefd=False)
+    return cast("IO[bytes]", stack.enter_context(reader))
+
+
+def read_errors() -> tuple[type[BaseException], ...]:
+    """Return what reading a damaged archive may raise."""
+    errors: tuple[type[BaseException], ...] = (OSError, EOFError, ValueError, msgspec.MsgspecError)
+    return errors if zstandard is None else (*errors, zstandard.ZstdError)
+
+
+def encode(note: Head | Manifest) -> bytes:
+    """Return a head or manifest as it stands in the archive."""
+    return msgspec.json.format(msgspec.json.encode(note), indent=2)
+
+
+def decode(data: bytes, kind: type[Any]) -> Any:
+    """Return the head or manifest in these bytes.
+
+    Raises:
+        BackupError: It is of a format that this version does not know.
+    """
+    note = msgspec.json.decode(data, type=kind)
+    if note.format != FORMAT:
+        raise BackupError(f"the archive has format {note.format}; this version reads format {FORMAT}")
+    return note

@@ -1,0 +1,165 @@
+"""An archive is read from end to end and believed only when every sum in it is right."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from plughost.contracts.backup import ArchiveEntry, BackupProgress, OnProgress
+from plughost.exceptions import BackupError
+from plughost.flows.archive_format import (
+    BLOCK,
+    HEAD,
+    MANIFEST,
+    NOTE_LIMIT,
+    Head,
+    Manifest,
+    decode,
+    decompressed,
+    member_name,
+    read_errors,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a whole and unharmed archive holds.
+
+    Attributes:
+        head: Which backup it is.
+        entries: Its pieces.
+        files: Where the pieces were put, in the order of ``entries``; empty when they were only checked.
+    """
+
+    head: Head
+    entries: tuple[ArchiveEntry, ...]
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    name: str
+    size: int
+    sha256: str
+
+
+def read_head(path: Path) -> Head:
+    """Return which backup an archive holds, without reading on. Blocking.
+
+    Raises:
+        BackupError: It is no archive, or damaged at its very beginning.
+    """
+    with _trusting_nothing(path), decompressed(path) as stream, _open_tar(stream) as tar:
+        member = tar.next()
+        if member is None or member.name != HEAD:
+            raise BackupError(f"{path} is no backup archive: it does not begin with {HEAD}")
+        head: Head = decode(_read_note(tar, member), Head)
+        return head
+
+
+def read_archive(path: Path, on_progress: OnProgress, into: Path | None = None) -> Contents:
+    """Read a whole archive; put its pieces into a folder, if one is given. Blocking.
+
+    The names in the archive never become file names. Whoever wants to stop it raises from ``on_progress``.
+
+    Raises:
+        BackupError: It is incomplete, or anything in it is not as its manifest says.
+    """
+    with _trusting_nothing(path), decompressed(path) as stream, _open_tar(stream) as tar:
+        progress = _Progress(on_progress, path)
+        notes: dict[str, bytes] = {}
+        found: list[_Found] = []
+        files: list[Path] = []
+        for member in tar:
+            if MANIFEST in notes:
+                raise BackupError(f"{path} goes on after its manifest: something was added")
+            if member.name in {HEAD, MANIFEST}:
+                notes[member.name] = _read_note(tar, member)
+                continue
+            target = None if into is None else into / f"piece-{len(found)}"
+            found.append(_take(tar, member, target, progress))
+            if target is not None:
+                files.append(target)
+        while stream.read(BLOCK):
+            pass  # to the end of the compressed stream, where its own check sum stands
+        return _compare(path, notes, found, tuple(files))
+
+
+def _compare(path: Path, notes: dict[str, bytes], found: list[_Found], files: tuple[Path, ...]) -> Contents:
+    for name in (HEAD, MANIFEST):
+        if name not in notes:
+            raise BackupError(f"{path} is not complete: {name} is missing")
+    manifest: Manifest = decode(notes[MANIFEST], Manifest)
+    if hashlib.sha256(notes[HEAD]).hexdigest() != manifest.head_sha256:
+        raise BackupError(f"{path} was changed: {HEAD} is not what the manifest says")
+    promised = [
+        _Found(member_name(entry.plugin, entry.name), entry.size, entry.sha256) for entry in manifest.entries
+    ]
+    if [piece.name for piece in promised] != [piece.name for piece in found]:
+        raise BackupError(f"{path} was changed: it does not hold the pieces that its manifest names")
+    wrong = [piece.name for piece, real in zip(promised, found, strict=True) if piece != real]
+    if wrong:
+        raise BackupError(f"{path} was changed or damaged: the sum of {', '.join(wrong)} is wrong")
+    return Contents(decode(notes[HEAD], Head), manifest.entries, files)
+
+
+def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path | None, progress: _Progress) -> _Found:
+    source = tar.extractfile(member) if member.isreg() else None
+    if source is None:
+        raise BackupError(f"the archive holds {member.name!r}, which is no plain file")
+    digest = hashlib.sha256()
+    size = 0
+    with _sink(target) as sink:
+        while block := source.read(BLOCK):
+            digest.update(block)
+            sink.write(block)
+            size += len(block)
+            progress.advance(member.name, len(block))
+    return _Found(member.name, size, digest.hexdigest())
+
+
+def _sink(target: Path | None) -> IO[bytes]:
+    if target is None:
+        return Path(os.devnull).open("wb")
+    return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _read_note(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    source = tar.extractfile(member) if member.isreg() and member.size <= NOTE_LIMIT else None
+    if source is None:
+        raise BackupError(f"{member.name} in the archive is not what it should be")
+    return source.read()
+
+
+def _open_tar(stream: IO[bytes]) -> tarfile.TarFile:
+    return tarfile.open(mode="r|", fileobj=stream, bufsize=BLOCK)
+
+
+class _trusting_nothing:  # noqa: N801 - reads as a statement
+    """Turns whatever a damaged archive makes its readers raise into one error."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, (*read_errors(), tarfile.TarError)):
+            if isinstance(error, OSError) and error.errno is not None:
+                raise BackupError(f"reading {self._path} failed: {error}") from error
+            raise BackupError(f"{self._path} is damaged or not complete: {error}") from error
+
+
+class _Progress:
+    """Counts the bytes that were checked; how many there will be is not known before."""
+
+    def __init__(self, on_progress: OnProgress, path: Path) -> None:
+        self._on_progress, self._done = on_progress, 0
+
+    def advance(self, name: str, count: int) -> None:
+        self._done += count
+        self._on_progress(BackupProgress(phase="verify", name=name, done=self._done))

@@ -1,0 +1,90 @@
+"""Archives in folders: kept, found and told apart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from plughost.contracts.backup import Archive, BackupLocation, BackupSummary
+from plughost.exceptions import BackupError
+from plughost.flows.archive_reading import read_head
+
+
+def keep_in(archive: Archive, folder: Path) -> BackupLocation:
+    """Give a finished archive its final name in a folder. Blocking.
+
+    It appears under that name complete and durable, or not at all, also from another file system.
+    """
+    final = folder / archive.filename
+    aside = folder / f".{archive.filename}.storing"
+    try:
+        try:
+            archive.path.replace(aside)
+        except OSError:  # another file system
+            shutil.copyfile(archive.path, aside)
+            _sync(aside)
+        aside.chmod(0o600)
+        aside.replace(final)
+        _sync(folder)
+    finally:
+        aside.unlink(missing_ok=True)
+    return BackupLocation(uri=final.absolute().as_uri(), size=archive.size)
+
+
+def list_folder(folder: Path) -> list[BackupLocation]:
+    """Return the archives in a folder. Blocking."""
+    found = sorted(path for path in folder.glob("backup-*.tar.*") if path.is_file())
+    return [BackupLocation(uri=path.absolute().as_uri(), size=path.stat().st_size) for path in found]
+
+
+def summarise(location: BackupLocation) -> BackupSummary:
+    """Read the head of an archive, when it is a file. Blocking."""
+    path = path_of(location.uri)
+    if path is None:
+        return BackupSummary(backup_id=location.uri.rpartition("/")[2].partition(".")[0], location=location)
+    try:
+        head = read_head(path)
+    except BackupError as error:
+        return BackupSummary(backup_id="", location=location, problem=str(error))
+    return BackupSummary(
+        backup_id=head.backup_id,
+        location=location,
+        created_at=head.created_at,
+        reason=head.reason,
+        apps=head.apps,
+    )
+
+
+def find_archive(archive: str | Path, known: Iterable[BackupSummary]) -> Path:
+    """Return the file that a path, a uri, a file name or an id stands for.
+
+    Raises:
+        BackupError: There is none, or it is not a file on this machine.
+    """
+    path = path_of(str(archive)) if "://" in str(archive) else Path(archive)
+    if path is not None and path.is_file():
+        return path
+    for summary in known:
+        stored = path_of(summary.location.uri)
+        if stored is not None and str(archive) in {stored.name, summary.backup_id}:
+            return stored
+    raise BackupError(
+        f"there is no archive {str(archive)!r}; `plughost backup list` shows those that are known"
+    )
+
+
+def path_of(uri: str) -> Path | None:
+    """Return the file behind a ``file:`` uri; None for any other."""
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
