@@ -60,7 +60,7 @@ class HookDispatcher:
         self.hooks = HookRelay()
         self._catalogue = Catalogue(self.pluggy)
         self._planner = Planner(self._policy, self.metrics)
-        self._watchdog = Watchdog()
+        self._watchdog = Watchdog(self._policy.grace)
         self._threads = Threads(self._policy.blocking_threads)
         self._points: dict[str, HookPoint] = {}
         self._retired: list[CallPlan] = []

@@ -1,0 +1,165 @@
+"""Stepping a stranger's coroutine so that one can walk away from it.
+
+Cancelling asks; a coroutine that catches the cancellation and goes on cannot be made to stop. So
+implementations that wait are stepped by a generator that hands the event loop whatever they wait for, and can
+stop doing so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+Coro = Coroutine[Any, Any, Any]
+
+_CLOSING_ROUNDS = 32  # how many awaits in ``finally`` clauses a coroutine may have left when it is closed
+
+
+class AbandonedError(Exception):
+    """The coroutine would not end and is not stepped any more."""
+
+
+class Watch:
+    """One implementation that waits, under the eyes of the ticker.
+
+    Attributes:
+        task: The caller's task.
+        before: How many cancellations had been requested of the task when the watch began.
+        deadline: When the ticker has to act next, in the event loop's time.
+        cancels: How often the ticker has cancelled the task.
+        cut: Whether the implementation is to be abandoned when the task wakes.
+        delivered: The last cancellation that went into the implementation.
+        unclosable: Where coroutines are kept that cannot even be closed.
+    """
+
+    __slots__ = ("before", "cancels", "cut", "deadline", "delivered", "task", "unclosable")
+
+    def __init__(self, task: asyncio.Task[Any], unclosable: list[Coro]) -> None:
+        self.task = task
+        self.unclosable = unclosable
+        self.before = task.cancelling()
+        self.deadline = 0.0
+        self.cancels = 0
+        self.cut = False
+        self.delivered: asyncio.CancelledError | None = None
+
+
+@types.coroutine
+def drive(coroutine: Coro, waiting: Any, watch: Watch) -> Generator[Any, Any, Any]:
+    """Step ``coroutine``, which waits for ``waiting``, to its end on asyncio; return what it returns.
+
+    Raises:
+        AbandonedError: The watch was cut.
+    """
+    while True:
+        value: Any
+        step: Callable[[Any], Any]
+        try:
+            if _may_refuse(waiting):
+                yield from _await_refusing(waiting, watch)
+                value = None
+            else:
+                value = yield waiting
+            step = coroutine.send
+        except GeneratorExit:
+            dispose(coroutine, watch.unclosable)
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                watch.delivered = error
+            value, step = error, coroutine.throw
+        if watch.cut:
+            dispose(coroutine, watch.unclosable)
+            raise AbandonedError
+        try:
+            waiting = step(value)
+        except StopIteration as done:
+            return done.value
+
+
+def _may_refuse(waiting: Any) -> bool:
+    """Whether cancelling the task might not wake it, because what it waits for decides about that.
+
+    A plain future is cancelled at once. A task may catch it, and ``gather`` waits for all of its tasks.
+    """
+    return type(waiting) is not asyncio.Future and isinstance(waiting, asyncio.Future)
+
+
+def _await_refusing(future: asyncio.Future[Any], watch: Watch) -> Generator[Any, Any, None]:
+    """Wait for a future that may refuse to be cancelled, through one that may not.
+
+    As when a task waits for it directly, a cancellation is passed on to it and its answer awaited, unless the
+    watch was cut.
+    """
+    while not future.done() and not watch.cut:
+        between = future.get_loop().create_future()
+
+        def wake(_: object, between: asyncio.Future[None] = between) -> None:
+            if not between.done():
+                between.set_result(None)
+
+        future.add_done_callback(wake)
+        try:
+            yield from between
+        except asyncio.CancelledError as error:
+            watch.delivered = error
+            if not watch.cut and not future.cancel(*error.args):
+                raise
+        finally:
+            future.remove_done_callback(wake)
+
+
+def dispose(coroutine: Coro, unclosable: list[Coro]) -> None:
+    """Close a coroutine that is waiting, whatever it thinks of that.
+
+    Each round throws ``GeneratorExit`` at the point where it waits, so that ``with`` blocks are left on the
+    way out. One that catches even this for ever is kept in ``unclosable``, where nobody steps it.
+    """
+    for _ in range(_CLOSING_ROUNDS):
+        try:
+            coroutine.close()
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # what a coroutine raises that nobody awaits any more interests nobody
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED:
+                return
+        else:
+            return
+    unclosable.append(coroutine)
+
+
+@types.coroutine
+def drive_on_trio(
+    coroutine: Coro, is_over: Callable[[], bool], unclosable: list[Coro]
+) -> Generator[Any, Any, Any]:
+    """Step ``coroutine`` to its end on trio; return what it returns.
+
+    Args:
+        coroutine: Not yet started; cancelled by the scope around it.
+        is_over: Asked when the coroutine is about to go on: whether it is to be abandoned instead.
+        unclosable: Where coroutines are kept that cannot even be closed.
+
+    Raises:
+        AbandonedError: It was over.
+    """
+    value: Any = None
+    step: Callable[[Any], Any] = coroutine.send
+    while True:
+        try:
+            waiting = step(value)
+        except StopIteration as done:
+            return done.value
+        try:
+            value = yield waiting
+            step = coroutine.send
+        except GeneratorExit:
+            dispose(coroutine, unclosable)
+            raise
+        except BaseException as error:
+            value, step = error, coroutine.throw
+        if is_over():
+            dispose(coroutine, unclosable)
+            raise AbandonedError
