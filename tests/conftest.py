@@ -40,8 +40,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         version: str = "1.0.0",
         distribution: str | None = None,
         group: str = "plughost.plugins",
+        module: str | None = None,
     ) -> MadeDistribution:
-        module = name.replace("-", "_") + "_plugin"
+        module = module or name.replace("-", "_") + "_plugin"
         modules = {f"{module}/__init__.py": source}
         if card is not None:
             modules[f"{module}/plugin.toml"] = card

@@ -13,6 +13,7 @@ from plughost.contracts.logs import get_logger
 from plughost.core.calls.drain import Drain
 from plughost.core.loading.background import BackgroundTasks
 from plughost.core.loading.context import BoundContext, Facilities
+from plughost.core.loading.contributions import adopt_jobs
 from plughost.core.loading.crashes import CrashWatch
 from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.loader import ImportedPlugin
@@ -88,6 +89,7 @@ class Runs:
             else:
                 drain = dispatcher.replace(name, target)
                 old.ledger.undo()
+            adopt_jobs(name, self.facilities, run.ledger)
         except BaseException as error:
             await self.discard(run)
             if isinstance(error, PluginError) or not isinstance(error, Exception):

@@ -17,17 +17,26 @@ _METHODS = ("start", "stop", "status", "check_config")
 
 
 class PluginHandle:
-    """One plugin object behind one face, whatever its shape.
+    """One plugin object behind one face, whatever its shape. What it says of itself is read once, when it is made.
 
     Attributes:
+        name: The plugin's name.
         target: The module or instance itself; what pluggy is given.
-        renewable: Whether the same origin can make a second, independent one (a class or factory can).
+        version: What the plugin itself says its version is; empty when it does not.
+        requires: Names of plugins it cannot do without.
+        after: Names of plugins it starts after when they are there.
+        host_api: Range of host API versions it works with.
+        config_class: The class its configuration must fit; None when it declares none.
     """
 
-    def __init__(self, name: str, target: object, *, renewable: bool) -> None:
+    def __init__(self, name: str, target: object) -> None:
         self.name = name
         self.target = target
-        self.renewable = renewable
+        self.version = str(getattr(target, "version", "") or getattr(target, "__version__", "") or "")
+        self.requires = _names(name, "requires", getattr(target, "requires", ()))
+        self.after = _names(name, "after", getattr(target, "after", ()))
+        self.host_api = str(getattr(target, "host_api", "") or "")
+        self.config_class = _config_class(name, target)
 
     @classmethod
     def of(cls, name: str, found: object) -> PluginHandle:
@@ -36,41 +45,10 @@ class PluginHandle:
         Raises:
             PluginInvalidError: It is not a plugin; the message says what it lacks.
         """
-        renewable = not isinstance(found, ModuleType | Plugin) and callable(found)
-        target = _instantiate(name, found) if renewable else found
+        is_factory = callable(found) and not isinstance(found, ModuleType | Plugin)
+        target = _instantiate(name, found) if is_factory else found
         _check_shape(name, target)
-        return cls(name, target, renewable=renewable)
-
-    @property
-    def version(self) -> str:
-        """What the plugin itself says its version is; empty when it does not."""
-        return str(getattr(self.target, "version", "") or getattr(self.target, "__version__", "") or "")
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        """Names of plugins it cannot do without."""
-        return _names(self.name, "requires", getattr(self.target, "requires", ()))
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        """Names of plugins it starts after when they are there."""
-        return _names(self.name, "after", getattr(self.target, "after", ()))
-
-    @property
-    def host_api(self) -> str:
-        """Range of host API versions it works with."""
-        return str(getattr(self.target, "host_api", "") or "")
-
-    @property
-    def config_class(self) -> type[Any] | None:
-        """The class its configuration must fit."""
-        found = getattr(self.target, "Config", None)
-        if found is not None and not isinstance(found, type):
-            raise PluginInvalidError(
-                f"Config of plugin {self.name!r} is {found!r}, not a class: declare `class Config(msgspec.Struct)`",
-                plugin=self.name,
-            )
-        return found
+        return cls(name, target)
 
     async def check_config(self, config: object) -> None:
         """Run the plugin's own check of its configuration, if it has one."""
@@ -167,6 +145,16 @@ def _names(plugin: str, attribute: str, value: object) -> tuple[str, ...]:
             plugin=plugin,
         )
     return tuple(str(name) for name in value)
+
+
+def _config_class(plugin: str, target: object) -> type[Any] | None:
+    found = getattr(target, "Config", None)
+    if found is not None and not isinstance(found, type):
+        raise PluginInvalidError(
+            f"Config of plugin {plugin!r} is {found!r}, not a class: declare `class Config(msgspec.Struct)`",
+            plugin=plugin,
+        )
+    return found
 
 
 def _qualified(thing: Any) -> str:
