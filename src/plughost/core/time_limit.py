@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 
 from plughost.contracts.clock import Clock
+from plughost.core.leash import Leash, LeashCutError
 
 T = TypeVar("T")
+
+_GRACE: Final = 1.0  # seconds that cancelled code has to come to an end before it is let go
 
 
 class LimitPassedError(TimeoutError):
@@ -30,15 +33,18 @@ class _Outcome(Generic[T]):
         self.late = False
 
 
-async def call_within(seconds: float, function: Callable[[], Awaitable[T]], clock: Clock) -> T | None:
+async def call_within(
+    seconds: float, function: Callable[[], Coroutine[Any, Any, T]], clock: Clock
+) -> T | None:
     """Await ``function()`` and return its value.
 
     The call runs in a task of its own: a cancellation that it brings on itself does not reach the caller,
-    while the caller's cancellation reaches it. What it raises is raised here as it is, not in a group.
+    while the caller's cancellation reaches it. What it raises is raised here as it is, not in a group. A call
+    that swallows its cancellation is let go a second after the limit.
 
     Args:
         seconds: The limit; ``math.inf`` is none.
-        function: Called without arguments.
+        function: A coroutine function without arguments.
         clock: Measures the limit.
 
     Returns:
@@ -48,12 +54,17 @@ async def call_within(seconds: float, function: Callable[[], Awaitable[T]], cloc
         LimitPassedError: It took longer.
     """
     outcome: _Outcome[T] = _Outcome()
+    leash = Leash()
+    own = anyio.CancelScope()
 
     async def run() -> None:
         try:
-            outcome.value = await function()
+            with own:
+                outcome.value = await leash.run(function())
         except anyio.get_cancelled_exc_class():
             raise
+        except LeashCutError:
+            pass
         except BaseException as error:  # raised again below, in the task of the caller, KeyboardInterrupt too
             outcome.error = error
         finally:
@@ -63,9 +74,11 @@ async def call_within(seconds: float, function: Callable[[], Awaitable[T]], cloc
         tasks.start_soon(run)
         await clock.sleep(seconds)
         outcome.late = True
-        tasks.cancel_scope.cancel()
+        own.cancel()
+        await clock.sleep(_GRACE)
+        leash.cut()
+    if outcome.late and not isinstance(outcome.error, KeyboardInterrupt):
+        raise LimitPassedError(f"took longer than its limit of {seconds:g} s") from outcome.error
     if outcome.error is not None:
         raise outcome.error
-    if outcome.late:
-        raise LimitPassedError(f"took longer than its limit of {seconds:g} s")
     return outcome.value
