@@ -39,7 +39,7 @@ class JobScheduler:
         self._log = get_logger("plughost.jobs")
         self._entries: list[_Entry] = []
         self._tasks: TaskGroup | None = None
-        self._nap = anyio.CancelScope()
+        self._nap: anyio.CancelScope | None = None  # none before there is an event loop
 
     def add(self, job: Job, *, owner: str = "") -> Callable[[], None]:
         """Run ``job`` when it is due, as long as the scheduler runs.
@@ -58,7 +58,8 @@ class JobScheduler:
         self._entries.append(entry)
         if self._tasks is not None:
             entry.schedule.start(self._clock)
-            self._nap.cancel()
+            if self._nap is not None:
+                self._nap.cancel()
         return lambda: self._remove(entry)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
