@@ -81,6 +81,20 @@ class ReplacedSession(msgspec.Struct, frozen=True, kw_only=True):
     successor: bytes
 
 
+class PurgedSession(msgspec.Struct, frozen=True):
+    """A session that was over and is removed.
+
+    Attributes:
+        handle: Its public name.
+        subject: Whose it was, or None.
+        expired: Whether its time was over; False when its subject's sessions had been ended.
+    """
+
+    handle: str
+    subject: str | None
+    expired: bool
+
+
 class SessionPatch(msgspec.Struct, frozen=True, kw_only=True):
     """A change of one session, merged key by key into what is stored.
 
@@ -165,8 +179,8 @@ class SessionStore(Protocol):
     async def list_subject(self, subject: str) -> list[StoredSession]:
         """Return the living sessions of a subject, newest first."""
 
-    async def purge(self, limit: int) -> int:
-        """Remove at most ``limit`` sessions that are over; 0 when none is left."""
+    async def purge(self, limit: int) -> Sequence[PurgedSession]:
+        """Remove at most ``limit`` sessions that are over and say which; nothing when none is left."""
 
     async def stats(self) -> SessionStats:
         """Return the figures without looking at each session."""

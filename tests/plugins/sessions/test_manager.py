@@ -218,7 +218,7 @@ async def test_what_happens_is_announced_in_order(sessions: Sessions, told: list
         ("ended", visitor.handle, None, "sign-in"),
         ("created", signed_in.handle, "7", "sign-in"),
         ("rotated", signed_in.handle, "7", "rotation"),
-        ("ended", signed_in.handle, "7", "ended"),
+        ("ended", signed_in.handle, "7", "destroyed"),
         ("ended", "", "7", "user ended"),
     ]
 

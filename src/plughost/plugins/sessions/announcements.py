@@ -17,7 +17,7 @@ class Announcement:
         kind: ``created``, ``rotated`` or ``ended``.
         handle: Public name of the session; empty when all of the subject ended at once.
         subject: Whose it is, or None.
-        reason: Why: ``created``, ``sign-in``, ``rotation``, ``ended``, ``sign-out``, ``user ended``,
+        reason: Why: ``created``, ``sign-in``, ``rotation``, ``destroyed``, ``logout``, ``user ended``,
             ``expired``, ``dead id reused``.
         spared: When all of the subject ended: the handle of the one that did not.
     """

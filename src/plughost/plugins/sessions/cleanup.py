@@ -7,7 +7,8 @@ import anyio.lowlevel
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.logs import get_logger
 from plughost.contracts.session import CleanupReport
-from plughost.contracts.session_store import SessionStore
+from plughost.contracts.session_store import PurgedSession, SessionStore
+from plughost.plugins.sessions.announcements import Announcement, Announcer
 
 BATCH = 500  # a writer waits at most for this many deletions
 
@@ -17,11 +18,13 @@ class Cleaner:
 
     Args:
         store: What to clean.
+        announcer: Is told of each session that was removed.
         clock: Measures how long it took.
     """
 
-    def __init__(self, store: SessionStore, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, store: SessionStore, announcer: Announcer, clock: Clock = SYSTEM_CLOCK) -> None:
         self._store = store
+        self._announcer = announcer
         self._clock = clock
         self._lock = anyio.Lock()
         self._log = get_logger("plughost.sessions")
@@ -32,9 +35,17 @@ class Cleaner:
             began = self._clock.monotonic()
             removed = 0
             while batch := await self._store.purge(BATCH):
-                removed += batch
+                removed += len(batch)
+                for gone in batch:
+                    self._tell(gone)
                 await anyio.lowlevel.checkpoint()
             report = CleanupReport(removed=removed, duration=self._clock.monotonic() - began)
         if removed:
             self._log.info("sessions cleaned up", removed=removed, duration=report.duration)
         return report
+
+    def _tell(self, gone: PurgedSession) -> None:
+        reason = "expired" if gone.expired else "user ended"
+        self._announcer.tell(
+            Announcement(kind="ended", handle=gone.handle, subject=gone.subject, reason=reason)
+        )

@@ -64,7 +64,7 @@ class Sessions:
         self.policy = policy
         self.now = now
         self.announcer = Announcer()
-        self.cleaner = Cleaner(store)
+        self.cleaner = Cleaner(store, self.announcer)
         self._log = get_logger("plughost.sessions")
 
     async def create(
@@ -80,14 +80,9 @@ class Sessions:
     ) -> Session:
         """Begin a session under an id of our own making."""
         about = About(username, tuple(roles), dict(metadata or {}))
-        idle, whole = self.policy.lifetimes.of(ttl, absolute)
-        for _ in range(_ATTEMPTS):
-            session_id, new = self._new(user_id, about, dict(fields or {}), idle, whole)
-            row = await self.store.create(new)
-            if row is not None:
-                self._tell("created", row, "created")
-                return self.codec.open_session(row, session_id)
-        raise StoreUnavailableError("the session store took none of 20 fresh ids: it is broken")
+        lifetime = self.policy.lifetimes.of(ttl, absolute)
+        session_id, row = await self.begin(user_id, about, dict(fields or {}), lifetime)
+        return self.codec.open_session(row, session_id)
 
     async def get(self, session_id: str) -> Session | None:
         """Return the session, or None."""
@@ -134,32 +129,12 @@ class Sessions:
                 return await self._patch(session_id, patch)
             except VersionConflict:
                 await anyio.lowlevel.checkpoint()
-        raise StoreUnavailableError("the session was changed by others 20 times in a row: try again")
+        raise StoreUnavailableError("the session was changed by others all the time: try again")
 
     async def rotate(self, session_id: str) -> Session | None:
         """Give the session a new id; who it is and when it must end stay."""
-        for _ in range(_ATTEMPTS):
-            row = await self.read(session_id)
-            if row is None or row.successor_of is not None:
-                return None
-            fresh = new_session_id()
-            new = NewSession(
-                digest=_sure_digest(fresh),
-                handle=row.handle,
-                subject=row.subject,
-                idle=row.idle,
-                absolute=None,
-                about=row.about,
-                fields=row.fields,
-            )
-            try:
-                stored = await self.store.replace(
-                    row.digest, new, version=row.version, grace=self.policy.grace
-                )
-            except VersionConflict:
-                continue
-            return self._told(stored, fresh, "rotated", "rotation")
-        raise StoreUnavailableError("the session was changed by others 20 times in a row: try again")
+        rotated = await self.renew(session_id)
+        return None if rotated is None else self.codec.open_session(rotated[1], rotated[0])
 
     async def sign_in(
         self,
@@ -175,33 +150,11 @@ class Sessions:
     ) -> Session:
         """Begin a session for a user in place of an older one, whose id is dead at once."""
         about = About(username, tuple(roles), dict(metadata or {}))
-        idle, whole = self.policy.lifetimes.of(ttl, absolute)
-        for _ in range(_ATTEMPTS):
-            old = await self.read(session_id) if session_id is not None else None
-            if old is None:
-                break
-            carried = self._carried(old, user_id) | dict(fields or {})
-            fresh, new = self._new(user_id, about, carried, idle, whole)
-            try:
-                stored = await self.store.replace(old.digest, new, version=old.version, grace=0.0)
-            except VersionConflict:
-                continue
-            if stored is None:
-                break
-            self._tell("ended", old, "sign-in")
-            self._tell("created", stored, "sign-in")
-            return self.codec.open_session(stored, fresh)
-        return await self.create(
-            user_id,
-            username=username,
-            roles=roles,
-            ttl=ttl,
-            absolute=absolute,
-            metadata=metadata,
-            fields=fields,
-        )
+        lifetime = self.policy.lifetimes.of(ttl, absolute)
+        fresh, row = await self.begin_instead(session_id, user_id, about, dict(fields or {}), lifetime)
+        return self.codec.open_session(row, fresh)
 
-    async def destroy(self, session_id: str, *, reason: str = "ended") -> bool:
+    async def destroy(self, session_id: str, *, reason: str = "destroyed") -> bool:
         """End the session for good."""
         digest = digest_of(session_id)
         row = await self.store.delete(digest) if digest is not None else None
@@ -236,7 +189,7 @@ class Sessions:
             if row.handle == handle:
                 ended = await self.store.delete(row.digest)
                 if ended is not None:
-                    self._tell("ended", ended, "ended")
+                    self._tell("ended", ended, "destroyed")
                 return ended is not None
         return False
 
@@ -254,6 +207,69 @@ class Sessions:
             store=figures.store,
             unreadable=self.codec.unreadable,
         )
+
+    async def begin(
+        self, user_id: str | None, about: About, fields: dict[str, Any], lifetime: tuple[float, float]
+    ) -> tuple[str, StoredSession]:
+        """Store a new session; returns its id and the row. ``lifetime`` is idle and absolute seconds."""
+        for _ in range(_ATTEMPTS):
+            session_id, new = self._new(user_id, about, fields, lifetime)
+            row = await self.store.create(new)
+            if row is not None:
+                self._tell("created", row, "created" if user_id is None else "sign-in")
+                return session_id, row
+        raise StoreUnavailableError(f"the session store took none of {_ATTEMPTS} fresh ids: it is broken")
+
+    async def begin_instead(
+        self,
+        session_id: str | None,
+        user_id: str,
+        about: About,
+        fields: dict[str, Any],
+        lifetime: tuple[float, float],
+    ) -> tuple[str, StoredSession]:
+        """Store a new session in the place of an older one; returns its id and the row."""
+        for _ in range(_ATTEMPTS):
+            old = await self.read(session_id) if session_id is not None else None
+            if old is None:
+                break
+            fresh, new = self._new(user_id, about, self._carried(old, user_id) | fields, lifetime)
+            try:
+                row = await self.store.replace(old.digest, new, version=old.version, grace=0.0)
+            except VersionConflict:
+                continue
+            if row is None:
+                break
+            self._tell("ended", old, "sign-in")
+            self._tell("created", row, "sign-in")
+            return fresh, row
+        return await self.begin(user_id, about, fields, lifetime)
+
+    async def renew(self, session_id: str) -> tuple[str, StoredSession] | None:
+        """Give the session a new id; returns it and the row, or None when it is gone or was replaced."""
+        for _ in range(_ATTEMPTS):
+            old = await self.read(session_id)
+            if old is None or old.successor_of is not None:
+                return None
+            fresh = new_session_id()
+            new = NewSession(
+                digest=_sure_digest(fresh),
+                handle=old.handle,
+                subject=old.subject,
+                idle=old.idle,
+                absolute=None,
+                about=old.about,
+                fields=old.fields,
+            )
+            try:
+                row = await self.store.replace(old.digest, new, version=old.version, grace=self.policy.grace)
+            except VersionConflict:
+                continue
+            if row is None:
+                return None
+            self._tell("rotated", row, "rotation")
+            return fresh, row
+        raise StoreUnavailableError("the session was changed by others all the time: try again")
 
     def patch_of(
         self, values: dict[str, bytes], remove: tuple[str, ...] = (), version: int | None = None
@@ -274,9 +290,10 @@ class Sessions:
         return self._open(row, session_id)
 
     def _new(
-        self, user_id: str | None, about: About, fields: dict[str, Any], idle: float, whole: float
+        self, user_id: str | None, about: About, fields: dict[str, Any], lifetime: tuple[float, float]
     ) -> tuple[str, NewSession]:
         session_id, handle = new_session_id(), new_handle()
+        idle, whole = lifetime
         new = NewSession(
             digest=_sure_digest(session_id),
             handle=handle,
@@ -303,11 +320,6 @@ class Sessions:
 
     def _open(self, row: StoredSession | None, session_id: str) -> Session | None:
         return None if row is None else self.codec.open_session(row, session_id)
-
-    def _told(self, row: StoredSession | None, session_id: str, kind: Any, reason: str) -> Session | None:
-        if row is not None:
-            self._tell(kind, row, reason)
-        return self._open(row, session_id)
 
     def _tell(self, kind: Any, row: StoredSession, reason: str) -> None:
         self.announcer.tell(Announcement(kind=kind, handle=row.handle, subject=row.subject, reason=reason))

@@ -404,18 +404,22 @@ class SessionStoreSuite:
         await clock.advance(120)
         await store.create(new("young"))
         removed = [await store.purge(4) for _ in range(4)]
-        assert removed == [4, 4, 2, 0]
+        assert [len(batch) for batch in removed] == [4, 4, 2, 0]
+        assert {(one.handle, one.subject, one.expired) for batch in removed for one in batch} == {
+            (f"handle-old{number}", "ada", True) for number in range(10)
+        }
         assert isinstance(await store.read(digest("young")), StoredSession)
 
     async def test_a_purge_takes_the_sessions_of_ended_subjects(self, store: SessionStore) -> None:
         for number in range(5):
             await store.create(new(f"s{number}"))
         await store.end_subject("ada", keep=digest("s3"))
-        total = 0
+        handles: list[str] = []
         while removed := await store.purge(2):
-            assert removed <= 2
-            total += removed
-        assert total == 4
+            assert len(removed) <= 2
+            assert not any(one.expired for one in removed)
+            handles += [one.handle for one in removed]
+        assert sorted(handles) == ["handle-s0", "handle-s1", "handle-s2", "handle-s4"]
         assert isinstance(await store.read(digest("s3")), StoredSession)
 
     async def test_a_touched_session_outlives_a_purge(self, store: SessionStore, clock: FakeClock) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from plughost.contracts.session import SessionStats
 from plughost.contracts.session_store import (
     NewSession,
+    PurgedSession,
     ReplacedSession,
     SessionPatch,
     StoredSession,
@@ -153,25 +154,23 @@ class MemoryStore:
         rows = [self._rows[digest] for digest in state.digests] if state else []
         return sorted((row for row in rows if self._lives(row, now)), key=_age)
 
-    async def purge(self, limit: int) -> int:
-        """Remove at most ``limit`` sessions that are over."""
+    async def purge(self, limit: int) -> list[PurgedSession]:
+        """Remove at most ``limit`` sessions that are over, those of ended subjects first."""
         self._check_not_frozen()
         self._settle(self._now())
-        removed = 0
-        while removed < limit and self._ended:
+        removed: list[PurgedSession] = []
+        while len(removed) < limit and self._ended:
             if not self._ended[0]:
                 self._ended.popleft()
                 continue
             digest, _ = self._ended[0].popitem()
-            self._forget_ended(digest)
-            removed += 1
-        over = list(islice(self._over, limit - removed))
-        for digest in over:
+            removed.append(self._forget_ended(digest))
+        for digest in list(islice(self._over, limit - len(removed))):
             del self._over[digest]
-            row = self._rows.pop(digest, None)
-            if row is not None:
-                self._forget_subject(row.subject)
-        return removed + len(over)
+            row = self._rows.pop(digest)
+            self._forget_subject(row.subject)
+            removed.append(PurgedSession(row.handle, row.subject, True))
+        return removed
 
     async def stats(self) -> SessionStats:
         """Return the figures."""
@@ -252,12 +251,13 @@ class MemoryStore:
         if subject is not None and state is not None and not state.digests and not state.dead:
             del self._subjects[subject]
 
-    def _forget_ended(self, digest: bytes) -> None:
+    def _forget_ended(self, digest: bytes) -> PurgedSession:
         row = self._rows.pop(digest)
         self._ended_count -= 1
         if row.subject is not None:
             self._subjects[row.subject].dead -= 1
             self._forget_subject(row.subject)
+        return PurgedSession(row.handle, row.subject, False)
 
     def _settle(self, now: float) -> None:
         while self._endings and self._endings[0][0] <= now:

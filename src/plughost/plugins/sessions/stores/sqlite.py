@@ -10,6 +10,7 @@ from typing import Any
 from plughost.contracts.session import SessionStats
 from plughost.contracts.session_store import (
     NewSession,
+    PurgedSession,
     ReplacedSession,
     SessionPatch,
     StoredSession,
@@ -119,7 +120,7 @@ class SQLiteStore:
         """Return the living sessions of a subject, newest first."""
         return self._many(LIST, {"subject": subject, "now": self._now()})
 
-    async def purge(self, limit: int) -> int:
+    async def purge(self, limit: int) -> list[PurgedSession]:
         """Remove at most ``limit`` sessions that are over."""
         return await self._writer.run(lambda connection: self._tables.purge(connection, limit))
 

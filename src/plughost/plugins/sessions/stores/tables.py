@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from plughost.contracts.session import SessionStats
 from plughost.contracts.session_store import (
     NewSession,
+    PurgedSession,
     ReplacedSession,
     SessionPatch,
     StoredSession,
@@ -46,11 +47,11 @@ _FORGET_REPLACED = (
     "DELETE FROM replaced WHERE digest IN (SELECT digest FROM replaced WHERE deadline <= ? LIMIT ?)"
 )
 _DEAD = (
-    "SELECT s.digest, s.subject, s.expires_at, 1 FROM subjects u"
+    "SELECT s.digest, s.subject, s.expires_at, 1, s.handle FROM subjects u"
     " JOIN sessions s ON s.subject = u.subject AND s.epoch < u.epoch WHERE u.dead > 0 LIMIT ?"
 )
 _OVER = (
-    "SELECT s.digest, s.subject, s.expires_at, coalesce(s.epoch < u.epoch, 0) FROM sessions s"
+    "SELECT s.digest, s.subject, s.expires_at, coalesce(s.epoch < u.epoch, 0), s.handle FROM sessions s"
     " LEFT JOIN subjects u ON u.subject = s.subject WHERE s.expires_at <= ? LIMIT ?"
 )
 _COUNT_PRESENT = "SELECT count(*) FROM sessions WHERE expires_at > ? AND expires_at < ?"
@@ -183,7 +184,7 @@ class Tables:
             self._users.stage(last_end, -1)
         return int(alive) - staying
 
-    def purge(self, connection: sqlite3.Connection, limit: int) -> int:
+    def purge(self, connection: sqlite3.Connection, limit: int) -> list[PurgedSession]:
         """Remove at most ``limit`` sessions that are over, those of ended subjects first."""
         now = self._now()
         rows = connection.execute(_DEAD, (limit,)).fetchall()
@@ -191,7 +192,7 @@ class Tables:
         over = connection.execute(_OVER, (now, limit - len(rows))).fetchall()
         self._purge(connection, over)
         connection.execute(_FORGET_REPLACED, (now, limit))
-        return len(rows) + len(over)
+        return [PurgedSession(row[4], row[1], not row[3]) for row in (*rows, *over)]
 
     def figures(self, connection: sqlite3.Connection, name: str) -> SessionStats:
         """Return the figures: sessions exactly, users to the slice.
@@ -242,9 +243,9 @@ class Tables:
             self._leave(connection, row.subject, dead=False)
 
     def _purge(
-        self, connection: sqlite3.Connection, rows: list[tuple[bytes, str | None, float, int]]
+        self, connection: sqlite3.Connection, rows: list[tuple[bytes, str | None, float, int, str]]
     ) -> None:
-        for digest, subject, expires_at, dead in rows:
+        for digest, subject, expires_at, dead, _ in rows:
             connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
             self._sessions.stage(expires_at, -1)
             if subject is not None:
