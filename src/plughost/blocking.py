@@ -86,7 +86,9 @@ class BlockingHost:
 
     def _window(self, thing: Any) -> Any:
         if self._portal is None:
-            raise HostNotReadyError("the host is not running: use it inside `with BlockingHost(...) as host:`")
+            raise HostNotReadyError(
+                "the host is not running: use it inside `with BlockingHost(...) as host:`"
+            )
         return _through(self._portal, thing)
 
 
@@ -121,7 +123,7 @@ class Window:
         self._context: AbstractContextManager[Any] = self._portal.wrap_async_context_manager(self._thing)
         return _through(self._portal, self._context.__enter__())
 
-    def __exit__(self, *error: Any) -> bool | None:
+    def __exit__(self, *error: object) -> bool | None:
         return self._context.__exit__(*error)
 
     def __repr__(self) -> str:
@@ -135,6 +137,10 @@ async def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 def _through(portal: BlockingPortal, thing: Any) -> Any:
     """Show behaviour through a window; data are data in every thread."""
-    if isinstance(thing, _PLAIN) or hasattr(type(thing), "__dataclass_fields__") or hasattr(type(thing), "__struct_fields__"):
+    if (
+        isinstance(thing, _PLAIN)
+        or hasattr(type(thing), "__dataclass_fields__")
+        or hasattr(type(thing), "__struct_fields__")
+    ):
         return thing
     return Window(portal, thing)

@@ -267,5 +267,3 @@ def _limits(settings: HostSection) -> LifeLimits:
 def _default_data_dir(host: str) -> Path:
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "plughost" / host
-
-

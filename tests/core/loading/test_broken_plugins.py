@@ -26,7 +26,9 @@ _numbers = count()
 LIMITS = {"host": {"load_timeout": 0.3, "shutdown_timeout": 0.3}}
 
 
-async def load_beside_a_good_one(install, source: str, *, settings: dict[str, Any] | None = None, **more: Any) -> PluginRecord:
+async def load_beside_a_good_one(
+    install, source: str, *, settings: dict[str, Any] | None = None, **more: Any
+) -> PluginRecord:
     """Start a host with a good plugin and this one; the good one must be fine and this one must be gone."""
     install("good", GOOD)
     # An import that was left behind keeps its module's lock: each case has a module of its own.
@@ -118,7 +120,11 @@ async def test_a_disabled_plugin_is_never_imported(install) -> None:
 @pytest.mark.parametrize("requirement", ["disabled", "failed"])
 async def test_a_plugin_whose_dependency_is_not_there_does_not_start(install, requirement) -> None:
     install("base", HEAD + "class P(Plugin):\n  async def start(self, context): 1 / 0")
-    install("bad", HEAD + "class P(Plugin):\n  requires = ('base',)\n  async def start(self, context): raise AssertionError('started')")
+    install(
+        "bad",
+        HEAD
+        + "class P(Plugin):\n  requires = ('base',)\n  async def start(self, context): raise AssertionError('started')",
+    )
     config = {**LIMITS, "plugins": {"base": {"enabled": requirement != "disabled"}}}
     async with Host(config=config, environ={}) as host:
         record = host.plugin("bad")
@@ -205,7 +211,10 @@ async def test_hooks_of_a_failed_plugin_that_hang_or_raise_reach_only_its_own_ou
         await host.load_plugin(Fine)
         attempt, principal = AuthAttempt(username="a"), Principal("1", "a")
         report = await host.hooks.after_auth.report(attempt=attempt, principal=principal)
-        assert {outcome.plugin: outcome.kind for outcome in report.outcomes} == {"mixed": "timed_out", "fine": "value"}
+        assert {outcome.plugin: outcome.kind for outcome in report.outcomes} == {
+            "mixed": "timed_out",
+            "fine": "value",
+        }
 
 
 INTERRUPTED = """
@@ -230,7 +239,9 @@ except KeyboardInterrupt:
 
 def test_a_keyboard_interrupt_of_a_plugin_ends_the_program(anyio_backend) -> None:
     script = INTERRUPTED % anyio_backend
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=False
+    )
     assert ended.stdout == "interrupted\n", ended.stderr
 
 

@@ -13,7 +13,13 @@ from plughost.core.loading.sources import Finding, from_directory
 
 
 def found(name: str, reference: str = "nowhere:P", **more: str) -> Finding:
-    return Finding(name=name, reference=reference, source=more.pop("source", "entry point"), origin=more.pop("origin", reference), **more)
+    return Finding(
+        name=name,
+        reference=reference,
+        source=more.pop("source", "entry point"),
+        origin=more.pop("origin", reference),
+        **more,
+    )
 
 
 def judge(*findings: Finding, wishes: dict[str, Wish] | None = None, limits: Limits = Limits()):
@@ -31,7 +37,10 @@ def test_a_disabled_plugin_says_how_to_turn_it_on() -> None:
 
 
 def test_a_wish_finds_its_plugin_in_spite_of_dashes_and_case() -> None:
-    assert judge(found("Query-Cache"), wishes={"query_cache": Wish(enabled=False)})["Query-Cache"].verdict is PluginState.DISABLED
+    assert (
+        judge(found("Query-Cache"), wishes={"query_cache": Wish(enabled=False)})["Query-Cache"].verdict
+        is PluginState.DISABLED
+    )
 
 
 def test_a_configured_plugin_that_is_not_installed_is_a_failure_with_a_near_name() -> None:
@@ -61,7 +70,10 @@ def test_configuration_that_names_a_module_settles_a_quarrel() -> None:
 
 def test_an_allow_list_takes_plugin_and_distribution_names() -> None:
     candidates = judge(
-        found("a", distribution="acme-a"), found("b", distribution="acme-b"), found("c"), limits=Limits(allow=frozenset({"acme_a", "c"}))
+        found("a", distribution="acme-a"),
+        found("b", distribution="acme-b"),
+        found("c"),
+        limits=Limits(allow=frozenset({"acme_a", "c"})),
     )
     assert [name for name, candidate in candidates.items() if candidate.wanted] == ["a", "c"]
     assert candidates["b"].verdict is PluginState.BLOCKED
@@ -72,7 +84,9 @@ def test_an_empty_allow_list_allows_none() -> None:
 
 
 def test_safe_mode_keeps_first_party_plugins_only() -> None:
-    candidates = judge(found("a", distribution="acme"), found("b", distribution="plughost"), limits=Limits(safe_mode=True))
+    candidates = judge(
+        found("a", distribution="acme"), found("b", distribution="plughost"), limits=Limits(safe_mode=True)
+    )
     assert [name for name, candidate in candidates.items() if candidate.wanted] == ["b"]
 
 
@@ -113,7 +127,9 @@ def test_a_broken_card_is_a_failure_that_says_what_is_wrong(tmp_path, monkeypatc
     assert says in candidate.reason
 
 
-def test_a_plugin_whose_extra_is_missing_is_skipped_with_the_command_that_helps(tmp_path, monkeypatch) -> None:
+def test_a_plugin_whose_extra_is_missing_is_skipped_with_the_command_that_helps(
+    tmp_path, monkeypatch
+) -> None:
     finding = card(tmp_path, monkeypatch, '[extras]\nredis = ["no_such_module_anywhere"]')
     candidate = judge(finding)["carded"]
     assert candidate.verdict is PluginState.SKIPPED
@@ -135,9 +151,18 @@ def folder(tmp_path: Path, name: str, manifest: str) -> Path:
 
 
 def test_a_plugin_folder_is_found_by_its_manifest(tmp_path: Path) -> None:
-    folder(tmp_path, "x", '[project]\nname = "acme-x"\nversion = "3"\n[project.entry-points."plughost.plugins"]\nx = "x:P"')
+    folder(
+        tmp_path,
+        "x",
+        '[project]\nname = "acme-x"\nversion = "3"\n[project.entry-points."plughost.plugins"]\nx = "x:P"',
+    )
     (finding,) = from_directory(tmp_path, GROUPS)
-    assert (finding.name, finding.reference, finding.distribution, finding.version) == ("x", "x:P", "acme-x", "3")
+    assert (finding.name, finding.reference, finding.distribution, finding.version) == (
+        "x",
+        "x:P",
+        "acme-x",
+        "3",
+    )
 
 
 @pytest.mark.parametrize(

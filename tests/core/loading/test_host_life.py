@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from plughost import Host, Plugin, hookimpl
@@ -71,7 +72,7 @@ async def test_what_a_given_up_plugin_asks_for_later_is_refused(install) -> None
     async with Host(config=settings(), environ={}) as host:
         from slow_plugin import P
 
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         with pytest.raises(ServiceError):
             host.use(str)
         assert set(P.late) <= {"PluginGoneError"}

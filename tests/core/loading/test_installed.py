@@ -16,7 +16,9 @@ GROUP = "plughost.plugins"
 
 
 def make(folder: Path, name: str, version: str = "1.0", reference: str = "mod:P", **points: str) -> None:
-    make_distribution(folder, name, version=version, modules={}, entry_points={GROUP: points or {name: reference}})
+    make_distribution(
+        folder, name, version=version, modules={}, entry_points={GROUP: points or {name: reference}}
+    )
 
 
 def test_a_distribution_is_found_with_its_own_spelling_of_name_and_version(tmp_path: Path) -> None:
@@ -35,7 +37,8 @@ def test_the_first_folder_on_the_path_wins_for_one_distribution(tmp_path: Path) 
 def test_comments_extras_and_other_groups_are_left_out(tmp_path: Path) -> None:
     make(tmp_path, "acme")
     (tmp_path / "acme-1.0.dist-info" / "entry_points.txt").write_text(
-        "# plughost.plugins\n[console_scripts]\nx = y:z\n\n[plughost.plugins]\n; no\n  a = m:A [extra]\nb=n\n", "utf-8"
+        "# plughost.plugins\n[console_scripts]\nx = y:z\n\n[plughost.plugins]\n; no\n  a = m:A [extra]\nb=n\n",
+        "utf-8",
     )
     assert [(point.name, point.reference) for point in entry_points([GROUP], [str(tmp_path)])] == [
         ("a", "m:A"),
@@ -78,5 +81,9 @@ def test_unreadable_places_are_passed_over(tmp_path: Path) -> None:
 def test_it_finds_what_importlib_metadata_finds_in_this_environment() -> None:
     groups = ["console_scripts", "pytest11"]
     ours = {(p.group, p.name, p.reference) for p in entry_points(groups)}
-    theirs = {(p.group, p.name, p.value.partition("[")[0].strip()) for p in importlib_metadata.entry_points() if p.group in groups}
+    theirs = {
+        (p.group, p.name, p.value.partition("[")[0].strip())
+        for p in importlib_metadata.entry_points()
+        if p.group in groups
+    }
     assert ours == theirs

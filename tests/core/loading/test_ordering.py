@@ -36,14 +36,21 @@ def test_a_requirement_that_will_not_run_says_why() -> None:
 
 
 def test_a_circle_is_named_and_the_others_go_on() -> None:
-    plan = plan_load({"a": Needs(requires=("b",)), "b": Needs(after=("a",)), "c": Needs(requires=("a",)), "d": Needs()})
+    plan = plan_load(
+        {"a": Needs(requires=("b",)), "b": Needs(after=("a",)), "c": Needs(requires=("a",)), "d": Needs()}
+    )
     assert plan.order == ("d",)
     assert "circle" in str(plan.hopeless["a"])
     assert "a -> b" in str(plan.hopeless["a"]) or "b -> a" in str(plan.hopeless["a"])
     assert "requires 'a'" in str(plan.hopeless["c"])
 
 
-@given(st.dictionaries(st.sampled_from("abcdefgh"), st.tuples(st.sets(st.sampled_from("abcdefghz")), st.sets(st.sampled_from("abcdefghz")))))
+@given(
+    st.dictionaries(
+        st.sampled_from("abcdefgh"),
+        st.tuples(st.sets(st.sampled_from("abcdefghz")), st.sets(st.sampled_from("abcdefghz"))),
+    )
+)
 def test_every_plugin_is_either_ordered_after_its_needs_or_hopeless(graph) -> None:
     needs = {name: Needs(requires=tuple(hard), after=tuple(soft)) for name, (hard, soft) in graph.items()}
     plan = plan_load(needs)

@@ -34,11 +34,10 @@ async def test_the_most_urgent_gets_the_place_that_falls_free() -> None:
         async with window.place(urgency):
             order.append(urgency)
 
-    async with anyio.create_task_group() as tasks:
-        async with window.place(0):
-            for urgency in (1.0, 3.0, 2.0):
-                tasks.start_soon(one, urgency)
-            await anyio.wait_all_tasks_blocked()
+    async with anyio.create_task_group() as tasks, window.place(0):
+        for urgency in (1.0, 3.0, 2.0):
+            tasks.start_soon(one, urgency)
+        await anyio.wait_all_tasks_blocked()
     assert order == [3.0, 2.0, 1.0]
 
 

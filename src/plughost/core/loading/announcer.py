@@ -7,7 +7,6 @@ from plughost.contracts.records import (
     PluginRecord,
     PluginStarted,
     PluginState,
-    PluginStateChanged,
     PluginStopped,
 )
 from plughost.core.loading.context import Facilities

@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
@@ -56,19 +57,17 @@ class CrashBudget:
         return random.uniform(0, min(doubled, self._policy.longest_pause))  # noqa: S311  not a secret
 
 
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who is told what becomes of the tasks.
+class Watcher(Protocol):
+    """Who is told what becomes of the tasks."""
 
-    Attributes:
-        crashed: A task crashed and will be restarted.
-        resumed: It runs again.
-        exhausted: It crashed once too often; called at most once.
-    """
+    def crashed(self, error: BaseException) -> None:
+        """A task crashed and will be restarted."""
 
-    crashed: Callable[[BaseException], None]
-    resumed: Callable[[], None]
-    exhausted: Callable[[BaseException], None]
+    def resumed(self) -> None:
+        """It runs again."""
+
+    def exhausted(self, error: BaseException) -> None:
+        """It crashed once too often; called at most once."""
 
 
 class BackgroundTasks:
@@ -146,5 +145,3 @@ async def end_all(running: dict[Leash, anyio.Event], limit: float) -> bool:
 
 async def _as_coroutine(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
     await function(*args)
-
-

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from collections.abc import Mapping
 
 from plughost.exceptions import PluginInvalidError, did_you_mean
 
@@ -97,7 +97,9 @@ def _checked(plugin: str, path: Path, key: str, value: Any) -> Any:
     shape = {"extras": "a table of lists of import names"}.get(
         key, "a text" if key in {"description", "host_api"} else "a list of names"
     )
-    raise PluginInvalidError(f"{key} in {path.name} of plugin {plugin!r} must be {shape}, not {value!r}", plugin=plugin)
+    raise PluginInvalidError(
+        f"{key} in {path.name} of plugin {plugin!r} must be {shape}, not {value!r}", plugin=plugin
+    )
 
 
 def _is_list_of_text(value: object) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import PluginState
-from plughost.core.loading.background import CrashBudget, RestartPolicy, Watcher
+from plughost.core.loading.background import CrashBudget, RestartPolicy
 from plughost.core.loading.registry import PluginRegistry
 from plughost.exceptions import PluginError
 
@@ -16,10 +15,10 @@ _log = get_logger("plughost.loading")
 
 
 class CrashWatch:
-    """Keeps each plugin's budget of crashes, over all its starts, and its record true.
+    """Keeps each plugin's budget of crashes, over all its starts.
 
     Args:
-        registry: Where the record is.
+        registry: Where the records are.
         policy: How often crashes are forgiven.
         clock: Time.
         changed: Called after a record changed.
@@ -34,46 +33,62 @@ class CrashWatch:
         changed: Callable[[], None],
         quarantine: Callable[[str, PluginError], None],
     ) -> None:
-        self._registry = registry
-        self._policy = policy
+        self.registry = registry
+        self.policy = policy
+        self.changed = changed
         self._clock = clock
-        self._changed = changed
         self._quarantine = quarantine
         self._budgets: dict[str, CrashBudget] = {}
 
     def budget(self, name: str) -> CrashBudget:
         """The plugin's budget; a restart does not refill it."""
-        return self._budgets.setdefault(name, CrashBudget(self._policy, self._clock))
+        return self._budgets.setdefault(name, CrashBudget(self.policy, self._clock))
 
-    def watcher(self, name: str) -> Watcher:
-        """Who is told of the crashes of this plugin."""
-        return Watcher(
-            crashed=partial(self._crashed, name),
-            resumed=partial(self._resumed, name),
-            exhausted=partial(self._exhausted, name),
-        )
+    def give_up(self, name: str, error: PluginError) -> None:
+        """Put a plugin in quarantine; should somebody reload it, it has a new budget."""
+        self._budgets.pop(name, None)
+        self._quarantine(name, error)
 
-    def _crashed(self, name: str, error: BaseException) -> None:
-        record = self._registry[name].record
-        reason = f"a background task crashed and will be restarted: {type(error).__name__}: {error}"
-        _log.warning("background task of plugin crashed", plugin=name, exc_info=error)
-        self._registry.note(name, restarts=record.restarts + 1)
+
+class RunWatch:
+    """Keeps the record of one start of one plugin true while its tasks crash and recover."""
+
+    def __init__(self, name: str, crashes: CrashWatch) -> None:
+        self._name = name
+        self._crashes = crashes
+        self._registry = crashes.registry
+        self._down: list[str] = []
+
+    def became_ready(self) -> None:
+        """The plugin became ready; it is degraded all the same when a task of it crashed before."""
+        if self._down:
+            self._registry.move(self._name, PluginState.DEGRADED, reason=self._down[-1])
+
+    def crashed(self, error: BaseException) -> None:
+        """A task crashed and will be restarted."""
+        record = self._registry[self._name].record
+        _log.warning("background task of plugin crashed", plugin=self._name, exc_info=error)
+        self._down.append(f"a background task crashed and will be restarted: {type(error).__name__}: {error}")
+        self._registry.note(self._name, restarts=record.restarts + 1)
         if record.state is PluginState.READY:
-            self._registry.move(name, PluginState.DEGRADED, reason=reason)
-            self._changed()
+            self._registry.move(self._name, PluginState.DEGRADED, reason=self._down[-1])
+            self._crashes.changed()
 
-    def _resumed(self, name: str) -> None:
-        if self._registry[name].record.state is PluginState.DEGRADED:
-            self._registry.move(name, PluginState.READY)
-            self._changed()
+    def resumed(self) -> None:
+        """A task that had crashed runs again."""
+        self._down.pop()
+        if not self._down and self._registry[self._name].record.state is PluginState.DEGRADED:
+            self._registry.move(self._name, PluginState.READY)
+            self._crashes.changed()
 
-    def _exhausted(self, name: str, error: BaseException) -> None:
+    def exhausted(self, error: BaseException) -> None:
+        """A task crashed once too often."""
+        policy = self._crashes.policy
         failure = PluginError(
-            f"a background task of plugin {name!r} crashed more than {self._policy.max_crashes} times within "
-            f"{self._policy.window:g} s, last with {type(error).__name__}: {error}. It is in quarantine: mend it, "
-            f"then reload it",
-            plugin=name,
+            f"a background task of plugin {self._name!r} crashed more than {policy.max_crashes} times within "
+            f"{policy.window:g} s, last with {type(error).__name__}: {error}. It is in quarantine: mend it, then "
+            f"reload it",
+            plugin=self._name,
         )
         failure.__cause__ = error
-        self._budgets.pop(name, None)
-        self._quarantine(name, failure)
+        self._crashes.give_up(self._name, failure)

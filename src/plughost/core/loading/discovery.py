@@ -89,9 +89,7 @@ class PluginCandidate:
 
     def failed(self, error: PluginError) -> PluginCandidate:
         """The same candidate, broken before any of its code ran."""
-        state = (
-            PluginState.INCOMPATIBLE if isinstance(error, PluginIncompatibleError) else PluginState.FAILED
-        )
+        state = PluginState.INCOMPATIBLE if isinstance(error, PluginIncompatibleError) else PluginState.FAILED
         return replace(self, verdict=state, reason=str(error), error=error)
 
 
@@ -118,16 +116,26 @@ def _judge(name: str, found: list[Finding], wish: Wish, limits: Limits) -> Plugi
     finding = _chosen(found)
     candidate = PluginCandidate(name=name, finding=finding, wish=wish)
     if not wish.enabled:
-        return candidate.refused(PluginState.DISABLED, f"disabled in the configuration; `plughost enable {name}` turns it on")
+        return candidate.refused(
+            PluginState.DISABLED, f"disabled in the configuration; `plughost enable {name}` turns it on"
+        )
     if limits.safe_mode and finding.distribution != FIRST_PARTY:
-        return candidate.refused(PluginState.BLOCKED, "safe mode loads first-party plugins only; start without it to load this one")
-    if limits.allow is not None and not {_plain(name), _plain(finding.distribution)} & set(map(_plain, limits.allow)):
-        return candidate.refused(PluginState.BLOCKED, "not in the list of plugins to load (PLUGHOST_LOAD_PLUGINS or host.allow)")
+        return candidate.refused(
+            PluginState.BLOCKED, "safe mode loads first-party plugins only; start without it to load this one"
+        )
+    if limits.allow is not None and not {_plain(name), _plain(finding.distribution)} & set(
+        map(_plain, limits.allow)
+    ):
+        return candidate.refused(
+            PluginState.BLOCKED, "not in the list of plugins to load (PLUGHOST_LOAD_PLUGINS or host.allow)"
+        )
     rivals = [other for other in found if other.origin != finding.origin]
     if rivals and finding.source != "configuration":
         return candidate.failed(_name_taken(name, found))
     if finding.problem:
-        return candidate.failed(PluginInvalidError(f"plugin folder {finding.origin}: {finding.problem}", plugin=name))
+        return candidate.failed(
+            PluginInvalidError(f"plugin folder {finding.origin}: {finding.problem}", plugin=name)
+        )
     return _with_card(candidate)
 
 
@@ -153,7 +161,9 @@ def _without_extras(candidate: PluginCandidate, missing: list[str]) -> PluginCan
     distribution = candidate.finding.distribution or candidate.name
     reason = f"needs packages that are not installed: pip install '{distribution}[{','.join(missing)}]'"
     if candidate.wish.mentioned or candidate.wish.required:
-        return candidate.failed(PluginDependencyError(f"plugin {candidate.name!r} {reason}", plugin=candidate.name))
+        return candidate.failed(
+            PluginDependencyError(f"plugin {candidate.name!r} {reason}", plugin=candidate.name)
+        )
     return candidate.refused(PluginState.SKIPPED, reason)
 
 
@@ -168,7 +178,8 @@ def check_host_api(plugin: str, wanted: str) -> None:
         fits = HOST_API in SpecifierSet(wanted)
     except InvalidSpecifier as error:
         raise PluginInvalidError(
-            f"host_api {wanted!r} of plugin {plugin!r} is not a version range: write it like '>=1,<2'", plugin=plugin
+            f"host_api {wanted!r} of plugin {plugin!r} is not a version range: write it like '>=1,<2'",
+            plugin=plugin,
         ) from error
     if not fits:
         raise PluginIncompatibleError(
@@ -208,4 +219,3 @@ def _absent(name: str, wish: Wish, known: Iterable[str]) -> PluginCandidate:
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-

@@ -72,7 +72,7 @@ def _in_folder(folder: str, groups: Sequence[str], seen: set[str]) -> Iterator[E
 
 
 def _in_archive(location: str, groups: Sequence[str], seen: set[str]) -> Iterator[EntryPoint]:
-    import importlib_metadata  # noqa: PLC0415  slow to import, and hardly ever needed
+    import importlib_metadata
 
     for distribution in importlib_metadata.distributions(path=[location]):
         yield from _of_distribution(distribution, groups, seen, location)
@@ -119,7 +119,9 @@ def _identity(folder: str, match: re.Match[str]) -> tuple[str, str]:
     """Name and version as the distribution writes them; the folder's name has lost dashes and case."""
     text = _read(f"{folder}{os.sep}METADATA") or _read(f"{folder}{os.sep}PKG-INFO") or ""
     headers = dict(
-        line.split(": ", 1) for line in text.partition("\n\n")[0].splitlines() if line.startswith(("Name: ", "Version: "))
+        line.split(": ", 1)
+        for line in text.partition("\n\n")[0].splitlines()
+        if line.startswith(("Name: ", "Version: "))
     )
     return headers.get("Name", match["name"]), headers.get("Version", match["version"] or "")
 

@@ -149,6 +149,7 @@ class PluginLifecycle:
         await self._runs.enter_service(run)
         entry.run = run
         self._registry.move(name, PluginState.READY, hooks=self._dispatcher.hooks_of(name))
+        run.watch.became_ready()
 
     def _plan(self, needs: Mapping[str, Needs], durations: Mapping[str, float]) -> LoadPlan:
         """Plan, and fail at once whatever can never start."""
@@ -278,6 +279,7 @@ class PluginLifecycle:
         self._registry.move(
             name, PluginState.READY, generation=generation, hooks=self._dispatcher.hooks_of(name)
         )
+        new.watch.became_ready()
         if old is not None and drain is not None:
             await self._runs.retire(old, drain)
 
@@ -308,7 +310,8 @@ def _state_after(error: PluginError) -> PluginState:
 
 def _not_installed(name: str, wanted: str) -> PluginDependencyError:
     return PluginDependencyError(
-        f"plugin {name!r} requires {wanted!r}, which is not installed: install it, or disable {name!r}", plugin=name
+        f"plugin {name!r} requires {wanted!r}, which is not installed: install it, or disable {name!r}",
+        plugin=name,
     )
 
 

@@ -138,7 +138,11 @@ def _import_module(name: str, module: str, candidate: PluginCandidate) -> Module
     except ModuleNotFoundError as error:
         raise PluginImportError(_not_found(name, module, error, candidate), plugin=name) from error
     except (Exception, SystemExit) as error:
-        what = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {type(error).__name__}: {error}"
+        what = (
+            f"called sys.exit({error.code!r})"
+            if isinstance(error, SystemExit)
+            else f"raised {type(error).__name__}: {error}"
+        )
         raise PluginImportError(
             f"importing {module} for plugin {name!r} {what}. Its traceback is in `plughost info {name}`; "
             f"`plughost disable {name}` keeps it from being tried",

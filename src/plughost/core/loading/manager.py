@@ -67,7 +67,9 @@ class PluginManager:
         records = [entry.record for entry in self._registry.values()]
         return LoadReport(
             loaded=tuple(name for name in self._registry.ready_order if self._registry[name].running),
-            failed=tuple(FailedPlugin(r.name, r.error.phase, r.error) for r in records if r.error is not None),
+            failed=tuple(
+                FailedPlugin(r.name, r.error.phase, r.error) for r in records if r.error is not None
+            ),
             skipped=tuple(SkippedPlugin(r.name, r.reason) for r in records if r.state in _SKIPPED),
             duration=self._report.duration,
         )

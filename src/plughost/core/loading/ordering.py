@@ -83,7 +83,9 @@ def _note_missing(
             if wanted in unavailable:
                 hopeless[name] = _unmet(name, wanted, f"which is not available: {unavailable[wanted]}")
             elif wanted not in needs:
-                hopeless[name] = _unmet(name, wanted, f"which is not installed: install it, or disable {name!r}")
+                hopeless[name] = _unmet(
+                    name, wanted, f"which is not installed: install it, or disable {name!r}"
+                )
     _spread(needs, hopeless)
 
 
@@ -107,9 +109,7 @@ def _cycles(graph: Mapping[str, frozenset[str]]) -> Iterable[list[str]]:
         except CycleError as error:
             cycle = list(error.args[1])[:-1]
             yield cycle
-            remaining = {
-                name: edges - set(cycle) for name, edges in remaining.items() if name not in cycle
-            }
+            remaining = {name: edges - set(cycle) for name, edges in remaining.items() if name not in cycle}
         else:
             return
 
@@ -146,5 +146,6 @@ def _unmet(name: str, wanted: str, why: str) -> PluginDependencyError:
 def _circular(name: str, cycle: list[str]) -> PluginDependencyError:
     circle = " -> ".join([*cycle, cycle[0]])
     return PluginDependencyError(
-        f"plugin {name!r} is part of a circle of dependencies: {circle}. Drop one of these requires or after", plugin=name
+        f"plugin {name!r} is part of a circle of dependencies: {circle}. Drop one of these requires or after",
+        plugin=name,
     )

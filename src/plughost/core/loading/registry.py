@@ -6,7 +6,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -26,6 +26,13 @@ from plughost.exceptions import PluginError, PluginNotFoundError, did_you_mean
 _TRACEBACK_LINES = 12
 
 
+class ReadyWatch(Protocol):
+    """Who is told that a start succeeded."""
+
+    def became_ready(self) -> None:
+        """The plugin is ready."""
+
+
 @dataclass(slots=True)
 class Run:
     """One start of one plugin, from the moment its ``start`` is called."""
@@ -33,6 +40,7 @@ class Run:
     plugin: ImportedPlugin
     supervisor: Supervisor
     ledger: Ledger
+    watch: ReadyWatch
 
 
 @dataclass(slots=True)
@@ -90,7 +98,8 @@ class PluginRegistry(Mapping[str, Entry]):
             return self._entries[name]
         except KeyError:
             raise PluginNotFoundError(
-                f"there is no plugin {name!r}.{did_you_mean(name, self)} `plughost list` shows all", plugin=name
+                f"there is no plugin {name!r}.{did_you_mean(name, self)} `plughost list` shows all",
+                plugin=name,
             ) from None
 
     def add(self, candidate: PluginCandidate, *, redacted: Mapping[str, Any]) -> Entry:
@@ -108,7 +117,9 @@ class PluginRegistry(Mapping[str, Entry]):
             after=candidate.card.after,
             required=candidate.wish.required,
             config=redacted,
-            generation=self._entries[candidate.name].record.generation if candidate.name in self._entries else 0,
+            generation=self._entries[candidate.name].record.generation
+            if candidate.name in self._entries
+            else 0,
         )
         entry = self._entries[candidate.name] = Entry(candidate, record)
         if not candidate.wanted:

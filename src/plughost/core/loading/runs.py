@@ -14,7 +14,7 @@ from plughost.core.calls.drain import Drain
 from plughost.core.loading.background import BackgroundTasks
 from plughost.core.loading.context import BoundContext, Facilities
 from plughost.core.loading.contributions import adopt_jobs
-from plughost.core.loading.crashes import CrashWatch
+from plughost.core.loading.crashes import CrashWatch, RunWatch
 from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.registry import PluginRegistry, Run
@@ -55,11 +55,10 @@ class Runs:
         """
         name = imported.candidate.name
         ledger = Ledger(name)
-        background = BackgroundTasks(
-            self.tasks, self.crashes.budget(name), self.crashes.watcher(name), self.clock
-        )
+        watch = RunWatch(name, self.crashes)
+        background = BackgroundTasks(self.tasks, self.crashes.budget(name), watch, self.clock)
         context = BoundContext(name, config, self.facilities, ledger, background)
-        run = Run(imported, Supervisor(imported.handle, self.tasks, background, self.clock), ledger)
+        run = Run(imported, Supervisor(imported.handle, self.tasks, background, self.clock), ledger, watch)
         try:
             await run.supervisor.start(context, self.load_limit)
         except BaseException:

@@ -69,7 +69,11 @@ class PluginHandle:
             return MappingProxyType({})
         try:
             said = report()
-            return MappingProxyType(dict(said)) if isinstance(said, Mapping) else MappingProxyType({"status": said})
+            return (
+                MappingProxyType(dict(said))
+                if isinstance(said, Mapping)
+                else MappingProxyType({"status": said})
+            )
         except Exception as error:
             return MappingProxyType({"error": f"status() raised {type(error).__name__}: {error}"})
 
@@ -82,7 +86,9 @@ class PluginHandle:
 
 async def call_either_way(function: Callable[..., Any], *args: object) -> Any:
     """Await an async function; run a plain one in a worker thread, so that it cannot stall the host."""
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)
+    ):
         return await function(*args)
     returned = await run_in_daemon_thread(partial(function, *args))
     return await returned if isinstance(returned, Awaitable) else returned

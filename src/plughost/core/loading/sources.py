@@ -62,7 +62,10 @@ def from_configuration(modules: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     """Findings of ``[plugins.NAME] module = "..."``: pairs of name and reference."""
     for name, reference in modules:
         yield Finding(
-            name=name, reference=reference, source="configuration", origin=f"[plugins.{name}] module = {reference!r}"
+            name=name,
+            reference=reference,
+            source="configuration",
+            origin=f"[plugins.{name}] module = {reference!r}",
         )
 
 
@@ -87,7 +90,8 @@ def from_folder(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
         return
     if not declared:
         yield _broken(
-            folder, f'its {MANIFEST} declares no plugin: add [project.entry-points."{groups[0]}"] with NAME = "module:Class"'
+            folder,
+            f'its {MANIFEST} declares no plugin: add [project.entry-points."{groups[0]}"] with NAME = "module:Class"',
         )
     yield from declared
 
@@ -98,7 +102,9 @@ def _declared(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
     for group in groups:
         for name, reference in _table(points, group).items():
             if not isinstance(reference, str):
-                raise TypeError(f"entry point {name!r} must be a text such as 'module:Class', not {reference!r}")
+                raise TypeError(
+                    f"entry point {name!r} must be a text such as 'module:Class', not {reference!r}"
+                )
             yield Finding(
                 name=name,
                 reference=reference,

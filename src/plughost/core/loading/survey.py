@@ -52,6 +52,8 @@ def _wishes(config: HostConfig) -> dict[str, Wish]:
     for name in (*config.host.required, *config.host.disabled):
         if name not in wishes:
             wishes[name] = Wish(
-                enabled=name not in config.host.disabled, required=name in config.host.required, mentioned=True
+                enabled=name not in config.host.disabled,
+                required=name in config.host.required,
+                mentioned=True,
             )
     return wishes
