@@ -81,6 +81,7 @@ class Host:
         self._registry = PluginRegistry()
         self._manager: PluginManager | None = None
         self._exit = AsyncExitStack()
+        self._running = False
 
     # what it is
 
@@ -150,6 +151,11 @@ class Host:
         return self._plugins.report
 
     @property
+    def running(self) -> bool:
+        """Whether it was entered and not left."""
+        return self._running
+
+    @property
     def ready(self) -> bool:
         """Whether the host runs and every required plugin does."""
         return self._manager is not None and not self._manager.missing()
@@ -205,6 +211,7 @@ class Host:
         except BaseException:
             await self._close()
             raise
+        self._running = True
         return self
 
     async def __aexit__(
@@ -214,6 +221,7 @@ class Host:
         await self._close()
 
     async def _close(self) -> None:
+        self._running = False
         try:
             await self._exit.aclose()
         except BaseExceptionGroup as group:
