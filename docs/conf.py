@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
@@ -12,7 +15,13 @@ project = "plughost"
 author = "The plughost authors"
 release = version = version_of("plughost")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "hook_directives"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "hook_directives",
+    "config_directive",
+]
 exclude_patterns = ["_build", "_ext"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -29,3 +38,25 @@ html_title = f"plughost {release}"
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
+
+
+def keep_trees(app: Sphinx, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
+    """Show the trees that docstrings draw as they are drawn."""
+    if any("├──" in line for line in lines):
+        first = next(number for number, line in enumerate(lines) if line.startswith("    "))
+        lines[first:first] = ["::", ""]
+
+
+def keep_colons(app: Sphinx, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
+    """Keep napoleon from reading ``The registry: what is in it.`` as a type and a text.
+
+    It looks at the first line that is not empty; this one has nothing in it but an escaped space.
+    """
+    if what in {"attribute", "data", "property"}:
+        lines.insert(0, "\\ ")
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", keep_trees)
+    app.connect("autodoc-process-docstring", keep_colons, priority=100)  # before napoleon, which has 500
