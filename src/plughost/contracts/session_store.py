@@ -126,9 +126,8 @@ class SessionStore(Protocol):
     Duties, which ``plughost.testing.suites.session_store`` checks: A session is alive when its ``expires_at``
     is in the future and its epoch is its subject's, and that is decided in each call. Only ``create`` and
     ``replace`` make sessions; nothing else brings one into being. A change is durable when the call returns.
-    Each call is one
-    step: parallel calls are as if one came after the other. What cannot be reached raises
-        ``StoreUnavailableError``.
+    Each call is one step: parallel calls are as if one came after the other. What cannot be reached raises
+    ``StoreUnavailableError``.
     """
 
     @property
