@@ -28,7 +28,7 @@ POLICIES = {
 
 def limit_of(page: HookPage) -> str:
     """The time limit, for people."""
-    return "none" if page.options.timeout is None else f"{page.options.timeout:g} s"
+    return "none" if page.options.timeout is None else f"{page.options.timeout:g}\N{NO-BREAK SPACE}s"
 
 
 def _linked(annotation: str) -> str:
