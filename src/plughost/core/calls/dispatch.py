@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.catalogue import Catalogue
 from plughost.core.calls.declaration import Declaration, Namespace
 from plughost.core.calls.drain import Drain
-from plughost.core.calls.hook import HookPoint, Threads, hook_function
+from plughost.core.calls.hook import HookPoint, hook_function
 from plughost.core.calls.metrics import CallMetrics
 from plughost.core.calls.plan import CallPlan, Planner
 from plughost.core.calls.policy import CallPolicy
@@ -61,7 +62,7 @@ class HookDispatcher:
         self._catalogue = Catalogue(self.pluggy)
         self._planner = Planner(self._policy, self.metrics)
         self._watchdog = Watchdog(self._policy.grace)
-        self._threads = Threads(self._policy.blocking_threads)
+        self._lane = BlockingLane(self._policy.blocking_threads)
         self._points: dict[str, HookPoint] = {}
         self._retired: list[CallPlan] = []
         self._ages: dict[str, int] = {}
@@ -190,9 +191,10 @@ class HookDispatcher:
                 return
             self._renew_ages()
             declared = self._catalogue.declarations
-            for name in [*self._points.keys() - declared.keys()]:
-                self._retired.append(self._points.pop(name).plan)
-                delattr(self.hooks, name)
+            for name, point in [*self._points.items()]:
+                if declared.get(name) is not point.plan.declaration:
+                    self._retire(self._points.pop(name), None)
+                    delattr(self.hooks, name)
             for name, declaration in declared.items():
                 self._renew(name, declaration)
             self._retired = [plan for plan in self._retired if plan.traffic.under_way]
@@ -211,12 +213,15 @@ class HookDispatcher:
             return
         plan = self._planner.plan(declaration, impls, self._ages)
         if point is None:
-            point = HookPoint(plan, self._watchdog, self._threads, self._clock, self._policy.sample_every)
+            point = HookPoint(plan, self._watchdog, self._lane, self._clock, self._policy.sample_every)
             self._points[name] = point
-            setattr(self.hooks, name, hook_function(point))
+            setattr(self.hooks, name, hook_function(point, declaration))
             return
+        self._retire(point, plan)
+
+    def _retire(self, point: HookPoint, successor: CallPlan | None) -> None:
         self._retired.append(point.plan)
-        point.plan = plan
+        point.change(successor)
 
     def _drain(self, name: str) -> Drain:
         """The end of all calls that may still be in the plugin: also those on plans replaced before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import anyio
-from anyio.lowlevel import current_token
+from anyio.lowlevel import EventLoopToken, current_token
 
 from plughost.core.threads import post
 
@@ -15,14 +15,19 @@ class Traffic:
 
     Two numbers that only grow, because that costs a call least and gives the total as well. Under the
     interpreter lock each ``+= 1`` on a slot is one step: no other thread comes between.
+
+    Attributes:
+        entered: How many calls have begun.
+        left: How many of these have ended.
+        waiting: Who wants to be woken when both are the same.
     """
 
-    __slots__ = ("_waiting", "entered", "left")
+    __slots__ = ("entered", "left", "waiting")
 
     def __init__(self) -> None:
         self.entered = 0
         self.left = 0
-        self._waiting: list[tuple[object, anyio.Event]] = []
+        self.waiting: list[tuple[EventLoopToken, anyio.Event]] = []
 
     @property
     def under_way(self) -> int:
@@ -30,18 +35,23 @@ class Traffic:
         return self.entered - self.left
 
     def leave(self) -> None:
-        """A call ended; wake those who wait for the last one."""
+        """A call ended."""
         self.left += 1
-        if self._waiting and self.left == self.entered:
-            waiting, self._waiting = self._waiting, []
+        if self.waiting:
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake those who wait for the last call, if it was the last one."""
+        if self.left == self.entered:
+            waiting, self.waiting = self.waiting, []
             for token, event in waiting:
-                post(token, event.set)  # type: ignore[arg-type]
+                post(token, event.set)
 
     async def end(self) -> None:
         """Return when no call is under way."""
         while self.left != self.entered:
             event = anyio.Event()
-            self._waiting.append((current_token(), event))
+            self.waiting.append((current_token(), event))
             if self.left != self.entered:
                 await event.wait()
 

@@ -37,7 +37,7 @@ class Watch:
 
     __slots__ = ("before", "cancels", "cut", "deadline", "delivered", "task", "unclosable")
 
-    def __init__(self, task: asyncio.Task[Any], unclosable: list[Coro]) -> None:
+    def __init__(self, task: asyncio.Task[Any], unclosable: list[object]) -> None:
         self.task = task
         self.unclosable = unclosable
         self.before = task.cancelling()
@@ -112,7 +112,7 @@ def _await_refusing(future: asyncio.Future[Any], watch: Watch) -> Generator[Any,
             future.remove_done_callback(wake)
 
 
-def dispose(coroutine: Coro, unclosable: list[Coro]) -> None:
+def dispose(coroutine: Coro, unclosable: list[object]) -> None:
     """Close a coroutine that is waiting, whatever it thinks of that.
 
     Each round throws ``GeneratorExit`` at the point where it waits, so that ``with`` blocks are left on the
@@ -133,25 +133,22 @@ def dispose(coroutine: Coro, unclosable: list[Coro]) -> None:
 
 @types.coroutine
 def drive_on_trio(
-    coroutine: Coro, is_over: Callable[[], bool], unclosable: list[Coro]
+    coroutine: Coro, waiting: Any, is_over: Callable[[], bool], unclosable: list[object]
 ) -> Generator[Any, Any, Any]:
-    """Step ``coroutine`` to its end on trio; return what it returns.
+    """Step ``coroutine``, which waits for ``waiting``, to its end on trio; return what it returns.
 
     Args:
-        coroutine: Not yet started; cancelled by the scope around it.
+        coroutine: What is stepped; the scope around it cancels it.
+        waiting: What it waits for now.
         is_over: Asked when the coroutine is about to go on: whether it is to be abandoned instead.
         unclosable: Where coroutines are kept that cannot even be closed.
 
     Raises:
         AbandonedError: It was over.
     """
-    value: Any = None
-    step: Callable[[Any], Any] = coroutine.send
     while True:
-        try:
-            waiting = step(value)
-        except StopIteration as done:
-            return done.value
+        value: Any
+        step: Callable[[Any], Any]
         try:
             value = yield waiting
             step = coroutine.send
@@ -163,3 +160,7 @@ def drive_on_trio(
         if is_over():
             dispose(coroutine, unclosable)
             raise AbandonedError
+        try:
+            waiting = step(value)
+        except StopIteration as done:
+            return done.value

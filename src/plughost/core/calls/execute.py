@@ -7,18 +7,29 @@ anything else than this one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from types import CoroutineType
-from typing import Any
+from typing import Any, NoReturn
 
-from plughost.contracts.hooks import Outcome
-from plughost.core.calls.faults import abort, goes_through, report_fault
+from plughost.contracts.hooks import Outcome, OutcomeKind
+from plughost.core.calls.drive import Coro
+from plughost.core.calls.faults import fail, goes_through
 from plughost.core.calls.plan import CallPlan, Step
 from plughost.core.calls.watchdog import Watchdog
 
 Wrapper = Generator[None, Any, Any]
-Blocking = Callable[[Step, dict[str, Any]], Coroutine[Any, Any, Any]]
+Blocking = Callable[[Step, dict[str, Any]], Coro]
 """Runs a step in a worker thread."""
+
+
+def refuse_coroutine(coroutine: Coro) -> NoReturn:
+    """Refuse what an implementation of a hook that is not awaited returned.
+
+    Raises:
+        TypeError: Always.
+    """
+    coroutine.close()
+    raise TypeError("returned a coroutine, but the hook is called without await")
 
 
 class Call:
@@ -29,7 +40,7 @@ class Call:
         values: The call's arguments, all of them; the call keeps and changes this dictionary.
         watchdog: Keeps the limits.
         block: Runs blocking steps.
-        now: Tells the time when the call is to be measured; None when it is not.
+        now: Tells the time, in seconds.
     """
 
     __slots__ = ("_block", "_now", "_plan", "_values", "_watchdog", "gathering", "outcomes")
@@ -40,7 +51,7 @@ class Call:
         values: dict[str, Any],
         watchdog: Watchdog,
         block: Blocking,
-        now: Callable[[], float] | None = None,
+        now: Callable[[], float],
     ) -> None:
         self._plan = plan
         self._values = values
@@ -57,54 +68,64 @@ class Call:
         await self._ask_from(0)
         return self.gathering.result()
 
-    async def _ask_from(self, index: int) -> None:
-        steps = self._plan.steps
-        while index < len(steps):
-            settled = await self._ask(steps[index])
-            index += 1
-            if settled:
-                break
-        if self._now is not None:
-            self.outcomes.extend(Outcome(step.plugin, "skipped") for step in steps[index:])
-
-    async def _ask(self, step: Step) -> bool:
-        step.tally.calls += 1
-        begun = self._now() if self._now else 0.0
+    async def go_on(self, number: int, coroutine: Coro, waiting: Any) -> Any:
+        """Take over a call from the short way, which came to a step that waits; return the result."""
+        step = self._plan.steps[number]
+        begun = self._now()
         try:
-            value = await self._answer(step)
+            value = await self._watchdog.hold(coroutine, waiting, step.limit)
             settled = self.gathering.take(value)
         except BaseException as error:
             self._fail(step, error, begun)
-            return False
-        if self._now:
-            self._note(Outcome(step.plugin, "value", value, duration=self._now() - begun), step)
-        return settled
+        else:
+            if settled:
+                return self.gathering.result()
+        await self._ask_from(number + 1)
+        return self.gathering.result()
 
-    async def _answer(self, step: Step) -> Any:
+    async def _ask_from(self, number: int) -> None:
+        for step in self._plan.steps[number:]:
+            number += 1
+            step.tally.calls += 1
+            begun = self._now()
+            try:
+                value = self._begin(step)
+                if type(value) is CoroutineType:
+                    value = await self._watchdog.guard(value, step.limit)
+                settled = self.gathering.take(value)
+            except BaseException as error:
+                self._fail(step, error, begun)
+                continue
+            self._note(step, "value", begun, value=value)
+            if settled:
+                break
+        self.outcomes.extend(Outcome(step.plugin, "skipped") for step in self._plan.steps[number:])
+
+    def _begin(self, step: Step) -> Any:
         if step.kind == "blocking":
-            return await self._watchdog.guard(self._block(step, self._values.copy()), step.limit)
+            return self._block(step, self._values.copy())
         value = step.call(self._values)
-        if type(value) is not CoroutineType:
-            return value
-        if self._plan.declaration.options.sync:
-            value.close()
-            raise TypeError("returned a coroutine, but the hook is called without await")
-        return await self._watchdog.guard(value, step.limit)
+        if type(value) is CoroutineType and self._plan.declaration.options.sync:
+            refuse_coroutine(value)
+        return value
 
     def _fail(self, step: Step, error: BaseException, begun: float) -> None:
-        """Report a fault, or raise what is not the implementation's alone."""
-        if goes_through(error):
-            raise error
-        kind, shown = report_fault(step, error)
-        if self._now:
-            self._note(Outcome(step.plugin, kind, error=shown, duration=self._now() - begun), step)
-        if self._plan.declaration.options.on_error == "abort":
-            abort(step, shown)
+        kind, shown = fail(step, error)
+        self._note(step, kind, begun, error=shown)
         self.gathering.lose()
 
-    def _note(self, outcome: Outcome, step: Step) -> None:
-        self.outcomes.append(outcome)
-        step.tally.timings.observe(outcome.duration)
+    def _note(
+        self,
+        step: Step,
+        kind: OutcomeKind,
+        begun: float,
+        *,
+        value: Any = None,
+        error: BaseException | None = None,
+    ) -> None:
+        duration = self._now() - begun
+        step.tally.timings.observe(duration)
+        self.outcomes.append(Outcome(step.plugin, kind, value, error, duration))
 
     # wrappers, with pluggy's meaning: each yields once and is given the result or the exception
 
@@ -126,7 +147,7 @@ class Call:
 
     def _open(self, step: Step, opened: list[tuple[Step, Wrapper]]) -> None:
         step.tally.calls += 1
-        begun = self._now() if self._now else 0.0
+        begun = self._now()
         try:
             wrapper = step.call(self._values)
             try:
@@ -137,8 +158,7 @@ class Call:
             self._fail(step, error, begun)
             return
         opened.append((step, wrapper))
-        if self._now:
-            self._note(Outcome(step.plugin, "value", duration=self._now() - begun), step)
+        self._note(step, "value", begun)
 
     def _close(
         self, step: Step, wrapper: Wrapper, result: Any, error: BaseException | None
@@ -165,7 +185,7 @@ class Call:
         self, step: Step, raised: BaseException, result: Any, error: BaseException | None
     ) -> tuple[Any, BaseException | None]:
         try:
-            self._fail(step, raised, self._now() if self._now else 0.0)
+            self._fail(step, raised, self._now())
         except BaseException as through:
             if error is not None and goes_through(error) and not goes_through(through):
                 return result, error

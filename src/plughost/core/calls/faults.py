@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import anyio
 
@@ -14,8 +14,6 @@ from plughost.core.calls.watchdog import LimitPassedError
 from plughost.exceptions import HookCallError, HookTimeoutError, Refused
 
 _log = get_logger("plughost.hooks")
-
-Fault = Literal["error", "timed_out"]
 
 
 def goes_through(error: BaseException) -> bool:
@@ -37,8 +35,26 @@ def _is_own_cancellation(error: BaseException) -> bool:
     return task is not None and task.cancelling() == 0
 
 
-def report_fault(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
-    """Count and log a fault; return what kind of outcome it is and the error to show."""
+def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
+    """Deal with what came out of an implementation: count it, log it, and let the call go on if it may.
+
+    Returns:
+        What kind of outcome it is, and the error to show.
+
+    Raises:
+        BaseException: ``error`` itself, when it belongs to the caller.
+        HookTimeoutError: The implementation passed its limit, and the hook's policy is ``abort``.
+        HookCallError: It failed otherwise, and the hook's policy is ``abort``; the cause is attached.
+    """
+    if goes_through(error):
+        raise error
+    kind, shown = _report(step, error)
+    if step.aborts:
+        _abort(step, shown)
+    return kind, shown
+
+
+def _report(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
     if isinstance(error, LimitPassedError):
         step.tally.timeouts += 1
         shown: BaseException = _timeout(step)
@@ -55,13 +71,7 @@ def report_fault(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseExc
     return "error", error
 
 
-def abort(step: Step, error: BaseException) -> NoReturn:
-    """Raise what the caller of an ``abort`` hook gets.
-
-    Raises:
-        HookTimeoutError: The implementation passed its limit.
-        HookCallError: It failed otherwise; the cause is attached.
-    """
+def _abort(step: Step, error: BaseException) -> NoReturn:
     if isinstance(error, HookTimeoutError):
         raise error
     raise HookCallError(

@@ -1,137 +1,225 @@
-"""The callable that stands for one hook in ``host.hooks``."""
+"""One declared hook: its present plan, and the functions by which it is called."""
 
 from __future__ import annotations
 
-import functools
-import weakref
-from collections.abc import Callable, Coroutine
-from typing import Any
-
-import anyio
-from anyio.lowlevel import current_token
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.hooks import HookReport
+from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
-from plughost.core.calls.plan import CallPlan, Step
-from plughost.core.calls.watchdog import Watchdog
-from plughost.core.threads import run_in_daemon_thread
-from plughost.exceptions import did_you_mean
+from plughost.core.calls.faults import fail
+from plughost.core.calls.plan import CallPlan
+from plughost.core.calls.shortcut import Shortcut, define, shortcut, waits_at
+from plughost.core.calls.watchdog import Watchdog, current_asyncio_task
+from plughost.exceptions import UnknownHookError
 
-
-class Threads:
-    """Runs blocking implementations, a bounded number at once on each event loop."""
-
-    def __init__(self, at_once: int) -> None:
-        self._at_once = at_once
-        self._limiters: weakref.WeakKeyDictionary[object, anyio.CapacityLimiter] = weakref.WeakKeyDictionary()
-
-    def run(self, step: Step, values: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-        """Call a step in a worker thread."""
-        loop = current_token().native_token
-        limiter = self._limiters.get(loop)
-        if limiter is None:
-            limiter = self._limiters[loop] = anyio.CapacityLimiter(self._at_once)
-        work = functools.partial(step.call, values)
-        return run_in_daemon_thread(work, limiter=limiter, name=f"plughost {step.plugin}.{step.hook}")
+_HOT = 64  # calls after which a plan has earned a short way
 
 
 class HookPoint:
-    """One declared hook: its present plan, and the ways to call it."""
+    """Where the calls of one hook start.
+
+    Attributes:
+        name: Name of the hook.
+        short: The short way of the present plan, once that is hot and if it has one.
+        mask: On a hot plan a call is measured when these bits of its number are all zero.
+    """
+
+    __slots__ = ("_lane", "_now", "_plan", "_watchdog", "mask", "name", "short")
 
     def __init__(
-        self, plan: CallPlan, watchdog: Watchdog, threads: Threads, clock: Clock, every: int
+        self, plan: CallPlan, watchdog: Watchdog, lane: BlockingLane, clock: Clock, every: int
     ) -> None:
-        self.plan = plan
+        self.name = plan.declaration.name
+        self.short: Shortcut | None = None
+        self._plan: CallPlan | None = plan
         self._watchdog = watchdog
-        self._threads = threads
+        self._lane = lane
         self._now = clock.monotonic
-        self._every = every
+        self.mask = (1 << (every - 1).bit_length()) - 1
 
-    def arguments(self, positional: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
-        """Return the values of all arguments of a call.
+    @property
+    def plan(self) -> CallPlan:
+        """Who is called now.
 
         Raises:
-            TypeError: Something is positional, missing or unknown.
+            UnknownHookError: The hook is not declared any more, and somebody held on to its function.
         """
-        declared = self.plan.declaration
-        if positional:
-            raise TypeError(
-                f"{declared.name}() takes keyword arguments only: {declared.name}({_example(declared)})"
-            )
-        values = {**declared.defaults, **given}
-        if values.keys() != set(declared.arguments):
-            raise TypeError(_mismatch(declared, values))
-        return values
+        if self._plan is None:
+            raise UnknownHookError(f"Nobody declares the hook {self.name!r} any more.", hook=self.name)
+        return self._plan
+
+    def change(self, plan: CallPlan | None) -> None:
+        """Call by another plan from now on; None when the hook is not declared any more."""
+        self._plan, self.short = plan, None
 
     async def call(self, values: dict[str, Any]) -> Any:
-        """Call the hook; return its result."""
+        """Call the hook the plain way; return its result."""
         plan = self.plan
         plan.traffic.entered += 1
-        timed = self._now if plan.traffic.entered % self._every == 0 else None
+        if plan.traffic.entered % _HOT == 0 and self.short is None:
+            self._shorten(plan)
         try:
-            return await Call(plan, values, self._watchdog, self._threads.run, timed).run()
+            return await Call(plan, values, self._watchdog, self._lane.run, self._now).run()
         finally:
             plan.traffic.leave()
 
     async def report(self, values: dict[str, Any]) -> HookReport:
-        """Call the hook; return what each implementation did."""
+        """Call the hook the plain way; return what each implementation did."""
         plan = self.plan
         plan.traffic.entered += 1
         begun = self._now()
         try:
-            call = Call(plan, values, self._watchdog, self._threads.run, self._now)
+            call = Call(plan, values, self._watchdog, self._lane.run, self._now)
             result = await call.run()
-            return HookReport(plan.declaration.name, result, tuple(call.outcomes), self._now() - begun)
+            return HookReport(self.name, result, tuple(call.outcomes), self._now() - begun)
         finally:
             plan.traffic.leave()
 
+    async def resume(self, short: Shortcut, run: Any, waiting: Any, values: list[Any]) -> Any:
+        """Go on the plain way with a call that came to an implementation that waits; return its result."""
+        number, coroutine, arguments = waits_at(run, short.plan)
+        call = Call(short.plan, arguments, self._watchdog, self._lane.run, self._now)
+        for value in values:
+            call.gathering.take(value)
+        try:
+            return await call.go_on(number, coroutine, waiting)
+        finally:
+            if inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
+                self._watchdog.unclosable.append(run)  # it would try to close it
 
-def hook_function(point: HookPoint) -> Callable[..., Any]:
-    """Return the function that is ``hooks.name``, with ``.report`` on it."""
-
-    def call(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        return point.call(point.arguments(args, kwargs))
-
-    def report(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, HookReport]:
-        return point.report(point.arguments(args, kwargs))
-
-    if point.plan.declaration.options.sync:
-        return _dressed(point, _at_once(call), _at_once(report))
-    return _dressed(point, call, report)
-
-
-def _dressed(point: HookPoint, call: Any, report: Any) -> Callable[..., Any]:
-    call.__name__ = point.plan.declaration.name
-    call.__doc__ = point.plan.declaration.function.__doc__
-    call.report = report
-    return call  # type: ignore[no-any-return]
-
-
-def _at_once(begin: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
-    def run(*args: Any, **kwargs: Any) -> Any:
-        coroutine = begin(*args, **kwargs)
+    def at_once(self, values: dict[str, Any], *, report: bool = False) -> Any:
+        """Call a hook that is not awaited the plain way; nothing in it waits."""
+        coroutine = self.report(values) if report else self.call(values)
         try:
             coroutine.send(None)
         except StopIteration as done:
             return done.value
-        raise AssertionError("a hook without await waited")  # registration and Call see to it
+        raise AssertionError(f"hook {self.name!r} is called without await, and yet something in it waits")
 
-    return run
+    def _shorten(self, plan: CallPlan) -> None:
+        """The plan has proven hot: write its short way, unless a limit could not be kept on it."""
+        short = shortcut(plan, fail)
+        if short is None or (short.limited and current_asyncio_task() is None):
+            return
+        if plan is self._plan:
+            self.short = short
 
 
-def _example(declared: Declaration) -> str:
-    return ", ".join(f"{name}=..." for name in declared.arguments)
+def hook_function(point: HookPoint, declared: Declaration) -> Callable[..., Any]:
+    """Return the function that is ``hooks.name``, with ``.report`` on it.
+
+    It has the signature of the spec, with keywords only, so Python itself checks the arguments.
+    """
+    source = _SYNC if declared.options.sync else _ASYNC
+    call, report = (
+        _define(point, declared, name, text) for name, text in zip(("call", "report"), source, strict=True)
+    )
+    call.report = report
+    return call  # type: ignore[no-any-return]
 
 
-def _mismatch(declared: Declaration, values: dict[str, Any]) -> str:
-    missing = [name for name in declared.arguments if name not in values]
-    if missing:
-        return (
-            f"{declared.name}() misses {', '.join(map(repr, missing))}: {declared.name}({_example(declared)})"
-        )
-    unknown = next(name for name in values if name not in declared.arguments)
-    known = ", ".join(declared.arguments) or "none"
-    hint = did_you_mean(unknown, declared.arguments)
-    return f"{declared.name}() has no argument {unknown!r}; its arguments are: {known}.{hint}"
+_ASYNC = (
+    """
+async def {name}(*_positional{parameters}):
+    if _positional:
+        _refuse(_positional)
+    _short = _point.short
+    if _short is None or _short.traffic.entered & _mask == _mask:
+        return await _point.call({values})
+    if _short.limited:
+        try:
+            _get_running_loop()
+        except _RuntimeError:  # on trio a limit must be set before the first step
+            return await _point.call({values})
+    _traffic = _short.traffic
+    _traffic.entered += 1
+    try:
+        _values = []
+        _run = _short.run(_values{arguments})
+        for _waiting in _run:
+            return await _point.resume(_short, _run, _waiting, _values)
+        return {result}
+    finally:
+        _traffic.left += 1
+        if _traffic.waiting:
+            _traffic.wake()
+""",
+    """
+async def {name}(*_positional{parameters}):
+    if _positional:
+        _refuse(_positional)
+    return await _point.report({values})
+""",
+)
+
+_SYNC = (
+    """
+def {name}(*_positional{parameters}):
+    if _positional:
+        _refuse(_positional)
+    _short = _point.short
+    if _short is None or _short.traffic.entered & _mask == _mask:
+        return _point.at_once({values})
+    _traffic = _short.traffic
+    _traffic.entered += 1
+    try:
+        _values = []
+        _short.run(_values{arguments})
+        return {result}
+    finally:
+        _traffic.left += 1
+        if _traffic.waiting:
+            _traffic.wake()
+""",
+    """
+def {name}(*_positional{parameters}):
+    if _positional:
+        _refuse(_positional)
+    return _point.at_once({values}, report=True)
+""",
+)
+
+_RESULTS = {
+    "broadcast": "None",
+    "collect": "_values",
+    "first": "_values[0] if _values else None",
+    "waterfall": "_values[0]",
+    "decide": "None",  # never on the short way
+}
+
+
+def _define(point: HookPoint, declared: Declaration, name: str, template: str) -> Any:
+    source = template.format(
+        name=name,
+        parameters="".join(
+            f", {each}=_defaults[{each!r}]" if each in declared.defaults else f", {each}"
+            for each in declared.arguments
+        ),
+        arguments="".join(f", {each}" for each in declared.arguments),
+        values="{" + ", ".join(f"{each!r}: {each}" for each in declared.arguments) + "}",
+        result=_RESULTS[declared.options.mode],
+    )
+
+    def refuse(positional: tuple[Any, ...]) -> NoReturn:
+        example = ", ".join(f"{each}=..." for each in declared.arguments)
+        raise TypeError(f"hooks are called with keyword arguments only: {declared.name}({example})")
+
+    known = {
+        "_point": point,
+        "_refuse": refuse,
+        "_defaults": declared.defaults,
+        "_mask": point.mask,
+        "_get_running_loop": asyncio.get_running_loop,
+        "_RuntimeError": RuntimeError,
+    }
+    function = define(name, source, known)
+    function.__name__ = function.__qualname__ = declared.name
+    function.__doc__ = declared.function.__doc__
+    function.__module__ = declared.origin
+    return function

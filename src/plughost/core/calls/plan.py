@@ -30,6 +30,7 @@ class Step:
         keywords: Names of what it takes with a default of its own, as far as the hook has them.
         kind: How it is to be called.
         limit: Seconds it may take; None is no limit.
+        aborts: Whether its failure is the caller's.
         tally: Where its calls are counted.
     """
 
@@ -40,6 +41,7 @@ class Step:
     keywords: tuple[str, ...]
     kind: Kind
     limit: float | None
+    aborts: bool
     tally: Tally
 
     def call(self, values: Mapping[str, Any]) -> Any:
@@ -130,6 +132,7 @@ class Planner:
             limit=self._policy.limit(
                 name, impl.plugin_name, asked=options.timeout, declared=declaration.options.timeout
             ),
+            aborts=declaration.options.on_error == "abort",
             tally=self._metrics.tally(name, impl.plugin_name),
         )
 

@@ -16,7 +16,8 @@ class CallPolicy:
         timeouts: Seconds each implementation may take, by ``"plugin.hook"``, ``"plugin"`` or ``"hook"``, the
             first of these that is listed counting. None is no limit.
         blocking_threads: How many blocking implementations may run at once on one event loop.
-        sample_every: One call in so many is timed, for p50 and p95.
+        sample_every: Once a hook is called often, one call in so many is timed for p50 and p95; rounded up to
+            a power of two.
         grace: Seconds an implementation gets to clean up after it was cancelled for passing its limit, before
             it is abandoned.
     """
@@ -24,7 +25,7 @@ class CallPolicy:
     order: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     timeouts: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({}))
     blocking_threads: int = 40
-    sample_every: int = 16
+    sample_every: int = 256
     grace: float = 0.5
 
     def rank(self, hook: str, plugin: str) -> int:

@@ -29,6 +29,9 @@ class LimitPassedError(Exception):
 class Watchdog:
     """Awaits implementations, each for so long and no longer; belongs to one dispatcher, serves many loops.
 
+    Attributes:
+        unclosable: Coroutines that swallowed even being closed. They are kept so that nobody steps them.
+
     Args:
         grace: Seconds an implementation has to end after it was cancelled.
     """
@@ -37,7 +40,7 @@ class Watchdog:
         self._grace = grace
         self._tickers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Ticker]
         self._tickers = weakref.WeakKeyDictionary()
-        self._unclosable: list[Coro] = []
+        self.unclosable: list[object] = []
 
     async def guard(self, coroutine: Coro, limit: float | None) -> Any:
         """Await ``coroutine`` for at most ``limit`` seconds; None is no limit.
@@ -45,22 +48,26 @@ class Watchdog:
         Raises:
             LimitPassedError: It took longer. Its result, should it have come late, is dropped.
         """
-        task = current_asyncio_task()
-        if task is None:
-            return await self._guard_elsewhere(coroutine, limit)
+        if limit is not None and current_asyncio_task() is None:
+            return await self._guard_by_scope(coroutine, limit)
         try:
             waiting = coroutine.send(None)
         except StopIteration as done:
             return done.value
-        return await self.hold(coroutine, waiting, limit, task)
+        return await self.hold(coroutine, waiting, limit)
 
-    async def hold(self, coroutine: Coro, waiting: Any, limit: float | None, task: asyncio.Task[Any]) -> Any:
-        """Go on with a coroutine that was stepped once in ``task`` and is ``waiting`` for something.
+    async def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
+        """Go on with a coroutine that was stepped once and is ``waiting`` for something.
+
+        Only on asyncio it has a limit: on trio that must be set before the first step.
 
         Raises:
             LimitPassedError: It took longer than ``limit`` from now.
         """
-        watch = Watch(task, self._unclosable)
+        task = current_asyncio_task()
+        if task is None:
+            return await drive_on_trio(coroutine, waiting, _never, self.unclosable)
+        watch = Watch(task, self.unclosable)
         ticker = self._ticker()
         if limit is not None:
             ticker.add(watch, limit)
@@ -82,15 +89,13 @@ class Watchdog:
             ticker = self._tickers[loop] = _Ticker(self._grace)
         return ticker
 
-    async def _guard_elsewhere(self, coroutine: Coro, limit: float | None) -> Any:
-        if limit is None:
-            return await coroutine
+    async def _guard_by_scope(self, coroutine: Coro, limit: float) -> Any:
         end = anyio.current_time() + limit
         scope = anyio.CancelScope(deadline=end)
         patience = _Patience(scope, end + self._grace)
         try:
             with scope:
-                value = await drive_on_trio(coroutine, patience.is_over, self._unclosable)
+                value = await self._run_on_trio(coroutine, patience)
                 if not patience.turns:
                     return value
         except Refused:
@@ -100,6 +105,17 @@ class Watchdog:
                 raise
             raise LimitPassedError from error
         raise LimitPassedError
+
+    async def _run_on_trio(self, coroutine: Coro, patience: _Patience) -> Any:
+        try:
+            waiting = coroutine.send(None)
+        except StopIteration as done:
+            return done.value
+        return await drive_on_trio(coroutine, waiting, patience.is_over, self.unclosable)
+
+
+def _never() -> bool:
+    return False
 
 
 class _Patience:
