@@ -15,9 +15,9 @@ class Lock(Protocol):
 
     Attributes:
         name: Its name.
-        token: The fencing token: it grows with each acquisition of this name. Pass it to what the lock
-            guards and let that refuse a smaller one than it has seen: only so is a holder that was paused past its lease
-            harmless.
+        token: The fencing token. It grows with each acquisition of this name. Pass it to what the lock
+            guards and let that refuse a smaller one than it has seen: only so is a holder that was paused
+            past its lease harmless.
         lease: Seconds it lasts without being extended.
         lost: Whether the lease ran out or somebody else has it.
     """

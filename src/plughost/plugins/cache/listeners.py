@@ -1,0 +1,78 @@
+"""Who wants to know what happens in a cache."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import get_args
+
+from plughost.contracts import CacheEvent, CacheEventKind, get_logger
+from plughost.exceptions import did_you_mean
+from plughost.plugins.cache.tasks import Home
+
+_KINDS = frozenset(get_args(CacheEventKind))
+_log = get_logger("plughost.cache")
+
+Callback = Callable[[CacheEvent], object]
+
+
+class Listeners:
+    """Callbacks by kind of event; telling costs nothing while there are none.
+
+    Args:
+        cache: Name of the cache.
+        home: Where asynchronous callbacks run.
+        everything: Told of every event but hits, for the hook ``cache_event``; None for nobody.
+    """
+
+    def __init__(self, cache: str, home: Home, everything: Callback | None = None) -> None:
+        self._cache = cache
+        self._home = home
+        self._everything = everything
+        self._by_kind: dict[str, list[Callback]] = {}
+
+    def on(self, kind: str, callback: Callback) -> Callable[[], None]:
+        """Add a callback; returns the way to remove it.
+
+        Raises:
+            ValueError: There is no such kind of event.
+        """
+        if kind not in _KINDS:
+            raise ValueError(f"there is no cache event {kind!r}.{did_you_mean(kind, _KINDS)}")
+        callbacks = self._by_kind.setdefault(kind, [])
+        callbacks.append(callback)
+
+        def stop() -> None:
+            if callback in callbacks:
+                callbacks.remove(callback)
+
+        return stop
+
+    def wants(self, kind: str) -> bool:
+        """Whether anybody listens to that kind in particular."""
+        return bool(self._by_kind.get(kind))
+
+    def tell(self, kind: CacheEventKind, key: str, cause: str = "") -> None:
+        """Tell everyone; never raises."""
+        special = self._by_kind.get(kind)
+        if self._everything is None and not special:
+            return
+        event = CacheEvent(cache=self._cache, key=key, kind=kind, cause=cause)
+        if self._everything is not None and kind != "hit":
+            self._everything(event)
+        for callback in tuple(special or ()):
+            self._call(callback, event)
+
+    def _call(self, callback: Callback, event: CacheEvent) -> None:
+        try:
+            result = callback(event)
+            if inspect.isawaitable(result):
+                self._home.spawn(self._finish, result, event)
+        except Exception as error:
+            _log.warning("cache_listener_failed", cache=self._cache, event_kind=event.kind, error=repr(error))
+
+    async def _finish(self, result: object, event: CacheEvent) -> None:
+        try:
+            await result  # type: ignore[misc] # checked by isawaitable
+        except Exception as error:
+            _log.warning("cache_listener_failed", cache=self._cache, event_kind=event.kind, error=repr(error))

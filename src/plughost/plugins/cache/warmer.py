@@ -1,0 +1,150 @@
+"""Values that are loaded before anybody asks: kept warm, computed each so often, or warmed in bulk.
+
+A timer that refreshes keeps dead keys alive for ever, so what is kept warm is dropped when nobody read it for
+a few of its periods. In a fleet whoever finds a key due loads it; the others find it fresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import anyio
+
+from plughost.contracts import WarmEntry
+from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
+from plughost.plugins.cache.flight import Abandoned
+from plughost.plugins.cache.freshness import seconds_of
+from plughost.plugins.cache.loading import Load, Loads
+
+_WARM_AT: Final = 0.8
+"""Share of the time after which a key that is kept warm is loaded again."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A key that is kept warm or computed periodically.
+
+    Attributes:
+        load: How it is loaded.
+        period: Seconds between loads.
+        due_at: When the next one is due.
+        idle: Periods since somebody read it.
+        wanted: Whether it stays although nobody reads it.
+    """
+
+    load: Load
+    period: float
+    due_at: float
+    idle: int = 0
+    wanted: bool = False
+
+
+class Warmer:
+    """Loads the keys of one cache ahead of time.
+
+    Args:
+        engine: The cache's parts.
+        loads: Its loads.
+        concurrency: How many ``warm_many`` runs at once.
+        on_change: Called when reads of other keys have to be noted.
+    """
+
+    def __init__(self, engine: Engine, loads: Loads, concurrency: int, on_change: Callable[[], None]) -> None:
+        self._engine = engine
+        self._loads = loads
+        self._concurrency = concurrency
+        self._kept: dict[str, _Kept] = {}
+        self._on_change = on_change
+
+    def keys(self) -> tuple[str, ...]:
+        """Keys that are kept warm or computed."""
+        return tuple(self._kept)
+
+    async def warm(self, load: Load) -> Any:
+        """Load now, or wait for whoever is loading; returns the value."""
+        while True:
+            flight, carries = self._engine.flights.join(load.key, load.tags)
+            if carries:
+                self._engine.home.spawn(self._loads.carry, flight, load, self._engine.remote)
+            try:
+                return await flight.wait()
+            except Abandoned:
+                continue
+
+    async def warm_many(self, entries: Iterable[WarmEntry]) -> int:
+        """Load several, a few at a time; how many were loaded."""
+        limiter = anyio.CapacityLimiter(self._concurrency)
+        done: list[str] = []
+
+        async def one(entry: WarmEntry) -> None:
+            async with limiter:
+                load = Load(check_key(entry.key), entry.loader, entry.ttl, tags_of(entry.tags), forced=True)
+                if await self._try(load):
+                    done.append(entry.key)
+
+        async with anyio.create_task_group() as group:
+            for entry in entries:
+                group.start_soon(one, entry)
+        return len(done)
+
+    async def _try(self, load: Load) -> bool:
+        try:
+            await self.warm(load)
+        except Exception as error:
+            log.warning("cache_warming_failed", cache=self._engine.name, error=repr(error))
+            return False
+        return True
+
+    def keep_warm(self, load: Load) -> Callable[[], None]:
+        """Load again each time 80 % of the key's time is over."""
+        ttl = self._engine.freshness.ttl if load.ttl is None else seconds_of(load.ttl)
+        if ttl <= 0:
+            raise ValueError("what has no time to live cannot be kept warm")
+        return self._add(_Kept(load, ttl * _WARM_AT, self._engine.monotonic()))
+
+    def precompute(self, load: Load, period: float) -> Callable[[], None]:
+        """Load now and each ``period`` seconds; the value outlives two missed turns."""
+        if period <= 0:
+            raise ValueError(f"every is above 0, not {period!r}")
+        return self._add(_Kept(replace(load, ttl=3 * period), period, self._engine.monotonic(), wanted=True))
+
+    def _add(self, kept: _Kept) -> Callable[[], None]:
+        key = kept.load.key
+        self._kept[key] = kept
+        self._engine.reads[key] = 1  # the first period needs no reader
+        self._on_change()
+
+        def stop() -> None:
+            if self._kept.get(key) is kept:
+                self._drop(key)
+
+        return stop
+
+    def _drop(self, key: str) -> None:
+        del self._kept[key]
+        self._engine.reads.pop(key, None)
+        self._on_change()
+
+    async def tick(self) -> int:
+        """Load what is due; called every two seconds. How many were loaded."""
+        now = self._engine.monotonic()
+        due = [kept for kept in tuple(self._kept.values()) if now >= kept.due_at]
+        count = 0
+        for kept in due:
+            if self._still_wanted(kept):
+                kept.due_at = now + kept.period * (1.0 - 0.1 * self._engine.freshness.random())
+                count += await self._try(kept.load)
+        return count
+
+    def _still_wanted(self, kept: _Kept) -> bool:
+        """Whether somebody read it lately; drops it if nobody did."""
+        reads = self._engine.reads
+        kept.idle = 0 if reads.get(kept.load.key) else kept.idle + 1
+        reads[kept.load.key] = 0
+        if kept.wanted or kept.idle < self._engine.settings.idle_periods:
+            return True
+        log.info("cache_stops_warming", cache=self._engine.name, periods=kept.idle)
+        self._drop(kept.load.key)
+        return False

@@ -1,0 +1,178 @@
+"""Storing, deleting, invalidating: in every tier, memory before Redis and again after it.
+
+Memory first, so that nobody here reads on what is being invalidated; and once more afterwards, because
+between the two somebody may have read the old value from Redis and put it back into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from plughost.contracts import Seconds
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.cache.engine import Engine
+from plughost.plugins.cache.freshness import Lifetime
+from plughost.plugins.cache.loading import call
+from plughost.plugins.cache.patterns import KeyPattern
+from plughost.plugins.cache.remote import Parcel, Remote
+
+_SWEEP = 500
+
+
+class Writes:
+    """What changes one cache."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def set_many(self, values: Mapping[str, Any], ttl: Seconds | None, tags: tuple[str, ...]) -> int:
+        """Store values; how many were stored. What cannot be is removed, so that nothing old answers."""
+        engine = self._engine
+        life = engine.freshness.written(ttl)
+        packed = {key: engine.pack(value) for key, value in values.items()}
+        unfit = [key for key, (_, _, weight) in packed.items() if life.ttl <= 0 or engine.too_large(weight)]
+        if unfit:
+            await self.delete(unfit)
+        fit = {key: packed[key] for key in packed if key not in unfit}
+        engine.counts.sets += len(fit)
+        if not fit:
+            return 0
+        remote = engine.remote
+        if remote is not None:
+            return await self._send(fit, life, tags, remote)
+        for key, (value, _, weight) in fit.items():
+            engine.keep(key, value, life, tags, weight)
+            engine.listeners.tell("set", key)
+        return len(fit)
+
+    async def _send(
+        self,
+        packed: Mapping[str, tuple[Any, bytes | None, int]],
+        life: Lifetime,
+        tags: tuple[str, ...],
+        remote: Remote,
+    ) -> int:
+        engine = self._engine
+        for key in packed:
+            engine.memory.delete(key)
+        since = engine.memory.clock.now
+        parcels = [Parcel(key, payload or b"", life, tags) for key, (_, payload, _) in packed.items()]
+        try:
+            stored = await remote.write(parcels)
+        except StoreUnavailableError:
+            for key, (value, _, weight) in packed.items():
+                engine.keep(key, value, life, tags, weight)
+                engine.listeners.tell("set", key)
+            return len(packed)
+        for (key, (value, _, weight)), fine in zip(packed.items(), stored, strict=True):
+            if not fine:
+                engine.counts.refused += 1
+                continue
+            engine.listeners.tell("set", key)
+            if engine.tiered and not remote.echoes:
+                engine.keep(key, value, life, tags, weight, since=since)
+        return sum(stored)
+
+    async def write_through(
+        self,
+        key: str,
+        value: Any,
+        writer: Callable[[Any], Awaitable[object] | object],
+        ttl: Seconds | None,
+        tags: tuple[str, ...],
+    ) -> bool:
+        """Write home, then store. Whatever happens, what was cached before is gone."""
+        await self.delete([key])
+        try:
+            await call(writer, value)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.delete([key])  # a reader may have cached the old value meanwhile
+            raise
+        return bool(await self.set_many({key: value}, ttl, tags))
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Remove keys; how many had a fresh value."""
+        engine = self._engine
+        engine.counts.deletes += len(keys)
+        had = {key for key in keys if engine.memory.delete(key)}
+        count = len(had)
+        if engine.remote is not None:
+            try:
+                count = max(count, await engine.remote.delete(keys))
+            except StoreUnavailableError:
+                pass  # noted by the tier: it is deleted there when it is back
+            finally:
+                for key in keys:
+                    engine.memory.delete(key)
+        for key in keys:
+            engine.listeners.tell("deleted", key)
+        return count
+
+    async def invalidate_tags(self, tags: tuple[str, ...]) -> int:
+        """Invalidate by tag; how many entries were in memory."""
+        engine = self._engine
+        engine.counts.invalidations += 1
+        count = len(engine.memory.invalidate_tags(tags))
+        if engine.remote is not None:
+            try:
+                await engine.remote.invalidate_tags(tags)
+            except StoreUnavailableError:
+                pass
+            finally:
+                engine.memory.invalidate_tags(tags)
+        for tag in tags:
+            engine.listeners.tell("invalidated", tag, "tag")
+        return count
+
+    async def invalidate_matching(self, pattern: KeyPattern) -> int:
+        """Invalidate by pattern; how many entries were removed where most were."""
+        engine = self._engine
+        engine.counts.invalidations += 1
+        count = len(engine.memory.invalidate_matching(pattern))
+        if engine.remote is not None:
+            try:
+                count = max(count, await engine.remote.invalidate_matching(pattern))
+            except StoreUnavailableError:
+                pass
+            finally:
+                engine.memory.invalidate_matching(pattern)
+        engine.listeners.tell("invalidated", pattern.source, pattern.kind)
+        return count
+
+    async def clear(self) -> None:
+        """Invalidate everything."""
+        engine = self._engine
+        engine.counts.invalidations += 1
+        engine.memory.clear()
+        if engine.remote is not None:
+            try:
+                await engine.remote.clear()
+            except StoreUnavailableError:
+                pass
+            finally:
+                engine.memory.clear()
+        engine.listeners.tell("cleared", "")
+
+    async def cleanup(self) -> int:
+        """Remove what is dead in every tier."""
+        count = await self.sweep()
+        if self._engine.remote is not None:
+            with suppress(StoreUnavailableError):
+                count += await self._engine.remote.cleanup()
+        return count
+
+    async def sweep(self) -> int:
+        """Remove what is dead from memory, in slices, so that nobody waits long."""
+        engine = self._engine
+        keys = engine.memory.policy.keys_now()
+        count = 0
+        for start in range(0, len(keys), _SWEEP):
+            count += engine.memory.sweep(keys[start : start + _SWEEP])
+            await anyio.lowlevel.checkpoint()
+        return count
