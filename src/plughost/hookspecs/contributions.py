@@ -30,8 +30,8 @@ def register_routes(context: HttpContext) -> Sequence[GuardedRoute] | None:
         The routes, each with its guard; None or an empty sequence for none.
 
     Refusing:
-        A route without a guard, or with the path of another, keeps the application from being made, and is
-        named.
+        A route without a guard, or with the path and method of another, keeps the application from being
+        made, and is named. When the plugin came later, all that it adds is left out instead.
 
     Failure:
         Reported; the plugin's routes are missing, those of the others are there.
@@ -116,14 +116,17 @@ def register_admin_panels(context: HttpContext) -> Sequence[AdminPanel] | None:
 def register_commands() -> Sequence[click.Command] | None:
     """Add commands to the command line.
 
-    Called when the command line needs to know its commands. The plugin may not have been started by then: a
-    command that needs the running host starts it.
+    Called when somebody runs a command that plughost itself does not have. The plugin was imported, but not
+    started: a command that needs a running host is handed a ``CommandLine`` by ``click.pass_obj``, which
+    starts one. A card that names its ``commands`` keeps the plugin from being imported for the commands of
+    others.
 
     Returns:
         Click commands or groups; None or an empty sequence for none.
 
     Refusing:
-        A command with the name of another is refused, and is named.
+        A command with the name of one of plughost's own is never reached; of two plugins, the first on the
+        cards has the name, and the other one is named.
 
     Failure:
         Reported; the plugin's commands are missing, those of the others are there.
@@ -146,13 +149,14 @@ def register_commands() -> Sequence[click.Command] | None:
 def register_jobs() -> Sequence[Job] | None:
     """Add jobs that run by themselves, each interval or when a cron expression says so.
 
-    Called when the host is started, and for each plugin that becomes ready later.
+    Called each time a plugin becomes ready, so perhaps many times: return the same jobs, and do nothing else.
+    They run from when the plugin is ready until it stops.
 
     Returns:
         The jobs; None or an empty sequence for none.
 
     Refusing:
-        A job whose schedule is wrong is refused, and is named.
+        What is no ``Job``, or has a wrong schedule, fails the start of its plugin.
 
     Failure:
         Reported; the plugin's jobs are missing, those of the others are there.
