@@ -76,7 +76,8 @@ def open_connection(app_name: str, config: Mapping[str, Any]) -> Any | None:
 def connection_created(app_name: str, connection: Any, reused: bool) -> None:
     """An app has its connection.
 
-    Called after ``open_connection``, or instead of it when the connection of another app is shared.
+    Called after ``open_connection``, or instead of it when the connection of another app is shared; not
+    called for an app without a connection.
 
     Args:
         app_name: The app's name.

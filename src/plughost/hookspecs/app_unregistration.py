@@ -43,8 +43,9 @@ def app_unregistration_started(app_name: str, options: UnregisterOptions) -> Non
 def app_rollback_started(app_name: str, connection: Any, options: UnregisterOptions) -> None:
     r"""What an app's operations did is about to be undone.
 
-    Called after ``app_unregistration_started``, only when a rollback was asked for. The rollback waits until
-    everyone was told, so there is time for an emergency backup.
+    Called after ``app_unregistration_started`` when a rollback was asked for, and when a registration that
+    failed is undone (``options.reason`` is ``failure`` then). The rollback waits until everyone was told, so
+    there is time for an emergency backup.
 
     Args:
         app_name: The app's name.
