@@ -148,6 +148,13 @@ class HookDispatcher:
         callers = self.pluggy.get_hookcallers(plugin) if plugin is not None else None
         return tuple(sorted(caller.name for caller in callers or ()))
 
+    def implementers(self) -> dict[str, tuple[str, ...]]:
+        """Return each declared hook with the plugins that implement it: wrappers first, then in call order."""
+        plans = {name: point.plan for name, point in self._points.items()}
+        return {
+            name: tuple(step.plugin for step in (*plan.wrappers, *plan.steps)) for name, plan in plans.items()
+        }
+
     # in one step
 
     @contextmanager

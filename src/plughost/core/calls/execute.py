@@ -41,9 +41,10 @@ class Call:
         watchdog: Keeps the limits.
         block: Runs blocking steps.
         now: Tells the time, in seconds.
+        outcomes: Where to put what each implementation did, for a report; None when nobody asks.
     """
 
-    __slots__ = ("_block", "_now", "_plan", "_values", "_watchdog", "gathering", "outcomes")
+    __slots__ = ("_block", "_now", "_outcomes", "_plan", "_values", "_watchdog", "gathering")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Call:
         watchdog: Watchdog,
         block: Blocking,
         now: Callable[[], float],
+        outcomes: list[Outcome] | None = None,
     ) -> None:
         self._plan = plan
         self._values = values
@@ -59,7 +61,7 @@ class Call:
         self._block = block
         self._now = now
         self.gathering = plan.gather(values)
-        self.outcomes: list[Outcome] = []
+        self._outcomes = outcomes
 
     async def run(self) -> Any:
         """Call everybody who is to be called and return the result."""
@@ -99,7 +101,8 @@ class Call:
             self._note(step, "value", begun, value=value)
             if settled:
                 break
-        self.outcomes.extend(Outcome(step.plugin, "skipped") for step in self._plan.steps[number:])
+        if self._outcomes is not None:
+            self._outcomes.extend(Outcome(step.plugin, "skipped") for step in self._plan.steps[number:])
 
     def _begin(self, step: Step) -> Any:
         if step.kind == "blocking":
@@ -125,7 +128,8 @@ class Call:
     ) -> None:
         duration = self._now() - begun
         step.tally.timings.observe(duration)
-        self.outcomes.append(Outcome(step.plugin, kind, value, error, duration))
+        if self._outcomes is not None:
+            self._outcomes.append(Outcome(step.plugin, kind, value, error, duration))
 
     # wrappers, with pluggy's meaning: each yields once and is given the result or the exception
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from plughost.contracts.clock import Clock
-from plughost.contracts.hooks import HookReport
+from plughost.contracts.hooks import HookReport, Outcome
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
 from plughost.core.calls.faults import fail
 from plughost.core.calls.plan import CallPlan
 from plughost.core.calls.shortcut import Shortcut, define, shortcut, waits_at
-from plughost.core.calls.watchdog import Watchdog, current_asyncio_task
+from plughost.core.calls.watchdog import Watchdog, event_library
 from plughost.exceptions import UnknownHookError
 
 _HOT = 64  # calls after which a plan has earned a short way
@@ -75,9 +74,9 @@ class HookPoint:
         plan.traffic.entered += 1
         begun = self._now()
         try:
-            call = Call(plan, values, self._watchdog, self._lane.run, self._now)
-            result = await call.run()
-            return HookReport(self.name, result, tuple(call.outcomes), self._now() - begun)
+            outcomes: list[Outcome] = []
+            result = await Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes).run()
+            return HookReport(self.name, result, tuple(outcomes), self._now() - begun)
         finally:
             plan.traffic.leave()
 
@@ -103,12 +102,9 @@ class HookPoint:
         raise AssertionError(f"hook {self.name!r} is called without await, and yet something in it waits")
 
     def _shorten(self, plan: CallPlan) -> None:
-        """The plan has proven hot: write its short way, unless a limit could not be kept on it."""
-        short = shortcut(plan, fail)
-        if short is None or (short.limited and current_asyncio_task() is None):
-            return
-        if plan is self._plan:
-            self.short = short
+        """The plan has proven hot: write its short way, if there is an event loop that can take it."""
+        if event_library.name is None:
+            self.short = shortcut(plan, fail)
 
 
 def hook_function(point: HookPoint, declared: Declaration) -> Callable[..., Any]:
@@ -130,13 +126,8 @@ async def {name}(*_positional{parameters}):
     if _positional:
         _refuse(_positional)
     _short = _point.short
-    if _short is None or _short.traffic.entered & _mask == _mask:
+    if _short is None or _short.traffic.entered & _mask == _mask or _library.name:
         return await _point.call({values})
-    if _short.limited:
-        try:
-            _get_running_loop()
-        except _RuntimeError:  # on trio a limit must be set before the first step
-            return await _point.call({values})
     _traffic = _short.traffic
     _traffic.entered += 1
     try:
@@ -215,8 +206,7 @@ def _define(point: HookPoint, declared: Declaration, name: str, template: str) -
         "_refuse": refuse,
         "_defaults": declared.defaults,
         "_mask": point.mask,
-        "_get_running_loop": asyncio.get_running_loop,
-        "_RuntimeError": RuntimeError,
+        "_library": event_library,
     }
     function = define(name, source, known)
     function.__name__ = function.__qualname__ = declared.name

@@ -53,13 +53,11 @@ class Shortcut:
         plan: What it is written for.
         run: The function of the steps; a generator function if the hook is awaited.
         traffic: That of the plan.
-        limited: Whether a step that may wait has a limit, which on trio must be set before the first step.
     """
 
     plan: CallPlan
     run: Callable[..., Any]
     traffic: Traffic
-    limited: bool
 
 
 def shortcut(plan: CallPlan, fail: Callable[[Step, BaseException], object]) -> Shortcut | None:
@@ -96,7 +94,6 @@ def shortcut(plan: CallPlan, fail: Callable[[Step, BaseException], object]) -> S
         plan=plan,
         run=run if declared.options.sync else types.coroutine(run),
         traffic=plan.traffic,
-        limited=any(step.limit is not None for step in plan.steps),
     )
 
 

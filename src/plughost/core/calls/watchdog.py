@@ -11,12 +11,23 @@ from __future__ import annotations
 import asyncio
 import math
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
 
 from plughost.core.calls.drive import Coro, Watch, drive, drive_on_trio
 from plughost.exceptions import Refused
+
+event_library: Any
+"""What runs in this thread, in ``name``: ``"trio"``, or None for asyncio and nothing."""
+
+try:
+    import sniffio
+except ImportError:  # it comes with trio, so that cannot be running
+    event_library = SimpleNamespace(name=None)
+else:
+    event_library = sniffio.thread_local
 
 _MESSAGE = "plughost: a hook implementation passed its limit"
 _CLOSEST = 0.01  # seconds between two looks of a ticker
@@ -48,7 +59,7 @@ class Watchdog:
         Raises:
             LimitPassedError: It took longer. Its result, should it have come late, is dropped.
         """
-        if limit is not None and current_asyncio_task() is None:
+        if limit is not None and event_library.name == "trio":
             return await self._guard_by_scope(coroutine, limit)
         try:
             waiting = coroutine.send(None)
