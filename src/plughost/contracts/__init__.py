@@ -62,6 +62,9 @@ from plughost.contracts.clock import (
     Clock,
     SystemClock,
 )
+from plughost.contracts.commands import (
+    CommandLine,
+)
 from plughost.contracts.config import (
     ConfigEntry,
     HooksSection,
@@ -218,6 +221,7 @@ __all__ = [
     "CacheStats",
     "CleanupReport",
     "Clock",
+    "CommandLine",
     "ConfigEntry",
     "Deny",
     "Device",
