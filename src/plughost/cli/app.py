@@ -1,0 +1,108 @@
+"""The group of all commands. A command is imported when it is called, and a plugin when its command is."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+
+from plughost.cli.colour import colour_choice
+from plughost.cli.plugin_commands import find_command, names_on_cards
+from plughost.cli.program import Program, config_option, json_option, program_of, verbose_option
+from plughost.exceptions import PlughostError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class LazyCommand:
+    """A command of our own that was not imported yet.
+
+    Attributes:
+        reference: ``module:attribute`` below ``plughost.cli``.
+        summary: Its line in the help.
+    """
+
+    reference: str
+    summary: str
+
+    def load(self) -> click.Command:
+        """Import it."""
+        module, _, attribute = self.reference.partition(":")
+        command: click.Command = getattr(importlib.import_module(f"plughost.cli.{module}"), attribute)
+        return command
+
+
+COMMANDS: Mapping[str, LazyCommand] = {
+    "run": LazyCommand("commands.run:run", "Start the host without HTTP and keep it running."),
+    "list": LazyCommand("commands.listing:list_plugins", "List plugins; reads metadata only."),
+    "info": LazyCommand("commands.info:info", "Show all there is to know about one plugin."),
+    "hooks": LazyCommand("commands.hooks:hooks", "List hooks, or describe one."),
+    "check": LazyCommand("commands.check:check", "Check plugins as their author should."),
+    "doctor": LazyCommand("commands.doctor:doctor", "Look for what is wrong with an installation."),
+    "enable": LazyCommand("commands.switch:enable", "Switch a plugin on in the configuration file."),
+    "disable": LazyCommand("commands.switch:disable", "Switch a plugin off in the configuration file."),
+    "config": LazyCommand("commands.config:config", "Show, describe or check the configuration."),
+    "profile": LazyCommand("commands.profile:profile", "Measure how long plugins take to import and start."),
+    "version": LazyCommand("commands.version:version", "Show versions."),
+}
+
+
+class ProgramGroup(click.Group):
+    """Our commands by a table, those of plugins by their cards."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of our own commands, then those that plugins' cards name."""
+        return [*COMMANDS, *_plugin_commands(program_of(ctx))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Our own command of that name, else a plugin's, else None."""
+        if cmd_name in COMMANDS:
+            return COMMANDS[cmd_name].load()
+        return find_command(program_of(ctx), cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may have been meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(error.message + hint, ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help's lists without importing a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
+        if theirs := _plugin_commands(program_of(ctx)):
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, f"of plugin {plugin}") for name, plugin in theirs.items()])
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command; what it returns is not an exit code."""
+        super().invoke(ctx)
+
+
+def _plugin_commands(program: Program) -> Mapping[str, str]:
+    """Commands that cards name -> the plugin; none while the configuration cannot be read."""
+    try:
+        cards = names_on_cards(program.load_config())
+    except (PlughostError, OSError):
+        return {}
+    return {name: plugin for name, plugin in cards.items() if name not in COMMANDS}
+
+
+@click.group(cls=ProgramGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@config_option
+@json_option
+@verbose_option
+@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR and FORCE_COLOR are heeded too.")
+@click.pass_context
+def program_group(context: click.Context, no_color: bool) -> None:
+    """Find, start, look at and mend the plugins of a host.
+
+    Data go to standard output, talk goes to standard error. Exit codes: 0 fine, 1 failed, 2 wrong usage,
+    3 ran and found problems.
+    """
+    context.color = colour_choice(program_of(context).environ, refused=no_color)

@@ -1,0 +1,13 @@
+"""What `plughost check` looks at: one list of named checks, in the order they are made."""
+
+from __future__ import annotations
+
+from plughost.cli.checks.code import CODE_CHECKS
+from plughost.cli.checks.metadata import METADATA_CHECKS
+from plughost.cli.checks.source import SOURCE_CHECKS
+from plughost.cli.checks.subject import Subject
+from plughost.cli.findings import Check
+
+CHECKS: tuple[Check[Subject], ...] = (*METADATA_CHECKS, *CODE_CHECKS, *SOURCE_CHECKS)
+
+__all__ = ["CHECKS", "Subject"]

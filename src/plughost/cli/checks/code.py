@@ -1,0 +1,152 @@
+"""Checks of the imported plugin; it is not started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pluggy
+
+from plughost.cli.catalogue import declared_hooks, deprecations
+from plughost.cli.checks.subject import Subject
+from plughost.cli.findings import Check, Problem
+from plughost.core.calls.verify import implementations, misfits, options_of
+from plughost.core.loading.discovery import check_host_api
+from plughost.exceptions import ConfigError, PluginError, did_you_mean
+from plughost.hookspecs import PROJECT, SPEC_ATTRIBUTE
+
+
+def _import(subject: Subject) -> Iterator[Problem]:
+    if subject.error is not None:
+        yield Problem(message=str(subject.error))
+
+
+def _facts(subject: Subject) -> Iterator[Problem]:
+    """The tuples and ranges of the class can be read at all."""
+    try:
+        _ = (subject.handle.requires, subject.handle.after, subject.handle.config_class)
+        check_host_api(subject.name, subject.handle.host_api)
+    except PluginError as error:
+        yield Problem(message=str(error))
+
+
+def _card(subject: Subject) -> Iterator[Problem]:
+    card, handle = subject.candidate.card, subject.handle
+    said = {"requires": card.requires, "after": card.after, "host_api": card.host_api}
+    done = {"requires": handle.requires, "after": handle.after, "host_api": handle.host_api}
+    for key, promised in said.items():
+        if promised and done[key] and promised != done[key]:
+            yield Problem(
+                message=f"{key} is {_words(promised)} on the card and {_words(done[key])} in the code",
+                advice="the card is enough: remove the other one, or make them alike",
+            )
+    yield from _hooks_on_card(subject)
+
+
+def _hooks_on_card(subject: Subject) -> Iterator[Problem]:
+    promised = set(subject.candidate.card.hooks)
+    found = {hook for hook, _, _ in _implementations(subject)}
+    if promised and promised != found:
+        parts = [
+            f"{what} {', '.join(sorted(names))}"
+            for what, names in (("misses", found - promised), ("invents", promised - found))
+            if names
+        ]
+        yield Problem(
+            message=f"hooks on the card: it {' and '.join(parts)}", advice="correct `hooks` on the card"
+        )
+
+
+def _hooks(subject: Subject) -> Iterator[Problem]:
+    declared = {declaration.name: declaration for declaration in declared_hooks()}
+    own = _own_specs(subject)
+    for hook, function, opts in _implementations(subject):
+        declaration = declared.get(hook)
+        if declaration is not None:
+            blocking = options_of(subject.handle.target, function).blocking
+            for misfit in misfits(declaration, function, opts, blocking):
+                yield Problem(message=f"hook {hook!r}: {misfit}")
+        elif hook not in own and not opts.get("optionalhook"):
+            yield Problem(
+                message=f"hook {hook!r} is not in the catalogue.{did_you_mean(hook, declared)}",
+                advice="mark it optionalhook=True if another plugin or the application declares it",
+                level="warning",
+            )
+
+
+def _deprecated(subject: Subject) -> Iterator[Problem]:
+    old = deprecations()
+    for hook, _, _ in _implementations(subject):
+        if hook in old:
+            yield Problem(message=f"hook {hook!r} is deprecated: {old[hook]}", level="warning")
+
+
+def _config_class(subject: Subject) -> Iterator[Problem]:
+    """A configuration of nothing at all tells the class's own faults from settings that are missing."""
+    place = f"plugins.{subject.name}.config"
+    try:
+        subject.loaded.decode_plugin(subject.name, subject.handle.config_class, {})
+    except ConfigError as error:
+        for problem in error.problems:
+            if problem.path.strip('"') == place or problem.message.startswith("the annotations"):
+                yield Problem(message=problem.message)
+    except PluginError as error:
+        yield Problem(message=str(error))
+
+
+def _configuration(subject: Subject) -> Iterator[Problem]:
+    try:
+        subject.loaded.decode_plugin(subject.name, subject.handle.config_class, subject.candidate.wish.config)
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Problem(message=str(problem))
+
+
+def _implementations(subject: Subject) -> list[tuple[str, object, pluggy.HookimplOpts]]:
+    return list(implementations(pluggy.PluginManager(PROJECT), subject.handle.target))
+
+
+def _own_specs(subject: Subject) -> set[str]:
+    """Names of the hooks that modules of the plugin's own package declare, as far as they are imported."""
+    package = subject.candidate.finding.reference.partition(":")[0].partition(".")[0]
+    modules = [
+        module
+        for name, module in list(sys.modules.items())
+        if name == package or name.startswith(f"{package}.")
+    ]
+    return {
+        name
+        for module in modules
+        for name, value in vars(module).items()
+        if hasattr(value, SPEC_ATTRIBUTE) or hasattr(value, f"{PROJECT}_spec")
+    }
+
+
+def _words(value: object) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else repr(value)
+
+
+def _is_imported(subject: Subject) -> bool:
+    return subject.is_imported
+
+
+def _is_configured(subject: Subject) -> bool:
+    return subject.is_imported and subject.loaded.section_of(subject.name) is not None
+
+
+CODE_CHECKS = (
+    Check(
+        "import",
+        "it can be imported within its limit and is a plugin",
+        _import,
+        applies=lambda subject: subject.candidate.error is None,
+    ),
+    Check("facts", "requires, after, host_api and Config can be read", _facts, applies=_is_imported),
+    Check("card", "its card says what its code does", _card, applies=_is_imported),
+    Check("hooks", "its hook implementations fit their specs", _hooks, applies=_is_imported),
+    Check("deprecated-hooks", "it implements no deprecated hook", _deprecated, applies=_is_imported),
+    Check("config-class", "a configuration can be made into its Config", _config_class, applies=_is_imported),
+    Check(
+        "configuration", "the present configuration fits its Config", _configuration, applies=_is_configured
+    ),
+)

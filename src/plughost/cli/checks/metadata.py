@@ -1,0 +1,74 @@
+"""Checks that read metadata only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from plughost.cli.checks.subject import Subject
+from plughost.cli.findings import Check, Problem
+from plughost.contracts.plugin import HOST_API
+from plughost.exceptions import PluginIncompatibleError
+
+_REFERENCE = re.compile(r"^\w+(\.\w+)*(:\w+(\.\w+)*)?$")
+_WANTED = {
+    "description": 'one line for lists: description = "..."',
+    "requires-python": 'the Python versions it works with: requires-python = ">=3.11"',
+    "license": 'its licence as an SPDX expression: license = "MIT"',
+}
+
+
+def _manifest(subject: Subject) -> Iterator[Problem]:
+    finding, error = subject.candidate.finding, subject.candidate.error
+    if finding.problem:
+        yield Problem(message=f"{finding.origin}: {finding.problem}")
+    elif error is not None and not isinstance(error, PluginIncompatibleError):
+        yield Problem(message=str(error))
+
+
+def _entry_point(subject: Subject) -> Iterator[Problem]:
+    reference = subject.candidate.finding.reference
+    if not _REFERENCE.match(reference):
+        yield Problem(
+            message=f"entry point {subject.name!r} says {reference!r}, which names no module or attribute",
+            advice="write it as 'package.module:Class', or 'package.module' for a module plugin",
+        )
+
+
+def _distribution(subject: Subject) -> Iterator[Problem]:
+    for key, advice in _WANTED.items():
+        if not subject.project.get(key):
+            yield Problem(message=f"its metadata have no {key}", advice=advice, level="warning")
+
+
+def _host_api(subject: Subject) -> Iterator[Problem]:
+    error = subject.candidate.error
+    if isinstance(error, PluginIncompatibleError):
+        yield Problem(message=str(error))
+        return
+    said = subject.candidate.card.host_api or (subject.handle.host_api if subject.imported else "")
+    if not said:
+        major = int(HOST_API.partition(".")[0])
+        yield Problem(
+            message="it does not say which host API it works with",
+            advice=f'host_api = ">={major},<{major + 1}" in its card or its class',
+            level="warning",
+        )
+
+
+METADATA_CHECKS = (
+    Check("manifest", "its manifest and card can be read and its name is its own", _manifest),
+    Check(
+        "entry-point",
+        "its entry point names a module or attribute",
+        _entry_point,
+        applies=lambda subject: subject.candidate.error is None,
+    ),
+    Check(
+        "distribution",
+        "its distribution says what it is",
+        _distribution,
+        applies=lambda subject: bool(subject.project),
+    ),
+    Check("host-api", "it says which host API it works with, and this host has it", _host_api),
+)

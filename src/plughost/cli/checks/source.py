@@ -1,0 +1,132 @@
+"""Checks of the plugin's source text."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from types import ModuleType
+
+from plughost.cli.checks.subject import Subject
+from plughost.cli.findings import Check, Problem
+from plughost.contracts.plugin import Plugin
+
+PRIVATE = ("plughost.core", "plughost.flows", "plughost.host", "plughost.cli", "plughost.hookspecs._markers")
+"""Rooms of plughost that may be rebuilt from one release to the next."""
+
+_OPENS = frozenset(
+    {
+        "create_task",
+        "ensure_future",
+        "Thread",
+        "Popen",
+        "Process",
+        "ThreadPoolExecutor",
+        "ProcessPoolExecutor",
+    }
+    | {"open", "connect", "create_engine", "create_async_engine", "AsyncClient", "ClientSession", "Timer"}
+)
+"""Calls that leave something behind which the host does not know of."""
+
+
+def _stop(subject: Subject) -> Iterator[Problem]:
+    """What goes through the context is undone by the host; what does not needs a stop()."""
+    start = _function(subject, "start")
+    if start is None or _has_own_stop(subject) or "on_stop" in _called(start):
+        return
+    within = {name for item in _context_expressions(start) for name in _called(item)}
+    opened = sorted((_called(start) & _OPENS) - within)
+    if opened:
+        yield Problem(
+            message=f"start() calls {', '.join(opened)}, but there is no stop() and no context.on_stop(...)",
+            advice="end it in stop(), or use context.spawn / context.every, which the host ends",
+            level="warning",
+        )
+
+
+def _private_imports(subject: Subject) -> Iterator[Problem]:
+    for file, tree in _sources(subject):
+        for module in _imported_modules(tree):
+            if any(module == private or module.startswith(f"{private}.") for private in PRIVATE):
+                yield Problem(
+                    message=f"{file.name} imports {module}, which is not a public door",
+                    advice="use plughost, plughost.contracts, plughost.hookspecs, plughost.http, "
+                    "plughost.exceptions",
+                    level="warning",
+                )
+
+
+def _function(subject: Subject, name: str) -> ast.AST | None:
+    found = getattr(subject.handle.target, name, None)
+    try:
+        return ast.parse(dedent(inspect.getsource(found))) if found is not None else None
+    except (OSError, TypeError, SyntaxError):
+        return None
+
+
+def _has_own_stop(subject: Subject) -> bool:
+    target = subject.handle.target
+    if isinstance(target, ModuleType):
+        return hasattr(target, "stop")
+    owner = next((kind for kind in type(target).__mro__ if "stop" in vars(kind)), None)
+    return owner is not None and owner is not Plugin
+
+
+def _called(tree: ast.AST) -> set[str]:
+    """Last parts of the names of everything that is called."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            function = node.func
+            names.add(function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", ""))
+    return names
+
+
+def _context_expressions(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With | ast.AsyncWith):
+            yield from (item.context_expr for item in node.items)
+
+
+def _imported_modules(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+
+
+def _sources(subject: Subject) -> Iterator[tuple[Path, ast.AST]]:
+    for file in _files(subject):
+        try:
+            yield file, ast.parse(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, SyntaxError):
+            continue
+
+
+def _files(subject: Subject) -> list[Path]:
+    target = subject.handle.target
+    module = target if isinstance(target, ModuleType) else inspect.getmodule(type(target))
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        return []
+    package = bool(getattr(module, "__path__", None)) or bool(module.__package__)
+    return sorted(Path(file).parent.rglob("*.py")) if package else [Path(file)]
+
+
+def _is_imported(subject: Subject) -> bool:
+    return subject.is_imported
+
+
+def _is_foreign(subject: Subject) -> bool:
+    return subject.is_imported and subject.candidate.finding.distribution != "plughost"
+
+
+SOURCE_CHECKS = (
+    Check("stop", "whatever start() opens is closed again", _stop, applies=_is_imported),
+    Check(
+        "public-doors", "it imports public modules of plughost only", _private_imports, applies=_is_foreign
+    ),
+)

@@ -1,0 +1,65 @@
+"""A plugin under examination: what its metadata say and, where it could be imported, what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+
+from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.core.config import LoadedConfig
+from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.loader import ImportedPlugin, ImportLane
+from plughost.core.loading.shape import PluginHandle
+from plughost.exceptions import PluginError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One plugin, examined.
+
+    Attributes:
+        candidate: What its metadata say.
+        loaded: The configuration it would run with.
+        project: Its ``[project]`` table, or the same facts of its installed distribution; empty when it
+            belongs to none.
+        imported: The plugin itself; None when it could not or should not be imported.
+        error: Why it could not be imported.
+    """
+
+    candidate: PluginCandidate
+    loaded: LoadedConfig
+    project: dict[str, Any]
+    imported: ImportedPlugin | None = None
+    error: PluginError | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the plugin."""
+        return self.candidate.name
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its code is here."""
+        return self.imported is not None
+
+    @property
+    def handle(self) -> PluginHandle:
+        """The plugin behind one face; only where ``is_imported``."""
+        if self.imported is None:
+            raise RuntimeError(f"plugin {self.name!r} was not imported")
+        return self.imported.handle
+
+
+def examine(candidate: PluginCandidate, loaded: LoadedConfig, project: dict[str, Any]) -> Subject:
+    """Import a plugin under its limit and return it as a subject; a failure is part of it."""
+    if candidate.error is not None or not candidate.finding.reference:
+        return Subject(candidate=candidate, loaded=loaded, project=project, error=candidate.error)
+    load = partial(ImportLane(SYSTEM_CLOCK).load, candidate, loaded.config.host.load_timeout)
+    try:
+        imported = anyio.run(load)
+    except PluginError as error:
+        return Subject(candidate=candidate, loaded=loaded, project=project, error=error)
+    return Subject(candidate=candidate, loaded=loaded, project=project, imported=imported)

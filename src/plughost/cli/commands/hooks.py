@@ -1,0 +1,96 @@
+"""``plughost hooks``."""
+
+from __future__ import annotations
+
+import inspect
+
+import click
+
+from plughost.cli.catalogue import declared_hooks, declared_in
+from plughost.cli.documents import Document
+from plughost.cli.program import Program, reads, verbose_option
+from plughost.cli.tables import seconds, table
+from plughost.core.calls.declaration import Declaration
+from plughost.core.loading.survey import survey
+from plughost.exceptions import UnknownHookError, did_you_mean
+from plughost.host import Host
+
+
+@click.command()
+@reads
+@verbose_option
+@click.option(
+    "--started", is_flag=True, help="Start the host: shows plugins' own hooks and who implements what."
+)
+@click.argument("name", required=False)
+@click.pass_obj
+def hooks(program: Program, name: str | None, started: bool) -> None:
+    """List the hooks of the catalogue, or show all that is promised about hook NAME.
+
+    Without --started, who implements a hook is what the plugins' cards say.
+    """
+    documents = program.run(_of_running_host) if started else _of_cards(program)
+    if name is None:
+        program.show({"hooks": documents}, _list_text(documents))
+        return
+    found = next((document for document in documents if document["name"] == name), None)
+    if found is None:
+        hint = did_you_mean(name, [document["name"] for document in documents])
+        raise UnknownHookError(
+            f"nobody declares a hook {name!r}.{hint} Hooks of plugins are seen with --started", hook=name
+        )
+    program.show(found, _text(found))
+
+
+def _of_cards(program: Program) -> list[Document]:
+    candidates = [one for one in survey(program.load_config()) if one.wanted]
+    return [
+        _document(declaration, [one.name for one in candidates if declaration.name in one.card.hooks])
+        for declaration in declared_hooks()
+    ]
+
+
+async def _of_running_host(host: Host) -> list[Document]:
+    records = host.plugins.values()
+    return [
+        _document(declaration, [record.name for record in records if declaration.name in record.hooks])
+        for declaration in declared_in(host.pluggy)
+    ]
+
+
+def _document(declaration: Declaration, implementers: list[str]) -> Document:
+    options = declaration.options
+    return {
+        "name": declaration.name,
+        "family": declaration.origin.rpartition(".")[2],
+        "origin": declaration.origin,
+        "mode": options.mode,
+        "timeout": options.timeout,
+        "on_error": options.on_error,
+        "sync": options.sync,
+        "arguments": declaration.arguments,
+        "signature": str(inspect.signature(declaration.function)),
+        "description": inspect.getdoc(declaration.function) or "",
+        "implemented_by": implementers,
+    }
+
+
+def _list_text(documents: list[Document]) -> str:
+    rows = [
+        (
+            document["name"],
+            document["mode"],
+            seconds(document["timeout"]),
+            ", ".join(document["arguments"]),
+            ", ".join(document["implemented_by"]),
+        )
+        for document in documents
+    ]
+    return table(("HOOK", "MODE", "LIMIT", "ARGUMENTS", "IMPLEMENTED BY"), rows)
+
+
+def _text(document: Document) -> str:
+    head = click.style(document["name"] + document["signature"], bold=True)
+    facts = f"{document['mode']}, limit {seconds(document['timeout'])}, on error {document['on_error']}"
+    who = ", ".join(document["implemented_by"]) or "nobody"
+    return f"{head}\n{facts}; implemented by {who}\n\n{document['description']}"

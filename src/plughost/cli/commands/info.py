@@ -1,0 +1,108 @@
+"""``plughost info``."""
+
+from __future__ import annotations
+
+import click
+import pluggy
+
+from plughost.cli.checks import CHECKS
+from plughost.cli.checks.subject import Subject, examine
+from plughost.cli.documents import Document, candidate_document
+from plughost.cli.findings import CheckResult, result_document, result_text
+from plughost.cli.program import Program, reads
+from plughost.cli.subjects import find_candidate, project_of
+from plughost.core.calls.verify import implementations
+from plughost.core.config import LoadedConfig
+from plughost.core.loading.registry import failure_of
+from plughost.exceptions import ConfigError
+from plughost.hookspecs import PROJECT
+
+
+@click.command()
+@reads
+@click.option("--no-import", is_flag=True, help="Read metadata only.")
+@click.argument("name")
+@click.pass_obj
+def info(program: Program, name: str, no_import: bool) -> None:
+    """Show all there is to know about plugin NAME without starting it.
+
+    The plugin is imported under its limit; a failure, with its traceback, is part of what is shown.
+    """
+    loaded = program.load_config()
+    candidate = find_candidate(name, loaded)
+    document: Document = candidate_document(candidate) | {"config": _settings(loaded, candidate.name)}
+    results: list[CheckResult] = []
+    if candidate.wanted and not no_import:
+        subject = examine(candidate, loaded, project_of(candidate))
+        document |= _of_code(subject)
+        results = [check.run(subject) for check in CHECKS]
+        document["checks"] = [result_document(result) for result in results]
+    program.show(document, _text(document, results))
+
+
+def _settings(loaded: LoadedConfig, name: str) -> list[Document]:
+    section = loaded.section_of(name)
+    prefix = f"plugins.{section}."
+    return [
+        {"path": entry.path, "value": entry.value, "origin": entry.origin}
+        for entry in loaded.entries()
+        if section is not None and entry.path.startswith(prefix)
+    ]
+
+
+def _of_code(subject: Subject) -> Document:
+    if not subject.is_imported or subject.imported is None:
+        return {"error": failure_of(subject.error), "imported_in": None}
+
+    manager = pluggy.PluginManager(PROJECT)
+    needs = subject.imported.needs
+    return {
+        "version": subject.candidate.finding.version or subject.handle.version,
+        "requires": needs.requires,
+        "after": needs.after,
+        "host_api": subject.candidate.card.host_api or subject.handle.host_api,
+        "hooks": sorted({hook for hook, _, _ in implementations(manager, subject.handle.target)}),
+        "effective_config": _effective(subject),
+        "imported_in": round(subject.imported.took, 4),
+    }
+
+
+def _effective(subject: Subject) -> object:
+    """The configuration as the plugin would see it, secrets hidden; None where it does not fit."""
+    try:
+        decoded = subject.loaded.decode_plugin(
+            subject.name, subject.handle.config_class, subject.candidate.wish.config
+        )
+    except ConfigError:
+        return None
+    return subject.loaded.redact(decoded, subject.name)
+
+
+_LINES = (
+    "version",
+    "state",
+    "reason",
+    "description",
+    "distribution",
+    "origin",
+    "requires",
+    "after",
+    "host_api",
+    "hooks",
+)
+
+
+def _text(document: Document, results: list[CheckResult]) -> str:
+    lines = [click.style(document["name"], bold=True)]
+    lines += [f"  {key:13} {_words(document[key])}" for key in _LINES if document[key]]
+    lines += [f"  {entry['path']} = {entry['value']!r}  ({entry['origin']})" for entry in document["config"]]
+    error = document.get("error")
+    traceback = getattr(error, "traceback", "")
+    if traceback:
+        lines += ["", traceback.rstrip()]
+    faults = [result_text(result) for result in results if result.problems]
+    return "\n".join([*lines, "", *faults] if faults else lines)
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

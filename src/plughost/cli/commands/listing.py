@@ -1,0 +1,46 @@
+"""``plughost list``."""
+
+from __future__ import annotations
+
+import click
+
+from plughost.cli.documents import candidate_document
+from plughost.cli.program import Program, reads
+from plughost.cli.tables import state, table
+from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.survey import survey
+
+
+@click.command("list")
+@reads
+@click.pass_obj
+def list_plugins(program: Program) -> None:
+    """List every plugin that is installed, in the plugin directory or configured.
+
+    Only metadata are read: the state is `discovered` for a plugin that a host would load. Whether it then
+    starts is what `plughost run --once` tells.
+    """
+    loaded = program.load_config()
+    candidates = survey(loaded)
+    document = {
+        "host": loaded.config.host.name,
+        "config": None if loaded.path is None else str(loaded.path),
+        "plugins": [candidate_document(candidate) for candidate in candidates],
+    }
+    program.show(document, _text(candidates))
+
+
+def _text(candidates: list[PluginCandidate]) -> str:
+    if not candidates:
+        return "No plugins. Install one with pip, or name a plugin_dir in the configuration."
+    rows = [
+        (
+            candidate.name,
+            candidate.finding.version or "-",
+            state(candidate.verdict),
+            candidate.finding.distribution or candidate.finding.source,
+            candidate.reason or candidate.card.description,
+        )
+        for candidate in candidates
+    ]
+    return table(("PLUGIN", "VERSION", "STATE", "FROM", ""), rows)

@@ -1,0 +1,126 @@
+"""``plughost profile``: where the time of a start goes."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+
+import anyio
+import click
+
+from plughost.cli.documents import Document
+from plughost.cli.exits import leave_with_problems
+from plughost.cli.logs import configure_logging
+from plughost.cli.program import Program, reads, verbose_option
+from plughost.cli.tables import seconds, table
+from plughost.contracts.records import PluginRecord, PluginState, PluginStateChanged
+from plughost.host import Host
+
+_LIMIT = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>ms|s)")
+_WIDTH = 48  # characters of the waterfall
+
+
+def _seconds_of(context: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    """Read a time such as ``200ms`` or ``1.5s``."""
+    if value is None:
+        return None
+    match = _LIMIT.fullmatch(value.strip())
+    if match is None:
+        raise click.BadParameter(f"{value!r} is no time: write it like 200ms or 1.5s", context, option)
+    return float(match["number"]) / (1000 if match["unit"] == "ms" else 1)
+
+
+@dataclass(slots=True)
+class Timeline:
+    """When each plugin came into each state, in seconds since the host began to start."""
+
+    began: float = field(default_factory=time.perf_counter)
+    moments: dict[str, dict[PluginState, float]] = field(default_factory=dict)
+
+    def note(self, change: PluginStateChanged) -> None:
+        """Keep the first moment of each state."""
+        moments = self.moments.setdefault(change.plugin.name, {})
+        moments.setdefault(change.plugin.state, time.perf_counter() - self.began)
+
+
+@click.command()
+@reads
+@verbose_option
+@click.option(
+    "--fail-over",
+    metavar="TIME",
+    callback=_seconds_of,
+    help="Exit 3 when import and start of a plugin take longer than this, such as 200ms.",
+)
+@click.pass_obj
+def profile(program: Program, fail_over: float | None) -> None:
+    """Start the host once, and show what the import and the start of each plugin took, slowest first."""
+    configure_logging(program.environ, program.verbosity)
+    host, timeline = program.host(), Timeline()
+    host.events.subscribe(PluginStateChanged, timeline.note)
+    records = anyio.run(_start_once, host, timeline)
+    rows = sorted((_row(record, timeline) for record in records), key=lambda row: -row["total"])
+    slow = [row["name"] for row in rows if fail_over is not None and row["total"] > fail_over]
+    document = {
+        "duration": round(host.report.duration, 4),
+        "fail_over": fail_over,
+        "slow": slow,
+        "plugins": rows,
+    }
+    program.show(document, _text(rows, host.report.duration))
+    if slow:
+        program.talk(f"Slower than {seconds(fail_over)}: {', '.join(slow)}")
+    leave_with_problems(slow)
+
+
+async def _start_once(host: Host, timeline: Timeline) -> list[PluginRecord]:
+    timeline.began = time.perf_counter()
+    async with host:
+        return [record for record in host.plugins.values() if record.timings.imported is not None]
+
+
+def _row(record: PluginRecord, timeline: Timeline) -> Document:
+    timings, moments = record.timings, timeline.moments.get(record.name, {})
+    imported, started = timings.imported or 0.0, timings.started or 0.0
+    return {
+        "name": record.name,
+        "state": record.state,
+        "import": round(imported, 4),
+        "start": round(started, 4),
+        "waited": round(timings.waited or 0.0, 4),
+        "total": round(imported + started, 4),
+        "import_began": _rounded(moments.get(PluginState.IMPORTING)),
+        "start_began": _rounded(moments.get(PluginState.STARTING)),
+    }
+
+
+def _rounded(moment: float | None) -> float | None:
+    return None if moment is None else round(moment, 4)
+
+
+def _text(rows: list[Document], duration: float) -> str:
+    whole = max([duration, *(_end(row) for row in rows)]) or 1.0
+    body = [
+        (row["name"], seconds(row["import"]), seconds(row["start"]), seconds(row["total"]), _bar(row, whole))
+        for row in rows
+    ]
+    head = ("PLUGIN", "IMPORT", "START", "TOTAL", f"i import, s start; {seconds(whole)} in all")
+    return table(head, body)
+
+
+def _end(row: Document) -> float:
+    return float((row["start_began"] or 0.0) + row["start"])
+
+
+def _bar(row: Document, whole: float) -> str:
+    cells = [" "] * _WIDTH
+    for letter, began, took in (
+        ("i", row["import_began"], row["import"]),
+        ("s", row["start_began"], row["start"]),
+    ):
+        if began is not None:
+            first = min(int(began / whole * _WIDTH), _WIDTH - 1)
+            last = min(int((began + took) / whole * _WIDTH), _WIDTH - 1)
+            cells[first : last + 1] = letter * (last - first + 1)
+    return "".join(cells).rstrip()

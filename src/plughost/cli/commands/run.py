@@ -1,0 +1,70 @@
+"""``plughost run``: a host without HTTP."""
+
+from __future__ import annotations
+
+import anyio
+import click
+
+from plughost.cli.documents import error_document, report_document
+from plughost.cli.exits import ExitCode, leave, leave_with_problems
+from plughost.cli.logs import configure_logging
+from plughost.cli.program import Program, config_option, json_option, verbose_option
+from plughost.cli.report import report_text
+from plughost.cli.signals import StopSignals
+from plughost.exceptions import HostNotReadyError
+from plughost.host import Host
+
+
+@click.command()
+@config_option
+@json_option
+@verbose_option
+@click.option("--once", is_flag=True, help="Start, report, stop. Exits 3 when a plugin failed.")
+@click.option("--safe-mode", is_flag=True, help="Load the plugins that come with plughost and no others.")
+@click.option("--strict", is_flag=True, help="Fail when a plugin fails.")
+@click.pass_obj
+def run(program: Program, once: bool, safe_mode: bool, strict: bool) -> None:
+    """Start the host without HTTP, report what became of every plugin, and keep running.
+
+    SIGINT and SIGTERM stop the plugins in order; a second one ends the process at once. A host that lacks a
+    required plugin is stopped again and exits 1.
+    """
+    host = program.host(safe_mode=safe_mode, strict=strict)
+    # A host that stays tells what happens to it; one that only reports has its report.
+    configure_logging(program.environ, program.verbosity + (not once))
+    try:
+        ready = anyio.run(_run, program, host, once)
+    except HostNotReadyError as error:
+        _show_refusal(program, host, error)
+        leave(ExitCode.FAILED)
+    if once:
+        leave_with_problems(host.report.failed or not ready)
+    elif not ready:
+        leave(ExitCode.FAILED)
+
+
+async def _run(program: Program, host: Host, once: bool) -> bool:
+    """Run the host until it is asked to stop; return whether it had become ready."""
+    ready = True
+    async with StopSignals() as signals:
+        with signals.interrupting() as starting:
+            async with host:
+                starting.disarm()
+                ready = host.ready
+                show_report(program, host)
+                if ready and not once:
+                    await signals.wait()
+    return ready
+
+
+def show_report(program: Program, host: Host) -> None:
+    """Write what became of every plugin of a running host."""
+    document = report_document(host.name, host.report, host.ready, host.plugins)
+    program.show(document, report_text(host))
+
+
+def _show_refusal(program: Program, host: Host, error: HostNotReadyError) -> None:
+    document = error_document(error)
+    document["details"]["report"] = report_document(host.name, host.report, False, host.plugins)
+    program.show(document, report_text(host))
+    program.talk(f"Error: {error}")

@@ -1,0 +1,103 @@
+"""``plughost enable`` and ``plughost disable``: one value in the configuration file, and what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from plughost.cli.exits import leave_with_problems
+from plughost.cli.program import Program, reads
+from plughost.core.config import LoadedConfig, set_plugin_enabled
+from plughost.core.config.load import DEFAULT_FILE
+from plughost.core.loading.discovery import PluginCandidate, match_name
+from plughost.core.loading.survey import survey
+from plughost.exceptions import PluginNotFoundError, did_you_mean
+
+
+@click.command()
+@reads
+@click.argument("name")
+@click.pass_obj
+def enable(program: Program, name: str) -> None:
+    """Switch plugin NAME on in the configuration file; comments and layout stay."""
+    _switch(program, name, enabled=True)
+
+
+@click.command()
+@reads
+@click.argument("name")
+@click.pass_obj
+def disable(program: Program, name: str) -> None:
+    """Switch plugin NAME off in the configuration file; it is then never imported.
+
+    Reads metadata only, so it works whatever the plugin does.
+    """
+    _switch(program, name, enabled=False)
+
+
+def _switch(program: Program, name: str, *, enabled: bool) -> None:
+    before = program.load_config()
+    known = match_name(name, _known_names(before))
+    _refuse_unknown(known, before)
+    file = _file_of(program, before)
+    changed = set_plugin_enabled(file, known, enabled)
+    after = program.load_config()
+    effective = after.is_enabled(known) is enabled
+    document = {
+        "plugin": known,
+        "enabled": enabled,
+        "changed": changed,
+        "effective": effective,
+        "config": str(file),
+        "dependents": _dependents(known, survey(after)) if not enabled else [],
+    }
+    program.show(document, _sentence(document))
+    if not effective:
+        program.talk(f"It still is not: {_overruled_by(after, known)}")
+    leave_with_problems(not effective)
+
+
+def _known_names(loaded: LoadedConfig) -> list[str]:
+    return [candidate.name for candidate in survey(loaded)]
+
+
+def _refuse_unknown(name: str, loaded: LoadedConfig) -> None:
+    known = _known_names(loaded)
+    if name not in known:
+        raise PluginNotFoundError(
+            f"there is no plugin {name!r}.{did_you_mean(name, known)} `plughost list` shows all", plugin=name
+        )
+
+
+def _file_of(program: Program, loaded: LoadedConfig) -> Path:
+    if loaded.path is not None:
+        return loaded.path
+    return program.config_path or Path(DEFAULT_FILE)
+
+
+def _dependents(name: str, candidates: list[PluginCandidate]) -> list[str]:
+    return [
+        candidate.name for candidate in candidates if candidate.wanted and name in candidate.card.requires
+    ]
+
+
+def _sentence(document: dict[str, object]) -> str:
+    word = "enabled" if document["enabled"] else "disabled"
+    when = "now" if document["changed"] else "already"
+    said = f"Plugin {document['plugin']!r} is {when} {word} in {document['config']}."
+    dependents = document["dependents"]
+    if isinstance(dependents, list) and dependents:
+        said += f" Required by {', '.join(dependents)}, which will not start without it."
+    return said
+
+
+def _overruled_by(loaded: LoadedConfig, name: str) -> str:
+    """Say which other setting decides; the file's own does not."""
+    host = loaded.config.host
+    if name in host.disabled:
+        return f"host.disabled ({loaded.origins.get('host.disabled', '')}) names it"
+    if host.allow is not None and name not in host.allow:
+        return f"host.allow ({loaded.origins.get('host.allow', '')}) does not name it"
+    section = loaded.section_of(name) or name
+    return f"{loaded.origins.get(f'plugins.{section}.enabled', 'another setting')} decides otherwise"

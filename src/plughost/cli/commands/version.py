@@ -1,0 +1,26 @@
+"""``plughost version``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+import click
+
+from plughost.cli.program import Program, json_option
+from plughost.contracts.plugin import HOST_API
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def version(program: Program) -> None:
+    """Show versions of plughost, of the host API and of Python."""
+    document = {
+        "plughost": importlib.metadata.version("plughost"),
+        "host_api": HOST_API,
+        "pluggy": importlib.metadata.version("pluggy"),
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+    }
+    program.show(document, "\n".join(f"{name:9} {value}" for name, value in document.items()))

@@ -1,0 +1,13 @@
+"""What `plughost doctor` looks at: one list of named checks, in the order they are made."""
+
+from __future__ import annotations
+
+from plughost.cli.doctor.configuration import CONFIGURATION_CHECKS
+from plughost.cli.doctor.folders import FOLDER_CHECKS
+from plughost.cli.doctor.patient import Patient
+from plughost.cli.doctor.plugins import PLUGIN_CHECKS
+from plughost.cli.findings import Check
+
+CHECKS: tuple[Check[Patient], ...] = (*CONFIGURATION_CHECKS, *PLUGIN_CHECKS, *FOLDER_CHECKS)
+
+__all__ = ["CHECKS", "Patient"]

@@ -1,0 +1,57 @@
+"""Is the configuration what its owner thinks it is?"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from plughost.cli.doctor.patient import Patient
+from plughost.cli.findings import Check, Problem
+from plughost.contracts.secret import MASK
+from plughost.exceptions import PluginNotFoundError
+
+
+def _readable(patient: Patient) -> Iterator[Problem]:
+    error = patient.error
+    if error is None:
+        return
+    said = [str(problem) for problem in error.problems] or [str(error)]
+    for message in said:
+        yield Problem(message=message, advice="the checks below are made as if the configuration were empty")
+
+
+def _unknown_plugins(patient: Patient) -> Iterator[Problem]:
+    for candidate in patient.candidates:
+        if isinstance(candidate.error, PluginNotFoundError):
+            yield Problem(message=str(candidate.error), plugin=candidate.name)
+
+
+def _permissions(patient: Patient) -> Iterator[Problem]:
+    path = patient.loaded.path
+    if path is None or not _has_secrets(patient):
+        return
+    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        yield Problem(
+            message=f"{path} holds secrets and can be read by others.",
+            advice=f"chmod 600 {path}, or move the secrets out with $env or $file references",
+            level="warning",
+            repair=lambda: _close(path),
+        )
+
+
+def _has_secrets(patient: Patient) -> bool:
+    """Whether something in the file itself is hidden; what a reference names is not in it."""
+    file = str(patient.loaded.path)
+    return any(entry.value == MASK and entry.origin.startswith(file) for entry in patient.loaded.entries())
+
+
+def _close(path: Path) -> None:
+    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IRWXG | stat.S_IRWXO))
+
+
+CONFIGURATION_CHECKS = (
+    Check("configuration", "the configuration can be read", _readable),
+    Check("unknown-plugins", "every plugin that the configuration names is there", _unknown_plugins),
+    Check("config-permissions", "secrets in the configuration are the owner's alone", _permissions),
+)

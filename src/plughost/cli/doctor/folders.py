@@ -1,0 +1,60 @@
+"""Are the folders there, and can they be written?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from plughost.cli.doctor.patient import Patient
+from plughost.cli.findings import Check, Problem
+
+_OWNER_ONLY = 0o700
+
+
+def _data_dir(patient: Patient) -> Iterator[Problem]:
+    folder = patient.data_dir  # one that is not there is made when a plugin first needs it
+    if folder.is_dir():
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield Problem(
+                message=f"the data folder {folder} cannot be written.",
+                advice="give it to the user that runs the host, or set host.data_dir",
+                repair=partial(folder.chmod, _OWNER_ONLY),
+            )
+    elif folder.exists():
+        yield Problem(
+            message=f"the data folder {folder} is not a folder.", advice="move it away, or set host.data_dir"
+        )
+    elif _parent_is_closed(folder):
+        yield Problem(
+            message=f"the data folder {folder} is not there and cannot be made.",
+            advice="make it for the user that runs the host, or set host.data_dir",
+        )
+
+
+def _plugin_dir(patient: Patient) -> Iterator[Problem]:
+    folder = patient.plugin_dir
+    if folder is None or folder.is_dir():
+        return
+    yield Problem(
+        message=f"the plugin directory {folder} is not there.",
+        advice="correct host.plugin_dir, or let --fix make it",
+        level="warning",
+        repair=partial(_make, folder),
+    )
+
+
+def _parent_is_closed(folder: Path) -> bool:
+    there = next((parent for parent in folder.absolute().parents if parent.exists()), None)
+    return there is None or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK)
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+
+
+FOLDER_CHECKS = (
+    Check("data-dir", "plugins can keep their data", _data_dir),
+    Check("plugin-dir", "the plugin directory is there", _plugin_dir),
+)

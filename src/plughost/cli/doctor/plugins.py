@@ -1,0 +1,137 @@
+"""Could every plugin be loaded, as far as metadata can tell?"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+
+from plughost.cli.catalogue import declared_hooks, deprecations
+from plughost.cli.doctor.patient import Patient
+from plughost.cli.findings import Check, Problem
+from plughost.contracts.records import PluginState
+from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.ordering import Needs, plan_load
+from plughost.exceptions import (
+    PluginDependencyError,
+    PluginIncompatibleError,
+    PluginInvalidError,
+    did_you_mean,
+)
+
+
+def _manifests(patient: Patient) -> Iterator[Problem]:
+    shared = _shared_names(patient)
+    for candidate in patient.candidates:
+        if isinstance(candidate.error, PluginInvalidError) and candidate.name not in shared:
+            yield Problem(message=str(candidate.error), plugin=candidate.name)
+
+
+def _duplicates(patient: Patient) -> Iterator[Problem]:
+    shared = _shared_names(patient)
+    for candidate in patient.candidates:
+        if candidate.name in shared and isinstance(candidate.error, PluginInvalidError):
+            yield Problem(message=str(candidate.error), plugin=candidate.name)
+
+
+def _shared_names(patient: Patient) -> set[str]:
+    seen: set[str] = set()
+    shared: set[str] = set()
+    for finding in patient.findings():
+        (shared if finding.name in seen else seen).add(finding.name)
+    return shared
+
+
+def _extras(patient: Patient) -> Iterator[Problem]:
+    for candidate in patient.candidates:
+        if candidate.verdict is PluginState.SKIPPED:
+            yield Problem(
+                message=f"plugin {candidate.name!r} {candidate.reason}",
+                plugin=candidate.name,
+                level="warning",
+            )
+        elif isinstance(candidate.error, PluginDependencyError):
+            yield Problem(message=str(candidate.error), plugin=candidate.name)
+
+
+def _modules(patient: Patient) -> Iterator[Problem]:
+    """Only the top package is looked for: to find what is inside it, Python would import it."""
+    for candidate in _wanted(patient):
+        finding = candidate.finding
+        top = finding.reference.partition(":")[0].partition(".")[0]
+        if finding.folder is None and not _can_be_found(top):
+            yield Problem(
+                message=f"module {top} of plugin {candidate.name!r} was not found ({finding.origin})",
+                advice="reinstall its distribution, or correct `module` in the configuration",
+                plugin=candidate.name,
+            )
+
+
+def _can_be_found(top: str) -> bool:
+    try:
+        return importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _dependencies(patient: Patient) -> Iterator[Problem]:
+    wanted = {one.name: Needs(requires=one.card.requires, after=one.card.after) for one in _wanted(patient)}
+    away = {one.name: one.reason for one in patient.candidates if not one.wanted}
+    for name, error in plan_load(wanted, unavailable=away).hopeless.items():
+        yield Problem(message=str(error), plugin=name)
+
+
+def _host_api(patient: Patient) -> Iterator[Problem]:
+    for candidate in patient.candidates:
+        if isinstance(candidate.error, PluginIncompatibleError):
+            yield Problem(message=str(candidate.error), plugin=candidate.name)
+
+
+def _required(patient: Patient) -> Iterator[Problem]:
+    for candidate in patient.candidates:
+        if candidate.wish.required and not candidate.wanted:
+            yield Problem(
+                message=f"plugin {candidate.name!r} is required, so the host cannot become ready, and will "
+                f"not be loaded: {candidate.reason}",
+                plugin=candidate.name,
+            )
+
+
+def _hooks(patient: Patient) -> Iterator[Problem]:
+    known = [declaration.name for declaration in declared_hooks()]
+    old = deprecations()
+    for candidate in _wanted(patient):
+        for hook in candidate.card.hooks:
+            if hook in old:
+                yield _hook_problem(candidate, f"implements {hook!r}, which is deprecated: {old[hook]}")
+            elif hook not in known:
+                yield _hook_problem(
+                    candidate,
+                    f"implements {hook!r}, which is not in the catalogue.{did_you_mean(hook, known)}",
+                )
+
+
+def _hook_problem(candidate: PluginCandidate, what: str) -> Problem:
+    return Problem(
+        message=f"plugin {candidate.name!r} {what}",
+        advice="ask for a newer version of the plugin; `plughost check` looks at its code",
+        plugin=candidate.name,
+        level="warning",
+    )
+
+
+def _wanted(patient: Patient) -> Iterator[PluginCandidate]:
+    return (candidate for candidate in patient.candidates if candidate.wanted)
+
+
+_LOOKS: tuple[tuple[str, str, Callable[[Patient], Iterator[Problem]]], ...] = (
+    ("manifests", "every manifest and card can be read", _manifests),
+    ("duplicates", "no two plugins have one name", _duplicates),
+    ("extras", "packages that plugins need are installed", _extras),
+    ("modules", "the modules of installed plugins are there", _modules),
+    ("dependencies", "what plugins require is there, and nobody waits in a circle", _dependencies),
+    ("host-api", "plugins work with this version of the host API", _host_api),
+    ("required", "required plugins will be loaded", _required),
+    ("hooks", "cards name hooks that exist and are not deprecated", _hooks),
+)
+
+PLUGIN_CHECKS = tuple(Check(name, meaning, look) for name, meaning, look in _LOOKS)

@@ -1,0 +1,106 @@
+"""Data of the host as plain JSON: the shapes that ``--json`` promises."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+import click
+
+from plughost.contracts.records import LoadReport, PluginRecord
+from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.registry import failure_of
+from plughost.exceptions import AppError, ConfigError, HookError, PluginError
+
+Document = dict[str, Any]
+
+
+def dump(document: Mapping[str, Any]) -> str:
+    """Return one JSON document with sorted keys."""
+    return json.dumps(plain(document), sort_keys=True, indent=2, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON can hold of a value: seconds for a time span, a text for what is none of its kinds."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner) for inner in value]
+    return value.total_seconds() if isinstance(value, timedelta) else str(value)
+
+
+def error_document(error: Exception) -> Document:
+    """An error: a code to compare with, a message for people, details for programs."""
+    said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    return {"code": _code(error), "message": said, "details": _details(error)}
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, click.UsageError):
+        return "usage_error"
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
+
+
+def _details(error: Exception) -> Document:
+    details: Document = {}
+    for kind, names in _TOLD.items():
+        if isinstance(error, kind):
+            details.update({name: plain(getattr(error, name)) for name in names})
+    if isinstance(limit := getattr(error, "limit", None), int | float):
+        details["limit"] = limit
+    return details
+
+
+_TOLD: Mapping[type[Exception], tuple[str, ...]] = {
+    ConfigError: ("path", "origin", "problems"),
+    PluginError: ("plugin", "phase"),
+    HookError: ("hook",),
+    AppError: ("app_name", "step"),
+}
+
+
+def candidate_document(candidate: PluginCandidate) -> Document:
+    """A plugin as its metadata describe it."""
+    finding, card = candidate.finding, candidate.card
+    return {
+        "name": candidate.name,
+        "version": finding.version,
+        "distribution": finding.distribution,
+        "source": finding.source,
+        "origin": finding.origin,
+        "reference": finding.reference,
+        "state": candidate.verdict,
+        "reason": candidate.reason,
+        "error": plain(failure_of(candidate.error)),
+        "required": candidate.wish.required,
+        "description": card.description,
+        "requires": card.requires,
+        "after": card.after,
+        "host_api": card.host_api,
+        "hooks": card.hooks,
+        "commands": card.commands,
+    }
+
+
+def report_document(
+    name: str, report: LoadReport, ready: bool, records: Mapping[str, PluginRecord]
+) -> Document:
+    """What became of every plugin of a host that was started."""
+    return {
+        "host": name,
+        "ready": ready,
+        "duration": round(report.duration, 4),
+        "loaded": report.loaded,
+        "failed": report.failed,
+        "skipped": report.skipped,
+        "plugins": list(records.values()),
+    }

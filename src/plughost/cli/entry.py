@@ -1,0 +1,51 @@
+"""From arguments to an exit code: the one place where errors become words."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from plughost.cli.app import program_group
+from plughost.cli.documents import error_document
+from plughost.cli.exits import ExitCode
+from plughost.cli.program import Program
+from plughost.exceptions import PlughostError
+
+
+def run_program(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code.
+
+    With ``--json`` among the arguments an error is a document on standard output too:
+    ``{"code": ..., "details": ..., "message": ...}``.
+    """
+    program = Program(environ=os.environ, as_json="--json" in arguments)
+    try:
+        code = program_group.main(
+            args=list(arguments), prog_name="plughost", standalone_mode=False, obj=program
+        )
+    except click.UsageError as error:
+        error.show(sys.stderr)
+        _tell_in_json(program, error)
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Aborted.", err=True)
+        return ExitCode.FAILED
+    except (click.ClickException, PlughostError, OSError) as error:
+        said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"Error: {said}", err=True)
+        _tell_in_json(program, error)
+        return ExitCode.FAILED
+    except Exception as error:  # a mistake of ours or of a plugin's command: the traceback is what helps
+        traceback.print_exc()
+        _tell_in_json(program, error)
+        return ExitCode.FAILED
+    return int(code or 0)
+
+
+def _tell_in_json(program: Program, error: Exception) -> None:
+    if program.as_json and not program.has_shown:
+        program.show(error_document(error))

@@ -1,0 +1,100 @@
+"""Commands that plugins add: found by the cards; a plugin is imported only when its command is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+
+import anyio
+import click
+import pluggy
+
+from plughost.cli.program import Program
+from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.core.calls.verify import implementations
+from plughost.core.config import LoadedConfig
+from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.loader import ImportLane
+from plughost.core.loading.survey import survey
+from plughost.exceptions import PluginError, PluginInvalidError
+from plughost.hookspecs import PROJECT
+
+_HOOK = "register_commands"
+
+
+def names_on_cards(loaded: LoadedConfig) -> Mapping[str, str]:
+    """Return the commands that cards name -> the plugin's name; the first plugin has a name that two want."""
+    found: dict[str, str] = {}
+    for candidate in survey(loaded):
+        for command in (candidate.card.commands or ()) if candidate.wanted else ():
+            found.setdefault(command, candidate.name)
+    return found
+
+
+def find_command(program: Program, name: str) -> click.Command | None:
+    """Return a plugin's command, or None when nobody has one of that name.
+
+    Plugins whose card names the command are asked first, then those whose card leaves it open; the others are
+    not imported. One that cannot be imported is named on standard error, and the search goes on.
+
+    Raises:
+        ConfigError: The configuration cannot be read, so it is not known which plugins there are.
+    """
+    loaded = program.load_config()
+    candidates = [candidate for candidate in survey(loaded) if candidate.wanted]
+    sure = [candidate for candidate in candidates if name in (candidate.card.commands or ())]
+    maybe = [candidate for candidate in candidates if _may_have_commands(candidate)]
+    for candidate in (*sure, *maybe):
+        for command in _commands_of(program, candidate, loaded.config.host.load_timeout):
+            if command.name == name:
+                _tell_of_rivals(program, name, candidate, sure)
+                return command
+    return None
+
+
+def _may_have_commands(candidate: PluginCandidate) -> bool:
+    card = candidate.card
+    return card.commands is None and (not card.hooks or _HOOK in card.hooks)
+
+
+def _tell_of_rivals(
+    program: Program, name: str, winner: PluginCandidate, claimants: Iterable[PluginCandidate]
+) -> None:
+    losers = [candidate.name for candidate in claimants if candidate is not winner]
+    if losers:
+        program.talk(
+            f"Command {name!r} is that of plugin {winner.name!r}; {', '.join(map(repr, losers))} has one of "
+            f"that name too, which is refused. Disable one of them"
+        )
+
+
+def _commands_of(program: Program, candidate: PluginCandidate, limit: float) -> list[click.Command]:
+    try:
+        return list(_collect(candidate, limit))
+    except PluginError as error:
+        program.talk(f"Commands of plugin {candidate.name!r} are missing: {error}")
+        return []
+
+
+def _collect(candidate: PluginCandidate, limit: float) -> Iterator[click.Command]:
+    imported = anyio.run(partial(ImportLane(SYSTEM_CLOCK).load, candidate, limit))
+    manager = pluggy.PluginManager(PROJECT)
+    for hook, function, _ in implementations(manager, imported.handle.target):
+        if hook == _HOOK:
+            yield from _given(candidate.name, function)
+
+
+def _given(plugin: str, function: object) -> Iterable[click.Command]:
+    try:
+        given = function() if callable(function) else None
+    except Exception as error:
+        raise PluginInvalidError(
+            f"its {_HOOK} raised {type(error).__name__}: {error}", plugin=plugin
+        ) from error
+    commands = list(given or ())
+    for command in commands:
+        if not isinstance(command, click.Command):
+            raise PluginInvalidError(
+                f"its {_HOOK} returned {command!r}, which is not a click command", plugin=plugin
+            )
+    return commands

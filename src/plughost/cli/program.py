@@ -1,0 +1,136 @@
+"""One run of the command line: which configuration, which kind of output, and the host when one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import click
+
+from plughost.cli.documents import dump
+from plughost.cli.logs import configure_logging
+from plughost.core.config import LoadedConfig, load_config
+from plughost.core.config.environment import prefixes
+from plughost.host import Host
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Program:
+    """The object of the click context; a ``CommandLine`` for the commands of plugins.
+
+    Attributes:
+        environ: The environment, with what options add to it.
+        as_json: Whether data are written as JSON.
+        config_path: The configuration file that was named; None leaves the choice to the environment.
+        verbosity: How often ``-v`` was given.
+        has_shown: Whether something was written to standard output already.
+    """
+
+    def __init__(self, *, environ: Mapping[str, str], as_json: bool = False) -> None:
+        self.environ = dict(environ)
+        self.as_json = as_json
+        self.config_path: Path | None = None
+        self.verbosity = 0
+        self.has_shown = False
+
+    def load_config(self) -> LoadedConfig:
+        """Read the configuration; no plugin is touched.
+
+        Raises:
+            ConfigError: It is wrong; the message names file and line.
+        """
+        return load_config(self.config_path, environ=self.environ)
+
+    def host(self, **switches: bool) -> Host:
+        """Make a host, not yet started.
+
+        Args:
+            switches: Settings of ``[host]`` that an option turns on, over the heads of file and environment.
+
+        Raises:
+            ConfigError: Its configuration is wrong.
+        """
+        environ = self.environ
+        wanted = [name for name, given in switches.items() if given]
+        if wanted:
+            prefix = prefixes(self.load_config().config.host.name)[-1]  # the one that wins
+            environ = environ | {f"{prefix}{name.upper()}": "1" for name in wanted}
+        return Host(config=self.config_path, environ=environ)
+
+    def run(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
+        """Start a host, await ``function(host, *args)`` and stop it; return what the function returned."""
+        configure_logging(self.environ, self.verbosity)
+        return anyio.run(partial(_within_host, self.host(), function, args))
+
+    def show(
+        self, document: Mapping[str, Any], text: str | None = None, *, as_json: bool | None = None
+    ) -> None:
+        """Write data to standard output, as JSON or as text."""
+        wanted = self.as_json if as_json is None else as_json
+        click.echo(dump(document) if wanted or text is None else text)
+        self.has_shown = True
+
+    def talk(self, message: str) -> None:
+        """Write a line for people to standard error."""
+        click.echo(message, err=True)
+
+
+async def _within_host(host: Host, function: Callable[..., Awaitable[T]], args: tuple[object, ...]) -> T:
+    async with host:
+        return await function(host, *args)
+
+
+def program_of(context: click.Context) -> Program:
+    """Return the program that a context belongs to."""
+    program = context.find_object(Program)
+    if program is None:
+        raise RuntimeError("commands of plughost run below its own group")
+    return program
+
+
+def _note_json(context: click.Context, _: click.Parameter, value: bool) -> None:
+    program_of(context).as_json |= value
+
+
+def _note_config(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        program_of(context).config_path = value
+
+
+def _note_verbosity(context: click.Context, _: click.Parameter, value: int) -> None:
+    program_of(context).verbosity += value
+
+
+config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_note_config,
+    expose_value=False,
+    help="Configuration file. Default: $PLUGHOST_CONFIG, else ./plughost.toml if it is there.",
+)
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    callback=_note_json,
+    expose_value=False,
+    help="Write one JSON document to standard output.",
+)
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    callback=_note_verbosity,
+    expose_value=False,
+    help="Log more; twice for everything.",
+)
+
+
+def reads(command: F) -> F:
+    """Give a command the options of all that only read: ``--config`` and ``--json``."""
+    return config_option(json_option(command))

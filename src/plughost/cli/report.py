@@ -1,0 +1,33 @@
+"""What became of every plugin, for people."""
+
+from __future__ import annotations
+
+from plughost.cli.tables import seconds, state, table
+from plughost.contracts.records import PluginRecord
+from plughost.host import Host
+
+
+def report_text(host: Host) -> str:
+    """Return a table of all plugins and a line that counts them."""
+    rows = [_row(record) for record in host.plugins.values()]
+    return f"{table(('PLUGIN', 'VERSION', 'STATE', 'TOOK', ''), rows)}\n{_summary(host)}"
+
+
+def _row(record: PluginRecord) -> tuple[str, ...]:
+    took = [part for part in (record.timings.imported, record.timings.started) if part is not None]
+    return (
+        record.name,
+        record.version or "-",
+        state(record.state),
+        seconds(sum(took) if took else None),
+        record.reason or ", ".join(record.hooks),
+    )
+
+
+def _summary(host: Host) -> str:
+    report = host.report
+    ready = "ready" if host.ready else "not ready"
+    return (
+        f"Host {host.name!r} is {ready}: {len(report.loaded)} loaded, {len(report.failed)} failed, "
+        f"{len(report.skipped)} skipped in {seconds(report.duration)}"
+    )

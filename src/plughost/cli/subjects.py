@@ -1,0 +1,92 @@
+"""What `check` is to look at: a folder, an installed plugin, or all of them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plughost.core.config import LoadedConfig
+from plughost.core.loading.discovery import PluginCandidate, Wish, discover, match_name
+from plughost.core.loading.sources import MANIFEST, from_folder, groups_for
+from plughost.core.loading.survey import survey
+from plughost.exceptions import PluginNotFoundError, did_you_mean
+
+_HEADERS = {
+    "description": ("Summary",),
+    "requires-python": ("Requires-Python",),
+    "license": ("License-Expression", "License"),
+}
+
+
+def candidates_of(target: str | None, loaded: LoadedConfig) -> list[PluginCandidate]:
+    """Return the candidates that ``target`` names.
+
+    Args:
+        target: A folder with a ``pyproject.toml``, or the name of a plugin; None for all that would load.
+        loaded: The configuration.
+
+    Raises:
+        PluginNotFoundError: It is neither.
+    """
+    if target is None:
+        return [one for one in survey(loaded) if one.wanted or one.error is not None]
+    folder = Path(target)
+    if (folder / MANIFEST).is_file():
+        return _in_folder(folder.resolve(), loaded)
+    return [find_candidate(target, loaded)]
+
+
+def find_candidate(name: str, loaded: LoadedConfig) -> PluginCandidate:
+    """Return the candidate of that name.
+
+    Raises:
+        PluginNotFoundError: There is none.
+    """
+    candidates = {candidate.name: candidate for candidate in survey(loaded)}
+    found = candidates.get(match_name(name, candidates))
+    if found is None:
+        raise PluginNotFoundError(
+            f"there is no plugin {name!r}.{did_you_mean(name, candidates)} `plughost list` shows all; a "
+            f"folder to check needs a {MANIFEST}",
+            plugin=name,
+        )
+    return found
+
+
+def project_of(candidate: PluginCandidate, folder: Path | None = None) -> dict[str, Any]:
+    """Return the ``[project]`` table of a plugin's folder, or the same facts of its distribution."""
+    home = folder or (Path(candidate.finding.origin) if candidate.finding.source == "directory" else None)
+    if home is not None:
+        return _table_of(home / MANIFEST)
+    if not candidate.finding.distribution:
+        return {}
+    try:
+        metadata = importlib.metadata.metadata(candidate.finding.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    return {key: _first(metadata, names) for key, names in _HEADERS.items()}
+
+
+def _first(metadata: importlib.metadata.PackageMetadata, names: Sequence[str]) -> str:
+    return next((metadata[name] for name in names if name in metadata), "")
+
+
+def _in_folder(folder: Path, loaded: LoadedConfig) -> list[PluginCandidate]:
+    findings = list(from_folder(folder, groups_for(loaded.config.host.name)))
+    wishes = {
+        finding.name: Wish(config=loaded.plugin(finding.name).config)
+        for finding in findings
+        if loaded.section_of(finding.name) is not None
+    }
+    return discover(findings, wishes)
+
+
+def _table_of(manifest: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(manifest.read_text(encoding="utf-8")).get("project", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return {}
+    return table if isinstance(table, dict) else {}
