@@ -1,0 +1,186 @@
+"""What plugins contribute becomes one ASGI application; what has no guard keeps it from being made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import BaseRoute
+
+from plughost.contracts.http import ASGIApp, HttpContext, Middleware
+from plughost.contracts.logs import get_logger
+from plughost.exceptions import RouteError
+from plughost.http.guards import Guard
+from plughost.http.routes import Route, WebSocketRoute
+from plughost.http.runtime import HttpRuntime
+from plughost.http.shell import Shell
+from plughost.http.table import RouteTable
+
+_log = get_logger("plughost.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """One state of the application.
+
+    Attributes:
+        app: It.
+        routes: What it serves, each knowing its plugin.
+        middleware: Names of what stands around, outermost first.
+        left_out: What could not be part of it, in sentences.
+    """
+
+    app: ASGIApp
+    routes: tuple[Route | WebSocketRoute, ...]
+    middleware: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def compose(runtime: HttpRuntime, own: Sequence[Route], context: HttpContext, *, strict: bool) -> Composition:
+    """Ask the plugins and put the application together.
+
+    Args:
+        runtime: The application's parts.
+        own: The host's own routes, which plugins cannot replace.
+        context: What plugins are told of the application.
+        strict: Whether something that does not fit stops everything; otherwise all contributions of its
+            plugin are left out, so that a later plugin cannot take the application down.
+
+    Raises:
+        RouteError: Something does not fit, and ``strict``.
+    """
+    sieve = _Sieve(strict)
+    hooks = runtime.host.hooks
+    routes: list[Route | WebSocketRoute] = list(own)
+    for plugin, items in _by_plugin(hooks.register_routes.report(context=context)):
+        routes += sieve.pass_on(plugin, _checked(plugin, items, routes, runtime))
+    around: list[tuple[str, Middleware]] = []
+    for plugin, items in _by_plugin(hooks.register_middleware.report(context=context)):
+        around += sieve.pass_on(plugin, _checked_middleware(plugin, items))
+    around.sort(key=lambda pair: -pair[1].priority)  # stable: equals stay in call order
+    app: ASGIApp = RouteTable(_without(sieve.refused, routes))
+    for plugin, middleware in reversed(around):
+        if plugin not in sieve.refused:
+            app = sieve.wrap(plugin, middleware, app)
+    minimum = runtime.settings.gzip_minimum
+    if minimum is not None:
+        app = GZipMiddleware(app, minimum_size=minimum, compresslevel=6)
+    return Composition(
+        app=Shell(app, runtime),
+        routes=tuple(_without(sieve.refused, routes)),
+        middleware=tuple(_name_of(each) for plugin, each in around if plugin not in sieve.refused),
+        left_out=tuple(sieve.sentences),
+    )
+
+
+class _Sieve:
+    """Lets contributions through, plugin by plugin."""
+
+    def __init__(self, strict: bool) -> None:
+        self._strict = strict
+        self.refused: set[str] = set()
+        self.sentences: list[str] = []
+
+    def pass_on(self, plugin: str, checked: Iterator[Any]) -> list[Any]:
+        """Return what was contributed, or nothing when a part of it is refused."""
+        try:
+            return list(checked)
+        except RouteError as error:
+            self._refuse(plugin, error)
+            return []
+
+    def wrap(self, plugin: str, middleware: Middleware, app: ASGIApp) -> ASGIApp:
+        try:
+            return middleware.factory(app)
+        except Exception as error:
+            failure = RouteError(
+                f"plugin {plugin!r}: its middleware {_name_of(middleware)!r} cannot be made: {error}",
+                plugin=plugin,
+            )
+            failure.__cause__ = error
+            self._refuse(plugin, failure)
+            return app
+
+    def _refuse(self, plugin: str, error: RouteError) -> None:
+        if self._strict:
+            raise error
+        self.refused.add(plugin)
+        self.sentences.append(str(error))
+        _log.error("contribution left out", plugin=plugin, path=error.path, reason=str(error))
+
+
+def _by_plugin(report: Any) -> Iterator[tuple[str, Any]]:
+    """Give each plugin's answer; failures were reported by the dispatcher."""
+    for outcome in report.outcomes:
+        if outcome.kind == "value" and outcome.value is not None:
+            yield outcome.plugin, outcome.value
+
+
+def _checked(
+    plugin: str, items: Any, taken: Sequence[Any], runtime: HttpRuntime
+) -> Iterator[Route | WebSocketRoute]:
+    seen = {(route.path, method): route.plugin for route in taken for method in route.methods or ("*",)}
+    for item in _sequence(plugin, "register_routes", items):
+        route = _guarded(plugin, item)
+        if isinstance(route, Route) and route.rate is not None and not runtime.rates.knows(route.rate):
+            raise RouteError(
+                f"plugin {plugin!r}: route {route.path} counts in an unknown rate class {route.rate!r};"
+                " name one of HttpSettings.rate_limits",
+                plugin=plugin,
+                path=route.path,
+            )
+        for method in route.methods or ("*",):
+            holder = seen.setdefault((route.path, method), plugin)
+            if holder != plugin:
+                raise RouteError(
+                    f"plugin {plugin!r}: route {method} {route.path} is taken by"
+                    f" {holder or 'the host itself'}; choose another path",
+                    plugin=plugin,
+                    path=route.path,
+                )
+        route.plugin = plugin
+        yield route
+
+
+def _guarded(plugin: str, item: Any) -> Route | WebSocketRoute:
+    path = getattr(item, "path", "")
+    if isinstance(item, Route | WebSocketRoute) and isinstance(item.guard, Guard):
+        return item
+    if isinstance(item, BaseRoute):
+        raise RouteError(
+            f"plugin {plugin!r}: route {path or repr(item)} has no guard; make it with plughost.http.Route(...,"
+            " guard=PUBLIC | SIGNED_IN | scope('...'))",
+            plugin=plugin,
+            path=path,
+        )
+    raise RouteError(
+        f"plugin {plugin!r}: register_routes returned {item!r}, which is no route", plugin=plugin
+    )
+
+
+def _checked_middleware(plugin: str, items: Any) -> Iterator[tuple[str, Middleware]]:
+    for item in _sequence(plugin, "register_middleware", items):
+        if not isinstance(item, Middleware):
+            raise RouteError(
+                f"plugin {plugin!r}: register_middleware returned {item!r}, which is no"
+                " plughost.contracts.Middleware",
+                plugin=plugin,
+            )
+        yield plugin, item
+
+
+def _sequence(plugin: str, hook: str, items: Any) -> Iterable[Any]:
+    if isinstance(items, Iterable) and not isinstance(items, str | bytes):
+        return items
+    raise RouteError(f"plugin {plugin!r}: {hook} returned {items!r}, which is no sequence", plugin=plugin)
+
+
+def _without(refused: set[str], routes: Iterable[Any]) -> list[Any]:
+    return [route for route in routes if route.plugin not in refused]
+
+
+def _name_of(middleware: Middleware) -> str:
+    factory = getattr(middleware.factory, "func", middleware.factory)
+    return middleware.name or str(getattr(factory, "__qualname__", type(factory).__qualname__))

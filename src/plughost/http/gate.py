@@ -1,0 +1,144 @@
+"""The gate in front of every route: who asks, may they, from where, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from plughost.contracts.limits import RateLimiter
+from plughost.contracts.session import RequestSession
+from plughost.exceptions import StoreUnavailableError
+from plughost.http.csrf import bears_only_a_token, is_cross_site
+from plughost.http.guards import ANONYMOUS, Guard, Identity
+from plughost.http.problems import Problem
+from plughost.http.rates import subject_of
+from plughost.http.runtime import IDENTITY, HttpRuntime
+
+_CHALLENGE = 'Bearer realm="plughost"'
+
+
+class Gated(Protocol):
+    """What the gate must know of a route."""
+
+    guard: Guard
+    csrf: bool
+    rate: str | None
+    audit: str
+
+
+async def pass_gate(route: Gated, runtime: HttpRuntime, connection: Any) -> None:
+    """Let a request through to its endpoint, or refuse it.
+
+    Args:
+        route: What it wants.
+        runtime: The application's parts.
+        connection: The ASGI scope; who asks is noted in it.
+
+    Raises:
+        Problem: 401 nobody is known, or the credential is wrong; 403 not allowed, or another site's request;
+            405 the administration is read-only; 429 too often; 503 credentials cannot be checked now.
+    """
+    try:
+        identity = await _admit(route.guard, runtime, connection)
+    except Problem:
+        await _count("refused", runtime, connection, ANONYMOUS)
+        raise
+    if route.csrf and is_cross_site(connection) and not bears_only_a_token(connection):
+        raise Problem(403, "This request was made by a page of another site.", code="cross_site")
+    if route.audit and runtime.settings.read_only:
+        raise Problem(
+            405, "This host is administered read-only.", code="read_only", headers={"Allow": "GET, HEAD"}
+        )
+    await _count(route.rate, runtime, connection, identity)
+
+
+async def may(guard: Guard, runtime: HttpRuntime, connection: Any) -> bool:
+    """Whether whoever makes a request would pass ``guard``; for routes that tell some more than others."""
+    try:
+        await _admit(guard, runtime, connection)
+    except Problem:
+        return False
+    return True
+
+
+async def _admit(guard: Guard, runtime: HttpRuntime, connection: Any) -> Identity:
+    identity = await _identify(runtime, connection) if guard.looks_at_identity else ANONYMOUS
+    connection[IDENTITY] = identity
+    if not guard.allows(identity, connection):
+        raise _refusal(guard, identity)
+    return identity
+
+
+async def _identify(runtime: HttpRuntime, connection: Any) -> Identity:
+    try:
+        bearer = _bearer(connection)
+        if bearer is not None:
+            return _by_token(runtime, bearer)
+        secret = runtime.sign_ins.secret_in(connection)
+        found = runtime.sign_ins.identify(secret) if secret is not None else None
+        return found or await _by_session(runtime, connection)
+    except StoreUnavailableError as error:
+        raise Problem(
+            503, "Credentials cannot be checked now; try again later.", code="credentials_unavailable"
+        ) from error
+
+
+def _bearer(connection: Mapping[str, Any]) -> str | None:
+    given = [value for name, value in connection["headers"] if name == b"authorization"]
+    if not given:
+        return None
+    scheme, _, token = given[0].decode("latin-1").partition(" ")
+    if len(given) > 1 or scheme.lower() != "bearer":
+        raise _unauthorized("Send exactly one header `Authorization: Bearer phk_...`.", "invalid_request")
+    return str(token.strip())
+
+
+def _by_token(runtime: HttpRuntime, token: str) -> Identity:
+    identity = runtime.tokens.identify(token)
+    if identity is None:
+        raise _unauthorized("This token is unknown, wrong, expired or revoked.", "invalid_token")
+    return identity
+
+
+async def _by_session(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Identity:
+    session = connection.get("session")
+    if not isinstance(session, RequestSession):
+        return ANONYMOUS
+    await session.load()
+    if session.user_id is None:
+        return ANONYMOUS
+    granted = (runtime.settings.role_scopes.get(role, ()) for role in session.roles)
+    return Identity(
+        kind="session",
+        name=session.username or session.user_id,
+        scopes=frozenset(scope for scopes in granted for scope in scopes),
+    )
+
+
+async def _count(
+    name: str | None, runtime: HttpRuntime, connection: Mapping[str, Any], identity: Identity
+) -> None:
+    subject = subject_of(connection, identity) if name is not None else None
+    if name is None or subject is None:
+        return
+    result = await runtime.rates.check(name, subject, runtime.service(RateLimiter))
+    if not result.allowed:
+        seconds = max(1, round(result.retry_after))
+        raise Problem(
+            429,
+            f"Too many requests; try again in {seconds} s.",
+            code="rate_limited",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def _refusal(guard: Guard, identity: Identity) -> Problem:
+    if not identity.known:
+        return _unauthorized("Sign in, or send a bearer token.", "")
+    wanted = f" It needs the scope {guard.wants}." if guard.wants else ""
+    return Problem(403, f"{identity.name} may not do this.{wanted}", code="insufficient_scope")
+
+
+def _unauthorized(detail: str, error: str) -> Problem:
+    challenge = f'{_CHALLENGE}, error="{error}"' if error else _CHALLENGE
+    return Problem(401, detail, code=error or "unauthorized", headers={"WWW-Authenticate": challenge})

@@ -1,0 +1,183 @@
+"""Who may use a route: every route says it, and there is no default."""
+
+from __future__ import annotations
+
+import ipaddress
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+IdentityKind = Literal["anonymous", "token", "browser", "session"]
+"""How somebody showed who they are: not at all, by a bearer token, by a sign-in link, by a session."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who makes a request, as far as it is known.
+
+    Attributes:
+        kind: How they showed it.
+        name: What the audit trail and rate limits call them; no secret.
+        scopes: What they may do; ``*`` is everything, ``cache:*`` everything with the cache.
+    """
+
+    kind: IdentityKind = "anonymous"
+    name: str = ""
+    scopes: frozenset[str] = frozenset()
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known who it is."""
+        return self.kind != "anonymous"
+
+    def holds(self, scope: str) -> bool:
+        """Whether ``scope``, or something that includes it, is among the scopes."""
+        area = scope.partition(":")[0]
+        return bool(self.scopes & {scope, f"{area}:*", "*"})
+
+
+ANONYMOUS = Identity()
+"""Nobody in particular."""
+
+
+class Guard(ABC):
+    """Decides who may use a route. Derive from it for a rule of your own; raise nothing, answer or refuse."""
+
+    @property
+    def looks_at_identity(self) -> bool:
+        """Whether it needs to know who asks; without that, no credential of the request is looked at."""
+        return True
+
+    @abstractmethod
+    def allows(self, identity: Identity, connection: Mapping[str, Any]) -> bool:
+        """Whether ``identity`` may use the route; ``connection`` is the ASGI scope."""
+
+    @property
+    def wants(self) -> str:
+        """Name of the scope that would help, for the refusal; empty when no scope would."""
+        return ""
+
+
+class _Public(Guard):
+    @property
+    def looks_at_identity(self) -> bool:
+        return False
+
+    def allows(self, identity: Identity, connection: Mapping[str, Any]) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return "PUBLIC"
+
+
+class _SignedIn(Guard):
+    def allows(self, identity: Identity, connection: Mapping[str, Any]) -> bool:
+        return identity.known
+
+    def __repr__(self) -> str:
+        return "SIGNED_IN"
+
+
+class _Loopback(Guard):
+    @property
+    def looks_at_identity(self) -> bool:
+        return False
+
+    def allows(self, identity: Identity, connection: Mapping[str, Any]) -> bool:
+        return from_loopback(connection)
+
+    def __repr__(self) -> str:
+        return "LOOPBACK"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Scope(Guard):
+    name: str
+
+    def allows(self, identity: Identity, connection: Mapping[str, Any]) -> bool:
+        return identity.holds(self.name)
+
+    @property
+    def wants(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"scope({self.name!r})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _AnyOf(Guard):
+    guards: tuple[Guard, ...]
+
+    @property
+    def looks_at_identity(self) -> bool:
+        return any(guard.looks_at_identity for guard in self.guards)
+
+    def allows(self, identity: Identity, connection: Mapping[str, Any]) -> bool:
+        return any(guard.allows(identity, connection) for guard in self.guards)
+
+    @property
+    def wants(self) -> str:
+        return next((guard.wants for guard in self.guards if guard.wants), "")
+
+    def __repr__(self) -> str:
+        return f"any_of({', '.join(map(repr, self.guards))})"
+
+
+PUBLIC: Guard = _Public()
+"""Everybody."""
+
+SIGNED_IN: Guard = _SignedIn()
+"""Whoever is known: by a session of the application, a sign-in link or a bearer token."""
+
+LOOPBACK: Guard = _Loopback()
+"""Programs on the same machine that ask directly, not through a proxy."""
+
+
+def scope(name: str) -> Guard:
+    """Return the guard that lets pass who holds the scope ``name``, such as ``cache:read``.
+
+    Raises:
+        ValueError: The name is empty or a wildcard.
+    """
+    if not name or "*" in name or name.strip() != name:
+        raise ValueError(f"a scope is named like 'cache:read', not {name!r}")
+    return _Scope(name)
+
+
+def any_of(*guards: Guard) -> Guard:
+    """Return the guard that lets pass whom one of ``guards`` lets pass."""
+    if not guards:
+        raise ValueError("any_of() needs at least one guard")
+    return _AnyOf(guards)
+
+
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
+
+
+def from_loopback(connection: Mapping[str, Any]) -> bool:
+    """Whether a request was made on this machine, to a local name and not through a proxy.
+
+    The name in ``Host`` is looked at because a page from elsewhere can have its own name resolve to this
+    machine (DNS rebinding).
+    """
+    client = connection.get("client")
+    if client is None or not _is_local_address(client[0]):
+        return False
+    host = ""
+    for name, value in connection["headers"]:
+        if name in _FORWARDED:
+            return False
+        if name == b"host":
+            host = value.decode("latin-1")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name.lower() in _LOCAL_NAMES
+
+
+def _is_local_address(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,127 @@
+"""Health over HTTP: for machines the status code, for people and monitoring what was looked at.
+
+Everybody may learn whether the host is well and which checks are not; figures and sentences, which speak of
+the inside, are for programs on the same machine and for the scope ``health:read``. The body is that of the
+draft "Health Check Response Format for HTTP APIs" (application/health+json).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from plughost.contracts.health import HealthCheck, HealthReport
+from plughost.contracts.records import RUNNING_STATES, PluginRecord, PluginState
+from plughost.http.gate import may
+from plughost.http.guards import LOOPBACK, PUBLIC, any_of, scope
+from plughost.http.routes import Route
+from plughost.http.runtime import HttpRuntime, host_from, runtime_of
+
+HEALTH_TYPE = "application/health+json"
+INSIDERS = any_of(LOOPBACK, scope("health:read"))
+"""Who is told figures and sentences."""
+
+_WELL = frozenset({PluginState.READY, PluginState.DISABLED, PluginState.BLOCKED, PluginState.STOPPED})
+_REDIS_WORDS = ("redis", "valkey", "tiered")
+
+
+def health_routes() -> list[Route]:
+    """Return the health routes, which no plugin can replace."""
+    return [
+        Route("/livez", livez, guard=PUBLIC, summary="The process answers; looks at nothing."),
+        Route("/readyz", readyz, guard=PUBLIC, summary="Whether requests should be sent here."),
+        Route("/health/redis", redis, guard=PUBLIC, summary="What depends on Redis, and how that does."),
+        Route("/health/detailed", detailed, guard=PUBLIC, summary="Every health check."),
+    ]
+
+
+async def livez(request: Request) -> Response:
+    """Say that the process answers; nothing else is looked at, or a dependency could have the host killed."""
+    return _answer("pass", {})
+
+
+async def readyz(request: Request) -> Response:
+    """Say whether requests should be sent here; ``?verbose`` names the plugins, ``?exclude=`` skips one."""
+    runtime = runtime_of(request)
+    excluded = set(request.query_params.getlist("exclude"))
+    plugins = {name: record for name, record in runtime.host.plugins.items() if name not in excluded}
+    status = _readiness(runtime, plugins)
+    body: dict[str, Any] = {}
+    if "verbose" in request.query_params:
+        told = await may(INSIDERS, runtime, request.scope)
+        body["checks"] = {f"plugin:{name}": [_plugin(record, told)] for name, record in plugins.items()}
+    return _answer(status, body)
+
+
+async def detailed(request: Request) -> Response:
+    """Run every health check and tell what was found."""
+    report = await host_from(request).health()
+    return await _report(request, report, report.checks)
+
+
+async def redis(request: Request) -> Response:
+    """Tell what was found about all that has to do with Redis; ``configured`` says whether anything has."""
+    report = await host_from(request).health()
+    checks = tuple(check for check in report.checks if _is_about_redis(check))
+    return await _report(request, HealthReport.of(checks), checks, configured=bool(checks))
+
+
+async def _report(
+    request: Request, report: HealthReport, checks: tuple[HealthCheck, ...], **members: Any
+) -> Response:
+    told = await may(INSIDERS, runtime_of(request), request.scope)
+    body: dict[str, Any] = {**members, "checks": {}}
+    for check in checks:
+        body["checks"].setdefault(_key(check), []).append(_check(check, told))
+    if told and report.output:
+        body["output"] = report.output
+    return _answer(report.status, body)
+
+
+def _readiness(runtime: HttpRuntime, plugins: Mapping[str, PluginRecord]) -> str:
+    missing = any(record.required and record.state not in RUNNING_STATES for record in plugins.values())
+    if runtime.draining.is_set() or missing:
+        return "fail"
+    if runtime.left_out or any(record.state not in _WELL for record in plugins.values()):
+        return "warn"
+    return "pass"
+
+
+def _plugin(record: PluginRecord, told: bool) -> dict[str, Any]:
+    status = "pass" if record.state in _WELL else "fail" if record.required else "warn"
+    row: dict[str, Any] = {"componentType": "plugin", "observedValue": record.state.value, "status": status}
+    if told and record.reason:
+        row["output"] = record.reason
+    return row
+
+
+def _check(check: HealthCheck, told: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"status": check.status}
+    if told:
+        row |= {"output": check.detail} if check.detail else {}
+        row |= {"figures": dict(check.figures)} if check.figures else {}
+        row["duration"] = round(check.duration, 6)
+    return row
+
+
+def _key(check: HealthCheck) -> str:
+    return check.name if check.app_name is None else f"{check.app_name}:{check.name}"
+
+
+def _is_about_redis(check: HealthCheck) -> bool:
+    words = [
+        check.name,
+        *check.figures,
+        *(value for value in check.figures.values() if isinstance(value, str)),
+    ]
+    return any(redis in word.lower() for word in words for redis in _REDIS_WORDS)
+
+
+def _answer(status: str, body: Mapping[str, Any]) -> Response:
+    document = msgspec.json.encode({"status": status, **body}, enc_hook=str)
+    headers = {"Cache-Control": "no-store"}
+    return Response(document, 503 if status == "fail" else 200, headers, HEALTH_TYPE)

@@ -1,0 +1,87 @@
+"""Refusals and failures as RFC 9457 problem documents, which say what to do and nothing of the inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+PROBLEM_TYPE = "application/problem+json"
+
+_TITLES: Mapping[int, str] = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+class Problem(Exception):
+    """Raise it in an endpoint to answer with a problem document.
+
+    Args:
+        status: Status code, 400 to 599.
+        detail: What is wrong and what to do, for the person who made the request.
+        code: A short word for programs, such as ``invalid_token``; becomes the document's ``code``.
+        headers: Further headers of the answer.
+        members: Further members of the document; must be data that JSON can hold.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str = "",
+        *,
+        code: str = "",
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail or title_of(status))
+        self.status = status
+        self.detail = detail
+        self.code = code
+        self.headers = dict(headers or {})
+        self.members = members
+
+    def document(self) -> dict[str, Any]:
+        """Return the document: ``type``, ``title``, ``status``, and what else is known."""
+        document: dict[str, Any] = {
+            "type": "about:blank",
+            "title": title_of(self.status),
+            "status": self.status,
+        }
+        if self.detail:
+            document["detail"] = self.detail
+        if self.code:
+            document["code"] = self.code
+        return {**document, **self.members}
+
+    def response(self, connection: HTTPConnection | None = None) -> Response:
+        """Return the answer: a page for a browser that navigates, a problem document for all others."""
+        headers = {"Cache-Control": "no-store", **self.headers}
+        if connection is not None and wants_page(connection):
+            return Response(_page(self), self.status, headers, "text/html; charset=utf-8")
+        return Response(msgspec.json.encode(self.document()), self.status, headers, PROBLEM_TYPE)
+
+
+def title_of(status: int) -> str:
+    """Return the name of a status code."""
+    try:
+        return _TITLES.get(status) or HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
+
+
+def wants_page(connection: HTTPConnection) -> bool:
+    """Whether a person's browser asks, which prefers HTML to JSON."""
+    accept = connection.headers.get("accept", "")
+    return "text/html" in accept and "json" not in accept
+
+
+def _page(problem: Problem) -> str:
+    title = escape(f"{problem.status} {title_of(problem.status)}")
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<main><h1>{title}</h1><p>{escape(problem.detail)}</p></main></html>"
+    )

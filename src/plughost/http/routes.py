@@ -1,0 +1,184 @@
+"""Routes that say who may use them: Starlette's, with a guard that has no default."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Collection
+from typing import Any
+
+import anyio
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
+
+from plughost.contracts.http import Message, Receive, Scope, Send
+from plughost.core.threads import run_in_daemon_thread
+from plughost.http.bodies import bounded, too_large
+from plughost.http.gate import pass_gate
+from plughost.http.guards import Guard
+from plughost.http.problems import Problem
+from plughost.http.response_cache import CachePolicy, serve_cached
+from plughost.http.runtime import RUNTIME, HttpRuntime, runtime_of
+
+_NO_RUNTIME = "This route is not served by plughost.http.create_app(host), which would guard it."
+
+
+class Route(StarletteRoute):
+    """Starlette's ``Route`` with a guard, and what else the host sees to for it.
+
+    An endpoint that is a plain function runs in a thread, which is left behind when it passes its limit.
+
+    Args:
+        path: Where it is: ``/things/{id}``; Starlette's convertors work (``{path:path}``).
+        endpoint: A coroutine function or plain function that takes the request and returns a response, or an
+            ASGI application.
+        methods: The methods it answers; ``GET`` when it is a function and nothing is said.
+        guard: Who may use it: ``PUBLIC``, ``SIGNED_IN``, ``scope("things:read")``, ``any_of(...)``.
+        csrf: Whether requests that change something are refused when a page of another site makes them.
+        rate: Rate class it counts in, such as ``read`` or ``write``; None counts nothing.
+        audit: Verb under which its uses are noted in the audit trail, such as ``things.delete``. It makes the
+            route an administrative action, which a read-only host refuses. Empty for all others.
+        max_body: Bytes its request body may have; None takes the application's limit.
+        timeout: Seconds until its answer must have begun; None takes the application's limit, ``math.inf`` is
+            none.
+        cache: How its answers may be cached; None never.
+        refuse: Makes the answer to whom the guard turns away, of the request and the problem; None answers
+            with the problem itself.
+        name: For ``request.url_for``; the endpoint's name when None.
+        summary: One sentence for OpenAPI documents.
+        body: Type of its JSON body, for OpenAPI documents.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        methods: Collection[str] | None = None,
+        guard: Guard,
+        csrf: bool = True,
+        rate: str | None = None,
+        audit: str = "",
+        max_body: int | None = None,
+        timeout: float | None = None,
+        cache: CachePolicy | None = None,
+        refuse: Callable[[HTTPConnection, Problem], Response] | None = None,
+        name: str | None = None,
+        summary: str = "",
+        body: Any = None,
+    ) -> None:
+        super().__init__(path, _never_blocking(endpoint), methods=methods, name=name)
+        self.guard = guard
+        self.csrf = csrf
+        self.rate = rate
+        self.audit = audit
+        self.max_body = max_body
+        self.timeout = timeout
+        self.cache = cache
+        self.refuse = refuse
+        self.summary = summary
+        self.body = body
+        self.plugin = ""
+        """Name of the plugin that contributed it; set when the application is put together."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, if its guard lets it through."""
+        runtime: HttpRuntime | None = scope.get(RUNTIME)
+        if runtime is None:
+            await Problem(503, _NO_RUNTIME, code="unguarded").response()(scope, receive, send)
+            return
+        if self.methods and scope["method"] not in self.methods:
+            raise Problem(405, headers={"Allow": ", ".join(sorted(self.methods))}, code="method_not_allowed")
+        await pass_gate(self, runtime, scope)
+        receive = self._bounded(scope, receive, runtime.settings.max_body)
+        limit = runtime.settings.request_timeout if self.timeout is None else self.timeout
+        if self.cache is None:
+            await self._answer_within(limit, scope, receive, send)
+        else:
+            app = functools.partial(self._answer_within, limit)
+            await serve_cached(app, self.cache, runtime, scope, receive, send)
+
+    async def _answer_within(self, limit: float, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def send_in_time(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            waiting.deadline = math.inf
+            await send(message)
+
+        with anyio.move_on_after(limit) as waiting:
+            await self.app(scope, receive, send_in_time)
+            return
+        if not begun:
+            raise Problem(503, "This took too long and was given up.", code="timeout")
+
+    def _bounded(self, scope: Scope, receive: Receive, most: int) -> Receive:
+        most = most if self.max_body is None else self.max_body
+        for name, value in scope["headers"]:
+            if name == b"content-length" and int(value) > most:
+                raise too_large(most)
+            if name in (b"content-length", b"transfer-encoding"):
+                return bounded(receive, most)
+        return receive
+
+
+class WebSocketRoute(StarletteWebSocketRoute):
+    """Starlette's ``WebSocketRoute`` with a guard; who does not pass it gets no handshake.
+
+    Args:
+        path: Where it is.
+        endpoint: A coroutine function that takes the WebSocket, or an ASGI application.
+        guard: Who may use it.
+        csrf: Whether a handshake that a page of another site makes is refused.
+        rate: Rate class its handshakes count in; None counts nothing.
+        name: For ``url_for``; the endpoint's name when None.
+    """
+
+    methods = frozenset({"WEBSOCKET"})
+    audit = ""
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        guard: Guard,
+        csrf: bool = True,
+        rate: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(path, endpoint, name=name)
+        self.guard = guard
+        self.csrf = csrf
+        self.rate = rate
+        self.plugin = ""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the WebSocket, if its guard lets it through."""
+        runtime: HttpRuntime | None = scope.get(RUNTIME)
+        if runtime is None:
+            await send({"type": "websocket.close", "code": 1011, "reason": _NO_RUNTIME})
+            return
+        await pass_gate(self, runtime, scope)
+        await self.app(scope, receive, send)
+
+
+def _never_blocking(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an endpoint that can be given up: a plain function gets a thread that may be left behind.
+
+    Starlette would run it in a thread that anyio waits for, so a hanging one would never be answered.
+    """
+    inner = endpoint.func if isinstance(endpoint, functools.partial) else endpoint
+    if not (inspect.isfunction(inner) or inspect.ismethod(inner)) or inspect.iscoroutinefunction(inner):
+        return endpoint
+
+    @functools.wraps(inner)
+    async def in_thread(request: Request) -> Any:
+        name = f"plughost route {request.scope['path'][:60]}"
+        return await run_in_daemon_thread(endpoint, request, limiter=runtime_of(request).threads, name=name)
+
+    return in_thread

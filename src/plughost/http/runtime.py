@@ -1,0 +1,130 @@
+"""What one HTTP application works with; every request carries it, guards and endpoints find it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import anyio
+from starlette.requests import HTTPConnection
+
+from plughost.contracts.clock import Clock
+from plughost.exceptions import HostNotReadyError, ServiceError
+from plughost.host import Host
+from plughost.http.access_file import AccessFile
+from plughost.http.audit import AuditTrail
+from plughost.http.figures import HttpFigures
+from plughost.http.guards import ANONYMOUS, Identity
+from plughost.http.rates import Rates
+from plughost.http.settings import HttpSettings
+from plughost.http.sign_ins import SignIns
+from plughost.http.tokens import Tokens
+
+RUNTIME = "plughost"
+IDENTITY = "plughost.identity"
+REQUEST_ID = "plughost.request_id"
+AUDIT_DETAIL = "plughost.audit_detail"
+"""Keys of the ASGI scope."""
+
+_SYNC_ENDPOINTS_AT_ONCE = 40
+
+
+class HttpRuntime:
+    """The parts of one application, for guards, endpoints and the admin page.
+
+    Attributes:
+        host: The host it serves.
+        settings: How it behaves.
+        clock: Time.
+        tokens: Bearer tokens.
+        sign_ins: Administrators' browsers.
+        audit: Who did what.
+        figures: Usage, performance, errors.
+        rates: Rate classes.
+        draining: Set when the server stops: streams end, readiness fails.
+        threads: Bounds the endpoints that run in threads.
+        open_streams: How many event streams are open.
+        routes: What is served, each route knowing its plugin.
+        left_out: What could not become part of the application since plugins changed, in sentences.
+    """
+
+    def __init__(self, host: Host, settings: HttpSettings, clock: Clock) -> None:
+        self.host = host
+        self.settings = settings
+        self.clock = clock
+        self._file = AccessFile(host.data_dir)
+        self.tokens = Tokens(self._file, clock)
+        self.sign_ins = SignIns(
+            self._file,
+            host_name=host.name,
+            link_lifetime=settings.link_lifetime,
+            browser_lifetime=settings.browser_lifetime,
+            clock=clock,
+        )
+        self.audit = AuditTrail(self._file, clock)
+        self.figures = HttpFigures(clock)
+        self.rates = Rates(settings.rate_limits, clock)
+        self.draining = anyio.Event()
+        self.threads = anyio.CapacityLimiter(_SYNC_ENDPOINTS_AT_ONCE)
+        self.open_streams = 0
+        self.routes: tuple[Any, ...] = ()
+        self.left_out: tuple[str, ...] = ()
+        self._services: dict[type[Any], Any] = {}
+
+    @property
+    def environment(self) -> str:
+        """Name of the environment, for the badge and for plugins."""
+        return self.settings.environment or self.host.config.host.environment or "production"
+
+    def service(self, kind: Any) -> Any:
+        """Return a service when a plugin provides it; looked up once until plugins change."""
+        try:
+            return self._services[kind]
+        except KeyError:
+            found = self._services[kind] = self._look_up(kind)
+            return found
+
+    def forget_services(self) -> None:
+        """Look services up anew: plugins came or went."""
+        self._services.clear()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _look_up(self, kind: Any) -> Any:
+        try:
+            return self.host.use(kind)
+        except (ServiceError, HostNotReadyError):
+            return None
+
+
+def runtime_of(connection: HTTPConnection | Mapping[str, Any]) -> HttpRuntime:
+    """Return the runtime of a request, a WebSocket or an ASGI scope.
+
+    Raises:
+        LookupError: It did not come through an application that ``create_app`` made.
+    """
+    try:
+        return cast("HttpRuntime", scope_of(connection)[RUNTIME])
+    except KeyError:
+        raise LookupError("this request did not come through plughost.http.create_app(host)") from None
+
+
+def host_from(connection: HTTPConnection | Mapping[str, Any]) -> Host:
+    """Return the host that serves a request, a WebSocket or an ASGI scope.
+
+    Raises:
+        LookupError: It did not come through an application that ``create_app`` made.
+    """
+    return runtime_of(connection).host
+
+
+def identity_of(connection: HTTPConnection | Mapping[str, Any]) -> Identity:
+    """Return who makes a request; ``ANONYMOUS`` when the route's guard did not ask."""
+    return cast("Identity", scope_of(connection).get(IDENTITY, ANONYMOUS))
+
+
+def scope_of(connection: HTTPConnection | Mapping[str, Any]) -> Any:
+    """Return the ASGI scope of a connection, which is itself one or has one."""
+    return connection.scope if isinstance(connection, HTTPConnection) else connection

@@ -1,0 +1,43 @@
+"""Requests whose shape two programs could read differently: refused before anybody reads them.
+
+Servers and proxies disagree on duplicate lengths, lengths beside a transfer coding, and on several hosts;
+what is smuggled between them goes past every guard. Most servers refuse these themselves; this does not rely
+on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plughost.http.headers import API_VERSION
+from plughost.http.problems import Problem
+
+
+def refuse_odd_shape(scope: Any) -> None:
+    """Refuse a request with ambiguous framing, an ambiguous host, or a version nobody here speaks.
+
+    Raises:
+        Problem: 400, naming what is odd.
+    """
+    length = coding = host = None
+    for name, value in scope["headers"]:
+        if name == b"host":
+            if host is not None:
+                raise _odd("more than one Host header")
+            host = value
+        elif name == b"content-length":
+            if length is not None or not value.isdigit() or len(value) > 18:
+                raise _odd("a Content-Length that is no single number")
+            length = value
+        elif name == b"transfer-encoding":
+            if coding is not None or value.strip().lower() != b"chunked":
+                raise _odd("a Transfer-Encoding other than chunked")
+            coding = value
+        elif name == b"accept-version" and value.strip() != API_VERSION.encode():
+            raise Problem(400, f"This host speaks API version {API_VERSION}.", code="unknown_version")
+    if length is not None and coding is not None:
+        raise _odd("both Content-Length and Transfer-Encoding")
+
+
+def _odd(what: str) -> Problem:
+    return Problem(400, f"The request has {what}.", code="ambiguous_request", headers={"Connection": "close"})

@@ -1,0 +1,209 @@
+"""The outermost shell of the application: headers, figures and failures of every request in one place.
+
+One layer instead of four: each ASGI middleware costs a call and a closure per request, and these four need
+the same two moments, the beginning of the answer and its end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection
+
+from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
+from plughost.contracts.logs import get_logger
+from plughost.contracts.records import RUNNING_STATES
+from plughost.exceptions import HostNotReadyError, StoreUnavailableError
+from plughost.http.figures import FailedRequest
+from plughost.http.guards import ANONYMOUS
+from plughost.http.headers import SecurityHeaders
+from plughost.http.problems import Problem
+from plughost.http.runtime import AUDIT_DETAIL, IDENTITY, REQUEST_ID, RUNTIME, HttpRuntime
+from plughost.http.shapes import refuse_odd_shape
+
+_access = logging.getLogger("plughost.access")
+
+
+class Shell:
+    """Stands around all contributed middleware and routes of one application.
+
+    Args:
+        app: What stands inside.
+        runtime: The application's parts.
+    """
+
+    def __init__(self, app: ASGIApp, runtime: HttpRuntime) -> None:
+        self._app = app
+        self._runtime = runtime
+        self._headers = SecurityHeaders(runtime.settings.hsts)
+        self._log = get_logger("plughost.http")
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request or a WebSocket."""
+        scope[RUNTIME] = self._runtime
+        scope[REQUEST_ID] = f"{self._prefix}-{next(self._numbers):x}"
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+            return
+        await self._request(scope, receive, send)
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        figures = self._runtime.figures
+        now = self._runtime.clock.monotonic
+        began, status = now(), 0
+
+        async def send_dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = self._headers.added_to(message.get("headers", ()), scope.get("scheme", "http"))
+                message = {**message, "headers": [*headers, *_private(scope, headers)]}
+            await send(message)
+
+        figures.under_way += 1
+        try:
+            await self._guarded(scope, receive, send_dressed, lambda: status != 0)
+        finally:
+            figures.under_way -= 1
+            self._note(scope, status, now() - began)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send, has_begun: Any) -> None:
+        try:
+            refuse_odd_shape(scope)
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            return  # nobody is left to answer
+        except Exception as error:
+            problem = self._problem_of(error, scope)
+            if has_begun():
+                raise  # too late for another answer: the server cuts the connection
+            response = _answer(problem, scope)
+            await response(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        accepted = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal accepted
+            accepted = accepted or message["type"] == "websocket.accept"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting)
+        except Exception as error:
+            problem = self._problem_of(error, scope)
+            code = 1011 if problem.status >= 500 else 1008
+            if not accepted:
+                await receive()  # the handshake, which is refused by closing
+            await send({"type": "websocket.close", "code": code, "reason": problem.detail[:100]})
+
+    def _problem_of(self, error: Exception, scope: Scope) -> Problem:
+        """Return what the client is told; what it is not told goes to the log and the figures."""
+        if isinstance(error, Problem):
+            if error.code == "timeout":
+                self._note_failure(scope, "timeout", "passed its time limit", None)
+            return error
+        if isinstance(error, HTTPException):
+            return Problem(error.status_code, error.detail, headers=dict(error.headers or {}))
+        self._note_failure(scope, type(error).__name__, str(error), error)
+        if isinstance(error, StoreUnavailableError | HostNotReadyError) or self._is_leaving(scope):
+            return Problem(
+                503, "A part of this host is not available now; try again later.", code="unavailable"
+            )
+        return Problem(
+            500, f"This failed; the log knows more under {scope[REQUEST_ID]}.", code="internal_error"
+        )
+
+    def _is_leaving(self, scope: Scope) -> bool:
+        """Whether the route's plugin was stopped while it worked on the request."""
+        plugin = getattr(scope.get("route"), "plugin", "")
+        if not plugin:
+            return False
+        record = self._runtime.host.plugin(plugin)
+        return record is None or record.state not in RUNNING_STATES
+
+    def _note_failure(self, scope: Scope, kind: str, message: str, error: Exception | None) -> None:
+        route = scope.get("route")
+        path, plugin = getattr(route, "path", ""), getattr(route, "plugin", "")
+        method = scope.get("method", "WEBSOCKET")
+        self._runtime.figures.note_failure(
+            FailedRequest(
+                at=self._runtime.clock.time(),
+                request_id=scope[REQUEST_ID],
+                method=method,
+                path=path,
+                plugin=plugin,
+                kind=kind,
+                message=message[:300],
+            )
+        )
+        self._log.error(
+            "request failed",
+            request_id=scope[REQUEST_ID],
+            method=method,
+            route=path,
+            plugin=plugin,
+            kind=kind,
+            exc_info=error,
+        )
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope.get("route")
+        path, plugin = getattr(route, "path", ""), getattr(route, "plugin", "")
+        method = scope["method"] if route is not None else "*"  # whatever a client invents is not a series
+        self._runtime.figures.observe(method, path, plugin, status or 499, seconds)
+        if getattr(route, "audit", "") and scope.get(IDENTITY, ANONYMOUS).known:
+            self._audit(scope, route, status)
+        if _access.isEnabledFor(logging.INFO):
+            _access.info(
+                "%s %s %s %d %.1f ms",
+                (scope.get("client") or ("-",))[0],
+                scope["method"],
+                _loggable(scope["path"]),  # without the query: sign-in codes travel there
+                status,
+                seconds * 1000,
+            )
+
+    def _audit(self, scope: Scope, route: Any, status: int) -> None:
+        target = scope.get("path_params", {})
+        try:
+            self._runtime.audit.add(
+                actor=scope[IDENTITY].name,
+                verb=route.audit,
+                target=", ".join(str(value) for value in target.values()),
+                status=status,
+                detail=scope.get(AUDIT_DETAIL, ""),
+                address=(scope.get("client") or ("",))[0],
+                request_id=scope[REQUEST_ID],
+            )
+        except StoreUnavailableError as error:
+            self._log.error("audit entry lost", verb=route.audit, status=status, exc_info=error)
+
+
+def _loggable(path: str) -> str:
+    """Return a path that fits one line of a log, whatever was encoded in it."""
+    return path if path.isprintable() else ascii(path)
+
+
+def _answer(problem: Problem, scope: Scope) -> Any:
+    refuse = getattr(scope.get("route"), "refuse", None)
+    connection = HTTPConnection(scope)
+    if refuse is not None and problem.status in (401, 403):
+        return refuse(connection, problem)
+    return problem.response(connection)
+
+
+def _private(scope: Scope, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Keep shared caches from what was made for somebody: said of every route that asks who it is."""
+    guard = getattr(scope.get("route"), "guard", None)
+    if guard is None or not guard.looks_at_identity:
+        return []
+    names = {name.lower() for name, _ in headers}
+    private = [] if b"cache-control" in names else [(b"cache-control", b"no-store")]
+    return private if b"vary" in names else [*private, (b"vary", b"Cookie, Authorization")]

@@ -1,0 +1,123 @@
+"""Event streams (server-sent events) that end when they should: reader gone, server stopping, source over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import anyio
+from starlette.responses import Response
+
+from plughost.contracts.http import Message, Receive, Scope, Send
+from plughost.http.problems import Problem
+from plughost.http.runtime import HttpRuntime, runtime_of
+
+_HEARTBEAT = b": still here\n\n"
+
+
+class EventStream(Response):
+    """A response of events from ``source``: mappings with ``data`` and, if wanted, ``event`` and ``id``.
+
+    A comment goes out when the source was silent for ``heartbeat`` seconds, so that proxies keep the
+    connection and a reader who is gone is noticed. A reader who takes nothing for ``patience`` seconds is
+    given up.
+
+    Args:
+        source: Gives the events; it is closed when the stream ends for whatever reason.
+        heartbeat: Seconds of silence after which a comment is sent.
+        patience: Seconds that one event may wait for its reader.
+        retry: Milliseconds after which a browser connects again.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        source: AsyncIterator[Mapping[str, str]],
+        *,
+        heartbeat: float = 15.0,
+        patience: float = 30.0,
+        retry: int = 3000,
+    ) -> None:
+        super().__init__(b"", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._source = source
+        self._heartbeat = heartbeat
+        self._patience = patience
+        self._retry = retry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until somebody has enough."""
+        runtime = runtime_of(scope)
+        if runtime.open_streams >= runtime.settings.max_streams:
+            raise Problem(
+                503, "Too many event streams are open; poll instead.", code="too_many_streams",
+                headers={"Retry-After": "10"},
+            )  # fmt: skip
+        runtime.open_streams += 1
+        try:
+            await self._stream(runtime, receive, send)
+        finally:
+            runtime.open_streams -= 1
+
+    async def _stream(self, runtime: HttpRuntime, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await self._send(send, b"retry: %d\n\n" % self._retry)
+        async with anyio.create_task_group() as ends:
+            ends.start_soon(_when_gone, receive, ends.cancel_scope)
+            ends.start_soon(_when_set, runtime.draining, ends.cancel_scope)
+            await self._pump(send)
+            ends.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            close = getattr(self._source, "aclose", None)
+            if close is not None:
+                await close()
+            with anyio.move_on_after(1):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _pump(self, send: Send) -> None:
+        """Send what comes; the source waits in a task of its own, because a heartbeat must not cancel it."""
+        writer, reader = anyio.create_memory_object_stream[bytes](0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._feed, writer)
+            with reader:
+                while True:
+                    chunk = None
+                    with anyio.move_on_after(self._heartbeat):
+                        try:
+                            chunk = await reader.receive()
+                        except anyio.EndOfStream:
+                            return
+                    if not await self._send(send, chunk or _HEARTBEAT):
+                        tasks.cancel_scope.cancel()
+
+    async def _feed(self, writer: Any) -> None:
+        with writer:
+            async for event in self._source:
+                await writer.send(encode(event))
+
+    async def _send(self, send: Send, chunk: bytes) -> bool:
+        with anyio.move_on_after(self._patience):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            return True
+        return False
+
+
+def encode(event: Mapping[str, str]) -> bytes:
+    """Return an event as it goes over the wire; line ends in ``data`` become further ``data`` lines."""
+    lines = [f"{name}: {event[name]}" for name in ("id", "event") if event.get(name)]
+    lines += [f"data: {line}" for line in event.get("data", "").splitlines() or [""]]
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+async def _when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while True:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            scope.cancel()
+            return
+
+
+async def _when_set(event: anyio.Event, scope: anyio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

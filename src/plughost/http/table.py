@@ -1,0 +1,66 @@
+"""The route table: Starlette's router, which finds a path without parameters in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.routing import BaseRoute, Match, Router
+
+from plughost.contracts.http import Receive, Scope, Send
+from plughost.http.problems import Problem
+from plughost.http.routes import Route
+
+
+class RouteTable(Router):
+    """Serves routes by their path; a fixed path wins over one with parameters, earlier ones over later ones.
+
+    A path with one slash more or less is another path and is not found: nothing is guessed, so nothing goes
+    past a guard by a detour.
+
+    Args:
+        routes: What to serve.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        super().__init__(routes, redirect_slashes=False)
+        self._fixed: dict[str, list[BaseRoute]] = {}
+        self._patterned: list[BaseRoute] = []
+        for route in routes:
+            if isinstance(route, Route) and not route.param_convertors:
+                self._fixed.setdefault(route.path, []).append(route)
+            else:
+                self._patterned.append(route)
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to its route.
+
+        Raises:
+            Problem: 404 there is none; 405 there is one for other methods only.
+        """
+        scope.setdefault("router", self)
+        path = path_inside(scope)
+        allowed: set[str] = set()
+        for routes in (self._fixed.get(path, ()), self._patterned):
+            for route in routes:
+                match, found = route.matches(scope)
+                if match is Match.NONE:
+                    continue
+                scope["route"] = route
+                scope.update(found)
+                if match is Match.FULL:
+                    await route.handle(scope, receive, send)
+                    return
+                allowed |= getattr(route, "methods", None) or set()
+        if allowed:
+            raise Problem(405, headers={"Allow": ", ".join(sorted(allowed))}, code="method_not_allowed")
+        raise Problem(404, "There is nothing here.", code="not_found")
+
+
+def path_inside(scope: Any) -> str:
+    """Return the path as routes see it: without the prefix under which the application is mounted."""
+    path: str = scope["path"]
+    prefix: str = scope.get("root_path", "")
+    if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+        return path[len(prefix) :]
+    return path
