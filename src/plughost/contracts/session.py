@@ -240,6 +240,10 @@ class RequestSession(MutableMapping[str, Any]):
         """Give it a new id without changing who it is."""
         raise NotImplementedError
 
+    async def save(self) -> None:
+        """Save what changed so far, now; for WebSockets and long responses. Needs a session that exists."""
+        raise NotImplementedError
+
 
 def session_of(connection: Any) -> RequestSession:
     """Return the session of a request, a WebSocket or a bare ASGI scope.

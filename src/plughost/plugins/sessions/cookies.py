@@ -1,0 +1,190 @@
+"""The cookie that carries a session id, and the headers that keep shared caches away from it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from plughost.exceptions import ConfigError
+
+SameSite = Literal["lax", "strict", "none"]
+Headers = list[tuple[bytes, bytes]]
+
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip", b"via"})
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookiePolicy:
+    """How the cookie is named and fenced in.
+
+    Over HTTPS it is ``Secure`` and, with the default path and no domain, ``__Host-``: no other host, not even
+    a subdomain, can plant it. Over plain HTTP on this very machine, for development, a cookie of another name
+    is used, which nobody reads over HTTPS.
+
+    Attributes:
+        name: Name without prefix.
+        secure: True: always ``Secure``. False: never. None: always, but for direct requests on this machine.
+        samesite: ``lax``, ``strict`` or ``none``.
+        path: Where it is sent; anything but ``/`` costs the ``__Host-`` prefix.
+        domain: Hosts it is sent to; None is this host alone.
+    """
+
+    name: str
+    secure: bool | None = None
+    samesite: SameSite = "lax"
+    path: str = "/"
+    domain: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what browsers or parsers would take for something else.
+
+        Raises:
+            ConfigError: A part of it has characters that do not belong into a cookie.
+        """
+        if not self.name or not set(self.name) <= _TOKEN or self.name.lower().startswith("__"):
+            raise _wrong("cookie_name", f"{self.name!r} is no cookie name without prefix; __Host- is added")
+        if not self.path.startswith("/") or any(ord(c) < 33 or c in ";," for c in self.path):
+            raise _wrong("cookie_path", f"{self.path!r} is no path")
+        if self.domain is not None and any(ord(c) < 33 or c in ";," for c in self.domain):
+            raise _wrong("cookie_domain", f"{self.domain!r} is no domain")
+        if self.samesite == "none" and self.secure is False:
+            raise _wrong("cookie_samesite", "'none' needs a secure cookie")
+
+    @property
+    def secure_name(self) -> str:
+        """Name of the cookie over HTTPS."""
+        fenced = self.path == "/" and self.domain is None
+        return f"__Host-{self.name}" if fenced else f"__Secure-{self.name}"
+
+    @property
+    def plain_name(self) -> str:
+        """Name of the cookie over plain HTTP."""
+        return f"{self.name}_plain"
+
+    def is_secure(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the cookie of this request is the secure one."""
+        if self.secure is not None:
+            return self.secure
+        return scope.get("scheme") in ("https", "wss") or not _on_this_machine(scope)
+
+
+class SessionCookie:
+    """Reads and writes the cookie.
+
+    Args:
+        policy: Its name and fences.
+    """
+
+    def __init__(self, policy: CookiePolicy) -> None:
+        self._policy = policy
+        self._secure = policy.secure_name.encode()
+        self._plain = policy.plain_name.encode()
+        fences = f"; Path={policy.path}; HttpOnly; SameSite={policy.samesite.capitalize()}"
+        if policy.domain is not None:
+            fences += f"; Domain={policy.domain}"
+        self._fences = fences.encode()
+
+    def read(self, scope: Mapping[str, Any]) -> str | None:
+        """Return the id a request carries, or None; two of them are none, whoever sent the second."""
+        found: bytes | None = None
+        wanted: bytes | None = None
+        for header, line in scope["headers"]:
+            if header != b"cookie":
+                continue
+            wanted = wanted or self._name(scope)
+            for part in line.split(b";"):
+                name, separator, value = part.strip(b" \t").partition(b"=")
+                if separator and name == wanted:
+                    if found is not None:
+                        return None
+                    found = value
+        return None if found is None else found.decode("latin-1")
+
+    def write(self, scope: Mapping[str, Any], session_id: str, seconds: float) -> tuple[bytes, bytes]:
+        """Return the header that hands out an id for that many seconds."""
+        return self._header(scope, session_id.encode("ascii"), max(int(seconds), 1))
+
+    def clear(self, scope: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """Return the header that takes the cookie away."""
+        return self._header(scope, b"", 0)
+
+    def _name(self, scope: Mapping[str, Any]) -> bytes:
+        return self._secure if self._policy.is_secure(scope) else self._plain
+
+    def _header(self, scope: Mapping[str, Any], value: bytes, seconds: int) -> tuple[bytes, bytes]:
+        secure = self._policy.is_secure(scope)
+        name = self._secure if secure else self._plain
+        end = b"; Secure" if secure else b""
+        return b"set-cookie", b"%s=%s; Max-Age=%d%s%s" % (name, value, seconds, self._fences, end)
+
+
+def keep_private(headers: Iterable[tuple[bytes, bytes]], *, store: bool) -> Headers:
+    """Return the headers so that no shared cache keeps or mixes up the response.
+
+    Args:
+        headers: As the application sent them.
+        store: Whether the browser itself may keep it; False when the response hands out or takes away an id.
+    """
+    kept: Headers = []
+    vary: list[bytes] = []
+    control: list[bytes] = []
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered == b"vary":
+            vary += [part.strip() for part in value.split(b",") if part.strip()]
+        elif lowered == b"cache-control":
+            control += [part.strip() for part in value.split(b",") if part.strip()]
+        else:
+            kept.append((name, value))
+    if b"*" not in vary and b"cookie" not in [part.lower() for part in vary]:
+        vary.append(b"Cookie")
+    kept.append((b"vary", b", ".join(vary)))
+    kept.append((b"cache-control", b", ".join(_private(control, store=store))))
+    return kept
+
+
+def _private(directives: list[bytes], *, store: bool) -> list[bytes]:
+    lowered = {part.lower() for part in directives}
+    if b"no-store" in lowered:
+        return directives
+    if not store:
+        return [b"no-store"]
+    kept = [
+        part
+        for part in directives
+        if part.lower() not in (b"public", b"private")
+        and not part.lower().startswith((b"s-maxage", b"private="))
+    ]
+    return [b"private", *kept]
+
+
+def _on_this_machine(scope: Mapping[str, Any]) -> bool:
+    """Whether a request came directly, over no network: development, or a test.
+
+    Names without a dot and addresses of this machine are what browsers never send to a public site.
+    """
+    client = scope.get("client")
+    if client is not None and not _is_local(client[0]):
+        return False
+    host = b""
+    for name, value in scope["headers"]:
+        if name in _FORWARDED:
+            return False
+        if name == b"host":
+            host = value
+    bare = host.decode("latin-1").rpartition("]")[0].lstrip("[") or host.decode("latin-1").partition(":")[0]
+    return _is_local(bare)
+
+
+def _is_local(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return "." not in name and ":" not in name
+
+
+def _wrong(setting: str, why: str) -> ConfigError:
+    return ConfigError(f"{setting}: {why}", path=f"plugins.sessions.config.{setting}")

@@ -1,0 +1,232 @@
+"""Where requests fetch and hand in sessions: what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from plughost.contracts.http import Message, Scope
+from plughost.contracts.logs import get_logger
+from plughost.contracts.plugin import Seconds
+from plughost.contracts.session_store import ImmediateStore, ReplacedSession, StoredSession
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.sessions.codec import About
+from plughost.plugins.sessions.cookies import SessionCookie, keep_private
+from plughost.plugins.sessions.crypto import KeyRing
+from plughost.plugins.sessions.loaded import Loaded
+from plughost.plugins.sessions.manager import Sessions
+from plughost.plugins.sessions.rows import RowCodec
+from plughost.plugins.sessions.tokens import digest_of
+
+_USER_AGENT_LIMIT = 512
+
+Describe = Callable[[str], Awaitable[str]]
+"""Given a user agent, what to call the device; empty when unknown."""
+
+
+class Desk:
+    """Loads sessions for requests, and saves what they changed.
+
+    Args:
+        sessions: The sessions of the host.
+        cookie: How ids travel.
+        ring: Makes tokens.
+        describe: Says what device is behind a user agent.
+    """
+
+    def __init__(
+        self, sessions: Sessions, cookie: SessionCookie, ring: KeyRing, describe: Describe | None = None
+    ) -> None:
+        self.sessions = sessions
+        self.cookie = cookie
+        self._ring = ring
+        self._describe = describe
+        self._immediate = sessions.store if isinstance(sessions.store, ImmediateStore) else None
+        self._log = get_logger("plughost.sessions")
+
+    @property
+    def codec(self) -> RowCodec:
+        """How values become bytes."""
+        return self.sessions.codec
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether the store can be read by a plain look at the mapping."""
+        return self._immediate is not None
+
+    # fetching
+
+    async def load(self, scope: Scope) -> Loaded:
+        """Return what a request's cookie leads to."""
+        session_id = self.cookie.read(scope)
+        digest = digest_of(session_id) if session_id is not None else None
+        if digest is None:
+            return Loaded(session_id, None)
+        return self._found(session_id, await self.sessions.store.read(digest))
+
+    def load_now(self, scope: Scope) -> Loaded:
+        """Return what a request's cookie leads to, without waiting.
+
+        Raises:
+            RuntimeError: The store is over the network and the session was not loaded beforehand.
+        """
+        session_id = self.cookie.read(scope)
+        digest = digest_of(session_id) if session_id is not None else None
+        if digest is None:
+            return Loaded(session_id, None)
+        if self._immediate is None:
+            raise RuntimeError(
+                "this session is kept over the network and was not loaded: write `await session.load()`"
+                " before the"
+                " first look at it, or set preload = true for the sessions plugin"
+            )
+        return self._found(session_id, self._immediate.read_now(digest))
+
+    def _found(self, session_id: str | None, row: StoredSession | ReplacedSession | None) -> Loaded:
+        if isinstance(row, StoredSession):
+            return Loaded(session_id, row)
+        loaded = Loaded(session_id, None)
+        if isinstance(row, ReplacedSession) and session_id is not None:
+            loaded.abandoned.append((session_id, "dead id reused"))
+            self._log.warning("dead session id used again, the session is ended")
+        return loaded
+
+    # tokens
+
+    def csrf_token(self, row: StoredSession) -> str:
+        """Return the token bound to a session."""
+        return self._ring.csrf_token(row.digest)
+
+    def token_matches(self, scope: Any, token: str) -> bool:
+        """Whether a token belongs to the session id a request carries."""
+        session_id = self.cookie.read(scope)
+        digest = digest_of(session_id) if session_id is not None else None
+        return digest is not None and self._ring.csrf_matches(digest, token)
+
+    def has_cookie(self, scope: Any) -> bool:
+        """Whether a request carries a session cookie."""
+        return self.cookie.read(scope) is not None
+
+    # changing
+
+    async def sign_in(
+        self,
+        scope: Scope,
+        state: Loaded,
+        user_id: str,
+        who: About,
+        ttl: Seconds | None,
+        absolute: Seconds | None,
+    ) -> Loaded:
+        """Begin a session for a user in place of the one in ``state``, unsaved changes included."""
+        values, _ = state.changes(self.codec)
+        carried = values if state.row is None or state.row.subject in (None, user_id) else {}
+        about = About(who.username, who.roles, await self._metadata(scope))
+        lifetime = self.sessions.policy.lifetimes.of(ttl, absolute)
+        session_id, row = await self.sessions.begin_instead(
+            state.session_id, user_id, about, carried, lifetime
+        )
+        fresh = Loaded(session_id, row)
+        fresh.abandoned, fresh.new_id = state.abandoned, True
+        return fresh
+
+    async def sign_out(self, state: Loaded) -> Loaded:
+        """End the session of ``state``, now."""
+        if state.session_id is not None:
+            await self.sessions.destroy(state.session_id, reason="logout")
+        gone = Loaded(None, None)
+        gone.abandoned, gone.forget = state.abandoned, state.forget or state.session_id is not None
+        return gone
+
+    async def rotate(self, state: Loaded) -> None:
+        """Give the session of ``state`` a new id."""
+        renewed = await self.sessions.renew(state.session_id) if state.session_id is not None else None
+        if renewed is not None:
+            state.session_id, row = renewed
+            state.saved(row)
+            state.new_id = True
+
+    async def save_changes(self, state: Loaded) -> None:
+        """Merge what changed into the stored session; one that ended meanwhile stays ended."""
+        row = state.row
+        values, removed = state.changes(self.codec)
+        if row is None or not (values or removed):
+            return
+        patch = self.sessions.patch_of(self.codec.close_fields(row.handle, values), removed)
+        stored = await self.sessions.store.patch(row.digest, patch)
+        if stored is None:
+            self._log.info("changes came too late, the session had ended", handle=row.handle)
+            state.lose()
+        else:
+            state.saved(stored)
+
+    # handing in
+
+    async def begin_response(
+        self, state: Loaded | None, scope: Scope, message: Message, *, refused: bool
+    ) -> Message | None:
+        """Save before the first byte; return the first message with its headers right, or None for a 503.
+
+        Args:
+            state: What the request knows; None when it never looked.
+            scope: The request.
+            message: ``http.response.start`` or ``websocket.accept``.
+            refused: Whether the handler was refused its session because the store is away.
+        """
+        failed = message.get("status", 200) >= 500
+        if failed and refused:
+            return None
+        if state is None or not state.looked_at:
+            return message
+        if not failed:
+            try:
+                await self._hand_in(state, scope)
+            except StoreUnavailableError:
+                self._log.warning("session could not be saved, answered 503", exc_info=True)
+                return None
+        return self._with_headers(state, scope, message)
+
+    async def _hand_in(self, state: Loaded, scope: Scope) -> None:
+        while state.abandoned:
+            session_id, reason = state.abandoned.pop()
+            await self.sessions.destroy(session_id, reason=reason)
+        if state.row is None:
+            await self._begin_anonymous(state, scope)
+            return
+        await self.save_changes(state)
+        if state.row is not None and self.sessions.policy.lifetimes.touch_is_due(
+            state.row, self.sessions.now()
+        ):
+            await self.sessions.store.touch(state.row.digest)
+
+    async def _begin_anonymous(self, state: Loaded, scope: Scope) -> None:
+        values, _ = state.changes(self.codec)
+        if not values:
+            return  # visitors who keep nothing take no room
+        about = About("", (), await self._metadata(scope))
+        lifetime = self.sessions.policy.lifetimes.of(None, None)
+        state.session_id, row = await self.sessions.begin(None, about, values, lifetime)
+        state.saved(row)
+        state.new_id, state.forget = True, False
+
+    def _with_headers(self, state: Loaded, scope: Scope, message: Message) -> Message:
+        cookie = None
+        if state.new_id and state.session_id is not None and state.row is not None:
+            left = state.row.deadline - self.sessions.now()
+            cookie = self.cookie.write(scope, state.session_id, left)
+        elif state.forget:
+            cookie = self.cookie.clear(scope)
+        headers = keep_private(message.get("headers") or (), store=cookie is None)
+        if cookie is not None:
+            headers.append(cookie)
+        return {**message, "headers": headers}
+
+    async def _metadata(self, scope: Scope) -> dict[str, Any]:
+        client = scope.get("client")
+        metadata = {"ip_address": client[0]} if client else {}
+        agents = [value for name, value in scope["headers"] if name == b"user-agent"]
+        if agents:
+            agent = agents[0].decode("latin-1")[:_USER_AGENT_LIMIT]
+            device = await self._describe(agent) if self._describe is not None else ""
+            metadata |= {"user_agent": agent} | ({"device": device} if device else {})
+        return metadata

@@ -1,0 +1,132 @@
+"""A session as one request knows it: what was stored, what was looked at, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import KeysView
+from typing import Any
+
+from plughost.contracts.session_store import StoredSession
+from plughost.plugins.sessions.codec import About
+from plughost.plugins.sessions.rows import RowCodec
+
+_CANNOT_CHANGE = (str, int, float, bool, bytes, type(None))
+
+
+class Loaded:
+    """What a request knows of its session; values are opened one by one, when they are asked for.
+
+    Attributes:
+        session_id: The id it is known by to the browser; None when there is none, or none that lives.
+        row: The session as it is stored; None when there is none.
+        looked_at: Whether the handler looked at it, so that the response depends on the cookie.
+        abandoned: Ids of sessions that are to be ended when the response begins, and why.
+        new_id: Whether the browser must be told the id.
+        forget: Whether the browser must be told to forget the id it sent.
+    """
+
+    __slots__ = (
+        "_about",
+        "_removed",
+        "_set",
+        "_values",
+        "abandoned",
+        "forget",
+        "looked_at",
+        "new_id",
+        "row",
+        "session_id",
+    )
+
+    def __init__(self, session_id: str | None, row: StoredSession | None) -> None:
+        self.session_id = session_id if row is not None else None
+        self.row = row
+        self.looked_at = True
+        self.abandoned: list[tuple[str, str]] = []
+        self.new_id = False
+        # An id that leads nowhere is taken out of the browser, so that it is not asked for again and again.
+        self.forget = session_id is not None and row is None
+        self._values: dict[str, Any] = {}
+        self._set: set[str] = set()
+        self._removed: set[str] = set()
+        self._about: About | None = None
+
+    @property
+    def handle(self) -> str:
+        """Public name of the session; empty when there is none."""
+        return self.row.handle if self.row is not None else ""
+
+    def about(self, codec: RowCodec) -> About:
+        """Return name, roles and metadata."""
+        if self._about is None:
+            self._about = About() if self.row is None else codec.open_about(self.row)
+        return self._about
+
+    def get(self, name: str, codec: RowCodec) -> Any:
+        """Return a value.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
+        if name in self._values:
+            return self._values[name]
+        if self.row is None or name in self._removed or name not in self.row.fields:
+            raise KeyError(name)
+        value = self._values[name] = codec.open_field(self.row, name)
+        return value
+
+    def set(self, name: str, value: Any) -> None:
+        """Set a value."""
+        self._values[name] = value
+        self._set.add(name)
+        self._removed.discard(name)
+
+    def delete(self, name: str) -> None:
+        """Remove a value.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
+        if name not in self.names():
+            raise KeyError(name)
+        self._values.pop(name, None)
+        self._set.discard(name)
+        if self.row is not None and name in self.row.fields:
+            self._removed.add(name)
+
+    def names(self) -> KeysView[str]:
+        """Return the names of all values."""
+        stored = self.row.fields if self.row is not None else {}
+        names = dict.fromkeys(name for name in stored if name not in self._removed)
+        return (names | dict.fromkeys(self._values)).keys()
+
+    def abandon(self) -> None:
+        """Drop everything; the stored session is to be ended."""
+        if self.session_id is not None:
+            self.abandoned.append((self.session_id, "logout"))
+        self.lose()
+
+    def lose(self) -> None:
+        """There is no session any more; the browser is to forget the id it sent."""
+        self.forget = self.forget or self.session_id is not None
+        self.session_id, self.row, self._about, self.new_id = None, None, None, False
+        self._values, self._set, self._removed = {}, set(), set()
+
+    def changes(self, codec: RowCodec) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return the values to write, nested changes of those looked at included, and the names to remove."""
+        values = {name: self._values[name] for name in self._set}
+        row = self.row
+        if row is not None:
+            for name, value in self._values.items():
+                may_differ = name not in self._set and not isinstance(value, _CANNOT_CHANGE)
+                if may_differ and not codec.same_value(row, name, value):
+                    values[name] = value
+        return values, tuple(self._removed)
+
+    def saved(self, row: StoredSession) -> None:
+        """Everything that changed is stored, as this row."""
+        self.row = row
+        # Values in the handler's hands stay the same objects; others may have been changed by another
+        # request.
+        self._values = {name: value for name, value in self._values.items() if name in row.fields}
+        self._set.clear()
+        self._removed.clear()
