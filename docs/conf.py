@@ -19,11 +19,13 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "hook_directives",
+    "cli_directive",
     "config_directive",
+    "hook_directives",
 ]
 exclude_patterns = ["_build", "_ext"]
 
+smartquotes = False  # they make a dash of the two of an option
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
