@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio
 import pluggy
 from anyio.abc import TaskGroup
 
+from plughost.contracts.backup import BackupService
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.config import HostConfig, HostSection
+from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.records import LoadReport, PluginRecord
+from plughost.contracts.status import HostStatus
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.config import LoadedConfig, load_config
@@ -29,7 +32,10 @@ from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.survey import survey
 from plughost.core.services import ServiceRegistry
-from plughost.exceptions import HostNotReadyError
+from plughost.exceptions import ConfigError, HostNotReadyError
+from plughost.flows.apps import Apps
+from plughost.flows.backups import Backups
+from plughost.flows.health import Health
 from plughost.hookspecs import CATALOGUE, Hooks
 
 T = TypeVar("T")
@@ -80,6 +86,21 @@ class Host:
         )
         self._registry = PluginRegistry()
         self._manager: PluginManager | None = None
+        self._app_errors: dict[str, Exception] = {}
+        self.apps = Apps(
+            self.hooks,
+            events=self._events,
+            journal_dir=self.data_dir / "apps",
+            close_limit=self.config.host.shutdown_timeout,
+            clock=clock,
+        )
+        self.backups = Backups(
+            self.hooks, directory=self.data_dir / "backups", configs=self._app_configs, clock=clock
+        )
+        self._services.provide(BackupService, self.backups, owner="host")
+        self._health = Health(
+            self.hooks, self.apps, own_checks=self._checks, interval=self.config.host.health_interval, clock=clock
+        )
         self._exit = AsyncExitStack()
         self._running = False
 
@@ -195,6 +216,34 @@ class Host:
         """Reload every running plugin, dependencies first."""
         await self._plugins.reload_all()
 
+    # how it is
+
+    @property
+    def app_errors(self) -> Mapping[str, Exception]:
+        """Why apps of the configuration were not registered at the start, by name; empty when all were."""
+        return MappingProxyType(self._app_errors)
+
+    async def health(self) -> HealthReport:
+        """Ask every plugin how the host and each app are; the worst answer is the status."""
+        return await self._health.check_all()
+
+    @property
+    def last_health(self) -> Mapping[str | None, HealthReport]:
+        """The last answers of the health cycle: of each app by name, of the host itself under None."""
+        return self._health.last
+
+    async def status(self) -> HostStatus:
+        """Return the whole host in figures and names."""
+        return HostStatus(
+            name=self.name,
+            ready=self.ready,
+            counts=self._plugins.counts,
+            plugins=self.plugins,
+            apps=MappingProxyType(dict(self.apps)),
+            app_errors=MappingProxyType({name: str(error) for name, error in self._app_errors.items()}),
+            hooks=MappingProxyType(self._dispatcher.implementers()),
+        )
+
     @property
     def _plugins(self) -> PluginManager:
         if self._manager is None:
@@ -236,7 +285,29 @@ class Host:
         await tasks.start(self._jobs.run)
         self._manager = self._make_manager(tasks)
         await self._manager.load_found(self._survey())
+        self._exit.push_async_callback(self.apps.close)
+        await self._register_apps()
+        tasks.start_soon(self._health.cycle_forever)
         self._raise_if_strict()
+
+    async def _register_apps(self) -> None:
+        await self.apps.recover()
+        configs: dict[str, Mapping[str, Any]] = {}
+        for name in self.config.apps:
+            try:
+                configs[name] = self._loaded.app_config(name)
+            except ConfigError as error:
+                self._app_errors[name] = error
+        self._app_errors |= await self.apps.register_all(configs)
+
+    def _app_configs(self) -> dict[str, Mapping[str, Any]]:
+        return {name: self._loaded.app_config(name) for name in self.config.apps}
+
+    def _checks(self) -> Iterator[HealthCheck]:
+        yield from self._plugins.checks()
+        for name, error in self._app_errors.items():
+            if name not in self.apps:
+                yield HealthCheck(name=f"app {name}", status="fail", detail=str(error))
 
     def _survey(self) -> list[PluginCandidate]:
         return survey(self._loaded)

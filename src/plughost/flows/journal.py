@@ -6,14 +6,17 @@ An app's configuration is never written: it holds secrets.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-import anyio.to_thread
+import anyio
 import msgspec
 
 from plughost.contracts.logs import get_logger
+from plughost.core.threads import run_in_daemon_thread
 
 _log = get_logger("plughost.apps")
 
@@ -58,16 +61,26 @@ class Journal:
 
     async def note(self, entry: Entry) -> None:
         """Write a note in place of the app's earlier one; durable when this returns."""
-        await anyio.to_thread.run_sync(self._write, entry)
+        await _to_the_end(self._write, entry)
 
     async def done(self, app_name: str) -> None:
-        """Remove the note of an app."""
+        """Remove the note of an app. One that cannot be removed is logged: it only warns later."""
         path = self._path(app_name)
-        await anyio.to_thread.run_sync(lambda: path.unlink(missing_ok=True))
+        try:
+            await _to_the_end(lambda: path.unlink(missing_ok=True))
+        except OSError as error:
+            _log.warning("journal_not_cleared", path=str(path), error=str(error))
+
+    async def note_if_possible(self, entry: Entry) -> None:
+        """Write a note about a failure; one that cannot be written must not hide the failure."""
+        try:
+            await self.note(entry)
+        except OSError as error:
+            _log.error("journal_not_written", entry=str(entry), error=str(error))
 
     async def unfinished(self) -> tuple[Entry, ...]:
         """Return all notes, sorted by app."""
-        return await anyio.to_thread.run_sync(self._read_all)
+        return await run_in_daemon_thread(self._read_all)
 
     def _path(self, app_name: str) -> Path:
         return self.folder / f"{quote(app_name, safe='')}.json"
@@ -94,3 +107,9 @@ class Journal:
         except (OSError, msgspec.MsgspecError) as error:
             _log.warning("journal_unreadable", path=str(path), error=str(error))
             return None
+
+
+async def _to_the_end(function: Callable[..., None], *args: object) -> None:
+    """Write in a thread and wait even when cancelled: a write that is left behind could land after the next one."""
+    with anyio.CancelScope(shield=True):
+        await run_in_daemon_thread(partial(function, *args))

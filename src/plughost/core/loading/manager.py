@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.health import HealthCheck
 from plughost.contracts.records import (
     RUNNING_STATES,
     FailedPlugin,
@@ -18,6 +20,7 @@ from plughost.contracts.records import (
     PluginState,
     SkippedPlugin,
 )
+from plughost.contracts.status import PluginCounts
 from plughost.core.loading.discovery import PluginCandidate, Wish
 from plughost.core.loading.durations import read_durations, write_durations
 from plughost.core.loading.freshness import CodeWatch
@@ -31,6 +34,7 @@ from plughost.exceptions import PluginError, PluginInvalidError
 Redact = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 _SKIPPED = frozenset({PluginState.DISABLED, PluginState.BLOCKED, PluginState.SKIPPED})
+_FAILED = frozenset({PluginState.FAILED, PluginState.INCOMPATIBLE, PluginState.QUARANTINED})
 
 
 class PluginManager:
@@ -89,6 +93,27 @@ class PluginManager:
         if entry.run is None:
             return entry.record
         return replace(entry.record, status=entry.run.plugin.handle.status())
+
+    @property
+    def counts(self) -> PluginCounts:
+        """How many plugins there are."""
+        states = [entry.record.state for entry in self._registry.values()]
+        return PluginCounts(
+            total=len(states),
+            enabled=sum(state not in _SKIPPED for state in states),
+            ready=sum(state in RUNNING_STATES for state in states),
+            failed=sum(state in _FAILED for state in states),
+        )
+
+    def checks(self) -> Iterator[HealthCheck]:
+        """What the states of plugins mean for the health of the host: one check for each that is not as it should."""
+        yield HealthCheck(name="plugins", figures=dataclasses.asdict(self.counts))
+        for entry in self._registry.values():
+            record = entry.record
+            if record.required and not entry.running:
+                yield HealthCheck(name=record.name, status="fail", detail=f"required, but {record.reason}")
+            elif record.state in _FAILED or record.state is PluginState.DEGRADED:
+                yield HealthCheck(name=record.name, status="warn", detail=record.reason)
 
     def missing(self) -> list[PluginRecord]:
         """Records of required plugins that are not ready."""

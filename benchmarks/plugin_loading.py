@@ -1,0 +1,128 @@
+"""Loading 30 plugins whose starts take a seeded lognormal time, against the least any loader could take.
+
+The lower bound is max(longest chain of dependencies, sum of all starts / limit). Fixed groups, each waiting
+for its slowest member, are measured beside it, because that is how loaders usually bound their concurrency.
+
+    python benchmarks/plugin_loading.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from plughost import Host, Plugin
+from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.cards import PluginCard
+from plughost.core.loading.sources import Finding
+
+COUNT, ROUNDS, SEED = 30, 7, 7
+
+
+def durations() -> dict[str, float]:
+    draw = random.Random(SEED)
+    raw = [draw.lognormvariate(0.0, 0.8) for _ in range(COUNT)]
+    scale = 0.050 / statistics.mean(raw)
+    return {f"p{number:02}": value * scale for number, value in enumerate(raw)}
+
+
+def needs(chained: bool) -> dict[str, tuple[str, ...]]:
+    draw = random.Random(SEED + 1)
+    names = list(durations())
+    return {
+        name: (draw.choice(names[:place]),) if chained and place > 4 and draw.random() < 0.4 else ()
+        for place, name in enumerate(names)
+    }
+
+
+def bound(times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int) -> float:
+    chains: dict[str, float] = {}
+    for name in times:
+        chains[name] = times[name] + max((chains[other] for other in graph[name]), default=0.0)
+    return max(max(chains.values()), sum(times.values()) / limit)
+
+
+class Sleeper(Plugin):
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    async def start(self, context: object) -> None:
+        await asyncio.sleep(self.seconds)
+
+
+class _Namespace:
+    """What the reference ``plugin_loading:PLUGINS.NAME`` looks into."""
+
+
+PLUGINS = _Namespace()
+
+
+async def through_the_host(times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int, data: Path) -> float:
+    vars(PLUGINS).update({name: Sleeper(seconds) for name, seconds in times.items()})
+    host = _Host(times, graph, limit, data)
+    async with host:
+        assert len(host.report.loaded) == COUNT, host.report
+        return host.report.duration
+
+
+class _Host(Host):
+    """A host whose survey finds the sleepers; everything after the survey is the real thing."""
+
+    def __init__(self, times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int, data: Path) -> None:
+        super().__init__(config={"host": {"load_concurrency": limit, "data_dir": str(data)}}, environ={})
+        self._candidates = [
+            PluginCandidate(
+                name=name,
+                finding=Finding(
+                    name=name, reference=f"plugin_loading:PLUGINS.{name}", source="code", origin="benchmark"
+                ),
+                card=PluginCard(requires=graph[name]),
+            )
+            for name in times
+        ]
+
+    def _survey(self) -> list[PluginCandidate]:
+        return self._candidates
+
+
+async def in_fixed_groups(times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int) -> float:
+    began = time.perf_counter()
+    waiting, done = dict(graph), set[str]()
+    while waiting:
+        ready = [name for name, wanted in waiting.items() if set(wanted) <= done][:limit]
+        await asyncio.gather(*(asyncio.sleep(times[name]) for name in ready))
+        done.update(ready)
+        for name in ready:
+            del waiting[name]
+    return time.perf_counter() - began
+
+
+async def measure(chained: bool, limit: int) -> str:
+    times, graph = durations(), needs(chained)
+    least = bound(times, graph, limit)
+    first, later, groups = [], [], []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            first.append(await through_the_host(times, graph, limit, Path(folder)) / least)
+            later.append(await through_the_host(times, graph, limit, Path(folder)) / least)
+        groups.append(await in_fixed_groups(times, graph, limit) / least)
+    medians = [f"{statistics.median(column):.3f}" for column in (first, later, groups)]
+    return f"| {'with dependencies' if chained else 'independent'} | {limit} | {least * 1000:.0f} ms | " + " | ".join(medians) + " |"
+
+
+async def main() -> None:
+    print("| plugins | limit | lower bound | host, first start | host, durations known | fixed groups |")
+    print("|---|---|---|---|---|---|")
+    for chained in (False, True):
+        for limit in (3, 8):
+            print(await measure(chained, limit))
+
+
+if __name__ == "__main__":
+    sys.modules["plugin_loading"] = sys.modules["__main__"]  # so that references find this very module
+    asyncio.run(main())
