@@ -11,10 +11,12 @@ T = TypeVar("T")
 class CommandLine(Protocol):
     """The object of the click context, as ``@click.pass_obj`` hands it to a command.
 
-    @click.command("cache-clear")
-    @click.pass_obj
-    def clear(line: CommandLine) -> None:
-        line.run(clear_all)  # async def clear_all(host): ...
+    For example::
+
+        @click.command("cache-clear")
+        @click.pass_obj
+        def clear(line: CommandLine) -> None:
+            line.run(clear_all)  # async def clear_all(host): ...
     """
 
     @property

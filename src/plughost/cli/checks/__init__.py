@@ -9,5 +9,6 @@ from plughost.cli.checks.subject import Subject
 from plughost.cli.findings import Check
 
 CHECKS: tuple[Check[Subject], ...] = (*METADATA_CHECKS, *CODE_CHECKS, *SOURCE_CHECKS)
+"""Every check of a plugin."""
 
 __all__ = ["CHECKS", "Subject"]

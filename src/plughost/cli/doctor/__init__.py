@@ -9,5 +9,6 @@ from plughost.cli.doctor.plugins import PLUGIN_CHECKS
 from plughost.cli.findings import Check
 
 CHECKS: tuple[Check[Patient], ...] = (*CONFIGURATION_CHECKS, *PLUGIN_CHECKS, *FOLDER_CHECKS)
+"""Every check of an installation."""
 
 __all__ = ["CHECKS", "Patient"]
