@@ -179,6 +179,10 @@ from plughost.contracts.session_store import (
     StoredSession,
     VersionConflict,
 )
+from plughost.contracts.status import (
+    HostStatus,
+    PluginCounts,
+)
 from plughost.contracts.users import (
     NewUser,
     User,
@@ -240,6 +244,7 @@ __all__ = [
     "HostConfig",
     "HostName",
     "HostSection",
+    "HostStatus",
     "HttpContext",
     "ImmediateStore",
     "Job",
@@ -269,6 +274,7 @@ __all__ = [
     "PanelAction",
     "Plugin",
     "PluginContext",
+    "PluginCounts",
     "PluginFailed",
     "PluginFailure",
     "PluginLike",
