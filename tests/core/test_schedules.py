@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plughost.core.schedules import CronSchedule, IntervalSchedule, LocalZone
@@ -74,6 +74,7 @@ def test_an_interval_does_not_care_about_the_wall_clock() -> None:
     assert schedule.seconds_left(clock) == 60
 
 
+@settings(deadline=None)
 @given(st.floats(0.001, 1e6), st.floats(0, 1e7))
 def test_after_a_taken_slot_the_next_one_is_at_most_one_interval_away(interval: float, late: float) -> None:
     clock = FakeClock()

@@ -14,10 +14,12 @@ import msgspec
 from plughost.contracts.secret import MASK, Secret
 from plughost.core.config.environment import from_environment
 from plughost.core.config.paths import SettingPath, dotted, folded, origin_of
-from plughost.core.config.records import BUILT, Record, record_among, records_of_list, values_of_table
+from plughost.core.config.records import Record, is_tuple, record_among, records_of_list, values_of_table
 from plughost.core.config.references import UNRESOLVED
 from plughost.core.config.words import members, read_time, read_words
 from plughost.exceptions import ConfigError, ConfigProblem, PluginConfigError, did_you_mean
+
+UNKNOWN: Final = "unknown setting."
 
 FAILED: Final = object()
 """Stands for a value that could not be decoded; the problem is noted."""
@@ -59,7 +61,8 @@ class Decoder:
         if isinstance(value, Mapping) and (inner := values_of_table(kind)) is not None:
             return self._decode_table(value, inner, path)
         if isinstance(value, (list, tuple)) and (inner := records_of_list(kind)) is not None:
-            return self._decode_list(value, inner, path)
+            items = self._decode_list(value, inner, path)
+            return tuple(items) if is_tuple(kind) and items is not FAILED else items
         return self._decode_leaf(value, kind, path)
 
     def note(self, path: SettingPath, message: str) -> None:
@@ -74,7 +77,7 @@ class Decoder:
         for key, inner in value.items():
             known = self._known_key(key, record, path)
             if known is None:
-                self.note((*path, key), f"unknown setting.{did_you_mean(key, record.fields)}")
+                self.note((*path, key), f"{UNKNOWN}{did_you_mean(key, record.fields)}")
                 continue
             field = record.fields[known]
             arguments[field.attribute] = self.decode(inner, field.type, (*path, key))
@@ -88,8 +91,8 @@ class Decoder:
     def _build(self, record: Record, arguments: dict[str, Any], path: SettingPath) -> Any:
         try:
             return record.build(**arguments)
-        except BUILT as error:
-            self.note(path, str(error))
+        except Exception as error:  # whatever the record's own checks raise
+            self.note(path, reason_of(error))
             return FAILED
 
     def _known_key(self, key: str, record: Record, path: SettingPath) -> str | None:
@@ -141,6 +144,11 @@ def raise_problems(problems: Collection[ConfigProblem], *, plugin: str | None = 
         error = PluginConfigError(message, plugin=plugin, path=first.path, origin=first.origin)
     error.problems = tuple(problems)
     raise error
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the check of a plugin's class said: its words if it meant to say something."""
+    return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
 
 
 def _decode_custom(kind: type[Any], value: Any) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from plughost.contracts.config import HostConfig
+from plughost.contracts.config import HostConfig, HostSection
 from plughost.core.config.paths import folded
 from plughost.core.config.records import record_of
 from plughost.core.config.words import members
@@ -25,6 +26,8 @@ _SHORT: Final[Mapping[str, tuple[str, ...]]] = {
 """Variables with a name of their own."""
 
 _OWN_PREFIX: Final = "PLUGHOST_"
+
+_NEAR_MISS: Final = 0.8  # stricter than elsewhere: a variable may be somebody's own and need not be a mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ def settings(prefix: str, environ: Mapping[str, str], known: Mapping[str, Any]) 
         section, nested, _ = name.removeprefix(prefix).partition("__")
         if nested and section.lower() in HostConfig.__struct_fields__:
             path, is_table = _matched(tuple(name.removeprefix(prefix).split("__")), HostConfig, known)
+            is_table = is_table or any(other.startswith(f"{name}__") for other in names)
             yield Variable(name, path, _table(environ[name]) if is_table else environ[name])
     for name in names:
         if short := _SHORT.get(name.removeprefix(prefix)):
@@ -106,8 +110,10 @@ def misspelled(environ: Mapping[str, str]) -> Iterator[ConfigProblem]:
         if nested and section.lower() not in HostConfig.__struct_fields__:
             near = did_you_mean(section, (one.upper() for one in HostConfig.__struct_fields__))
             yield ConfigProblem(name, f"{_ORIGIN}{name}", f"there is no section {section}.{near}")
-        elif not nested and (near := did_you_mean(rest, known_short)):
-            yield ConfigProblem(name, f"{_ORIGIN}{name}", f"unknown setting.{near}")
+        elif not nested and folded(rest) in HostSection.__struct_fields__:
+            yield ConfigProblem(name, f"{_ORIGIN}{name}", f"write {_OWN_PREFIX}HOST__{rest}")
+        elif not nested and (similar := difflib.get_close_matches(rest, known_short, n=1, cutoff=_NEAR_MISS)):
+            yield ConfigProblem(name, f"{_ORIGIN}{name}", f"unknown setting. Did you mean {similar[0]!r}?")
 
 
 def _matched(segments: tuple[str, ...], kind: Any, known: object) -> tuple[tuple[str, ...], bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from plughost.contracts.config import HostConfig
-from plughost.core.config.decoding import Decoder, raise_problems
+from plughost.core.config.decoding import UNKNOWN, Decoder, raise_problems
 from plughost.core.config.environment import misspelled, prefixes, settings, variable
 from plughost.core.config.files import read_toml
 from plughost.core.config.layers import Layers, is_table
@@ -19,6 +20,8 @@ from plughost.core.config.loaded import LoadedConfig
 from plughost.core.config.paths import dotted
 from plughost.core.config.references import Resolver
 from plughost.exceptions import ConfigError, ConfigProblem, did_you_mean
+
+_BESIDE: Final = re.compile(r"(plugins\.[^.\"]+)\.[^.]+")
 
 DEFAULT_FILE: Final = "plughost.toml"
 DEFAULT_NAME: Final = "plughost"
@@ -57,7 +60,7 @@ def load_config(
     name = _name(values, host_name)
     layers = Layers()
     layers.lay(values, origin)
-    problems = [] if environ is None else list(misspelled(environ))
+    problems = list(misspelled(environ))
     _lay_environment(layers, overlays, _chosen(values, overrides or {}, name, environ), origin)
     for prefix in prefixes(name):
         for one in settings(prefix, environ, layers.values):
@@ -66,9 +69,9 @@ def load_config(
         layers.lay({"host": {"name": host_name}}, "code")
     layers.lay(overrides or {}, "code")
     problems += _problems_of(overlays, origin)
-    config = _decoded(layers, environ, path, problems)
+    config, referenced = _decoded(layers, environ, path, problems)
     origins = MappingProxyType({**_default_origins(config), **layers.origins})
-    return LoadedConfig(config, origins, path, MappingProxyType(dict(environ)))
+    return LoadedConfig(config, origins, path, MappingProxyType(dict(environ)), referenced)
 
 
 def _read(
@@ -183,15 +186,24 @@ def _without_references(value: Any) -> Any:
 
 def _decoded(
     layers: Layers, environ: Mapping[str, str], path: Path | None, problems: list[ConfigProblem]
-) -> HostConfig:
+) -> tuple[HostConfig, frozenset[str]]:
+    """Return the typed sections, and the names of those values that a reference stood for."""
     directory = Path() if path is None else path.parent
     resolver = Resolver(environ=environ, directory=directory, origins=layers.origins)
     values = _resolved(layers.values, resolver)
     decoder = Decoder(layers.origins, resolved=resolver.resolved, secrets=resolver.secrets)
-    config = decoder.decode(values, HostConfig, ())
-    raise_problems([*problems, *resolver.problems, *decoder.problems])
-    loaded: HostConfig = config
-    return loaded
+    config: HostConfig = decoder.decode(values, HostConfig, ())
+    raise_problems([*problems, *resolver.problems, *map(_hinted, decoder.problems)])
+    return config, frozenset(resolver.resolved)
+
+
+def _hinted(problem: ConfigProblem) -> ConfigProblem:
+    """Say where a plugin's own settings go, to who wrote them beside ``enabled`` and ``module``."""
+    found = _BESIDE.fullmatch(problem.path)
+    if found is None or problem.message != UNKNOWN:
+        return problem
+    hint = f"{UNKNOWN} The plugin's own settings go under [{found[1]}.config]."
+    return ConfigProblem(problem.path, problem.origin, hint)
 
 
 def _resolved(values: Mapping[str, Any], resolver: Resolver) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plughost.contracts.config import ConfigEntry, HostConfig, PluginSection
+from plughost.contracts.secret import MASK
 from plughost.core.config.decoding import raise_problems
 from plughost.core.config.paths import dotted, folded, origin_of
 from plughost.core.config.plugin_config import decode_plugin_config, decode_table
@@ -24,12 +25,14 @@ class LoadedConfig:
             or ``default``.
         path: The file that was read; None when there was none.
         environ: The environment it was loaded with, where references look.
+        referenced: Dotted names of the host's own values that a reference stood for; they are not shown.
     """
 
     config: HostConfig
     origins: Mapping[str, str]
     path: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    referenced: frozenset[str] = frozenset()
 
     @property
     def directory(self) -> Path:
@@ -80,15 +83,18 @@ class LoadedConfig:
         Raises:
             PluginConfigError: It does not fit.
         """
+        section = self.section_of(plugin_name) or plugin_name
         written = self.plugin(plugin_name).config
         return decode_plugin_config(
             plugin_name,
             config_class,
             written if raw is None else raw,
-            self.origins if raw is None or raw == written else {},
+            self.origins
+            if raw is None or raw == written
+            else {dotted(("plugins", section, "config")): "code"},
             environ=self.environ,
             directory=self.directory,
-            section=self.section_of(plugin_name),
+            section=section,
         )
 
     def app_config(self, app_name: str) -> Mapping[str, Any]:
@@ -125,4 +131,6 @@ class LoadedConfig:
     def _entries(self, value: Any, path: tuple[str, ...]) -> list[ConfigEntry]:
         if isinstance(value, Mapping) and (value or not path):
             return [one for key, inner in value.items() for one in self._entries(inner, (*path, key))]
-        return [ConfigEntry(dotted(path), value, origin_of(path, self.origins) or "default")]
+        name = dotted(path)
+        shown = MASK if name in self.referenced else value
+        return [ConfigEntry(name, shown, origin_of(path, self.origins) or "default")]

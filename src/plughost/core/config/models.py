@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plughost.core.config.decoding import FAILED, Decoder
+from plughost.core.config.decoding import FAILED, UNKNOWN, Decoder, reason_of
 from plughost.core.config.paths import SettingPath, folded
 from plughost.core.config.words import members, read_words
 from plughost.exceptions import did_you_mean
@@ -26,7 +26,7 @@ def decode_model(values: Mapping[str, Any], kind: Any, path: SettingPath, decode
     prepared = _prepared(values, kind, path, decoder)
     try:
         decoded = kind.model_validate(prepared)
-    except ValueError as error:
+    except Exception as error:  # whatever the model's own checks raise
         for place, message in _problems(error):
             decoder.note((*path, *place), message)
     return FAILED if len(decoder.problems) > before else decoded
@@ -44,7 +44,7 @@ def _prepared(values: Mapping[str, Any], kind: Any, path: SettingPath, decoder: 
         elif kind.model_config.get("extra") == "allow":
             prepared[key] = value
         else:
-            decoder.note(here, f"unknown setting.{did_you_mean(key, fields)}")
+            decoder.note(here, f"{UNKNOWN}{did_you_mean(key, fields)}")
     return prepared
 
 
@@ -75,11 +75,11 @@ def _spelled(key: str, fields: Mapping[str, Any], is_lenient: bool) -> str | Non
     return next((known for known in fields if folded(known) == folded(key)), None) if is_lenient else None
 
 
-def _problems(error: ValueError) -> Iterator[tuple[SettingPath, str]]:
+def _problems(error: Exception) -> Iterator[tuple[SettingPath, str]]:
     """Yield place and message of each error; the message never shows the value that was given."""
     details = getattr(error, "errors", None)
     if not callable(details):
-        yield (), str(error)
+        yield (), reason_of(error)
         return
     for detail in details(include_url=False, include_input=False):
         place = tuple(part if isinstance(part, int) else str(part) for part in detail["loc"])

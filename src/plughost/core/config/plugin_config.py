@@ -12,6 +12,7 @@ from plughost.core.config.decoding import FAILED, Decoder, raise_problems
 from plughost.core.config.models import decode_model, is_model
 from plughost.core.config.paths import SettingPath
 from plughost.core.config.records import record_of
+from plughost.core.config.redaction import secret_strings
 from plughost.core.config.references import Resolver
 from plughost.exceptions import ConfigProblem
 
@@ -68,7 +69,8 @@ def decode_table(
         environ=os.environ if environ is None else environ, directory=directory or Path(), origins=origins
     )
     values = resolver.resolve(raw, path)
-    decoder = Decoder(origins, resolved=resolver.resolved, secrets=resolver.secrets)
+    secrets = resolver.secrets.union(secret_strings(values))
+    decoder = Decoder(origins, resolved=resolver.resolved, secrets=secrets)
     decoded: Any = FAILED
     if kind is None:
         decoded = MappingProxyType(values)

@@ -10,12 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from plughost.core.config.words import members
+from plughost.core.config.words import members, without_none
 
 NO_DEFAULT: Final = object()
-
-BUILT: Final = (TypeError, ValueError)
-"""What building a record may raise: its own checks in ``__post_init__``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class Record:
 
     Attributes:
         fields: By the key that is written in the file.
-        build: Makes the record of keyword arguments; raises one of ``BUILT`` when its own checks fail.
+        build: Makes the record of keyword arguments; raises what its own checks raise.
     """
 
     fields: Mapping[str, RecordField]
@@ -75,6 +72,7 @@ def record_among(kind: Any) -> Record | None:
 
 def values_of_table(kind: Any) -> Any:
     """Return the type of the values of ``dict[str, T]``; None for other types."""
+    kind = without_none(kind)
     if typing.get_origin(kind) in (dict, Mapping) and typing.get_args(kind)[0] is str:
         return typing.get_args(kind)[1]
     return None
@@ -82,9 +80,17 @@ def values_of_table(kind: Any) -> Any:
 
 def records_of_list(kind: Any) -> Any:
     """Return the type of a list's items if they are records, or hold records; None for other types."""
-    if typing.get_origin(kind) in (list, Sequence) and _holds_record(typing.get_args(kind)[0]):
-        return typing.get_args(kind)[0]
-    return None
+    kind = without_none(kind)
+    if typing.get_origin(kind) not in (list, Sequence) and not is_tuple(kind):
+        return None
+    inner = typing.get_args(kind)[0]
+    return inner if _holds_record(inner) else None
+
+
+def is_tuple(kind: Any) -> bool:
+    """Whether it is a tuple of any length."""
+    kind = without_none(kind)
+    return typing.get_origin(kind) is tuple and typing.get_args(kind)[1:] == (...,)
 
 
 def _holds_record(kind: Any) -> bool:
@@ -122,14 +128,13 @@ def _of_dataclass(kind: type[Any]) -> Record:
 
 def _of_typed_dict(kind: Any) -> Record:
     hints = typing.get_type_hints(kind, include_extras=True)
-    fields = {
-        key: RecordField(key, _without_requirement(hint), key in kind.__required_keys__)
-        for key, hint in hints.items()
-    }
+    fields: dict[str, RecordField] = {}
+    for key, hint in hints.items():
+        # Where annotations are strings, __required_keys__ has not seen what they say of a single key.
+        marker = typing.get_origin(hint)
+        required = marker is typing.Required or (marker not in _MARKERS and key in kind.__required_keys__)
+        fields[key] = RecordField(key, typing.get_args(hint)[0] if marker in _MARKERS else hint, required)
     return Record(fields, dict)
 
 
-def _without_requirement(hint: Any) -> Any:
-    while typing.get_origin(hint) in (typing.Required, typing.NotRequired):
-        (hint,) = typing.get_args(hint)
-    return hint
+_MARKERS: Final = (typing.Required, typing.NotRequired)

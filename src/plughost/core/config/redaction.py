@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -53,6 +53,18 @@ def masked_text(text: str) -> str:
     text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
     text = _URL_TOKEN.sub(rf"\1{MASK}@", text)
     return _PAIR.sub(rf"\1{MASK}", text)
+
+
+def secret_strings(value: Any, *, is_secret: bool = False) -> Iterator[str]:
+    """Yield the strings under keys that look secret: messages of others must not show them."""
+    if isinstance(value, str) and is_secret:
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from secret_strings(inner, is_secret=is_secret or is_secret_key(str(key)))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from secret_strings(inner, is_secret=is_secret)
 
 
 def redacted(value: Any, *, key: str = "", written: Any = None) -> Any:

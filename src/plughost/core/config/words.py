@@ -27,11 +27,26 @@ _LISTS: Final = (
 
 def members(kind: Any) -> tuple[Any, ...]:
     """Return the types a value may have: those of a union without None, or the one; bare of ``Annotated``."""
-    while typing.get_origin(kind) is Annotated:
-        kind = typing.get_args(kind)[0]
+    while typing.get_origin(kind) is Annotated or _is_alias(kind):
+        kind = kind.__value__ if _is_alias(kind) else typing.get_args(kind)[0]
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return tuple(one for part in typing.get_args(kind) if part is not type(None) for one in members(part))
     return (kind,)
+
+
+def without_none(kind: Any) -> Any:
+    """Return ``T`` for ``T | None``; other types as they are."""
+    while _is_alias(kind):
+        kind = kind.__value__
+    if typing.get_origin(kind) not in (typing.Union, types.UnionType):
+        return kind
+    others = [part for part in typing.get_args(kind) if part is not type(None)]
+    return others[0] if len(others) == 1 else kind
+
+
+def _is_alias(kind: Any) -> bool:
+    """Whether it was made by a ``type X = ...`` statement, which Python 3.11 does not know."""
+    return type(kind).__name__ == "TypeAliasType"
 
 
 def bool_of(word: str) -> bool | None:

@@ -1,0 +1,176 @@
+"""What is shown of a configuration holds no secret."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pydantic
+import pytest
+
+from plughost.contracts.secret import Secret
+from plughost.core.config import load_config, masked_text, redacted
+from plughost.core.config.redaction import is_secret_key
+
+HIDDEN = "hunter2"
+
+
+SECRET_KEYS = [
+    *("password", "PASSWORD", "db_password", "dbPassword", "passphrase", "secret", "client-secret"),
+    *("clientSecret", "token", "access_token", "api_key", "apiKey", "APIKey", "key", "keys", "private_key"),
+    *("encryption_keys", "dsn", "DSN", "sentry_dsn", "credentials"),
+]
+
+OPEN_KEYS = [
+    *("username", "monkey", "keyboard", "tokenizer", "url", "public", ""),
+    *("token_ttl", "secret_file", "cookie_name", "key_prefix", "password_min_length"),
+]
+
+
+@pytest.mark.parametrize("key", SECRET_KEYS)
+def test_keys_that_look_secret(key: str) -> None:
+    assert is_secret_key(key)
+    assert redacted({key: HIDDEN}) == {key: "***"}
+
+
+@pytest.mark.parametrize("key", OPEN_KEYS)
+def test_keys_that_do_not(key: str) -> None:
+    assert not is_secret_key(key)
+    assert redacted({key: "shown"}) == {key: "shown"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("redis://:hunter2@host/0", "redis://:***@host/0"),
+        ("postgresql+psycopg://app:hunter2@db:5432/shop", "postgresql+psycopg://app:***@db:5432/shop"),
+        ("postgresql://app:hun/ter@2@db/shop", "postgresql://app:***@db/shop"),
+        ("https://ghp_token@github.com/x", "https://***@github.com/x"),
+        ("https://host:8443/path", "https://host:8443/path"),
+        ("postgresql://app@db/shop", "postgresql://app@db/shop"),
+        ("host=db password=hunter2 dbname=shop", "host=db password=*** dbname=shop"),
+        ("https://host/?api_key=hunter2&page=2", "https://host/?api_key=***&page=2"),
+        ("https://host/?access_token=hunter2", "https://host/?access_token=***"),
+        ("see a:b and c@d", "see a:b and c@d"),
+        ("sqlite:///shop.db", "sqlite:///shop.db"),
+    ],
+)
+def test_passwords_in_urls_and_connection_strings_are_hidden(text: str, shown: str) -> None:
+    assert masked_text(text) == shown
+    assert redacted({"url": [text]}) == {"url": [shown]}
+
+
+def test_everything_under_a_secret_key_is_hidden() -> None:
+    assert redacted({"secrets": {"a": HIDDEN, "b": [HIDDEN]}, "keys": [HIDDEN], "pin": 1234}) == {
+        "secrets": "***",
+        "keys": "***",
+        "pin": "***",
+    }
+
+
+def test_that_a_secret_is_empty_or_off_is_no_secret() -> None:
+    assert redacted({"password": "", "token": None, "key": False, "secrets": {}}) == {
+        "password": "",
+        "token": None,
+        "key": False,
+        "secrets": {},
+    }
+
+
+def test_a_reference_is_named_and_not_followed() -> None:
+    assert redacted({"url": {"$env": "DB_URL"}, "key": {"$file": "/run/key"}}) == {
+        "url": "*** ($env DB_URL)",
+        "key": "*** ($file /run/key)",
+    }
+
+
+class Inner(msgspec.Struct, frozen=True):
+    url: str = "redis://:hunter2@host"
+
+
+class StructConfig(msgspec.Struct, rename="camel"):
+    user_name: str = "app"
+    login: Secret = Secret(HIDDEN)
+    directory: Path = Path("backups")
+    inner: Inner = Inner()
+
+
+@dataclass
+class DataConfig:
+    login: Secret = field(default_factory=lambda: Secret(HIDDEN))
+    tags: set[str] = field(default_factory=lambda: {"a"})
+
+
+class ModelConfig(pydantic.BaseModel):
+    login: pydantic.SecretStr = pydantic.SecretStr(HIDDEN)
+    size: int = 3
+
+
+@pytest.mark.parametrize(
+    ("config", "shown"),
+    [
+        (
+            StructConfig(),
+            {
+                "userName": "app",
+                "login": "***",
+                "directory": "backups",
+                "inner": {"url": "redis://:***@host"},
+            },
+        ),
+        (DataConfig(), {"login": "***", "tags": ["a"]}),
+        (ModelConfig(), {"login": "**********", "size": 3}),
+        ({"login": Secret(HIDDEN), 3: object}, {"login": "***", "3": "<class 'object'>"}),
+    ],
+)
+def test_any_kind_of_configuration_becomes_plain_data(config: Any, shown: dict[str, Any]) -> None:
+    assert redacted(config) == shown
+    assert HIDDEN not in json.dumps(redacted(config))
+
+
+def test_what_a_reference_stood_for_is_hidden_in_the_decoded_configuration() -> None:
+    class Config(msgspec.Struct):
+        user: str
+        names: list[str]
+        inner: Inner
+
+    raw = {"user": {"$env": "X"}, "names": ["a", {"$env": "X"}], "inner": {"url": {"$env": "X"}}}
+    loaded = load_config({"plugins": {"backup": {"config": raw}}}, environ={"X": HIDDEN})
+    config = loaded.decode_plugin("backup", Config)
+    assert config.inner.url == HIDDEN
+    shown = loaded.redact(config, "backup")
+    assert shown == {
+        "user": "*** ($env X)",
+        "names": ["a", "*** ($env X)"],
+        "inner": {"url": "*** ($env X)"},
+    }
+
+
+def test_the_whole_configuration_is_listed_with_origins(tmp_path: Path) -> None:
+    file = tmp_path / "acme.toml"
+    file.write_text(
+        '[host]\nname = "acme"\ndata_dir = {"$env" = "DATA"}\n'
+        '[plugins.backup.config]\npassword = "hunter2"\nurl = {"$env" = "URL"}\nlevel = 3\n'
+        '[apps.shop]\nurl = "postgresql://app:hunter2@db/shop"\n[features]\nnew = true\n'
+    )
+    loaded = load_config(file, environ={"DATA": HIDDEN, "PLUGHOST_PLUGINS__BACKUP__CONFIG__LEVEL": "4"})
+    entries = {entry.path: (entry.value, entry.origin) for entry in loaded.entries()}
+    assert entries["host.name"] == ("acme", str(file))
+    assert entries["host.load_timeout"] == (30.0, "default")
+    assert entries["host.data_dir"] == ("***", str(file))
+    assert {path: entry for path, entry in entries.items() if not path.startswith("host.")} == {
+        "plugins.backup.config.password": ("***", str(file)),
+        "plugins.backup.config.url": ("*** ($env URL)", str(file)),
+        "plugins.backup.config.level": ("4", "environment PLUGHOST_PLUGINS__BACKUP__CONFIG__LEVEL"),
+        "apps.shop.url": ("postgresql://app:***@db/shop", str(file)),
+        "features.new": (True, str(file)),
+    }
+    assert HIDDEN not in json.dumps(entries)
+    assert HIDDEN not in str(loaded.entries())
+
+
+def test_a_loaded_configuration_does_not_show_its_environment() -> None:
+    assert HIDDEN not in repr(load_config({}, environ={"DB_PASSWORD": HIDDEN}))
