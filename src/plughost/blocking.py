@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from plughost.contracts.plugin import Service
 from plughost.exceptions import HostNotReadyError
 from plughost.host import ConfigSource, Host
 
@@ -70,7 +71,7 @@ class BlockingHost:
         """Add a catalogue of the application's own; best before entering."""
         self._host.add_hookspecs(module)
 
-    def use(self, service: type[T]) -> T:
+    def use(self, service: Service[T]) -> T:
         """Return a service of a plugin, with its coroutines made into plain calls.
 
         Raises:
@@ -123,8 +124,10 @@ class Window:
         self._context: AbstractContextManager[Any] = self._portal.wrap_async_context_manager(self._thing)
         return _through(self._portal, self._context.__enter__())
 
-    def __exit__(self, *error: object) -> bool | None:
-        return self._context.__exit__(*error)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._context.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
         return f"<blocking {self._thing!r}>"
@@ -137,6 +140,7 @@ async def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 def _through(portal: BlockingPortal, thing: Any) -> Any:
     """Show behaviour through a window; data are data in every thread."""
+    is_record = hasattr(type(thing), "__dataclass_fields__") or hasattr(type(thing), "__struct_fields__")
     if (
         isinstance(thing, _PLAIN)
         or hasattr(type(thing), "__dataclass_fields__")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import MappingProxyType, ModuleType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import anyio
 import pluggy
@@ -17,6 +17,7 @@ from plughost.contracts.backup import BackupService
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.config import HostConfig, HostSection
 from plughost.contracts.health import HealthCheck, HealthReport
+from plughost.contracts.plugin import Service
 from plughost.contracts.records import LoadReport, PluginRecord
 from plughost.contracts.status import HostStatus
 from plughost.core.calls.dispatch import HookDispatcher
@@ -97,7 +98,7 @@ class Host:
         self.backups = Backups(
             self.hooks, directory=self.data_dir / "backups", configs=self._app_configs, clock=clock
         )
-        self._services.provide(BackupService, self.backups, owner="host")
+        self._services.provide(cast("type[Any]", BackupService), self.backups, owner="host")
         self._health = Health(
             self.hooks, self.apps, own_checks=self._checks, interval=self.config.host.health_interval, clock=clock
         )
@@ -152,13 +153,13 @@ class Host:
         """Calls, errors, time-outs and percentiles, per hook and plugin."""
         return self._dispatcher.metrics
 
-    def use(self, service: type[T]) -> T:
+    def use(self, service: Service[T]) -> T:
         """Return a service that a plugin provided.
 
         Raises:
             ServiceError: No running plugin provides it.
         """
-        return self._services.use(service)
+        return self._services.use(cast("type[T]", service))
 
     def add_hookspecs(self, module: ModuleType | type) -> None:
         """Add a catalogue of the application's own, on equal terms with plughost's; best before entering."""

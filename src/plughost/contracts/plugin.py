@@ -13,6 +13,9 @@ T = TypeVar("T")
 HOST_API = "1.0"
 """Version of what plugins may rely on: the catalogue, the context, the life of a plugin."""
 
+Service = Callable[..., T]
+"""The class or Protocol of a service. Not ``type[T]``, because type checkers refuse a Protocol there."""
+
 Seconds = float | timedelta
 """A length of time: seconds, or a ``timedelta``."""
 
@@ -28,37 +31,40 @@ class Events(Protocol):
 
 
 class PluginContext(Protocol):
-    """What a plugin can do in its host. Whatever goes through it is undone when the plugin stops.
-
-    Attributes:
-        name: The plugin's own name.
-        host_name: Name of the host it runs in.
-        config: An instance of the plugin's ``Config``, or a plain mapping when it declares none.
-        log: A structlog logger bound to the plugin.
-        data_dir: A folder of the plugin's own; it exists when first asked for.
-        hooks: The hooks of the host: ``await context.hooks.before_auth(attempt=...)``.
-        events: Facts to publish and subscribe to.
-    """
+    """What a plugin can do in its host. Whatever goes through it is undone when the plugin stops."""
 
     @property
-    def name(self) -> str: ...
-    @property
-    def host_name(self) -> str: ...
-    @property
-    def config(self) -> Any: ...
-    @property
-    def log(self) -> Any: ...
-    @property
-    def data_dir(self) -> Path: ...
-    @property
-    def hooks(self) -> Any: ...
-    @property
-    def events(self) -> Events: ...
+    def name(self) -> str:
+        """The plugin's own name."""
 
-    def provide(self, service: type[T], value: T) -> None:
+    @property
+    def host_name(self) -> str:
+        """Name of the host."""
+
+    @property
+    def config(self) -> Any:
+        """The plugin's configuration."""
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger bound to the plugin."""
+
+    @property
+    def data_dir(self) -> Path:
+        """A folder of the plugin's own, made when first asked for."""
+
+    @property
+    def hooks(self) -> Any:
+        """The hooks of the host."""
+
+    @property
+    def events(self) -> Events:
+        """Facts to publish and to subscribe to."""
+
+    def provide(self, service: Service[T], value: T) -> None:
         """Offer ``value`` to everyone who asks for ``service``; seen by others once the plugin is ready."""
 
-    def use(self, service: type[T]) -> T:
+    def use(self, service: Service[T]) -> T:
         """Return what another plugin provided.
 
         Raises:
@@ -118,4 +124,5 @@ class Plugin:
 class PluginLike(Protocol):
     """The least a plugin must be: something with a ``start`` that takes the context."""
 
-    def start(self, context: PluginContext) -> Awaitable[None] | None: ...
+    def start(self, context: PluginContext) -> Awaitable[None] | None:
+        """Called once, before any hook of the plugin is called."""

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from anyio.from_thread import run_sync as run_in_loop
 from anyio.lowlevel import EventLoopToken, current_token
 
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
-from plughost.contracts.plugin import Events, Seconds
+from plughost.contracts.plugin import Events, Seconds, Service
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.events import EventBus
 from plughost.core.jobs import JobScheduler
@@ -93,14 +93,14 @@ class BoundContext:
         """Facts to publish and to subscribe to."""
         return self._events
 
-    def provide(self, service: type[T], value: T) -> None:
+    def provide(self, service: Service[T], value: T) -> None:
         """Offer a service once the plugin is ready."""
         services = self._facilities.services
-        self._ledger.add(lambda: services.provide(service, value, owner=self.name))
+        self._ledger.add(lambda: services.provide(cast("type[T]", service), value, owner=self.name))
 
-    def use(self, service: type[T]) -> T:
+    def use(self, service: Service[T]) -> T:
         """Return a service of another plugin."""
-        return self._facilities.services.use(service)
+        return self._facilities.services.use(cast("type[T]", service))
 
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a coroutine function in the background."""
