@@ -8,8 +8,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, UnionType
+from typing import Any, get_args, get_type_hints
 
 import pluggy
 import pytest
@@ -24,6 +24,8 @@ PAGES_WITH_PYTHON = [
     page for page in PAGES if any(block.runs for block in docs_blocks.blocks(page.read_text("utf-8")))
 ]
 
+
+SPECS = {name: getattr(family, name) for family in CATALOGUE for name in HOOKS if hasattr(family, name)}
 
 each_hook = pytest.mark.parametrize("name", HOOKS)
 
@@ -70,6 +72,21 @@ def test_the_example_of_a_hook_registers_against_its_declaration(name: str) -> N
     manager.register(plugin)
     manager.check_pending()
     assert [caller.name for caller in manager.get_hookcallers(plugin) or ()] == [name]
+
+
+@each_hook
+def test_the_example_of_a_hook_has_the_types_of_its_declaration(name: str) -> None:
+    example = ModuleType("example")
+    exec(compile(HOOKS[name].example, f"<example of {name}>", "exec", dont_inherit=True), vars(example))  # noqa: S102
+    written, declared = get_type_hints(vars(example)[name]), get_type_hints(SPECS[name])
+    result, promised = written.pop("return"), declared["return"]
+    assert written == {argument: declared[argument] for argument in written}
+    assert promised == Any | None or alternatives(result) <= alternatives(promised)
+
+
+def alternatives(annotation: Any) -> set[Any]:
+    """The types of a union, or the one type."""
+    return {*get_args(annotation)} if isinstance(annotation, UnionType) else {annotation}
 
 
 @each_hook
