@@ -62,7 +62,9 @@ class _Namespace:
 PLUGINS = _Namespace()
 
 
-async def through_the_host(times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int, data: Path) -> float:
+async def through_the_host(
+    times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int, data: Path
+) -> float:
     vars(PLUGINS).update({name: Sleeper(seconds) for name, seconds in times.items()})
     host = _Host(times, graph, limit, data)
     async with host:
@@ -73,7 +75,9 @@ async def through_the_host(times: dict[str, float], graph: dict[str, tuple[str, 
 class _Host(Host):
     """A host whose survey finds the sleepers; everything after the survey is the real thing."""
 
-    def __init__(self, times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int, data: Path) -> None:
+    def __init__(
+        self, times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int, data: Path
+    ) -> None:
         super().__init__(config={"host": {"load_concurrency": limit, "data_dir": str(data)}}, environ={})
         self._candidates = [
             PluginCandidate(
@@ -112,7 +116,8 @@ async def measure(chained: bool, limit: int) -> str:
             later.append(await through_the_host(times, graph, limit, Path(folder)) / least)
         groups.append(await in_fixed_groups(times, graph, limit) / least)
     medians = [f"{statistics.median(column):.3f}" for column in (first, later, groups)]
-    return f"| {'with dependencies' if chained else 'independent'} | {limit} | {least * 1000:.0f} ms | " + " | ".join(medians) + " |"
+    kind = "with dependencies" if chained else "independent"
+    return f"| {kind} | {limit} | {least * 1000:.0f} ms | {' | '.join(medians)} |"
 
 
 async def main() -> None:

@@ -79,7 +79,11 @@ def test_a_blocking_host_is_the_same_host_without_await(backend) -> None:
         assert host.hooks.after_auth(attempt=AuthAttempt(username="a"), principal=Principal("1", "a")) is None
         report = host.hooks.after_auth.report(attempt=AuthAttempt(username="a"), principal=Principal("1", "a"))
         assert [outcome.plugin for outcome in report.outcomes] == ["ill"]
-        assert "shop" not in host.apps
+        assert host.apps.register("shop", {}).name == "shop"
+        assert "shop" in host.apps
+        assert list(host.apps) == ["shop"]
+        host.apps.unregister("shop")
+        assert len(host.apps) == 0
         assert host.health().status == "warn"
     with pytest.raises(HostNotReadyError):
         host.health()

@@ -8,9 +8,9 @@ over there, and the caller's thread waits.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from types import ModuleType, TracebackType
+from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -21,7 +21,7 @@ from plughost.host import ConfigSource, Host
 
 T = TypeVar("T")
 
-_PLAIN = (str, bytes, int, float, bool, type(None), Mapping, tuple, list, set, frozenset)
+_PLAIN = (str, bytes, int, float, bool, type(None), dict, MappingProxyType, tuple, list, set, frozenset)
 
 
 class BlockingHost:
@@ -141,10 +141,4 @@ async def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 def _through(portal: BlockingPortal, thing: Any) -> Any:
     """Show behaviour through a window; data are data in every thread."""
     is_record = hasattr(type(thing), "__dataclass_fields__") or hasattr(type(thing), "__struct_fields__")
-    if (
-        isinstance(thing, _PLAIN)
-        or hasattr(type(thing), "__dataclass_fields__")
-        or hasattr(type(thing), "__struct_fields__")
-    ):
-        return thing
-    return Window(portal, thing)
+    return thing if isinstance(thing, _PLAIN) or is_record else Window(portal, thing)

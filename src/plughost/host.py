@@ -100,7 +100,11 @@ class Host:
         )
         self._services.provide(cast("type[Any]", BackupService), self.backups, owner="host")
         self._health = Health(
-            self.hooks, self.apps, own_checks=self._checks, interval=self.config.host.health_interval, clock=clock
+            self.hooks,
+            self.apps,
+            own_checks=self._checks,
+            interval=self.config.host.health_interval,
+            clock=clock,
         )
         self._exit = AsyncExitStack()
         self._running = False

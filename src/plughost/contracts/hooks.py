@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-
 OutcomeKind = Literal["value", "error", "timed_out", "skipped"]
 """How an implementation came out of a call."""
 

@@ -27,7 +27,7 @@ def get_logger(name: str, /, **bound: Any) -> structlog.stdlib.BoundLogger:
         ],
         cache_logger_on_first_use=False,
     )
-    return cast(structlog.stdlib.BoundLogger, wrapped.bind(**bound))
+    return cast("structlog.stdlib.BoundLogger", wrapped.bind(**bound))
 
 
 def _rename_taken(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

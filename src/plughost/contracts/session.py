@@ -147,8 +147,13 @@ class SessionManager(Protocol):
         What an anonymous visitor or the same user had in ``fields`` is carried over; another user's is not.
         """
 
-    async def destroy(self, session_id: str) -> bool:
-        """End the session for good; True when it was alive. Durable before the reply."""
+    async def destroy(self, session_id: str, *, reason: str = "destroyed") -> bool:
+        """End the session for good; True when it was alive. Durable before the reply.
+
+        Args:
+            session_id: Which one.
+            reason: What ``session_ended`` is told, such as ``logout``.
+        """
 
     async def destroy_user(self, user_id: str, keep: str | None = None) -> int:
         """End all sessions of a user in one step, however many; return how many were stored.

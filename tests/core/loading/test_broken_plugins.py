@@ -45,7 +45,7 @@ async def load_beside_a_good_one(
 
 CASES = {
     "a module that is not there": ("", {"attribute": "_gone:P"}, "import", "was not found"),
-    "an import error inside the module": ("import no_such_thing", {}, "import", "imports no_such_thing, which is not installed"),
+    "an import error inside": ("import no_such_thing", {}, "import", "imports no_such_thing, which is not installed"),
     "a module that raises": ("1 / 0", {}, "import", "ZeroDivisionError"),
     "a syntax error": ("def (", {}, "import", "SyntaxError"),
     "an import that exits": ("sys.exit(3)", {}, "import", "sys.exit(3)"),
@@ -54,24 +54,36 @@ CASES = {
     "an attribute that is not a plugin": ("P = 3", {}, "validation", "is not a plugin"),
     "a class without any method": ("class P: pass", {}, "validation", "missing method start"),
     "a start that is no function": ("class P(Plugin):\n  start = 3", {}, "validation", "not a function"),
-    "a class that wants arguments": ("class P(Plugin):\n  def __init__(self, x): pass", {}, "validation", "without arguments"),
+    "a class that wants arguments": (
+        "class P(Plugin):\n  def __init__(self, x): pass", {}, "validation", "without arguments"
+    ),
     "a constructor that hangs": ("class P(Plugin):\n  def __init__(self): time.sleep(30)", {}, "import", "0.3 s"),
     "an async factory": ("async def P(): pass", {}, "validation", "coroutine function"),
     "requires that is a text": ("class P(Plugin):\n  requires = 'cache'", {}, "validation", "tuple of plugin names"),
     "a Config that is no class": ("class P(Plugin):\n  Config = 3", {}, "validation", "not a class"),
-    "a hook nobody declared": ("class P(Plugin):\n  @hookimpl\n  def befor_auth(self, attempt): pass", {}, "validation", "before_auth"),
-    "keyword-only arguments": ("class P(Plugin):\n  @hookimpl\n  def before_auth(self, *, attempt): pass", {}, "validation", "keyword"),
+    "a hook nobody declared": (
+        "class P(Plugin):\n  @hookimpl\n  def befor_auth(self, attempt): pass", {}, "validation", "before_auth"
+    ),
+    "keyword-only arguments": (
+        "class P(Plugin):\n  @hookimpl\n  def before_auth(self, *, attempt): pass", {}, "validation", "keyword"
+    ),
     "a wrong host API": ("class P(Plugin):\n  host_api = '>=9'", {}, "configuration", ">=9"),
-    "a missing dependency": ("class P(Plugin):\n  requires = ('gone',)", {}, "configuration", "'gone', which is not installed"),
+    "a missing dependency": (
+        "class P(Plugin):\n  requires = ('gone',)", {}, "configuration", "'gone', which is not installed"
+    ),
     "a dependency on itself": ("class P(Plugin):\n  requires = ('bad',)", {}, "configuration", "circle"),
-    "a start that raises": ("class P(Plugin):\n  async def start(self, context): raise OSError('disk')", {}, "start", "OSError: disk"),
+    "a start that raises": (
+        "class P(Plugin):\n  async def start(self, context): raise OSError('disk')", {}, "start", "OSError: disk"
+    ),
     "a start that exits": ("class P(Plugin):\n  async def start(self, context): sys.exit(1)", {}, "start", "SystemExit"),
     "a start that raises a BaseException": (
-        "class Odd(BaseException): pass\nclass P(Plugin):\n  async def start(self, context): raise Odd('x')", {}, "start", "Odd"
+        "class Odd(BaseException): pass\nclass P(Plugin):\n  async def start(self, context): raise Odd('x')",
+        {}, "start", "Odd"
     ),
     "a start that hangs in a thread": ("class P(Plugin):\n  def start(self, context): time.sleep(30)", {}, "start", "0.3 s"),
     "a check_config that refuses": (
-        "class P(Plugin):\n  async def check_config(self, config): raise ValueError('say where')", {}, "validation", "say where"
+        "class P(Plugin):\n  async def check_config(self, config): raise ValueError('say where')",
+        {}, "validation", "say where"
     ),
     "a check_config that hangs": (
         "class P(Plugin):\n  async def check_config(self, config): await anyio.sleep(30)", {}, "validation", "0.3 s"

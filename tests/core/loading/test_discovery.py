@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plughost.contracts import PluginState
-from plughost.core.loading.discovery import Limits, Wish, discover
+from plughost.core.loading.discovery import NO_LIMITS, Limits, Wish, discover
 from plughost.core.loading.sources import Finding, from_directory
 
 
@@ -22,7 +22,7 @@ def found(name: str, reference: str = "nowhere:P", **more: str) -> Finding:
     )
 
 
-def judge(*findings: Finding, wishes: dict[str, Wish] | None = None, limits: Limits = Limits()):
+def judge(*findings: Finding, wishes: dict[str, Wish] | None = None, limits: Limits = NO_LIMITS):
     return {candidate.name: candidate for candidate in discover(findings, wishes or {}, limits)}
 
 

@@ -74,7 +74,8 @@ def read_card(plugin: str, path: Path) -> PluginCard:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PluginInvalidError(
-            f"the card {path.name} of plugin {plugin!r} cannot be read: {error}. Mend it, or remove it: a card is optional",
+            f"the card {path.name} of plugin {plugin!r} cannot be read: {error}. Mend it, or remove "
+            f"it: a card is optional",
             plugin=plugin,
         ) from error
     return PluginCard(**{key: _checked(plugin, path, key, value) for key, value in data.items()})

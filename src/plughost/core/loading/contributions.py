@@ -1,4 +1,4 @@
-"""What a plugin adds by a hook when it comes: its jobs. Routes and commands are asked for by those who need them."""
+"""What a plugin adds by a hook when it comes: its jobs. Routes and commands are asked for when needed."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -56,6 +56,10 @@ class Limits:
     safe_mode: bool = False
 
 
+NO_LIMITS = Limits()
+"""Every plugin may come."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginCandidate:
     """A plugin that might be loaded, and whether it will be.
@@ -72,8 +76,8 @@ class PluginCandidate:
 
     name: str
     finding: Finding
-    card: PluginCard = PluginCard()
-    wish: Wish = Wish()
+    card: PluginCard = field(default_factory=PluginCard)
+    wish: Wish = field(default_factory=Wish)
     verdict: PluginState = PluginState.DISCOVERED
     reason: str = ""
     error: PluginError | None = None
@@ -94,7 +98,7 @@ class PluginCandidate:
 
 
 def discover(
-    findings: Iterable[Finding], wishes: Mapping[str, Wish], limits: Limits = Limits()
+    findings: Iterable[Finding], wishes: Mapping[str, Wish], limits: Limits = NO_LIMITS
 ) -> list[PluginCandidate]:
     """Return one candidate per plugin name, in alphabetical order, those only wished for included."""
     by_name: dict[str, list[Finding]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
@@ -39,7 +39,7 @@ class LifeLimits:
     concurrency: int = 3
     load: float = 30.0
     shutdown: float = 15.0
-    restarts: RestartPolicy = RestartPolicy()
+    restarts: RestartPolicy = field(default_factory=RestartPolicy)
 
 
 class PluginLifecycle:

@@ -86,9 +86,7 @@ class PluginHandle:
 
 async def call_either_way(function: Callable[..., Any], *args: object) -> Any:
     """Await an async function; run a plain one in a worker thread, so that it cannot stall the host."""
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)
-    ):
+    if inspect.iscoroutinefunction(function):
         return await function(*args)
     returned = await run_in_daemon_thread(partial(function, *args))
     return await returned if isinstance(returned, Awaitable) else returned

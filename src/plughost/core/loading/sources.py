@@ -91,7 +91,8 @@ def from_folder(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
     if not declared:
         yield _broken(
             folder,
-            f'its {MANIFEST} declares no plugin: add [project.entry-points."{groups[0]}"] with NAME = "module:Class"',
+            f"its {MANIFEST} declares no plugin: add "
+            f'[project.entry-points."{groups[0]}"] with NAME = "module:Class"',
         )
     yield from declared
 
