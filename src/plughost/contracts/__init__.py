@@ -141,6 +141,7 @@ from plughost.contracts.plugin import (
     PluginContext,
     PluginLike,
     Seconds,
+    Service,
 )
 from plughost.contracts.records import (
     RUNNING_STATES,
@@ -298,6 +299,7 @@ __all__ = [
     "Seconds",
     "Secret",
     "Send",
+    "Service",
     "Session",
     "SessionManager",
     "SessionPatch",
