@@ -43,6 +43,15 @@ class Declaration:
         asked = self.options.subject
         return asked if asked in self.arguments else self.arguments[0]
 
+    @property
+    def signature(self) -> inspect.Signature:
+        """The signature of a call: the spec's, with keywords only."""
+        given = inspect.signature(self.function)
+        parameters = [given.parameters[name] for name in self.arguments]
+        return given.replace(
+            parameters=[each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+        )
+
     def agrees_with(self, other: Declaration) -> bool:
         """Whether both promise the same to callers and implementers."""
         mine = (self.arguments, self.defaults, self.options)

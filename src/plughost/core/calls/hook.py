@@ -212,4 +212,5 @@ def _define(point: HookPoint, declared: Declaration, name: str, template: str) -
     function.__name__ = function.__qualname__ = declared.name
     function.__doc__ = declared.function.__doc__
     function.__module__ = declared.origin
+    function.__signature__ = declared.signature
     return function

@@ -114,13 +114,13 @@ def source_of(plan: CallPlan) -> str:
     """Return the source of the function of the steps."""
     declared = plan.declaration
     lines = [f"def run({', '.join(('_values', *declared.arguments))}):"]
-    if not plan.steps and not declared.options.sync:
-        lines += ["    return", "    yield"]
     for number, step in enumerate(plan.steps):
         lines += (f"    {line}" for line in _lines_of(plan, number, step))
     if declared.options.mode == "waterfall":
         lines.append(f"    _values.append({declared.subject})")
-    return "\n".join(lines if len(lines) > 1 else [*lines, "    pass"])
+    if not plan.steps:
+        lines += ["    return"] if declared.options.sync else ["    return", "    yield"]
+    return "\n".join(lines)
 
 
 def _lines_of(plan: CallPlan, number: int, step: Step) -> list[str]:
