@@ -28,12 +28,13 @@ def scope(
     client: str = "203.0.113.9",
     **headers: str,
 ) -> dict[str, Any]:
-    lines = [(b"host", host.encode())] + (
-        [(b"cookie", cookie.encode("latin-1"))] if cookie is not None else []
-    )
+    lines = [(b"host", host.encode())]
+    if cookie is not None:
+        lines.append((b"cookie", cookie.encode("latin-1")))
     lines += [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
     return {
-        "type": "http", "method": "POST", "path": "/", "scheme": scheme, "headers": lines, "client": (client, 1),
+        "type": "http", "method": "POST", "path": "/", "scheme": scheme, "headers": lines,
+        "client": (client, 1),
     }  # fmt: skip
 
 

@@ -1,0 +1,125 @@
+"""A sign-in passes the hooks: ``before_auth``, ``authenticate``, then ``after_auth`` or ``auth_failed``.
+
+Everything here fails closed: an error, a time-out, a wrong type, no provider at all are a No, and what went
+wrong inside is for the log alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from plughost.contracts.auth import Allow, AuthAttempt, AuthResult, Deny, Principal
+from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.limits import RateLimiter
+from plughost.contracts.logs import get_logger
+from plughost.contracts.session import SessionManager
+from plughost.exceptions import HookError, HostNotReadyError, Refused
+from plughost.flows.attempts import AttemptCounter, SignInLimits
+from plughost.hookspecs import Hooks
+
+UNDECIDED = "This could not be decided. Try again later."
+TOO_MANY = "Too many attempts. Try again in {seconds} seconds."
+
+_log = get_logger("plughost.auth")
+
+
+class AuthFlow:
+    """``host.auth``: decides who is signed in, by asking the plugins.
+
+    Args:
+        hooks: The hooks of the host.
+        sessions: Returns the sessions service, or None when no plugin provides one now.
+        limiter: Returns the shared rate limiter, or None when no plugin provides one now.
+        limits: How often somebody may try.
+        clock: Time for counting attempts.
+    """
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        *,
+        sessions: Callable[[], SessionManager | None] = lambda: None,
+        limiter: Callable[[], RateLimiter | None] = lambda: None,
+        limits: SignInLimits | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._hooks = hooks
+        self._sessions = sessions
+        self._attempts = AttemptCounter(limits or SignInLimits(), limiter, clock)
+
+    async def authenticate(self, attempt: AuthAttempt) -> AuthResult:
+        """Decide about an attempt; never raises for a plugin's failure.
+
+        Args:
+            attempt: What was given to sign in with.
+
+        Returns:
+            Whether it succeeded and who it is, or the reason that the person may be told.
+        """
+        waiting = await self._attempts.retry_after(attempt)
+        if waiting > 0:
+            return await self._refused(attempt, TOO_MANY.format(seconds=math.ceil(waiting)))
+        try:
+            looked_at: object = await self._hooks.before_auth(attempt=attempt)
+            if not isinstance(looked_at, AuthAttempt):
+                _log.error("before_auth returned no attempt", kind=type(looked_at).__name__)
+                return await self._refused(attempt, UNDECIDED)
+            verdict = await self._hooks.authenticate(attempt=looked_at)
+        except Refused as refusal:
+            _log.info("sign-in refused", reason=refusal.log_reason)
+            return await self._refused(attempt, refusal.reason)
+        except HookError:
+            # The dispatcher has logged what failed and where.
+            return await self._refused(attempt, UNDECIDED)
+        return await self._decided(looked_at, verdict)
+
+    async def logout(self, session_id: str) -> bool:
+        """Sign out: ``before_logout``, the session ends, ``after_logout``. Nobody can stop it.
+
+        Args:
+            session_id: The secret id of the session to end.
+
+        Returns:
+            Whether there was such a session.
+
+        Raises:
+            HostNotReadyError: No plugin provides sessions.
+            StoreUnavailableError: The session store is away, and the session was not ended.
+        """
+        sessions = self._sessions()
+        if sessions is None:
+            raise HostNotReadyError("no running plugin provides sessions: enable the sessions plugin")
+        session = await sessions.get(session_id)
+        if session is None:
+            return False
+        if session.user_id is None:
+            return await sessions.destroy(session_id, reason="logout")
+        principal = Principal(session.user_id, session.username, session.roles)
+        await self._tell(self._hooks.before_logout, principal=principal, session_handle=session.handle)
+        ended = await sessions.destroy(session_id, reason="logout")
+        await self._tell(self._hooks.after_logout, principal=principal, session_handle=session.handle)
+        return ended
+
+    async def _decided(self, attempt: AuthAttempt, verdict: object) -> AuthResult:
+        if isinstance(verdict, Deny):
+            return await self._refused(attempt, str(verdict.reason))
+        principal = verdict.principal if isinstance(verdict, Allow) else None
+        if not isinstance(principal, Principal) or not principal.user_id:
+            _log.error("a sign-in was allowed without saying whose it is, and refused")
+            return await self._refused(attempt, UNDECIDED)
+        await self._attempts.forget(attempt)
+        await self._tell(self._hooks.after_auth, attempt=attempt, principal=principal)
+        return AuthResult(True, principal)
+
+    async def _refused(self, attempt: AuthAttempt, reason: str) -> AuthResult:
+        await self._tell(self._hooks.auth_failed, attempt=attempt, reason=reason)
+        return AuthResult(False, None, reason)
+
+    async def _tell(self, hook: Any, **arguments: object) -> None:
+        try:
+            await hook(**arguments)
+        except (HookError, Refused):
+            # A fact cannot be refused, and a plugin that fails at it changes nothing.
+            _log.warning("a plugin failed where it was only told", exc_info=True)
