@@ -155,19 +155,19 @@ class _Ticker:
 
     def __init__(self, grace: float) -> None:
         self._grace = grace
-        self._watches: set[Watch] = set()
+        self.watches: set[Watch] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
 
     def add(self, watch: Watch, limit: float) -> None:
         loop = asyncio.get_running_loop()
         watch.deadline = loop.time() + limit
-        self._watches.add(watch)
+        self.watches.add(watch)
         if watch.deadline < self._due:
             self._arm(loop, watch.deadline)
 
     def discard(self, watch: Watch) -> None:
-        self._watches.discard(watch)
+        self.watches.discard(watch)
 
     def _arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         if self._timer is not None:
@@ -178,14 +178,14 @@ class _Ticker:
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer, self._due = None, math.inf
         now = loop.time()
-        for watch in self._watches:
+        for watch in self.watches:
             if watch.deadline <= now:
                 watch.cut = watch.cancels > 0  # it was asked before
                 watch.cancels += 1
                 watch.deadline = now + self._grace
                 watch.task.cancel(_MESSAGE)
-        if self._watches:
-            self._arm(loop, max(min(watch.deadline for watch in self._watches), now + _CLOSEST))
+        if self.watches:
+            self._arm(loop, max(min(watch.deadline for watch in self.watches), now + _CLOSEST))
 
 
 def current_asyncio_task() -> asyncio.Task[Any] | None:
