@@ -11,7 +11,6 @@ from plughost.cli.catalogue import declared_hooks, deprecations
 from plughost.cli.checks.subject import Subject
 from plughost.cli.findings import Check, Problem
 from plughost.core.calls.verify import implementations, misfits, options_of
-from plughost.core.loading.discovery import check_host_api
 from plughost.exceptions import ConfigError, PluginError, did_you_mean
 from plughost.hookspecs import PROJECT, SPEC_ATTRIBUTE
 
@@ -19,15 +18,6 @@ from plughost.hookspecs import PROJECT, SPEC_ATTRIBUTE
 def _import(subject: Subject) -> Iterator[Problem]:
     if subject.error is not None:
         yield Problem(message=str(subject.error))
-
-
-def _facts(subject: Subject) -> Iterator[Problem]:
-    """The tuples and ranges of the class can be read at all."""
-    try:
-        _ = (subject.handle.requires, subject.handle.after, subject.handle.config_class)
-        check_host_api(subject.name, subject.handle.host_api)
-    except PluginError as error:
-        yield Problem(message=str(error))
 
 
 def _card(subject: Subject) -> Iterator[Problem]:
@@ -141,7 +131,6 @@ CODE_CHECKS = (
         _import,
         applies=lambda subject: subject.candidate.error is None,
     ),
-    Check("facts", "requires, after, host_api and Config can be read", _facts, applies=_is_imported),
     Check("card", "its card says what its code does", _card, applies=_is_imported),
     Check("hooks", "its hook implementations fit their specs", _hooks, applies=_is_imported),
     Check("deprecated-hooks", "it implements no deprecated hook", _deprecated, applies=_is_imported),

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from plughost.cli.checks.subject import Subject
 from plughost.cli.findings import Check, Problem
 from plughost.contracts.plugin import HOST_API
-from plughost.exceptions import PluginIncompatibleError
+from plughost.core.loading.discovery import check_host_api
+from plughost.exceptions import PluginError, PluginIncompatibleError
 
 _REFERENCE = re.compile(r"^\w+(\.\w+)*(:\w+(\.\w+)*)?$")
 _WANTED = {
@@ -46,7 +47,12 @@ def _host_api(subject: Subject) -> Iterator[Problem]:
     if isinstance(error, PluginIncompatibleError):
         yield Problem(message=str(error))
         return
-    said = subject.candidate.card.host_api or (subject.handle.host_api if subject.imported else "")
+    own = subject.handle.host_api if subject.is_imported else ""
+    try:
+        check_host_api(subject.name, own)
+    except PluginError as fault:
+        yield Problem(message=str(fault))
+    said = subject.candidate.card.host_api or own
     if not said:
         major = int(HOST_API.partition(".")[0])
         yield Problem(

@@ -37,15 +37,18 @@ def run(program: Program, once: bool, safe_mode: bool, strict: bool) -> None:
     except HostNotReadyError as error:
         _show_refusal(program, host, error)
         leave(ExitCode.FAILED)
+    if ready is None:
+        program.talk("Asked to stop while starting: stopped.")
+        leave(ExitCode.FAILED)
     if once:
         leave_with_problems(host.report.failed or not ready)
     elif not ready:
         leave(ExitCode.FAILED)
 
 
-async def _run(program: Program, host: Host, once: bool) -> bool:
-    """Run the host until it is asked to stop; return whether it had become ready."""
-    ready = True
+async def _run(program: Program, host: Host, once: bool) -> bool | None:
+    """Run the host until it is asked to stop; return whether it was ready, or None when it never started."""
+    ready = None
     async with StopSignals() as signals:
         with signals.interrupting() as starting:
             async with host:

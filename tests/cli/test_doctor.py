@@ -1,0 +1,145 @@
+"""`plughost doctor`: each named check finds what it is for, without importing a plugin."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from .plugin_sources import ENDING, GOOD
+
+
+def problems(ran, check):
+    (row,) = [row for row in ran.document["checks"] if row["id"] == check]
+    return row["status"], " ".join(problem["message"] for problem in row["problems"])
+
+
+def test_a_healthy_installation_has_no_problem(cli, install) -> None:
+    install("good", ENDING, card='hooks = ["after_auth"]')
+    ran = cli("doctor", "--json")
+    assert ran.code == 0
+    assert {row["status"] for row in ran.document["checks"]} == {"pass"}
+    assert ran.document["status"] == "pass"
+
+
+def test_a_broken_configuration_is_a_finding_and_the_rest_is_still_looked_at(cli, configure, install) -> None:
+    configure("[host]\nload_timeout = = 3\n")
+    install("torn", ENDING, card="hooks = [")
+    ran = cli("doctor", "--json")
+    assert ran.code == 3
+    status, said = problems(ran, "configuration")
+    assert (status, "line 2" in said) == ("fail", True)
+    assert problems(ran, "manifests")[0] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("card", "check", "status", "said"),
+    [
+        ("hooks = [", "manifests", "fail", "cannot be read"),
+        ('requires = ["absent"]', "dependencies", "fail", "'absent', which is not installed"),
+        ('requires = ["ending"]', "dependencies", "fail", "circle"),
+        ('host_api = ">=9"', "host-api", "fail", "this host has 1.0"),
+        ('[extras]\nredis = ["no_such_module"]', "extras", "warn", "pip install 'acme-ending[redis]'"),
+        ('hooks = ["before_aut"]', "hooks", "warn", "Did you mean 'before_auth'?"),
+    ],
+)
+def test_what_a_card_says_is_looked_at(card, check, status, said, cli, install) -> None:
+    install("ending", ENDING, card=card)
+    ran = cli("doctor", "--json")
+    found, text = problems(ran, check)
+    assert found == status
+    assert said in text
+    assert ran.code == (3 if status == "fail" else 0)
+
+
+def test_two_plugins_of_one_name_are_named_with_a_way_to_choose(cli, install) -> None:
+    install("ending", ENDING)
+    install("ending", ENDING, distribution="acme-other", group="plughost.plugins", attribute=":Q")
+    status, said = problems(cli("doctor", "--json"), "duplicates")
+    assert status == "fail"
+    assert "acme-ending" in said
+    assert "acme-other" in said
+    assert "[plugins.ending] module" in said
+
+
+def test_a_module_that_is_not_there_is_found_without_an_import(cli, install, tmp_path) -> None:
+    install("ending", ENDING)
+    (tmp_path / "site" / "ending_plugin" / "__init__.py").unlink()
+    (tmp_path / "site" / "ending_plugin").rmdir()
+    status, said = problems(cli("doctor", "--json"), "modules")
+    assert (status, "ending_plugin" in said) == ("fail", True)
+
+
+def test_a_plugin_that_is_configured_and_not_there_is_found(cli, configure, install) -> None:
+    configure("[plugins.goood]\n")
+    install("good", GOOD)
+    status, said = problems(cli("doctor", "--json"), "unknown-plugins")
+    assert status == "fail"
+    assert "Did you mean 'good'?" in said
+
+
+def test_a_required_plugin_that_is_switched_off_is_found(cli, configure, install) -> None:
+    configure('[host]\nrequired = ["ending"]\n[plugins.ending]\nenabled = false\n')
+    install("ending", ENDING)
+    status, said = problems(cli("doctor", "--json"), "required")
+    assert (status, "cannot become ready" in said) == ("fail", True)
+
+
+def test_a_folder_of_plugins_with_a_broken_manifest_is_found(cli, configure, folder) -> None:
+    configure('[host]\nplugin_dir = "plugins"\n')
+    (folder / "plugins" / "torn").mkdir(parents=True)
+    (folder / "plugins" / "torn" / "pyproject.toml").write_text("[project")
+    status, said = problems(cli("doctor", "--json"), "manifests")
+    assert (status, "torn" in said) == ("fail", True)
+
+
+def test_a_data_folder_that_is_a_file_is_found(cli, configure, folder) -> None:
+    configure('[host]\ndata_dir = "data"\n')
+    (folder / "data").touch()
+    status, said = problems(cli("doctor", "--json"), "data-dir")
+    assert (status, "not a folder" in said) == ("fail", True)
+
+
+def test_a_data_folder_that_can_never_be_made_is_found(cli, configure, folder) -> None:
+    configure('[host]\ndata_dir = "file/data"\n')
+    (folder / "file").touch()
+    assert problems(cli("doctor", "--json"), "data-dir")[0] == "fail"
+
+
+def test_fix_makes_the_plugin_directory_and_says_so(cli, configure, folder) -> None:
+    configure('[host]\nplugin_dir = "plugins"\n')
+    assert problems(cli("doctor", "--json"), "plugin-dir")[0] == "warn"
+    ran = cli("doctor", "--fix", "--json")
+    assert problems(ran, "plugin-dir")[0] == "fixed"
+    assert (folder / "plugins").is_dir()
+    assert problems(cli("doctor", "--json"), "plugin-dir")[0] == "pass"
+
+
+def test_fix_closes_a_file_with_secrets(cli, configure) -> None:
+    path = configure('[plugins.good]\nenabled = false\n[plugins.good.config]\ntoken = "t0ps3cret"\n')
+    path.chmod(0o644)
+    ran = cli("doctor", "--json")
+    assert problems(ran, "config-permissions")[0] == "warn"
+    assert "t0ps3cret" not in ran.out
+    assert cli("doctor", "--fix").code == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_file_without_secrets_may_be_read_by_all(cli, configure) -> None:
+    configure('[host]\nname = "acme"\n').chmod(0o644)
+    assert problems(cli("doctor", "--json"), "config-permissions")[0] == "pass"
+
+
+def test_fix_touches_nothing_a_person_must_decide(cli, configure, install) -> None:
+    path = configure("[plugins.goood]\n")
+    before = path.read_text()
+    assert cli("doctor", "--fix").code == 3
+    assert path.read_text() == before
+
+
+def test_each_finding_says_what_it_means_and_what_to_do(cli, configure, folder) -> None:
+    configure('[host]\ndata_dir = "data"\n')
+    (folder / "data").touch()
+    text = cli("doctor").out
+    assert "plugins can keep their data" in text
+    assert "-> move it away" in text
