@@ -3,13 +3,37 @@
     async with Host("acme") as host:
         await host.hooks.app_registered(...)
 
-This module is the table of contents for those who embed a host and those who write plugins.
+This module is the table of contents for those who embed a host and those who write plugins. The names are
+looked up when they are first used: a command that only lists metadata should not wait for the host's imports.
 """
 
 from __future__ import annotations
 
-from plughost.contracts.plugin import Plugin, PluginContext
-from plughost.host import Host
-from plughost.hookspecs import hookimpl, hookspec
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plughost.contracts.plugin import Plugin, PluginContext
+    from plughost.host import Host
+    from plughost.hookspecs import hookimpl, hookspec
 
 __all__ = ["Host", "Plugin", "PluginContext", "hookimpl", "hookspec"]
+
+_HOMES = {
+    "Host": "plughost.host",
+    "Plugin": "plughost.contracts.plugin",
+    "PluginContext": "plughost.contracts.plugin",
+    "hookimpl": "plughost.hookspecs",
+    "hookspec": "plughost.hookspecs",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted((*globals(), *__all__))

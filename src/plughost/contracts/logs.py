@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import structlog
+if TYPE_CHECKING:
+    import structlog
 
 # A LogRecord already has attributes of these names and would refuse ours.
 _TAKEN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
@@ -16,6 +17,8 @@ def get_logger(name: str, /, **bound: Any) -> structlog.stdlib.BoundLogger:
 
     Nothing global is configured: levels, handlers and rendering belong to the application.
     """
+    import structlog  # not above: it takes longer to import than a command that logs nothing runs
+
     wrapped = structlog.wrap_logger(
         logging.getLogger(name),
         wrapper_class=structlog.stdlib.BoundLogger,
