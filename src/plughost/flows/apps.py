@@ -280,7 +280,7 @@ class Apps(Mapping[str, AppRecord]):
                 problem=f"undo failed: {problem}",
             )
             self._unfinished[name] = entry
-            await self._journal.note(entry)
+            await self._journal.note_if_possible(entry)
         else:
             await self._journal.done(name)
         await self._report(failure, name, began)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from plughost.contracts.backup import (
@@ -310,6 +311,7 @@ async def _in_thread(work: Callable[[OnProgress], T], on_progress: OnProgress) -
         except Exception as error:  # raised below, outside of the group that would wrap it
             failure = error
         finished.set()
+    await anyio.lowlevel.checkpoint_if_cancelled()
     if failure is not None:
         raise failure
     return outcome[0]

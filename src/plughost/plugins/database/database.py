@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -96,6 +97,7 @@ class _Room:
     def __init__(self, url: URL, lock_timeout: float) -> None:
         self._engine = make_blocking_engine(url, lock_timeout=lock_timeout)
         self._stop = threading.Event()
+        self._ended = threading.Event()
         self._connection: Any = None
 
     async def run(self, work: Callable[[Connection], T], *, alembic: bool) -> T:
@@ -107,7 +109,10 @@ class _Room:
                 outcome.append(await anyio.to_thread.run_sync(self._work, work, alembic))
             except Exception as error:  # raised below, outside of the group that would wrap it
                 failure = error
+            finally:
+                self._ended.set()
             group.cancel_scope.cancel()
+        await anyio.lowlevel.checkpoint_if_cancelled()
         if failure is not None:
             raise failure
         return outcome[0]
@@ -127,8 +132,13 @@ class _Room:
             await anyio.sleep_forever()
         finally:
             self._stop.set()
-            if self._connection is not None:
-                _interrupt(self._connection)
+            # An interruption hits the statement that runs now. The thread may be between two, so it is
+            # interrupted again until it ends.
+            with anyio.CancelScope(shield=True):
+                while not self._ended.is_set():
+                    if self._connection is not None:
+                        _interrupt(self._connection)
+                    await anyio.sleep(_POLL)
 
 
 def _interrupt(connection: Any) -> None:

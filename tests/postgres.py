@@ -1,0 +1,138 @@
+"""A real PostgreSQL for tests: a cluster of its own, on a unix socket in a temporary folder.
+
+PostgreSQL refuses to run as root, so the server runs as an unprivileged user then.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+OWNER = "plughost"
+PASSWORD = "pa55 w%rd/@:"  # every character that a url must quote
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server that runs.
+
+    Attributes:
+        socket: Folder of its unix socket.
+        port: Names the socket's file; nothing listens on the network.
+    """
+
+    socket: Path
+    port: int = 5432
+
+    def url(self, database: str, *, password: str = PASSWORD) -> str:
+        """Return a url for one of its databases."""
+        where = quote(str(self.socket), safe="")
+        return f"postgresql://{OWNER}:{quote(password, safe='')}@/{database}?host={where}"
+
+    def create(self, database: str) -> str:
+        """Make a new database and return its url."""
+        with self.connect("postgres") as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+            connection.execute(f'CREATE DATABASE "{database}"')
+        return self.url(database)
+
+    def connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
+        """Open a connection that commits each statement."""
+        return psycopg.connect(
+            host=str(self.socket), user=OWNER, password=PASSWORD, dbname=database, autocommit=True
+        )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the whole run."""
+    with running_postgres() as server:
+        yield server
+
+
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """Start a server; kill it on the way out, whatever happens."""
+    folder = Path(tempfile.mkdtemp(prefix="plughost-pg-", dir="/tmp"))  # a socket's path must be short
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        user = _unprivileged(folder)
+        _initialise(folder, user)
+        process = _start(folder, user)
+        server = PostgresServer(folder)
+        _wait_until_ready(server, process, folder)
+        yield server
+    finally:
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGQUIT)  # immediate shutdown: its children go with it
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _program(name: str) -> str:
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = shutil.which(name, path=os.pathsep.join([*map(str, places), os.environ.get("PATH", "")]))
+    if found is None:
+        raise RuntimeError(f"{name} is not installed; the tests need PostgreSQL: apt-get install postgresql")
+    return found
+
+
+def _unprivileged(folder: Path) -> str | None:
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    user = "postgres" if "postgres" in names else "nobody"
+    shutil.chown(folder, user)
+    return user
+
+
+def _initialise(folder: Path, user: str | None) -> None:
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    if user is not None:
+        shutil.chown(secret, user)
+    command = [_program("initdb"), "-D", str(folder / "data"), "-U", OWNER, "-E", "UTF8", "--no-sync"]
+    command += ["--auth=scram-sha-256", f"--pwfile={secret}", "--locale=C"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder)
+
+
+def _start(folder: Path, user: str | None) -> subprocess.Popen[bytes]:
+    options = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
+    options |= {"shared_buffers": "16MB", "max_connections": "40"}
+    command = [_program("postgres"), "-D", str(folder / "data")]
+    command += [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(
+            command, stdout=log, stderr=log, user=user, cwd=folder, start_new_session=True
+        )
+
+
+def _wait_until_ready(server: PostgresServer, process: subprocess.Popen[bytes], folder: Path) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            server.connect("postgres").close()
+        except psycopg.OperationalError as error:
+            if process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError((folder / "log").read_text(errors="replace")) from error
+            time.sleep(0.05)
+        else:
+            return
