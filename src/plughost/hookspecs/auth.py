@@ -14,8 +14,8 @@ from plughost.hookspecs._markers import hookspec
 def before_auth(attempt: AuthAttempt) -> AuthAttempt | None:
     """Somebody is about to be signed in; look at the attempt, change it or refuse it.
 
-    Called first in each sign-in, before any provider sees the attempt. Each implementation is given what the
-    one before it returned.
+    Called first in each sign-in, before any provider sees the attempt; not called when there were too many
+    attempts before. Each implementation is given what the one before it returned.
 
     Args:
         attempt: What was given to sign in with.
@@ -104,8 +104,8 @@ def after_auth(attempt: AuthAttempt, principal: Principal) -> None:
 def auth_failed(attempt: AuthAttempt, reason: str) -> None:
     """Somebody was not signed in.
 
-    Called instead of ``after_auth`` when ``before_auth`` refused, a provider denied, all abstained, or
-    anything on the way failed.
+    Called instead of ``after_auth`` when there were too many attempts, ``before_auth`` refused, a provider
+    denied, all abstained, or anything on the way failed.
 
     Args:
         attempt: The attempt that failed. Its credentials are still in it: do not keep them.

@@ -95,6 +95,7 @@ def store_backup(archive: Archive) -> BackupLocation | None:
 
     Returns:
         Where it is, once it is durable under its final name; None when this plugin does not store archives.
+        When nobody stores it, it stays in the host's own folder.
 
     Refusing:
         Raise anything; the archive is removed, and ``backup_failed`` is called.

@@ -19,8 +19,8 @@ def operation_failed(app_name: str, operation: str, error: Exception, context: M
         app_name: The app's name.
         operation: The step that failed: the name of the hook it stood in, such as ``run_migrations``.
         error: What went wrong.
-        context: What else is known, such as ``undone`` (names of the steps that were undone) and
-            ``duration``.
+        context: What else is known: ``undone`` and ``not_undone`` tell of the steps before it, ``cancelled``
+            whether nothing failed but somebody called it off, and ``duration`` the seconds it took.
 
     Refusing:
         There is nothing to stop: it is over.

@@ -108,7 +108,8 @@ def before_user_update(change: UserChange) -> UserChange | None:
         change: Whose change it is, and what shall become different.
 
     Returns:
-        The change to go on with; None leaves it as it is.
+        The change to go on with; None leaves it as it is. It must be of the same user: a result with another
+        ``user_id`` is refused.
 
     Refusing:
         Raise ``UserRefused``; nothing is changed.
@@ -197,7 +198,7 @@ def before_user_delete(user: User) -> User | None:
 
     Returns:
         The user for the next implementation and the provider; None leaves it as it is. It must be the same
-        user: a result with another ``user_id`` stops the deletion.
+        user: a result with another ``user_id`` is refused.
 
     Refusing:
         Raise ``UserRefused``; nothing is deleted.
@@ -271,7 +272,7 @@ def after_user_delete(user: User) -> None:
 def find_user(user_id: str | None, username: str | None) -> User | None:
     """Find a user by id or by name.
 
-    Called when the host needs a user and before each change and deletion. Exactly one of the two is given.
+    Called when somebody looks for a user, and before each deletion. Exactly one of the two is given.
     The first implementation that returns a user settles it.
 
     Args:
