@@ -22,7 +22,7 @@ from plughost.contracts.records import LoadReport, PluginRecord
 from plughost.contracts.status import HostStatus
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
-from plughost.core.config import LoadedConfig, load_config
+from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
 from plughost.core.events import EventBus
 from plughost.core.jobs import JobScheduler
 from plughost.core.loading.background import RestartPolicy
@@ -220,6 +220,21 @@ class Host:
     async def reload_plugins(self) -> None:
         """Reload every running plugin, dependencies first."""
         await self._plugins.reload_all()
+
+    def remember_enabled(self, name: str, enabled: bool) -> Path | None:
+        """Switch a plugin on or off in the configuration file, for the next start; comments and layout stay.
+
+        Returns:
+            The file; None when the configuration did not come from one.
+
+        Raises:
+            ConfigError: The file must be edited by hand.
+            OSError: It cannot be written.
+        """
+        path = self._loaded.path
+        if path is not None:
+            set_plugin_enabled(path, name, enabled)
+        return path
 
     # how it is
 
