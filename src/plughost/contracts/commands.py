@@ -23,6 +23,15 @@ class CommandLine(Protocol):
     def as_json(self) -> bool:
         """Whether ``--json`` was given before the command; a command may have an option of its own."""
 
+    def host(self) -> Any:
+        """Make a ``Host`` of this command line's configuration, not started.
+
+        For commands that need to know where things are, and no plugin.
+
+        Raises:
+            ConfigError: The configuration is wrong.
+        """
+
     def run(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Start a host with the configuration of this command line, and stop it afterwards.
 
