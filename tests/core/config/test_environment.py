@@ -158,6 +158,15 @@ def test_a_near_miss_is_told_rather_than_ignored(name: str, advice: str) -> None
         load(**{name: "1"})
 
 
+def test_a_variable_that_a_reference_names_is_no_near_miss() -> None:
+    source = {
+        "host": {"data_dir": {"$env": "PLUGHOST_DATA_DIR"}},
+        "apps": {"shop": {"urls": [{"$env": "PLUGHOST_DB__URL"}]}},
+    }
+    loaded = load(source, PLUGHOST_DATA_DIR="/srv", PLUGHOST_DB__URL="x")
+    assert str(loaded.config.host.data_dir) == "/srv"
+
+
 def test_variables_that_have_nothing_to_do_with_it_are_left_alone() -> None:
     loaded = load(
         PLUGHOST_PORT="tcp://10.0.0.1:80",

@@ -127,6 +127,10 @@ def test_a_variable_names_the_file(acme: Path) -> None:
     assert load_config(host_name="shop", environ={"SHOP_CONFIG": "acme.toml"}).path == acme
 
 
+def test_an_empty_variable_names_no_file(acme: Path) -> None:
+    assert load_config(environ={"PLUGHOST_CONFIG": ""}).path is None
+
+
 def test_an_explicit_source_wins_over_the_variable(acme: Path) -> None:
     loaded = load_config({"host": {"name": "other"}}, environ={"PLUGHOST_CONFIG": str(acme)})
     assert loaded.config.host.name == "other"
@@ -227,7 +231,8 @@ def test_mistakes_in_another_environment_are_seen_now(acme: Path) -> None:
 
 
 def test_a_secret_of_another_environment_need_not_be_there() -> None:
-    source = {"environments": {"production": {"host": {"data_dir": {"$env": "DATA"}}}}}
+    there = {"host": {"data_dir": {"$env": "DATA"}, "required": ["a", {"$env": "NAME"}]}}
+    source = {"environments": {"production": there}}
     assert load_config(source, environ={}).config == HostConfig()
 
 

@@ -325,6 +325,22 @@ def test_code_s_own_settings_take_the_place_of_the_table() -> None:
         loaded.decode_plugin("backup", DataConfig, {"directory": "y", "size": "x"})
 
 
+@pytest.mark.parametrize("config", [StructConfig(Path("x")), DataConfig("x"), ModelConfig(directory="x")])
+def test_code_may_hand_over_the_finished_configuration(config: Any) -> None:
+    assert load_config({}, environ={}).decode_plugin("backup", type(config), config) is config
+
+
+def test_code_may_hand_over_a_finished_part_of_it() -> None:
+    rule = Rule("/")
+    assert decode(DataConfig, directory="x", rules=[rule]).rules[0] is rule
+    assert decode(Holder, picky=Picky(0, 2)).picky == Picky(0, 2)
+
+
+def test_what_is_no_table_is_refused() -> None:
+    with pytest.raises(PluginConfigError, match="expected `table`, got `Target`"):
+        decode_plugin_config("backup", StructConfig, Target("x"))
+
+
 def test_a_class_s_own_checks_are_part_of_it() -> None:
     assert decode(Picky, low=0).high == 1
     assert problems(Holder, picky={"low": 2}, odd={}) == {
@@ -342,6 +358,13 @@ def test_a_constraint_is_checked() -> None:
         "size": "expected `int` >= 1",
         "names": "expected `list` of length >= 1",
     }
+
+
+def test_an_annotation_that_msgspec_cannot_use_is_told() -> None:
+    class Odd(msgspec.Struct):
+        either: dict[str, int] | Target | None = None
+
+    assert "the type of this setting cannot be used" in problems(Odd, either=3)["either"]
 
 
 def test_a_secret_in_the_table_is_in_no_message() -> None:

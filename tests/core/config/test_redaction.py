@@ -63,11 +63,29 @@ def test_passwords_in_urls_and_connection_strings_are_hidden(text: str, shown: s
     assert redacted({"url": [text]}) == {"url": [shown]}
 
 
-def test_everything_under_a_secret_key_is_hidden() -> None:
-    assert redacted({"secrets": {"a": HIDDEN, "b": [HIDDEN]}, "keys": [HIDDEN], "pin": 1234}) == {
-        "secrets": "***",
+def test_every_value_under_a_secret_key_is_hidden() -> None:
+    assert redacted({"secrets": {"a": HIDDEN, "b": {"c": [HIDDEN]}}, "keys": [HIDDEN], "pin": 1234}) == {
+        "secrets": {"a": "***", "b": {"c": "***"}},
         "keys": "***",
         "pin": "***",
+    }
+
+
+def test_names_of_plugins_apps_and_hooks_are_not_taken_for_keys() -> None:
+    source = {
+        "plugins": {"token-auth": {"required": True, "config": {"size": 3}}},
+        "apps": {"key-store": {"size": 3}},
+        "hooks": {"timeouts": {"rotate_keys": 2}, "order": {"check_token": ["token-auth"]}},
+        "features": {"api_keys": True},
+    }
+    shown = {entry.path: entry.value for entry in load_config(source, environ={}).entries()}
+    assert {path: value for path, value in shown.items() if not path.startswith("host.")} == {
+        "plugins.token-auth.required": True,
+        "plugins.token-auth.config.size": 3,
+        "apps.key-store.size": 3,
+        "hooks.timeouts.rotate_keys": 2.0,
+        "hooks.order.check_token": ["token-auth"],
+        "features.api_keys": True,
     }
 
 
@@ -147,6 +165,28 @@ def test_what_a_reference_stood_for_is_hidden_in_the_decoded_configuration() -> 
         "names": ["a", "*** ($env X)"],
         "inner": {"url": "*** ($env X)"},
     }
+
+
+class AliasConfig(pydantic.BaseModel):
+    user_name: str = pydantic.Field(default="", alias="userName")
+    home: str = pydantic.Field(default="", validation_alias=pydantic.AliasChoices("homeDir", "home_dir"))
+
+
+@pytest.mark.parametrize("kind", [StructConfig, AliasConfig])
+def test_what_a_reference_stood_for_is_hidden_however_its_key_was_spelled(kind: Any) -> None:
+    environ = {"PLUGHOST_PLUGINS__BACKUP__CONFIG": '{"USERNAME": {"$env": "X"}}', "X": HIDDEN}
+    loaded = load_config({}, environ=environ)
+    config = loaded.decode_plugin("backup", kind)
+    assert config.user_name == HIDDEN
+    assert HIDDEN not in str(loaded.redact(config, "backup"))
+
+
+def test_what_a_reference_stood_for_is_hidden_under_each_alias() -> None:
+    raw = {"homeDir": {"$env": "X"}}
+    loaded = load_config({"plugins": {"backup": {"config": raw}}}, environ={"X": HIDDEN})
+    config = loaded.decode_plugin("backup", AliasConfig)
+    assert config.home == HIDDEN
+    assert loaded.redact(config, "backup") == {"user_name": "", "home": "*** ($env X)"}
 
 
 def test_the_whole_configuration_is_listed_with_origins(tmp_path: Path) -> None:

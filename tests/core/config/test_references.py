@@ -22,6 +22,7 @@ class BackupConfig(msgspec.Struct):
     password: Secret = Secret("")
     port: int = 0
     hosts: list[str] = []
+    ports: list[int] = []
 
 
 def decoded(
@@ -63,6 +64,10 @@ def test_references_are_followed_inside_lists_and_tables() -> None:
     assert decoded({"hosts": ["a", {"$env": "B"}]}, {"B": "b"}).hosts == ["a", "b"]
     raw = {"a": {"b": [{"c": {"$env": "C"}}]}}
     assert decode_plugin_config("x", None, raw, environ={"C": "c"}) == {"a": {"b": [{"c": "c"}]}}
+
+
+def test_a_number_in_a_list_may_be_elsewhere() -> None:
+    assert decoded({"ports": [1, {"$env": "PORT"}]}, {"PORT": "2"}).ports == [1, 2]
 
 
 def test_a_reference_of_a_plugin_that_is_not_loaded_leads_nowhere_and_hurts_nobody() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -14,7 +14,14 @@ import msgspec
 from plughost.contracts.secret import MASK, Secret
 from plughost.core.config.environment import from_environment
 from plughost.core.config.paths import SettingPath, dotted, folded, origin_of
-from plughost.core.config.records import Record, is_tuple, record_among, records_of_list, values_of_table
+from plughost.core.config.records import (
+    Record,
+    is_record,
+    is_tuple,
+    record_among,
+    records_of_list,
+    values_of_table,
+)
 from plughost.core.config.references import UNRESOLVED
 from plughost.core.config.words import members, read_time, read_words
 from plughost.exceptions import ConfigError, ConfigProblem, PluginConfigError, did_you_mean
@@ -26,9 +33,7 @@ FAILED: Final = object()
 
 _WORDS_OF_TOML: Final = {"`object`": "`table`", "`array`": "`list`"}
 _MSGSPEC_PATH = re.compile(r" - at `\$(?P<path>.*)`$", re.DOTALL)
-_SHORTEST_SCRUBBED: Final = (
-    3  # characters; hiding a shorter secret would garble the message and still tell it
-)
+_SHORTEST_SCRUBBED: Final = 3  # characters; to hide a shorter secret would garble the message and tell it
 
 
 class Decoder:
@@ -54,6 +59,8 @@ class Decoder:
             return FAILED
         if self.is_lenient(path):
             value = read_words(value, kind)
+        if isinstance(value, tuple(one for one in members(kind) if is_record(one))):
+            return value  # code may give what is decoded already
         if isinstance(value, Mapping) and (record := record_among(kind)):
             return self._decode_record(value, record, path)
         # Tables go value by value: each has an origin of its own. Lists of records go item by item, because
@@ -84,7 +91,7 @@ class Decoder:
         for key, field in record.fields.items():
             if field.required and field.attribute not in arguments:
                 self.note((*path, key), f"missing: expected {_described(field.type)}")
-        if len(self.problems) > before or FAILED in arguments.values():
+        if len(self.problems) > before or _has_failed(arguments.values()):
             return FAILED
         return self._build(record, arguments, path)
 
@@ -104,26 +111,35 @@ class Decoder:
 
     def _decode_table(self, value: Mapping[str, Any], kind: Any, path: SettingPath) -> Any:
         decoded = {key: self.decode(inner, kind, (*path, key)) for key, inner in value.items()}
-        return FAILED if FAILED in decoded.values() else decoded
+        return FAILED if _has_failed(decoded.values()) else decoded
 
     def _decode_list(self, value: Collection[Any], kind: Any, path: SettingPath) -> Any:
         decoded = [self.decode(inner, kind, (*path, place)) for place, inner in enumerate(value)]
-        return FAILED if FAILED in decoded else decoded
+        return FAILED if _has_failed(decoded) else decoded
 
     def _decode_leaf(self, value: Any, kind: Any, path: SettingPath) -> Any:
+        strict = not (self.is_lenient(path) or self._holds_resolved(path))
         try:
-            return msgspec.convert(
-                read_time(value, kind), kind, strict=not self.is_lenient(path), dec_hook=_decode_custom
-            )
+            return msgspec.convert(read_time(value, kind), kind, strict=strict, dec_hook=_decode_custom)
         except msgspec.ValidationError as error:
             self.note(*_explained(error, value, kind, path))
         except NotImplementedError as error:
             self.note(path, str(error))
+        except TypeError as error:  # msgspec cannot make sense of the annotation
+            self.note(path, f"the type of this setting cannot be used: {error}")
         return FAILED
+
+    def _holds_resolved(self, path: SettingPath) -> bool:
+        inside = (f"{dotted(path)}[", f"{dotted(path)}.")
+        return any(name.startswith(inside) for name in self._resolved)
 
     def is_lenient(self, path: SettingPath) -> bool:
         """Whether the value there was written as a word: in the environment, or behind a reference."""
         return dotted(path) in self._resolved or from_environment(origin_of(path, self._origins))
+
+
+def _has_failed(values: Iterable[Any]) -> bool:
+    return any(value is FAILED for value in values)  # by identity: a stranger's == may do anything
 
 
 def raise_problems(problems: Collection[ConfigProblem], *, plugin: str | None = None) -> None:

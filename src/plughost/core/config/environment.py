@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -95,16 +95,20 @@ def settings(prefix: str, environ: Mapping[str, str], known: Mapping[str, Any]) 
             yield Variable(name, short, environ[name])
 
 
-def misspelled(environ: Mapping[str, str]) -> Iterator[ConfigProblem]:
+def misspelled(environ: Mapping[str, str], known: Collection[str] = ()) -> Iterator[ConfigProblem]:
     """Yield a problem for each ``PLUGHOST_`` variable that is no setting but looks like one.
 
     Only in plughost's own namespace, and only near misses: the host's own prefix is shared with the settings
     of its application, and container platforms add variables such as ``PLUGHOST_PORT`` by themselves.
+
+    Args:
+        environ: The environment.
+        known: Names of variables that have another use.
     """
     known_short = [*_SHORT, "CONFIG"]
     for name in sorted(environ):
         rest = name.removeprefix(_OWN_PREFIX)
-        if rest == name or rest in known_short:
+        if rest == name or rest in known_short or name in known:
             continue
         section, nested, _ = rest.partition("__")
         if nested and section.lower() not in HostConfig.__struct_fields__:

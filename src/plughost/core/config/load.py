@@ -18,7 +18,7 @@ from plughost.core.config.files import read_toml
 from plughost.core.config.layers import Layers, is_table
 from plughost.core.config.loaded import LoadedConfig
 from plughost.core.config.paths import dotted
-from plughost.core.config.references import Resolver
+from plughost.core.config.references import Resolver, unresolved, variables_in
 from plughost.exceptions import ConfigError, ConfigProblem, did_you_mean
 
 _BESIDE: Final = re.compile(r"(plugins\.[^.\"]+)\.[^.]+")
@@ -60,7 +60,7 @@ def load_config(
     name = _name(values, host_name)
     layers = Layers()
     layers.lay(values, origin)
-    problems = list(misspelled(environ))
+    problems = list(misspelled(environ, known=frozenset(variables_in([values, overlays]))))
     _lay_environment(layers, overlays, _chosen(values, overrides or {}, name, environ), origin)
     for prefix in prefixes(name):
         for one in settings(prefix, environ, layers.values):
@@ -83,7 +83,8 @@ def _read(
         return None, dict(source), "code"
     named_by = ""
     if source is None:
-        if found := variable("CONFIG", host_name, environ):
+        found = variable("CONFIG", host_name, environ)
+        if found and found[1]:
             named_by, source = found
         elif not Path(DEFAULT_FILE).exists():
             return None, {}, "code"
@@ -168,20 +169,9 @@ def _problems_of(overlays: Mapping[str, Any], origin: str) -> list[ConfigProblem
     problems: list[ConfigProblem] = []
     for name, overlay in overlays.items():
         decoder = Decoder({dotted(("environments", name)): origin})
-        decoder.decode(_without_references(overlay), HostConfig, ("environments", name))
+        decoder.decode(unresolved(overlay), HostConfig, ("environments", name))
         problems += decoder.problems
     return problems
-
-
-def _without_references(value: Any) -> Any:
-    """Leave out references: the secrets of another environment are not here to be followed."""
-    if not is_table(value):
-        return value
-    return {
-        key: _without_references(inner)
-        for key, inner in value.items()
-        if is_table(inner) or not isinstance(inner, Mapping)
-    }
 
 
 def _decoded(
@@ -208,19 +198,12 @@ def _hinted(problem: ConfigProblem) -> ConfigProblem:
 
 def _resolved(values: Mapping[str, Any], resolver: Resolver) -> dict[str, Any]:
     """Follow the references in the host's own settings; plugins and apps have theirs followed on loading."""
-    resolved = {
-        key: resolver.resolve(value, (key,))
-        for key, value in values.items()
-        if key not in ("plugins", "apps")
-    }
-    for key in ("plugins", "apps"):
-        if key in values:
-            resolved[key] = values[key]
-    plugins = values.get("plugins")
-    if isinstance(plugins, Mapping):
-        resolved["plugins"] = {
-            name: _resolved_plugin(name, section, resolver) for name, section in plugins.items()
-        }
+    resolved = dict(values)
+    for key, value in values.items():
+        if key == "plugins" and is_table(value):
+            resolved[key] = {name: _resolved_plugin(name, one, resolver) for name, one in value.items()}
+        elif key != "apps":
+            resolved[key] = resolver.resolve(value, (key,))
     return resolved
 
 

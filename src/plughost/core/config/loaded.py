@@ -72,13 +72,15 @@ class LoadedConfig:
         """Return whether a feature is switched on; ``default`` when its switch is not there."""
         return self.config.features.get(name, default)
 
-    def decode_plugin(self, plugin_name: str, config_class: Any, raw: Mapping[str, Any] | None = None) -> Any:
+    def decode_plugin(
+        self, plugin_name: str, config_class: Any, raw: Mapping[str, Any] | object | None = None
+    ) -> Any:
         """Return the plugin's configuration as its ``Config``; see ``decode_plugin_config``.
 
         Args:
             plugin_name: Name of the plugin.
             config_class: Its ``Config``, or None.
-            raw: Settings that code gives in place of those in the plugin's table.
+            raw: Settings that code gives in place of those in the plugin's table: a table, or an instance.
 
         Raises:
             PluginConfigError: It does not fit.
@@ -125,7 +127,7 @@ class LoadedConfig:
 
         Of the sections that people choose names for, what nobody set is left out.
         """
-        every = self._entries(redacted(self.config), ())
+        every = self._entries(_shown(self.config), ())
         return tuple(one for one in every if one.origin != "default" or one.path.startswith("host."))
 
     def _entries(self, value: Any, path: tuple[str, ...]) -> list[ConfigEntry]:
@@ -134,3 +136,17 @@ class LoadedConfig:
         name = dotted(path)
         shown = MASK if name in self.referenced else value
         return [ConfigEntry(name, shown, origin_of(path, self.origins) or "default")]
+
+
+def _shown(config: HostConfig) -> dict[str, Any]:
+    """Return the sections as plain data. Names of plugins, apps and hooks are no keys: none looks secret."""
+    return {
+        "host": redacted(config.host),
+        "hooks": {
+            "order": {hook: redacted(names) for hook, names in config.hooks.order.items()},
+            "timeouts": dict(config.hooks.timeouts),
+        },
+        "plugins": {name: redacted(section) for name, section in config.plugins.items()},
+        "apps": {name: redacted(settings) for name, settings in config.apps.items()},
+        "features": dict(config.features),
+    }

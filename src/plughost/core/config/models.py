@@ -7,13 +7,9 @@ from typing import Any
 
 from plughost.core.config.decoding import FAILED, UNKNOWN, Decoder, reason_of
 from plughost.core.config.paths import SettingPath, folded
+from plughost.core.config.records import is_model, keys_of
 from plughost.core.config.words import members, read_words
 from plughost.exceptions import did_you_mean
-
-
-def is_model(kind: Any) -> bool:
-    """Whether it is a class with pydantic's interface."""
-    return isinstance(kind, type) and hasattr(kind, "model_validate") and hasattr(kind, "model_fields")
 
 
 def decode_model(values: Mapping[str, Any], kind: Any, path: SettingPath, decoder: Decoder) -> Any:
@@ -61,13 +57,8 @@ def _fields(kind: Any) -> dict[str, Any]:
     """Return the annotation of each key the model takes: its field's name and its aliases."""
     found: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
-        alias = field.validation_alias or field.alias
-        choices = getattr(
-            alias, "choices", [alias]
-        )  # AliasChoices; a path into the data has no key of its own
-        for key in (name, *choices):
-            if isinstance(key, str):
-                found[key] = field.annotation
+        for key in keys_of(name, field):
+            found[key] = field.annotation
     return found
 
 

@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, is_typeddict
 
 from plughost.core.config.decoding import FAILED, Decoder, raise_problems
-from plughost.core.config.models import decode_model, is_model
+from plughost.core.config.models import decode_model
 from plughost.core.config.paths import SettingPath
-from plughost.core.config.records import record_of
+from plughost.core.config.records import is_model, record_of
 from plughost.core.config.redaction import secret_strings
 from plughost.core.config.references import Resolver
 from plughost.exceptions import ConfigProblem
@@ -20,7 +20,7 @@ from plughost.exceptions import ConfigProblem
 def decode_plugin_config(
     plugin_name: str,
     config_class: Any,
-    raw: Mapping[str, Any],
+    raw: Mapping[str, Any] | object,
     origins: Mapping[str, str] | None = None,
     *,
     environ: Mapping[str, str] | None = None,
@@ -37,7 +37,7 @@ def decode_plugin_config(
         plugin_name: For messages.
         config_class: A ``msgspec.Struct``, dataclass, TypedDict or pydantic model; None when it declares
             none.
-        raw: The table as it was written.
+        raw: The table as it was written, or an instance of the class, which is taken as it is.
         origins: Dotted name to origin, as ``LoadedConfig.origins``; None when all of it came from code.
         environ: Where ``$env`` references look; the process's environment by default.
         directory: Where relative ``$file`` references begin; the working directory by default.
@@ -50,6 +50,8 @@ def decode_plugin_config(
         PluginConfigError: With every problem that was found, each with its path, such as
             ``plugins.backup.config.schedule``.
     """
+    if isinstance(config_class, type) and not is_typeddict(config_class) and isinstance(raw, config_class):
+        return raw
     path = ("plugins", section or plugin_name, "config")
     decoded, problems = decode_table(raw, config_class, path, origins or {}, environ, directory)
     raise_problems(problems, plugin=plugin_name)
@@ -57,7 +59,7 @@ def decode_plugin_config(
 
 
 def decode_table(
-    raw: Mapping[str, Any],
+    raw: Mapping[str, Any] | object,
     kind: Any,
     path: SettingPath,
     origins: Mapping[str, str],
@@ -72,7 +74,9 @@ def decode_table(
     secrets = resolver.secrets.union(secret_strings(values))
     decoder = Decoder(origins, resolved=resolver.resolved, secrets=secrets)
     decoded: Any = FAILED
-    if kind is None:
+    if not isinstance(values, Mapping):
+        decoder.note(path, f"expected `table`, got `{type(values).__name__}`")
+    elif kind is None:
         decoded = MappingProxyType(values)
     elif record_of_or_note(kind, decoder, path):
         decoded = decoder.decode(values, kind, path)

@@ -64,6 +64,23 @@ def record_of(kind: Any) -> Record | None:
     return None
 
 
+def is_record(kind: Any) -> bool:
+    """Whether instances of the class are records: Structs or dataclasses; a TypedDict has no instances."""
+    return isinstance(kind, type) and (issubclass(kind, msgspec.Struct) or dataclasses.is_dataclass(kind))
+
+
+def is_model(kind: Any) -> bool:
+    """Whether it is a class with pydantic's interface, which plughost itself never imports."""
+    return isinstance(kind, type) and hasattr(kind, "model_validate") and hasattr(kind, "model_fields")
+
+
+def keys_of(name: str, field: Any) -> list[str]:
+    """Return the keys that a field of a pydantic model may be written under: its name and its aliases."""
+    alias = field.validation_alias or field.alias
+    choices = getattr(alias, "choices", [alias])  # AliasChoices; a path into the data has no key of its own
+    return [key for key in (name, *choices) if isinstance(key, str)]
+
+
 def record_among(kind: Any) -> Record | None:
     """Return the one record class that a type allows, beside other things; None for none or several."""
     found = [record for one in members(kind) if (record := record_of(one))]

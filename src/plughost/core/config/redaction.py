@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
+from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
 
 from plughost.contracts.secret import MASK, Secret
+from plughost.core.config.paths import folded
+from plughost.core.config.records import is_model, keys_of
 from plughost.core.config.references import is_reference
 
 _SECRET_WORDS: Final = frozenset(
@@ -67,58 +69,87 @@ def secret_strings(value: Any, *, is_secret: bool = False) -> Iterator[str]:
             yield from secret_strings(inner, is_secret=is_secret)
 
 
-def redacted(value: Any, *, key: str = "", written: Any = None) -> Any:
+def redacted(value: Any, *, key: str = "", written: Any = None, hidden: bool = False) -> Any:
     """Return plain data that shows ``value`` and hides its secrets.
 
-    Hidden are ``Secret`` values, everything under a key that looks secret (but for booleans, None and what is
-    empty), passwords in urls, and what a reference stands for; the reference itself is named.
+    Hidden are ``Secret`` values, every value under a key that looks secret (but for booleans, None and what
+    is empty), passwords in urls, and what a reference stands for; the reference itself is named.
 
     Args:
         value: Anything a configuration holds: plain data, a Struct, a dataclass, a pydantic model.
         key: The key it stands under.
         written: The same part of the configuration as it was written, with its references.
+        hidden: Whether a key further up looks secret.
     """
     if is_reference(written):
         value = written
     if is_reference(value):
         ((kind, name),) = value.items()
         return f"{MASK} ({kind} {name})"
-    if (
-        key
-        and is_secret_key(key)
-        and not (value is None or value is True or value is False or _is_empty(value))
-    ):
-        return MASK
-    fields = _fields(value)
-    if fields is not None:
-        inside = written if isinstance(written, Mapping) else {}
+    hidden = hidden or is_secret_key(key)
+    parts = _parts(value)
+    if parts is not None:
         return {
-            str(name): redacted(inner, key=str(name), written=inside.get(name))
-            for name, inner in fields.items()
+            part.key: redacted(part.value, key=part.key, written=part.of(written), hidden=hidden)
+            for part in parts
         }
+    if hidden and not _is_empty(value):
+        return MASK
     if isinstance(value, (list, tuple, set, frozenset)):
         places = written if isinstance(written, (list, tuple)) else ()
-        return [
-            redacted(inner, written=places[place] if place < len(places) else None)
-            for place, inner in enumerate(value)
-        ]
+        return [redacted(one, written=other) for one, other in zip_longest(value, places[: len(value)])]
     return _shown(value)
 
 
-def _is_empty(value: Any) -> bool:
-    return isinstance(value, (str, bytes, list, tuple, Mapping)) and not value
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Part:
+    """One value inside another.
+
+    Attributes:
+        key: What it is shown under.
+        value: The value.
+        names: What it may have been written under.
+    """
+
+    key: str
+    value: Any
+    names: frozenset[str]
+
+    def of(self, written: Any) -> Any:
+        """Return the same part of a table as it was written, however its key was spelled."""
+        if not isinstance(written, Mapping):
+            return None
+        return next((inner for key, inner in written.items() if folded(str(key)) in self.names), None)
 
 
-def _fields(value: Any) -> Mapping[Any, Any] | None:
+def _part(key: str, value: Any, *others: Any) -> _Part:
+    return _Part(key, value, frozenset(folded(name) for name in (key, *others) if isinstance(name, str)))
+
+
+def _parts(value: Any) -> list[_Part] | None:
+    """Return what is inside a table or a record; None when it is neither."""
     if isinstance(value, Mapping):
-        return value
+        return [_part(str(key), inner) for key, inner in value.items()]
     if isinstance(value, msgspec.Struct):
-        return {one.encode_name: getattr(value, one.name) for one in msgspec.structs.fields(value)}
+        fields = msgspec.structs.fields(value)
+        return [_part(one.encode_name, getattr(value, one.name)) for one in fields]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
-    if hasattr(type(value), "model_fields"):
-        return {name: getattr(value, name) for name in type(value).model_fields}
+        return [_part(one.name, getattr(value, one.name)) for one in dataclasses.fields(value)]
+    if is_model(type(value)):
+        return [
+            _part(name, getattr(value, name), *keys_of(name, one))
+            for name, one in type(value).model_fields.items()
+        ]
     return None
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether there is nothing to hide: a switch, or nothing at all."""
+    return (
+        value is None
+        or isinstance(value, bool)
+        or (isinstance(value, (str, bytes, list, tuple)) and not value)
+    )
 
 
 def _shown(value: Any) -> Any:
@@ -126,6 +157,4 @@ def _shown(value: Any) -> Any:
         return value
     if isinstance(value, Secret):
         return MASK
-    if isinstance(value, (str, PurePath)):
-        return masked_text(str(value))
     return masked_text(str(value))

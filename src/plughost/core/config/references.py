@@ -7,7 +7,7 @@ is not loaded need not be there.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,29 @@ _LARGEST_FILE: Final = 1 << 20  # bytes; a secret is a line, and a reference to 
 def is_reference(value: object) -> bool:
     """Whether the value stands for another: a table with the one key ``$env`` or ``$file``."""
     return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in _KINDS
+
+
+def variables_in(value: Any) -> Iterator[str]:
+    """Yield the names of the environment variables that references name."""
+    if is_reference(value):
+        name = value.get("$env")
+        if isinstance(name, str):
+            yield name
+    elif isinstance(value, (Mapping, list, tuple)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from variables_in(inner)
+
+
+def unresolved(value: Any) -> Any:
+    """Return a copy in which every reference, and every list with one, is ``UNRESOLVED``."""
+    if is_reference(value):
+        return UNRESOLVED
+    if isinstance(value, Mapping):
+        return {key: unresolved(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        inside = [unresolved(inner) for inner in value]
+        return UNRESOLVED if any(one is UNRESOLVED for one in inside) else inside
+    return value
 
 
 @dataclass

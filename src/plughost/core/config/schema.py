@@ -16,11 +16,11 @@ import msgspec
 
 from plughost.contracts.config import HostConfig
 from plughost.contracts.secret import Secret
-from plughost.core.config.models import is_model
 from plughost.core.config.records import (
     NO_DEFAULT,
     Record,
     RecordField,
+    is_model,
     record_among,
     record_of,
     records_of_list,
@@ -141,7 +141,7 @@ class _Builder:
                 **_default(key, field),
             }
         return {
-            "description": docstring.split("\n\n")[0],
+            **({"description": docstring.split("\n\n")[0]} if docstring else {}),
             "type": "object",
             "properties": properties,
             "required": [key for key, field in record.fields.items() if field.required],
