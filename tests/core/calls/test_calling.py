@@ -9,9 +9,10 @@ import threading
 import weakref
 
 import anyio
+import anyio.lowlevel
 import pytest
-from core.calls.ways import PLAIN, SHORT, dispatcher, figures, plugin, shorten
 
+from core.calls.ways import PLAIN, SHORT, dispatcher, figures, plugin, shorten
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.exceptions import HookError, UnknownHookError
 from plughost.hookspecs import CATALOGUE, Hooks, hookimpl, hookspec
@@ -43,7 +44,7 @@ def way(request, anyio_backend):
 
 
 async def later(what):
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     return what
 
 
@@ -120,7 +121,7 @@ def test_a_coroutine_out_of_a_hook_that_is_not_awaited_is_an_error():
 
 async def test_a_hook_may_be_called_from_its_own_implementation(way):
     async def countdown(what):
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return what if what == 0 else await hosts.hooks.find(what=what - 1)
 
     hosts = dispatcher(Specs, plugin("find", countdown), way=way)
@@ -149,7 +150,10 @@ async def test_a_function_that_was_held_follows_a_reload(way):
 
 
 async def test_two_dispatchers_know_nothing_of_each_other():
-    one, two = dispatcher(Specs, plugin("ask", lambda what: 1)), dispatcher(Specs, plugin("ask", lambda what: 2))
+    one, two = (
+        dispatcher(Specs, plugin("ask", lambda what: 1)),
+        dispatcher(Specs, plugin("ask", lambda what: 2)),
+    )
     assert await one.hooks.ask(what=0) == [1]
     assert await two.hooks.ask(what=0) == [2]
     assert figures(one, "a") == (1, 0, 0)
@@ -168,7 +172,7 @@ async def test_a_dispatcher_can_be_collected():
 @pytest.mark.parametrize("way", [PLAIN, SHORT])
 def test_calls_may_come_from_several_loops_at_once(backends, way):
     async def hang(what):
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         if what == "hang":
             await anyio.sleep_forever()
         return what

@@ -8,8 +8,8 @@ import contextlib
 import anyio
 import anyio.lowlevel
 import pytest
-from core.calls.ways import PLAIN, SHORT, dispatcher, figures, plugin
 
+from core.calls.ways import PLAIN, SHORT, dispatcher, figures, plugin
 from plughost.hookspecs import hookspec
 
 pytestmark = pytest.mark.anyio
@@ -229,7 +229,7 @@ async def test_nested_task_groups_around_and_inside_a_call(way):
     async def busy(what):
         async with anyio.create_task_group() as group:
             group.start_soon(anyio.sleep_forever)
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
         return what
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
-from core.calls.ways import PLAIN, SHORT, dispatcher, figures, plugin
 
+from core.calls.ways import PLAIN, SHORT, dispatcher, figures, plugin
 from plughost.contracts.auth import Abstain, Allow, Deny, Principal
 from plughost.exceptions import AppRefused, AuthRefused, HookCallError, HookTimeoutError, UserRefused
 from plughost.hookspecs import hookspec
@@ -62,11 +63,11 @@ def returning(value):
 
 
 async def async_none(what):
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
 
 
 async def doubled(what):
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     return 2 * what
 
 
@@ -81,7 +82,9 @@ async def test_broadcast_returns_nothing_and_tells_everyone(way):
 
 
 async def test_collect_returns_what_is_not_none_in_order(way):
-    plugins = [plugin("ask", f) for f in (doubled, returning(None), async_none, returning(0), returning("last"))]
+    plugins = [
+        plugin("ask", f) for f in (doubled, returning(None), async_none, returning(0), returning("last"))
+    ]
     assert await dispatcher(Specs, *plugins, way=way).hooks.ask(what=2) == [4, 0, "last"]
 
 
@@ -144,7 +147,10 @@ async def test_an_awaitable_object_is_a_value_and_not_awaited(way):
             raise AssertionError("somebody awaited me")
 
     connection = Connection()
-    assert await dispatcher(Specs, plugin("find", returning(connection)), way=way).hooks.find(what=1) is connection
+    assert (
+        await dispatcher(Specs, plugin("find", returning(connection)), way=way).hooks.find(what=1)
+        is connection
+    )
 
 
 async def test_implementations_take_the_arguments_they_want(way):
@@ -170,7 +176,9 @@ async def test_the_default_of_the_spec_goes_before_that_of_the_implementation(wa
 # failures
 
 
-@pytest.mark.parametrize("error", [ValueError("broken"), SystemExit(1), BaseException("odd"), StopIteration()])
+@pytest.mark.parametrize(
+    "error", [ValueError("broken"), SystemExit(1), BaseException("odd"), StopIteration()]
+)
 async def test_isolation_goes_on_with_the_others(way, error):
     told = []
     failing = raising(error)
@@ -193,7 +201,7 @@ async def test_abort_raises_and_names_the_plugin(way, hook):
     called = []
     broken = ValueError("broken")
     hosts = dispatcher(Specs, plugin(hook, raising(broken)), plugin(hook, called.append), way=way)
-    with pytest.raises(HookCallError, match="'a'.*ValueError: broken") as raised:
+    with pytest.raises(HookCallError, match=r"'a'.*ValueError: broken") as raised:
         await getattr(hosts.hooks, hook)(what=1)
     assert (raised.value.hook, raised.value.plugin) == (hook, "a")
     assert raised.value.__cause__ is broken
@@ -205,7 +213,7 @@ async def test_abort_raises_and_names_the_plugin(way, hook):
 
 async def test_abort_after_waiting_raises_too(way):
     async def late(what):
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         raise ValueError("broken")
 
     hosts = dispatcher(Specs, plugin("ask_all", late), way=way)
@@ -303,7 +311,9 @@ async def test_an_error_is_a_deny_that_does_not_tell_the_error(error, first):
 
 async def test_everybody_is_asked_even_after_a_deny():
     asked = []
-    hosts = dispatcher(Specs, plugin("judge", returning(DENY)), plugin("judge", lambda what: asked.append(1) or ALLOW))
+    hosts = dispatcher(
+        Specs, plugin("judge", returning(DENY)), plugin("judge", lambda what: asked.append(1) or ALLOW)
+    )
     assert await hosts.hooks.judge(what=1) == DENY
     assert asked == [1]
 

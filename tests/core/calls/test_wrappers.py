@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
-from core.calls.ways import dispatcher, figures, plugin
 
+from core.calls.ways import dispatcher, figures, plugin
 from plughost.contracts.auth import Abstain, Allow, Deny
 from plughost.exceptions import AuthRefused, HookCallError
 from plughost.hookspecs import hookspec
@@ -37,7 +38,7 @@ class Specs:
 
 
 async def later(what):
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     return what
 
 
@@ -55,9 +56,7 @@ def broken(what):
     raise ValueError("broken")
 
 
-@pytest.mark.parametrize(
-    ("hook", "result"), [("tell", None), ("ask", [1]), ("find", 1), ("change", 1)]
-)
+@pytest.mark.parametrize(("hook", "result"), [("tell", None), ("ask", [1]), ("find", 1), ("change", 1)])
 async def test_a_wrapper_sees_the_awaited_result_in_every_mode(hook, result):
     seen = []
     hosts = dispatcher(Specs, plugin(hook, recording(seen), wrapper=True), plugin(hook, later))
@@ -77,7 +76,9 @@ def test_a_wrapper_works_around_a_hook_that_is_not_awaited():
     def wrapper(what):
         return [*(yield), "wrapped"]
 
-    hosts = dispatcher(Specs, plugin("register", wrapper, wrapper=True), plugin("register", lambda what: what))
+    hosts = dispatcher(
+        Specs, plugin("register", wrapper, wrapper=True), plugin("register", lambda what: what)
+    )
     assert hosts.hooks.register(what=1) == [1, "wrapped"]
 
 
@@ -101,7 +102,9 @@ async def test_wrappers_nest_in_call_order():
 
         return wrap
 
-    plugins = [plugin("ask", later)] + [plugin("ask", wrapper(name), wrapper=True) for name in ("outer", "inner")]
+    plugins = [plugin("ask", later)] + [
+        plugin("ask", wrapper(name), wrapper=True) for name in ("outer", "inner")
+    ]
     await dispatcher(Specs, *plugins).hooks.ask(what=1)
     assert seen == ["outer", "inner", "inner", "outer"]
 
