@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from plughost.contracts.backup import Archive, BackupLocation, BackupSummary
 from plughost.exceptions import BackupError
 from plughost.flows.archive_reading import read_head
+from plughost.flows.staging import staging_folder
 
 
 def keep_in(archive: Archive, folder: Path) -> BackupLocation:
@@ -19,18 +20,15 @@ def keep_in(archive: Archive, folder: Path) -> BackupLocation:
     It appears under that name complete and durable, or not at all, also from another file system.
     """
     final = folder / archive.filename
-    aside = folder / f".{archive.filename}.storing"
     try:
-        try:
-            archive.path.replace(aside)
-        except OSError:  # another file system
-            shutil.copyfile(archive.path, aside)
-            _sync(aside)
-        aside.chmod(0o600)
-        aside.replace(final)
-        _sync(folder)
-    finally:
-        aside.unlink(missing_ok=True)
+        archive.path.replace(final)
+    except OSError:  # another file system: copied aside there, then renamed
+        with staging_folder(folder, archive.plan.backup_id) as aside:
+            copy = Path(shutil.copyfile(archive.path, aside / archive.filename))
+            copy.chmod(0o600)
+            _sync(copy)
+            copy.replace(final)
+    _sync(folder)
     return BackupLocation(uri=final.absolute().as_uri(), size=archive.size)
 
 

@@ -24,10 +24,8 @@ def staging_folder(parent: Path, name: str) -> Iterator[Path]:
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_abandoned(parent)
     folder = parent / f"{PREFIX}{name}"
-    folder.mkdir(mode=0o700)
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _take(folder)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -37,10 +35,29 @@ def staging_folder(parent: Path, name: str) -> Iterator[Path]:
 def remove_abandoned(parent: Path) -> None:
     """Remove the staging folders of processes that are gone."""
     for folder in parent.glob(f"{PREFIX}*"):
-        with suppress(OSError):
+        try:
             descriptor = os.open(folder / _LOCK, os.O_RDWR)
-            try:
+        except OSError:
+            with suppress(OSError):
+                folder.rmdir()  # its process was killed before it could lock; not empty: not ours
+            continue
+        try:
+            with suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _take(folder: Path) -> int:
+    """Make and lock the folder; again when another process took it for abandoned in between."""
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if (folder / _LOCK).exists():
+            return descriptor
+        os.close(descriptor)
