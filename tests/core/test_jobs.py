@@ -37,10 +37,15 @@ class Gated(Counted):
     def __init__(self) -> None:
         super().__init__()
         self.gate = anyio.Event()
+        self.cancelled = False
 
     async def __call__(self) -> None:
         self.runs += 1
-        await self.gate.wait()
+        try:
+            await self.gate.wait()
+        except anyio.get_cancelled_exc_class():
+            self.cancelled = True
+            raise
 
 
 @asynccontextmanager
@@ -269,6 +274,8 @@ async def test_a_removed_job_runs_no_more_and_is_cancelled_where_it_is() -> None
         await clock.advance(10)
         remove()
         remove()
+        await clock.advance(0)
+        assert job.cancelled
         await clock.advance(20)
         assert (job.runs, other.runs) == (1, 3)
         assert [one.name for one in scheduler.snapshot()] == ["other"]

@@ -125,6 +125,8 @@ def test_a_variable_names_the_file(acme: Path) -> None:
     loaded = load_config(environ={"PLUGHOST_CONFIG": str(acme)})
     assert loaded.path == acme
     assert load_config(host_name="shop", environ={"SHOP_CONFIG": "acme.toml"}).path == acme
+    both = {"SHOP_CONFIG": "acme.toml", "PLUGHOST_CONFIG": "other.toml"}
+    assert load_config(host_name="shop", environ=both).path == acme
 
 
 def test_an_empty_variable_names_no_file(acme: Path) -> None:

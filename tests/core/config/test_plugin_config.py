@@ -294,6 +294,12 @@ def test_words_from_the_environment_are_read_as_what_is_expected() -> None:
     )
 
 
+@pytest.mark.parametrize("word", ["[1]", '{"a": 1}', "a,b", "true", "1"])
+def test_where_text_is_expected_a_word_is_text(word: str) -> None:
+    assert from_environment(StructConfig, DIRECTORY="x", SCHEDULE=word).schedule == word
+    assert from_environment(None, ANYTHING=word) == {"anything": word}
+
+
 def test_a_model_reads_lists_and_spellings_from_the_environment() -> None:
     config = from_environment(
         ModelConfig, DIRECTORY="x", NAMES="a,b", MAXAGE="3", SIZE="4", INNER='{"url": "y"}'
