@@ -1,0 +1,96 @@
+"""Each example is a distribution: it installs, passes its own tests, and a host loads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted(manifest.parent for manifest in (ROOT / "example_plugins").glob("*/pyproject.toml"))
+NEEDED = {"plughost-hello", "plughost-monitoring"}
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An example in a folder of its own on the import path."""
+
+    source: Path
+    site: Path
+
+    def run(self, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run a Python module beside it, with an environment that says nothing of plughost."""
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("PLUGHOST_")}
+        environ |= {"PYTHONPATH": str(self.site), "XDG_DATA_HOME": str(folder / "data")}
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=110,
+        )  # fmt: skip
+
+
+def manifest_of(source: Path) -> dict[str, object]:
+    project: dict[str, object] = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
+    return project
+
+
+def plugins_of(source: Path) -> set[str]:
+    points = manifest_of(source)["entry-points"]
+    assert isinstance(points, dict)
+    return set(points["plughost.plugins"])
+
+
+@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda source: source.name)
+def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Build and install without a network: what it needs beyond plughost is in the test extra."""
+    source, site = request.param, tmp_path_factory.mktemp("site")
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+        *("--no-deps", "--no-build-isolation", "--no-index", "--target", str(site), str(source)),
+    ]
+    installed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+    assert installed.returncode == 0, installed.stderr
+    return Installed(source, site)
+
+
+def test_there_are_examples() -> None:
+    assert {source.name for source in EXAMPLES} >= NEEDED
+
+
+def test_its_own_tests_pass(example: Installed, tmp_path: Path) -> None:
+    ran = example.run(
+        *("pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(example.source)),
+        *("-c", str(example.source / "pyproject.toml"), str(example.source / "tests")),
+        folder=tmp_path,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert " passed" in ran.stdout
+
+
+def test_a_host_finds_it_and_it_becomes_ready(example: Installed, tmp_path: Path) -> None:
+    ran = example.run("plughost", "run", "--once", "--json", folder=tmp_path)
+    report = json.loads(ran.stdout)
+    states = {row["name"]: (row["state"], row["reason"]) for row in report["plugins"]}
+    wanted = plugins_of(example.source)
+    assert wanted <= set(report["loaded"]), {name: states.get(name) for name in wanted}
+    versions = {row["name"]: row["version"] for row in report["plugins"]}
+    assert {versions[name] for name in wanted} == {manifest_of(example.source)["version"]}
+
+
+def test_it_passes_the_checks_for_authors(example: Installed, tmp_path: Path) -> None:
+    for name in plugins_of(example.source):
+        ran = example.run("plughost", "check", name, "--strict", folder=tmp_path)
+        assert ran.returncode == 0, ran.stdout
+
+
+def test_it_is_a_well_formed_distribution(example: Installed) -> None:
+    project = manifest_of(example.source)
+    assert project["license"] == "MIT"
+    assert str(project["requires-python"]) == ">=3.11"
+    assert (example.source / "README.md").is_file()
+    assert list(example.site.rglob("plugin.toml"))
