@@ -15,9 +15,9 @@ from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.jobs import Job, JobRecord
 from plughost.contracts.logs import get_logger
 from plughost.core.config.redaction import masked_text
-from plughost.core.time_limit import LimitPassedError, call_within
 from plughost.core.schedules import CronSchedule, IntervalSchedule, Schedule
 from plughost.core.threads import run_in_daemon_thread
+from plughost.core.time_limit import LimitPassedError, call_within
 from plughost.exceptions import did_you_mean
 
 

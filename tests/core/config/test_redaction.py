@@ -200,7 +200,7 @@ def test_the_whole_configuration_is_listed_with_origins(tmp_path: Path) -> None:
     entries = {entry.path: (entry.value, entry.origin) for entry in loaded.entries()}
     assert entries["host.name"] == ("acme", str(file))
     assert entries["host.load_timeout"] == (30.0, "default")
-    assert entries["host.data_dir"] == ("***", str(file))
+    assert entries["host.data_dir"] == ("*** ($env DATA)", str(file))
     assert {path: entry for path, entry in entries.items() if not path.startswith("host.")} == {
         "plugins.backup.config.password": ("***", str(file)),
         "plugins.backup.config.url": ("*** ($env URL)", str(file)),
@@ -214,3 +214,72 @@ def test_the_whole_configuration_is_listed_with_origins(tmp_path: Path) -> None:
 
 def test_a_loaded_configuration_does_not_show_its_environment() -> None:
     assert HIDDEN not in repr(load_config({}, environ={"DB_PASSWORD": HIDDEN}))
+
+
+class Account(msgspec.Struct):
+    login: Secret
+    name: str = ""
+
+
+class SecretiveModel(pydantic.BaseModel):
+    account: pydantic.SecretStr = pydantic.Field(default=pydantic.SecretStr(""), alias="accountCode")
+    size: int = 3
+
+
+class Secretive(msgspec.Struct):
+    login: Secret
+    maybe: Secret | None = None
+    several: list[Secret] = []
+    by_name: dict[str, Secret] = {}
+    account: Account | None = None
+    accounts: list[Account] = []
+    named: dict[str, Account] = {}
+    name: str = ""
+
+
+WRITTEN = {
+    "LOGIN": HIDDEN,
+    "maybe": HIDDEN,
+    "several": [HIDDEN, {"$env": "X"}],
+    "by_name": {"a": HIDDEN},
+    "account": {"login": HIDDEN, "name": "shown"},
+    "accounts": [{"login": HIDDEN, "name": "shown"}],
+    "named": {"a": {"login": HIDDEN}},
+    "name": "shown",
+    "unknown": "shown",
+}
+
+
+def test_what_the_class_declares_secret_is_hidden_in_the_table_as_it_was_written() -> None:
+    source = {"plugins": {"back-up": {"config": WRITTEN}, "model": {"config": {"accountCode": HIDDEN}}}}
+    loaded = load_config(source, environ={})
+    shown = {
+        "LOGIN": "***",
+        "maybe": "***",
+        "several": ["***", "*** ($env X)"],
+        "by_name": {"a": "***"},
+        "account": {"login": "***", "name": "shown"},
+        "accounts": [{"login": "***", "name": "shown"}],
+        "named": {"a": {"login": "***"}},
+        "name": "shown",
+        "unknown": "shown",
+    }
+    assert loaded.redact(WRITTEN, config_class=Secretive) == shown
+    entries = loaded.entries({"back_up": Secretive, "model": SecretiveModel})
+    assert HIDDEN not in str(entries)
+    values = {entry.path: entry.value for entry in entries}
+    assert values["plugins.back-up.config.account.name"] == "shown"
+    assert values["plugins.model.config.accountCode"] == "***"
+
+
+def test_a_table_that_does_not_fit_its_class_is_shown_all_the_same() -> None:
+    @dataclass
+    class Lost:
+        value: Nowhere  # noqa: F821
+
+    loaded = load_config({}, environ={})
+    assert loaded.redact({"login": {"a": [HIDDEN, 1]}, "accounts": 3}, config_class=Secretive) == {
+        "login": {"a": ["***", "***"]},
+        "accounts": 3,
+    }
+    assert loaded.redact({"value": "shown"}, config_class=Lost) == {"value": "shown"}

@@ -176,15 +176,15 @@ def _problems_of(overlays: Mapping[str, Any], origin: str) -> list[ConfigProblem
 
 def _decoded(
     layers: Layers, environ: Mapping[str, str], path: Path | None, problems: list[ConfigProblem]
-) -> tuple[HostConfig, frozenset[str]]:
-    """Return the typed sections, and the names of those values that a reference stood for."""
+) -> tuple[HostConfig, Mapping[str, str]]:
+    """Return the typed sections, and what is shown in place of values that a reference stood for."""
     directory = Path() if path is None else path.parent
     resolver = Resolver(environ=environ, directory=directory, origins=layers.origins)
     values = _resolved(layers.values, resolver)
     decoder = Decoder(layers.origins, resolved=resolver.resolved, secrets=resolver.secrets)
     config: HostConfig = decoder.decode(values, HostConfig, ())
     raise_problems([*problems, *resolver.problems, *map(_hinted, decoder.problems)])
-    return config, frozenset(resolver.resolved)
+    return config, MappingProxyType(resolver.resolved)
 
 
 def _hinted(problem: ConfigProblem) -> ConfigProblem:

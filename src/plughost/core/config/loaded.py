@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from plughost.contracts.config import ConfigEntry, HostConfig, PluginSection
-from plughost.contracts.secret import MASK
 from plughost.core.config.decoding import raise_problems
+from plughost.core.config.marking import marked
 from plughost.core.config.paths import dotted, folded, origin_of
 from plughost.core.config.plugin_config import decode_plugin_config, decode_table
 from plughost.core.config.redaction import redacted
@@ -25,19 +26,29 @@ class LoadedConfig:
             or ``default``.
         path: The file that was read; None when there was none.
         environ: The environment it was loaded with, where references look.
-        referenced: Dotted names of the host's own values that a reference stood for; they are not shown.
+        referenced: Dotted name of each of the host's own values that a reference stood for, to what is shown
+            in its place.
     """
 
     config: HostConfig
     origins: Mapping[str, str]
     path: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    referenced: frozenset[str] = frozenset()
+    referenced: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def directory(self) -> Path:
         """The folder of the file, or the working directory: where relative paths begin."""
         return Path() if self.path is None else self.path.parent
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder in which each plugin of the host has its own; made when first needed."""
+        configured = self.config.host.data_dir
+        if configured is not None:
+            return self.located(configured)
+        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+        return Path(base) / "plughost" / self.config.host.name
 
     def located(self, path: Path | str) -> Path:
         """Return a path of the configuration as seen from the working directory."""
@@ -113,32 +124,39 @@ class LoadedConfig:
         settings: Mapping[str, Any] = decoded
         return settings
 
-    def redact(self, decoded: Any, plugin_name: str | None = None) -> Any:
-        """Return plain data that shows a decoded configuration and hides its secrets.
+    def redact(self, config: Any, plugin_name: str | None = None, config_class: Any = None) -> Any:
+        """Return plain data that shows a plugin's configuration and hides its secrets.
 
         Args:
-            decoded: What ``decode_plugin`` returned.
+            config: What ``decode_plugin`` returned, or a table as it was written.
             plugin_name: The plugin whose table it came from: what a reference stood for is hidden too.
+            config_class: The ``Config`` a written table is meant for: what it declares secret is hidden too.
+                Without it, only names and urls tell what is secret.
         """
-        return redacted(decoded, written=None if plugin_name is None else self.plugin(plugin_name).config)
+        written = None if plugin_name is None else self.plugin(plugin_name).config
+        return redacted(marked(config, config_class), written=written)
 
-    def entries(self) -> tuple[ConfigEntry, ...]:
+    def entries(self, config_classes: Mapping[str, Any] | None = None) -> tuple[ConfigEntry, ...]:
         """Return every setting with its origin, secrets hidden, in the order of the sections.
 
         Of the sections that people choose names for, what nobody set is left out.
+
+        Args:
+            config_classes: The ``Config`` of plugins by name, as far as they are known; see ``redact``.
         """
-        every = self._entries(_shown(self.config), ())
+        classes = {self.section_of(name) or name: kind for name, kind in (config_classes or {}).items()}
+        every = self._entries(_shown(self.config, classes), ())
         return tuple(one for one in every if one.origin != "default" or one.path.startswith("host."))
 
     def _entries(self, value: Any, path: tuple[str, ...]) -> list[ConfigEntry]:
         if isinstance(value, Mapping) and (value or not path):
             return [one for key, inner in value.items() for one in self._entries(inner, (*path, key))]
         name = dotted(path)
-        shown = MASK if name in self.referenced else value
+        shown = self.referenced.get(name, value)
         return [ConfigEntry(name, shown, origin_of(path, self.origins) or "default")]
 
 
-def _shown(config: HostConfig) -> dict[str, Any]:
+def _shown(config: HostConfig, classes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sections as plain data. Names of plugins, apps and hooks are no keys: none looks secret."""
     return {
         "host": redacted(config.host),
@@ -146,7 +164,10 @@ def _shown(config: HostConfig) -> dict[str, Any]:
             "order": {hook: redacted(names) for hook, names in config.hooks.order.items()},
             "timeouts": dict(config.hooks.timeouts),
         },
-        "plugins": {name: redacted(section) for name, section in config.plugins.items()},
+        "plugins": {
+            name: redacted(section) | {"config": redacted(marked(section.config, classes.get(name)))}
+            for name, section in config.plugins.items()
+        },
         "apps": {name: redacted(settings) for name, settings in config.apps.items()},
         "features": dict(config.features),
     }

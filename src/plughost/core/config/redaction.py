@@ -13,7 +13,7 @@ import msgspec
 from plughost.contracts.secret import MASK, Secret
 from plughost.core.config.paths import folded
 from plughost.core.config.records import is_model, keys_of
-from plughost.core.config.references import is_reference
+from plughost.core.config.references import is_reference, shown_reference
 
 _SECRET_WORDS: Final = frozenset(
     {"password", "passwd", "passphrase", "pass", "pwd", "secret", "secrets", "token", "tokens", "key", "keys"}
@@ -84,8 +84,7 @@ def redacted(value: Any, *, key: str = "", written: Any = None, hidden: bool = F
     if is_reference(written):
         value = written
     if is_reference(value):
-        ((kind, name),) = value.items()
-        return f"{MASK} ({kind} {name})"
+        return shown_reference(value)
     hidden = hidden or is_secret_key(key)
     parts = _parts(value)
     if parts is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from plughost.contracts.secret import MASK
 from plughost.core.config.paths import SettingPath, dotted, origin_of
 from plughost.exceptions import ConfigProblem
 
@@ -25,6 +26,12 @@ _LARGEST_FILE: Final = 1 << 20  # bytes; a secret is a line, and a reference to 
 def is_reference(value: object) -> bool:
     """Whether the value stands for another: a table with the one key ``$env`` or ``$file``."""
     return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in _KINDS
+
+
+def shown_reference(reference: Mapping[str, Any]) -> str:
+    """Return what is shown in place of what a reference stands for: ``*** ($env NAME)``."""
+    ((kind, name),) = reference.items()
+    return f"{MASK} ({kind} {name})"
 
 
 def variables_in(value: Any) -> Iterator[str]:
@@ -58,7 +65,7 @@ class Resolver:
         environ: Where ``$env`` looks.
         directory: Where relative ``$file`` paths begin.
         origins: For messages.
-        resolved: Dotted names of the values that came through a reference: they are secrets.
+        resolved: Dotted name of each value that came through a reference, to what is shown in its place.
         secrets: Those values themselves, for hiding them from messages of others.
         problems: References that lead nowhere.
     """
@@ -66,7 +73,7 @@ class Resolver:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     directory: Path = Path()
     origins: Mapping[str, str] = field(default_factory=dict)
-    resolved: set[str] = field(default_factory=set)
+    resolved: dict[str, str] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set, repr=False)
     problems: list[ConfigProblem] = field(default_factory=list)
 
@@ -90,7 +97,7 @@ class Resolver:
             found = self._from_environment(name, path)
         else:
             found = self._from_file(name, path)
-        self.resolved.add(dotted(path))
+        self.resolved[dotted(path)] = shown_reference(reference)
         if found:
             self.secrets.add(found)
         return UNRESOLVED if found is None else found
