@@ -25,6 +25,7 @@ from plughost.plugins.sessions.cleanup import Cleaner
 from plughost.plugins.sessions.clocks import Lifetimes, in_seconds
 from plughost.plugins.sessions.codec import About
 from plughost.plugins.sessions.merge import check_size
+from plughost.plugins.sessions.migrate import reseal
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.tokens import digest_of, new_handle, new_session_id
 
@@ -54,15 +55,22 @@ class Sessions:
         codec: How values become bytes.
         policy: What the deployer decided.
         now: Returns the time; used to tell whether a use is worth noting, never whether a session is alive.
+        lease: What the store is held by, for the run of the plugin that may come after this one.
     """
 
     def __init__(
-        self, store: SessionStore, codec: RowCodec, policy: Policy, now: Callable[[], float]
+        self,
+        store: SessionStore,
+        codec: RowCodec,
+        policy: Policy,
+        now: Callable[[], float],
+        lease: object = None,
     ) -> None:
         self.store = store
         self.codec = codec
         self.policy = policy
         self.now = now
+        self.lease = lease
         self.announcer = Announcer()
         self.cleaner = Cleaner(store, self.announcer)
         self._log = get_logger("plughost.sessions")
@@ -196,6 +204,10 @@ class Sessions:
     async def cleanup_expired(self) -> CleanupReport:
         """Remove what is over."""
         return await self.cleaner.run()
+
+    async def reseal(self) -> int:
+        """Close with the newest key whatever is closed otherwise; return how many sessions that were."""
+        return await reseal(self.store, self.codec, self.policy.max_bytes)
 
     async def stats(self) -> SessionStats:
         """Return the figures."""

@@ -63,9 +63,18 @@ class MemoryStore:
     async def close(self) -> None:
         """Nothing to close: the sessions stay for whoever holds the store."""
 
+    @property
+    def frozen(self) -> bool:
+        """Whether its sessions have moved to another store."""
+        return self._frozen
+
     def freeze(self) -> None:
-        """Refuse every call from now on: the sessions have moved to another store."""
+        """Refuse every call from now on: the sessions are moved to another store. Pages can still be read."""
         self._frozen = True
+
+    def thaw(self) -> None:
+        """Take calls again: the move failed."""
+        self._frozen = False
 
     async def create(self, new: NewSession) -> StoredSession | None:
         """Store a new session."""

@@ -34,12 +34,14 @@ class SQLiteStore:
     Args:
         path: The database file.
         now: Returns the time; called from two threads.
+        read_only: Only look: the file may belong to another process, and nothing can be changed.
     """
 
     name = "sqlite"
 
-    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+    def __init__(self, path: Path, now: Callable[[], float], *, read_only: bool = False) -> None:
         self.path = path
+        self._read_only = read_only
         self._now = now
         self._tables = Tables(now)
         self._owner: FileOwnership | None = None
@@ -57,6 +59,9 @@ class SQLiteStore:
         Raises:
             StoreUnavailableError: Somebody else has it, or it cannot be used; the message says what to do.
         """
+        if self._read_only:
+            self._reader = self._connect_only_to_look()
+            return
         self._owner = FileOwnership(self.path)
         try:
             await self._writer.start()
@@ -126,6 +131,8 @@ class SQLiteStore:
 
     async def stats(self) -> SessionStats:
         """Return the figures: exact but for users, who are counted to ten seconds."""
+        if self._read_only and self._reader is not None:
+            return self._tables.figures(self._reader, self.name)
         return await self._writer.run(lambda connection: self._tables.figures(connection, self.name))
 
     async def page(self, cursor: str | None, limit: int) -> tuple[list[StoredSession], str | None]:
@@ -142,6 +149,14 @@ class SQLiteStore:
         connection = connect_writer(self.path)
         prepare(connection)
         self._tables.load(connection)
+        return connection
+
+    def _connect_only_to_look(self) -> sqlite3.Connection:
+        try:
+            connection = connect_reader(self.path)
+            self._tables.load(connection)
+        except sqlite3.Error as error:
+            raise _unreadable(error) from error
         return connection
 
     def _many(self, query: str, values: dict[str, Any]) -> list[StoredSession]:

@@ -1,0 +1,138 @@
+"""``plughost sessions``: look at sessions and end them.
+
+Commands that only read work while the server runs. Those that change something need the store for themselves
+when it is a file; the server that owns it is then named, and the admin page or API is the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from plughost.contracts import CommandLine, Session
+from plughost.contracts.session import SessionManager
+from plughost.exceptions import ServiceError
+
+
+@click.group("sessions")
+def sessions_group() -> None:
+    """Look at sessions and end them."""
+
+
+@sessions_group.command("stats")
+@click.option("--json", "as_json", is_flag=True, default=None, help="One JSON document on stdout.")
+@click.pass_obj
+def stats(line: CommandLine, as_json: bool | None) -> None:
+    """How many sessions and users there are."""
+
+    async def work(host: Any) -> dict[str, Any]:
+        async with reading(host) as sessions:
+            return asdict(await sessions.stats())
+
+    found = line.run(work)
+    rows = [f"{name:>10}  {value}" for name, value in found.items()]
+    line.show(found, "\n".join(rows), as_json=as_json)
+
+
+@sessions_group.command("list")
+@click.argument("user_id")
+@click.option("--json", "as_json", is_flag=True, default=None, help="One JSON document on stdout.")
+@click.pass_obj
+def list_(line: CommandLine, user_id: str, as_json: bool | None) -> None:
+    """Show the sessions of one user: handles, devices and times, never ids."""
+
+    async def work(host: Any) -> list[dict[str, Any]]:
+        async with reading(host) as sessions:
+            return [_shown(session) for session in await sessions.list_user(user_id)]
+
+    found = line.run(work)
+    rows = [
+        f"{one['handle']}  since {one['created_at']}  until {one['expires_at']}"
+        f"  {one['metadata'].get('device') or one['metadata'].get('user_agent', '')}"
+        for one in found
+    ]
+    line.show({"user_id": user_id, "sessions": found}, "\n".join(rows) or "no sessions", as_json=as_json)
+
+
+@sessions_group.command("end")
+@click.argument("user_id")
+@click.option("--handle", help="End only the session of that handle.")
+@click.pass_obj
+def end(line: CommandLine, user_id: str, handle: str | None) -> None:
+    """End all sessions of a user, or one of them."""
+
+    async def work(host: Any) -> int:
+        sessions = changing(host)
+        if handle is None:
+            return int(await sessions.destroy_user(user_id))
+        return int(await sessions.end_handle(user_id, handle))
+
+    ended = line.run(work)
+    line.show({"ended": ended}, f"{ended} ended")
+
+
+@sessions_group.command("cleanup")
+@click.pass_obj
+def cleanup(line: CommandLine) -> None:
+    """Remove what is over, now."""
+
+    async def work(host: Any) -> dict[str, Any]:
+        return asdict(await changing(host).cleanup_expired())
+
+    report = line.run(work)
+    line.show(report, f"{report['removed']} removed in {report['duration']:.3f} s")
+
+
+@sessions_group.command("rotate-keys")
+@click.pass_obj
+def rotate_keys(line: CommandLine) -> None:
+    """Seal every session with the newest secret, so that older ones can be taken out of the configuration."""
+
+    async def work(host: Any) -> int:
+        return int(await changing(host).reseal())
+
+    resealed = line.run(work)
+    line.show({"resealed": resealed}, f"{resealed} sealed with the newest secret")
+
+
+def changing(host: Any) -> Any:
+    """Return the sessions of a host for a command that changes something.
+
+    Raises:
+        ClickException: The plugin does not run here; its reason is shown.
+    """
+    try:
+        return host.use(SessionManager)
+    except ServiceError as error:
+        record = host.plugin("sessions")
+        failure = record.error if record is not None else None
+        why = failure.message if failure is not None else str(error)
+        raise click.ClickException(
+            f"{why}\nWhile a server owns the sessions, change them with its admin page or API."
+        ) from error
+
+
+def reading(host: Any) -> Any:
+    """Return a context manager with the sessions of a host, or with a look into a file a server owns."""
+    from plughost.plugins.sessions.looking import look_into
+
+    return look_into(host, lambda: changing(host))
+
+
+def _shown(session: Session) -> dict[str, Any]:
+    return {
+        "handle": session.handle,
+        "username": session.username,
+        "roles": list(session.roles),
+        "metadata": dict(session.metadata),
+        "created_at": _moment(session.created_at),
+        "last_seen_at": _moment(session.last_seen_at),
+        "expires_at": _moment(session.expires_at),
+    }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,118 @@
+"""Sessions move from one store to another: in a running process, or over a restart.
+
+Clocks are never begun anew, what is over stays behind, and a session that is already in the new store is left
+alone. A move that was interrupted can simply be done again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from plughost.contracts.logs import get_logger
+from plughost.contracts.session_store import SessionPatch, SessionStore, StoredSession
+from plughost.plugins.sessions.rows import RowCodec
+
+_BATCH: Final = 500
+_HEADER: Final = b"plughost sessions 1\n"
+
+_log = get_logger("plughost.sessions")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[StoredSession]).decode
+
+
+async def move(source: SessionStore, target: SessionStore) -> int:
+    """Copy every living session into ``target``, batch by batch; return how many it had not known."""
+    moved, cursor = 0, None
+    while True:
+        rows, cursor = await source.page(cursor, _BATCH)
+        moved += await target.adopt(rows)
+        if cursor is None:
+            return moved
+
+
+async def leave_behind(source: SessionStore, path: Path) -> int:
+    """Write every living session into a file for the next start, readable by nobody else; return how many."""
+    rows: list[StoredSession] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = await source.page(cursor, _BATCH)
+        rows += page
+        if cursor is None:
+            break
+    if rows:
+        _write(path, _HEADER + _encode(rows))
+    return len(rows)
+
+
+async def pick_up(path: Path, target: SessionStore) -> int:
+    """Take over the sessions a process left behind, then remove its file; return how many there were.
+
+    Nobody is served before this is done, so doing it again after a crash brings nothing back that ended
+    since. A file that cannot be read is kept aside.
+    """
+    rows = _read(path)
+    if rows is None:
+        return 0
+    taken = 0
+    for begin in range(0, len(rows), _BATCH):
+        taken += await target.adopt(rows[begin : begin + _BATCH])
+    _remove(path)
+    _log.info("sessions of the last run were taken over", sessions=taken, store=target.name)
+    return taken
+
+
+async def reseal(store: SessionStore, codec: RowCodec, max_bytes: int) -> int:
+    """Close with the newest key whatever is closed otherwise; return how many sessions that were.
+
+    Raises:
+        SessionUnreadableError: A session cannot be opened; it is left as it is.
+    """
+    changed, cursor = 0, None
+    while True:
+        rows, cursor = await store.page(cursor, _BATCH)
+        for row in rows:
+            if not codec.is_current(row):
+                patch = SessionPatch(
+                    set=codec.close_fields(row.handle, codec.open_fields(row)),
+                    about=codec.close_about(row.handle, codec.open_about(row)),
+                    version=row.version,
+                    max_bytes=max_bytes,
+                )
+                changed += await store.patch(row.digest, patch) is not None
+        if cursor is None:
+            return changed
+
+
+def _read(path: Path) -> list[StoredSession] | None:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        if not content.startswith(_HEADER):
+            raise msgspec.DecodeError("the header is not ours")
+        return _decode(content[len(_HEADER) :])
+    except msgspec.MsgspecError:
+        path.rename(path.with_suffix(".damaged"))
+        _log.error("sessions of the last run could not be read, their file is kept", path=str(path))
+        return None
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    draft.replace(path)

@@ -1,0 +1,87 @@
+"""From configuration to an open store, and the lease by which two runs of the plugin share one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from plughost.contracts.session_store import SessionStore
+from plughost.plugins.sessions.config import SessionsConfig
+from plughost.plugins.sessions.crypto import Envelope, KeyRing, PlainEnvelope, SealedEnvelope
+from plughost.plugins.sessions.stores.memory import MemoryStore
+from plughost.plugins.sessions.stores.sqlite import SQLiteStore
+
+
+class StoreLease:
+    """An open store and how many runs of the plugin use it; the last one closes it.
+
+    A plugin is reloaded by starting the new one before the old one stops. A store that only one may hold,
+    such as a locked file or this process's memory, is handed from one to the other this way.
+
+    Args:
+        store: The store, open.
+        kind: What it was configured as; only a run with the same configuration can share it.
+    """
+
+    def __init__(self, store: SessionStore, kind: tuple[str, ...]) -> None:
+        self.store = store
+        self.kind = kind
+        self._holders = 1
+
+    def share(self) -> StoreLease:
+        """Use it too."""
+        self._holders += 1
+        return self
+
+    async def release(self) -> bool:
+        """Use it no longer; whether it was closed by that."""
+        self._holders -= 1
+        if self._holders:
+            return False
+        await self.store.close()
+        return True
+
+
+def kind_of(config: SessionsConfig, data_dir: Path, host_name: str) -> tuple[str, ...]:
+    """Return what makes two stores the same one."""
+    match config.store:
+        case "memory":
+            return ("memory",)
+        case "redis":
+            return ("redis", config.redis_url, config.redis_prefix or host_name)
+        case _:
+            return ("sqlite", str(database_path(config, data_dir)))
+
+
+def database_path(config: SessionsConfig, data_dir: Path) -> Path:
+    """Return where the SQLite file is."""
+    return Path(config.path) if config.path else data_dir / "sessions.db"
+
+
+def make_store(
+    config: SessionsConfig, data_dir: Path, host_name: str, now: Callable[[], float]
+) -> SessionStore:
+    """Return the configured store, not yet opened.
+
+    Raises:
+        ConfigError: It is Redis, and the package for it is missing.
+    """
+    match config.store:
+        case "memory":
+            return MemoryStore(now)
+        case "redis":
+            from plughost.plugins.sessions.stores.redis import RedisStore
+
+            prefix = config.redis_prefix or host_name
+            return RedisStore(config.redis_url, prefix=prefix, timeout=config.redis_timeout)
+        case _:
+            return SQLiteStore(database_path(config, data_dir), now)
+
+
+def make_envelope(config: SessionsConfig, ring: KeyRing) -> Envelope:
+    """Return how values are closed.
+
+    Raises:
+        ConfigError: Encryption is on, and the package for it is missing.
+    """
+    return SealedEnvelope(ring, accept_plain=config.accept_plain) if config.encrypt else PlainEnvelope()

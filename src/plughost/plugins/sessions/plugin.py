@@ -1,0 +1,214 @@
+"""The plugin: puts the parts together, and tells the hooks what happens to sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import anyio
+import click
+
+from plughost import Plugin, PluginContext, hookimpl
+from plughost.contracts import HealthCheck, HttpContext, MetricFamily, MetricSample, Middleware
+from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.contracts.session import SessionManager
+from plughost.exceptions import ServiceError, StoreUnavailableError
+from plughost.plugins.sessions.announcements import Announcement
+from plughost.plugins.sessions.clocks import SteadyTime
+from plughost.plugins.sessions.commands import sessions_group
+from plughost.plugins.sessions.config import SessionsConfig
+from plughost.plugins.sessions.cookies import SessionCookie
+from plughost.plugins.sessions.csrf import CsrfCheck
+from plughost.plugins.sessions.desk import Desk
+from plughost.plugins.sessions.manager import Sessions
+from plughost.plugins.sessions.middleware import SessionMiddleware
+from plughost.plugins.sessions.migrate import leave_behind, move, pick_up
+from plughost.plugins.sessions.opening import StoreLease, kind_of, make_envelope, make_store
+from plughost.plugins.sessions.rows import RowCodec
+from plughost.plugins.sessions.secrets_file import key_ring
+from plughost.plugins.sessions.sockets import SocketWatch
+from plughost.plugins.sessions.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from plughost.http import Route
+
+MIDDLEWARE_PRIORITY = 100
+_MOST_UNTOLD = 100_000
+
+
+class SessionsPlugin(Plugin):
+    """Sessions in SQLite, Redis or memory, their middleware, routes and commands."""
+
+    name = "sessions"
+    after = ("cache",)
+    Config: ClassVar[type[Any] | None] = SessionsConfig
+
+    async def check_config(self, config: SessionsConfig) -> None:
+        """Refuse settings that do not fit together."""
+        config.check()
+
+    async def start(self, context: PluginContext) -> None:
+        """Open the store, take over what an earlier run left, offer the service."""
+        config: SessionsConfig = context.config
+        self._context, self._config = context, config
+        ring = key_ring(config, context.data_dir)
+        self._now = SteadyTime(SYSTEM_CLOCK)
+        codec = RowCodec(make_envelope(config, ring))
+        self._lease = await self._open(context, config)
+        self.sessions = Sessions(self._lease.store, codec, config.policy(), self._now, self._lease)
+        self._watch = SocketWatch(self.sessions)
+        cookie = SessionCookie(config.cookie_policy(context.host_name))
+        self._desk = Desk(self.sessions, cookie, ring, self._device)
+        self._csrf = CsrfCheck(config.csrf_policy(), self._desk.token_matches, self._desk.has_cookie)
+        self._begin_telling(context)
+        context.every(config.cleanup_interval, self.sessions.cleanup_expired, name="clean up sessions")
+        context.every(config.socket_check_interval, self._watch.look_around, name="check open sockets")
+        service: SessionManager = self.sessions
+        context.provide(SessionManager, service)
+
+    async def stop(self) -> None:
+        """Leave the sessions in memory to the next run, and close the store."""
+        store = self._lease.store
+        if isinstance(store, MemoryStore) and self._config.carry_over and not store.frozen:
+            if await self._lease.release():
+                await leave_behind(store, self._carried(self._context))
+            return
+        await self._lease.release()
+
+    def status(self) -> Mapping[str, object]:
+        """Which store, and how many sockets are open."""
+        return {
+            "store": self._lease.store.name,
+            "open_sockets": len(self._watch),
+            "unreadable": self.sessions.codec.unreadable,
+        }
+
+    @hookimpl
+    def register_middleware(self, context: HttpContext) -> Sequence[Middleware]:
+        """Put a session into each request."""
+        preload = self._config.preload
+        factory = partial(
+            SessionMiddleware,
+            desk=self._desk,
+            csrf=self._csrf if self._config.csrf else None,
+            watch=self._watch,
+            preload=not self._desk.is_immediate if preload is None else preload,
+        )
+        return [Middleware(factory=factory, priority=MIDDLEWARE_PRIORITY, name="sessions")]
+
+    @hookimpl
+    def register_routes(self, context: HttpContext) -> Sequence[Route]:
+        """Sign in, look, validate, sign out."""
+        from plughost.plugins.sessions.routes import auth_routes
+
+        return auth_routes()
+
+    @hookimpl
+    def register_commands(self) -> Sequence[click.Command]:
+        """The group ``sessions``."""
+        return [sessions_group]
+
+    @hookimpl
+    async def health_check(self, app_name: str | None) -> HealthCheck | None:
+        """Whether the store answers, and every session could be read."""
+        if app_name is not None:
+            return None
+        try:
+            figures = await self.sessions.stats()
+        except StoreUnavailableError as error:
+            return HealthCheck(name="sessions", status="fail", detail=str(error))
+        found = {"store": figures.store, "active": figures.active, "unreadable": figures.unreadable}
+        if figures.unreadable:
+            detail = "sessions could not be read and were kept: put the old secret back, or see the log"
+            return HealthCheck(name="sessions", status="warn", detail=detail, figures=found)
+        return HealthCheck(name="sessions", figures=found)
+
+    @hookimpl
+    async def describe_metrics(self) -> Sequence[MetricFamily]:
+        """The figures of ``stats()``."""
+        figures = await self.sessions.stats()
+        values = {
+            "sessions_active": (figures.active, "Sessions that would be accepted now."),
+            "sessions_expired": (figures.expired, "Sessions that are over and not yet removed."),
+            "sessions_users": (figures.users, "Users with a session that is not over."),
+            "sessions_unreadable": (figures.unreadable, "Sessions that could not be opened since the start."),
+            "sessions_open_sockets": (len(self._watch), "WebSockets that are open."),
+        }
+        return [
+            MetricFamily(name=name, kind="gauge", help=text, samples=(MetricSample(float(value)),))
+            for name, (value, text) in values.items()
+        ]
+
+    async def _open(self, context: PluginContext, config: SessionsConfig) -> StoreLease:
+        kind = kind_of(config, context.data_dir, context.host_name)
+        earlier = _lease_of_the_run_before(context)
+        if earlier is not None and earlier.kind == kind:
+            return earlier.share()
+        store = make_store(config, context.data_dir, context.host_name, self._now)
+        await store.open()
+        try:
+            if config.carry_over:
+                await pick_up(self._carried(context), store)
+            if config.carry_over and earlier is not None and isinstance(earlier.store, MemoryStore):
+                earlier.store.freeze()
+                moved = await move(earlier.store, store)
+                context.log.info("sessions moved out of memory", sessions=moved, store=store.name)
+        except BaseException:
+            if earlier is not None and isinstance(earlier.store, MemoryStore):
+                earlier.store.thaw()
+            with anyio.CancelScope(shield=True):
+                await store.close()
+            raise
+        return StoreLease(store, kind)
+
+    def _carried(self, context: PluginContext) -> Path:
+        return context.data_dir / "memory-sessions"
+
+    def _begin_telling(self, context: PluginContext) -> None:
+        """Hooks are told by a task of their own, in order: no plugin that listens makes a sign-in wait."""
+        untold, self._to_tell = anyio.create_memory_object_stream[Announcement](_MOST_UNTOLD)
+        self._sweep = anyio.Event()
+        self.sessions.announcer.listen(partial(self._hear, untold.send_nowait))
+        context.on_stop(untold.close)
+        context.spawn(self._tell_hooks)
+        context.spawn(self._sweep_after_ends)
+
+    def _hear(self, send: Any, told: Announcement) -> None:
+        if told.kind == "ended" and not told.handle:
+            self._sweep.set()  # each of them is told when it is removed
+            return
+        try:
+            send(told)
+        except anyio.WouldBlock:
+            self._context.log.error(
+                "listeners are too slow, the end of a session was not told", handle=told.handle
+            )
+        except anyio.ClosedResourceError:
+            return
+
+    async def _tell_hooks(self) -> None:
+        async for told in self._to_tell.clone():
+            hook = getattr(self._context.hooks, f"session_{told.kind}")
+            await hook(handle=told.handle, subject=told.subject, reason=told.reason)
+
+    async def _sweep_after_ends(self) -> None:
+        while True:
+            await self._sweep.wait()
+            self._sweep = anyio.Event()
+            await self.sessions.cleanup_expired()
+
+    async def _device(self, user_agent: str) -> str:
+        device = await self._context.hooks.describe_device(user_agent=user_agent)
+        return device.name if device is not None else ""
+
+
+def _lease_of_the_run_before(context: PluginContext) -> StoreLease | None:
+    """Return the store of the run this one takes the place of, when the plugin is reloaded."""
+    try:
+        before = context.use(SessionManager)
+    except ServiceError:
+        return None
+    # By attribute and not by class: the code may have been read anew since.
+    return getattr(before, "lease", None)

@@ -1,0 +1,70 @@
+"""Where the secrets come from: the configuration, a file, or a file of the plugin's own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from plughost.exceptions import ConfigError
+from plughost.plugins.sessions.config import SessionsConfig
+from plughost.plugins.sessions.crypto import KeyRing, check_secret
+
+_HERE = "plugins.sessions.config"
+
+
+def key_ring(config: SessionsConfig, data_dir: Path) -> KeyRing:
+    """Return the keys in force, the newest first.
+
+    Raises:
+        ConfigError: There is no secret where one is needed, or it is one that others can know.
+    """
+    older = [secret.reveal() for secret in config.old_secrets]
+    if config.secret is not None:
+        return KeyRing([config.secret.reveal(), *older])
+    if config.secret_file:
+        return KeyRing([*_read(Path(config.secret_file)), *older])
+    if config.store == "redis":
+        raise ConfigError(
+            "instances that share sessions must share a secret: set secret or secret_file; make one with"
+            " python -c 'import secrets; print(secrets.token_urlsafe(48))'",
+            path=f"{_HERE}.secret",
+        )
+    return KeyRing([*_read(_own_file(data_dir)), *older])
+
+
+def _read(path: Path) -> list[str]:
+    origin = f"{_HERE}.secret_file"
+    try:
+        if path.stat().st_mode & 0o077:
+            raise ConfigError(f"{path} can be read by others: chmod 600 it", path=origin)
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a file of secrets, one per line", path=origin) from error
+    if not lines:
+        raise ConfigError(f"{path} is empty: put one secret per line into it, the newest first", path=origin)
+    for secret in lines:
+        check_secret(secret, origin)
+    return lines
+
+
+def _own_file(data_dir: Path) -> Path:
+    """Return the file with the plugin's own secret; it is made once, whole, and readable by nobody else."""
+    path = data_dir / "secret"
+    if path.exists():
+        return path
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = data_dir / f"secret.{secrets.token_hex(4)}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, f"{secrets.token_urlsafe(48)}\n".encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        os.link(draft, path)  # fails when another process was first; then its secret counts
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path

@@ -1,0 +1,284 @@
+"""Sessions in Redis or Valkey, for several instances of an application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sniffio
+
+from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.contracts.logs import get_logger
+from plughost.contracts.session import SessionStats
+from plughost.contracts.session_store import (
+    NewSession,
+    PurgedSession,
+    ReplacedSession,
+    SessionPatch,
+    StoredSession,
+    VersionConflict,
+)
+from plughost.exceptions import ConfigError, SessionDataError, SessionUnreadableError, StoreUnavailableError
+from plughost.plugins.sessions.stores import redis_scripts as scripts
+
+try:
+    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisClusterException, RedisError
+except ImportError as error:
+    raise ConfigError(
+        "store = 'redis' needs the redis package: pip install 'plughost[redis]'",
+        path="plugins.sessions.config.store",
+    ) from error
+
+_CONNECTIONS = 64
+_PAUSE = 0.5  # seconds after a failure in which nobody tries again
+
+_log = get_logger("plughost.sessions")
+
+
+class RedisStore:
+    """A ``SessionStore`` over one Redis deployment. Works on asyncio only, as its client does.
+
+    Every call is one script. When Redis is away, calls fail at once for half a second after each failure, so
+    that a busy server does not wait for one time-out per request; nothing is tried twice.
+
+    Args:
+        url: Where it is.
+        prefix: First part of all keys, and their hash tag.
+        timeout: Longest wait for a connection or an answer, in seconds.
+        now: Returns the time, for tests; None takes the server's own.
+    """
+
+    name = "redis"
+
+    def __init__(
+        self, url: str, *, prefix: str, timeout: float = 2.0, now: Callable[[], float] | None = None
+    ) -> None:
+        self._url = url
+        self._base = f"{{{prefix}}}"
+        self._timeout = timeout
+        self._now = now
+        self._quiet_until = 0.0
+        self._client: Redis | None = None
+        self._scripts: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"RedisStore(prefix={self._base!r})"  # the address may hold a password
+
+    async def open(self) -> None:
+        """Connect, and look whether sessions are safe there.
+
+        Raises:
+            ConfigError: This event loop is not asyncio's, or the address is none.
+            StoreUnavailableError: It cannot be reached.
+        """
+        if sniffio.current_async_library() != "asyncio":
+            raise ConfigError(
+                "the Redis client works on asyncio only: run the host there, or use store = 'sqlite'",
+                path="plugins.sessions.config.store",
+            )
+        try:
+            pool = BlockingConnectionPool.from_url(
+                self._url,
+                max_connections=_CONNECTIONS,
+                timeout=self._timeout,
+                socket_timeout=self._timeout,
+                socket_connect_timeout=self._timeout,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError as error:
+            raise ConfigError(
+                "redis_url is none: write redis://HOST:6379/0, rediss:// or unix:///PATH",
+                path="plugins.sessions.config.redis_url",
+            ) from error
+        self._client = Redis(connection_pool=pool)
+        try:
+            await self._do(self._client.ping)
+            await self._warn_of_eviction(self._client)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        if self._client is not None:
+            await self._client.aclose()
+            await self._client.connection_pool.disconnect()
+            self._client = None
+
+    async def create(self, new: NewSession) -> StoredSession | None:
+        """Store a new session."""
+        return _row(await self._run(scripts.CREATE, new.digest.hex(), *_new(new)))
+
+    async def read(self, digest: bytes) -> StoredSession | ReplacedSession | None:
+        """Return the session if it is alive."""
+        found = await self._run(scripts.READ, digest.hex())
+        if found is not None and len(found) == 1:
+            return ReplacedSession(successor=bytes.fromhex(found[0].decode()))
+        return _row(found, digest)
+
+    async def patch(self, digest: bytes, patch: SessionPatch) -> StoredSession | None:
+        """Merge a change into a living session."""
+        pairs = [part for pair in patch.set.items() for part in pair]
+        removed = [name for name in patch.remove if name not in patch.set]
+        answer = await self._run(
+            scripts.PATCH,
+            digest.hex(),
+            "" if patch.version is None else patch.version,
+            patch.max_bytes,
+            "" if patch.idle is None else repr(patch.idle),
+            "" if patch.about is None else "1",
+            patch.about or b"",
+            len(patch.set),
+            *pairs,
+            *removed,
+        )
+        if isinstance(answer, int):
+            raise SessionDataError(
+                f"the session would take {answer} bytes, {patch.max_bytes} are allowed: keep large things"
+                " in the"
+                " database or the cache and only their keys in the session, or raise max_bytes"
+            )
+        return _row(_no_conflict(answer), digest)
+
+    async def touch(self, digest: bytes) -> None:
+        """Note that it is used."""
+        await self._run(scripts.TOUCH, digest.hex())
+
+    async def replace(
+        self, digest: bytes, new: NewSession, *, version: int, grace: float
+    ) -> StoredSession | None:
+        """Put a new session in the place of a living one."""
+        answer = await self._run(
+            scripts.REPLACE, digest.hex(), version, repr(grace), new.digest.hex(), *_new(new)
+        )
+        return _row(_no_conflict(answer))
+
+    async def delete(self, digest: bytes) -> StoredSession | None:
+        """End a session."""
+        return _row(await self._run(scripts.DELETE, digest.hex()))
+
+    async def end_subject(self, subject: str, keep: bytes | None = None) -> int:
+        """End all sessions of a subject but one."""
+        kept = "" if keep is None else keep.hex()
+        return int(await self._run(scripts.END_SUBJECT, subject, kept))
+
+    async def list_subject(self, subject: str) -> list[StoredSession]:
+        """Return the living sessions of a subject, newest first."""
+        rows = [_row(found) for found in await self._run(scripts.LIST, subject)]
+        alive = [row for row in rows if row is not None]
+        return sorted(alive, key=lambda row: (-row.created_at, row.digest))
+
+    async def purge(self, limit: int) -> list[PurgedSession]:
+        """Remove what sessions that are over left behind; Redis itself has removed most of them."""
+        gone = await self._run(scripts.PURGE, limit)
+        return [
+            PurgedSession(handle.decode(), subject.decode() if has else None, bool(expired))
+            for handle, has, subject, expired in gone
+        ]
+
+    async def stats(self) -> SessionStats:
+        """Return the figures."""
+        active, expired, users = await self._run(scripts.STATS)
+        return SessionStats(active=active, expired=expired, users=users, store=self.name)
+
+    async def page(self, cursor: str | None, limit: int) -> tuple[list[StoredSession], str | None]:
+        """Return living sessions in pages of about that many; one that changes meanwhile may come twice."""
+        following, *found = await self._run(scripts.PAGE, cursor or "0", limit)
+        rows = [row for one in found if (row := _row(one)) is not None]
+        return rows, None if following == b"0" else following.decode()
+
+    async def adopt(self, sessions: Sequence[StoredSession]) -> int:
+        """Take over living sessions of another store."""
+        taken = 0
+        for row in sessions:
+            times = (row.created_at, row.touched_at, row.idle, row.deadline, row.expires_at)
+            taken += await self._run(
+                scripts.ADOPT,
+                row.digest.hex(),
+                row.handle,
+                "" if row.subject is None else "1",
+                row.subject or "",
+                row.version,
+                *(repr(moment) for moment in times),
+                row.about,
+                *(part for pair in row.fields.items() for part in pair),
+            )
+        return taken
+
+    async def _run(self, script: str, *arguments: object) -> Any:
+        if self._client is None:
+            raise StoreUnavailableError("the session store is closed")
+        if script not in self._scripts:
+            self._scripts[script] = self._client.register_script(script)
+        now = "" if self._now is None else repr(self._now())
+        return await self._do(self._scripts[script], keys=[self._base], args=[now, *arguments])
+
+    async def _do(self, call: Callable[..., Any], **options: Any) -> Any:
+        moment = SYSTEM_CLOCK.monotonic()
+        if moment < self._quiet_until:
+            raise StoreUnavailableError("Redis was away a moment ago: try again in a second")
+        try:
+            return await call(**options)
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            self._quiet_until = SYSTEM_CLOCK.monotonic() + _PAUSE
+            _log.warning("session store is away", store="redis", error=type(error).__name__)
+            raise StoreUnavailableError(f"Redis cannot be reached: {type(error).__name__}") from error
+
+    async def _warn_of_eviction(self, client: Redis) -> None:
+        try:
+            found = await client.config_get("maxmemory-policy")
+        except RedisError:
+            return  # managed services do not show it
+        policy = next(iter(found.values()), b"")
+        policy = policy.decode() if isinstance(policy, bytes) else str(policy)
+        if policy.startswith("allkeys"):
+            _log.warning("Redis may evict sessions when memory is short: set noeviction", policy=policy)
+
+
+def _new(new: NewSession) -> list[object]:
+    return [
+        new.handle,
+        "" if new.subject is None else "1",
+        new.subject or "",
+        repr(new.idle),
+        "" if new.absolute is None else repr(new.absolute),
+        new.about,
+        *(part for pair in new.fields.items() for part in pair),
+    ]
+
+
+def _no_conflict(answer: Any) -> Any:
+    if answer in (b"conflict", "conflict"):
+        raise VersionConflict
+    return answer
+
+
+def _row(found: Any, asked: bytes | None = None) -> StoredSession | None:
+    if found is None:
+        return None
+    digest, via, *flat = found
+    row = dict(zip(flat[::2], flat[1::2], strict=True))
+    try:
+        subject = row.get(b"u")
+        return StoredSession(
+            digest=bytes.fromhex(digest.decode()),
+            handle=row[b"h"].decode(),
+            subject=None if subject is None else subject.decode(),
+            epoch=int(row[b"e"]),
+            version=int(row[b"v"]),
+            created_at=float(row[b"c"]),
+            touched_at=float(row[b"t"]),
+            idle=float(row[b"i"]),
+            deadline=float(row[b"d"]),
+            expires_at=float(row[b"x"]),
+            about=row[b"a"],
+            fields={name[2:].decode(): value for name, value in row.items() if name.startswith(b"f:")},
+            successor_of=asked if via else None,
+        )
+    except (KeyError, ValueError) as error:
+        raise SessionUnreadableError(
+            "a session in Redis is damaged: it is none of ours. It is kept."
+        ) from error
