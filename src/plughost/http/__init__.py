@@ -7,6 +7,7 @@ This module is the table of contents.
 
 from __future__ import annotations
 
+from plughost.http.access_file import AccessFile
 from plughost.http.app import HostApplication, create_app
 from plughost.http.audit import AuditEntry, AuditTrail
 from plughost.http.bodies import form_body, json_body
@@ -25,7 +26,7 @@ from plughost.http.guards import (
 from plughost.http.problems import Problem
 from plughost.http.response_cache import CachePolicy
 from plughost.http.routes import Route, WebSocketRoute
-from plughost.http.runtime import HttpRuntime, host_from, identity_of, runtime_of
+from plughost.http.runtime import HttpRuntime, host_from, identity_of, note_detail, runtime_of
 from plughost.http.settings import HttpSettings
 from plughost.http.sign_ins import SignIns
 from plughost.http.streams import EventStream
@@ -36,6 +37,7 @@ __all__ = [
     "LOOPBACK",
     "PUBLIC",
     "SIGNED_IN",
+    "AccessFile",
     "AuditEntry",
     "AuditTrail",
     "CachePolicy",
@@ -62,6 +64,7 @@ __all__ = [
     "host_from",
     "identity_of",
     "json_body",
+    "note_detail",
     "runtime_of",
     "scope",
 ]

@@ -44,6 +44,7 @@ class HttpRuntime:
         draining: Set when the server stops: streams end, readiness fails.
         threads: Bounds the endpoints that run in threads.
         open_streams: How many event streams are open.
+        kept: What plugins want to find again after a reload, under their names.
         routes: What is served, each route knowing its plugin.
         left_out: What could not become part of the application since plugins changed, in sentences.
     """
@@ -67,6 +68,7 @@ class HttpRuntime:
         self.draining = anyio.Event()
         self.threads = anyio.CapacityLimiter(_SYNC_ENDPOINTS_AT_ONCE)
         self.open_streams = 0
+        self.kept: dict[str, Any] = {}
         self.routes: tuple[Any, ...] = ()
         self.left_out: tuple[str, ...] = ()
         self._services: dict[type[Any], Any] = {}
@@ -123,6 +125,11 @@ def host_from(connection: HTTPConnection | Mapping[str, Any]) -> Host:
 def identity_of(connection: HTTPConnection | Mapping[str, Any]) -> Identity:
     """Return who makes a request; ``ANONYMOUS`` when the route's guard did not ask."""
     return cast("Identity", scope_of(connection).get(IDENTITY, ANONYMOUS))
+
+
+def note_detail(connection: HTTPConnection | Mapping[str, Any], sentence: str) -> None:
+    """Say in one sentence what an administrative action did, for its entry in the audit trail."""
+    scope_of(connection)[AUDIT_DETAIL] = sentence
 
 
 def scope_of(connection: HTTPConnection | Mapping[str, Any]) -> Any:

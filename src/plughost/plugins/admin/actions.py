@@ -1,0 +1,445 @@
+"""What an administrator can do, once for the API and the page; each says what came of it after looking again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from plughost import Host
+from plughost.contracts import RUNNING_STATES, Cache, CacheManager, PluginRecord
+from plughost.exceptions import PluginError, PluginNotFoundError
+from plughost.http import Problem
+from plughost.plugins.admin.documents import Document, plain
+from plughost.plugins.admin.figures import caches_of, sessions_of
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an action did.
+
+    Attributes:
+        sentence: For a person: what was done, and whether looking again confirmed it.
+        confirmed: Whether it did.
+        figures: The same for programs.
+    """
+
+    sentence: str
+    confirmed: bool = True
+    figures: Document = field(default_factory=dict)
+
+
+class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of an action that needs to be told nothing."""
+
+
+class OfUser(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose sessions."""
+
+    id: Name
+
+
+class OneSession(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which session of which user."""
+
+    id: Name
+    handle: Name
+
+
+class OfCache(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which cache; None for all of them."""
+
+    cache: Name | None = None
+
+
+class Invalidation(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to invalidate in which cache: exactly one of the four."""
+
+    cache: Name = "default"
+    key: Annotated[str, Meta(max_length=1000)] | None = None
+    tag: Annotated[str, Meta(max_length=200)] | None = None
+    glob: Annotated[str, Meta(max_length=500)] | None = None
+    regex: Annotated[str, Meta(max_length=500)] | None = None
+
+
+class OfPlugin(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which plugin."""
+
+    name: Name
+
+
+class OfJob(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which job, as it is listed: its name, or ``plugin:name`` when several plugins have one of that name."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing an administrator can do.
+
+    Attributes:
+        tab: On which tab it is.
+        name: Last part of its address on the page.
+        api: Method and path below ``/admin/api``.
+        scope: What it needs.
+        body: What it must be told.
+        run: Does it.
+        summary: One sentence on what it does.
+        rate: The rate class it counts in.
+    """
+
+    tab: str
+    name: str
+    api: tuple[str, str]
+    scope: str
+    body: type[Any]
+    run: Callable[[Host, Any], Awaitable[Done]]
+    summary: str
+    rate: str = "write"
+
+    @property
+    def verb(self) -> str:
+        """What the audit trail calls it."""
+        return f"{self.tab}.{self.name}"
+
+
+async def clean_sessions(host: Host, _: Nothing) -> Done:
+    """Remove expired sessions from the store."""
+    sessions = sessions_of(host)
+    report = await sessions.cleanup_expired()
+    left = (await sessions.stats()).expired
+    confirmed = left == 0
+    sentence = (
+        f"{_many(report.removed, 'expired session')} removed, {_confirmed(confirmed, f'{left} are left')}"
+    )
+    return Done(sentence, confirmed, {"removed": report.removed, "expired": left})
+
+
+async def end_user(host: Host, of: OfUser) -> Done:
+    """End all sessions of a user."""
+    sessions = sessions_of(host)
+    ended = await sessions.destroy_user(of.id)
+    left = len(await sessions.list_user(of.id))
+    store = (await sessions.stats()).store
+    sentence = (
+        f"{_many(ended, 'session')} of {of.id} ended in store {store},"
+        f" {_confirmed(left == 0, f'{left} are there now')}"
+    )
+    return Done(sentence, left == 0, {"ended": ended, "left": left, "store": store})
+
+
+async def end_one(host: Host, of: OneSession) -> Done:
+    """End one session of a user."""
+    sessions = sessions_of(host)
+    if not await sessions.end_handle(of.id, of.handle):
+        raise Problem(404, f"User {of.id} has no session {of.handle}.", code="not_found")
+    gone = all(session.handle != of.handle for session in await sessions.list_user(of.id))
+    return Done(f"Session {of.handle} of {of.id} ended, {_confirmed(gone, 'it is still listed')}", gone)
+
+
+async def clear_cache(host: Host, of: OfCache) -> Done:
+    """Remove every entry of one cache, or of all."""
+    caches = caches_of(host)
+    before = _entries(caches, of.cache)
+    if of.cache is None:
+        await caches.clear()
+    else:
+        await _cache(caches, of.cache).clear()
+    left = _entries(caches, of.cache)
+    what = "All caches" if of.cache is None else f"Cache {of.cache}"
+    entries = _many(before, "entry", "entries")
+    sentence = f"{what} cleared of {entries}, {_confirmed(left == 0, f'{left} are there now')}"
+    return Done(sentence, left == 0, {"removed": before, "entries": left})
+
+
+async def warm_cache(host: Host, of: OfCache) -> Done:
+    """Load what plugins want warm."""
+    caches = caches_of(host)
+    if of.cache is not None:
+        _cache(caches, of.cache)
+    loaded = await caches.warm(of.cache)
+    entries = _entries(caches, of.cache)
+    return Done(
+        f"{_many(loaded, 'key')} loaded; {_many(entries, 'entry', 'entries')} in memory now.",
+        True,
+        {"loaded": loaded, "entries": entries},
+    )
+
+
+async def reset_cache_stats(host: Host, of: OfCache) -> Done:
+    """Count hits and misses from zero again."""
+    caches = caches_of(host)
+    names = [of.cache] if of.cache is not None else list(caches.names())
+    for name in names:
+        _cache(caches, name).reset_stats()
+    stats = caches.stats()
+    left = sum(stats[name].hits + stats[name].misses for name in names)
+    what = f"{_many(len(names), 'cache')} counted from zero again"
+    return Done(
+        f"{what}, {_confirmed(left == 0, f'{left} questions came meanwhile')}", True, {"caches": names}
+    )
+
+
+async def clean_cache(host: Host, of: OfCache) -> Done:
+    """Remove entries that are past their time."""
+    caches = caches_of(host)
+    removed = await (caches.cleanup() if of.cache is None else _cache(caches, of.cache).cleanup())
+    entries = _entries(caches, of.cache)
+    sentence = f"{_many(removed, 'expired entry', 'expired entries')} removed; {entries} are left."
+    return Done(sentence, True, {"removed": removed, "entries": entries})
+
+
+async def invalidate(host: Host, what: Invalidation) -> Done:
+    """Invalidate by key, tag, glob or regular expression."""
+    given = {name: value for name in ("key", "tag", "glob", "regex") if (value := getattr(what, name))}
+    if len(given) != 1:
+        raise Problem(422, "Say exactly one of key, tag, glob and regex.", code="invalid_body")
+    cache = _cache(caches_of(host), what.cache)
+    ((kind, value),) = given.items()
+    try:
+        removed = await _invalidate(cache, kind, value)
+    except re.error as error:
+        raise Problem(422, f"The regular expression is wrong: {error}.", code="invalid_body") from error
+    detail = f"by {kind} {value!r}"
+    if kind == "key":
+        gone = not await cache.exists(value)
+        return Done(f"{_many(removed, 'entry', 'entries')} of {what.cache} invalidated {detail}, "
+                    f"{_confirmed(gone, 'it was stored anew')}", gone, {"removed": removed})  # fmt: skip
+    return Done(
+        f"{_many(removed, 'entry', 'entries')} of {what.cache} invalidated {detail}.",
+        True,
+        {"removed": removed},
+    )
+
+
+async def _invalidate(cache: Cache, kind: str, value: str) -> int:
+    if kind == "key":
+        return int(await cache.delete(value))
+    if kind == "tag":
+        return await cache.invalidate_tag(value)
+    if kind == "glob":
+        return await cache.invalidate_glob(value)
+    return await cache.invalidate_regex(value)
+
+
+async def reload_all(host: Host, _: Nothing) -> Done:
+    """Reload every running plugin, dependencies first."""
+    before = {
+        name: record.generation for name, record in host.plugins.items() if record.state in RUNNING_STATES
+    }
+    try:
+        await host.reload_plugins()
+    except PluginError as error:
+        raise _refused(error) from error
+    after = host.plugins
+    anew = [n for n, generation in before.items() if n in after and after[n].generation > generation]
+    confirmed = len(anew) == len(before)
+    sentence = f"{_many(len(anew), 'plugin')} reloaded, {_confirmed(confirmed, 'not all of them')}"
+    return Done(sentence, confirmed, {"reloaded": anew})
+
+
+async def reload_plugin(host: Host, of: OfPlugin) -> Done:
+    """Start a plugin anew in its own place; changed code is read again."""
+    known = _plugin(host, of.name)
+    try:
+        await host.reload_plugin(of.name)
+    except PluginError as error:
+        raise _refused(error) from error
+    record = _plugin(host, of.name)
+    confirmed = record.state in RUNNING_STATES and record.generation > known.generation
+    took = f" in {record.timings.started * 1000:.0f} ms" if record.timings.started is not None else ""
+    sentence = f"{of.name} started anew{took}, {_confirmed(confirmed, f'it is {record.state.value}')}"
+    return Done(sentence, confirmed, _told(record))
+
+
+async def unload_plugin(host: Host, of: OfPlugin) -> Done:
+    """Stop a plugin, and those that require it."""
+    _plugin(host, of.name)
+    _refuse_oneself(of.name)
+    running = _running(host)
+    try:
+        was_running = await host.unload_plugin(of.name)
+    except PluginError as error:
+        raise _refused(error) from error
+    record = _plugin(host, of.name)
+    stopped = record.state not in RUNNING_STATES
+    others = sorted(running - _running(host) - {of.name})
+    more = f", and with it {', '.join(others)}, which require it" if others else ""
+    what = f"{of.name} stopped{more}" if was_running else f"{of.name} was not running"
+    sentence = f"{what}, {_confirmed(stopped, f'it is {record.state.value}')}"
+    return Done(sentence, stopped, {**_told(record), "also_stopped": others})
+
+
+async def load_plugin(host: Host, of: OfPlugin) -> Done:
+    """Start a plugin that was found but does not run."""
+    known = _plugin(host, of.name)
+    if known.state in RUNNING_STATES:
+        return Done(f"{of.name} runs already.", True, _told(known))
+    try:
+        await host.load_plugin(of.name)
+    except PluginError as error:
+        raise _refused(error) from error
+    record = _plugin(host, of.name)
+    confirmed = record.state in RUNNING_STATES
+    sentence = f"{of.name} started, {_confirmed(confirmed, f'it is {record.state.value}')}"
+    return Done(sentence, confirmed, _told(record))
+
+
+async def enable_plugin(host: Host, of: OfPlugin) -> Done:
+    """Switch a plugin on, now and for the next start."""
+    done = await load_plugin(host, of)
+    return _with_future(host, of.name, True, done)
+
+
+async def disable_plugin(host: Host, of: OfPlugin) -> Done:
+    """Switch a plugin off, now and for the next start."""
+    done = await unload_plugin(host, of)
+    return _with_future(host, of.name, False, done)
+
+
+async def run_job(host: Host, of: OfJob) -> Done:
+    """Run a job now."""
+    try:
+        record = await host.jobs.run_now(of.name)
+    except LookupError as error:
+        raise Problem(404, str(error), code="not_found") from error
+    took = f" in {record.last_duration:.2f} s" if record.last_duration is not None else ""
+    if record.last_error:
+        return Done(f"Job {of.name} ran{took} and failed: {record.last_error}", False, plain(record))
+    return Done(
+        f"Job {of.name} ran{took}, confirmed: {_many(record.runs, 'run')} so far.", True, plain(record)
+    )
+
+
+def _with_future(host: Host, name: str, enabled: bool, done: Done) -> Done:
+    word = "enabled" if enabled else "disabled"
+    file = host.remember_enabled(name, enabled)
+    future = (
+        f" {file.name} says {word} now."
+        if file is not None
+        else " There is no configuration file, so the next start will not know."
+    )
+    figures = {**done.figures, "remembered": file is not None}
+    return Done(done.sentence + future, done.confirmed, figures)
+
+
+def _plugin(host: Host, name: str) -> PluginRecord:
+    record = host.plugin(name)
+    if record is None:
+        raise Problem(404, f"There is no plugin {name!r}.", code="not_found")
+    return record
+
+
+def _refuse_oneself(name: str) -> None:
+    if name == "admin":
+        raise Problem(
+            409, "This page is the plugin admin: stop it with `plughost disable admin`.", code="conflict"
+        )
+
+
+def _refused(error: PluginError) -> Problem:
+    if isinstance(error, PluginNotFoundError):
+        return Problem(404, str(error), code="not_found")
+    return Problem(409, str(error), code="plugin_failed", plugin=error.plugin, phase=error.phase)
+
+
+def _running(host: Host) -> set[str]:
+    return {name for name, record in host.plugins.items() if record.state in RUNNING_STATES}
+
+
+def _told(record: PluginRecord) -> Document:
+    return {"plugin": record.name, "state": record.state.value, "generation": record.generation}
+
+
+def _cache(caches: CacheManager, name: str) -> Cache:
+    if name not in caches.names():
+        raise Problem(404, f"There is no cache {name!r}.", code="not_found")
+    return caches.get(name)
+
+
+def _entries(caches: CacheManager, name: str | None) -> int:
+    stats = caches.stats()
+    return sum(figures.entries for key, figures in stats.items() if name is None or key == name)
+
+
+def _many(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _confirmed(confirmed: bool, otherwise: str) -> str:
+    return "confirmed." if confirmed else f"not confirmed: {otherwise}."
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        tab="sessions", name="cleanup", api=("POST", "/sessions/cleanup"), scope="sessions:write", body=Nothing,
+        run=clean_sessions, summary="Remove expired sessions from the store.",
+    ),
+    Action(
+        tab="sessions", name="end-user", api=("DELETE", "/sessions/users/{id}"), scope="sessions:write",
+        body=OfUser, run=end_user, summary="End all sessions of a user.",
+    ),
+    Action(
+        tab="sessions", name="end-one", api=("DELETE", "/sessions/users/{id}/{handle}"), scope="sessions:write",
+        body=OneSession, run=end_one, summary="End one session of a user.",
+    ),
+    Action(
+        tab="cache", name="clear", api=("POST", "/cache/clear"), scope="cache:write", body=OfCache,
+        run=clear_cache, summary="Remove every entry of one cache, or of all.",
+    ),
+    Action(
+        tab="cache", name="flush", api=("POST", "/cache/flush"), scope="cache:write", body=OfCache,
+        run=clear_cache, summary="The same as clear; named as operators look for it.",
+    ),
+    Action(
+        tab="cache", name="warm", api=("POST", "/cache/warm"), scope="cache:write", body=OfCache,
+        run=warm_cache, summary="Load what plugins want warm.",
+    ),
+    Action(
+        tab="cache", name="reset-stats", api=("POST", "/cache/reset-stats"), scope="cache:write", body=OfCache,
+        run=reset_cache_stats, summary="Count hits and misses from zero again.",
+    ),
+    Action(
+        tab="cache", name="cleanup", api=("POST", "/cache/cleanup"), scope="cache:write", body=OfCache,
+        run=clean_cache, summary="Remove entries that are past their time.",
+    ),
+    Action(
+        tab="cache", name="invalidate", api=("POST", "/cache/invalidate"), scope="cache:write",
+        body=Invalidation, run=invalidate, summary="Invalidate by key, tag, glob or regular expression.",
+    ),
+    Action(
+        tab="plugins", name="reload-all", api=("POST", "/plugins/reload"), scope="plugins:write", body=Nothing,
+        run=reload_all, rate="code", summary="Reload every running plugin, dependencies first.",
+    ),
+    Action(
+        tab="plugins", name="reload", api=("POST", "/plugins/{name}/reload"), scope="plugins:write",
+        body=OfPlugin, run=reload_plugin, rate="code", summary="Start a plugin anew in its own place.",
+    ),
+    Action(
+        tab="plugins", name="unload", api=("POST", "/plugins/{name}/unload"), scope="plugins:write",
+        body=OfPlugin, run=unload_plugin, rate="code", summary="Stop a plugin, and those that require it.",
+    ),
+    Action(
+        tab="plugins", name="load", api=("POST", "/plugins/{name}/load"), scope="plugins:write", body=OfPlugin,
+        run=load_plugin, rate="code", summary="Start a plugin that was found but does not run.",
+    ),
+    Action(
+        tab="plugins", name="enable", api=("POST", "/plugins/{name}/enable"), scope="plugins:write",
+        body=OfPlugin, run=enable_plugin, rate="code", summary="Switch a plugin on, now and for the next start.",
+    ),
+    Action(
+        tab="plugins", name="disable", api=("POST", "/plugins/{name}/disable"), scope="plugins:write",
+        body=OfPlugin, run=disable_plugin, rate="code", summary="Switch a plugin off, now and for the next start.",
+    ),
+    Action(
+        tab="health", name="run-job", api=("POST", "/jobs/run"), scope="jobs:write", body=OfJob, run=run_job,
+        summary="Run a job now.",
+    ),
+)  # fmt: skip
+"""Everything there is to do, in the order of the page."""

@@ -1,0 +1,118 @@
+"""Words for figures that are not well: what it means, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from plughost.contracts import CacheStats, JobRecord, PluginRecord, PluginState
+
+Severity = Literal["warn", "fail"]
+
+_FEW = 20  # questions below which a hit rate says nothing
+_TROUBLED: Mapping[PluginState, Severity] = {
+    PluginState.FAILED: "fail",
+    PluginState.QUARANTINED: "fail",
+    PluginState.INCOMPATIBLE: "warn",
+    PluginState.DEGRADED: "warn",
+    PluginState.SKIPPED: "warn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One thing that is not well.
+
+    Attributes:
+        severity: ``warn`` works, but look at it; ``fail`` does not do its work.
+        subject: What it is about.
+        text: What is wrong and what to do.
+    """
+
+    severity: Severity
+    subject: str
+    text: str
+
+
+def about_caches(stats: Mapping[str, CacheStats], status: Mapping[str, Any]) -> Iterator[Advice]:
+    """Say what is not well with the caches."""
+    for name, figures in stats.items():
+        if not figures.available:
+            yield Advice(
+                "fail",
+                name,
+                "Redis is away: this instance answers from its own memory and other instances do not see its"
+                f" changes ({figures.fallback:.0f} s so far). Check that the server runs and that redis_url is"
+                " right; the cache reconnects by itself.",
+            )
+        if figures.hits + figures.misses >= _FEW and figures.hit_rate < 0.5:
+            yield Advice("warn", name, _low_hit_rate(figures))
+        if figures.load_errors:
+            yield Advice(
+                "warn",
+                name,
+                f"{figures.load_errors} loads failed; stale values were served where there were any"
+                f" ({figures.stale}). Look for the loaders' errors in the log.",
+            )
+        if figures.refused:
+            yield Advice(
+                "warn",
+                name,
+                f"{figures.refused} values were too large to be kept; raise max_bytes or store less.",
+            )
+    if status.get("coherent") is False:
+        yield Advice(
+            "warn", "tiers", "Changes of other instances arrive late: the connection for them is not up."
+        )
+
+
+def _low_hit_rate(figures: CacheStats) -> str:
+    rate = f"Only {figures.hit_rate:.0%} of {figures.hits + figures.misses} questions were answered. "
+    crowded = sum(figures.evicted.values())
+    if crowded > figures.expired:
+        return rate + f"{crowded} entries had to make room: raise max_entries or max_bytes."
+    if figures.expired:
+        return rate + f"{figures.expired} entries were past their time: raise ttl, or keep hot keys warm."
+    return rate + "Most keys are asked once: check that they do not hold something unique, such as a time."
+
+
+def about_sessions(active: int, expired: int, unreadable: int, cleanup: JobRecord | None) -> Iterator[Advice]:
+    """Say what is not well with the sessions."""
+    if cleanup is None:
+        yield Advice(
+            "warn",
+            "clean-up",
+            "No clean-up job is running: expired sessions stay in the store. Reload sessions.",
+        )
+    elif cleanup.last_error:
+        yield Advice("fail", "clean-up", f"The last clean-up failed: {cleanup.last_error}")
+    if expired > max(1000, active):
+        yield Advice(
+            "warn",
+            "store",
+            f"{expired} expired sessions take room; run the clean-up or let it run more often.",
+        )
+    if unreadable:
+        yield Advice(
+            "fail",
+            "store",
+            f"{unreadable} sessions could not be opened and were refused: a key is missing from `secret`, or the"
+            " file is damaged.",
+        )
+
+
+def about_plugins(records: Iterable[PluginRecord]) -> Iterator[Advice]:
+    """Say which plugins are not well."""
+    for record in records:
+        severity = _TROUBLED.get(record.state)
+        if severity is not None:
+            yield Advice(severity, record.name, f"{record.reason or record.state.value}{_remedy(record)}")
+
+
+def _remedy(record: PluginRecord) -> str:
+    if record.state is PluginState.QUARANTINED:
+        return " Its background tasks crashed too often: mend the cause, then reload it."
+    if record.state is PluginState.DEGRADED:
+        return f" Its background tasks were restarted {record.restarts} times; the log tells why."
+    return ""

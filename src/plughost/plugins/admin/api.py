@@ -1,0 +1,222 @@
+"""The endpoints below ``/admin/api``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from plughost.http import (
+    SIGNED_IN,
+    EventStream,
+    Problem,
+    Route,
+    host_from,
+    identity_of,
+    json_body,
+    note_detail,
+    runtime_of,
+    scope,
+)
+from plughost.plugins.admin import figures
+from plughost.plugins.admin.actions import ACTIONS, Action, Done
+from plughost.plugins.admin.documents import Document, plain
+from plughost.plugins.admin.figures import Desk
+from plughost.plugins.admin.live import Live
+from plughost.plugins.admin.openapi import openapi
+from plughost.plugins.admin.tabs import Tabs
+
+PREFIX = "/admin/api"
+_BODY = 64 * 1024
+_MOST_KEYS = 10_000
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Api:
+    """Makes the routes of the API.
+
+    Args:
+        desk: What figures are made of.
+        tabs: The tabs whose figures can be streamed.
+        live: The streams.
+    """
+
+    def __init__(self, desk: Desk, tabs: Tabs, live: Live) -> None:
+        self._desk = desk
+        self._tabs = tabs
+        self._live = live
+
+    def routes(self) -> list[Route]:
+        """Return the routes, each with its guard."""
+        return [*self._reading(), *(action_route(action) for action in ACTIONS)]
+
+    def _reading(self) -> list[Route]:
+        def read(path: str, wanted: str, make: Callable[[Request], Awaitable[Any]], summary: str) -> Route:
+            async def endpoint(request: Request) -> Response:
+                return answer(await make(request))
+
+            name = f"read_{path.strip('/').replace('/', '_')}"
+            return Route(
+                PREFIX + path, endpoint, guard=scope(wanted), rate="read", name=name, summary=summary
+            )
+
+        def tab(make: figures.Figures) -> Callable[[Request], Awaitable[Document]]:
+            return lambda request: make(runtime_of(request), self._desk)
+
+        return [
+            read("/sessions/stats", "sessions:read", tab(figures.session_figures), "Figures about sessions."),
+            read("/sessions/users/{id}", "sessions:read", _user, "The sessions of one user."),
+            read("/cache/stats", "cache:read", tab(figures.cache_figures), "Figures of every cache."),
+            read("/cache/keys", "cache:read", _keys, "Keys that are expected, and some that are there."),
+            read("/cache/debug", "cache:read", _debug, "Keys with their entries; in development only."),
+            read("/plugins", "plugins:read", tab(figures.plugin_figures), "Every plugin and hook."),
+            read("/plugins/hooks", "plugins:read", _hooks, "Hooks with their implementers in call order."),
+            read("/plugins/{name}", "plugins:read", _plugin, "One plugin."),
+            read("/apps", "apps:read", tab(figures.app_figures), "Every app."),
+            read("/health", "health:read", tab(figures.health_figures), "Health, jobs and requests."),
+            read("/jobs", "jobs:read", _jobs, "Every job."),
+            read("/stats/usage", "stats:read", _usage, "How much is asked of the host."),
+            read("/stats/performance", "stats:read", _performance, "How long things take."),
+            read("/stats/errors", "stats:read", _errors, "What failed."),
+            read("/audit", "audit:read", _audit, "Who did what, newest first."),
+            Route(
+                PREFIX + "/events", self._events, guard=SIGNED_IN, rate="read", timeout=math.inf,
+                summary="A stream of figures of one tab.",
+            ),
+            Route(PREFIX + "/openapi.json", _openapi, guard=SIGNED_IN, rate="read", summary="This API."),
+        ]  # fmt: skip
+
+    async def _events(self, request: Request) -> Response:
+        tab = self._tabs.find(runtime_of(request), request.query_params.get("tab", "plugins"))
+        if not identity_of(request).holds(tab.scope):
+            raise Problem(403, f"It needs the scope {tab.scope}.", code="insufficient_scope")
+        parts = request.query_params.get("as") == "parts"
+        return EventStream(self._live.watch(runtime_of(request), tab, parts=parts))
+
+
+def action_route(action: Action) -> Route:
+    """Return the route of an action."""
+
+    async def endpoint(request: Request) -> Response:
+        told = await json_body(request)
+        if not isinstance(told, dict):
+            raise Problem(422, "The body must be a JSON object.", code="invalid_body")
+        done = await perform(action, request, {**told, **request.path_params}, strict=True)
+        return answer({"done": done.sentence, "confirmed": done.confirmed, **done.figures})
+
+    method, path = action.api
+    return Route(
+        PREFIX + path,
+        endpoint,
+        methods=[method],
+        guard=scope(action.scope),
+        rate=action.rate,
+        audit=action.verb,
+        max_body=_BODY,
+        timeout=120.0,
+        name=action.verb.replace(".", "_").replace("-", "_"),
+        summary=action.summary,
+        body=action.body,
+    )
+
+
+async def perform(action: Action, request: Request, told: dict[str, Any], *, strict: bool) -> Done:
+    """Run an action with what it was told, and note for the audit trail what came of it.
+
+    Raises:
+        Problem: 422 it was told something wrong, or what the action raises.
+    """
+    try:
+        body = msgspec.convert(told, action.body, strict=strict)
+    except msgspec.ValidationError as error:
+        raise Problem(422, f"The body does not fit: {error}", code="invalid_body") from error
+    done = await action.run(host_from(request), body)
+    target = ", ".join(str(value) for value in told.values() if value)
+    note_detail(request, f"{target}: {done.sentence}" if target else done.sentence)
+    return done
+
+
+def answer(document: Any) -> Response:
+    """Return a JSON response."""
+    return Response(msgspec.json.encode(document), media_type="application/json")
+
+
+async def _user(request: Request) -> Document:
+    return await figures.user_sessions(host_from(request), request.path_params["id"])
+
+
+async def _keys(request: Request) -> Document:
+    caches = figures.caches_of(host_from(request))
+    name, limit = request.query_params.get("cache", "default"), _limit(request, 100, _MOST_KEYS)
+    if name not in caches.names():
+        raise Problem(404, f"There is no cache {name!r}.", code="not_found")
+    cache = caches.get(name)
+    return {"cache": name, "expected": plain(await cache.expected()), "keys": await cache.keys(limit)}
+
+
+async def _debug(request: Request) -> Document:
+    caches = figures.caches_of(host_from(request))
+    if not caches.debug:
+        detail = "Listing what is cached is for development: set debug = true for the plugin cache."
+        raise Problem(403, detail, code="debug_off")
+    listed: Document = {}
+    for name in caches.names():
+        cache = caches.get(name)
+        entries = [await cache.entry(key) for key in await cache.keys(_limit(request, 100, 1000))]
+        listed[name] = [plain(entry) for entry in entries if entry is not None]
+    return {"caches": listed}
+
+
+async def _hooks(request: Request) -> Document:
+    return {"hooks": await figures.hook_figures(runtime_of(request))}
+
+
+async def _plugin(request: Request) -> Document:
+    name = request.path_params["name"]
+    record = host_from(request).plugin(name)
+    if record is None:
+        raise Problem(404, f"There is no plugin {name!r}.", code="not_found")
+    document: Document = plain(record)
+    return document
+
+
+async def _jobs(request: Request) -> Document:
+    return {"jobs": plain(host_from(request).jobs.snapshot())}
+
+
+async def _usage(request: Request) -> Document:
+    return figures.usage(runtime_of(request))
+
+
+async def _performance(request: Request) -> Document:
+    return await figures.performance(runtime_of(request))
+
+
+async def _errors(request: Request) -> Document:
+    return figures.errors(runtime_of(request))
+
+
+async def _audit(request: Request) -> Document:
+    before = request.query_params.get("before")
+    if before is not None and not (before.isdecimal() and len(before) < 18):
+        raise Problem(422, "`before` is the id of an entry.", code="invalid_query")
+    entries = runtime_of(request).audit.latest(
+        _limit(request, 100, 1000), int(before) if before is not None else None
+    )
+    return {"entries": plain(entries)}
+
+
+async def _openapi(request: Request) -> Response:
+    return answer(openapi([r for r in runtime_of(request).routes if r.path.startswith(PREFIX)]))
+
+
+def _limit(request: Request, usual: int, most: int) -> int:
+    given = request.query_params.get("limit", str(usual))
+    if not (given.isdecimal() and len(given) < 10 and 1 <= int(given) <= most):
+        raise Problem(422, f"`limit` is a number from 1 to {most}.", code="invalid_query")
+    return int(given)

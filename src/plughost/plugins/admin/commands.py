@@ -1,0 +1,108 @@
+"""``plughost admin token``: make, list and revoke bearer tokens, whether or not a host runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import click
+
+from plughost.contracts import CommandLine
+from plughost.http import AccessFile, TokenRecord, Tokens
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+@click.group()
+def admin() -> None:
+    """Look after access to the administration."""
+
+
+@admin.group()
+def token() -> None:
+    """Make, list and revoke bearer tokens."""
+
+
+@token.command()
+@click.option("--name", required=True, help="Who or what it is for.")
+@click.option(
+    "--scope", "scopes", required=True, multiple=True, help="What it may do: cache:read, cache:*, *."
+)
+@click.option("--expires", default="90d", show_default=True, help="How long it lives: 30m, 12h, 90d.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
+@click.pass_obj
+def create(line: CommandLine, name: str, scopes: tuple[str, ...], expires: str, as_json: bool) -> None:
+    """Make a token and show it, for the only time."""
+    try:
+        with _tokens(line) as tokens:
+            secret, record = tokens.create(name, scopes, _seconds(expires))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    line.show({"token": secret, **_document(record)}, secret, as_json=as_json or line.as_json)
+    line.talk(f"Shown this once; it ends {_day(record.expires_at)}. Send it as `Authorization: Bearer ...`.")
+
+
+@token.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
+@click.pass_obj
+def list_tokens(line: CommandLine, as_json: bool) -> None:
+    """List tokens, ended ones too; never the secrets."""
+    with _tokens(line) as tokens:
+        records = tokens.list()
+    text = "\n".join(map(_line, records)) or "There is no token yet: plughost admin token create"
+    line.show({"tokens": [_document(record) for record in records]}, text, as_json=as_json or line.as_json)
+
+
+@token.command()
+@click.argument("token_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
+@click.pass_obj
+def revoke(line: CommandLine, token_id: str, as_json: bool) -> None:
+    """End the token with this ID at once, in running hosts too."""
+    with _tokens(line) as tokens:
+        revoked = tokens.revoke(token_id)
+    if not revoked:
+        raise click.ClickException(f"no token {token_id} is alive; `plughost admin token list` shows all")
+    line.show(
+        {"id": token_id, "revoked": True}, f"Token {token_id} revoked.", as_json=as_json or line.as_json
+    )
+
+
+@contextmanager
+def _tokens(line: CommandLine) -> Iterator[Tokens]:
+    access = AccessFile(line.host().data_dir)
+    try:
+        yield Tokens(access)
+    finally:
+        access.close()
+
+
+def _seconds(text: str) -> float:
+    shape = re.fullmatch(r"(\d{1,6})([smhdw])", text)
+    if shape is None:
+        raise ValueError(f"{text!r} is no length of time: write 30m, 12h, 90d")
+    return float(shape[1]) * _UNITS[shape[2]]
+
+
+def _document(record: TokenRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "scopes": list(record.scopes),
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+        "last_used_at": record.last_used_at,
+        "revoked_at": record.revoked_at,
+    }
+
+
+def _line(record: TokenRecord) -> str:
+    end = f"revoked {_day(record.revoked_at)}" if record.revoked_at else f"ends {_day(record.expires_at)}"
+    used = f"used {_day(record.last_used_at)}" if record.last_used_at else "never used"
+    return f"{record.id}  {record.name}  {' '.join(record.scopes)}  {end}, {used}"
+
+
+def _day(moment: float | None) -> str:
+    return datetime.fromtimestamp(moment or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")

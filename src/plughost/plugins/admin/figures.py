@@ -1,0 +1,298 @@
+"""What each tab tells, as data: the JSON twins of the pages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from plughost import Host
+from plughost.contracts import CacheManager, CacheStats, JobRecord, Session, SessionManager
+from plughost.exceptions import ServiceError, StoreUnavailableError
+from plughost.http import HttpRuntime, Problem
+from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
+from plughost.plugins.admin.documents import Document, plain
+from plughost.plugins.admin.history import CacheHistory, SessionHistory
+
+_USERS_SHOWN = 20
+
+
+@dataclass(slots=True)
+class Desk:
+    """What figures are made of: the plugin keeps one.
+
+    Attributes:
+        caches: Caches over time.
+        sessions: Sessions over time.
+    """
+
+    caches: CacheHistory
+    sessions: SessionHistory
+
+
+Figures = Callable[[HttpRuntime, Desk], Awaitable[Document]]
+"""Makes the document of a tab."""
+
+
+def sessions_of(host: Host) -> SessionManager:
+    """Return the session manager.
+
+    Raises:
+        Problem: 503, no running plugin provides it.
+    """
+    manager: SessionManager = _service(host, SessionManager, "sessions")
+    return manager
+
+
+def caches_of(host: Host) -> CacheManager:
+    """Return the cache manager.
+
+    Raises:
+        Problem: 503, no running plugin provides it.
+    """
+    manager: CacheManager = _service(host, CacheManager, "cache")
+    return manager
+
+
+def _service(host: Host, kind: Any, plugin: str) -> Any:
+    try:
+        return host.use(kind)
+    except ServiceError as error:
+        detail = f"The plugin {plugin!r} is not running, so there is nothing to show or to steer."
+        raise Problem(503, detail, code="service_unavailable") from error
+
+
+async def session_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+    """Return the figures of the tab Sessions."""
+    sessions = sessions_of(runtime.host)
+    try:
+        stats = await sessions.stats()
+    except StoreUnavailableError as error:
+        raise Problem(
+            503, f"The session store cannot be reached: {error}", code="store_unavailable"
+        ) from error
+    cleanup = _job(runtime.host, "sessions", "clean")
+    users = [await _user(sessions, subject) for subject in desk.sessions.subjects()[:_USERS_SHOWN]]
+    counts = desk.sessions.counts
+    return {
+        **plain(stats),
+        "created": counts["created"],
+        "rotated": counts["rotated"],
+        "ended": counts["ended"],
+        "cleanup": plain(cleanup),
+        "users_seen": [user for user in users if user["sessions"]],
+        "devices": dict(Counter(s["device"] for user in users for s in user["sessions"]).most_common()),
+        "events": plain(desk.sessions.events()[:20]),
+        "active_over_time": [[at, active] for at, active in desk.sessions.active()],
+        "advice": _told(about_sessions(stats.active, stats.expired, stats.unreadable, cleanup)),
+    }
+
+
+async def user_sessions(host: Host, user_id: str) -> Document:
+    """Return the sessions of one user, without their secrets."""
+    return await _user(sessions_of(host), user_id)
+
+
+async def _user(sessions: SessionManager, user_id: str) -> Document:
+    rows = [_session(session) for session in await sessions.list_user(user_id)]
+    return {"user_id": user_id, "username": rows[0]["username"] if rows else "", "sessions": rows}
+
+
+def _session(session: Session) -> Document:
+    metadata = plain(session.metadata)
+    return {
+        "handle": session.handle,
+        "username": session.username,
+        "roles": list(session.roles),
+        "device": _device(metadata),
+        "ip_address": str(metadata.get("ip_address") or ""),
+        "created_at": session.created_at,
+        "last_seen_at": session.last_seen_at,
+        "expires_at": session.expires_at,
+    }
+
+
+def _device(metadata: Mapping[str, Any]) -> str:
+    device = metadata.get("device")
+    name = device.get("name") if isinstance(device, Mapping) else device
+    return str(name or metadata.get("user_agent") or "unknown")[:80]
+
+
+async def cache_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+    """Return the figures of the tab Cache."""
+    caches = caches_of(runtime.host)
+    stats = caches.stats()
+    status = dict(caches.status())
+    return {
+        "caches": {name: _cache(name, figures, desk.caches) for name, figures in sorted(stats.items())},
+        "totals": _totals(stats),
+        "status": plain(status),
+        "debug": caches.debug,
+        "advice": _told(about_caches(stats, status)),
+    }
+
+
+def _cache(name: str, figures: CacheStats, history: CacheHistory) -> Document:
+    causes = {cause: count for (cache, cause), count in history.causes.items() if cache == name}
+    points = history.points(name)
+    return {
+        **plain(figures),
+        "went": dict(sorted({**causes, **figures.evicted}.items())),
+        "hit_rate_over_time": [[p.at, p.hit_rate] for p in points if p.hit_rate is not None],
+        "entries_over_time": [[p.at, p.entries] for p in points],
+    }
+
+
+def _totals(stats: Mapping[str, CacheStats]) -> Document:
+    hits = sum(figures.hits for figures in stats.values())
+    misses = sum(figures.misses for figures in stats.values())
+    return {
+        "hits": hits,
+        "misses": misses,
+        "hit_rate": hits / (hits + misses) if hits + misses else None,
+        "entries": sum(figures.entries for figures in stats.values()),
+        "bytes": sum(figures.bytes for figures in stats.values()),
+    }
+
+
+async def plugin_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+    """Return the figures of the tab Plugins."""
+    host = runtime.host
+    records = host.plugins
+    status = await host.status()
+    return {
+        "ready": host.ready,
+        "counts": plain(status.counts),
+        "duration": host.report.duration,
+        "plugins": {name: plain(record) for name, record in records.items()},
+        "order": list(host.report.loaded),
+        "hooks": await hook_figures(runtime),
+        "advice": _told(about_plugins(records.values()))
+        + [asdict(Advice("fail", "routes", text)) for text in runtime.left_out],
+    }
+
+
+async def hook_figures(runtime: HttpRuntime) -> list[Document]:
+    """Return every hook somebody implements, with its implementers in call order and what they did."""
+    counted = {(row.hook, row.plugin): plain(row) for row in runtime.host.metrics.snapshot()}
+    nothing = {"calls": 0, "errors": 0, "timeouts": 0, "p50": None, "p95": None}
+    return [
+        {"hook": hook, "plugins": [{**nothing, "plugin": p, **counted.get((hook, p), {})} for p in plugins]}
+        for hook, plugins in sorted((await runtime.host.status()).hooks.items())
+        if plugins
+    ]
+
+
+async def app_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+    """Return the figures of the tab Apps."""
+    host = runtime.host
+    health = host.last_health
+    apps = {name: _app(record, health.get(name)) for name, record in host.apps.items()}
+    errors = {name: str(error) for name, error in host.app_errors.items()}
+    told = [asdict(Advice("fail", name, f"not registered: {error}")) for name, error in errors.items()]
+    told += [
+        asdict(Advice("fail", name, app["reason"] or "failed"))
+        for name, app in apps.items()
+        if app["state"] == "failed"
+    ]
+    return {"apps": apps, "errors": errors, "advice": told}
+
+
+def _app(record: Any, health: Any) -> Document:
+    # Neither configuration nor connection: both may hold secrets.
+    return {
+        "name": record.name,
+        "state": record.state.value,
+        "reason": record.reason,
+        "connection": type(record.connection).__name__ if record.connection is not None else None,
+        "shared_with": list(record.shared_with),
+        "registered_at": record.registered_at,
+        "results": plain(record.results),
+        "health": plain(health),
+    }
+
+
+async def health_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+    """Return the figures of the tab Health."""
+    report = await runtime.host.health()
+    figures = runtime.figures
+    routes = figures.routes()
+    return {
+        "status": report.status,
+        "output": report.output,
+        "checks": plain(report.checks),
+        "jobs": plain(runtime.host.jobs.snapshot()),
+        "http": {
+            "uptime": runtime.clock.time() - figures.started_at,
+            "requests": sum(route.requests for route in routes),
+            "failed": sum(route.failed for route in routes),
+            "under_way": figures.under_way,
+            "streams": runtime.open_streams,
+            "minutes": plain(figures.minutes()),
+            "routes": plain(routes[:15]),
+            "failures": plain(figures.failures()[:10]),
+        },
+        "advice": [
+            asdict(
+                Advice("fail" if check.status == "fail" else "warn", check.name, check.detail or check.status)
+            )
+            for check in report.checks
+            if check.status != "pass"
+        ],
+    }
+
+
+def usage(runtime: HttpRuntime) -> Document:
+    """Return how much the HTTP side was used."""
+    routes = runtime.figures.routes()
+    return {
+        "since": runtime.figures.started_at,
+        "requests": sum(route.requests for route in routes),
+        "under_way": runtime.figures.under_way,
+        "event_streams": runtime.open_streams,
+        "routes": [
+            _only(plain(row), "method", "path", "plugin", "requests", "refused", "failed") for row in routes
+        ],
+        "minutes": plain(runtime.figures.minutes()),
+    }
+
+
+async def performance(runtime: HttpRuntime) -> Document:
+    """Return how long things take: routes, hooks, starts of plugins."""
+    routes = [
+        _only(plain(row), "method", "path", "plugin", "requests", "p50", "p95")
+        for row in runtime.figures.routes()
+    ]
+    return {
+        "routes": sorted(routes, key=lambda row: -(row["p95"] or 0)),
+        "hooks": await hook_figures(runtime),
+        "plugins": {name: plain(record.timings) for name, record in runtime.host.plugins.items()},
+        "start": runtime.host.report.duration,
+    }
+
+
+def errors(runtime: HttpRuntime) -> Document:
+    """Return what failed: requests, hooks, plugins, jobs."""
+    host = runtime.host
+    failed = {name: record.error for name, record in host.plugins.items() if record.error is not None}
+    return {
+        "requests": plain(runtime.figures.failures()),
+        "hooks": [plain(row) for row in host.metrics.snapshot() if row.errors or row.timeouts],
+        "plugins": plain(failed),
+        "jobs": [plain(job) for job in host.jobs.snapshot() if job.failures],
+        "routes_left_out": list(runtime.left_out),
+    }
+
+
+def _job(host: Host, owner: str, word: str) -> JobRecord | None:
+    jobs = (job for job in host.jobs.snapshot() if job.owner == owner)
+    return next((job for job in jobs if word in job.name), None)
+
+
+def _only(row: Document, *names: str) -> Document:
+    return {name: row[name] for name in names}
+
+
+def _told(advice: Any) -> list[Document]:
+    return [asdict(each) for each in advice]

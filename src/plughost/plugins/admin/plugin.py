@@ -1,0 +1,107 @@
+"""The plugin: what it contributes, and what it watches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from plughost import Plugin, PluginContext, hookimpl
+from plughost.contracts import SYSTEM_CLOCK, CacheEvent, CacheManager, Clock, SessionManager
+from plughost.exceptions import ServiceError, StoreUnavailableError
+from plughost.http import Route
+from plughost.plugins.admin.api import Api
+from plughost.plugins.admin.commands import admin
+from plughost.plugins.admin.config import AdminConfig
+from plughost.plugins.admin.figures import Desk
+from plughost.plugins.admin.history import CacheHistory, SessionEvent, SessionHistory
+from plughost.plugins.admin.live import Live
+from plughost.plugins.admin.page import Page
+from plughost.plugins.admin.rendering import Renderer
+from plughost.plugins.admin.tabs import Tabs
+
+
+class AdminPlugin(Plugin):
+    """The administration: ``/admin/api`` and the page at ``/admin/system``.
+
+    Args:
+        clock: Time.
+    """
+
+    name = "admin"
+    after = ("sessions", "cache", "database")
+    Config = AdminConfig
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._desk = Desk(CacheHistory(), SessionHistory())
+        self._routes: list[Route] = []
+        self._context: PluginContext | None = None
+
+    async def start(self, context: PluginContext) -> None:
+        """Begin to watch, and make the routes."""
+        config: AdminConfig = context.config
+        self._context = context
+        tabs = Tabs(config.panel_timeout)
+        renderer = Renderer(self._clock, refresh=config.refresh, title=config.title)
+        live = Live(tabs, self._desk, renderer.parts, every=config.refresh, clock=self._clock)
+        context.on_stop(live.end)
+        context.spawn(live.run)
+        context.every(config.history, self._sample, name="history")
+        self._routes = [*Api(self._desk, tabs, live).routes(), *Page(tabs, live, renderer).routes()]
+
+    def status(self) -> Mapping[str, object]:
+        """Return how many routes there are."""
+        return {"routes": len(self._routes)}
+
+    @hookimpl
+    def register_routes(self) -> Sequence[Route]:
+        """Contribute the API and the page."""
+        return self._routes
+
+    @hookimpl
+    def register_commands(self) -> Sequence[click.Command]:
+        """Contribute ``plughost admin``."""
+        return [admin]
+
+    @hookimpl
+    def session_created(self, handle: str, subject: str | None, reason: str) -> None:
+        """Note a new session."""
+        self._note("created", handle, subject, reason)
+
+    @hookimpl
+    def session_rotated(self, handle: str, subject: str | None, reason: str) -> None:
+        """Note that a session has a new id."""
+        self._note("rotated", handle, subject, reason)
+
+    @hookimpl
+    def session_ended(self, handle: str, subject: str | None, reason: str) -> None:
+        """Note the end of a session."""
+        self._note("ended", handle, subject, reason)
+
+    @hookimpl
+    def cache_event(self, events: Sequence[CacheEvent]) -> None:
+        """Count why entries went."""
+        self._desk.caches.count(events)
+
+    def _note(self, kind: str, handle: str, subject: str | None, reason: str) -> None:
+        event = SessionEvent(at=self._clock.time(), kind=kind, handle=handle, subject=subject, reason=reason)
+        self._desk.sessions.note(event)
+
+    async def _sample(self) -> None:
+        """Take one point for the charts; what is not there is not sampled."""
+        context, now = self._context, self._clock.time()
+        if context is None:
+            return
+        with suppress(ServiceError):
+            caches: CacheManager = _use(context, CacheManager)
+            self._desk.caches.sample(caches, now)
+        with suppress(ServiceError, StoreUnavailableError):
+            sessions: SessionManager = _use(context, SessionManager)
+            self._desk.sessions.sample((await sessions.stats()).active, now)
+
+
+def _use(context: PluginContext, service: Any) -> Any:
+    return context.use(service)

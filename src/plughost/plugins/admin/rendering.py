@@ -1,0 +1,260 @@
+"""Templates, and the words for figures in them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from plughost.contracts import RUNNING_STATES, Clock
+from plughost.http import HttpRuntime, Identity
+from plughost.plugins.admin import charts
+from plughost.plugins.admin.actions import ACTIONS, Action
+from plughost.plugins.admin.charts import milliseconds
+from plughost.plugins.admin.documents import Document
+from plughost.plugins.admin.tabs import Tab
+
+STATIC: Mapping[str, str] = {"style.css": "text/css", "live.js": "text/javascript"}
+"""The files that pages load, with their types."""
+
+_ACTIONS = {action.verb: action for action in ACTIONS}
+_RUNNING = frozenset(state.value for state in RUNNING_STATES)
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+class Renderer:
+    """Makes pages out of documents.
+
+    Args:
+        clock: Tells how long ago something was.
+        refresh: Seconds between two looks, for the footer.
+        title: What the page is called; the host's name when empty.
+    """
+
+    def __init__(self, clock: Clock, *, refresh: float, title: str) -> None:
+        self._clock = clock
+        self._title = title
+        self._refresh = refresh
+        self._env = jinja2.Environment(
+            loader=jinja2.PackageLoader("plughost.plugins.admin"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.ChainableUndefined,
+        )
+        self._env.filters |= {
+            "ago": self._ago,
+            "bytes": readable_bytes,
+            "facts": facts,
+            "facts_table": facts_table,
+            "ms": milliseconds,
+            "number": number,
+            "percent": percent,
+            "span": span,
+            "without": lambda document, name: {key: v for key, v in document.items() if key != name},
+        }
+        self._env.globals |= {
+            "actions": _ACTIONS,
+            "line": charts.line,
+            "bars": charts.bars,
+            "waterfall": charts.waterfall,
+            "running": _RUNNING,
+            "version": static_version(),
+        }
+
+    def page(
+        self,
+        runtime: HttpRuntime,
+        tab: Tab,
+        document: Document | None,
+        *,
+        identity: Identity,
+        tabs: list[Tab],
+        base: str,
+        shape: str = "",
+        problem: str = "",
+        notice: Any = None,
+    ) -> str:
+        """Return the page of a tab.
+
+        Args:
+            runtime: Whose.
+            tab: Which.
+            document: Its figures; None when there are none, for which ``problem`` gives the reason.
+            identity: Who looks; buttons for what they may not do are left out.
+            tabs: The tabs they may see.
+            base: What leads from the page's address to that of the tabs: empty or ``system/``.
+            shape: The shape of the pieces that may change.
+            problem: Why there are no figures.
+            notice: What an action said.
+        """
+        writable = not runtime.settings.read_only
+        told = {
+            "identity": identity,
+            "tabs": tabs,
+            "base": base,
+            "up": "../" if not base else "",
+            "shape": shape,
+            "problem": problem,
+            "notice": notice,
+            "read_only": not writable,
+            "environment": runtime.environment,
+            "ready": runtime.host.ready,
+            "may": lambda action: writable and identity.holds(_scope_of(action)),
+            "may_press": lambda action: writable and identity.holds(action.scope),
+        }
+        return self._render(runtime, tab, document, told, {})
+
+    def parts(self, runtime: HttpRuntime, tab: Tab, document: Document) -> dict[str, str]:
+        """Return the pieces of a tab's page that may change, as HTML by name."""
+        parts: dict[str, str] = {}
+        self._render(
+            runtime, tab, document, {"may": _never, "may_press": _never, "up": "", "base": ""}, parts
+        )
+        return parts
+
+    def sign_in(self, runtime: HttpRuntime, *, up: str, refusal: str = "") -> str:
+        """Return the page on which an administrator signs in."""
+        template = self._env.get_template("sign_in.html")
+        return template.render(up=up, refusal=refusal, title=self._title_of(runtime))
+
+    def _render(
+        self,
+        runtime: HttpRuntime,
+        tab: Tab,
+        document: Document | None,
+        told: Mapping[str, Any],
+        parts: dict[str, str],
+    ) -> str:
+        part = _collector(parts)
+        values = {
+            **told,
+            "tab": tab,
+            "data": document or {},
+            "title": self._title_of(runtime),
+            "refresh": self._refresh,
+            "part": part,
+            **_derived(tab, document or {}),
+        }
+        if tab.panel is not None:
+            values["panel_html"] = self._panel(tab, document, part)
+        return self._env.get_template("layout.html").render(values)
+
+    def _panel(self, tab: Tab, document: Document | None, part: Any) -> Markup | None:
+        if tab.panel is None or tab.panel.template is None or document is None:
+            return None
+        template = self._env.from_string(tab.panel.template)
+        return Markup(template.render(data=document, part=part))  # noqa: S704 - it was autoescaped
+
+    def _title_of(self, runtime: HttpRuntime) -> str:
+        return self._title or runtime.host.name
+
+    def _ago(self, moment: Any) -> str:
+        if not isinstance(moment, int | float):
+            return "never"
+        seconds = self._clock.time() - moment
+        if abs(seconds) < 1:
+            return "now"
+        return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+
+
+def _never(_: Any) -> bool:
+    return False
+
+
+def _scope_of(action: Action) -> str:
+    return action.scope
+
+
+def _collector(parts: dict[str, str]) -> Callable[..., Markup]:
+    """Return what marks a piece that may change, and notes what is in it."""
+
+    def part(name: str, tag: str = "span", kind: str = "", *, focus: str = "", caller: Any) -> Markup:
+        html = str(caller()).strip()
+        parts[name] = html
+        attributes = Markup(' class="{}"').format(kind) if kind else Markup("")
+        if focus:  # what scrolls must be reachable by keyboard, and say what it is
+            attributes += Markup(' tabindex="0" role="region" aria-label="{}"').format(focus)
+        return Markup('<{tag} data-live="{name}"{attributes}>{html}</{tag}>').format(
+            tag=tag, name=name, attributes=attributes, html=Markup(html)  # noqa: S704 - it was autoescaped
+        )  # fmt: skip
+
+    return part
+
+
+def _derived(tab: Tab, document: Document) -> dict[str, Any]:
+    if tab.name == "plugins" and "plugins" in document:
+        return {"timings": {name: plugin["timings"] for name, plugin in document["plugins"].items()}}
+    if tab.name == "health" and "http" in document:
+        minutes = document["http"]["minutes"]
+        return {"minutes": [[m["minute"], m["requests"], m["failed"]] for m in minutes]}
+    return {}
+
+
+@cache
+def static_file(name: str) -> bytes:
+    """Return the content of a file that pages load."""
+    return resources.files(__package__).joinpath("static", name).read_bytes()
+
+
+@cache
+def static_version() -> str:
+    """Return what changes when one of the files does."""
+    return hashlib.sha256(b"".join(static_file(name) for name in sorted(STATIC))).hexdigest()[:12]
+
+
+def number(value: Any) -> str:
+    """Return a count with thin spaces between thousands."""
+    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else str(value or 0)
+
+
+def percent(value: Any) -> str:
+    """Return a share for people."""
+    return f"{value * 100:.1f} %" if isinstance(value, int | float) else "-"
+
+
+def readable_bytes(value: float) -> str:
+    """Return a size for people."""
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time for people, by its largest unit."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def facts(figures: Any) -> str:
+    """Return a mapping of plain figures as one line."""
+    if not isinstance(figures, Mapping):
+        return ""
+    short = {k: v for k, v in figures.items() if isinstance(v, str | int | float) and not isinstance(v, bool)}
+    return ", ".join(f"{key.replace('_', ' ')} {_short(value)}" for key, value in short.items())
+
+
+def facts_table(value: Any) -> Markup:
+    """Return any document as nested tables."""
+    if isinstance(value, Mapping):
+        rows = (
+            Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(key, facts_table(item))
+            for key, item in value.items()
+        )
+        return Markup("<table><tbody>{}</tbody></table>").format(Markup("").join(rows))
+    if isinstance(value, list):
+        return Markup("<br>").join(facts_table(item) for item in value) if value else Markup("-")
+    return escape(_short(value))
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

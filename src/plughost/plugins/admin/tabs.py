@@ -1,0 +1,139 @@
+"""The tabs of the page: the five of our own, and those that plugins add."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from plughost import Host
+from plughost.contracts import AdminPanel, HttpContext, PanelAction
+from plughost.http import HttpRuntime, Problem
+from plughost.plugins.admin import figures
+from plughost.plugins.admin.actions import Done
+from plughost.plugins.admin.documents import Document, plain
+from plughost.plugins.admin.figures import Desk, Figures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tab:
+    """One tab.
+
+    Attributes:
+        name: Last part of its address.
+        title: What it says.
+        scope: What it needs.
+        figures: Makes its document.
+        template: File of its template.
+        panel: The plugin's panel, when it is one.
+    """
+
+    name: str
+    title: str
+    scope: str
+    figures: Figures
+    template: str
+    panel: AdminPanel | None = None
+
+
+OWN: tuple[Tab, ...] = (
+    Tab(name="sessions", title="Sessions", scope="sessions:read", figures=figures.session_figures,
+        template="sessions.html"),
+    Tab(name="cache", title="Cache", scope="cache:read", figures=figures.cache_figures, template="cache.html"),
+    Tab(name="plugins", title="Plugins", scope="plugins:read", figures=figures.plugin_figures,
+        template="plugins.html"),
+    Tab(name="apps", title="Apps", scope="apps:read", figures=figures.app_figures, template="apps.html"),
+    Tab(name="health", title="Health", scope="health:read", figures=figures.health_figures,
+        template="health.html"),
+)  # fmt: skip
+
+
+class Tabs:
+    """All tabs of one host, asked for anew each time: panels come and go with their plugins.
+
+    Args:
+        limit: Seconds a panel or one of its actions may take.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+
+    def all(self, runtime: HttpRuntime) -> list[Tab]:
+        """Return the tabs, our own first; a panel whose name is taken is left out."""
+        found = {tab.name: tab for tab in OWN}
+        for panel in sorted(_panels(runtime), key=lambda panel: -panel.priority):
+            found.setdefault(panel.name, self._tab(panel))
+        return list(found.values())
+
+    def find(self, runtime: HttpRuntime, name: str) -> Tab:
+        """Return the tab of that name.
+
+        Raises:
+            Problem: 404, there is none.
+        """
+        for tab in self.all(runtime):
+            if tab.name == name:
+                return tab
+        raise Problem(404, f"There is no tab {name!r}.", code="not_found")
+
+    async def press(self, tab: Tab, name: str, fields: Mapping[str, str]) -> Done:
+        """Run an action of a plugin's panel.
+
+        Raises:
+            Problem: 404 there is none; 503 it took too long; 500 it failed.
+        """
+        action = find_action(tab, name)
+        said = await self._within(lambda: action.run(fields), f"The action {action.title!r}")
+        return Done(str(said))
+
+    def _tab(self, panel: AdminPanel) -> Tab:
+        async def panel_figures(_: HttpRuntime, __: Desk) -> Document:
+            told = await self._within(panel.data, f"The panel {panel.title!r}")
+            if not isinstance(told, Mapping):
+                raise Problem(500, f"The panel {panel.title!r} gave no figures.", code="panel_failed")
+            return {**plain(told), "advice": []}
+
+        return Tab(
+            name=panel.name,
+            title=panel.title,
+            scope=panel.scope,
+            figures=panel_figures,
+            template="panel.html",
+            panel=panel,
+        )
+
+    async def _within(self, function: Callable[[], Any], what: str) -> Any:
+        with anyio.move_on_after(self._limit):
+            try:
+                value = function()
+                return await value if inspect.isawaitable(value) else value
+            except Problem:
+                raise
+            except Exception as error:
+                raise Problem(500, f"{what} failed; the log knows more.", code="panel_failed") from error
+        raise Problem(503, f"{what} took longer than {self._limit:g} s.", code="timeout")
+
+
+def find_action(tab: Tab, name: str) -> PanelAction:
+    """Return an action of a panel.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    for action in tab.panel.actions if tab.panel is not None else ():
+        if action.name == name:
+            return action
+    raise Problem(404, f"There is no action {name!r} here.", code="not_found")
+
+
+def _panels(runtime: HttpRuntime) -> list[AdminPanel]:
+    host: Host = runtime.host
+    context = HttpContext(
+        host_name=host.name, environment=runtime.environment, read_only=runtime.settings.read_only
+    )
+    report = host.hooks.register_admin_panels.report(context=context)
+    told = [outcome.value for outcome in report.outcomes if outcome.kind == "value" and outcome.value]
+    return [panel for panels in told for panel in panels if isinstance(panel, AdminPanel)]
