@@ -11,8 +11,6 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-import tomlkit
-
 from plughost.core.config.files import read_toml
 from plughost.core.config.paths import dotted, folded
 from plughost.exceptions import ConfigError
@@ -70,6 +68,8 @@ def _section(values: dict[str, Any], name: str, file: Path) -> str:
 
 
 def _edited(file: Path, section: str, enabled: bool) -> str:
+    import tomlkit  # here, because it takes as long to import as all of msgspec, and few hosts edit a file
+
     document: Any = tomlkit.parse(file.read_bytes().decode()) if file.exists() else tomlkit.document()
     if "plugins" not in document:
         document["plugins"] = tomlkit.table(is_super_table=True)
