@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from plughost.contracts.records import LoadReport, PluginRecord
-from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.registry import failure_of
 from plughost.exceptions import AppError, ConfigError, HookError, PluginError
+
+if TYPE_CHECKING:
+    from plughost.contracts.records import LoadReport, PluginRecord
+    from plughost.core.loading.discovery import PluginCandidate
 
 Document = dict[str, Any]
 
@@ -80,7 +81,7 @@ def candidate_document(candidate: PluginCandidate) -> Document:
         "reference": finding.reference,
         "state": candidate.verdict,
         "reason": candidate.reason,
-        "error": plain(failure_of(candidate.error)),
+        "error": _failure(candidate.error),
         "required": candidate.wish.required,
         "description": card.description,
         "requires": card.requires,
@@ -89,6 +90,14 @@ def candidate_document(candidate: PluginCandidate) -> Document:
         "hooks": card.hooks,
         "commands": card.commands,
     }
+
+
+def _failure(error: PluginError | None) -> Any:
+    if error is None:
+        return None
+    from plughost.core.loading.registry import failure_of
+
+    return plain(failure_of(error))
 
 
 def report_document(

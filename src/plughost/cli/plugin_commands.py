@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
-import anyio
 import click
-import pluggy
 
 from plughost.cli.program import Program
-from plughost.contracts.clock import SYSTEM_CLOCK
-from plughost.core.calls.verify import implementations
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.loader import ImportLane
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginError, PluginInvalidError
-from plughost.hookspecs import PROJECT
 
 _HOOK = "register_commands"
 
@@ -77,6 +71,15 @@ def _commands_of(program: Program, candidate: PluginCandidate, limit: float) -> 
 
 
 def _collect(candidate: PluginCandidate, limit: float) -> Iterator[click.Command]:
+    # Only here, and not for a help page: these bring the event loop and all that runs in it.
+    import anyio
+    import pluggy
+
+    from plughost.contracts.clock import SYSTEM_CLOCK
+    from plughost.core.calls.verify import implementations
+    from plughost.core.loading.loader import ImportLane
+    from plughost.hookspecs import PROJECT
+
     imported = anyio.run(partial(ImportLane(SYSTEM_CLOCK).load, candidate, limit))
     manager = pluggy.PluginManager(PROJECT)
     for hook, function, _ in implementations(manager, imported.handle.target):

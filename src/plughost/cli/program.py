@@ -1,20 +1,23 @@
-"""One run of the command line: which configuration, which kind of output, and the host when one is needed."""
+"""One run of the command line: which configuration, which kind of output, and the host when one is needed.
+
+Commands that read metadata only are kept quick: what belongs to a running host is imported when one is made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio
 import click
 
 from plughost.cli.documents import dump
-from plughost.cli.logs import configure_logging
 from plughost.core.config import LoadedConfig, load_config
 from plughost.core.config.environment import prefixes
-from plughost.host import Host
+
+if TYPE_CHECKING:
+    from plughost.host import Host
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -60,10 +63,16 @@ class Program:
         if wanted:
             prefix = prefixes(self.load_config().config.host.name)[-1]  # the one that wins
             environ = environ | {f"{prefix}{name.upper()}": "1" for name in wanted}
+        from plughost.host import Host
+
         return Host(config=self.config_path, environ=environ)
 
     def run(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Start a host, await ``function(host, *args)`` and stop it; return what the function returned."""
+        import anyio
+
+        from plughost.cli.logs import configure_logging
+
         configure_logging(self.environ, self.verbosity)
         return anyio.run(partial(_within_host, self.host(), function, args))
 
