@@ -17,8 +17,10 @@ from plughost.contracts.backup import BackupService
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.config import HostConfig, HostSection
 from plughost.contracts.health import HealthCheck, HealthReport
+from plughost.contracts.limits import RateLimiter
 from plughost.contracts.plugin import Service
 from plughost.contracts.records import LoadReport, PluginRecord
+from plughost.contracts.session import SessionManager
 from plughost.contracts.status import HostStatus
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
@@ -28,6 +30,7 @@ from plughost.core.jobs import JobScheduler
 from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.downloads import fetch_packages
 from plughost.core.loading.lifecycle import LifeLimits, PluginLifecycle
 from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
@@ -35,8 +38,10 @@ from plughost.core.loading.survey import survey
 from plughost.core.services import ServiceRegistry
 from plughost.exceptions import ConfigError, HostNotReadyError
 from plughost.flows.apps import Apps
+from plughost.flows.auth import AuthFlow
 from plughost.flows.backups import Backups
 from plughost.flows.health import Health
+from plughost.flows.users import UserFlow
 from plughost.hookspecs import CATALOGUE, Hooks
 
 T = TypeVar("T")
@@ -98,6 +103,13 @@ class Host:
         self.backups = Backups(
             self.hooks, directory=self.data_dir / "backups", configs=self._app_configs, clock=clock
         )
+        self.auth = AuthFlow(
+            self.hooks,
+            sessions=lambda: self._find(SessionManager),
+            limiter=lambda: self._find(RateLimiter),
+            clock=clock,
+        )
+        self.users = UserFlow(self.hooks)
         self._services.provide(cast("type[Any]", BackupService), self.backups, owner="host")
         self._health = Health(
             self.hooks,
@@ -129,8 +141,7 @@ class Host:
     @property
     def data_dir(self) -> Path:
         """Folder in which each plugin has its own; made when first needed."""
-        configured = self.config.host.data_dir
-        return _default_data_dir(self.name) if configured is None else self._loaded.located(configured)
+        return self._loaded.data_dir
 
     @property
     def pluggy(self) -> pluggy.PluginManager:
@@ -164,6 +175,13 @@ class Host:
             ServiceError: No running plugin provides it.
         """
         return self._services.use(cast("type[T]", service))
+
+    def _find(self, service: Service[T]) -> T | None:
+        return self._services.get(cast("type[T]", service))
+
+    def feature(self, name: str, *, default: bool = False) -> bool:
+        """Return whether a feature of ``[features]`` is switched on; ``default`` when it has no switch."""
+        return self._loaded.feature(name, default=default)
 
     def add_hookspecs(self, module: ModuleType | type) -> None:
         """Add a catalogue of the application's own, on equal terms with plughost's; best before entering."""
@@ -304,7 +322,7 @@ class Host:
         self._exit.callback(tasks.cancel_scope.cancel)
         await tasks.start(self._jobs.run)
         self._manager = self._make_manager(tasks)
-        await self._manager.load_found(self._survey())
+        await self._manager.load_found(await self._survey())
         self._exit.push_async_callback(self.apps.close)
         await self._register_apps()
         tasks.start_soon(self._health.cycle_forever)
@@ -329,8 +347,8 @@ class Host:
             if name not in self.apps:
                 yield HealthCheck(name=f"app {name}", status="fail", detail=str(error))
 
-    def _survey(self) -> list[PluginCandidate]:
-        return survey(self._loaded)
+    async def _survey(self) -> list[PluginCandidate]:
+        return survey(self._loaded, await fetch_packages(self._loaded))
 
     def _make_manager(self, tasks: TaskGroup) -> PluginManager:
         lifecycle = PluginLifecycle(
@@ -361,8 +379,3 @@ def _limits(settings: HostSection) -> LifeLimits:
             longest_pause=settings.restart_pause_limit,
         ),
     )
-
-
-def _default_data_dir(host: str) -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "plughost" / host

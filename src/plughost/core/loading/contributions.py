@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from plughost.contracts.jobs import Job
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.ledger import Ledger
@@ -9,22 +11,35 @@ from plughost.exceptions import PluginInvalidError
 
 
 def adopt_jobs(name: str, facilities: Facilities, ledger: Ledger) -> None:
-    """Schedule what the plugin's ``register_jobs`` returns; it ends with the plugin.
+    """Schedule what the plugin's own ``register_jobs`` returns; it ends with the plugin.
+
+    Not through ``hooks.register_jobs()``, which would ask every other plugin again.
 
     Raises:
-        PluginInvalidError: It returned something else than jobs.
+        PluginInvalidError: It raised, or returned something else than jobs.
     """
-    report = facilities.dispatcher.hooks.register_jobs.report()
-    for outcome in report.outcomes:
-        if outcome.plugin == name and outcome.kind == "value":
-            for job in outcome.value or ():
+    for implementation in facilities.dispatcher.pluggy.hook.register_jobs.get_hookimpls():
+        if implementation.plugin_name == name:
+            for job in _asked(name, implementation.function):
                 _adopt(name, job, facilities, ledger)
 
 
-def _adopt(name: str, job: object, facilities: Facilities, ledger: Ledger) -> None:
-    if not isinstance(job, Job):
+def _asked(name: str, register_jobs: Any) -> list[Job]:
+    try:
+        jobs = list(register_jobs() or ())
+    except (Exception, SystemExit) as error:
         raise PluginInvalidError(
-            f"register_jobs of plugin {name!r} returned {job!r}: return a list of plughost.contracts.Job",
-            plugin=name,
-        )
+            f"register_jobs of plugin {name!r} raised {type(error).__name__}: {error}", plugin=name, phase="register"
+        ) from error
+    for job in jobs:
+        if not isinstance(job, Job):
+            raise PluginInvalidError(
+                f"register_jobs of plugin {name!r} returned {job!r}: return a list of plughost.contracts.Job",
+                plugin=name,
+                phase="register",
+            )
+    return jobs
+
+
+def _adopt(name: str, job: Job, facilities: Facilities, ledger: Ledger) -> None:
     ledger.add(lambda: facilities.jobs.add(job, owner=name))
