@@ -204,7 +204,7 @@ class HookDispatcher:
                     delattr(self.hooks, name)
             for name, declaration in declared.items():
                 self._renew(name, declaration)
-            self._retired = [plan for plan in self._retired if plan.traffic.under_way]
+            self._settle()
 
     def _renew_ages(self) -> None:
         present = [name for name, plugin in self.pluggy.list_name_plugin() if plugin is not None]
@@ -229,6 +229,13 @@ class HookDispatcher:
     def _retire(self, point: HookPoint, successor: CallPlan | None) -> None:
         self._retired.append(point.plan)
         point.change(successor)
+
+    def _settle(self) -> None:
+        """Forget the plans on which no call is under way any more."""
+        ended = [plan for plan in self._retired if not plan.traffic.under_way]
+        self._retired = [plan for plan in self._retired if plan not in ended]
+        for plan in ended:
+            plan.settle()
 
     def _drain(self, name: str) -> Drain:
         """The end of all calls that may still be in the plugin: also those on plans replaced before."""

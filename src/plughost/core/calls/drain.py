@@ -1,4 +1,4 @@
-"""Calls under way on plans that were replaced, and how to wait for their end."""
+"""The calls under way on a plan, and how to wait for their end after it was replaced."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from plughost.core.threads import post
 
 
 class Traffic:
-    """The calls that are under way on one plan.
+    """The calls of one plan, in numbers that only grow, because that costs a call least.
 
-    Two numbers that only grow, because that costs a call least and gives the total as well. Under the
-    interpreter lock each ``+= 1`` on a slot is one step: no other thread comes between.
+    Under the interpreter lock each ``+= 1`` on a slot is one step: no other thread comes between.
 
     Attributes:
         entered: How many calls have begun.
         left: How many of these have ended.
+        passed: How many went the short way from the first step to the last.
         waiting: Who wants to be woken when both are the same.
     """
 
-    __slots__ = ("entered", "left", "waiting")
+    __slots__ = ("entered", "left", "passed", "waiting")
 
     def __init__(self) -> None:
         self.entered = 0
         self.left = 0
+        self.passed = 0
         self.waiting: list[tuple[EventLoopToken, anyio.Event]] = []
 
     @property

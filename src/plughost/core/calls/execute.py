@@ -88,7 +88,7 @@ class Call:
     async def _ask_from(self, number: int) -> None:
         for step in self._plan.steps[number:]:
             number += 1
-            step.tally.calls += 1
+            step.tally.counted += 1
             begun = self._now()
             try:
                 value = self._begin(step)
@@ -150,7 +150,7 @@ class Call:
         return result
 
     def _open(self, step: Step, opened: list[tuple[Step, Wrapper]]) -> None:
-        step.tally.calls += 1
+        step.tally.counted += 1
         begun = self._now()
         try:
             wrapper = step.call(self._values)

@@ -11,9 +11,8 @@ from plughost.contracts.hooks import HookReport, Outcome
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
-from plughost.core.calls.faults import fail
 from plughost.core.calls.plan import CallPlan
-from plughost.core.calls.shortcut import Shortcut, define, shortcut, waits_at
+from plughost.core.calls.shortcut import Shortcut, count_up_to, define, shortcut, waits_at
 from plughost.core.calls.watchdog import Watchdog, event_library
 from plughost.exceptions import UnknownHookError
 
@@ -83,6 +82,7 @@ class HookPoint:
     async def resume(self, short: Shortcut, run: Any, waiting: Any, values: list[Any]) -> Any:
         """Go on the plain way with a call that came to an implementation that waits; return its result."""
         number, coroutine, arguments = waits_at(run, short.plan)
+        count_up_to(short.plan, number)
         call = Call(short.plan, arguments, self._watchdog, self._lane.run, self._now)
         for value in values:
             call.gathering.take(value)
@@ -104,7 +104,7 @@ class HookPoint:
     def _shorten(self, plan: CallPlan) -> None:
         """The plan has proven hot: write its short way, if there is an event loop that can take it."""
         if event_library.name is None:
-            self.short = shortcut(plan, fail)
+            self.short = shortcut(plan)
 
 
 def hook_function(point: HookPoint, declared: Declaration) -> Callable[..., Any]:
@@ -135,6 +135,7 @@ async def {name}(*_positional{parameters}):
         _run = _short.run(_values{arguments})
         for _waiting in _run:
             return await _point.resume(_short, _run, _waiting, _values)
+        {count}
         return {result}
     finally:
         _traffic.left += 1
@@ -162,6 +163,7 @@ def {name}(*_positional{parameters}):
     try:
         _values = []
         _short.run(_values{arguments})
+        {count}
         return {result}
     finally:
         _traffic.left += 1
@@ -195,6 +197,7 @@ def _define(point: HookPoint, declared: Declaration, name: str, template: str) -
         arguments="".join(f", {each}" for each in declared.arguments),
         values="{" + ", ".join(f"{each!r}: {each}" for each in declared.arguments) + "}",
         result=_RESULTS[declared.options.mode],
+        count="pass" if declared.options.mode == "first" else "_traffic.passed += 1",
     )
 
     def refuse(positional: tuple[Any, ...]) -> NoReturn:

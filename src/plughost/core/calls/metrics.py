@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 from plughost.contracts.metrics import HookMetrics
+from plughost.core.calls.drain import Traffic
 
 
 class Counter:
@@ -55,16 +57,57 @@ class Histogram:
         return None
 
 
-class Tally:
-    """What is counted for one plugin in one hook; it outlives reloads of the plugin."""
+class Recent:
+    """The last durations of something, enough of them to tell the usual from the slow."""
 
-    __slots__ = ("calls", "errors", "timeouts", "timings")
+    __slots__ = ("_durations", "observe")
+
+    def __init__(self, size: int = 128) -> None:
+        self._durations: deque[float] = deque(maxlen=size)
+        self.observe = self._durations.append
+        """Note that something took so many seconds."""
+
+    def __len__(self) -> int:
+        return len(self._durations)
+
+    def quantile(self, share: float) -> float | None:
+        """Return what a ``share`` (0 to 1) of the durations does not exceed; None without any."""
+        durations = sorted(self._durations)
+        return durations[max(0, math.ceil(share * len(durations)) - 1)] if durations else None
+
+
+class Tally:
+    """What is counted for one plugin in one hook; it outlives reloads of the plugin.
+
+    Attributes:
+        counted: Calls that were counted one by one.
+        errors: How many calls raised.
+        timeouts: How many passed their limit.
+        timings: The durations of those that were measured.
+    """
+
+    __slots__ = ("_traffic", "counted", "errors", "timeouts", "timings")
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.counted = 0
         self.errors = 0
         self.timeouts = 0
-        self.timings = Histogram()
+        self.timings = Recent()
+        self._traffic: list[Traffic] = []
+
+    @property
+    def calls(self) -> int:
+        """All calls: also those that a plan counts once for all of its steps."""
+        return self.counted + sum(traffic.passed for traffic in self._traffic)
+
+    def follow(self, traffic: Traffic) -> None:
+        """Count what passes on a plan from now on."""
+        self._traffic.append(traffic)
+
+    def settle(self, traffic: Traffic) -> None:
+        """Take over the count of a plan on which nothing passes any more."""
+        self._traffic.remove(traffic)
+        self.counted += traffic.passed
 
 
 class CallMetrics:

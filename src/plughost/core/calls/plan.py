@@ -72,6 +72,11 @@ class CallPlan:
     source: tuple[pluggy.HookImpl, ...]
     traffic: Traffic = field(default_factory=Traffic)
 
+    def settle(self) -> None:
+        """Close the books of a plan on which no call is under way and none will be."""
+        for step in (*self.wrappers, *self.steps):
+            step.tally.settle(self.traffic)
+
     def calls(self, plugin: str) -> bool:
         """Whether a plugin of that name is called."""
         return any(step.plugin == plugin for step in (*self.wrappers, *self.steps))
@@ -101,13 +106,16 @@ class Planner:
         newest_first = source[::-1]  # settles ties as pluggy does
         in_order = sorted(newest_first, key=lambda impl: self._place(declaration.name, impl, ages))
         steps = [self._step(declaration, impl) for impl in in_order]
-        return CallPlan(
+        plan = CallPlan(
             declaration=declaration,
             wrappers=tuple(step for step in steps if step.kind == "wrapper"),
             steps=tuple(step for step in steps if step.kind != "wrapper"),
             gather=gathering_for(declaration),
             source=source,
         )
+        for step in steps:
+            step.tally.follow(plan.traffic)
+        return plan
 
     def _place(self, hook: str, impl: pluggy.HookImpl, ages: Mapping[str, int]) -> tuple[int, int, int, int]:
         age = ages[impl.plugin_name]

@@ -7,21 +7,19 @@ two implementations, the second one async, that function is::
     def run(_values, what):
         _at = 0
         try:
-            _tally_0.calls += 1
             _value = _step_0(what)
             if _type(_value) is _Coroutine:
                 _value = yield from _value
         except _BaseException as _error:
-            _fail(_steps[0], _error)
+            _fail(0, _error)
         else:
             if _value is not None:
                 _values.append(_value)
         _at = 1
         try:
-            _tally_1.calls += 1
             _value = yield from _step_1(what)
         except _BaseException as _error:
-            _fail(_steps[1], _error)
+            _fail(1, _error)
         else:
             if _value is not None:
                 _values.append(_value)
@@ -30,6 +28,9 @@ It is a generator, because a ``for`` loop over one that never yields costs next 
 coroutine costs an exception. If it does yield, an implementation really waits: then the call moves over to
 the plain way (``execute.py``), with the waiting coroutine and all that was gathered so far. So nothing about
 waiting, limits or cancellation is known here, and failures are dealt with by the same function as there.
+
+Calls are not counted step by step: who came to the end has called everybody, and who did not counts the steps
+that were called when leaving. Only in a ``first`` hook each step counts itself, since most calls end early.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from typing import Any
 
 from plughost.core.calls.drain import Traffic
 from plughost.core.calls.execute import refuse_coroutine
+from plughost.core.calls.faults import fail
 from plughost.core.calls.plan import CallPlan, Step
 
 
@@ -60,14 +62,10 @@ class Shortcut:
     traffic: Traffic
 
 
-def shortcut(plan: CallPlan, fail: Callable[[Step, BaseException], object]) -> Shortcut | None:
+def shortcut(plan: CallPlan) -> Shortcut | None:
     """Write the short way of ``plan``; None if it has none.
 
     Wrappers and threads have costs of their own, and a decision is nothing to hurry: they have one way only.
-
-    Args:
-        plan: The plan.
-        fail: Deals with a failing step: returns when the call goes on, raises when it does not.
     """
     declared = plan.declaration
     names = (declared.name, *declared.arguments)
@@ -79,8 +77,7 @@ def shortcut(plan: CallPlan, fail: Callable[[Step, BaseException], object]) -> S
     ):
         return None
     known: dict[str, Any] = {
-        "_steps": plan.steps,
-        "_fail": fail,
+        "_fail": _fail_on(plan),
         "_refuse": refuse_coroutine,
         "_Coroutine": CoroutineType,
         "_BaseException": BaseException,
@@ -95,6 +92,26 @@ def shortcut(plan: CallPlan, fail: Callable[[Step, BaseException], object]) -> S
         run=run if declared.options.sync else types.coroutine(run),
         traffic=plan.traffic,
     )
+
+
+def count_up_to(plan: CallPlan, number: int) -> None:
+    """Count the steps that a call of the short way has called when it leaves at step ``number``."""
+    if plan.declaration.options.mode != "first":
+        for step in plan.steps[: number + 1]:
+            step.tally.counted += 1
+
+
+def _fail_on(plan: CallPlan) -> Callable[[int, BaseException], None]:
+    def fail_at(number: int, error: BaseException) -> None:
+        if isinstance(error, GeneratorExit):
+            raise error  # the call went on on the plain way and has counted there
+        try:
+            fail(plan.steps[number], error)
+        except BaseException:
+            count_up_to(plan, number)
+            raise
+
+    return fail_at
 
 
 def define(name: str, source: str, known: dict[str, Any]) -> Any:
@@ -135,10 +152,10 @@ def _lines_of(plan: CallPlan, number: int, step: Step) -> list[str]:
     return [
         f"_at = {number}",
         "try:",
-        f"    _tally_{number}.calls += 1",
+        *([f"    _tally_{number}.counted += 1"] if plan.declaration.options.mode == "first" else []),
         *(f"    {line}" for line in ask),
         "except _BaseException as _error:",
-        f"    _fail(_steps[{number}], _error)",
+        f"    _fail({number}, _error)",
         *_take(plan),
     ]
 
