@@ -1,13 +1,20 @@
-"""Caches for tests: in memory on a clock under the test's hand."""
+"""Caches for tests: in memory on a clock under the test's hand, and over a real server."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
+from servers import Server, server
 
+from plughost.plugins.cache.config import CacheConfig
 from plughost.plugins.cache.manager import NamedCaches
+from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.clock import FakeClock
+
+
+pytest.register_assert_rewrite("plughost.testing.suites.cache_backend")
 
 
 @pytest.fixture
@@ -19,3 +26,30 @@ def clock() -> FakeClock:
 async def caches(clock: FakeClock) -> AsyncIterator[NamedCaches]:
     async with NamedCaches(clock=clock) as caches:
         yield caches
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """One server for all tests that leave it as they found it."""
+    with server() as running:
+        yield running
+
+
+@pytest.fixture
+def redis_url(redis_server: Server) -> str:
+    """The same server, emptied."""
+    redis_server.command("FLUSHALL")
+    return redis_server.url
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server of the test's own, to be killed and stopped at will."""
+    with server() as running:
+        yield running
+
+
+def shared(url: str, **config: Any) -> NamedCaches:
+    """Return a manager over a server; enter it to connect."""
+    settings = CacheConfig(redis_url=url, **config)
+    return NamedCaches(settings, link=RedisLink(settings))

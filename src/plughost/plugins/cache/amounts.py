@@ -81,8 +81,8 @@ def checked_sum(value: Any, by: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise CacheValueError(f"there is a {type(value).__name__} under this key, not an integer")
     total = value + by
-    if abs(total) > _LARGEST:
-        raise CacheValueError(f"a counter ends at {_LARGEST}, and {total} is beyond it")
+    if abs(total) >= _LARGEST or abs(value) >= _LARGEST:
+        raise CacheValueError(f"a counter ends below {_LARGEST}")
     return total
 
 

@@ -1,6 +1,6 @@
 """The synchronous hit, flattened: what a method call costs is most of what such a hit costs.
 
-Each function returns a ``get`` in which policy, clock and counter are at hand; what is no hit goes to ``slow``.
+Each function returns a ``get`` with policy, clock and counter at hand; what is no hit goes to ``slow``.
 """
 
 from __future__ import annotations

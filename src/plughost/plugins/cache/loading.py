@@ -210,7 +210,8 @@ class Loads:
                     return found, answer.snapshot, None
         if not engine.settings.lease or load.forced:
             return found, answer.snapshot, Lease(load.key, "-", answer.snapshot)
-        lease = await remote.lease(load.key, 0.0 if found is not None else engine.settings.lease_wait)
+        patience = 0.0 if found is not None else engine.settings.lease_wait
+        lease = await remote.lease(load.key, patience, load.tags)
         if lease.found is not None:
             engine.take_in(load.key, lease.found, flight.since)
             return lease.found, lease.snapshot, None

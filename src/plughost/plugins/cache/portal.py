@@ -38,9 +38,9 @@ class PortalRemote:
         """Write through the host's loop."""
         return self._home.call(self._remote.write, parcels)
 
-    async def lease(self, key: str, patience: float) -> Lease:
+    async def lease(self, key: str, patience: float, tags: Sequence[str] = ()) -> Lease:
         """Ask for the lease through the host's loop."""
-        return self._home.call(self._remote.lease, key, patience)
+        return self._home.call(self._remote.lease, key, patience, tags)
 
     def give_back(self, lease: Lease, hold_for: float = 0.0) -> None:
         """Give the lease back through the host's loop."""

@@ -139,7 +139,7 @@ class Remote(Protocol):
     async def update(self, key: str, change: Callable[[Any, bool], Any], life: Lifetime) -> Any:
         """Replace a value by ``change(value, present)``, again if somebody else was faster."""
 
-    async def lease(self, key: str, patience: float) -> Lease:
+    async def lease(self, key: str, patience: float, tags: Sequence[str] = ()) -> Lease:
         """Ask to be the one who loads; wait at most that long for somebody else who is."""
 
     def give_back(self, lease: Lease, hold_for: float = 0.0) -> None:

@@ -1,0 +1,125 @@
+"""What is heard of changes made elsewhere, and what memory does about it.
+
+The server tells which entries changed, whoever changed them (tracking), and our own scripts tell what a server
+cannot know: that a tag, a pattern or a whole cache was invalidated, and that a lease was given back. Without
+tracking the scripts tell of changed keys too. Memory drops what it hears of and overtakes the fills under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+import msgspec
+
+from plughost.contracts import get_logger
+from plughost.plugins.cache.memory import MemoryStore
+from plughost.plugins.cache.patterns import pattern_of
+from plughost.plugins.cache.redis.names import entry_prefix, parse_entry
+
+_log = get_logger("plughost.cache.redis")
+_decode = msgspec.msgpack.Decoder(tuple[str, str, str, list[str]]).decode
+
+
+class Coherence:
+    """Hands what is heard to the memory it concerns.
+
+    Args:
+        namespace: Whose entries concern us.
+        sender: Who we are: what we told ourselves we knew already.
+        flushed: Called when the server was emptied.
+    """
+
+    def __init__(self, namespace: str, sender: bytes, flushed: Callable[[], None]) -> None:
+        self._prefix = entry_prefix(namespace)
+        self._sender = sender.decode()
+        self._flushed = flushed
+        self._memories: dict[str, MemoryStore] = {}
+        self._watchers: dict[tuple[str, str], set[anyio.Event]] = {}
+        self.heard_count = 0
+
+    def bind(self, cache: str, memory: MemoryStore) -> None:
+        """From now on changes of that cache concern this memory."""
+        self._memories[cache] = memory
+
+    @contextmanager
+    def watch(self, cache: str, key: str) -> Iterator[Callable[[], anyio.Event]]:
+        """Be woken when a key changes or its lease is given back; yields the way to get the next event."""
+        watchers = self._watchers.setdefault((cache, key), set())
+        mine: list[anyio.Event] = []
+
+        def following() -> anyio.Event:
+            watchers.difference_update(mine)
+            mine[:] = [anyio.Event()]
+            watchers.update(mine)
+            return mine[0]
+
+        try:
+            yield following
+        finally:
+            watchers.difference_update(mine)
+            if not watchers and self._watchers.get((cache, key)) is watchers:
+                del self._watchers[cache, key]
+
+    def wake_all(self) -> None:
+        """The connection is lost: nobody will be told anything."""
+        for watchers in self._watchers.values():
+            for event in watchers:
+                event.set()
+
+    def _wake(self, cache: str, key: str) -> None:
+        for event in self._watchers.get((cache, key), ()):
+            event.set()
+
+    def heard(self, message: list[Any]) -> None:
+        """Called with whatever the server says by itself."""
+        self.heard_count += 1
+        kind = bytes(message[0])
+        if kind == b"invalidate":
+            self._tracked(message[1])
+        elif kind == b"message":
+            self._told(message[2])
+
+    def _tracked(self, keys: list[bytes] | None) -> None:
+        if keys is None:
+            self._flushed()
+            return
+        for name in keys:
+            place = parse_entry(self._prefix, name)
+            if place is None:
+                continue
+            memory = self._memories.get(place[0])
+            if memory is not None:
+                memory.drop(place[1])
+            if self._watchers:
+                self._wake(*place)
+
+    def _told(self, payload: bytes) -> None:
+        try:
+            sender, kind, cache, items = _decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            _log.warning("cache_message_unreadable", size=len(payload))
+            return
+        if kind in {"r", "k"}:
+            for key in items:
+                self._wake(cache, key)
+        memory = self._memories.get(cache)
+        if sender != self._sender and memory is not None:
+            self._apply(memory, kind, items)
+
+    @staticmethod
+    def _apply(memory: MemoryStore, kind: str, items: list[str]) -> None:
+        if kind == "k":
+            for key in items:
+                memory.drop(key)
+        elif kind == "t":
+            memory.invalidate_tags(items)
+        elif kind == "c":
+            memory.clear()
+        elif kind == "p":
+            try:
+                memory.invalidate_matching(pattern_of(*items))
+            except ValueError:  # from a version that knows other patterns
+                memory.clear()

@@ -1,0 +1,302 @@
+"""The connection to Redis over time: there, away, back again.
+
+The first question without an answer opens the circuit: from then on everybody goes on without Redis at the cost
+of looking at one flag. A single task tries to come back, with growing, randomly spread pauses. Before anybody may
+read again it makes the invalidations that were missed, and empties memory of what was cached meanwhile.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import anyio
+import anyio.abc
+import anyio.from_thread
+from anyio.lowlevel import EventLoopToken, current_token
+
+from plughost.contracts import SYSTEM_CLOCK, Clock, get_logger
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.cache.codec import Codec
+from plughost.plugins.cache.config import CacheConfig, CacheSettings
+from plughost.plugins.cache.memory import MemoryStore
+from plughost.plugins.cache.redis import names, scripts
+from plughost.plugins.cache.redis.coherence import Coherence
+from plughost.plugins.cache.redis.lane import Announcement, Command, Lane, Question, bounded, require_asyncio
+from plughost.plugins.cache.redis.tier import RedisTier
+from plughost.plugins.cache.redis.urls import target_of
+from plughost.plugins.cache.remote import Remote
+from plughost.plugins.cache.stats import Counts
+
+_log = get_logger("plughost.cache.redis")
+T = TypeVar("T")
+_PING_EVERY = 1.0
+"""Seconds of silence after which a connection is asked whether it still is one."""
+
+
+class RedisLink:
+    """Implements ``manager.Link`` over one connection.
+
+    Args:
+        config: The plugin's configuration; ``redis_url`` is set.
+        clock: Time.
+    """
+
+    def __init__(self, config: CacheConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.config = config
+        self.target = target_of(config.redis_url or "", connect_timeout=config.connect_timeout)
+        self.available = False
+        self.sender = secrets.token_hex(8).encode()
+        self.coherence = Coherence(config.namespace, self.sender, self._flush)
+        self.tiers: dict[str, RedisTier] = {}
+        self.thread: int | None = None
+        self.generation = 0
+        """How many connections there have been; what was agreed with an earlier one has to be agreed anew."""
+        self._clock = clock
+        self._lane: Lane | None = None
+        self._callbacks: list[Callable[[bool], None]] = []
+        self._lost: anyio.Event | None = None
+        self._error = ""
+        self._away_since: float | None = clock.monotonic()
+        self._away_total = 0.0
+        self._client_id: int | None = None
+        self._replayed = 0
+        self._token: EventLoopToken | None = None
+        self.tracking = False
+
+    # What the manager asks
+
+    @property
+    def coherent(self) -> bool:
+        """Whether changes by others are heard of; with ``coherence = "off"`` nobody wants to."""
+        return self.available
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the server tells us of our own writes too: scripts escape its NOLOOP."""
+        return self.tracking
+
+    @property
+    def shards(self) -> int:
+        """Hash slots of a cache."""
+        return self.config.shards or 1
+
+    def attach(self, name: str, settings: CacheSettings, codec: Codec) -> Remote:
+        """Return the shared tier of one cache."""
+        tier = self.tiers.get(name)
+        if tier is None:
+            tier = self.tiers[name] = RedisTier(self, name, settings, codec)
+        return tier
+
+    def bind(self, name: str, memory: MemoryStore, counts: Counts) -> None:
+        """Say whose memory is to hear of changes."""
+        self.coherence.bind(name, memory)
+        self.tiers[name].counts = counts
+
+    def on_change(self, callback: Callable[[bool], None]) -> None:
+        """Call ``callback(flush)`` when it comes or goes."""
+        self._callbacks.append(callback)
+
+    def status(self) -> Mapping[str, object]:
+        """How it does."""
+        return {
+            "mode": self.target.kind,
+            "server": self.target.shown,
+            "available": self.available,
+            "coherence": self.coherence_kind,
+            "away_seconds": round(self.away(), 3),
+            "journal": sum(len(tier.journal) for tier in self.tiers.values()),
+            "connections": self.generation,
+            "error": self._error,
+        }
+
+    @property
+    def coherence_kind(self) -> str:
+        """``tracking``, ``pubsub`` or ``off``."""
+        if self.config.coherence == "off":
+            return "off"
+        return "tracking" if self.tracking else "pubsub"
+
+    def away(self) -> float:
+        """Seconds spent without Redis."""
+        now = 0.0 if self._away_since is None else self._clock.monotonic() - self._away_since
+        return self._away_total + now
+
+    def forget(self) -> None:
+        """In a forked child: the socket is the parent's."""
+        self.available = False
+        self._lane = None
+
+    # What the tiers ask
+
+    def put(self, question: Question) -> None:
+        """Ask something; its answer is an error when Redis is away."""
+        if self._lane is None or not self.available:
+            question.answer(StoreUnavailableError("Redis is away"))
+        else:
+            self._lane.put(question)
+
+    def put_first(self, question: Question) -> None:
+        """The same on a connection that is being set up."""
+        if self._lane is None:
+            question.answer(StoreUnavailableError("Redis is away"))
+        else:
+            self._lane.put(question)
+
+    async def ask(self, *arguments: bytes, script: scripts.Script | None = None) -> Any:
+        """Ask and wait."""
+        command = Command(script, arguments)
+        self.put(command)
+        return await command.reply
+
+    async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        """Iterate over pages of matching key names; never all at once."""
+        cursor = b"0"
+        while True:
+            lane = self._lane
+            if lane is None:
+                raise StoreUnavailableError("Redis is away")
+            cursor, page = await lane.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"1000")
+            yield page
+            if cursor == b"0":
+                return
+
+    def call_home(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Run a coroutine function in the connection's loop, from a thread."""
+        if self._token is None:
+            raise StoreUnavailableError("Redis is away")
+        return anyio.from_thread.run(function, *args, token=self._token)
+
+    @property
+    def sent(self) -> int:
+        """Commands sent over the present connection."""
+        return 0 if self._lane is None else self._lane.sent
+
+    # Coming and going
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Connect, stay connected, and come back until cancelled."""
+        require_asyncio()
+        self.thread = threading.get_ident()
+        self._token = current_token()
+        pause = self.config.backoff
+        try:
+            while True:
+                if await self._try_to_connect():
+                    pause = self.config.backoff
+                    task_status.started()
+                    task_status = anyio.TASK_STATUS_IGNORED
+                    await self._watch()
+                else:
+                    task_status.started()
+                    task_status = anyio.TASK_STATUS_IGNORED
+                await self._clock.sleep(random.uniform(0, pause))  # noqa: S311 # spreads load, hides nothing
+                pause = min(self.config.backoff_cap, pause * 2)
+        finally:
+            self.available = False
+            if self._lane is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._lane.stop()
+
+    async def _try_to_connect(self) -> bool:
+        limit = self.config.connect_timeout
+        assert self.target.connect is not None  # noqa: S101 # a cluster has a link of its own
+        self._lost = anyio.Event()
+        self._lane = Lane(
+            self.target.connect,
+            op_timeout=self.config.op_timeout,
+            on_push=self.coherence.heard,
+            on_lost=self._on_lost,
+        )
+        try:
+            await self._lane.start(limit)
+            self.generation += 1
+            await bounded(10 * limit, self._set_up)
+        except Exception as error:
+            self._error = type(error.__cause__ or error).__name__
+            self._lane.lose(error)
+            return False
+        return True
+
+    async def _set_up(self) -> None:
+        lane = self._lane
+        assert lane is not None  # noqa: S101 # made a moment ago
+        if self._client_id is not None:
+            # What the old connection still had under way must not be carried out after what comes now.
+            await self._quietly(lane, b"CLIENT", b"KILL", b"ID", b"%d" % self._client_id)
+        self._client_id = int(await lane.ask(b"CLIENT", b"ID"))
+        await self._listen(lane)
+        while any(len(tier.journal) for tier in self.tiers.values()) or self.generation != self._replayed:
+            self._replayed = self.generation
+            for tier in tuple(self.tiers.values()):
+                await tier.replay()
+        self._come_back()
+
+    @staticmethod
+    async def _quietly(lane: Lane, *arguments: bytes) -> bool:
+        try:
+            await lane.ask(*arguments)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # refused by the server, which is an answer
+            _log.debug("redis_refused", command=arguments[0].decode(), error=str(error))
+            return False
+        return True
+
+    async def _listen(self, lane: Lane) -> None:
+        lane.put(Announcement(b"SUBSCRIBE", names.bus(self.config.namespace)))
+        self.tracking = False
+        if self.config.coherence == "tracking":
+            prefix = names.entry_prefix(self.config.namespace)
+            self.tracking = await self._quietly(
+                lane, b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", prefix
+            )
+        await lane.ask(b"PING")
+
+    def _come_back(self) -> None:
+        if self._away_since is not None:
+            self._away_total += self._clock.monotonic() - self._away_since
+            self._away_since = None
+        self.available = True
+        self._error = ""
+        _log.info("redis_available", server=self.target.shown, coherence=self.coherence_kind)
+        self._tell(flush=True)
+
+    def _on_lost(self, reason: Exception) -> None:
+        self._error = type(reason.__cause__ or reason).__name__
+        if self.available:
+            self.available = False
+            self._away_since = self._clock.monotonic()
+            _log.warning("redis_unavailable", server=self.target.shown, error=self._error)
+            self._tell(flush=False)
+        self.coherence.wake_all()
+        if self._lost is not None:
+            self._lost.set()
+
+    def _flush(self) -> None:
+        """The server was emptied: so is memory."""
+        self._tell(flush=True)
+
+    def _tell(self, *, flush: bool) -> None:
+        for callback in self._callbacks:
+            callback(flush)
+
+    async def _watch(self) -> None:
+        """Stay until the connection is lost; extend leases, and ask for a sign of life now and then."""
+        lost, lane = self._lost, self._lane
+        assert lost is not None  # noqa: S101 # set when connecting
+        assert lane is not None  # noqa: S101 # set when connecting
+        sent = lane.sent
+        while not lost.is_set():
+            with anyio.move_on_after(min(_PING_EVERY, self.config.lease_time / 3)):
+                await lost.wait()
+            if not lane.open:
+                return
+            for tier in self.tiers.values():
+                tier.extend_leases()
+            if lane.sent == sent:
+                lane.put(Command(None, (b"PING",)))
+            sent = lane.sent
