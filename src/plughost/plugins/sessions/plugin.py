@@ -15,7 +15,6 @@ from plughost.contracts import HealthCheck, HttpContext, MetricFamily, MetricSam
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.session import SessionManager
 from plughost.exceptions import ServiceError, StoreUnavailableError
-from plughost.plugins.sessions.announcements import Announcement
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.commands import sessions_group
 from plughost.plugins.sessions.config import SessionsConfig
@@ -30,12 +29,12 @@ from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.secrets_file import key_ring
 from plughost.plugins.sessions.sockets import SocketWatch
 from plughost.plugins.sessions.stores.memory import MemoryStore
+from plughost.plugins.sessions.telling import HookTeller
 
 if TYPE_CHECKING:
     from plughost.http import Route
 
 MIDDLEWARE_PRIORITY = 100
-_MOST_UNTOLD = 100_000
 
 
 class SessionsPlugin(Plugin):
@@ -62,7 +61,10 @@ class SessionsPlugin(Plugin):
         cookie = SessionCookie(config.cookie_policy(context.host_name))
         self._desk = Desk(self.sessions, cookie, ring, self._device)
         self._csrf = CsrfCheck(config.csrf_policy(), self._desk.token_matches, self._desk.has_cookie)
-        self._begin_telling(context)
+        self._teller = HookTeller(context.hooks)
+        self.sessions.announcer.listen(self._teller.hear)
+        context.spawn(self._teller.run)
+        context.spawn(self._sweep_after_ends)
         context.every(config.cleanup_interval, self.sessions.cleanup_expired, name="clean up sessions")
         context.every(config.socket_check_interval, self._watch.look_around, name="check open sockets")
         service: SessionManager = self.sessions
@@ -166,37 +168,9 @@ class SessionsPlugin(Plugin):
     def _carried(self, context: PluginContext) -> Path:
         return context.data_dir / "memory-sessions"
 
-    def _begin_telling(self, context: PluginContext) -> None:
-        """Hooks are told by a task of their own, in order: no plugin that listens makes a sign-in wait."""
-        untold, self._to_tell = anyio.create_memory_object_stream[Announcement](_MOST_UNTOLD)
-        self._sweep = anyio.Event()
-        self.sessions.announcer.listen(partial(self._hear, untold.send_nowait))
-        context.on_stop(untold.close)
-        context.spawn(self._tell_hooks)
-        context.spawn(self._sweep_after_ends)
-
-    def _hear(self, send: Any, told: Announcement) -> None:
-        if told.kind == "ended" and not told.handle:
-            self._sweep.set()  # each of them is told when it is removed
-            return
-        try:
-            send(told)
-        except anyio.WouldBlock:
-            self._context.log.error(
-                "listeners are too slow, the end of a session was not told", handle=told.handle
-            )
-        except anyio.ClosedResourceError:
-            return
-
-    async def _tell_hooks(self) -> None:
-        async for told in self._to_tell.clone():
-            hook = getattr(self._context.hooks, f"session_{told.kind}")
-            await hook(handle=told.handle, subject=told.subject, reason=told.reason)
-
     async def _sweep_after_ends(self) -> None:
         while True:
-            await self._sweep.wait()
-            self._sweep = anyio.Event()
+            await self._teller.subject_ended()
             await self.sessions.cleanup_expired()
 
     async def _device(self, user_agent: str) -> str:
