@@ -22,57 +22,52 @@ class AbandonedError(Exception):
     """The coroutine would not end and is not stepped any more."""
 
 
-class Watch:
-    """One implementation that waits, under the eyes of the ticker.
+class Driven:
+    """What the driver and whoever watches it tell each other.
 
     Attributes:
-        task: The caller's task.
-        before: How many cancellations had been requested of the task when the watch began.
-        deadline: When the ticker has to act next, in the event loop's time.
-        cancels: How often the ticker has cancelled the task.
-        cut: Whether the implementation is to be abandoned when the task wakes.
-        delivered: The last cancellation that went into the implementation.
+        cut: Whether the coroutine is to be abandoned when the task wakes.
+        delivered: The last cancellation that went into the coroutine.
         unclosable: Where coroutines are kept that cannot even be closed.
     """
 
-    __slots__ = ("before", "cancels", "cut", "deadline", "delivered", "task", "unclosable")
+    __slots__ = ("cut", "delivered", "unclosable")
 
-    def __init__(self, task: asyncio.Task[Any], unclosable: list[object]) -> None:
-        self.task = task
-        self.unclosable = unclosable
-        self.before = task.cancelling()
-        self.deadline = 0.0
-        self.cancels = 0
+    def __init__(self, unclosable: list[object]) -> None:
         self.cut = False
         self.delivered: asyncio.CancelledError | None = None
+        self.unclosable = unclosable
 
 
 @types.coroutine
-def drive(coroutine: Coro, waiting: Any, watch: Watch) -> Generator[Any, Any, Any]:
+def drive(coroutine: Coro, waiting: Any, driven: Driven) -> Generator[Any, Any, Any]:
     """Step ``coroutine``, which waits for ``waiting``, to its end on asyncio; return what it returns.
 
+    A plain future, or nothing at all, is handed on to the task. Any other future decides itself what a
+    cancellation does to it, as a task or ``gather`` does, and could hold up the caller.
+
     Raises:
-        AbandonedError: The watch was cut.
+        AbandonedError: It was cut.
     """
     while True:
         value: Any
         step: Callable[[Any], Any]
         try:
-            if _may_refuse(waiting):
-                yield from _await_refusing(waiting, watch)
+            if type(waiting) is not asyncio.Future and isinstance(waiting, asyncio.Future):
+                yield from _await_refusing(waiting, driven)
                 value = None
             else:
                 value = yield waiting
             step = coroutine.send
         except GeneratorExit:
-            dispose(coroutine, watch.unclosable)
+            dispose(coroutine, driven.unclosable)
             raise
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
-                watch.delivered = error
+                driven.delivered = error
             value, step = error, coroutine.throw
-        if watch.cut:
-            dispose(coroutine, watch.unclosable)
+        if driven.cut:
+            dispose(coroutine, driven.unclosable)
             raise AbandonedError
         try:
             waiting = step(value)
@@ -80,21 +75,13 @@ def drive(coroutine: Coro, waiting: Any, watch: Watch) -> Generator[Any, Any, An
             return done.value
 
 
-def _may_refuse(waiting: Any) -> bool:
-    """Whether cancelling the task might not wake it, because what it waits for decides about that.
-
-    A plain future is cancelled at once. A task may catch it, and ``gather`` waits for all of its tasks.
-    """
-    return type(waiting) is not asyncio.Future and isinstance(waiting, asyncio.Future)
-
-
-def _await_refusing(future: asyncio.Future[Any], watch: Watch) -> Generator[Any, Any, None]:
+def _await_refusing(future: asyncio.Future[Any], driven: Driven) -> Generator[Any, Any, None]:
     """Wait for a future that may refuse to be cancelled, through one that may not.
 
     As when a task waits for it directly, a cancellation is passed on to it and its answer awaited, unless the
-    watch was cut.
+    driver was cut.
     """
-    while not future.done() and not watch.cut:
+    while not future.done() and not driven.cut:
         between = future.get_loop().create_future()
 
         def wake(_: object, between: asyncio.Future[None] = between) -> None:
@@ -105,8 +92,8 @@ def _await_refusing(future: asyncio.Future[Any], watch: Watch) -> Generator[Any,
         try:
             yield from between
         except asyncio.CancelledError as error:
-            watch.delivered = error
-            if not watch.cut and not future.cancel(*error.args):
+            driven.delivered = error
+            if not driven.cut and not future.cancel(*error.args):
                 raise
         finally:
             future.remove_done_callback(wake)

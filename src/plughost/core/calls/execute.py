@@ -15,7 +15,7 @@ from plughost.contracts.hooks import Outcome, OutcomeKind
 from plughost.core.calls.drive import Coro
 from plughost.core.calls.faults import fail, goes_through
 from plughost.core.calls.plan import CallPlan, Step
-from plughost.core.calls.watchdog import Watchdog
+from plughost.core.calls.watchdog import Watch, Watchdog, event_library
 
 Wrapper = Generator[None, Any, Any]
 Blocking = Callable[[Step, dict[str, Any]], Coro]
@@ -44,7 +44,7 @@ class Call:
         outcomes: Where to put what each implementation did, for a report; None when nobody asks.
     """
 
-    __slots__ = ("_block", "_now", "_outcomes", "_plan", "_values", "_watchdog", "gathering")
+    __slots__ = ("_block", "_now", "_outcomes", "_plan", "_values", "_watch", "_watchdog", "gathering")
 
     def __init__(
         self,
@@ -62,28 +62,35 @@ class Call:
         self._now = now
         self.gathering = plan.gather(values)
         self._outcomes = outcomes
+        self._watch: Watch | None = None
 
     async def run(self) -> Any:
         """Call everybody who is to be called and return the result."""
-        if self._plan.wrappers:
-            return await self._run_wrapped()
-        await self._ask_from(0)
-        return self.gathering.result()
+        try:
+            if self._plan.wrappers:
+                return await self._run_wrapped()
+            await self._ask_from(0)
+            return self.gathering.result()
+        finally:
+            if self._watch is not None:
+                self._watch.end()
 
     async def go_on(self, number: int, coroutine: Coro, waiting: Any) -> Any:
         """Take over a call from the short way, which came to a step that waits; return the result."""
         step = self._plan.steps[number]
         begun = self._now()
         try:
-            value = await self._watchdog.hold(coroutine, waiting, step.limit)
-            settled = self.gathering.take(value)
-        except BaseException as error:
-            self._fail(step, error, begun)
-        else:
-            if settled:
-                return self.gathering.result()
-        await self._ask_from(number + 1)
-        return self.gathering.result()
+            try:
+                settled = self.gathering.take(await self._hold(coroutine, waiting, step.limit))
+            except BaseException as error:
+                self._fail(step, error, begun)
+                settled = False
+            if not settled:
+                await self._ask_from(number + 1)
+            return self.gathering.result()
+        finally:
+            if self._watch is not None:
+                self._watch.end()
 
     async def _ask_from(self, number: int) -> None:
         for step in self._plan.steps[number:]:
@@ -93,7 +100,7 @@ class Call:
             try:
                 value = self._begin(step)
                 if type(value) is CoroutineType:
-                    value = await self._watchdog.guard(value, step.limit)
+                    value = await self._finish(value, step.limit)
                 settled = self.gathering.take(value)
             except BaseException as error:
                 self._fail(step, error, begun)
@@ -103,6 +110,23 @@ class Call:
                 break
         if self._outcomes is not None:
             self._outcomes.extend(Outcome(step.plugin, "skipped") for step in self._plan.steps[number:])
+
+    async def _finish(self, coroutine: Coro, limit: float | None) -> Any:
+        if limit is not None and event_library.name == "trio":
+            return await self._watchdog.guard_by_scope(coroutine, limit)
+        try:
+            waiting = coroutine.send(None)
+        except StopIteration as done:
+            return done.value
+        return await self._hold(coroutine, waiting, limit)
+
+    async def _hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
+        watch = self._watch
+        if watch is None:
+            watch = self._watch = self._watchdog.watch()
+            if watch is None:
+                return await self._watchdog.drive_freely(coroutine, waiting)
+        return await watch.hold(coroutine, waiting, limit)
 
     def _begin(self, step: Step) -> Any:
         if step.kind == "blocking":

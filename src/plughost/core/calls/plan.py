@@ -18,7 +18,7 @@ from plughost.core.calls.verify import is_async, options_of
 Kind = Literal["plain", "async", "blocking", "wrapper"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """One implementation in its place.
 
@@ -52,7 +52,7 @@ class Step:
         return self.function(*positional, **{name: values[name] for name in self.keywords})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CallPlan:
     """Who is called, in which order, and what is made of it. Never changed: a new one takes its place.
 

@@ -25,7 +25,7 @@ class CallPolicy:
     order: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     timeouts: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({}))
     blocking_threads: int = 40
-    sample_every: int = 256
+    sample_every: int = 512
     grace: float = 0.5
 
     def rank(self, hook: str, plugin: str) -> int:

@@ -47,7 +47,7 @@ from plughost.core.calls.faults import fail
 from plughost.core.calls.plan import CallPlan, Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shortcut:
     """The short way of one plan.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 
-from plughost.core.calls.drive import Coro, Watch, drive, drive_on_trio
+from plughost.core.calls.drive import Coro, Driven, drive, drive_on_trio
 from plughost.exceptions import Refused
 
 event_library: Any
@@ -49,58 +49,36 @@ class Watchdog:
 
     def __init__(self, grace: float) -> None:
         self._grace = grace
-        self._tickers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Ticker]
+        self._tickers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Ticker]
         self._tickers = weakref.WeakKeyDictionary()
         self.unclosable: list[object] = []
 
-    async def guard(self, coroutine: Coro, limit: float | None) -> Any:
-        """Await ``coroutine`` for at most ``limit`` seconds; None is no limit.
+    def watch(self) -> Watch | None:
+        """Return what watches the calls of the current asyncio task; None when there is no such task."""
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            return None
+        return None if task is None else Watch(task, self.ticker(), self.unclosable)
+
+    def ticker(self) -> Ticker:
+        """Return the ticker of the running event loop."""
+        loop = asyncio.get_running_loop()
+        ticker = self._tickers.get(loop)
+        if ticker is None:
+            ticker = self._tickers[loop] = Ticker(self._grace)
+        return ticker
+
+    async def drive_freely(self, coroutine: Coro, waiting: Any) -> Any:
+        """Go on without a limit with a coroutine that was stepped outside of asyncio."""
+        return await drive_on_trio(coroutine, waiting, _never, self.unclosable)
+
+    async def guard_by_scope(self, coroutine: Coro, limit: float) -> Any:
+        """Await ``coroutine`` for at most ``limit`` seconds on trio.
 
         Raises:
             LimitPassedError: It took longer. Its result, should it have come late, is dropped.
         """
-        if limit is not None and event_library.name == "trio":
-            return await self._guard_by_scope(coroutine, limit)
-        try:
-            waiting = coroutine.send(None)
-        except StopIteration as done:
-            return done.value
-        return await self.hold(coroutine, waiting, limit)
-
-    async def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
-        """Go on with a coroutine that was stepped once and is ``waiting`` for something.
-
-        Only on asyncio it has a limit: on trio that must be set before the first step.
-
-        Raises:
-            LimitPassedError: It took longer than ``limit`` from now.
-        """
-        task = current_asyncio_task()
-        if task is None:
-            return await drive_on_trio(coroutine, waiting, _never, self.unclosable)
-        watch = Watch(task, self.unclosable)
-        ticker = self._ticker()
-        if limit is not None:
-            ticker.add(watch, limit)
-        try:
-            value = await drive(coroutine, waiting, watch)
-        except BaseException as error:
-            ticker.discard(watch)
-            await _settle(watch, error)
-            raise
-        ticker.discard(watch)
-        if watch.delivered is not None:
-            await _settle(watch, None)
-        return value
-
-    def _ticker(self) -> _Ticker:
-        loop = asyncio.get_running_loop()
-        ticker = self._tickers.get(loop)
-        if ticker is None:
-            ticker = self._tickers[loop] = _Ticker(self._grace)
-        return ticker
-
-    async def _guard_by_scope(self, coroutine: Coro, limit: float) -> Any:
         end = anyio.current_time() + limit
         scope = anyio.CancelScope(deadline=end)
         patience = _Patience(scope, end + self._grace)
@@ -150,24 +128,96 @@ class _Patience:
         return self.turns > self._TURNS or anyio.current_time() > self._end
 
 
-class _Ticker:
-    """Looks at the watches of one event loop; its timer runs only while there are any."""
+class Watch(Driven):
+    """The waiting implementations of one call, one after the other, under the eyes of the ticker.
+
+    Attributes:
+        task: The caller's task.
+        before: How many cancellations had been requested of the task when the watch began.
+        deadline: When the ticker has to act next, in the event loop's time.
+        cancels: How often the ticker has cancelled the task.
+    """
+
+    __slots__ = ("_ticker", "before", "cancels", "deadline", "task")
+
+    def __init__(self, task: asyncio.Task[Any], ticker: Ticker, unclosable: list[object]) -> None:
+        super().__init__(unclosable)
+        self.task = task
+        self.before = task.cancelling()
+        self.deadline = math.inf
+        self.cancels = 0
+        self._ticker = ticker
+        ticker.watches.add(self)
+
+    def end(self) -> None:
+        """The call is over."""
+        self._ticker.watches.discard(self)
+
+    async def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
+        """Go on with a coroutine that was stepped once and is ``waiting`` for something.
+
+        Raises:
+            LimitPassedError: It took longer than ``limit`` seconds from now, whatever came of it afterwards,
+                but for a refusal.
+            CancelledError: The caller was cancelled; swallowing it is not an implementation's to do.
+        """
+        if limit is not None:
+            self._ticker.remind(self, limit)
+        try:
+            value = await drive(coroutine, waiting, self)
+        except BaseException as error:
+            self.deadline = math.inf
+            await self._settle(error)
+            raise
+        self.deadline = math.inf
+        if self.delivered is not None:
+            await self._settle(None)
+        return value
+
+    async def _settle(self, error: BaseException | None) -> None:
+        """Sort out whose cancellation it was that an implementation got.
+
+        As in ``asyncio.timeout``, the task's count of requests tells whether somebody else wants it cancelled.
+
+        Args:
+            error: What came out of the implementation, None when it returned.
+        """
+        ours, delivered = self.cancels, self.delivered
+        self.cancels, self.delivered, self.cut = 0, None, False
+        for _ in range(ours):
+            self.task.uncancel()
+        if isinstance(error, KeyboardInterrupt | GeneratorExit):
+            return
+        if delivered is not None and self.task.cancelling() > self.before:
+            if isinstance(error, asyncio.CancelledError) and not ours:
+                return
+            await asyncio.sleep(
+                0
+            )  # a cancelled anyio scope cancels again, in words that it knows for its own
+            raise asyncio.CancelledError from None
+        if ours and not isinstance(error, Refused):
+            raise LimitPassedError from None if isinstance(error, asyncio.CancelledError) else error
+
+
+class Ticker:
+    """Looks at the watches of one event loop; its timer runs only while one of them has a deadline.
+
+    Attributes:
+        watches: The watches of the calls that wait.
+    """
 
     def __init__(self, grace: float) -> None:
-        self._grace = grace
         self.watches: set[Watch] = set()
+        self._grace = grace
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
 
-    def add(self, watch: Watch, limit: float) -> None:
-        loop = asyncio.get_running_loop()
+    def remind(self, watch: Watch, limit: float) -> None:
+        """Cancel the task of ``watch`` in ``limit`` seconds, if its deadline still stands then."""
+        loop = watch.task.get_loop()
         watch.deadline = loop.time() + limit
-        self.watches.add(watch)
         if watch.deadline < self._due:
             self._arm(loop, watch.deadline)
-
-    def discard(self, watch: Watch) -> None:
-        self.watches.discard(watch)
 
     def _arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         if self._timer is not None:
@@ -184,39 +234,6 @@ class _Ticker:
                 watch.cancels += 1
                 watch.deadline = now + self._grace
                 watch.task.cancel(_MESSAGE)
-        if self.watches:
-            self._arm(loop, max(min(watch.deadline for watch in self.watches), now + _CLOSEST))
-
-
-def current_asyncio_task() -> asyncio.Task[Any] | None:
-    """Return the asyncio task this runs in, or None on trio."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
-
-
-async def _settle(watch: Watch, error: BaseException | None) -> None:
-    """Sort out, after an implementation ended, whose cancellation it was.
-
-    As in ``asyncio.timeout``, the task's count of requests tells whether somebody else wants it cancelled.
-
-    Args:
-        watch: The watch, off duty now.
-        error: What came out of the implementation, None when it returned.
-
-    Raises:
-        CancelledError: The caller was cancelled; swallowing it is not an implementation's to do.
-        LimitPassedError: The limit was passed, whatever came of it afterwards, but for a refusal.
-    """
-    for _ in range(watch.cancels):
-        watch.task.uncancel()
-    if isinstance(error, KeyboardInterrupt | GeneratorExit):
-        return
-    if watch.delivered is not None and watch.task.cancelling() > watch.before:
-        if isinstance(error, asyncio.CancelledError) and not watch.cancels:
-            return
-        await asyncio.sleep(0)  # a cancelled anyio scope cancels again, in words that it knows for its own
-        raise asyncio.CancelledError from None
-    if watch.cancels and not isinstance(error, Refused):
-        raise LimitPassedError from None if isinstance(error, asyncio.CancelledError) else error
+        next_deadline = min((watch.deadline for watch in self.watches), default=math.inf)
+        if next_deadline < math.inf:
+            self._arm(loop, max(next_deadline, now + _CLOSEST))
