@@ -31,6 +31,7 @@ from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.downloads import fetch_packages
+from plughost.core.loading.downloads import fetch_packages
 from plughost.core.loading.lifecycle import LifeLimits, PluginLifecycle
 from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
