@@ -6,6 +6,7 @@
     │   ├── PluginNotFoundError     no plugin of that name                                   (LookupError)
     │   ├── PluginImportError       its module could not be imported, or the attribute is missing
     │   ├── PluginInvalidError      what was imported is not a plugin, or its hooks do not fit the specs
+    │   ├── PluginSourceError       the package or url it should come from is not there or not what was pinned
     │   ├── PluginConfigError       its configuration does not fit its Config
     │   ├── PluginDependencyError   what it requires is missing, disabled, failed or circular
     │   ├── PluginIncompatibleError its host_api range excludes this host
@@ -120,6 +121,12 @@ class PluginInvalidError(PluginError):
     """What was imported is not a plugin, or its hook implementations do not fit the specs."""
 
     phase = "validation"
+
+
+class PluginSourceError(PluginError):
+    """The package that a plugin should come from cannot be had, or is not what the deployer pinned."""
+
+    phase = "configuration"
 
 
 class PluginConfigError(PluginError, ConfigError):

@@ -73,7 +73,7 @@ class PluginRecord:
         name: The plugin's name.
         version: Version of its distribution, or its own; empty when unknown.
         distribution: Name of the installed distribution it came from; empty when none.
-        source: ``entry point``, ``configuration``, ``directory`` or ``code``.
+        source: ``entry point``, ``configuration``, ``directory``, ``package`` or ``code``.
         origin: Where exactly: ``group:name = module:attr``, a folder, a module.
         state: Where in its life it is.
         reason: One sentence for a person: why it is in this state; empty when READY.

@@ -19,8 +19,12 @@ from plughost.exceptions import (
     PluginIncompatibleError,
     PluginInvalidError,
     PluginNotFoundError,
+    PluginSourceError,
     did_you_mean,
 )
+
+_SETTLED = frozenset({"configuration", "package"})
+"""Sources in which the deployer says which of two plugins of one name is meant."""
 
 FIRST_PARTY = "plughost"
 """Name of our own distribution: in safe mode its plugins are the only ones."""
@@ -134,18 +138,22 @@ def _judge(name: str, found: list[Finding], wish: Wish, limits: Limits) -> Plugi
             PluginState.BLOCKED, "not in the list of plugins to load (PLUGHOST_LOAD_PLUGINS or host.allow)"
         )
     rivals = [other for other in found if other.origin != finding.origin]
-    if rivals and finding.source != "configuration":
+    if rivals and finding.source not in _SETTLED:
         return candidate.failed(_name_taken(name, found))
     if finding.problem:
-        return candidate.failed(
-            PluginInvalidError(f"plugin folder {finding.origin}: {finding.problem}", plugin=name)
-        )
+        return candidate.failed(_unusable(name, finding))
     return _with_card(candidate)
 
 
 def _chosen(found: list[Finding]) -> Finding:
-    """Configuration that names a module settles it; otherwise the first one speaks for the name."""
-    return next((finding for finding in found if finding.source == "configuration"), found[0])
+    """Configuration that names a module or a package settles it; otherwise the first one speaks for the name."""
+    return next((finding for finding in found if finding.source in _SETTLED), found[0])
+
+
+def _unusable(name: str, finding: Finding) -> PluginError:
+    if finding.source == "package":
+        return PluginSourceError(finding.problem, plugin=name)
+    return PluginInvalidError(f"plugin folder {finding.origin}: {finding.problem}", plugin=name)
 
 
 def _with_card(candidate: PluginCandidate) -> PluginCandidate:

@@ -69,7 +69,7 @@ def _in_folder(folder: str, groups: Sequence[str], seen: set[str]) -> Iterator[E
         text = _read(f"{folder}{os.sep}{name}{os.sep}entry_points.txt")
         if text is not None and any(group in text for group in groups):
             distribution, version = _identity(f"{folder}{os.sep}{name}", match)
-            yield from _parse(text, groups, distribution, version, folder)
+            yield from parse_entry_points(text, groups, distribution, version, folder)
 
 
 def _in_archive(location: str, groups: Sequence[str], seen: set[str]) -> Iterator[EntryPoint]:
@@ -99,12 +99,13 @@ def _of_distribution(
     seen.add(key)
     text = distribution.read_text("entry_points.txt")  # type: ignore[attr-defined]
     if text:
-        yield from _parse(text, groups, name, str(metadata["Version"] or ""), location)
+        yield from parse_entry_points(text, groups, name, str(metadata["Version"] or ""), location)
 
 
-def _parse(
+def parse_entry_points(
     text: str, groups: Sequence[str], distribution: str, version: str, location: str
 ) -> Iterator[EntryPoint]:
+    """Yield the entry points of ``groups`` in the text of an ``entry_points.txt``."""
     group = ""
     for raw in text.splitlines():
         line = raw.strip()

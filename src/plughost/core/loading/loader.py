@@ -63,6 +63,7 @@ class ImportLane:
         Raises:
             PluginImportError: It cannot be imported, or lacks the attribute.
             PluginInvalidError: It is not a plugin.
+            PluginSourceError: The package it comes from is not what was pinned.
             PluginTimeoutError: The import took longer than ``limit`` seconds.
         """
         async with self._lane:
@@ -120,6 +121,8 @@ def _import_candidate(candidate: PluginCandidate) -> object:
     name, reference = candidate.name, candidate.finding.reference
     module_name, _, attribute = reference.partition(":")
     folder = candidate.finding.folder
+    if candidate.finding.package is not None:
+        candidate.finding.package.open()  # it may have been changed since it was found
     if folder is not None and str(folder) not in sys.path:
         sys.path.append(str(folder))
         importlib.invalidate_caches()

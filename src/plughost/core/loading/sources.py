@@ -6,13 +6,20 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from plughost.core.loading.installed import entry_points
 
-Source = Literal["entry point", "configuration", "directory", "code"]
+Source = Literal["entry point", "configuration", "directory", "package", "code"]
 
 MANIFEST = "pyproject.toml"
+
+
+class Openable(Protocol):
+    """A package that can be checked and unpacked."""
+
+    def open(self) -> Path:
+        """Check it, and return the folder with its contents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +33,8 @@ class Finding:
         origin: The place itself, for people.
         distribution: The distribution it belongs to; empty when none.
         version: That distribution's version; empty when unknown.
-        folder: For a plugin directory: what must be on the path to import it.
+        folder: For a plugin directory or package: what must be on the path to import it.
+        package: What its code must be checked against before every start; None when nothing is.
         problem: Why it cannot be used; empty when it can.
     """
 
@@ -37,6 +45,7 @@ class Finding:
     distribution: str = ""
     version: str = ""
     folder: Path | None = None
+    package: Openable | None = None
     problem: str = ""
 
 

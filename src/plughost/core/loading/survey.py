@@ -5,11 +5,13 @@ Only metadata are read, so this works whatever a plugin's code would do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from plughost.contracts.config import HostConfig
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.discovery import Limits, PluginCandidate, Wish, discover
+from plughost.core.loading.packages import from_packages, is_package
 from plughost.core.loading.sources import (
     Finding,
     from_configuration,
@@ -17,20 +19,32 @@ from plughost.core.loading.sources import (
     from_entry_points,
     groups_for,
 )
+from plughost.exceptions import PluginSourceError
 
 
-def survey(loaded: LoadedConfig) -> list[PluginCandidate]:
-    """Return every plugin that is installed, in the plugin directory or configured, with its verdict."""
+def survey(
+    loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError] = MappingProxyType({})
+) -> list[PluginCandidate]:
+    """Return every plugin that is installed, in the plugin directory or configured, with its verdict.
+
+    Args:
+        loaded: The configuration.
+        refusals: Name of a plugin to why its url could not be fetched.
+    """
     host = loaded.config.host
     allow = None if host.allow is None else frozenset(host.allow)
-    return discover(_findings(loaded), _wishes(loaded.config), Limits(allow=allow, safe_mode=host.safe_mode))
+    limits = Limits(allow=allow, safe_mode=host.safe_mode)
+    return discover(_findings(loaded, refusals), _wishes(loaded.config), limits)
 
 
-def _findings(loaded: LoadedConfig) -> Iterator[Finding]:
+def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -> Iterator[Finding]:
     config = loaded.config
     groups = groups_for(config.host.name)
+    yield from from_packages(loaded, groups, refusals)
     yield from from_configuration(
-        (name, section.module) for name, section in config.plugins.items() if section.module is not None
+        (name, section.module)
+        for name, section in config.plugins.items()
+        if section.module is not None and not is_package(section)
     )
     yield from from_entry_points(groups)
     if config.host.plugin_dir is not None:

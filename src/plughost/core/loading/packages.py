@@ -1,0 +1,209 @@
+"""Plugins that the configuration names by a path or a url: folders, wheels and zip files that are not installed.
+
+``[plugins.NAME] path = "x.whl"`` or ``url = "https://..."`` with ``sha256 = "..."``. A pinned digest is checked
+before anything is unpacked, and again before every start of the plugin. What is fetched or unpacked lies under
+the host's data folder by its digest. Nothing of it is imported here, and nothing is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from plughost.contracts.config import PluginSection
+from plughost.core.config import LoadedConfig
+from plughost.core.config.paths import folded
+from plughost.core.loading.digests import check_digest, digest_of
+from plughost.core.loading.fetching import shown
+from plughost.core.loading.installed import parse_entry_points
+from plughost.core.loading.sources import MANIFEST, Finding, from_folder
+from plughost.core.loading.unpacking import read_entry_points, unpack
+from plughost.exceptions import PluginSourceError
+
+STORE = ".packages"
+"""Folder below the host's data folder; the dot keeps it apart from those of plugins."""
+
+_INFO_FOLDER = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A wheel, zip file or folder that holds the code of a plugin.
+
+    Attributes:
+        plugin: Name of the plugin.
+        place: What the configuration calls it, for messages.
+        path: The file or folder; for a url, the file that was fetched.
+        sha256: The digest it must have; None when none was pinned.
+        store: Folder in which archives are unpacked.
+    """
+
+    plugin: str
+    place: str
+    path: Path
+    sha256: str | None
+    store: Path
+
+    def open(self) -> Path:
+        """Check it, and return the folder with its contents; called before every start.
+
+        Raises:
+            PluginSourceError: It is not there, is not what was pinned, or cannot be unpacked.
+        """
+        found = self._digest()
+        if self.sha256 is not None:
+            check_digest(self.plugin, self.place, self.sha256, found)
+        return self.path if self.path.is_dir() else unpack(self.plugin, self.path, self.store / found)
+
+    def _digest(self) -> str:
+        if self.path.is_dir() and self.sha256 is None:
+            return ""
+        try:
+            return digest_of(self.path)
+        except OSError as error:
+            raise PluginSourceError(
+                f"plugin {self.plugin!r}: {self.place} cannot be read: {error.strerror or error}. Correct path under "
+                f"[plugins.{self.plugin}]",
+                plugin=self.plugin,
+            ) from error
+
+
+def is_package(section: PluginSection) -> bool:
+    """Whether the configuration says where the code of this plugin lies."""
+    return section.path is not None or section.url is not None
+
+
+def package_of(name: str, section: PluginSection, loaded: LoadedConfig) -> Package:
+    """Return the package that a table of the configuration names; whether it is there is another question."""
+    store = loaded.data_dir / STORE
+    if section.url is not None:
+        digest = str(section.sha256).lower()
+        suffix = ".whl" if shown(section.url).endswith(".whl") else ".zip"
+        path, place = store / f"{digest}{suffix}", shown(section.url)
+    else:
+        path = loaded.located(section.path or "").absolute()
+        place = str(section.path)
+    return Package(plugin=name, place=place, path=path, sha256=section.sha256, store=store)
+
+
+def packages_to_fetch(loaded: LoadedConfig) -> Iterator[tuple[Package, str]]:
+    """Yield the packages named by a url that are not here yet, with the url; only of plugins that may be loaded."""
+    for name, section in loaded.config.plugins.items():
+        if section.url is not None and _may_load(name, loaded):
+            package = package_of(name, section, loaded)
+            if not package.path.is_file():
+                yield package, section.url
+
+
+def from_packages(
+    loaded: LoadedConfig, groups: Sequence[str], refusals: Mapping[str, PluginSourceError]
+) -> Iterator[Finding]:
+    """Findings of plugins that the configuration names by path or url; what is wrong with one is in it.
+
+    Args:
+        loaded: The configuration.
+        groups: Entry-point groups that the host reads.
+        refusals: Name of a plugin to why its url could not be fetched just now.
+    """
+    for name, section in loaded.config.plugins.items():
+        if is_package(section):
+            package = package_of(name, section, loaded)
+            blank = Finding(name=name, reference="", source="package", origin=package.place)
+            try:
+                yield _found(blank, package, section, loaded, groups, refusals)
+            except PluginSourceError as error:
+                yield replace(blank, problem=str(error))
+
+
+def _found(
+    blank: Finding,
+    package: Package,
+    section: PluginSection,
+    loaded: LoadedConfig,
+    groups: Sequence[str],
+    refusals: Mapping[str, PluginSourceError],
+) -> Finding:
+    if not _may_load(blank.name, loaded):
+        return blank  # not so much as opened
+    if blank.name in refusals:
+        raise refusals[blank.name]
+    if section.url is not None and not package.path.is_file():
+        raise PluginSourceError(
+            f"plugin {blank.name!r}: {package.place} was not fetched yet; the host does so when it starts "
+            f"(`plughost run --once`)",
+            plugin=blank.name,
+        )
+    folder = package.open()
+    declared = list(_declared(package, folder, groups))
+    chosen = _choose(blank.name, declared, section, package)
+    return replace(chosen, name=blank.name, source="package", origin=package.place, package=package)
+
+
+def _choose(name: str, declared: list[Finding], section: PluginSection, package: Package) -> Finding:
+    root = next((finding.folder for finding in declared if finding.folder is not None), package.path)
+    if section.module is not None:
+        about = declared[0] if declared else Finding(name=name, reference="", source="package", origin="")
+        return replace(about, reference=section.module, folder=root, problem="")
+    broken = next((finding for finding in declared if finding.problem), None)
+    if broken is not None:
+        raise PluginSourceError(f"plugin {name!r}: {package.place}: {broken.problem}", plugin=name)
+    fitting = [finding for finding in declared if folded(finding.name) == folded(name)]
+    if not fitting:
+        there = ", ".join(repr(finding.name) for finding in declared) or "none"
+        raise PluginSourceError(
+            f"plugin {name!r}: {package.place} declares no plugin of that name, but {there}. Name its table after "
+            f"the entry point, or set module under [plugins.{name}]",
+            plugin=name,
+        )
+    return fitting[0]
+
+
+def _declared(package: Package, folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
+    if not package.path.is_dir() and (wheel := _entry_points_of(package)) is not None:
+        yield from _of_wheel(*wheel, folder, groups)
+    else:
+        yield from from_folder(_project_in(folder), groups)
+
+
+def _entry_points_of(package: Package) -> tuple[str, str] | None:
+    try:
+        return read_entry_points(package.path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise PluginSourceError(
+            f"plugin {package.plugin!r}: {package.place}: {error}", plugin=package.plugin
+        ) from error
+
+
+def _of_wheel(info: str, text: str, folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
+    match = _INFO_FOLDER.match(info)
+    name, version = (match["name"].replace("_", "-"), match["version"]) if match else ("", "")
+    points = list(parse_entry_points(text, groups, name, version, str(folder)))
+    for point in points:
+        yield Finding(
+            name=point.name,
+            reference=point.reference,
+            source="package",
+            origin="",
+            distribution=name,
+            version=version,
+            folder=folder,
+        )
+    if not points:
+        yield Finding(
+            name="", reference="", source="package", origin="", distribution=name, version=version, folder=folder
+        )  # fmt: skip
+
+
+def _project_in(folder: Path) -> Path:
+    """The folder with the manifest: archives of repositories hold one folder with everything in it."""
+    inner = [path for path in folder.iterdir() if path.is_dir()]
+    if not (folder / MANIFEST).is_file() and len(inner) == 1 and (inner[0] / MANIFEST).is_file():
+        return inner[0]
+    return folder
+
+
+def _may_load(name: str, loaded: LoadedConfig) -> bool:
+    return loaded.is_enabled(name) and not loaded.config.host.safe_mode

@@ -1,0 +1,145 @@
+"""A wheel or zip file becomes a folder that can be imported from: safely, once, and again if it was touched."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from plughost.exceptions import PluginSourceError
+
+_ENTRY_POINTS = "entry_points.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpackLimits:
+    """How large what is unpacked may be.
+
+    Attributes:
+        files: Number of files.
+        size: Bytes of all files together, unpacked.
+    """
+
+    files: int = 10_000
+    size: int = 256 * 1024 * 1024
+
+
+DEFAULT_LIMITS = UnpackLimits()
+"""Room for any plugin; a bomb meets them early."""
+
+
+def unpack(plugin: str, archive: Path, target: Path, limits: UnpackLimits = DEFAULT_LIMITS) -> Path:
+    """Return ``target`` with the contents of ``archive``, which was checked before.
+
+    What is there already is compared with the archive byte for byte and made anew when anything differs.
+    Entry points of a wheel are left in it: they are read from there, and the unpacked folder, which comes to
+    stand on the import path, shall not look like an installed distribution to every other host of the process.
+
+    Raises:
+        PluginSourceError: It is no zip file, holds a path that leads outside, or is too large.
+    """
+    try:
+        with zipfile.ZipFile(archive) as package:
+            members = list(_members(plugin, package, limits))
+            if not _is_same(package, members, target):
+                _replace(plugin, package, members, target)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        # RuntimeError: a member is encrypted; NotImplementedError: its compression is unknown.
+        raise PluginSourceError(
+            f"plugin {plugin!r}: {archive} cannot be unpacked: {error}. It must be a wheel or a plain zip file",
+            plugin=plugin,
+        ) from error
+    return target
+
+
+def read_entry_points(archive: Path) -> tuple[str, str] | None:
+    """Return the name of a wheel's ``.dist-info`` and its entry points; None when the archive is no wheel."""
+    with zipfile.ZipFile(archive) as package:
+        for name in package.namelist():
+            path = PurePosixPath(name)
+            if path.name == _ENTRY_POINTS and len(path.parts) == 2 and path.parts[0].endswith(".dist-info"):
+                return path.parts[0], package.read(name).decode("utf-8", "replace")
+        tops = {PurePosixPath(name).parts[0] for name in package.namelist()}
+    info = next((top for top in tops if top.endswith(".dist-info")), None)
+    return None if info is None else (info, "")
+
+
+def _members(plugin: str, package: zipfile.ZipFile, limits: UnpackLimits) -> Iterator[zipfile.ZipInfo]:
+    """Yield what is to be unpacked; the sizes a member claims are held to while it is read."""
+    members = [one for one in package.infolist() if not one.is_dir()]
+    size = sum(one.file_size for one in members)
+    if len(members) > limits.files or size > limits.size:
+        raise PluginSourceError(
+            f"plugin {plugin!r}: {package.filename} unpacks to {len(members)} files of {size} bytes together; at "
+            f"most {limits.files} files and {limits.size} bytes are taken",
+            plugin=plugin,
+        )
+    for member in members:
+        _check_path(plugin, package, member)
+        if not (member.filename.endswith(f".dist-info/{_ENTRY_POINTS}") and member.filename.count("/") == 1):
+            yield member
+
+
+def _check_path(plugin: str, package: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    path = PurePosixPath(member.filename)
+    mode = member.external_attr >> 16
+    is_odd = bool(mode) and not stat.S_ISREG(mode) and stat.S_IFMT(mode) != 0
+    if path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in path.parts[0] or is_odd:
+        raise PluginSourceError(
+            f"plugin {plugin!r}: {package.filename} holds {member.filename!r}, which leads outside or is no plain "
+            f"file. The package is not used; do not trust whoever made it",
+            plugin=plugin,
+        )
+
+
+def _is_same(package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path) -> bool:
+    if not target.is_dir() or target.is_symlink():
+        return False
+    # Compiled code beside the source would be run in its place, and whoever wrote it need not be Python.
+    for cache in [*target.rglob("__pycache__")]:
+        shutil.rmtree(cache, ignore_errors=True)
+    there = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
+    if there != {PurePosixPath(one.filename).as_posix() for one in members}:
+        return False
+    return all(_is_written(package, one, target / one.filename) for one in members)
+
+
+def _is_written(package: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bool:
+    return not path.is_symlink() and path.read_bytes() == package.read(member)
+
+
+def _replace(plugin: str, package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
+    try:
+        for member in members:
+            _write(plugin, package, member, fresh / member.filename)
+        if target.exists() or target.is_symlink():
+            _remove(target)
+        fresh.rename(target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _write(plugin: str, package: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with package.open(member) as source:
+        # One byte more than promised is one too many: a member may claim to be small and not be.
+        data = source.read(member.file_size + 1)
+    if len(data) > member.file_size:
+        raise PluginSourceError(
+            f"plugin {plugin!r}: {member.filename!r} of {package.filename} is larger than it claims",
+            plugin=plugin,
+        )
+    path.write_bytes(data)
+
+
+def _remove(target: Path) -> None:
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink()
