@@ -95,8 +95,8 @@ class RateLimiter(Protocol):
             LookupError: The configuration has no such limit.
         """
 
-    async def reset(self, key: str) -> None:
-        """Forget what was counted for a key, in all windows."""
+    async def reset(self, key: str, window: Seconds, limit: int) -> None:
+        """Forget what was counted for a key under that window and limit."""
 
     @property
     def limits(self) -> Mapping[str, Limit]:
