@@ -15,6 +15,8 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
+from plughost.contracts.http_settings import HttpSettings
+
 PositiveSeconds = Annotated[float, Meta(gt=0)]
 """Seconds that something may take; ``inf`` is no limit."""
 
@@ -143,6 +145,7 @@ class HostConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True
         plugins: What is said of each plugin, by its name.
         apps: The apps to register, by name, each with its settings as they were written.
         features: Feature switches.
+        http: How the HTTP application behaves.
     """
 
     host: HostSection = field(default_factory=HostSection)
@@ -150,6 +153,7 @@ class HostConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     plugins: Mapping[str, PluginSection] = field(default_factory=dict)
     apps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     features: Mapping[str, bool] = field(default_factory=dict)
+    http: HttpSettings = field(default_factory=HttpSettings)
 
 
 @dataclass(frozen=True, slots=True)

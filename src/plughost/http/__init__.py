@@ -7,6 +7,7 @@ This module is the table of contents.
 
 from __future__ import annotations
 
+from plughost.contracts.http_settings import HttpSettings
 from plughost.http.access_file import AccessFile
 from plughost.http.app import HostApplication, create_app
 from plughost.http.audit import AuditEntry, AuditTrail
@@ -27,7 +28,6 @@ from plughost.http.problems import Problem
 from plughost.http.response_cache import CachePolicy
 from plughost.http.routes import Route, WebSocketRoute
 from plughost.http.runtime import HttpRuntime, host_from, identity_of, note_detail, runtime_of
-from plughost.http.settings import HttpSettings
 from plughost.http.sign_ins import SignIns
 from plughost.http.streams import EventStream
 from plughost.http.tokens import TokenRecord, Tokens

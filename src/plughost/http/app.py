@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.http import ASGIApp, HttpContext, Receive, Scope, Send
+from plughost.contracts.http_settings import HttpSettings
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import PluginStateChanged
 from plughost.exceptions import RouteError
@@ -15,7 +16,6 @@ from plughost.http.health import health_routes
 from plughost.http.metrics import metrics_routes
 from plughost.http.problems import Problem
 from plughost.http.runtime import HttpRuntime
-from plughost.http.settings import HttpSettings
 
 _log = get_logger("plughost.http")
 
@@ -119,13 +119,13 @@ def create_app(
 
     Args:
         host: The host to serve.
-        settings: How to behave.
+        settings: How to behave; the configuration's table ``[http]`` when None.
         clock: Tells when tokens and sign-ins end.
 
     Raises:
         RouteError: The host runs, and a route has no guard, or something else does not fit.
     """
-    application = HostApplication(host, settings or HttpSettings(), clock)
+    application = HostApplication(host, settings or host.config.http, clock)
     if host.running:
         application.check()
     return application

@@ -9,6 +9,7 @@ import anyio
 from starlette.requests import HTTPConnection
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.http_settings import HttpSettings
 from plughost.exceptions import HostNotReadyError, ServiceError
 from plughost.host import Host
 from plughost.http.access_file import AccessFile
@@ -16,7 +17,6 @@ from plughost.http.audit import AuditTrail
 from plughost.http.figures import HttpFigures
 from plughost.http.guards import ANONYMOUS, Identity
 from plughost.http.rates import Rates
-from plughost.http.settings import HttpSettings
 from plughost.http.sign_ins import SignIns
 from plughost.http.tokens import Tokens
 
