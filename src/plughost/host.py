@@ -31,7 +31,6 @@ from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.downloads import fetch_packages
-from plughost.core.loading.downloads import fetch_packages
 from plughost.core.loading.lifecycle import LifeLimits, PluginLifecycle
 from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
@@ -352,11 +351,10 @@ class Host:
         return survey(self._loaded, await fetch_packages(self._loaded))
 
     def _make_manager(self, tasks: TaskGroup) -> PluginManager:
-        lifecycle = PluginLifecycle(
-            self._registry, self._facilities, _limits(self.config.host), self._decode, tasks, self._clock
-        )
+        limits, configs = _limits(self.config.host), _PluginConfigs(self._loaded)
+        lifecycle = PluginLifecycle(self._registry, self._facilities, limits, configs, tasks, self._clock)
         self._exit.push_async_callback(lifecycle.stop_all)
-        return PluginManager(self._registry, lifecycle, self.data_dir, self._loaded.redact, self._clock)
+        return PluginManager(self._registry, lifecycle, self.data_dir, self._clock)
 
     def _raise_if_strict(self) -> None:
         failed = self.report.failed
@@ -364,8 +362,19 @@ class Host:
             reasons = "; ".join(row.error.message for row in failed)
             raise HostNotReadyError(f"strict mode: {len(failed)} plugin(s) failed: {reasons}")
 
-    def _decode(self, candidate: PluginCandidate, kind: type[Any] | None) -> Any:
+
+class _PluginConfigs:
+    """Plugin configurations out of the loaded one."""
+
+    def __init__(self, loaded: LoadedConfig) -> None:
+        self._loaded = loaded
+
+    def decode(self, candidate: PluginCandidate, kind: type[Any] | None) -> Any:
         return self._loaded.decode_plugin(candidate.name, kind, candidate.wish.config)
+
+    def show(self, candidate: PluginCandidate, kind: type[Any] | None) -> Mapping[str, Any]:
+        shown: Mapping[str, Any] = self._loaded.redact(candidate.wish.config or {}, config_class=kind)
+        return shown
 
 
 def _limits(settings: HostSection) -> LifeLimits:

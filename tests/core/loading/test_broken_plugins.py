@@ -121,6 +121,18 @@ async def test_a_wrong_configuration_names_the_setting(install, config, says) ->
     assert says in record.error.message
 
 
+async def test_a_secret_of_a_plugin_is_shown_nowhere(install) -> None:
+    source = "from plughost.contracts import Secret\nclass C(msgspec.Struct):\n  login: Secret\nclass P(Plugin):\n  Config = C"
+    install("kept", HEAD + source)
+    config = {**LIMITS, "plugins": {"kept": {"config": {"login": "hunter2"}}}}
+    async with Host(config=config, environ={}) as host:
+        await host.reload_plugin("kept", {"login": "hunter3"})
+        record = host.plugin("kept")
+        assert record.state is PluginState.READY
+        assert set(record.config) == {"login"}
+        assert "hunter" not in repr((record, host.report, await host.status()))
+
+
 async def test_a_disabled_plugin_is_never_imported(install) -> None:
     install("bad", HEAD + "raise AssertionError('imported')")
     async with Host(config={**LIMITS, "plugins": {"bad": {"enabled": False}}}, environ={}) as host:

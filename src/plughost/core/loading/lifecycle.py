@@ -17,7 +17,7 @@ from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.crashes import CrashWatch
 from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.loader import ConfigDecoder, ImportedPlugin, ImportLane, check
+from plughost.core.loading.loader import ImportedPlugin, ImportLane, PluginConfigs, check
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load
 from plughost.core.loading.registry import Entry, PluginRegistry
 from plughost.core.loading.runs import Runs
@@ -50,14 +50,14 @@ class PluginLifecycle:
         registry: PluginRegistry,
         facilities: Facilities,
         limits: LifeLimits,
-        decode: ConfigDecoder,
+        configs: PluginConfigs,
         tasks: TaskGroup,
         clock: Clock,
     ) -> None:
         self._registry = registry
         self._dispatcher = facilities.dispatcher
         self._limits = limits
-        self._decode = decode
+        self._configs = configs
         self._tasks = tasks
         self._clock = clock
         self._lane = ImportLane(clock)
@@ -133,7 +133,7 @@ class PluginLifecycle:
     async def _check_and_start(self, entry: Entry, imported: ImportedPlugin, urgency: float) -> None:
         name = imported.candidate.name
         began = self._clock.monotonic()
-        config = await check(imported, self._decode, self._limits.load)
+        config = await check(imported, self._configs, self._limits.load)
         self._runs.time(name, validated=self._clock.monotonic() - began)
         await self._wait_for_needs(imported)
         async with self._window.place(urgency):
@@ -187,7 +187,8 @@ class PluginLifecycle:
         name = imported.candidate.name
         needs = imported.needs
         version = imported.candidate.finding.version or imported.handle.version
-        self._registry.note(name, requires=needs.requires, after=needs.after, version=version)
+        shown = self._configs.show(imported.candidate, imported.handle.config_class)
+        self._registry.note(name, requires=needs.requires, after=needs.after, version=version, config=shown)
         self._runs.time(name, imported=imported.took)
 
     # stopping
@@ -269,7 +270,7 @@ class PluginLifecycle:
 
     async def _swap(self, entry: Entry, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
-        config = await check(imported, self._decode, self._limits.load)
+        config = await check(imported, self._configs, self._limits.load)
         old = entry.run
         new = await self._runs.begin(imported, config)
         drain = await self._runs.enter_service(new, old)

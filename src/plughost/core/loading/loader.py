@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -19,8 +19,15 @@ from plughost.core.loading.shape import PluginHandle
 from plughost.core.threads import run_in_daemon_thread
 from plughost.exceptions import PluginConfigError, PluginImportError, PluginTimeoutError, did_you_mean
 
-ConfigDecoder = Callable[[PluginCandidate, type[Any] | None], Any]
-"""Turns a candidate's raw configuration into an instance of its ``Config``; raises ``PluginConfigError``."""
+
+class PluginConfigs(Protocol):
+    """What can be done with the configuration of a candidate once its ``Config`` is known."""
+
+    def decode(self, candidate: PluginCandidate, kind: type[Any] | None) -> Any:
+        """Return it as an instance of ``kind``; raises ``PluginConfigError``."""
+
+    def show(self, candidate: PluginCandidate, kind: type[Any] | None) -> Mapping[str, Any]:
+        """Return it for people, with secrets hidden: those of ``kind`` and those that look like some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class ImportLane:
         )
 
 
-async def check(plugin: ImportedPlugin, decode: ConfigDecoder, limit: float) -> Any:
+async def check(plugin: ImportedPlugin, configs: PluginConfigs, limit: float) -> Any:
     """Check host API and configuration; returns the configuration, decoded.
 
     Raises:
@@ -89,7 +96,7 @@ async def check(plugin: ImportedPlugin, decode: ConfigDecoder, limit: float) -> 
         PluginTimeoutError: ``check_config`` took longer than ``limit`` seconds.
     """
     check_host_api(plugin.handle.name, plugin.handle.host_api)
-    config = decode(plugin.candidate, plugin.handle.config_class)
+    config = configs.decode(plugin.candidate, plugin.handle.config_class)
     await _check_config(plugin.handle, config, limit)
     return config
 

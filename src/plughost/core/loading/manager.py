@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -26,12 +26,10 @@ from plughost.core.loading.durations import read_durations, write_durations
 from plughost.core.loading.freshness import CodeWatch
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.loader import ImportedPlugin
-from plughost.core.loading.registry import Entry, PluginRegistry
+from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.shape import PluginHandle
 from plughost.core.loading.sources import Finding
 from plughost.exceptions import PluginError, PluginInvalidError
-
-Redact = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 _SKIPPED = frozenset({PluginState.DISABLED, PluginState.BLOCKED, PluginState.SKIPPED})
 _FAILED = frozenset({PluginState.FAILED, PluginState.INCOMPATIBLE, PluginState.QUARANTINED})
@@ -44,7 +42,6 @@ class PluginManager:
         registry: What is known of them.
         lifecycle: What can be done with them.
         data_dir: Where durations of starts are remembered.
-        redact: Hides the secrets of a configuration.
         clock: Time.
     """
 
@@ -53,13 +50,11 @@ class PluginManager:
         registry: PluginRegistry,
         lifecycle: PluginLifecycle,
         data_dir: Path,
-        redact: Redact,
         clock: Clock,
     ) -> None:
         self._registry = registry
         self._lifecycle = lifecycle
         self._data_dir = data_dir
-        self._redact = redact
         self._clock = clock
         self._code = CodeWatch()
         self._by_hand: dict[str, object] = {}
@@ -124,7 +119,7 @@ class PluginManager:
         """Load all candidates that are wanted; what fails is in the report."""
         began = self._clock.monotonic()
         for candidate in candidates:
-            self._enter(candidate)
+            self._registry.add(candidate)
         wanted = [candidate.name for candidate in candidates if candidate.wanted]
         await self._lifecycle.load_all(wanted, read_durations(self._data_dir))
         self._report = LoadReport(duration=self._clock.monotonic() - began)
@@ -149,7 +144,7 @@ class PluginManager:
         finding = Finding(name=name, reference="", source="code", origin=_origin_of(thing))
         candidate = PluginCandidate(name=name, finding=finding, wish=Wish(mentioned=True, config=config))
         handle = PluginHandle.of(name, thing)
-        self._enter(candidate)
+        self._registry.add(candidate)
         self._by_hand[name] = thing
         return await self._lifecycle.insist(ImportedPlugin(candidate, handle))
 
@@ -165,10 +160,7 @@ class PluginManager:
         """
         entry = self._registry.find(name)
         candidate = _reconfigured(entry.candidate, config)
-        record = await self._lifecycle.reload(await self._import_again(candidate))
-        if config is not None:
-            record = self._registry.note(name, config=self._redact(config))
-        return record
+        return await self._lifecycle.reload(await self._import_again(candidate))
 
     async def reload_all(self) -> None:
         """Reload every running plugin, dependencies first; the first failure is raised when all were tried."""
@@ -182,9 +174,6 @@ class PluginManager:
         if failure is not None:
             raise failure
 
-    def _enter(self, candidate: PluginCandidate) -> Entry:
-        return self._registry.add(candidate, redacted=self._redact(candidate.wish.config or {}))
-
     async def _load_known(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
         entry = self._registry.find(name)
         if entry.run is not None:
@@ -193,7 +182,7 @@ class PluginManager:
             _reconfigured(entry.candidate, config), verdict=PluginState.DISCOVERED, reason="", error=None
         )
         imported = await self._import_again(candidate)
-        self._enter(candidate)
+        self._registry.add(candidate)
         return await self._lifecycle.insist(imported)
 
     async def _import_again(self, candidate: PluginCandidate) -> ImportedPlugin:

@@ -102,8 +102,11 @@ class PluginRegistry(Mapping[str, Entry]):
                 plugin=name,
             ) from None
 
-    def add(self, candidate: PluginCandidate, *, redacted: Mapping[str, Any]) -> Entry:
-        """Enter a candidate, in the state its verdict says; replaces an earlier entry of that name."""
+    def add(self, candidate: PluginCandidate) -> Entry:
+        """Enter a candidate, in the state its verdict says; replaces an earlier entry of that name.
+
+        Its configuration is not shown yet: only its ``Config`` says which values are secret.
+        """
         record = PluginRecord(
             name=candidate.name,
             version=candidate.finding.version,
@@ -116,7 +119,6 @@ class PluginRegistry(Mapping[str, Entry]):
             requires=candidate.card.requires,
             after=candidate.card.after,
             required=candidate.wish.required,
-            config=redacted,
             generation=self._entries[candidate.name].record.generation
             if candidate.name in self._entries
             else 0,
