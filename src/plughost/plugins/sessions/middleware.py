@@ -51,8 +51,9 @@ class SessionMiddleware:
             await session.preload()
         try:
             await self._app(scope, receive, session.send)
-        except StoreUnavailableError:
-            if session.begun:
+        except Exception as error:
+            # Whatever a handler made of being refused its session: that the store is away is what went wrong.
+            if session.begun or not (session.refused or isinstance(error, StoreUnavailableError)):
                 raise
             await send_unavailable(send)
 

@@ -216,6 +216,11 @@ class LazySession(RequestSession):
     # for the middleware
 
     @property
+    def refused(self) -> bool:
+        """Whether the handler was refused its session because the store is away."""
+        return self._refused
+
+    @property
     def begun(self) -> bool:
         """Whether the response has begun."""
         return self._phase != OPEN
