@@ -19,18 +19,18 @@ async def test_a_note_is_there_while_an_operation_runs_and_gone_after_it(tmp_pat
     async with staged(tmp_path) as stage:
 
         async def look(_: str) -> None:
-            seen.extend(await Journal(tmp_path / "apps").unfinished())
+            seen.extend(Journal(tmp_path / "apps").unfinished())
 
         stage.trace.act["run_seeds"] = look
         await stage.host.apps.register("shop", EVERYTHING)
         assert [(entry.app_name, entry.operation, entry.step) for entry in seen] == [
             ("shop", "register", "run_seeds")
         ]
-        assert await Journal(tmp_path / "apps").unfinished() == ()
+        assert Journal(tmp_path / "apps").unfinished() == ()
 
 
 async def test_the_next_process_says_what_was_cut_short(tmp_path: Path) -> None:
-    await Journal(tmp_path / "apps").note(CUT_SHORT)
+    Journal(tmp_path / "apps").note(CUT_SHORT)
     async with staged(tmp_path) as stage:
         [entry] = await stage.host.apps.recover()
         assert str(entry) == (
@@ -41,12 +41,12 @@ async def test_the_next_process_says_what_was_cut_short(tmp_path: Path) -> None:
 
 
 async def test_registering_again_settles_what_was_cut_short(tmp_path: Path) -> None:
-    await Journal(tmp_path / "apps").note(CUT_SHORT)
+    Journal(tmp_path / "apps").note(CUT_SHORT)
     async with staged(tmp_path) as stage:
         await stage.host.apps.recover()
         await stage.host.apps.register("shop/eu", EVERYTHING)
         assert stage.host.apps.unfinished == ()
-        assert await Journal(tmp_path / "apps").unfinished() == ()
+        assert Journal(tmp_path / "apps").unfinished() == ()
 
 
 async def test_an_unregistration_that_was_cut_short_says_what_to_do(tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ async def test_an_unregistration_that_was_cut_short_says_what_to_do(tmp_path: Pa
 
 async def test_a_note_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "apps")
-    await journal.note(CUT_SHORT)
+    journal.note(CUT_SHORT)
     (tmp_path / "apps" / "other.json").write_text("{half")
-    assert await journal.unfinished() == (CUT_SHORT,)
+    assert journal.unfinished() == (CUT_SHORT,)
 
 
 async def test_a_note_holds_no_configuration(tmp_path: Path) -> None:

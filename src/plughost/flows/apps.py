@@ -76,7 +76,7 @@ class Apps(Mapping[str, AppRecord]):
 
     async def recover(self) -> tuple[Entry, ...]:
         """Read what an earlier process left unfinished, log it, and return it. Called once, at start."""
-        for entry in await self._journal.unfinished():
+        for entry in self._journal.unfinished():
             self._unfinished[entry.app_name] = entry
             _log.warning("app_unfinished", app=entry.app_name, step=entry.step, hint=str(entry))
         return self.unfinished
@@ -191,7 +191,7 @@ class Apps(Mapping[str, AppRecord]):
         self, name: str, config: Mapping[str, Any], registration: Registration
     ) -> None:
         async def enter() -> None:
-            await self._journal.done(name)
+            self._journal.done(name)
             self._unfinished.pop(name, None)
             self._records[name] = AppRecord(
                 name=name,
@@ -261,7 +261,7 @@ class Apps(Mapping[str, AppRecord]):
                 Failure("connection_shutdown", unregistration.trouble), name, self._clock.time()
             )
         self._records.pop(name, None)
-        await self._journal.done(name)
+        self._journal.done(name)
         self._unfinished.pop(name, None)
         await self._events.publish(AppUnregistered(name, options))
         await self._hooks.app_unregistered(app_name=name, options=options)
@@ -280,9 +280,9 @@ class Apps(Mapping[str, AppRecord]):
                 problem=f"undo failed: {problem}",
             )
             self._unfinished[name] = entry
-            await self._journal.note_if_possible(entry)
+            self._journal.note_if_possible(entry)
         else:
-            await self._journal.done(name)
+            self._journal.done(name)
         await self._report(failure, name, began)
 
     async def _report(self, failure: Failure, name: str, began: float) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -96,8 +97,51 @@ def compressed(raw: IO[bytes]) -> Iterator[IO[bytes]]:
         yield cast("IO[bytes]", plain)
 
 
+class Decompressed:
+    """The bytes in an archive, with a way to tell whether they are all of them."""
+
+    def __init__(self, stream: IO[bytes], seal: bytes = b"") -> None:
+        self._stream = stream
+        self._seal = seal
+        self._tail = b""
+
+    def read(self, size: int) -> bytes:
+        """Return up to so many bytes; none at the end."""
+        data = self._stream.read(size)
+        self._tail = (self._tail + data)[-len(self._seal) :] if self._seal else b""
+        return data
+
+    def finish(self) -> None:
+        """Read on to the end.
+
+        Raises:
+            EOFError: The compressed stream was cut short, or something stands behind it.
+        """
+        while self.read(BLOCK):
+            pass
+        if self._tail != self._seal:
+            raise EOFError("the compressed stream ends too early")
+
+
+class _Sealed:
+    """A file with one more compressed frame behind it.
+
+    The decoder of zstandard takes a stream that was cut short for one that ended. What it makes of a frame behind
+    it tells the two apart: after a whole stream the frame comes out as it went in.
+    """
+
+    def __init__(self, raw: IO[bytes], frame: bytes) -> None:
+        self._raw, self._frame = raw, frame
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._raw.read(size)
+        if not data:
+            data, self._frame = self._frame, b""
+        return data
+
+
 @contextmanager
-def decompressed(path: Path) -> Iterator[IO[bytes]]:
+def decompressed(path: Path) -> Iterator[Decompressed]:
     """Give the bytes in an archive.
 
     Raises:
@@ -113,17 +157,19 @@ def decompressed(path: Path) -> Iterator[IO[bytes]]:
         yield _reader(stack, path, raw, magic)
 
 
-def _reader(stack: ExitStack, path: Path, raw: IO[bytes], magic: bytes) -> IO[bytes]:
-    if magic.startswith(_GZIP_MAGIC):
-        return cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=raw)))
+def _reader(stack: ExitStack, path: Path, raw: IO[bytes], magic: bytes) -> Decompressed:
+    if magic.startswith(_GZIP_MAGIC):  # gzip itself complains about a stream that was cut short
+        return Decompressed(cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=raw))))
     if magic != _ZSTD_MAGIC:
         raise BackupError(f"{path} is no backup archive")
     if zstandard is None:
         raise BackupError(
             f"{path} is compressed with zstd; install the Python package 'zstandard' to read it"
         )
-    reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=False, closefd=False)
-    return cast("IO[bytes]", stack.enter_context(reader))
+    seal = secrets.token_bytes(32)  # nobody can put it into an archive beforehand
+    sealed = _Sealed(raw, zstandard.ZstdCompressor().compress(seal))
+    reader = zstandard.ZstdDecompressor().stream_reader(sealed, read_across_frames=True, closefd=False)
+    return Decompressed(cast("IO[bytes]", stack.enter_context(reader)), seal)
 
 
 def read_errors() -> tuple[type[BaseException], ...]:

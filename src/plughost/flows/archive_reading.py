@@ -7,7 +7,7 @@ import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from plughost.contracts.backup import ArchiveEntry, BackupProgress, OnProgress
 from plughost.exceptions import BackupError
@@ -16,6 +16,7 @@ from plughost.flows.archive_format import (
     HEAD,
     MANIFEST,
     NOTE_LIMIT,
+    Decompressed,
     Head,
     Manifest,
     decode,
@@ -84,8 +85,7 @@ def read_archive(path: Path, on_progress: OnProgress, into: Path | None = None) 
             found.append(_take(tar, member, target, progress))
             if target is not None:
                 files.append(target)
-        while stream.read(BLOCK):
-            pass  # to the end of the compressed stream, where its own check sum stands
+        stream.finish()
         return _compare(path, notes, found, tuple(files))
 
 
@@ -135,8 +135,8 @@ def _read_note(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return source.read()
 
 
-def _open_tar(stream: IO[bytes]) -> tarfile.TarFile:
-    return tarfile.open(mode="r|", fileobj=stream, bufsize=BLOCK)
+def _open_tar(stream: Decompressed) -> tarfile.TarFile:
+    return tarfile.open(mode="r|", fileobj=cast("IO[bytes]", stream), bufsize=BLOCK)
 
 
 class _trusting_nothing:  # noqa: N801 - reads as a statement

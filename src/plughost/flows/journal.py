@@ -6,17 +6,13 @@ An app's configuration is never written: it holds secrets.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-import anyio
 import msgspec
 
 from plughost.contracts.logs import get_logger
-from plughost.core.threads import run_in_daemon_thread
 
 _log = get_logger("plughost.apps")
 
@@ -53,53 +49,49 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Journal:
     """The notes, one small file for each app.
 
+    They are written without a sync and without a thread: what the kernel has survives the process, and a note
+    that a power failure takes only warns less, because databases keep their own account of what was done.
+
     Attributes:
         folder: Where they are; made when the first one is written.
     """
 
     folder: Path
 
-    async def note(self, entry: Entry) -> None:
-        """Write a note in place of the app's earlier one; durable when this returns."""
-        await _to_the_end(self._write, entry)
-
-    async def done(self, app_name: str) -> None:
-        """Remove the note of an app. One that cannot be removed is logged: it only warns later."""
-        path = self._path(app_name)
-        try:
-            await _to_the_end(lambda: path.unlink(missing_ok=True))
-        except OSError as error:
-            _log.warning("journal_not_cleared", path=str(path), error=str(error))
-
-    async def note_if_possible(self, entry: Entry) -> None:
-        """Write a note about a failure; one that cannot be written must not hide the failure."""
-        try:
-            await self.note(entry)
-        except OSError as error:
-            _log.error("journal_not_written", entry=str(entry), error=str(error))
-
-    async def unfinished(self) -> tuple[Entry, ...]:
-        """Return all notes, sorted by app."""
-        return await run_in_daemon_thread(self._read_all)
-
-    def _path(self, app_name: str) -> Path:
-        return self.folder / f"{quote(app_name, safe='')}.json"
-
-    def _write(self, entry: Entry) -> None:
+    def note(self, entry: Entry) -> None:
+        """Write a note in place of the app's earlier one, at once and in one piece."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(entry.app_name)
         aside = path.with_suffix(".writing")
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.write(descriptor, msgspec.json.encode(entry))
-            os.fsync(descriptor)
         finally:
             os.close(descriptor)
         aside.replace(path)
 
-    def _read_all(self) -> tuple[Entry, ...]:
+    def done(self, app_name: str) -> None:
+        """Remove the note of an app. One that cannot be removed is logged: it only warns later."""
+        path = self._path(app_name)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("journal_not_cleared", path=str(path), error=str(error))
+
+    def note_if_possible(self, entry: Entry) -> None:
+        """Write a note about a failure; one that cannot be written must not hide the failure."""
+        try:
+            self.note(entry)
+        except OSError as error:
+            _log.error("journal_not_written", entry=str(entry), error=str(error))
+
+    def unfinished(self) -> tuple[Entry, ...]:
+        """Return all notes, sorted by app."""
         found = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
         return tuple(entry for entry in found if entry is not None)
+
+    def _path(self, app_name: str) -> Path:
+        return self.folder / f"{quote(app_name, safe='')}.json"
 
     def _read(self, path: Path) -> Entry | None:
         try:
@@ -107,9 +99,3 @@ class Journal:
         except (OSError, msgspec.MsgspecError) as error:
             _log.warning("journal_unreadable", path=str(path), error=str(error))
             return None
-
-
-async def _to_the_end(function: Callable[..., None], *args: object) -> None:
-    """Write in a thread and wait even when cancelled: a write that is left behind could land after the next one."""
-    with anyio.CancelScope(shield=True):
-        await run_in_daemon_thread(partial(function, *args))

@@ -129,9 +129,10 @@ class Registration:
 
     def _operation(self, key: str, hook: str) -> Work:
         async def run() -> None:
-            await self._journal.note(
-                Entry(app_name=self._name, operation="register", step=hook, started_at=self._started_at)
-            )
+            if key != "models":  # an import leaves nothing behind
+                self._journal.note(
+                    Entry(app_name=self._name, operation="register", step=hook, started_at=self._started_at)
+                )
             result = await getattr(self._hooks, hook)(
                 app_name=self._name, connection=self.connection, config=self._config
             )

@@ -61,7 +61,7 @@ class Unregistration:
 
     async def _roll_back(self) -> None:
         record = self._record
-        await self._journal.note(
+        self._journal.note(
             Entry(
                 app_name=record.name, operation="unregister", step="rollback_app", started_at=self._started_at
             )

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from plughost.plugins.database.engines import make_blocking_engine, make_engine, prove_reachable
@@ -43,7 +43,10 @@ class Database:
         self.url = url
         self.engine: AsyncEngine = make_engine(url, connect_timeout=connect_timeout)
         self.turn = anyio.Lock()
-        self._lock_timeout = lock_timeout
+        blocking = blocking_url(url)
+        self._blocking = (
+            None if blocking is None else make_blocking_engine(blocking, lock_timeout=lock_timeout)
+        )
 
     async def open(self) -> None:
         """Prove that it can be reached.
@@ -73,11 +76,9 @@ class Database:
             work: Gets the connection, inside the transaction.
             alembic: Revisions are going to run; wait for the process's only lane for them.
         """
-        url = blocking_url(self.url)
-        if url is None:
+        if self._blocking is None:
             return await self._run_on_loop(work, alembic=alembic)
-        room = _Room(url, self._lock_timeout)
-        return await room.run(work, alembic=alembic)
+        return await _Room(self._blocking).run(work, alembic=alembic)
 
     async def _run_on_loop(self, work: Callable[[Connection], T], *, alembic: bool) -> T:
         stop = threading.Event()
@@ -94,8 +95,8 @@ class Database:
 class _Room:
     """A worker thread with a connection that can be interrupted from outside."""
 
-    def __init__(self, url: URL, lock_timeout: float) -> None:
-        self._engine = make_blocking_engine(url, lock_timeout=lock_timeout)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._connection: Any = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, pool, text
+from sqlalchemy import Engine, create_engine, event, pool
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from plughost.exceptions import ConfigError, StoreUnavailableError
@@ -88,16 +88,16 @@ def _own_transactions(engine: Engine, *, begin: str) -> None:
 
 
 async def prove_reachable(engine: AsyncEngine) -> None:
-    """Open one connection and ask the smallest question.
+    """Open one connection and ask the smallest question that makes the database read something.
 
     Raises:
         StoreUnavailableError: The server is away, refuses the password, or the file is no database.
     """
+    # SQLite answers SELECT 1 without looking at the file.
+    question = "PRAGMA schema_version" if engine.url.get_backend_name() == "sqlite" else "SELECT 1"
     try:
         async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-            if engine.url.get_backend_name() == "sqlite":
-                await connection.execute(text("SELECT count(*) FROM sqlite_schema"))
+            await connection.exec_driver_sql(question)
     except (SQLAlchemyError, OSError) as error:
         raise unavailable(engine.url, error) from None
 
@@ -108,8 +108,3 @@ def unavailable(url: URL, error: BaseException) -> StoreUnavailableError:
     said = " ".join(scrub(url, str(original)).split())
     advice = "check the file and its folder" if sqlite_file(url) else "check host, user and password"
     return StoreUnavailableError(f"cannot open {printable(url)}: {said}; {advice}")
-
-
-def is_connection_trouble(error: BaseException) -> bool:
-    """Whether the error is about reaching the database rather than about what was asked of it."""
-    return isinstance(error, OperationalError | InterfaceError)

@@ -8,13 +8,13 @@ the same transaction as the migrations: a killed process leaves both or neither,
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateTable
 
 _METADATA: Final = sa.MetaData()
 NOTES: Final = sa.Table(
@@ -35,7 +35,7 @@ class Note:
 
     Attributes:
         app_name: The app.
-        version_table: Where Alembic keeps the app's revision.
+        version_table: Where Alembic keeps the app's revision; empty for an app without migrations.
         table_found: Whether that table was there before the app.
         revisions_found: The revisions in it at that time; empty when it had none.
         seeds: The seeds that were sown since; empty when none were.
@@ -48,99 +48,110 @@ class Note:
     seeds: str = ""
 
 
-def read_note(connection: Connection, app_name: str) -> Note | None:
-    """Return what was noted of the app, or None when it never came here."""
-    if not has_table(connection, NOTES.name):
-        return None
-    row = connection.execute(sa.select(NOTES).where(NOTES.c.app_name == app_name)).first()
-    if row is None:
-        return None
-    return Note(row.app_name, row.version_table, row.table_found, _split(row.revisions_found), row.seeds)
+class Ledger:
+    """The notes and version tables of one database, seen through one connection, inside one transaction.
 
-
-def write_note(connection: Connection, note: Note) -> None:
-    """Keep a note, in place of an earlier one."""
-    NOTES.create(connection, checkfirst=True)
-    connection.execute(sa.delete(NOTES).where(NOTES.c.app_name == note.app_name))
-    connection.execute(
-        sa.insert(NOTES).values(
-            app_name=note.app_name,
-            version_table=note.version_table,
-            table_found=note.table_found,
-            revisions_found=",".join(note.revisions_found),
-            seeds=note.seeds,
-        )
-    )
-
-
-def remove_note(connection: Connection, app_name: str) -> None:
-    """Forget the app, and leave no table behind when it was the last one."""
-    if not has_table(connection, NOTES.name):
-        return
-    connection.execute(sa.delete(NOTES).where(NOTES.c.app_name == app_name))
-    if connection.execute(sa.select(sa.func.count()).select_from(NOTES)).scalar_one() == 0:
-        NOTES.drop(connection)
-
-
-def neighbours(connection: Connection, note: Note) -> tuple[str, ...]:
-    """Return the other apps whose schema is the same one: rolling one back would pull it from under them."""
-    same = sa.select(NOTES.c.app_name).where(
-        NOTES.c.version_table == note.version_table, NOTES.c.app_name != note.app_name
-    )
-    return tuple(connection.execute(same.order_by(NOTES.c.app_name)).scalars())
-
-
-def look(connection: Connection, script: ScriptDirectory, app_name: str, wanted: str | None) -> Note:
-    """Return the app's note, or what one would say that is written now."""
-    note = read_note(connection, app_name)
-    if note is not None and wanted in {None, note.version_table}:
-        return note
-    table = wanted or choose_table(connection, script, app_name)
-    return Note(app_name, table, has_table(connection, table), revisions_in(connection, table))
-
-
-def choose_table(connection: Connection, script: ScriptDirectory, app_name: str) -> str:
-    """Return the version table for an app that names none.
-
-    It is the one that already holds revisions of the app's folder, so a database that Alembic migrated
-    before, or that another app with the same folder uses, is recognised. Otherwise it is ``alembic_version``,
-    unless another history lives there; then it is one of the app's own.
+    The names of the tables are read once: every look at a catalogue costs as much as a statement.
     """
-    tables = [name for name in sa.inspect(connection).get_table_names() if name.startswith(DEFAULT_TABLE)]
-    known = {revision.revision for revision in script.walk_revisions()}
-    for name in sorted(tables):
-        if known.intersection(revisions_in(connection, name)):
-            return name
-    taken = DEFAULT_TABLE in tables and (
-        bool(revisions_in(connection, DEFAULT_TABLE)) or _is_promised(connection, DEFAULT_TABLE)
-    )
-    return f"{DEFAULT_TABLE}_{re.sub(r'[^a-z0-9]+', '_', app_name.lower())}" if taken else DEFAULT_TABLE
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._tables = set(sa.inspect(connection).get_table_names())
+
+    def has(self, table: str) -> bool:
+        """Whether there is a table of that name, as far as this ledger knows."""
+        return table in self._tables
+
+    # notes
+
+    def read(self, app_name: str) -> Note | None:
+        """Return what was noted of the app, or None when it never came here."""
+        if not self.has(NOTES.name):
+            return None
+        row = self._connection.execute(sa.select(NOTES).where(NOTES.c.app_name == app_name)).first()
+        if row is None:
+            return None
+        return Note(row.app_name, row.version_table, row.table_found, _split(row.revisions_found), row.seeds)
+
+    def write(self, note: Note) -> None:
+        """Keep a note, in place of an earlier one."""
+        if self.has(NOTES.name):
+            self._connection.execute(sa.delete(NOTES).where(NOTES.c.app_name == note.app_name))
+        else:  # another app may have made it since the names were read
+            self._connection.execute(CreateTable(NOTES, if_not_exists=True))
+            self._tables.add(NOTES.name)
+        self._connection.execute(
+            sa.insert(NOTES).values(
+                app_name=note.app_name,
+                version_table=note.version_table,
+                table_found=note.table_found,
+                revisions_found=",".join(note.revisions_found),
+                seeds=note.seeds,
+            )
+        )
+
+    def remove(self, app_name: str) -> None:
+        """Forget the app, and leave no table behind when it was the last one."""
+        if not self.has(NOTES.name):
+            return
+        self._connection.execute(sa.delete(NOTES).where(NOTES.c.app_name == app_name))
+        if self._connection.execute(sa.select(sa.func.count()).select_from(NOTES)).scalar_one() == 0:
+            self.drop(NOTES.name)
+
+    def neighbours(self, note: Note) -> tuple[str, ...]:
+        """Return the other apps whose schema is the same one: its rollback would pull it from under them."""
+        if not note.version_table:
+            return ()
+        same = sa.select(NOTES.c.app_name).where(
+            NOTES.c.version_table == note.version_table, NOTES.c.app_name != note.app_name
+        )
+        return tuple(self._connection.execute(same.order_by(NOTES.c.app_name)).scalars())
+
+    # version tables
+
+    def revisions(self, table: str) -> tuple[str, ...]:
+        """Return the revisions a version table holds; none when there is no such table."""
+        if not self.has(table):
+            return ()
+        version_num: sa.ColumnClause[str] = sa.column("version_num")
+        rows = self._connection.execute(sa.select(version_num).select_from(sa.table(table, version_num)))
+        return tuple(sorted(rows.scalars()))
+
+    def drop(self, table: str) -> None:
+        """Drop a table that was not there before."""
+        if self.has(table):
+            sa.Table(table, sa.MetaData()).drop(self._connection, checkfirst=False)
+            self._tables.discard(table)
+
+    def choose_table(self, script: ScriptDirectory, app_name: str) -> str:
+        """Return the version table for an app that names none.
+
+        It is the one that already holds revisions of the app's folder, so a database that Alembic migrated
+        before, or that another app with the same folder uses, is recognised. Otherwise it is
+        ``alembic_version``, unless another history lives there; then it is one of the app's own.
+        """
+        tables = sorted(name for name in self._tables if name.startswith(DEFAULT_TABLE))
+        if not tables:
+            return DEFAULT_TABLE
+        known = {revision.revision for revision in script.walk_revisions()}
+        for name in tables:
+            if known.intersection(self.revisions(name)):
+                return name
+        taken = DEFAULT_TABLE in tables and (
+            self.revisions(DEFAULT_TABLE) or self._is_promised(DEFAULT_TABLE)
+        )
+        return f"{DEFAULT_TABLE}_{re.sub(r'[^a-z0-9]+', '_', app_name.lower())}" if taken else DEFAULT_TABLE
+
+    def _is_promised(self, table: str) -> bool:
+        if not self.has(NOTES.name):
+            return False
+        return table in self._connection.execute(sa.select(NOTES.c.version_table)).scalars().all()
 
 
-def revisions_in(connection: Connection, table: str) -> tuple[str, ...]:
-    """Return the revisions a version table holds; none when there is no such table."""
-    if not has_table(connection, table):
-        return ()
-    version_num: sa.ColumnClause[str] = sa.column("version_num")
-    rows = connection.execute(sa.select(version_num).select_from(sa.table(table, version_num)))
-    return tuple(sorted(rows.scalars()))
-
-
-def has_table(connection: Connection, table: str) -> bool:
-    """Whether there is a table of that name."""
-    return bool(sa.inspect(connection).has_table(table))
-
-
-def drop_table(connection: Connection, table: str) -> None:
-    """Drop a version table that was not there before."""
-    sa.Table(table, sa.MetaData()).drop(connection, checkfirst=True)
-
-
-def _is_promised(connection: Connection, table: str) -> bool:
-    if not has_table(connection, NOTES.name):
-        return False
-    rows: Collection[str] = connection.execute(sa.select(NOTES.c.version_table)).scalars().all()
-    return table in rows
+def note_seeds(connection: Connection, note: Note) -> None:
+    """Change what is noted of an app's seeds, where a note of it is known to be."""
+    statement = "UPDATE plughost_apps SET seeds = :seeds WHERE app_name = :app_name"
+    connection.execute(sa.text(statement), {"seeds": note.seeds, "app_name": note.app_name})
 
 
 def _split(text: str) -> tuple[str, ...]:

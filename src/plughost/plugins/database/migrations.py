@@ -15,8 +15,7 @@ from sqlalchemy.engine import Connection
 
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import ConfigError
-from plughost.plugins.database import found
-from plughost.plugins.database.found import Note
+from plughost.plugins.database.found import Ledger, Note
 
 _log = get_logger("plughost.database")
 
@@ -56,12 +55,12 @@ class Moved:
 
     Attributes:
         before: What there was before.
-        after: Revisions that are there now.
+        note: What is noted of the app now.
         applied: Revisions that were run, in order.
     """
 
     before: Before
-    after: tuple[str, ...]
+    note: Note
     applied: tuple[str, ...]
 
 
@@ -94,38 +93,35 @@ class Migrations:
 
     def upgrade(self, connection: Connection, app_name: str, version_table: str | None) -> Moved:
         """Bring the app's schema to the newest revision and note what was found, in the open transaction."""
-        earlier = found.read_note(connection, app_name)
-        note = found.look(connection, self._script, app_name, version_table)
+        ledger = Ledger(connection)
+        earlier = ledger.read(app_name)
+        note = self._note(ledger, earlier, app_name, version_table)
         table = note.version_table
-        before = Before(
-            earlier, table, found.has_table(connection, table), found.revisions_in(connection, table)
-        )
+        before = Before(earlier, table, ledger.has(table), ledger.revisions(table))
         applied = self._run(connection, table, self._steps_up)
         if note != earlier:
-            found.write_note(connection, note)
-        return Moved(before, found.revisions_in(connection, table), applied)
+            ledger.write(note)
+        return Moved(before, note, applied)
 
-    def downgrade(
-        self, connection: Connection, table: str, revisions: Sequence[str], *, drop: bool
-    ) -> tuple[str, ...]:
-        """Take the schema back to those revisions (none: to nothing); drop the version table if told to.
+    def downgrade(self, connection: Connection, table: str, revisions: Sequence[str]) -> tuple[str, ...]:
+        """Take the schema back to those revisions; to nothing when there are none.
 
         Returns:
             The revisions that were undone, in order.
         """
         undone: list[str] = []
-        if set(found.revisions_in(connection, table)) != set(revisions):
+        if set(Ledger(connection).revisions(table)) != set(revisions):
             for target in tuple(revisions) or ("base",):
                 undone.extend(self._run(connection, table, partial(self._steps_down, target)))
-        if drop:
-            found.drop_table(connection, table)
         return tuple(undone)
 
-    def pending(self, connection: Connection, app_name: str, version_table: str | None) -> tuple[str, ...]:
-        """Return the revisions that ``upgrade`` would run, oldest first."""
-        note = found.look(connection, self._script, app_name, version_table)
-        now = found.revisions_in(connection, note.version_table)
-        return tuple(str(step.revision.revision) for step in self._steps_up(now))
+    def _note(self, ledger: Ledger, earlier: Note | None, app_name: str, wanted: str | None) -> Note:
+        """Return the app's note, or what one would say that is written now."""
+        if earlier is not None and earlier.version_table and wanted in {None, earlier.version_table}:
+            return earlier
+        table = wanted or ledger.choose_table(self._script, app_name)
+        seeds = earlier.seeds if earlier is not None else ""
+        return Note(app_name, table, ledger.has(table), ledger.revisions(table), seeds)
 
     # Alembic's own commands plan their steps with these two; there is no public spelling, and every program
     # that runs Alembic on its own connection uses them.

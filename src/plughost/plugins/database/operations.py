@@ -13,9 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from plughost.contracts import OperationResult, UnregisterOptions
 from plughost.exceptions import AppError, ConfigError
-from plughost.plugins.database import found
 from plughost.plugins.database.database import Database
-from plughost.plugins.database.found import Note
+from plughost.plugins.database.found import Ledger, Note, note_seeds
 from plughost.plugins.database.migrations import Before, Migrations, RevisionFailedError
 from plughost.plugins.database.references import import_callable, import_module, tables_of
 from plughost.plugins.database.settings import DatabaseSettings
@@ -33,10 +32,12 @@ class Operations:
 
     def __init__(self) -> None:
         self._before: dict[str, Before] = {}
+        self._notes: dict[str, Note] = {}
 
     def forget(self, app_name: str) -> None:
         """Drop what is remembered of a registration."""
         self._before.pop(app_name, None)
+        self._notes.pop(app_name, None)
 
     async def migrate(self, app_name: str, database: Database, settings: DatabaseSettings) -> OperationResult:
         """Run the revisions that the database does not have yet, in one transaction."""
@@ -45,7 +46,7 @@ class Operations:
 
         def work(connection: Connection) -> tuple[str, ...]:
             moved = migrations.upgrade(connection, app_name, settings.version_table)
-            self._before[app_name] = moved.before
+            self._before[app_name], self._notes[app_name] = moved.before, moved.note
             return moved.applied
 
         applied = await _in_turn(app_name, "run_migrations", database, work)
@@ -59,14 +60,22 @@ class Operations:
         path = f"apps.{app_name}.seeds"
         sow = await anyio.to_thread.run_sync(lambda: import_callable(reference, path=path))
         async with database.turn:
-            note = await database.run(lambda connection: found.read_note(connection, app_name))
+            note = await self._note_of(app_name, database)
             if note is not None and note.seeds == reference:
                 return OperationResult(operation="seeds", detail="sown before", figures={"sown": False})
             self._before.setdefault(app_name, Before(note, "", table_there=True, revisions=()))
             await _await_seeds(app_name, sow, database)
             sown = replace(note or Note(app_name, "", table_found=True), seeds=reference)
-            await database.run(lambda connection: found.write_note(connection, sown))
+            async with database.engine.begin() as connection:
+                await connection.run_sync(_note_seeds, sown, note is not None)
+            self._notes[app_name] = sown
         return OperationResult(operation="seeds", detail=f"{reference} sown", figures={"sown": True})
+
+    async def _note_of(self, app_name: str, database: Database) -> Note | None:
+        if app_name in self._notes:
+            return self._notes[app_name]
+        async with database.engine.connect() as connection:
+            return await connection.run_sync(lambda sync: Ledger(sync).read(app_name))
 
     async def load_models(self, app_name: str, settings: DatabaseSettings) -> OperationResult:
         """Import the models."""
@@ -88,8 +97,9 @@ class Operations:
             return await _go_back(app_name, database, migrations, before)
 
         def work(connection: Connection) -> Before | None:
-            note = found.read_note(connection, app_name)
-            return None if note is None else _before_first(connection, note)
+            ledger = Ledger(connection)
+            note = ledger.read(app_name)
+            return None if note is None else _before_first(ledger, note)
 
         first = await database.run(work)
         if first is None:
@@ -97,15 +107,25 @@ class Operations:
         return await _go_back(app_name, database, migrations, first)
 
 
+def _note_seeds(connection: Connection, sown: Note, is_noted: bool) -> None:
+    if is_noted:
+        note_seeds(connection, sown)
+    else:
+        Ledger(connection).write(sown)
+
+
 async def _go_back(
     app_name: str, database: Database, migrations: Migrations | None, before: Before
 ) -> OperationResult:
     def work(connection: Connection) -> tuple[str, ...]:
         undone = _restore_schema(connection, app_name, migrations, before)
+        ledger = Ledger(connection)
+        if before.version_table and not before.table_there:
+            ledger.drop(before.version_table)
         if before.note is None:
-            found.remove_note(connection, app_name)
+            ledger.remove(app_name)
         else:
-            found.write_note(connection, before.note)
+            ledger.write(before.note)
         return undone
 
     undone = await _in_turn(app_name, "rollback_app", database, work)
@@ -120,13 +140,11 @@ def _restore_schema(
     if migrations is None:
         path = f"apps.{app_name}.migrations"
         raise ConfigError(f"{path} is not set, so what its migrations did cannot be rolled back", path=path)
-    return migrations.downgrade(
-        connection, before.version_table, before.revisions, drop=not before.table_there
-    )
+    return migrations.downgrade(connection, before.version_table, before.revisions)
 
 
-def _before_first(connection: Connection, note: Note) -> Before:
-    others = found.neighbours(connection, note)
+def _before_first(ledger: Ledger, note: Note) -> Before:
+    others = ledger.neighbours(note)
     if others:
         raise AppError(
             f"app {note.app_name!r} cannot be rolled back: {', '.join(map(repr, others))} shares its schema "
