@@ -19,22 +19,29 @@ _SHARED: tuple[Any, ...] = (
 )
 
 
-def configure_logging(environ: Mapping[str, str], verbosity: int = 0) -> None:
+def configure_logging(
+    environ: Mapping[str, str], verbosity: int = 0, *, for_machines: bool | None = None
+) -> None:
     """Send the logs of ``plughost`` to standard error: for people on a terminal, as JSON lines elsewhere.
 
     Args:
         environ: Where NO_COLOR and FORCE_COLOR are looked for.
-        verbosity: 0 shows warnings, 1 what happens, 2 everything.
+        verbosity: 0 shows warnings, 1 what happens in plughost and its plugins, 2 everything.
+        for_machines: Whether to write JSON lines; None decides by the terminal.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_for_people(environ) if sys.stderr.isatty() else _for_machines())
+    machines = not sys.stderr.isatty() if for_machines is None else for_machines
+    handler.setFormatter(_for_machines() if machines else _for_people(environ))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)])
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+    logging.getLogger("plughost").setLevel(level)
+    # What happens in other libraries is of interest when somebody looks for everything, or something is wrong.
+    root.setLevel(logging.DEBUG if level == logging.DEBUG else logging.WARNING)
 
 
 def _for_people(environ: Mapping[str, str]) -> logging.Formatter:
-    renderer = structlog.dev.ConsoleRenderer(colors=wants_colour(environ, tty=True))
+    renderer = structlog.dev.ConsoleRenderer(colors=wants_colour(environ, tty=sys.stderr.isatty()))
     return _formatter(renderer)
 
 
