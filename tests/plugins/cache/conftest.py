@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from servers import Server, server
 
 from plughost.plugins.cache.config import CacheConfig
 from plughost.plugins.cache.manager import NamedCaches
 from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.clock import FakeClock
-
+from servers import Server, server
 
 pytest.register_assert_rewrite("plughost.testing.suites.cache_backend")
 

@@ -35,7 +35,7 @@ async def a_cache(url: str, **config: Any) -> AsyncIterator[Cache]:
 class TestRedis(CacheBackendSuite):
     @pytest.fixture
     async def cache(self, redis_url: str) -> AsyncIterator[Cache]:
-        async with a_cache(redis_url, settings=dict(tier="redis")) as cache:
+        async with a_cache(redis_url, settings={"tier": "redis"}) as cache:
             yield cache
 
 

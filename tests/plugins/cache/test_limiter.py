@@ -10,13 +10,13 @@ import limits as oracle
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import Server
 
 from plughost.contracts import Limit
 from plughost.plugins.cache.limiter import EXACT, PARTS, Limiter, MemoryLimits
 from plughost.plugins.cache.redis.limiter import RedisLimits
 from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.clock import FakeClock
+from servers import Server
 
 from .conftest import shared
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 import pytest
-from servers import Server
 
 from plughost.contracts import SYSTEM_CLOCK
 from plughost.exceptions import LockLostError, LockTimeoutError, StoreUnavailableError
@@ -14,6 +13,7 @@ from plughost.plugins.cache.locks import Locks, MemoryLocks
 from plughost.plugins.cache.redis.link import RedisLink
 from plughost.plugins.cache.redis.locks import RedisLocks
 from plughost.testing.clock import FakeClock
+from servers import Server
 
 from .conftest import shared
 

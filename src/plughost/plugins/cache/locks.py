@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import anyio
 
-from plughost.contracts import SYSTEM_CLOCK, Clock, LockStats, Seconds, get_logger
+from plughost.contracts import SYSTEM_CLOCK, Clock, Lock, LockStats, Seconds, get_logger
 from plughost.exceptions import LockLostError, LockTimeoutError, StoreUnavailableError
 from plughost.plugins.cache.engine import check_key
 from plughost.plugins.cache.freshness import seconds_of
@@ -161,8 +161,10 @@ class Locks:
             self._lost += 1
             _log.warning("lock_lost", lock=lock.name, token=lock.token)
 
-    async def release(self, lock: HeldLock) -> bool:
+    async def release(self, lock: Lock) -> bool:
         """Give it back; False when it was lost before."""
+        if not isinstance(lock, HeldLock):
+            raise TypeError(f"{lock!r} is no lock of this manager")
         with anyio.CancelScope(shield=True):
             freed = await self._store.free(lock.name, lock.secret)
         if not freed:
@@ -175,12 +177,12 @@ class Locks:
 
     def hold(
         self, name: str, lease: Seconds = 30.0, wait: Seconds | None = None
-    ) -> AbstractAsyncContextManager[HeldLock]:
+    ) -> AbstractAsyncContextManager[Lock]:
         """Hold a lock for the body of ``async with``; its lease is extended as long as the body runs."""
         return self._hold(name, lease, wait)
 
     @asynccontextmanager
-    async def _hold(self, name: str, lease: Seconds, wait: Seconds | None) -> AsyncIterator[HeldLock]:
+    async def _hold(self, name: str, lease: Seconds, wait: Seconds | None) -> AsyncIterator[Lock]:
         lock = await self.acquire(name, lease, wait)
         if lock is None:
             raise LockTimeoutError(f"the lock {name!r} was not free within {wait!r} s", name=name)
