@@ -1,0 +1,202 @@
+"""``plughost cache``: look at caches and clear them.
+
+What lives in memory lives in the process that filled it: for that there is the admin page and its API. These
+commands see and change what instances share through Redis, and an invalidation made here reaches all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from plughost.contracts import CacheManager, CommandLine
+from plughost.exceptions import ConfigError, ServiceError
+
+_JSON = click.option("--json", "as_json", is_flag=True, default=None, help="One JSON document on stdout.")
+
+
+@click.group("cache")
+def cache_group() -> None:
+    """Look at caches and clear them."""
+
+
+@cache_group.command("status")
+@_JSON
+@click.pass_obj
+def status(line: CommandLine, as_json: bool | None) -> None:
+    """Where values are kept, and whether Redis answers. Exit 3 when it does not."""
+
+    async def work(host: Any) -> dict[str, Any]:
+        return dict(_caches(host).status())
+
+    found = line.run(work)
+    line.show(found, _table(found.items()), as_json=as_json)
+    if not found["available"]:
+        raise SystemExit(3)
+
+
+@cache_group.command("stats")
+@_JSON
+@click.pass_obj
+def stats(line: CommandLine, as_json: bool | None) -> None:
+    """Figures by cache, as this process sees them."""
+
+    async def work(host: Any) -> dict[str, Any]:
+        caches = _caches(host)
+        for name in _configured(host):
+            caches.get(name)
+        return {name: asdict(found) for name, found in caches.stats().items()}
+
+    found = line.run(work)
+    rows = [
+        f"{name:>20}  {figures['backend']:>7}  {figures['entries']:>8} entries  {figures['hit_rate']:.0%} hits"
+        for name, figures in found.items()
+    ]
+    line.show({"caches": found}, "\n".join(rows) or "no caches", as_json=as_json)
+
+
+@cache_group.command("keys")
+@click.argument("name", default="default")
+@click.option("--limit", default=100, show_default=True, help="How many at most.")
+@_JSON
+@click.pass_obj
+def keys(line: CommandLine, name: str, limit: int, as_json: bool | None) -> None:
+    """Keys of a cache; in development only (debug = true)."""
+
+    async def work(host: Any) -> list[str]:
+        caches = _caches(host)
+        if not caches.debug:
+            raise click.ClickException(
+                "listing keys is for development: set debug = true for the cache plugin"
+            )
+        found: list[str] = await _cache(caches, name).keys(limit)
+        return found
+
+    found = line.run(work)
+    line.show({"cache": name, "keys": found}, "\n".join(found) or "no keys", as_json=as_json)
+
+
+@cache_group.command("get")
+@click.argument("name")
+@click.argument("key")
+@_JSON
+@click.pass_obj
+def get(line: CommandLine, name: str, key: str, as_json: bool | None) -> None:
+    """Show one entry; in development only (debug = true). Exit 1 when it is not there."""
+
+    async def work(host: Any) -> dict[str, Any] | None:
+        caches = _caches(host)
+        if not caches.debug:
+            raise click.ClickException(
+                "showing values is for development: set debug = true for the cache plugin"
+            )
+        entry = await _cache(caches, name).entry(key)
+        return None if entry is None else {**asdict(entry), "value": repr(entry.value)}
+
+    found = line.run(work)
+    if found is None:
+        raise click.ClickException(f"nothing is kept under {key!r} in the cache {name!r}")
+    line.show(found, _table(found.items()), as_json=as_json)
+
+
+@cache_group.command("clear")
+@click.argument("name", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_JSON
+@click.pass_obj
+def clear(line: CommandLine, name: str | None, yes: bool, as_json: bool | None) -> None:
+    """Clear one cache, or all of them."""
+    if not yes:
+        click.confirm(f"Clear {'all caches' if name is None else name}?", abort=True, err=True)
+
+    async def work(host: Any) -> list[str]:
+        caches = _caches(host)
+        names = [name] if name is not None else sorted({*_configured(host), *caches.names(), "default"})
+        for one in names:
+            await _cache(caches, one).clear()
+        return names
+
+    cleared = line.run(work)
+    line.show({"cleared": cleared}, f"cleared: {', '.join(cleared)}", as_json=as_json)
+
+
+@cache_group.command("invalidate")
+@click.argument("name")
+@click.option("--key", "key_", multiple=True, help="A key; may be given again.")
+@click.option("--tag", multiple=True, help="A tag; may be given again.")
+@click.option("--glob", multiple=True, help="A shell pattern; may be given again.")
+@click.option("--regex", multiple=True, help="A regular expression; may be given again.")
+@_JSON
+@click.pass_obj
+def invalidate(
+    line: CommandLine,
+    name: str,
+    key_: tuple[str, ...],
+    tag: tuple[str, ...],
+    glob: tuple[str, ...],
+    regex: tuple[str, ...],
+    as_json: bool | None,
+) -> None:
+    """Invalidate by key, tag, shell pattern or regular expression, in every instance."""
+    if not (key_ or tag or glob or regex):
+        raise click.UsageError("say what: --key, --tag, --glob or --regex")
+
+    async def work(host: Any) -> int:
+        cache = _cache(_caches(host), name)
+        removed = await cache.delete_many(key_) if key_ else 0
+        removed += await cache.invalidate_tag(*tag) if tag else 0
+        for pattern in glob:
+            removed += await cache.invalidate_glob(pattern)
+        for pattern in regex:
+            removed += await cache.invalidate_regex(pattern)
+        return removed
+
+    try:
+        removed = line.run(work)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    line.show({"cache": name, "removed": removed}, "invalidated", as_json=as_json)
+
+
+@cache_group.command("cleanup")
+@_JSON
+@click.pass_obj
+def cleanup(line: CommandLine, as_json: bool | None) -> None:
+    """Remove what was invalidated but still takes room on the server."""
+
+    async def work(host: Any) -> int:
+        caches = _caches(host)
+        for name in _configured(host):
+            caches.get(name)
+        return await caches.cleanup()
+
+    removed = line.run(work)
+    line.show({"removed": removed}, f"{removed} removed", as_json=as_json)
+
+
+def _caches(host: Any) -> CacheManager:
+    try:
+        found: CacheManager = host.use(CacheManager)
+    except ServiceError as error:
+        raise click.ClickException(f"the cache plugin does not run: {error}") from error
+    return found
+
+
+def _configured(host: Any) -> list[str]:
+    record = host.plugin("cache")
+    config = record.config if record is not None else {}
+    return ["default", *(config.get("caches") or {})]
+
+
+def _cache(caches: CacheManager, name: str) -> Any:
+    try:
+        return caches.get(name)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _table(rows: Iterable[tuple[str, object]]) -> str:
+    return "\n".join(f"{name:>14}  {value}" for name, value in rows)

@@ -1,0 +1,142 @@
+"""The plugin: makes the services, runs what keeps them alive, and tells the hooks what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import click
+
+from plughost import Plugin, PluginContext, hookimpl
+from plughost.contracts import (
+    CacheManager,
+    HealthCheck,
+    Limit,
+    LockManager,
+    MetricFamily,
+    MetricSample,
+    RateLimiter,
+    WarmEntry,
+)
+from plughost.exceptions import ConfigError
+from plughost.plugins.cache.commands import cache_group
+from plughost.plugins.cache.config import READY_LIMITS, CacheConfig
+from plughost.plugins.cache.limiter import Limiter, LimitStore
+from plughost.plugins.cache.locks import Locks, LockStore, MemoryLocks
+from plughost.plugins.cache.manager import Link, NamedCaches
+
+
+class CachePlugin(Plugin):
+    """Named caches, locks and rate limits; in memory, and shared through Redis when ``redis_url`` is set."""
+
+    name = "cache"
+    Config: ClassVar[type[Any] | None] = CacheConfig
+
+    async def start(self, context: PluginContext) -> None:
+        """Connect if a server is configured, and offer the services. A server that is away stops nothing."""
+        config: CacheConfig = context.config
+        self._context, self._config = context, config
+        link, locks, limits = _shared_parts(config)
+        self.caches = NamedCaches(config, link=link, wanted=self._wanted, collect_events=True)
+        self.locks = Locks(locks)
+        named = {name: _limit(name, config) for name in {**READY_LIMITS, **config.limits}}
+        self.limiter = Limiter(limits, named)
+        await self.caches.__aenter__()
+        context.every(config.event_interval, self._tell_events, name="tell what happened in caches")
+        context.every(config.cleanup_interval, self.locks.cleanup, name="forget locks that ran out")
+        self._offer(self.caches, self.locks, self.limiter)
+        for name in config.caches:
+            self.caches.get(name)
+
+    def _offer(self, caches: CacheManager, locks: LockManager, limiter: RateLimiter) -> None:
+        self._context.provide(CacheManager, caches)
+        self._context.provide(LockManager, locks)
+        self._context.provide(RateLimiter, limiter)
+
+    async def stop(self) -> None:
+        """Cancel loads in the background and close the connection; the last events are told first."""
+        await self._tell_events()
+        await self.caches.__aexit__(None, None, None)
+
+    def status(self) -> Mapping[str, object]:
+        """Where values are kept, and whether Redis answers."""
+        return self.caches.status()
+
+    async def _wanted(self, cache: str) -> Sequence[WarmEntry]:
+        answers = await self._context.hooks.warm_cache(cache=cache)
+        return [entry for answer in answers for entry in answer]
+
+    async def _tell_events(self) -> None:
+        events = self.caches.take_events()
+        if events:
+            await self._context.hooks.cache_event(events=events)
+
+    @hookimpl
+    def register_commands(self) -> Sequence[click.Command]:
+        """The group ``cache``."""
+        return [cache_group]
+
+    @hookimpl
+    async def health_check(self, app_name: str | None) -> HealthCheck | None:
+        """Whether Redis answers; without it the caches work alone, so its absence is a warning."""
+        if app_name is not None:
+            return None
+        figures = self.caches.status()
+        if figures["available"]:
+            return HealthCheck(name="redis" if self.caches.link is not None else "cache", figures=figures)
+        detail = (
+            f"Redis is away ({figures['error'] or 'not connected yet'}): every instance caches for itself"
+        )
+        return HealthCheck(name="redis", status="warn", detail=detail, figures=figures)
+
+    @hookimpl
+    async def describe_metrics(self) -> Sequence[MetricFamily]:
+        """Counters by cache and outcome, never by key."""
+        stats = self.caches.stats()
+        rows: dict[str, tuple[str, str]] = {
+            "cache_hits_total": ("hits", "Answers from a tier."),
+            "cache_misses_total": ("misses", "Questions no tier could answer."),
+            "cache_stale_total": ("stale", "Answers past their time."),
+            "cache_loads_total": ("loads", "Loader runs that ended well."),
+            "cache_load_errors_total": ("load_errors", "Loader runs that failed."),
+            "cache_discarded_total": ("discarded", "Loads that an invalidation had overtaken."),
+            "cache_corrupt_total": ("corrupt", "Bytes under our keys that could not be read."),
+            "cache_entries": ("entries", "Entries in memory."),
+        }
+        families = [
+            MetricFamily(
+                name=name,
+                kind="counter" if name.endswith("_total") else "gauge",
+                help=text,
+                samples=tuple(
+                    MetricSample(float(getattr(found, field)), {"cache": cache})
+                    for cache, found in stats.items()
+                ),
+            )
+            for name, (field, text) in rows.items()
+        ]
+        up = MetricSample(float(bool(self.caches.status()["available"])))
+        return [
+            *families,
+            MetricFamily(name="cache_available", kind="gauge", help="Redis answers.", samples=(up,)),
+        ]
+
+
+def _limit(name: str, config: CacheConfig) -> Limit:
+    chosen = config.limits.get(name) or READY_LIMITS[name]
+    return Limit(limit=chosen.limit, window=chosen.window, outage=chosen.outage, name=name)
+
+
+def _shared_parts(config: CacheConfig) -> tuple[Link | None, LockStore, LimitStore | None]:
+    """Return connection, locks and limits; redis-py is imported here, and only if it is needed."""
+    if config.redis_url is None:
+        return None, MemoryLocks(), None
+    try:
+        from plughost.plugins.cache.redis.limiter import RedisLimits
+        from plughost.plugins.cache.redis.link import RedisLink
+        from plughost.plugins.cache.redis.locks import RedisLocks
+    except ImportError as error:
+        message = f"redis_url is set, but {error.name} is not installed: pip install 'plughost[redis]'"
+        raise ConfigError(message, path="redis_url") from error
+    link = RedisLink(config)
+    return link, RedisLocks(link, config.namespace), RedisLimits(link, config.namespace)
