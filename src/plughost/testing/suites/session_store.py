@@ -290,6 +290,17 @@ class SessionStoreSuite:
         assert await store.read(digest("a")) == ReplacedSession(successor=digest("b"))
         assert await store.patch(digest("a"), SessionPatch(set={"x": b"1"})) is None
 
+    async def test_the_last_session_of_a_subject_can_be_replaced_after_a_purge(
+        self, store: SessionStore
+    ) -> None:
+        await store.create(new("old"))
+        await store.end_subject("ada")
+        await store.create(new("a"))
+        await store.purge(100)
+        assert await store.replace(digest("a"), new("b"), version=1, grace=0) is not None
+        assert isinstance(await store.read(digest("b")), StoredSession)
+        assert [row.handle for row in await store.list_subject("ada")] == ["handle-b"]
+
     async def test_a_chain_of_replacements_leads_to_its_end(self, store: SessionStore) -> None:
         await store.create(new("a"))
         await store.replace(digest("a"), new("b", absolute=None), version=1, grace=10)

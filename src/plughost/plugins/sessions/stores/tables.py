@@ -147,8 +147,9 @@ class Tables:
         if old.version != version:
             raise VersionConflict
         now = self._now()
-        row = born(new, now, _epoch(connection, new.subject), old)
         self._remove(connection, old)
+        # Asked for after the removal, which may have been of the subject's last session and forgotten its epoch.
+        row = born(new, now, _epoch(connection, new.subject), old)
         self._insert(connection, row)
         if grace > 0:
             values = (digest, new.digest, now + grace, old.deadline)
