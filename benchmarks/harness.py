@@ -2,7 +2,8 @@
 
 Every round measures each contender once, for a few milliseconds, in an order that changes from round to round.
 What counts is the ratio to the yardstick within the same round, and of these the median: what slows down one
-round slows down everybody in it. Absolute times are for orientation only.
+round slows down everybody in it. Times are those of the processor in this thread, so that other programs count as
+little as can be; absolute ones are for orientation only.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Row:
-    """What came out for one contender: median seconds for one run, median ratio to the yardstick."""
+    """What came out for one contender: median seconds of one run, median ratio to the yardstick."""
 
     contender: Contender
     seconds: float
@@ -45,7 +46,11 @@ class Row:
 
 
 def compare(
-    contenders: Sequence[Contender], names: Mapping[str, Any], *, rounds: int = 41, slice_seconds: float = 0.004
+    contenders: Sequence[Contender],
+    names: Mapping[str, Any],
+    *,
+    rounds: int = 41,
+    slice_seconds: float = 0.004,
 ) -> list[Row]:
     """Measure ``contenders``, the first of which is the yardstick; ``names`` are what their statements use."""
     return asyncio.run(_compare(contenders, dict(names), rounds, slice_seconds))
@@ -84,9 +89,9 @@ async def _measure(loop: Any, count: int) -> float:
     gc.collect()
     gc.disable()
     try:
-        began = time.perf_counter()
+        began = time.thread_time()
         await loop(count)
-        return (time.perf_counter() - began) / count
+        return (time.thread_time() - began) / count
     finally:
         gc.enable()
 

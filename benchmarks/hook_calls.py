@@ -8,6 +8,8 @@ plugin; the measured calls that it makes for its p50 and p95 are in its figures.
 this; what they do is said in the table.
 """
 
+# ruff: noqa: D102
+
 from __future__ import annotations
 
 import asyncio
@@ -151,7 +153,7 @@ async def by_hand_limited(calls: list[Any], what: int) -> list[int]:
         try:
             with anyio.fail_after(LIMIT):
                 value = await call(what)
-        except Exception:  # noqa: BLE001, S112
+        except Exception:
             continue
         if value is not None:
             found.append(value)
@@ -164,7 +166,7 @@ async def by_hand_limited_asyncio(calls: list[Any], what: int) -> list[int]:
         try:
             async with asyncio.timeout(LIMIT):
                 value = await call(what)
-        except Exception:  # noqa: BLE001, S112
+        except Exception:
             continue
         if value is not None:
             found.append(value)
@@ -207,14 +209,18 @@ AWAITED = [
     Contender("plughost", "await hooks.awaited(what=1)", "isolated, a limit for each, counted"),
     Contender("blinker `send_async`", "await asignal.send_async(None, what=1)", "no isolation, no limit"),
     Contender("apluggy", "await apeer.awaited(what=1)", "no isolation, no limit"),
-    Contender("datasette's way: pluggy and gather", "await gather(*peer.awaited(what=1))", "no isolation, no limit"),
+    Contender(
+        "datasette's way: pluggy and gather", "await gather(*peer.awaited(what=1))", "no isolation, no limit"
+    ),
     Contender(
         "a loop with `asyncio.timeout`",
         "await by_hand_limited_asyncio(awaited_calls, 1)",
         "isolated, a limit for each",
     ),
     Contender(
-        "a loop with `anyio.fail_after`", "await by_hand_limited(awaited_calls, 1)", "isolated, a limit for each"
+        "a loop with `anyio.fail_after`",
+        "await by_hand_limited(awaited_calls, 1)",
+        "isolated, a limit for each",
     ),
     Contender("plughost, `.report()`", "await hooks.awaited.report(what=1)", "every implementation timed"),
 ]
@@ -235,7 +241,11 @@ def main() -> None:
     print(surroundings("plughost", "pluggy", "apluggy", "blinker", "stevedore", "anyio"), "\n")
     print(table(f"{COUNT} plain implementations", compare(PLAIN, NAMES)))
     print(table(f"{COUNT} async implementations that return at once", compare(AWAITED, NAMES)))
-    print(table(f"{COUNT} async implementations, each waiting for one turn of the loop", compare(WAITING, NAMES)))
+    print(
+        table(
+            f"{COUNT} async implementations, each waiting for one turn of the loop", compare(WAITING, NAMES)
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from plughost.contracts.hooks import Outcome, OutcomeKind
 from plughost.core.calls.drive import Coro
 from plughost.core.calls.faults import fail, goes_through
 from plughost.core.calls.plan import CallPlan, Step
-from plughost.core.calls.watchdog import Watch, Watchdog, event_library
+from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog, event_library
 
 Wrapper = Generator[None, Any, Any]
 Blocking = Callable[[Step, dict[str, Any]], Coro]
@@ -62,7 +62,7 @@ class Call:
         self._now = now
         self.gathering = plan.gather(values)
         self._outcomes = outcomes
-        self._watch: Watch | None = None
+        self._watch: Watch | Unwatched | None = None
 
     async def run(self) -> Any:
         """Call everybody who is to be called and return the result."""
@@ -81,7 +81,7 @@ class Call:
         begun = self._now()
         try:
             try:
-                settled = self.gathering.take(await self._hold(coroutine, waiting, step.limit))
+                settled = self.gathering.take(await self._watching().hold(coroutine, waiting, step.limit))
             except BaseException as error:
                 self._fail(step, error, begun)
                 settled = False
@@ -118,15 +118,12 @@ class Call:
             waiting = coroutine.send(None)
         except StopIteration as done:
             return done.value
-        return await self._hold(coroutine, waiting, limit)
+        return await self._watching().hold(coroutine, waiting, limit)
 
-    async def _hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
-        watch = self._watch
-        if watch is None:
-            watch = self._watch = self._watchdog.watch()
-            if watch is None:
-                return await self._watchdog.drive_freely(coroutine, waiting)
-        return await watch.hold(coroutine, waiting, limit)
+    def _watching(self) -> Watch | Unwatched:
+        if self._watch is None:
+            self._watch = self._watchdog.watch()
+        return self._watch
 
     def _begin(self, step: Step) -> Any:
         if step.kind == "blocking":

@@ -9,6 +9,7 @@ grace period and is then abandoned. On trio a cancel scope does the first part.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import weakref
 from types import SimpleNamespace
@@ -53,13 +54,14 @@ class Watchdog:
         self._tickers = weakref.WeakKeyDictionary()
         self.unclosable: list[object] = []
 
-    def watch(self) -> Watch | None:
-        """Return what watches the calls of the current asyncio task; None when there is no such task."""
-        try:
+    def watch(self) -> Watch | Unwatched:
+        """Return what watches one call in the current task; on trio that is nothing, scopes do it there."""
+        task = None
+        with contextlib.suppress(RuntimeError):
             task = asyncio.current_task()
-        except RuntimeError:
-            return None
-        return None if task is None else Watch(task, self.ticker(), self.unclosable)
+        if task is None:
+            return Unwatched(self.unclosable)
+        return Watch(task, self.ticker(), self.unclosable)
 
     def ticker(self) -> Ticker:
         """Return the ticker of the running event loop."""
@@ -68,10 +70,6 @@ class Watchdog:
         if ticker is None:
             ticker = self._tickers[loop] = Ticker(self._grace)
         return ticker
-
-    async def drive_freely(self, coroutine: Coro, waiting: Any) -> Any:
-        """Go on without a limit with a coroutine that was stepped outside of asyncio."""
-        return await drive_on_trio(coroutine, waiting, _never, self.unclosable)
 
     async def guard_by_scope(self, coroutine: Coro, limit: float) -> Any:
         """Await ``coroutine`` for at most ``limit`` seconds on trio.
@@ -103,10 +101,6 @@ class Watchdog:
         return await drive_on_trio(coroutine, waiting, patience.is_over, self.unclosable)
 
 
-def _never() -> bool:
-    return False
-
-
 class _Patience:
     """How long an implementation on trio may go on after its scope was cancelled.
 
@@ -126,6 +120,26 @@ class _Patience:
             return False
         self.turns += 1
         return self.turns > self._TURNS or anyio.current_time() > self._end
+
+
+class Unwatched:
+    """Stands in for a ``Watch`` where there is no asyncio task to cancel, and so no limit to keep."""
+
+    __slots__ = ("_unclosable",)
+
+    def __init__(self, unclosable: list[object]) -> None:
+        self._unclosable = unclosable
+
+    def end(self) -> None:
+        """The call is over."""
+
+    async def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
+        """Go on with a coroutine that was stepped once and is ``waiting`` for something."""
+        return await drive_on_trio(coroutine, waiting, _never, self._unclosable)
+
+
+def _never() -> bool:
+    return False
 
 
 class Watch(Driven):
