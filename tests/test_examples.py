@@ -88,6 +88,15 @@ def test_it_passes_the_checks_for_authors(example: Installed, tmp_path: Path) ->
         assert ran.returncode == 0, ran.stdout
 
 
+def test_its_types_hold(example: Installed, tmp_path: Path) -> None:
+    cache = ROOT / ".mypy_cache" / "examples" / example.source.name
+    ran = example.run(
+        *("mypy", "--strict", "--config-file=", f"--cache-dir={cache}", str(example.source / "src")),
+        folder=tmp_path,
+    )
+    assert ran.returncode == 0, ran.stdout
+
+
 def test_it_is_a_well_formed_distribution(example: Installed) -> None:
     project = manifest_of(example.source)
     assert project["license"] == "MIT"
