@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import inspect
 import threading
@@ -166,6 +167,37 @@ async def test_a_dispatcher_can_be_collected():
     del hosts
     gc.collect()
     assert gone() is None
+
+
+async def test_implementations_run_in_turn_in_the_callers_task(way):
+    seen = []
+
+    async def where(what):
+        seen.append(("begin", anyio.get_current_task()))
+        await anyio.sleep(0.001)
+        seen.append(("end", anyio.get_current_task()))
+
+    hosts = dispatcher(Specs, plugin("ask", where), plugin("ask", where), way=way)
+    await hosts.hooks.ask(what=1)
+    me = anyio.get_current_task()
+    assert seen == [("begin", me), ("end", me)] * 2
+
+
+async def test_context_variables_pass_into_and_out_of_implementations(way):
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    async def change(what):
+        found = variable.get()
+        await anyio.lowlevel.checkpoint()
+        variable.set("by the implementation")
+        return found
+
+    hosts = dispatcher(
+        Specs, plugin("ask", change), plugin("ask", lambda: variable.get(), blocking=True), way=way
+    )
+    variable.set("by the caller")
+    assert await hosts.hooks.ask(what=1) == ["by the caller", "by the implementation"]
+    assert variable.get() == "by the implementation"
 
 
 @pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("trio", "trio"), ("asyncio", "trio")])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections import Counter
 
 import anyio
@@ -247,6 +249,21 @@ def test_a_drain_can_be_waited_for_in_another_thread_than_that_of_the_calls():
     anyio.run(wait)
     thread.join(10)
     assert not thread.is_alive()
+
+
+async def test_a_plugin_that_was_replaced_can_be_collected(way):
+    gone = []
+    hosts = dispatcher(Specs, plugin("ask", lambda what: 1), way=way)
+    for _ in range(20):
+        await hosts.hooks.ask(what=1)
+        guest = plugin("ask", lambda what: 2)
+        gone.append(weakref.ref(guest))
+        hosts.replace("a", guest)
+        if way == SHORT:
+            shorten(hosts)
+    del guest
+    gc.collect()
+    assert [ref() is None for ref in gone] == [True] * 19 + [False]
 
 
 async def test_retired_plans_are_forgotten():
