@@ -134,7 +134,7 @@ def test_a_base_install_starts_a_host_and_skips_what_needs_more(base: BaseInstal
     skipped = {row["name"]: row["reason"] for row in report["skipped"]}
     ours = set(PROJECT["entry-points"]["plughost.plugins"])
     assert set(skipped) == ours
-    assert all(f"pip install 'plughost[{name}" in skipped[name] for name in ours), skipped
+    assert all("pip install 'plughost[" in skipped[name] for name in ours), skipped
 
 
 @pytest.mark.parametrize(
