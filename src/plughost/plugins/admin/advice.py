@@ -61,9 +61,11 @@ def about_caches(stats: Mapping[str, CacheStats], status: Mapping[str, Any]) -> 
                 name,
                 f"{figures.refused} values were too large to be kept; raise max_bytes or store less.",
             )
-    if status.get("coherent") is False:
+    if status.get("mode") not in (None, "memory") and status.get("coherence") == "off":
         yield Advice(
-            "warn", "tiers", "Changes of other instances arrive late: the connection for them is not up."
+            "warn",
+            "tiers",
+            "Instances do not hear of each other's changes: coherence is switched off in the configuration.",
         )
 
 

@@ -38,12 +38,16 @@ def line(points: Sequence[Sequence[float]], label: str, *, top: float | None = N
     base = _HEIGHT - _PAD
     area = f"{places[0][0]:.1f},{base} {path} {places[-1][0]:.1f},{base}"
     return Markup(
-        '<svg class="chart" role="img" viewBox="0 0 {w:g} {h:g}" preserveAspectRatio="none" aria-label="{label}">'
-        '<line class="grid" x1="0" x2="{w:g}" y1="{base}" y2="{base}"></line>'
+        '<figure><svg class="chart" role="img" viewBox="0 0 {w:g} {h:g}" preserveAspectRatio="none"'
+        ' aria-label="{label}"><line class="grid" x1="0" x2="{w:g}" y1="{base}" y2="{base}"></line>'
         '<line class="grid" x1="0" x2="{w:g}" y1="{middle}" y2="{middle}"></line>'
         '<polygon class="area" points="{area}"></polygon>'
         '<polyline class="line" points="{path}"></polyline></svg>'
-    ).format(w=_WIDTH, h=_HEIGHT, label=label, base=base, middle=_HEIGHT / 2, area=area, path=path)
+        "<figcaption><span>{span} ago</span><span>top {top}</span><span>now</span></figcaption></figure>"
+    ).format(
+        w=_WIDTH, h=_HEIGHT, label=label, base=base, middle=_HEIGHT / 2, area=area, path=path,
+        span=milliseconds(last - first), top="100 %" if top == 1.0 else f"{height:g}",
+    )  # fmt: skip
 
 
 def bars(points: Sequence[Sequence[float]], label: str) -> Markup:
@@ -51,15 +55,16 @@ def bars(points: Sequence[Sequence[float]], label: str) -> Markup:
     if not points:
         return Markup('<p class="empty">No requests yet.</p>')
     highest = max(point[1] for point in points) or 1.0
-    step = _WIDTH / max(len(points), 30)
+    step = _WIDTH / max(len(points), 60)
     drawn = Markup("")
     for index, (_, value, failed) in enumerate(points):
         drawn += _bar(index * step, step, value / highest, "bar")
         drawn += _bar(index * step, step, failed / highest, "bar failed") if failed else Markup("")
     return Markup(
-        '<svg class="chart" role="img" viewBox="0 0 {w:g} {h:g}" preserveAspectRatio="none" aria-label="{label}">'
-        "{drawn}</svg>"
-    ).format(w=_WIDTH, h=_HEIGHT, label=label, drawn=drawn)
+        '<figure><svg class="chart" role="img" viewBox="0 0 {w:g} {h:g}" preserveAspectRatio="none"'
+        ' aria-label="{label}">{drawn}</svg>'
+        "<figcaption><span>one bar for each busy minute</span><span>top {top:g}</span></figcaption></figure>"
+    ).format(w=_WIDTH, h=_HEIGHT, label=label, drawn=drawn, top=highest)
 
 
 def _bar(x: float, step: float, share: float, kind: str) -> Markup:
