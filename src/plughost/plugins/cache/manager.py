@@ -29,7 +29,6 @@ class Link(Protocol):
     """The connection to the shared tier, as far as the manager knows it."""
 
     available: bool
-    coherent: bool
 
     def attach(self, name: str, settings: CacheSettings, codec: Codec) -> Remote:
         """Return the shared tier of one cache."""
@@ -218,12 +217,19 @@ class NamedCaches:
             cache.link_changed(flush=flush)
 
     async def __aenter__(self) -> Self:
-        self._group = await anyio.create_task_group().__aenter__()
-        await self._group.start(self.home.run)
-        if self.link is not None:
-            await self._group.start(self.link.run)
-        self._group.start_soon(self._keep_warm)
-        self._group.start_soon(self._keep_clean)
+        group = anyio.create_task_group()
+        await group.__aenter__()
+        try:
+            await group.start(self.home.run)
+            if self.link is not None:
+                await group.start(self.link.run)
+        except BaseException as error:
+            group.cancel_scope.cancel()
+            await group.__aexit__(type(error), error, error.__traceback__)
+            raise
+        group.start_soon(self._keep_warm)
+        group.start_soon(self._keep_clean)
+        self._group = group
         return self
 
     async def __aexit__(self, *_: object) -> None:

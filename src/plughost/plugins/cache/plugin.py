@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import anyio
 import click
 
 from plughost import Plugin, PluginContext, hookimpl
@@ -41,12 +42,24 @@ class CachePlugin(Plugin):
         self.locks = Locks(locks)
         named = {name: _limit(name, config) for name in {**READY_LIMITS, **config.limits}}
         self.limiter = Limiter(limits, named)
-        await self.caches.__aenter__()
+        await self._begin(context)
         context.every(config.event_interval, self._tell_events, name="tell what happened in caches")
         context.every(config.cleanup_interval, self.locks.cleanup, name="forget locks that ran out")
         self._offer(self.caches, self.locks, self.limiter)
         for name in config.caches:
             self.caches.get(name)
+
+    async def _begin(self, context: PluginContext) -> None:
+        """Run the caches in a task of their own, and go on when they have tried to connect once."""
+        running = anyio.Event()
+
+        async def serve() -> None:
+            async with self.caches:
+                running.set()
+                await anyio.sleep_forever()
+
+        context.spawn(serve)
+        await running.wait()
 
     def _offer(self, caches: CacheManager, locks: LockManager, limiter: RateLimiter) -> None:
         self._context.provide(CacheManager, caches)
@@ -54,9 +67,8 @@ class CachePlugin(Plugin):
         self._context.provide(RateLimiter, limiter)
 
     async def stop(self) -> None:
-        """Cancel loads in the background and close the connection; the last events are told first."""
+        """Tell the last events; the connection is closed with the plugin's tasks."""
         await self._tell_events()
-        await self.caches.__aexit__(None, None, None)
 
     def status(self) -> Mapping[str, object]:
         """Where values are kept, and whether Redis answers."""
@@ -132,11 +144,13 @@ def _shared_parts(config: CacheConfig) -> tuple[Link | None, LockStore, LimitSto
     if config.redis_url is None:
         return None, MemoryLocks(), None
     try:
+        from plughost.plugins.cache.redis.lane import require_asyncio
         from plughost.plugins.cache.redis.limiter import RedisLimits
         from plughost.plugins.cache.redis.link import RedisLink
         from plughost.plugins.cache.redis.locks import RedisLocks
     except ImportError as error:
         message = f"redis_url is set, but {error.name} is not installed: pip install 'plughost[redis]'"
         raise ConfigError(message, path="redis_url") from error
+    require_asyncio()
     link = RedisLink(config)
     return link, RedisLocks(link, config.namespace), RedisLimits(link, config.namespace)

@@ -11,7 +11,7 @@ import random
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.abc
@@ -25,7 +25,16 @@ from plughost.plugins.cache.config import CacheConfig, CacheSettings
 from plughost.plugins.cache.memory import MemoryStore
 from plughost.plugins.cache.redis import names, scripts
 from plughost.plugins.cache.redis.coherence import Coherence
-from plughost.plugins.cache.redis.lane import Announcement, Command, Lane, Question, bounded, require_asyncio
+from plughost.plugins.cache.redis.lane import (
+    Announcement,
+    Command,
+    Lane,
+    Question,
+    bounded,
+    new_reply,
+    require_asyncio,
+    settle,
+)
 from plughost.plugins.cache.redis.tier import RedisTier
 from plughost.plugins.cache.redis.urls import target_of
 from plughost.plugins.cache.remote import Remote
@@ -64,6 +73,7 @@ class RedisLink:
         self._away_total = 0.0
         self._client_id: int | None = None
         self._replayed = 0
+        self._group: anyio.abc.TaskGroup | None = None
         self._token: EventLoopToken | None = None
         self.tracking = False
 
@@ -184,22 +194,49 @@ class RedisLink:
         self._token = current_token()
         pause = self.config.backoff
         try:
-            while True:
-                if await self._try_to_connect():
-                    pause = self.config.backoff
+            async with anyio.create_task_group() as self._group:
+                while True:
+                    connected = await self._try_to_connect()
                     task_status.started()
                     task_status = anyio.TASK_STATUS_IGNORED
-                    await self._watch()
-                else:
-                    task_status.started()
-                    task_status = anyio.TASK_STATUS_IGNORED
-                await self._clock.sleep(random.uniform(0, pause))  # noqa: S311 # spreads load, hides nothing
-                pause = min(self.config.backoff_cap, pause * 2)
+                    if connected:
+                        pause = self.config.backoff
+                        await self._watch()
+                    await self._retire()
+                    await self._clock.sleep(random.uniform(0, pause))  # noqa: S311 # spreads load, hides nothing
+                    pause = min(self.config.backoff_cap, pause * 2)
         finally:
             self.available = False
-            if self._lane is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._lane.stop()
+            self._group = None
+            await self._retire()
+
+    async def _retire(self) -> None:
+        """Close what is left of a connection."""
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            with anyio.CancelScope(shield=True):
+                await lane.stop()
+
+    async def finish(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run something to its end, whatever becomes of the caller.
+
+        A shielded scope would not do: asyncio's own cancellation knows no scopes.
+        """
+        if self._group is None:
+            raise StoreUnavailableError("Redis is away")
+        reply = new_reply()
+
+        async def run() -> None:
+            try:
+                settle(reply, await function())
+            except Exception as error:
+                settle(reply, error)
+            except BaseException:
+                settle(reply, StoreUnavailableError("Redis is away"))
+                raise
+
+        self._group.start_soon(run)
+        return cast("T", await reply)
 
     async def _try_to_connect(self) -> bool:
         limit = self.config.connect_timeout

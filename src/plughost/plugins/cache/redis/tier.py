@@ -79,6 +79,9 @@ class Line(Protocol):
     def scan(self, pattern: bytes) -> Any:
         """Iterate over pages of matching key names."""
 
+    async def finish(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run something to its end, whatever becomes of the caller."""
+
     def call_home(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function in the line's own loop, from a thread."""
 
@@ -337,18 +340,23 @@ class RedisTier:
         """Invalidate by pattern and overtake loads; how many fresh values were removed.
 
         First a bar that no load under way gets over, then the entries, page by page, and then everyone is told: what
-        they read meanwhile they drop again. The caller's cancellation waits until it is done.
+        they read meanwhile they drop again. It is finished although the caller may be cancelled.
         """
         if not self.line.available:
             self.journal.note_pattern(pattern)
             raise StoreUnavailableError("Redis is away")
-        with anyio.CancelScope(shield=True):
+
+        async def remove() -> int:
             try:
-                removed = await self._remove_matching(pattern, first=False)
-            except Exception as error:
+                return await self._remove_matching(pattern, first=False)
+            except BaseException:
                 self.journal.note_pattern(pattern)
-                raise unavailable(error) from error
-        return removed
+                raise
+
+        try:
+            return await self.line.finish(remove)
+        except Exception as error:
+            raise unavailable(error) from error
 
     async def _remove_matching(self, pattern: KeyPattern, *, first: bool) -> int:
         shards = self._names.shards
@@ -490,22 +498,26 @@ class RedisTier:
         shard, raw, bucket = self._names.place(key)
         token = secrets.token_hex(8)
         length = self.line.config.lease_time
-        early = b"1" if patience <= 0 else b"0"
-        asked = (token.encode(), b"%d" % (length * 1000), early, bucket)
-        values = (*asked, *(tag.encode() for tag in tags))
+        early = patience <= 0
         deadline = anyio.current_time() + patience
         with self.line.coherence.watch(self._name, key) as following:
             while True:
                 changed = following()
                 self._require()
+                asked = (token.encode(), b"%d" % (length * 1000), b"%d" % early, bucket)
+                values = (*asked, *(tag.encode() for tag in tags))
                 reply = await self._lease_once(shard, raw, values)
                 snapshot, (read,) = answers(reply, 1, self._codec, self._corrupt, 1)
                 if reply[:1] == b"g":
                     token = f"{token}|{snapshot.seq}"
                     self._leases[token] = (shard, raw, anyio.current_time())
                     return Lease(key, token, snapshot)
-                if reply[:1] == b"v" and read is not None:
-                    return Lease(key, "", snapshot, read.found)
+                if reply[:1] == b"v":
+                    if read is not None:
+                        return Lease(key, "", snapshot, read.found)
+                    if not early:
+                        early = True  # there is a value the server takes for one, and nobody can read it
+                        continue
                 left = deadline - anyio.current_time()
                 if left <= 0:
                     return Lease(key, "", snapshot)

@@ -1,0 +1,140 @@
+"""The plugin in a host: found services, told hooks, figures, and a server that may be away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+import pytest
+from servers import Server
+
+from plughost import Host, Plugin, hookimpl
+from plughost.contracts import CacheEvent, CacheManager, LockManager, RateLimiter, WarmEntry
+from plughost.plugins.cache import CachePlugin
+
+pytestmark = pytest.mark.anyio
+
+
+def host_with(config: Mapping[str, Any]) -> Host:
+    return Host("acme", config={"plugins": {"cache": {"module": "plughost.plugins.cache", "config": config}}})
+
+
+async def started(host: Host, config: Mapping[str, Any]) -> CacheManager:
+    if host.plugin("cache") is None:
+        await host.load_plugin(CachePlugin, dict(config), name="cache")
+    return host.use(CacheManager)
+
+
+class Listening(Plugin):
+    name = "listening"
+
+    def __init__(self) -> None:
+        self.heard: list[CacheEvent] = []
+        self.loads = 0
+
+    @hookimpl
+    def cache_event(self, events: Sequence[CacheEvent]) -> None:
+        self.heard.extend(events)
+
+    @hookimpl
+    def warm_cache(self, cache: str) -> Sequence[WarmEntry] | None:
+        return [WarmEntry(key="rates", loader=self.load)] if cache == "money" else None
+
+    async def load(self) -> dict[str, float]:
+        self.loads += 1
+        return {"EUR": 1.0}
+
+
+async def test_the_services_are_there() -> None:
+    async with Host("acme", config={}) as host:
+        caches = await started(host, {"ttl": 60})
+        await caches.default.set("k", 1)
+        assert await caches.get("default").get("k") == 1
+        async with host.use(LockManager).hold("l") as lock:
+            assert lock.token > 0
+        assert (await host.use(RateLimiter).check("user:123:combat", window=5, limit=10)).allowed
+        assert set(host.use(RateLimiter).limits) >= {"auth", "chat", "combat", "api"}
+
+
+async def test_events_are_told_in_batches_and_hits_are_not() -> None:
+    async with Host("acme", config={}) as host:
+        plugin = Listening()
+        await host.load_plugin(plugin)
+        caches = await started(host, {"event_interval": 0.01})
+        await caches.default.set("k", 1)
+        await caches.default.get("k")
+        await caches.default.get("none")
+        with anyio.fail_after(20):
+            while len(plugin.heard) < 2:  # noqa: ASYNC110 # another plugin's hook is waited for
+                await anyio.sleep(0.01)
+        assert [(event.kind, event.key) for event in plugin.heard] == [("set", "k"), ("miss", "none")]
+
+
+async def test_plugins_say_what_is_to_be_warm() -> None:
+    async with Host("acme", config={}) as host:
+        plugin = Listening()
+        await host.load_plugin(plugin)
+        caches = await started(host, {"event_interval": 60})
+        money = caches.get("money")
+        assert await caches.warm("money") == 1
+        assert await money.get("rates") == {"EUR": 1.0}
+        assert await caches.warm() >= 1
+
+
+async def test_health_and_metrics_tell_how_it_does() -> None:
+    async with Host("acme", config={}) as host:
+        caches = await started(host, {})
+        await caches.default.get("none")
+        report = await host.health()
+        check = next(check for check in report.checks if check.plugin == "cache")
+        assert check.status == "pass"
+        families = [family for answer in await host.hooks.describe_metrics() for family in answer]
+        misses = next(family for family in families if family.name == "cache_misses_total")
+        assert [(sample.value, sample.labels) for sample in misses.samples] == [(1.0, {"cache": "default"})]
+
+
+class TestWithRedis:
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"
+
+    async def test_values_outlive_the_host(self, redis_url: str) -> None:
+        for expected in (None, 1):
+            async with Host("acme", config={}) as host:
+                caches = await started(host, {"redis_url": redis_url})
+                assert await caches.default.get("k") == expected
+                await caches.default.set("k", 1)
+                assert caches.status()["available"]
+
+    async def test_a_host_starts_without_its_redis_and_warns(self, own_server: Server) -> None:
+        own_server.kill()
+        async with Host("acme", config={}) as host:
+            caches = await started(host, {"redis_url": own_server.url})
+            assert host.plugin("cache").state == "ready"  # type: ignore[union-attr]
+            await caches.default.set("k", 1)
+            assert await caches.default.get("k") == 1
+            report = await host.health()
+            check = next(check for check in report.checks if check.plugin == "cache")
+            assert (check.name, check.status) == ("redis", "warn")
+            own_server.start()
+            with anyio.fail_after(20):
+                while not caches.status()["available"]:  # noqa: ASYNC110 # the reconnect task is waited for
+                    await anyio.sleep(0.01)
+
+    async def test_a_password_is_shown_nowhere(self, caplog: pytest.LogCaptureFixture) -> None:
+        url = "redis://user:hunter2@127.0.0.1:1/0"
+        async with Host("acme", config={}) as host:
+            caches = await started(host, {"redis_url": url})
+            shown = [caches.status(), host.plugin("cache"), await host.health(), caplog.text]
+            assert "hunter2" not in repr(shown)
+            assert "hunter2" not in repr(CachePlugin.Config(redis_url=url))  # type: ignore[misc]
+
+
+async def test_redis_on_trio_is_refused_in_words(redis_url: str, anyio_backend: str) -> None:
+    async with Host("acme", config={}) as host:
+        if anyio_backend == "asyncio":
+            await host.load_plugin(CachePlugin, {"redis_url": redis_url}, name="cache")
+            return
+        with pytest.raises(Exception, match="asyncio"):
+            await host.load_plugin(CachePlugin, {"redis_url": redis_url}, name="cache")
