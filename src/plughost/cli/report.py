@@ -20,8 +20,13 @@ def _row(record: PluginRecord) -> tuple[str, ...]:
         record.version or "-",
         state(record.state),
         seconds(sum(took) if took else None),
-        record.reason or ", ".join(record.hooks),
+        record.reason or _hooks(record),
     )
+
+
+def _hooks(record: PluginRecord) -> str:
+    count = len(record.hooks)
+    return f"{count} hook{'s' if count != 1 else ''}" if count else ""
 
 
 def _summary(host: Host) -> str:
