@@ -20,7 +20,8 @@ from harness import surroundings
 ROUNDS = 15
 LIMIT = 1.5
 DEPENDENCIES = (
-    "anyio, click, cronsim, importlib_metadata, msgspec, packaging.specifiers, pluggy, sniffio, structlog, tomlkit"
+    "anyio, click, cronsim, importlib_metadata, msgspec, packaging.specifiers, "
+    "pluggy, sniffio, structlog, tomlkit"
 )
 EVENT_LOOP = "asyncio, anyio.from_thread, anyio.to_thread"  # anyio imports these when they are first used
 

@@ -66,7 +66,9 @@ def test_nothing_inside_imports_the_front_door(graph: grimp.ImportGraph) -> None
 
 
 def test_importing_plughost_brings_no_optional_package() -> None:
-    found = json.loads(run("from plughost import *; import sys, json; print(json.dumps(sorted(sys.modules)))"))
+    found = json.loads(
+        run("from plughost import *; import sys, json; print(json.dumps(sorted(sys.modules)))")
+    )
     assert {name.partition(".")[0] for name in found} & OPTIONAL == set()
 
 
