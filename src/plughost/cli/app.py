@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import click
+from click.shell_completion import CompletionItem
 
 from plughost.cli.colour import colour_choice
 from plughost.cli.plugin_commands import find_command, names_on_cards
@@ -45,6 +46,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "disable": LazyCommand("commands.switch:disable", "Switch a plugin off in the configuration file."),
     "config": LazyCommand("commands.config:config", "Show, describe or check the configuration."),
     "profile": LazyCommand("commands.profile:profile", "Measure how long plugins take to import and start."),
+    "backup": LazyCommand("commands.backup:backup", "Save what plugins keep, list, verify, restore."),
     "version": LazyCommand("commands.version:version", "Show versions."),
 }
 
@@ -79,6 +81,17 @@ class ProgramGroup(click.Group):
         if theirs := _plugin_commands(program_of(ctx)):
             with formatter.section("Commands of plugins"):
                 formatter.write_dl([(name, f"of plugin {plugin}") for name, plugin in theirs.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names of commands without importing one: a key press must not wait for a plugin."""
+        own = {name: command.summary for name, command in COMMANDS.items()}
+        theirs = {name: f"of plugin {plugin}" for name, plugin in _plugin_commands(program_of(ctx)).items()}
+        items = [
+            CompletionItem(name, help=text)
+            for name, text in (own | theirs).items()
+            if name.startswith(incomplete)
+        ]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command; what it returns is not an exit code."""
