@@ -63,6 +63,8 @@ class Host:
             if it is there, else the defaults.
         environ: The environment to read; None takes the process's own.
         clock: Time; a test hands in its own.
+        register_apps: Whether the configuration's apps are registered at the start. A host that restores their
+            databases must not open and migrate them before.
 
     Raises:
         ConfigError: The configuration is wrong; all that is wrong with it is named.
@@ -75,6 +77,7 @@ class Host:
         config: ConfigSource = None,
         environ: Mapping[str, str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        register_apps: bool = True,
     ) -> None:
         self._loaded = load_config(config, host_name=name, environ=os.environ if environ is None else environ)
         self._clock = clock
@@ -93,6 +96,7 @@ class Host:
         self._registry = PluginRegistry()
         self._manager: PluginManager | None = None
         self._app_errors: dict[str, Exception] = {}
+        self._registers_apps = register_apps
         self.apps = Apps(
             self.hooks,
             events=self._events,
@@ -324,7 +328,8 @@ class Host:
         self._manager = self._make_manager(tasks)
         await self._manager.load_found(await self._survey())
         self._exit.push_async_callback(self.apps.close)
-        await self._register_apps()
+        if self._registers_apps:
+            await self._register_apps()
         tasks.start_soon(self._health.cycle_forever)
         self._raise_if_strict()
 

@@ -56,15 +56,20 @@ def summarise(location: BackupLocation) -> BackupSummary:
     )
 
 
+def is_file(archive: str | Path) -> bool:
+    """Whether that is the path of a file. Blocking."""
+    return Path(archive).is_file()
+
+
 def find_archive(archive: str | Path, known: Iterable[BackupSummary]) -> Path:
-    """Return the file that a path, a uri, a file name or an id stands for.
+    """Return the file that a uri, a file name or an id stands for. Blocking.
 
     Raises:
         BackupError: There is none, or it is not a file on this machine.
     """
-    path = path_of(str(archive)) if "://" in str(archive) else Path(archive)
-    if path is not None and path.is_file():
-        return path
+    named = path_of(str(archive))
+    if named is not None and named.is_file():
+        return named
     for summary in known:
         stored = path_of(summary.location.uri)
         if stored is not None and str(archive) in {stored.name, summary.backup_id}:

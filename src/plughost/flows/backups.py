@@ -35,7 +35,7 @@ from plughost.contracts.logs import get_logger
 from plughost.exceptions import BackupError, HookCallError
 from plughost.flows.archive_reading import Contents, read_archive
 from plughost.flows.archive_writing import write_archive
-from plughost.flows.backup_files import find_archive, keep_in, list_folder, summarise
+from plughost.flows.backup_files import find_archive, is_file, keep_in, list_folder, summarise
 from plughost.flows.spooling import spool
 from plughost.flows.staging import staging_folder
 from plughost.hookspecs import Hooks
@@ -108,6 +108,16 @@ class Backups:
         stored = [location for answer in answers for location in answer]
         return await anyio.to_thread.run_sync(self._summaries, stored)
 
+    async def find(self, archive: str | Path) -> Path:
+        """Return the file that a path, a uri, a file name or an id stands for.
+
+        Raises:
+            BackupError: There is none on this machine.
+        """
+        if await anyio.to_thread.run_sync(is_file, archive):
+            return Path(archive)
+        return find_archive(archive, await self.list())
+
     async def verify(
         self, archive: str | Path, *, on_progress: OnProgress | None = None
     ) -> tuple[ArchiveEntry, ...]:
@@ -120,7 +130,7 @@ class Backups:
         Raises:
             BackupError: It is not complete, or something in it was changed.
         """
-        path = await self._find(archive)
+        path = await self.find(archive)
         contents = await _in_thread(functools.partial(read_archive, path), on_progress or _silent)
         return contents.entries
 
@@ -140,7 +150,7 @@ class Backups:
         """
         async with self._turn, AsyncExitStack() as stack:
             started = self._clock.monotonic()
-            path = await self._find(archive)
+            path = await self.find(archive)
             folder = await _enter(stack, self._directory, self._new_id())
             contents = await _in_thread(
                 functools.partial(read_archive, path, into=folder), on_progress or _silent
@@ -250,10 +260,7 @@ class Backups:
         await self._hooks.after_restore(result=result)
         return result
 
-    # finding them
-
-    async def _find(self, archive: str | Path) -> Path:
-        return find_archive(archive, await self.list() if isinstance(archive, str) else ())
+    # lists
 
     def _summaries(self, stored: Iterable[BackupLocation]) -> tuple[BackupSummary, ...]:
         locations = {location.uri: location for location in [*list_folder(self._directory), *stored]}

@@ -1,0 +1,209 @@
+"""``plughost backup``: save what plugins keep, look at what was saved, and bring it back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import click
+
+from plughost.cli.exits import ExitCode, leave, leave_with_problems
+from plughost.cli.logs import configure_logging
+from plughost.cli.program import Program, reads
+from plughost.cli.tables import seconds, table
+from plughost.contracts.backup import ArchiveEntry, BackupProgress, BackupSummary, OnProgress
+from plughost.exceptions import AppError, BackupError
+from plughost.host import Host
+
+T = TypeVar("T")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+@click.group()
+def backup() -> None:
+    """Save what plugins keep, list it, check it, bring it back."""
+
+
+@backup.command("run")
+@reads
+@click.option("--app", "apps", multiple=True, metavar="NAME", help="Save this app alone; may be repeated.")
+@click.pass_obj
+def run_backup(program: Program, apps: tuple[str, ...]) -> None:
+    """Make a backup now. The apps of the configuration are registered first, as at every start."""
+
+    async def work(host: Host) -> Mapping[str, Any]:
+        _refuse_missing(host, apps)
+        with _bar(program, "Saving") as on_progress:
+            result = await host.backups.run(apps=apps, on_progress=on_progress)
+        return {
+            "backup_id": result.plan.backup_id,
+            "uri": result.location.uri,
+            "stored_by": result.location.plugin,
+            "size": result.size,
+            "sha256": result.sha256,
+            "duration": result.duration,
+            "entries": result.entries,
+        }
+
+    document = _with_host(program, work, register_apps=True)
+    text = f"{document['uri']}\n{_entries(document['entries'])}\n{_size(document['size'])} in "
+    program.show(document, text + seconds(document["duration"]))
+
+
+@backup.command("list")
+@reads
+@click.pass_obj
+def list_backups(program: Program) -> None:
+    """List the backups that are there, newest first. Exits 3 when one cannot be read."""
+
+    async def work(host: Host) -> tuple[BackupSummary, ...]:
+        return await host.backups.list()
+
+    found = _with_host(program, work)
+    program.show({"backups": [_summary(backup) for backup in found]}, _listing(found))
+    leave_with_problems([backup for backup in found if backup.problem])
+
+
+@backup.command("verify")
+@reads
+@click.argument("archive")
+@click.pass_obj
+def verify(program: Program, archive: str) -> None:
+    """Read the whole of ARCHIVE (a path, or a name or id of the list) and compare every sum.
+
+    Exits 3 when one is wrong.
+    """
+
+    async def work(host: Host) -> Mapping[str, Any]:
+        path = await host.backups.find(archive)
+        try:
+            with _bar(program, "Checking") as on_progress:
+                entries = await host.backups.verify(path, on_progress=on_progress)
+        except BackupError as error:
+            return {"archive": str(path), "ok": False, "problem": str(error), "entries": ()}
+        return {"archive": str(path), "ok": True, "problem": "", "entries": entries}
+
+    document = _with_host(program, work)
+    good = f"{document['archive']} is whole\n{_entries(document['entries'])}"
+    program.show(document, good if document["ok"] else document["problem"])
+    leave_with_problems(not document["ok"])
+
+
+@backup.command("restore")
+@reads
+@click.argument("archive")
+@click.option("--yes", is_flag=True, help="Overwrite what is there now.")
+@click.pass_obj
+def restore(program: Program, archive: str, yes: bool) -> None:
+    """Bring back what is in ARCHIVE (a path, or a name or id of the list).
+
+    Nothing is touched unless every sum in the archive is right, and nothing that is there is overwritten without
+    --yes. Exits 3 when there are pieces that no plugin took. Stop other processes of the host first.
+    """
+
+    async def work(host: Host) -> Mapping[str, Any]:
+        with _bar(program, "Checking") as on_progress:
+            result = await host.backups.restore(archive, overwrite=yes, on_progress=on_progress)
+        return {
+            "archive": result.plan.archive,
+            "backup_id": result.plan.backup_id,
+            "restored": result.restored,
+            "skipped": result.skipped,
+            "duration": result.duration,
+        }
+
+    document = _with_host(program, work)
+    lines = [f"restored {name}" for name in document["restored"]]
+    lines += [f"nobody took {name}" for name in document["skipped"]]
+    program.show(document, "\n".join(lines))
+    leave_with_problems(document["skipped"])
+
+
+def _with_host(program: Program, work: Callable[[Host], Awaitable[T]], *, register_apps: bool = False) -> T:
+    configure_logging(program.environ, program.verbosity)
+    host = Host(config=program.config_path, environ=program.environ, register_apps=register_apps)
+    return anyio.run(partial(_within, host, work))
+
+
+async def _within(host: Host, work: Callable[[Host], Awaitable[T]]) -> T:
+    async with host:
+        return await work(host)
+
+
+def _refuse_missing(host: Host, apps: tuple[str, ...]) -> None:
+    # A backup that lacks an app without saying so is worse than none.
+    for name, error in host.app_errors.items():
+        if not apps or name in apps:
+            raise AppError(f"app {name!r} cannot be saved: {error}", app_name=name, step="backup")
+    unknown = [name for name in apps if name not in host.apps]
+    if unknown:
+        click.echo(f"Error: there is no app {unknown[0]!r} in the configuration", err=True)
+        leave(ExitCode.FAILED)
+
+
+@contextmanager
+def _bar(program: Program, label: str) -> Iterator[OnProgress]:
+    """A progress bar on standard error, when a person looks at it; it is told from a worker thread."""
+    if program.as_json or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def on_progress(progress: BackupProgress) -> None:
+            if progress.phase in {"write", "verify"}:
+                bar.length = progress.total or max(progress.done, 1)
+                bar.update(progress.done - bar.pos)
+
+        yield on_progress
+
+
+def _summary(backup: BackupSummary) -> Mapping[str, Any]:
+    return {
+        "backup_id": backup.backup_id,
+        "uri": backup.location.uri,
+        "size": backup.location.size,
+        "created_at": backup.created_at,
+        "reason": backup.reason,
+        "apps": backup.apps,
+        "problem": backup.problem,
+    }
+
+
+def _listing(found: tuple[BackupSummary, ...]) -> str:
+    if not found:
+        return "There are no backups."
+    rows = [
+        (
+            backup.backup_id or "-",
+            _moment(backup.created_at),
+            backup.reason or "-",
+            _size(backup.location.size),
+            backup.problem or backup.location.uri,
+        )
+        for backup in found
+    ]
+    return table(("BACKUP", "MADE", "WHY", "SIZE", ""), rows)
+
+
+def _entries(entries: tuple[ArchiveEntry, ...]) -> str:
+    rows = [(f"{entry.plugin}/{entry.name}", _size(entry.size), entry.sha256[:16]) for entry in entries]
+    return table(("PIECE", "SIZE", "SHA-256"), rows)
+
+
+def _moment(value: float | None) -> str:
+    return "-" if value is None else datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds")
+
+
+def _size(value: float | None) -> str:
+    if value is None:
+        return "-"
+    for unit in _UNITS:
+        if value < 1000 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
