@@ -36,6 +36,7 @@ class LazyCommand:
 
 COMMANDS: Mapping[str, LazyCommand] = {
     "serve": LazyCommand("commands.serve:serve", "Start the host with HTTP and its admin page."),
+    "serve": LazyCommand("commands.serve:serve", "Start the host with HTTP and keep it running."),
     "run": LazyCommand("commands.run:run", "Start the host without HTTP and keep it running."),
     "list": LazyCommand("commands.listing:list_plugins", "List plugins; reads metadata only."),
     "info": LazyCommand("commands.info:info", "Show all there is to know about one plugin."),
