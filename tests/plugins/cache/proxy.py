@@ -51,17 +51,29 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(OSError):
-            there, back = await asyncio.open_unix_connection(self._target)
-            self._writers |= {writer, back}
-            await asyncio.gather(self._pass(reader, back, held=False), self._pass(there, writer, held=True))
+        writers = [writer]
+        try:
+            with contextlib.suppress(OSError):
+                there, back = await asyncio.open_unix_connection(self._target)
+                writers.append(back)
+                self._writers |= {writer, back}
+                await asyncio.gather(
+                    self._pass(reader, back, held=False), self._pass(there, writer, held=True)
+                )
+        finally:
+            for one in writers:
+                self._writers.discard(one)
+                one.close()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, held: bool) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := await reader.read(65536):
                 if held:
                     await asyncio.sleep(self.delay)
                     await self.open.wait()
                 writer.write(data)
                 await writer.drain()
-        writer.close()
+        except OSError:
+            pass
+        finally:
+            writer.close()

@@ -51,7 +51,8 @@ class CacheModel(RuleBasedStateMachine):
         self.loads: dict[str, HeldLoad] = {}
         self.clock = FakeClock()
         self.manager = NamedCaches(clock=self.clock) if self.url is None else shared(self.url)
-        self.run(self.manager.__aenter__())
+        self.serving = self.loop.create_task(self._serve())
+        self.run(self._until_served())
         self.cache = self.manager.get("model", tier=self.tier, ttl=1000)
         self.run(self.cache.clear())
 
@@ -66,8 +67,19 @@ class CacheModel(RuleBasedStateMachine):
         for load in self.loads.values():
             self.run(asyncio.wait([load.task]))  # type: ignore[list-item]
         assert self.url is None or self.manager.status()["connections"] == 1
-        self.run(self.manager.__aexit__(None, None, None))
+        self.stop.set()
+        self.run(self.serving)
         self.loop.close()
+
+    async def _serve(self) -> None:
+        self.ready, self.stop = asyncio.Event(), asyncio.Event()
+        async with self.manager:
+            self.ready.set()
+            await self.stop.wait()
+
+    async def _until_served(self) -> None:
+        await asyncio.sleep(0)
+        await self.ready.wait()
 
     def _overtake(self, key: str) -> None:
         if key in self.loads:
