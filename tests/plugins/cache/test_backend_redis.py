@@ -57,6 +57,6 @@ class TestSeveralShards(CacheBackendSuite):
     @pytest.fixture
     async def cache(self, redis_url: str) -> AsyncIterator[Cache]:
         async with a_cache(
-            redis_url, shards=4, settings=dict(format="msgpack", compress_above=None)
+            redis_url, shards=4, settings={"format": "msgpack", "compress_above": None}
         ) as cache:
             yield cache

@@ -8,11 +8,11 @@ from typing import Any
 
 import anyio
 import pytest
-from servers import Server
 
 from plughost.contracts import Cache
 from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.suites.cache_backend import INVALIDATIONS, Calls, invalidate
+from servers import Server
 
 from .conftest import shared
 from .proxy import Proxy

@@ -6,18 +6,18 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from servers import Server, free_port, server
 
 from plughost.contracts import Cache
 from plughost.plugins.cache.config import CacheConfig
 from plughost.plugins.cache.manager import NamedCaches
 from plughost.testing.suites.cache_backend import Calls
+from servers import Server, free_port, server
 
 from .conftest import shared
 from .proxy import Proxy
@@ -407,7 +407,7 @@ async def test_nothing_is_left_behind(own_server: Server) -> None:
 
 async def test_the_configuration_is_checked() -> None:
     for wrong in ("http://x", "redis+sentinel://host", "x"):
-        with pytest.raises(ValueError, match="redis_url|sentinel"):
+        with pytest.raises(ValueError, match=r"redis_url|sentinel"):
             shared(wrong)
     with pytest.raises(ValueError, match="namespace"):
         CacheConfig(namespace="a:b")

@@ -228,7 +228,7 @@ async def _is_there(locks: Locks) -> bool:
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something that will be."""
     with anyio.fail_after(20):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 # the reconnect task is waited for
             await anyio.sleep(0.01)
 
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from servers import Server
 
 from plughost.plugins.cache.manager import NamedCaches
 from plughost.testing.clock import FakeClock
+from servers import Server
 
 from .conftest import shared
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import anyio
 import pytest
-from servers import Server
 
 from plughost import Host, Plugin, hookimpl
 from plughost.contracts import CacheEvent, CacheManager, LockManager, RateLimiter, WarmEntry
 from plughost.plugins.cache import CachePlugin
+from servers import Server
 
 pytestmark = pytest.mark.anyio
 
