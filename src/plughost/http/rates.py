@@ -109,7 +109,8 @@ def network_of(address: str) -> str:
 
 
 def _until_free(count: int, last: int, share_left: float, limit: int) -> float:
-    if count < limit and last:
-        needed = (count + 1 + last * share_left - limit) / last  # share of the window that must pass
-        return max(1.0, min(needed, share_left) * WINDOW)
-    return max(1.0, share_left * WINDOW)
+    """Return seconds until one more fits: in this window once enough of the last has faded, else in the next."""
+    room = limit - 1
+    here = share_left - (room - count) / last if count <= room else math.inf
+    next_one = share_left + max(0.0, 1.0 - room / count) if count else share_left
+    return max(1.0, min(here, next_one) * WINDOW)

@@ -99,9 +99,9 @@ class _Recorder:
     async def _take(self, message: Message) -> None:
         more = message.get("more_body", False)
         self._body += message.get("body", b"")
-        if self._held and not more:
-            self._dress()
-            if _matches(self._scope, self._start["headers"]):
+        if self._held:
+            self._dress(whole=not more)
+            if not more and _matches(self._scope, self._start["headers"]):
                 await self._keep()
                 await _send_not_modified(self._start["headers"], self._send)
                 return
@@ -115,11 +115,12 @@ class _Recorder:
     async def _release(self) -> None:
         if self._held:
             self._held = False
-            await self._send(self._start)
+            # A copy: middleware further out, such as compression, edits the list it is given.
+            await self._send({**self._start, "headers": list(self._start["headers"])})
 
-    def _dress(self) -> None:
+    def _dress(self, *, whole: bool) -> None:
         headers = list(self._start["headers"])
-        if not any(name == b"etag" for name, _ in headers):
+        if whole and not any(name == b"etag" for name, _ in headers):
             headers.append((b"etag", _etag(bytes(self._body))))
         if not any(name == b"cache-control" for name, _ in headers):
             headers.append(_lifetime(self._policy.ttl, self._identity))
