@@ -78,17 +78,17 @@ def run_and_kill(path: Path, run: str, seconds: float) -> list[str]:
         [sys.executable, str(WRITER), str(path), run],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        bufsize=0,  # communicate() reads past a buffer, and would lose the lines that readline() put there
     )
     assert process.stdout is not None
     assert process.stderr is not None
     ready = process.stdout.readline()
-    assert ready == "ready\n", process.stderr.read()
+    assert ready == b"ready\n", process.stderr.read()
     time.sleep(seconds)
     process.kill()
     said, complaints = process.communicate()
-    assert "Traceback" not in complaints, complaints
-    lines = said.split("\n")
+    assert b"Traceback" not in complaints, complaints.decode()
+    lines = said.decode().split("\n")
     return lines[:-1]  # the last one is empty, or was cut off before it was whole
 
 

@@ -198,7 +198,7 @@ class LazySession(RequestSession):
         """Give it a new id without changing who it is."""
         await self.load()
         self._check_new_id()
-        await self.save()
+        await self._desk.save_changes(self._state)
         await self._desk.rotate(self._state)
 
     async def save(self) -> None:
