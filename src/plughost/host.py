@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from plughost.contracts.backup import BackupService
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.config import HostConfig, HostSection
+from plughost.contracts.config import HostConfig
 from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.plugin import Service
@@ -27,19 +27,20 @@ from plughost.core.calls.policy import CallPolicy
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
 from plughost.core.events import EventBus
 from plughost.core.jobs import JobScheduler
-from plughost.core.loading.background import RestartPolicy
+from plughost.core.loading.configured import ConfiguredPlugins, life_limits
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.downloads import fetch_packages
-from plughost.core.loading.lifecycle import LifeLimits, PluginLifecycle
+from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.survey import survey
 from plughost.core.services import ServiceRegistry
-from plughost.exceptions import ConfigError, HostNotReadyError
+from plughost.exceptions import HostNotReadyError
 from plughost.flows.apps import Apps
 from plughost.flows.auth import AuthFlow
 from plughost.flows.backups import Backups
+from plughost.flows.configured_apps import ConfiguredApps
 from plughost.flows.health import Health
 from plughost.flows.users import UserFlow
 from plughost.hookspecs import CATALOGUE, Hooks
@@ -95,7 +96,6 @@ class Host:
         )
         self._registry = PluginRegistry()
         self._manager: PluginManager | None = None
-        self._app_errors: dict[str, Exception] = {}
         self._registers_apps = register_apps
         self.apps = Apps(
             self.hooks,
@@ -104,8 +104,12 @@ class Host:
             close_limit=self.config.host.shutdown_timeout,
             clock=clock,
         )
+        self._configured_apps = ConfiguredApps(self._loaded, self.apps)
         self.backups = Backups(
-            self.hooks, directory=self.data_dir / "backups", configs=self._app_configs, clock=clock
+            self.hooks,
+            directory=self.data_dir / "backups",
+            configs=self._configured_apps.settings,
+            clock=clock,
         )
         self.auth = AuthFlow(
             self.hooks,
@@ -263,7 +267,7 @@ class Host:
     @property
     def app_errors(self) -> Mapping[str, Exception]:
         """Why apps of the configuration were not registered at the start, by name; empty when all were."""
-        return MappingProxyType(self._app_errors)
+        return self._configured_apps.errors
 
     async def health(self) -> HealthReport:
         """Ask every plugin how the host and each app are; the worst answer is the status."""
@@ -282,7 +286,7 @@ class Host:
             counts=self._plugins.counts,
             plugins=self.plugins,
             apps=MappingProxyType(dict(self.apps)),
-            app_errors=MappingProxyType({name: str(error) for name, error in self._app_errors.items()}),
+            app_errors=MappingProxyType({name: str(error) for name, error in self.app_errors.items()}),
             hooks=MappingProxyType(self._dispatcher.implementers()),
         )
 
@@ -329,34 +333,19 @@ class Host:
         await self._manager.load_found(await self._survey())
         self._exit.push_async_callback(self.apps.close)
         if self._registers_apps:
-            await self._register_apps()
+            await self._configured_apps.register()
         tasks.start_soon(self._health.cycle_forever)
         self._raise_if_strict()
 
-    async def _register_apps(self) -> None:
-        await self.apps.recover()
-        configs: dict[str, Mapping[str, Any]] = {}
-        for name in self.config.apps:
-            try:
-                configs[name] = self._loaded.app_config(name)
-            except ConfigError as error:
-                self._app_errors[name] = error
-        self._app_errors |= await self.apps.register_all(configs)
-
-    def _app_configs(self) -> dict[str, Mapping[str, Any]]:
-        return {name: self._loaded.app_config(name) for name in self.config.apps}
-
     def _checks(self) -> Iterator[HealthCheck]:
         yield from self._plugins.checks()
-        for name, error in self._app_errors.items():
-            if name not in self.apps:
-                yield HealthCheck(name=f"app {name}", status="fail", detail=str(error))
+        yield from self._configured_apps.checks()
 
     async def _survey(self) -> list[PluginCandidate]:
         return survey(self._loaded, await fetch_packages(self._loaded))
 
     def _make_manager(self, tasks: TaskGroup) -> PluginManager:
-        limits, configs = _limits(self.config.host), _PluginConfigs(self._loaded)
+        limits, configs = life_limits(self.config.host), ConfiguredPlugins(self._loaded)
         lifecycle = PluginLifecycle(self._registry, self._facilities, limits, configs, tasks, self._clock)
         self._exit.push_async_callback(lifecycle.stop_all)
         return PluginManager(self._registry, lifecycle, self.data_dir, self._clock)
@@ -366,31 +355,3 @@ class Host:
         if self.config.host.strict and failed:
             reasons = "; ".join(row.error.message for row in failed)
             raise HostNotReadyError(f"strict mode: {len(failed)} plugin(s) failed: {reasons}")
-
-
-class _PluginConfigs:
-    """Plugin configurations out of the loaded one."""
-
-    def __init__(self, loaded: LoadedConfig) -> None:
-        self._loaded = loaded
-
-    def decode(self, candidate: PluginCandidate, kind: type[Any] | None) -> Any:
-        return self._loaded.decode_plugin(candidate.name, kind, candidate.wish.config)
-
-    def show(self, candidate: PluginCandidate, kind: type[Any] | None) -> Mapping[str, Any]:
-        shown: Mapping[str, Any] = self._loaded.redact(candidate.wish.config or {}, config_class=kind)
-        return shown
-
-
-def _limits(settings: HostSection) -> LifeLimits:
-    return LifeLimits(
-        concurrency=settings.load_concurrency,
-        load=settings.load_timeout,
-        shutdown=settings.shutdown_timeout,
-        restarts=RestartPolicy(
-            max_crashes=settings.max_restarts,
-            window=settings.restart_window,
-            first_pause=settings.restart_pause,
-            longest_pause=settings.restart_pause_limit,
-        ),
-    )

@@ -1,0 +1,56 @@
+"""The apps of the configuration: registered when the host starts, and why when one was not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from plughost.contracts.health import HealthCheck
+from plughost.core.config import LoadedConfig
+from plughost.exceptions import ConfigError
+from plughost.flows.apps import Apps
+
+
+class ConfiguredApps:
+    """Registers what ``[apps]`` names.
+
+    Args:
+        loaded: The configuration.
+        apps: Where they are registered.
+    """
+
+    def __init__(self, loaded: LoadedConfig, apps: Apps) -> None:
+        self._loaded = loaded
+        self._apps = apps
+        self._errors: dict[str, Exception] = {}
+
+    @property
+    def errors(self) -> Mapping[str, Exception]:
+        """Why apps were not registered, by name."""
+        return MappingProxyType(self._errors)
+
+    async def register(self) -> None:
+        """Say what an earlier process left unfinished, then register all; what fails is in ``errors``."""
+        await self._apps.recover()
+        configs: dict[str, Mapping[str, Any]] = {}
+        for name in self._loaded.config.apps:
+            try:
+                configs[name] = self._loaded.app_config(name)
+            except ConfigError as error:
+                self._errors[name] = error
+        self._errors |= await self._apps.register_all(configs)
+
+    def settings(self) -> dict[str, Mapping[str, Any]]:
+        """Return the settings of all configured apps, references followed.
+
+        Raises:
+            ConfigError: A reference leads nowhere.
+        """
+        return {name: self._loaded.app_config(name) for name in self._loaded.config.apps}
+
+    def checks(self) -> Iterator[HealthCheck]:
+        """Yield a failed check for each configured app that is not there."""
+        for name, error in self._errors.items():
+            if name not in self._apps:
+                yield HealthCheck(name=f"app {name}", status="fail", detail=str(error))
