@@ -47,6 +47,7 @@ class Server:
         self.port = port
         self.path = str(folder / "s")
         self.url = f"unix://{self.path}"
+        self.tcp_url = f"redis://127.0.0.1:{port}/0"
         self._options = list(options)
         self._process: subprocess.Popen[bytes] | None = None
 
