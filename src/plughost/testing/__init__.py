@@ -1,1 +1,70 @@
-"""Helpers for the tests of plugin authors and embedding applications."""
+"""Helpers for the tests of plugin authors and embedding applications.
+
+With plughost installed pytest has the fixtures ``host``, ``make_host``, ``make_plugin``, ``host_client``,
+``hook_recorder``, ``frozen_clock``, ``faults`` and ``redis_url``. What they hand out, and the contract suites for
+plugins, session stores and cache backends, is here. Names are looked up when they are first used, so that pytest
+can load the fixtures without importing plughost.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plughost.testing.clock import FakeClock
+    from plughost.testing.distributions import MadeDistribution, make_distribution
+    from plughost.testing.hosts import HostMaker, client_of
+    from plughost.testing.making import MadePlugin, PluginMaker, making_plugins
+    from plughost.testing.recording import HookRecorder, RecordedCall
+    from plughost.testing.servers import NoRedisServerError, redis_server
+    from plughost.testing.suites.cache_backend import CacheBackendSuite
+    from plughost.testing.suites.plugin import PluginSuite
+    from plughost.testing.suites.session_store import SessionStoreSuite
+
+__all__ = [
+    "CacheBackendSuite",
+    "FakeClock",
+    "HookRecorder",
+    "HostMaker",
+    "MadeDistribution",
+    "MadePlugin",
+    "NoRedisServerError",
+    "PluginMaker",
+    "PluginSuite",
+    "RecordedCall",
+    "SessionStoreSuite",
+    "client_of",
+    "make_distribution",
+    "making_plugins",
+    "redis_server",
+]
+
+_HOMES = {
+    "CacheBackendSuite": "suites.cache_backend",
+    "FakeClock": "clock",
+    "HookRecorder": "recording",
+    "HostMaker": "hosts",
+    "MadeDistribution": "distributions",
+    "MadePlugin": "making",
+    "NoRedisServerError": "servers",
+    "PluginMaker": "making",
+    "PluginSuite": "suites.plugin",
+    "RecordedCall": "recording",
+    "SessionStoreSuite": "suites.session_store",
+    "client_of": "hosts",
+    "make_distribution": "distributions",
+    "making_plugins": "making",
+    "redis_server": "servers",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"plughost.testing.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted((*globals(), *__all__))

@@ -1,0 +1,79 @@
+"""Hosts for tests: they keep their data in the test's folder and find nothing that they are not told of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.host import Host
+
+
+class HostMaker:
+    """Makes hosts for tests; what the fixture ``make_host`` is.
+
+    Args:
+        data_dir: Where plugins keep their data.
+        clock: Time for hosts that are given none of their own; None for the real one.
+    """
+
+    def __init__(self, data_dir: Path, clock: Clock | None = None) -> None:
+        self.data_dir = data_dir
+        self._clock = clock or SYSTEM_CLOCK
+
+    def __call__(
+        self,
+        *plugins: str,
+        name: str = "test",
+        config: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+    ) -> Host:
+        """Return a host, to be entered with ``async with``.
+
+        Args:
+            plugins: Names of installed plugins to find, and of no others.
+            name: Name of the host.
+            config: Its configuration, as in ``plughost.toml``.
+            environ: Its environment; empty by default, so that the machine's does not change a test.
+            clock: Its time.
+        """
+        given = dict(config or {})
+        section = {"data_dir": str(self.data_dir), "allow": list(plugins)} | dict(given.get("host", {}))
+        return Host(
+            name, config=given | {"host": section}, environ=dict(environ or {}), clock=clock or self._clock
+        )
+
+
+@asynccontextmanager
+async def client_of(host: Host, *, base_url: str = "http://testserver", **options: Any) -> AsyncIterator[Any]:
+    """A client that speaks to the host's application within the process, for the time of the block.
+
+    Args:
+        host: A running host.
+        base_url: What relative addresses are relative to.
+        options: More for the client, such as ``headers``.
+
+    Raises:
+        ImportError: ``plughost[http]``, or ``httpx2`` (or ``httpx``), is not installed.
+    """
+    library = _http_library()
+    app = import_module("plughost.http").create_app(host)
+    transport = library.ASGITransport(app=app)
+    try:
+        async with library.AsyncClient(transport=transport, base_url=base_url, **options) as client:
+            yield client
+    finally:
+        app.close()
+
+
+def _http_library() -> Any:
+    for name in ("httpx2", "httpx"):
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise ImportError("the fixture host_client needs a client: pip install httpx2")
