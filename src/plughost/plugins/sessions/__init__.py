@@ -4,3 +4,7 @@ The walk of a request: ``middleware`` → ``session`` (the mapping a handler see
 ``stores``. A value becomes bytes in ``codec`` and ``crypto``; an id becomes a digest in ``tokens``; ``merge``
 says what a change does to a stored session, for all stores alike.
 """
+
+from plughost.plugins.sessions.plugin import SessionsPlugin
+
+__all__ = ["SessionsPlugin"]
