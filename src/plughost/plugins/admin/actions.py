@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -204,8 +203,8 @@ async def invalidate(host: Host, what: Invalidation) -> Done:
     ((kind, value),) = given.items()
     try:
         removed = await _invalidate(cache, kind, value)
-    except re.error as error:
-        raise Problem(422, f"The regular expression is wrong: {error}.", code="invalid_body") from error
+    except ValueError as error:
+        raise Problem(422, f"{error}.", code="invalid_body") from error
     detail = f"by {kind} {value!r}"
     if kind == "key":
         gone = not await cache.exists(value)

@@ -88,7 +88,7 @@ class Api:
                 PREFIX + "/events", self._events, guard=SIGNED_IN, rate="read", timeout=math.inf,
                 summary="A stream of figures of one tab.",
             ),
-            Route(PREFIX + "/openapi.json", _openapi, guard=SIGNED_IN, rate="read", summary="This API."),
+            Route(PREFIX + "/openapi.json", _openapi, guard=scope("plugins:read"), rate="read", summary="This API."),
         ]  # fmt: skip
 
     async def _events(self, request: Request) -> Response:
@@ -203,7 +203,7 @@ async def _errors(request: Request) -> Document:
 
 async def _audit(request: Request) -> Document:
     before = request.query_params.get("before")
-    if before is not None and not (before.isdecimal() and len(before) < 18):
+    if before is not None and not (_is_number(before) and len(before) < 18):
         raise Problem(422, "`before` is the id of an entry.", code="invalid_query")
     entries = runtime_of(request).audit.latest(
         _limit(request, 100, 1000), int(before) if before is not None else None
@@ -215,8 +215,12 @@ async def _openapi(request: Request) -> Response:
     return answer(openapi([r for r in runtime_of(request).routes if r.path.startswith(PREFIX)]))
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
 def _limit(request: Request, usual: int, most: int) -> int:
     given = request.query_params.get("limit", str(usual))
-    if not (given.isdecimal() and len(given) < 10 and 1 <= int(given) <= most):
+    if not (_is_number(given) and len(given) < 10 and 1 <= int(given) <= most):
         raise Problem(422, f"`limit` is a number from 1 to {most}.", code="invalid_query")
     return int(given)
