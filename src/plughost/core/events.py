@@ -97,6 +97,15 @@ class EventBus:
             if subscription.active:
                 await self._tell(subscription, event, payload)
 
+    def subscribed_by(self, owner: str) -> tuple[str, ...]:
+        """Return the events that a plugin is subscribed to: their names, or the full names of their classes."""
+        return tuple(
+            event if isinstance(event, str) else f"{event.__module__}.{event.__qualname__}"
+            for event, found in self._subscriptions.items()
+            for one in found
+            if one.owner == owner
+        )
+
     def _listeners(self, kind: type[Any]) -> Iterable[_Subscription]:
         lists = [found for cls in kind.__mro__ if (found := self._subscriptions.get(cls))]
         if len(lists) < 2:
