@@ -51,7 +51,7 @@ VALUES: tuple[Any, ...] = (
     {1, 2, 3},
     frozenset({"a"}),
     datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC),
-    datetime(2026, 1, 2, 3, 4, 5),  # noqa: DTZ001 # naive values must come back naive
+    datetime(2026, 1, 2, 3, 4, 5),  # naive values must come back naive
     date(2026, 1, 2),
     time(3, 4, 5),
     timedelta(days=-1, microseconds=3),
