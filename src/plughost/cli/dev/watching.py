@@ -1,0 +1,61 @@
+"""Which files of some folders were saved: told by the system where `watchfiles` is installed, else looked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import anyio
+
+from plughost.core.loading.digests import files_of
+
+_INTERVAL = 0.4
+"""Seconds from one look to the next."""
+
+
+async def saved_files(folders: Sequence[Path], *, interval: float = _INTERVAL) -> AsyncIterator[set[Path]]:
+    """Yield the files that were saved, added or removed, each time there are some.
+
+    What Python and common tools write beside the code is left out.
+    """
+    source = _told(folders) if find_spec("watchfiles") else _looked_for(folders, interval)
+    async for changed in source:
+        yield changed
+
+
+async def _told(folders: Sequence[Path]) -> AsyncIterator[set[Path]]:
+    from watchfiles import awatch
+
+    before = _state(folders)
+    async for _ in awatch(*folders, step=50, debounce=200):
+        after = _state(folders)
+        if changed := _difference(before, after):
+            yield changed
+        before = after
+
+
+async def _looked_for(folders: Sequence[Path], interval: float) -> AsyncIterator[set[Path]]:
+    before = _state(folders)
+    while True:
+        await anyio.sleep(interval)
+        after = _state(folders)
+        if changed := _difference(before, after):
+            yield changed
+        before = after
+
+
+def _state(folders: Sequence[Path]) -> dict[Path, tuple[int, int]]:
+    found: dict[Path, tuple[int, int]] = {}
+    for folder in folders:
+        for file in files_of(folder):
+            try:
+                status = file.stat()
+            except OSError:
+                continue  # gone between listing and looking, as editors do when they save
+            found[file] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+def _difference(before: Mapping[Path, object], after: Mapping[Path, object]) -> set[Path]:
+    return {file for file in before.keys() | after.keys() if before.get(file) != after.get(file)}
