@@ -126,6 +126,7 @@ class Host:
             interval=self.config.host.health_interval,
             clock=clock,
         )
+        self._folders: list[Path] = []
         self._exit = AsyncExitStack()
         self._running = False
 
@@ -194,6 +195,16 @@ class Host:
     def add_hookspecs(self, module: ModuleType | type) -> None:
         """Add a catalogue of the application's own, on equal terms with plughost's; best before entering."""
         self._dispatcher.add_hookspecs(module)
+
+    def add_plugin_folder(self, folder: Path) -> None:
+        """Find the plugins of a folder too, as if it lay in ``plugin_dir``; call it before entering.
+
+        What the folder declares comes before an installed plugin of the same name.
+
+        Args:
+            folder: Holds the code and a ``pyproject.toml`` with the entry points.
+        """
+        self._folders.append(folder)
 
     # its plugins
 
@@ -342,7 +353,7 @@ class Host:
         yield from self._configured_apps.checks()
 
     async def _survey(self) -> list[PluginCandidate]:
-        return survey(self._loaded, await fetch_packages(self._loaded))
+        return survey(self._loaded, await fetch_packages(self._loaded), self._folders)
 
     def _make_manager(self, tasks: TaskGroup) -> PluginManager:
         limits, configs = life_limits(self.config.host), ConfiguredPlugins(self._loaded)

@@ -35,7 +35,6 @@ class LazyCommand:
 
 
 COMMANDS: Mapping[str, LazyCommand] = {
-    "serve": LazyCommand("commands.serve:serve", "Start the host with HTTP and its admin page."),
     "serve": LazyCommand("commands.serve:serve", "Start the host with HTTP and keep it running."),
     "run": LazyCommand("commands.run:run", "Start the host without HTTP and keep it running."),
     "list": LazyCommand("commands.listing:list_plugins", "List plugins; reads metadata only."),
@@ -48,6 +47,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "config": LazyCommand("commands.config:config", "Show, describe or check the configuration."),
     "profile": LazyCommand("commands.profile:profile", "Measure how long plugins take to import and start."),
     "backup": LazyCommand("commands.backup:backup", "Save what plugins keep, list, verify, restore."),
+    "new": LazyCommand("commands.new:new", "Make a new plugin: installable, with tests."),
     "version": LazyCommand("commands.version:version", "Show versions."),
 }
 

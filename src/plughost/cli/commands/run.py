@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import click
 
+from plughost.cli.dev.folders import dev_folders
+from plughost.cli.dev.reloading import expect_changes, reload_on_save
 from plughost.cli.documents import error_document, report_document
 from plughost.cli.exits import ExitCode, leave, leave_with_problems
 from plughost.cli.logs import configure_logging
@@ -22,18 +26,29 @@ from plughost.host import Host
 @click.option("--once", is_flag=True, help="Start, report, stop. Exits 3 when a plugin failed.")
 @click.option("--safe-mode", is_flag=True, help="Load the plugins that come with plughost and no others.")
 @click.option("--strict", is_flag=True, help="Fail when a plugin fails.")
+@click.option(
+    "--dev",
+    "dev",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Load the plugins of folder PATH without installing them, and again when a file is saved.",
+)
 @click.pass_obj
-def run(program: Program, once: bool, safe_mode: bool, strict: bool) -> None:
+def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[Path, ...]) -> None:
     """Start the host without HTTP, report what became of every plugin, and keep running.
 
     SIGINT and SIGTERM stop the plugins in order; a second one ends the process at once. A host that lacks a
     required plugin is stopped again and exits 1.
     """
     host = program.host(safe_mode=safe_mode, strict=strict)
+    folders = dev_folders(dev)
+    for folder in folders:
+        host.add_plugin_folder(folder)
     # A host that stays tells what happens to it; one that only reports has its report.
     configure_logging(program.environ, program.verbosity + (not once))
     try:
-        ready = anyio.run(_run, program, host, once)
+        ready = anyio.run(_run, program, host, once, folders)
     except HostNotReadyError as error:
         _show_refusal(program, host, error)
         leave(ExitCode.FAILED)
@@ -42,11 +57,11 @@ def run(program: Program, once: bool, safe_mode: bool, strict: bool) -> None:
         leave(ExitCode.FAILED)
     if once:
         leave_with_problems(host.report.failed or not ready)
-    elif not ready:
+    elif not ready and not folders:
         leave(ExitCode.FAILED)
 
 
-async def _run(program: Program, host: Host, once: bool) -> bool | None:
+async def _run(program: Program, host: Host, once: bool, folders: list[Path]) -> bool | None:
     """Run the host until it is asked to stop; return whether it was ready, or None when it never started."""
     ready = None
     async with StopSignals() as signals:
@@ -55,9 +70,20 @@ async def _run(program: Program, host: Host, once: bool) -> bool | None:
                 starting.disarm()
                 ready = host.ready
                 show_report(program, host)
-                if ready and not once:
+                if folders and not once:
+                    await _reload_until(signals, program, host, folders)
+                elif ready and not once:
                     await signals.wait()
     return ready
+
+
+async def _reload_until(signals: StopSignals, program: Program, host: Host, folders: list[Path]) -> None:
+    expect_changes()
+    program.talk(f"Watching {', '.join(map(str, folders))}; Ctrl-C stops.")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reload_on_save, host, folders, program.talk)
+        await signals.wait()
+        tasks.cancel_scope.cancel()
 
 
 def show_report(program: Program, host: Host) -> None:

@@ -194,9 +194,10 @@ class PluginManager:
         return imported
 
     def _remember(self) -> None:
+        for name, entry in self._registry.items():
+            if entry.candidate.wanted:  # also one that failed: what is mended is read again
+                self._code.remember(name, entry.candidate.finding.reference)
         records = [entry.record for entry in self._registry.values() if entry.run is not None]
-        for record in records:
-            self._code.remember(record.name, self._registry[record.name].candidate.finding.reference)
         write_durations(self._data_dir, {r.name: r.timings.started for r in records if r.timings.started})
 
 

@@ -5,7 +5,9 @@ Only metadata are read, so this works whatever a plugin's code would do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 from plughost.contracts.config import HostConfig
@@ -17,24 +19,32 @@ from plughost.core.loading.sources import (
     from_configuration,
     from_directory,
     from_entry_points,
+    from_folder,
     groups_for,
 )
 from plughost.exceptions import PluginSourceError
 
 
 def survey(
-    loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError] = MappingProxyType({})
+    loaded: LoadedConfig,
+    refusals: Mapping[str, PluginSourceError] = MappingProxyType({}),
+    folders: Sequence[Path] = (),
 ) -> list[PluginCandidate]:
     """Return every plugin that is installed, in the plugin directory or configured, with its verdict.
 
     Args:
         loaded: The configuration.
         refusals: Name of a plugin to why its url could not be fetched.
+        folders: Folders of plugins that somebody named by hand; they come before all others.
     """
     host = loaded.config.host
     allow = None if host.allow is None else frozenset(host.allow)
     limits = Limits(allow=allow, safe_mode=host.safe_mode)
-    return discover(_findings(loaded, refusals), _wishes(loaded.config), limits)
+    groups = groups_for(loaded.config.host.name)
+    named = [replace(one, source="package") for folder in folders for one in from_folder(folder, groups)]
+    taken = {finding.name for finding in named}
+    others = (finding for finding in _findings(loaded, refusals) if finding.name not in taken)
+    return discover([*named, *others], _wishes(loaded.config), limits)
 
 
 def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -> Iterator[Finding]:
