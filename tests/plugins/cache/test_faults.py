@@ -16,6 +16,7 @@ import pytest
 from plughost.contracts import Cache
 from plughost.plugins.cache.config import CacheConfig
 from plughost.plugins.cache.manager import NamedCaches
+from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.suites.cache_backend import Calls
 from servers import Server, free_port, server
 
@@ -138,6 +139,24 @@ async def test_a_cut_connection_is_no_error(own_server: Server, tier: str) -> No
                 group.start_soon(everything, cache)
                 await anyio.sleep(0.002)
                 proxy.cut()
+
+
+async def test_a_connection_lost_before_anything_was_sent_leaves_nobody_waiting(own_server: Server) -> None:
+    async with shared(own_server.url) as caches:
+        cache = caches.get("c", tier="redis")
+        link = caches.link
+        assert isinstance(link, RedisLink)
+        for turn in range(4):
+            questions = [asyncio.ensure_future(cache.get("k")), asyncio.ensure_future(cache.set("j", 1))]
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            assert link._lane is not None
+            link._lane.lose(ConnectionResetError("test"))
+            await asyncio.gather(*questions)
+            await until(lambda: there(caches))
+            with anyio.fail_after(10):
+                assert await cache.get("k") is None
+                assert await cache.set("j", 1)
 
 
 async def test_a_read_only_server_counts_as_away(own_server: Server, tier: str) -> None:

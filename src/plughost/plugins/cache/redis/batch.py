@@ -54,6 +54,7 @@ class ReadBatch:
 
     def answer(self, reply: Any) -> None:
         """Give everyone what they asked for."""
+        self.sent = True  # a lost connection answers what it never sent: nobody may join it any more
         try:
             if isinstance(reply, Exception):
                 raise reply
@@ -125,6 +126,7 @@ class WriteBatch:
 
     def answer(self, reply: Any) -> None:
         """Tell everyone whether their value was stored."""
+        self.sent = True
         if isinstance(reply, bytes):
             for waiting, sign in zip(self._replies, reply, strict=True):
                 settle(waiting, sign == ord("1"))
