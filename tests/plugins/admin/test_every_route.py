@@ -156,7 +156,7 @@ async def test_a_token_for_everything_passes_every_guard(serve):
     ):
         for method, address, route in calls(served):
             # Not the endless one, nor the one for a person's own session.
-                if route.guard is PUBLIC or route.path in ("/admin/api/events", "/api/auth/session"):
+            if route.guard is PUBLIC or route.path in ("/admin/api/events", "/api/auth/session"):
                 continue
             answer = await client.request(method, address)
             fine = answer.status_code not in (401, 403, 405, 500) or "debug_off" in answer.text

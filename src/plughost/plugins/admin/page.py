@@ -25,6 +25,7 @@ from plughost.http import (
 )
 from plughost.plugins.admin.actions import ACTIONS, Action, Done
 from plughost.plugins.admin.api import answer, perform
+from plughost.plugins.admin.figures import user_sessions
 from plughost.plugins.admin.live import Live, look_of
 from plughost.plugins.admin.rendering import STATIC, Renderer, static_file, static_version
 from plughost.plugins.admin.tabs import OWN, Tab, Tabs, find_action
@@ -139,6 +140,9 @@ class Page:
         document, problem = None, ""
         try:
             document = await tab.figures(runtime, self._live.desk)
+            wanted = request.query_params.get("user", "").strip()
+            if wanted and tab.name == "sessions":
+                document["found"] = await user_sessions(runtime.host, wanted[:200])
         except Problem as raised:
             problem = raised.detail
         parts = self._renderer.parts(runtime, tab, document) if document is not None else {}

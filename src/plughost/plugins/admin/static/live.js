@@ -1,20 +1,38 @@
-// Live figures: one stream while the page is looked at, polling when there can be none. Works on what
-// the server marked with data-live; everything else on the page is left alone.
+// Live figures: a stream while the page is looked at, polling when there can be none. Works on what the
+// server marked with data-live; everything else on the page is left alone.
+//
+// A browser opens six connections to a host, for all its tabs together. A stream keeps one, so that a seventh
+// tab would never load: only three tabs have a stream at a time, and the others poll.
 "use strict";
 
 (() => {
-  const POLL_EVERY = 5000;
+  const POLL_EVERY = 3000;
+  const STREAMS = 3;
   let main = document.querySelector("main[data-events]");
   const state = document.getElementById("live-state");
   if (!main || !state) return;
   const places = { events: main.dataset.events, poll: main.dataset.poll };
   let stream = null;
+  let release = null;
+  let opening = false;
   let timer = 0;
   let failures = 0;
 
   const say = (text, kind) => {
     if (state.textContent !== text) state.textContent = text;
     state.dataset.kind = kind;
+  };
+
+  // Take one of the places for a stream; resolves to the way to give it back, or to null when all are taken.
+  const takePlace = (number = 0) => {
+    if (!navigator.locks || number === STREAMS) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const hold = (lock) => {
+        if (!lock) { resolve(takePlace(number + 1)); return null; }
+        return new Promise((done) => resolve(done));
+      };
+      navigator.locks.request(`plughost-stream-${number}`, { ifAvailable: true }, hold).catch(() => resolve(null));
+    });
   };
 
   const put = (element, html) => {
@@ -27,7 +45,7 @@
   const takeAnew = async () => {
     const busy = main.contains(document.activeElement) && document.activeElement.closest("form");
     if (busy || main.querySelector("details.confirm[open]")) return;
-    const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
     if (!fresh) return;
@@ -52,29 +70,43 @@
       if (answer.ok) { show(await answer.json()); say("polling", "polling"); }
       else say(answer.status === 401 ? "signed out" : "not reachable", "off");
     } catch { say("not reachable", "off"); }
+    if (failures < 3) void open();
   };
 
   const stopPolling = () => { clearInterval(timer); timer = 0; };
   const startPolling = () => { if (!timer) { timer = setInterval(poll, POLL_EVERY); void poll(); } };
 
-  const close = () => { if (stream) { stream.close(); stream = null; } stopPolling(); };
+  const letGo = () => {
+    if (stream) { stream.close(); stream = null; }
+    if (release) { release(); release = null; }
+  };
 
-  const open = () => {
-    if (stream || document.hidden) return;
-    if (!("EventSource" in window)) { startPolling(); return; }
+  const fail = () => {
+    failures += 1;
+    say("connecting", "off");
+    if (failures < 3 && stream.readyState !== EventSource.CLOSED) return;
+    letGo();
+    startPolling();
+    setTimeout(() => { failures = 0; }, 60000);
+  };
+
+  const open = async () => {
+    if (stream || opening || document.hidden) return;
+    opening = true;
+    release = "EventSource" in window ? await takePlace() : null;
+    opening = false;
+    if (document.hidden) { letGo(); return; }
+    if (!release) { startPolling(); return; }
     stream = new EventSource(places.events);
     stream.addEventListener("open", () => { failures = 0; stopPolling(); say("live", "live"); });
     stream.addEventListener("parts", (event) => { say("live", "live"); show(JSON.parse(event.data)); });
-    stream.addEventListener("error", () => {
-      failures += 1;
-      say("connecting", "off");
-      const over = stream && stream.readyState === EventSource.CLOSED;
-      if (over || failures > 2) { stream.close(); stream = null; startPolling(); setTimeout(() => { stopPolling(); failures = 0; open(); }, 60000); }
-    });
+    stream.addEventListener("error", fail);
   };
 
-  document.addEventListener("visibilitychange", () => { if (document.hidden) { close(); say("paused", "off"); } else open(); });
-  addEventListener("pagehide", close);
-  addEventListener("pageshow", open);
-  open();
+  const pause = () => { letGo(); stopPolling(); say("paused", "off"); };
+
+  document.addEventListener("visibilitychange", () => { if (document.hidden) pause(); else void open(); });
+  addEventListener("pagehide", pause);
+  addEventListener("pageshow", () => void open());
+  void open();
 })();

@@ -1,0 +1,259 @@
+"""The page in a real Chromium, under two prefixes: live figures, every action, accessibility, no complaint."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from browsing import Complaints, Films, Mailer, chromium
+from plughost.contracts import CacheManager, SessionManager
+from plughost.exceptions import PluginStartError
+from plughost.http import HttpSettings
+from plughost.plugins.admin import AdminPlugin
+from plughost.plugins.cache.plugin import CachePlugin
+from plughost.plugins.sessions.plugin import SessionsPlugin
+from serving import LiveServer
+
+TABS = ("sessions", "cache", "plugins", "apps", "health", "shelves")
+QUICK = {"refresh": 0.2, "history": 1.0}
+ACME = HttpSettings(environment="staging", rate_limits={"read": 10_000, "auth": 1000})
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+class Visit:
+    """A browser that is signed in, and what its pages complained about."""
+
+    def __init__(self, context: BrowserContext, server: LiveServer, prefix: str) -> None:
+        self.context = context
+        self.server = server
+        self.base = f"{server.address}{prefix}/admin/"
+        self.complaints = Complaints()
+        self.page = self.open()
+        self.page.goto(f"{self.base}sign-in?code={server.app.runtime.sign_ins.make_link_code()}")
+
+    def open(self) -> Page:
+        page = self.context.new_page()
+        self.complaints.listen(page)
+        return page
+
+    def tab(self, name: str) -> Page:
+        self.page.goto(f"{self.base}system/{name}")
+        return self.page
+
+    def said(self, words: str) -> None:
+        expect(self.page.locator(".notice.good")).to_contain_text(words)
+
+    def told(self, path: str) -> Any:
+        answer = self.page.request.get(f"{self.base}api/{path}")
+        assert answer.ok, answer.status
+        return answer.json()
+
+
+Begin = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(live_server: Any, browser: Browser) -> Iterator[Begin]:
+    opened: list[BrowserContext] = []
+
+    def begin(prefix: str = "", *, javascript: bool = True) -> Visit:
+        server = live_server(
+            SessionsPlugin, CachePlugin, (AdminPlugin, QUICK), Films, settings=ACME,
+            wrap=lambda app: Starlette(routes=[Mount(prefix, app=app)]) if prefix else app,
+        )  # fmt: skip
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=javascript)
+        context.set_default_timeout(15_000)
+        opened.append(context)
+        return Visit(context, server, prefix)
+
+    yield begin
+    for context in opened:
+        context.close()
+
+
+@pytest.mark.parametrize("prefix", ["", "/ops/plughost"])
+def test_every_action_does_what_it_says(visit, prefix):
+    seen = visit(prefix)
+    host = seen.server.host
+    expect(seen.page).to_have_url(f"{seen.base}system")
+
+    page = seen.tab("sessions")
+    page.locator("tr", has_text="linus").locator("summary", has_text="End").click()
+    page.get_by_role("button", name="Yes, end").click()
+    seen.said("of 12 ended, confirmed.")
+    assert seen.told("sessions/users/12")["sessions"] == []
+    page.get_by_label("Sessions of user", exact=True).fill("9")
+    page.get_by_role("button", name="Look").click()
+    expect(page.get_by_role("region", name="Sessions of 9").locator("strong")).to_have_text("grace")
+    page.get_by_label("End all sessions of user").fill("7")
+    page.get_by_role("button", name="End all", exact=True).last.click()
+    seen.said("2 sessions of 7 ended in store sqlite, confirmed.")
+    page.get_by_role("button", name="Clean up now").click()
+    seen.said("removed, confirmed.")
+    assert seen.told("sessions/stats")["active"] == 1
+
+    page = seen.tab("cache")
+    films = page.locator("section.cache", has=page.get_by_role("heading", name="films"))
+    films.locator("summary", has_text="Flush").click()
+    films.get_by_role("button", name="Yes, flush").click()
+    seen.said("Cache films cleared of")
+    page.locator("section.card", has_text="All caches").get_by_role("button", name="Warm").click()
+    seen.said("loaded;")
+    page.get_by_role("button", name="Remove expired").click()
+    seen.said("removed;")
+    page.locator("section.card", has_text="All caches").get_by_role("button", name="Reset figures").click()
+    expect(page.locator(".notice")).to_contain_text("counted from zero again")
+    seen.server.portal.call(host.use(CacheManager).get("searches").set, "find me", 1)
+    page.get_by_label("Invalidate in").select_option("searches")
+    page.get_by_label("key", exact=True).fill("find me")
+    page.get_by_role("button", name="Invalidate").click()
+    seen.said("1 entry of searches invalidated by key 'find me', confirmed.")
+    page.locator("summary", has_text="Clear all").click()
+    page.get_by_role("button", name="Yes, clear all").click()
+    expect(page.locator(".notice")).to_contain_text("All caches cleared")
+
+    page = seen.tab("plugins")
+    row = page.locator("tr", has=page.get_by_text("films", exact=True)).first
+    row.get_by_role("button", name="Reload").click()
+    seen.said("films started anew")
+    assert seen.told("plugins/films")["generation"] == 2
+    row.locator("summary", has_text="Unload").click()
+    row.get_by_role("button", name="Yes, unload").click()
+    seen.said("films stopped, confirmed.")
+    assert seen.told("plugins/films")["state"] == "stopped"
+    row.get_by_role("button", name="Load").click()
+    seen.said("films started, confirmed.")
+    row.locator("summary", has_text="Disable").click()
+    row.get_by_role("button", name="Yes, disable").click()
+    seen.said("no configuration file")
+    row.get_by_role("button", name="Enable").click()
+    seen.said("films started, confirmed.")
+    page.locator("summary", has_text="Reload all").click()
+    page.get_by_role("button", name="Yes, reload all").click()
+    seen.said("4 plugins reloaded, confirmed.")
+
+    page = seen.tab("health")
+    page.locator("tr", has_text="sync films").get_by_role("button", name="Run now").click()
+    seen.said("Job films:sync films ran")
+    page = seen.tab("shelves")
+    page.locator("summary", has_text="Sort shelves").click()
+    page.get_by_role("button", name="Yes, sort shelves").click()
+    seen.said("5 shelves sorted.")
+
+    verbs = [entry["verb"] for entry in seen.told("audit")["entries"]]
+    assert len(verbs) == 17
+    assert verbs[-1] == "sessions.end-one"
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert page.request.get(f"{seen.base}system").status == 401
+    assert seen.complaints.heard == []
+
+
+def test_figures_change_while_one_looks_and_rows_come_and_go(visit):
+    seen = visit()
+    page = seen.tab("sessions")
+    expect(page.locator("#live-state")).to_have_text("live")
+    expect(page.locator('[data-live="active"]')).to_have_text("4")
+    sessions = seen.server.host.use(SessionManager)
+    seen.server.portal.call(lambda: sessions.create("99", username="barbara"))
+    expect(page.locator('[data-live="active"]')).to_have_text("5")
+    expect(page.locator("td", has_text="barbara")).to_be_visible()
+    page = seen.tab("cache")
+    before = page.locator('[data-live="hits"]').inner_text()
+    expect(page.locator('[data-live="hits"]')).not_to_have_text(before)
+    expect(page.locator('[data-live="rate-chart-films"] polyline')).to_be_visible()
+    page = seen.tab("plugins")
+    with pytest.raises(PluginStartError):
+        seen.server.portal.call(seen.server.host.load_plugin, Mailer)
+    expect(page.locator(".advice.fail")).to_contain_text(
+        "the mail server mail.example refused the connection"
+    )
+    assert seen.complaints.heard == []
+
+
+def test_eight_tabs_are_open_at_once_and_none_is_held_up(visit):
+    seen = visit()
+    pages = [seen.open() for _ in range(8)]
+    for number, page in enumerate(pages):
+        page.goto(f"{seen.base}system/{TABS[number % len(TABS)]}")
+    for page in pages:
+        expect(page.locator("#live-state")).to_have_text(re.compile("live|polling"))
+    # A browser without a screen takes all its pages for visible: only three of them may have a stream.
+    assert seen.server.app.runtime.open_streams == 3
+    for page in (seen.page, *pages[:7]):
+        page.close()
+    expect(pages[7].locator("#live-state")).to_have_text("live", timeout=30_000)
+    assert seen.complaints.heard == []
+
+
+def test_a_page_without_a_stream_polls(visit):
+    seen = visit()
+    seen.context.route("**/api/events*", lambda route: route.abort())
+    page = seen.tab("sessions")
+    expect(page.locator("#live-state")).to_have_text("polling", timeout=30_000)
+    sessions = seen.server.host.use(SessionManager)
+    seen.server.portal.call(lambda: sessions.create("99", username="barbara"))
+    expect(page.locator('[data-live="active"]')).to_have_text("5", timeout=30_000)
+
+
+def test_everything_can_be_done_without_javascript(visit):
+    seen = visit(javascript=False)
+    page = seen.tab("plugins")
+    row = page.locator("tr", has=page.get_by_text("films", exact=True)).first
+    row.locator("summary", has_text="Unload").click()
+    row.get_by_role("button", name="Yes, unload").click()
+    seen.said("films stopped, confirmed.")
+    assert seen.complaints.heard == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_the_pages_are_kept_for_the_documentation(visit, scheme, tmp_path):
+    seen = visit()
+    with pytest.raises(PluginStartError):
+        seen.server.portal.call(seen.server.host.load_plugin, Mailer)
+    for path in ("films", "films", "films/broken", "films"):
+        seen.page.request.get(f"{seen.server.address}/{path}")
+    checker = Axe()
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
+    seen.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    for tab in TABS:
+        page = seen.tab(tab)
+        expect(page.locator("#live-state")).to_have_text("live")
+        if tab == "cache":
+            expect(page.locator('[data-live="rate-chart-films"] polyline')).to_be_visible()
+        page.screenshot(path=folder / f"admin-{tab}-{scheme}.png", full_page=True)
+        _assert_accessible(checker, page)
+    seen.context.clear_cookies()
+    page = seen.page
+    page.goto(f"{seen.base}system/plugins")
+    page.screenshot(path=folder / f"admin-sign-in-{scheme}.png")
+    _assert_accessible(checker, page)
+
+
+def test_a_narrow_screen_shows_everything_without_scrolling_sideways(visit):
+    seen = visit()
+    seen.page.set_viewport_size({"width": 390, "height": 800})
+    for tab in TABS:
+        page = seen.tab(tab)
+        wide = page.locator("body").evaluate("body => body.scrollWidth")
+        assert wide <= 390, tab
+
+
+def _assert_accessible(checker: Axe, page: Page) -> None:
+    # The policy of the page forbids foreign scripts, this one too: it is put in by the debugger instead.
+    found = checker.run(page)
+    assert found.violations_count == 0, found.generate_report()
