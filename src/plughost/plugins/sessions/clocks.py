@@ -17,17 +17,20 @@ class SteadyTime:
     longer for it. When the clock is set forward it follows at once: sessions may end early, never late.
     """
 
-    __slots__ = ("_clock", "_offset")
+    __slots__ = ("_monotonic", "_offset", "_time")
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self._time = clock.time
+        self._monotonic = clock.monotonic
         self._offset = clock.time() - clock.monotonic()
 
     def __call__(self) -> float:
         """Seconds since the epoch; may be called from any thread, for one number is all that changes."""
-        wall = self._clock.time()  # read first: a pause between the two readings must not push time ahead
-        mono = self._clock.monotonic()
-        self._offset = max(self._offset, wall - mono)
+        wall = self._time()  # read first: a pause between the two readings must not push time ahead
+        mono = self._monotonic()
+        offset = wall - mono
+        if offset > self._offset:
+            self._offset = offset
         return mono + self._offset
 
 

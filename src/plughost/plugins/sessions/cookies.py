@@ -95,6 +95,8 @@ class SessionCookie:
             if header != b"cookie":
                 continue
             wanted = wanted or self._name(scope)
+            if wanted not in line:
+                continue
             for part in line.split(b";"):
                 name, separator, value = part.strip(b" \t").partition(b"=")
                 if separator and name == wanted:

@@ -23,6 +23,7 @@ _KEY_ID = 4
 _NONCE = 12
 _HEAD = 1 + _KEY_ID + _NONCE
 _MIN_DISTINCT = 10
+_MOST_CIPHERS = 4096  # those of sessions used lately; making one takes as long as using it
 
 _KNOWN_SECRETS = (  # parts of what samples, tutorials and advisories have made known
     "changeme", "change_me", "change-me", "change me", "temporary_key", "thisismyscretkey",
@@ -174,6 +175,7 @@ class SealedEnvelope:
         self._accept_plain = accept_plain
         self._aead = AESGCM
         self._invalid = InvalidTag
+        self._ciphers: dict[tuple[bytes, str], Any] = {}
 
     def close(self, handle: str, name: str, value: bytes) -> bytes:
         """Return the value sealed with the newest key."""
@@ -203,7 +205,13 @@ class SealedEnvelope:
         return stored[: 1 + _KEY_ID] == SEALED + self._ring.newest.key_id
 
     def _cipher(self, key: RingKey, handle: str) -> Any:
-        return self._aead(derive(key.fields, b"session", handle.encode()))
+        made = self._ciphers.get((key.key_id, handle))
+        if made is None:
+            if len(self._ciphers) >= _MOST_CIPHERS:
+                self._ciphers.clear()
+            made = self._aead(derive(key.fields, b"session", handle.encode()))
+            self._ciphers[key.key_id, handle] = made
+        return made
 
 
 def _bound_to(key: RingKey, handle: str, name: str) -> bytes:

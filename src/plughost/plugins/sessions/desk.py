@@ -149,8 +149,10 @@ class Desk:
     async def save_changes(self, state: Loaded) -> None:
         """Merge what changed into the stored session; one that ended meanwhile stays ended."""
         row = state.row
+        if row is None or not state.may_have_changed:
+            return
         values, removed = state.changes(self.codec)
-        if row is None or not (values or removed):
+        if not (values or removed):
             return
         patch = self.sessions.patch_of(self.codec.close_fields(row.handle, values), removed)
         stored = await self.sessions.store.patch(row.digest, patch)
@@ -193,7 +195,8 @@ class Desk:
         if state.row is None:
             await self._begin_anonymous(state, scope)
             return
-        await self.save_changes(state)
+        if state.may_have_changed:
+            await self.save_changes(state)
         if state.row is not None and self.sessions.policy.lifetimes.touch_is_due(
             state.row, self.sessions.now()
         ):

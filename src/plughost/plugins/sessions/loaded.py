@@ -26,6 +26,7 @@ class Loaded:
 
     __slots__ = (
         "_about",
+        "_may_differ",
         "_removed",
         "_set",
         "_values",
@@ -49,6 +50,12 @@ class Loaded:
         self._set: set[str] = set()
         self._removed: set[str] = set()
         self._about: About | None = None
+        self._may_differ = False
+
+    @property
+    def may_have_changed(self) -> bool:
+        """Whether there can be anything to save; False is certain."""
+        return bool(self._set or self._removed or self._may_differ)
 
     @property
     def handle(self) -> str:
@@ -72,6 +79,8 @@ class Loaded:
         if self.row is None or name in self._removed or name not in self.row.fields:
             raise KeyError(name)
         value = self._values[name] = codec.open_field(self.row, name)
+        if not isinstance(value, _CANNOT_CHANGE):
+            self._may_differ = True
         return value
 
     def set(self, name: str, value: Any) -> None:
@@ -110,6 +119,7 @@ class Loaded:
         self.forget = self.forget or self.session_id is not None
         self.session_id, self.row, self._about, self.new_id = None, None, None, False
         self._values, self._set, self._removed = {}, set(), set()
+        self._may_differ = False
 
     def changes(self, codec: RowCodec) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the values to write, nested changes of those looked at included, and the names to remove."""
@@ -130,3 +140,4 @@ class Loaded:
         self._values = {name: value for name, value in self._values.items() if name in row.fields}
         self._set.clear()
         self._removed.clear()
+        self._may_differ = any(not isinstance(value, _CANNOT_CHANGE) for value in self._values.values())

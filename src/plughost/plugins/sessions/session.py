@@ -246,8 +246,14 @@ class LazySession(RequestSession):
         await self._send(message)
 
     async def _finish_streaming(self) -> None:
-        if self._phase == STREAMING and self._loaded is not None and self._loaded.row is not None:
-            await self._desk.save_changes(self._loaded)
+        state = self._loaded
+        if (
+            self._phase == STREAMING
+            and state is not None
+            and state.may_have_changed
+            and state.row is not None
+        ):
+            await self._desk.save_changes(state)
 
 
 async def _swallow(message: Any) -> None:

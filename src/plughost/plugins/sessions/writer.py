@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
-import sniffio
 
 from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.sessions.tickets import Tickets, tickets_of_this_loop
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -31,7 +31,7 @@ class _Job:
 
     __slots__ = ("done", "error", "operation", "result")
 
-    def __init__(self, operation: Operation[Any], done: anyio.Event | None) -> None:
+    def __init__(self, operation: Operation[Any], done: Any) -> None:
         self.operation = operation
         self.done = done
         self.result: Any = None
@@ -63,7 +63,7 @@ class GroupCommitWriter:
         self._rolled_back = rolled_back
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._call_in_loop: Callable[..., object] = _no_loop
+        self._tickets: Tickets | None = None
         self._failure: BaseException | None = None
 
     async def start(self) -> None:
@@ -72,15 +72,15 @@ class GroupCommitWriter:
         Raises:
             Exception: Whatever ``connect`` raised.
         """
-        self._call_in_loop = _door_into_this_loop()
-        opened = anyio.Event()
+        self._tickets = tickets_of_this_loop()
+        opened = self._tickets.issue()
         # A daemon: a program that forgets to close must still be able to end. What was acknowledged is on
         # disk.
         self._thread = threading.Thread(
             target=self._work, args=(opened,), name="plughost-sessions-writer", daemon=True
         )
         self._thread.start()
-        await opened.wait()
+        await self._tickets.wait(opened)
         if self._failure is not None:
             raise self._failure
 
@@ -93,10 +93,12 @@ class GroupCommitWriter:
         Raises:
             StoreUnavailableError: The file cannot be written now.
         """
-        job = _Job(operation, anyio.Event())
+        tickets = self._tickets
+        if tickets is None:
+            raise _closed()
+        job = _Job(operation, tickets.issue())
         self._put(job)
-        if job.done is not None:
-            await job.done.wait()
+        await tickets.wait(job.done)
         if job.error is not None:
             raise _as_unavailable(job.error)
         result: T = job.result
@@ -116,21 +118,21 @@ class GroupCommitWriter:
 
     def _put(self, job: _Job) -> None:
         if self._thread is None or not self._thread.is_alive():
-            raise StoreUnavailableError("the session database is closed")
+            raise _closed()
         self._jobs.put(job)
 
-    def _work(self, opened: anyio.Event) -> None:
+    def _work(self, opened: object) -> None:
         try:
             connection = self._connect()
         except BaseException as error:
             self._failure = error
-            self._tell(opened.set)
+            self._tell([opened])
             return
-        self._tell(opened.set)
+        self._tell([opened])
         try:
             while (jobs := self._next_batch()) is not None:
                 self._do(connection, jobs)
-                self._tell(_wake, jobs)
+                self._tell([job.done for job in jobs if job.done is not None])
         finally:
             connection.close()
 
@@ -178,33 +180,22 @@ class GroupCommitWriter:
             connection.execute("ROLLBACK")
         self._rolled_back()
 
-    def _tell(self, function: Callable[..., object], *args: object) -> None:
+    def _tell(self, holders: list[Any]) -> None:
+        assert self._tickets is not None  # noqa: S101 - start() has set it before this thread began
         try:
-            self._call_in_loop(function, *args)
+            self._tickets.call(_honour, self._tickets, holders)
         except RuntimeError:
             # The loop has ended: nobody waits any more.
             return
 
 
-def _wake(jobs: list[_Job]) -> None:
-    for job in jobs:
-        if job.done is not None:
-            job.done.set()
+def _honour(tickets: Tickets, holders: list[Any]) -> None:
+    for ticket in holders:
+        tickets.honour(ticket)
 
 
-def _door_into_this_loop() -> Callable[..., object]:
-    """Return a way for another thread to have a function called in this event loop without waiting for it."""
-    if sniffio.current_async_library() == "trio":
-        import trio
-
-        return trio.lowlevel.current_trio_token().run_sync_soon
-    import asyncio
-
-    return asyncio.get_running_loop().call_soon_threadsafe
-
-
-def _no_loop(*_: object) -> None:
-    raise StoreUnavailableError("the session database was not opened")
+def _closed() -> StoreUnavailableError:
+    return StoreUnavailableError("the session database is closed")
 
 
 def _as_unavailable(error: BaseException) -> BaseException:

@@ -1,0 +1,342 @@
+"""What a session costs a request, and what the store can take.
+
+``python benchmarks/session_costs.py`` prints tables: microseconds per request over an application without sessions,
+in interleaved rounds (medians, wall time); durable writes per second on SQLite; what ending 10,000 sessions takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from harness import surroundings
+from session_peers import SECRET, asgi, missing
+from session_scenarios import redis_url
+
+ROUNDS = 15
+REQUESTS = 300
+AT_ONCE = 50
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
+BODY = {"type": "http.response.body", "body": b"ok"}
+
+
+async def untouched(scope: Any, receive: Any, send: Any) -> None:
+    await send({**START, "headers": list(START["headers"])})  # type: ignore[call-overload]
+    await send(BODY)
+
+
+async def reading(scope: Any, receive: Any, send: Any) -> None:
+    scope["session"].get("user")
+    await untouched(scope, receive, send)
+
+
+async def reading_loaded(scope: Any, receive: Any, send: Any) -> None:
+    (await scope["session"].load()).get("user")
+    await untouched(scope, receive, send)
+
+
+async def writing(scope: Any, receive: Any, send: Any) -> None:
+    session = scope["session"]
+    session["views"] = session.get("views", 0) + 1
+    await untouched(scope, receive, send)
+
+
+async def writing_loaded(scope: Any, receive: Any, send: Any) -> None:
+    await scope["session"].load()
+    await writing(scope, receive, send)
+
+
+async def nothing(message: Any) -> None:
+    pass
+
+
+class Contender:
+    """A middleware around three handlers, and fifty signed-in browsers."""
+
+    def __init__(self, name: str, wrap: Callable[[App], App] | None, *, load_first: bool = False) -> None:
+        self.name = name
+        wrap = wrap or (lambda app: app)
+        self.apps = {
+            "untouched": wrap(untouched),
+            "read": wrap(reading_loaded if load_first else reading),
+            "write": wrap(writing_loaded if load_first else writing),
+        }
+        self.headers: list[list[tuple[bytes, bytes]]] = []
+
+    async def sign_in(self) -> None:
+        """Begin fifty sessions."""
+
+        async def fill(scope: Any, receive: Any, send: Any) -> None:
+            if hasattr(scope["session"], "load"):
+                await scope["session"].load()
+            scope["session"]["user"] = "ada"
+            scope["session"]["cart"] = ["x" * 40] * 8
+            await untouched(scope, receive, send)
+
+        app = self.wrap_fill(fill)
+        for _ in range(AT_ONCE):
+            reply = await asgi(app, {}, [], [])
+            line = "; ".join(f"{k}={v}" for k, v in reply.cookies.items()).encode()
+            self.headers.append([(b"host", b"shop.example"), (b"user-agent", b"bench"), (b"cookie", line)])
+
+    wrap_fill: Callable[[App], App]
+
+    async def one(self, kind: str, which: int) -> None:
+        """Serve one request of one browser."""
+        scope = {"type": "http", "method": "GET", "path": "/", "scheme": "https", "client": ("203.0.113.9", 1),
+                 "headers": self.headers[which], "root_path": "", "query_string": b"", "state": {}}  # fmt: skip
+        await self.apps[kind](scope, None, nothing)
+
+    async def measure(self, kind: str, at_once: int) -> float:
+        """Return microseconds per request."""
+        gc.collect()
+        each = REQUESTS // at_once
+
+        async def browser(which: int) -> None:
+            for _ in range(each):
+                await self.one(kind, which)
+
+        began = time.perf_counter()
+        if at_once == 1:
+            await browser(0)
+        else:
+            await asyncio.gather(*(browser(which) for which in range(at_once)))
+        return (time.perf_counter() - began) / (each * at_once) * 1e6
+
+
+async def ours(stack: AsyncExitStack, kind: str, url: str, folder: Path, *, seal: bool = True) -> Contender:
+    from plughost.contracts.clock import SYSTEM_CLOCK
+    from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
+    from plughost.plugins.sessions.cookies import CookiePolicy, SessionCookie
+    from plughost.plugins.sessions.crypto import KeyRing, PlainEnvelope, SealedEnvelope
+    from plughost.plugins.sessions.csrf import CsrfCheck, CsrfPolicy
+    from plughost.plugins.sessions.desk import Desk
+    from plughost.plugins.sessions.manager import Policy, Sessions
+    from plughost.plugins.sessions.middleware import SessionMiddleware
+    from plughost.plugins.sessions.rows import RowCodec
+    from plughost.plugins.sessions.sockets import SocketWatch
+    from plughost.plugins.sessions.stores.memory import MemoryStore
+    from plughost.plugins.sessions.stores.sqlite import SQLiteStore
+
+    now = SteadyTime(SYSTEM_CLOCK)
+    if kind == "redis":
+        from plughost.plugins.sessions.stores.redis import RedisStore
+
+        store: Any = RedisStore(url, prefix="costs")
+    else:
+        store = MemoryStore(now) if kind == "memory" else SQLiteStore(folder / f"{seal}.db", now)
+    await store.open()
+    stack.push_async_callback(store.close)
+    ring = KeyRing([SECRET])
+    codec = RowCodec(SealedEnvelope(ring) if seal else PlainEnvelope())
+    sessions = Sessions(store, codec, Policy(lifetimes=Lifetimes(1800, 28800, 60)), now)
+    desk = Desk(sessions, SessionCookie(CookiePolicy(name="acme")), ring)
+    csrf, watch = CsrfCheck(CsrfPolicy(), desk.token_matches, desk.has_cookie), SocketWatch(sessions)
+
+    def wrap(app: App) -> App:
+        return SessionMiddleware(app, desk=desk, csrf=csrf, watch=watch, preload=False)
+
+    found = Contender(f"plughost {kind}{'' if seal else ', not sealed'}", wrap, load_first=kind == "redis")
+    found.wrap_fill = wrap
+    return found
+
+
+def peers() -> list[Contender]:
+    found = []
+    if not missing("itsdangerous"):
+        from starlette.middleware.sessions import SessionMiddleware
+
+        def starlette(app: App) -> App:
+            return SessionMiddleware(app, secret_key=SECRET, https_only=True)
+
+        found.append(Contender("Starlette cookie", starlette))
+        found[-1].wrap_fill = starlette
+    if not missing("starsessions"):
+        from starsessions import InMemoryStore, SessionAutoloadMiddleware
+        from starsessions import SessionMiddleware as Stars
+
+        store = InMemoryStore()
+
+        def stars(app: App) -> App:
+            return Stars(SessionAutoloadMiddleware(app), store=store, lifetime=3600, rolling=True)
+
+        found.append(Contender("starsessions memory", stars))
+        found[-1].wrap_fill = stars
+    if not missing("litestar"):
+        from litestar import Litestar, get
+        from litestar.middleware.session.base import SessionMiddleware as Lite
+        from litestar.middleware.session.server_side import ServerSideSessionBackend, ServerSideSessionConfig
+        from litestar.stores.memory import MemoryStore
+
+        @get("/")
+        async def index() -> None: ...
+
+        shell = Litestar([index], stores={"sessions": MemoryStore()})
+        handler = shell.routes[0].route_handlers[0]  # type: ignore[union-attr]
+
+        def lite(app: App) -> App:
+            inner = Lite(app, ServerSideSessionBackend(ServerSideSessionConfig(secure=True)))
+
+            async def with_app(scope: Any, receive: Any, send: Any) -> None:
+                scope["litestar_app"] = scope["app"] = shell
+                scope["route_handler"] = handler
+                await inner(scope, receive, send)
+
+            return with_app
+
+        found.append(Contender("Litestar memory", lite))
+        found[-1].wrap_fill = lite
+    return found
+
+
+async def table(kind: str, at_once: int, contenders: list[Contender]) -> None:
+    bare = contenders[0]
+    times: dict[str, list[float]] = {each.name: [] for each in contenders}
+    broken: set[str] = set()
+    for turn in range(ROUNDS):
+        for step in range(len(contenders)):
+            each = contenders[(turn + step) % len(contenders)]
+            if each.name in broken:
+                continue
+            try:
+                times[each.name].append(await each.measure("untouched" if each is bare else kind, at_once))
+            except Exception as error:
+                broken.add(each.name)
+                print(f"{each.name}: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"\n### {kind}, {at_once} at once\n\n| | over no middleware | whole request |\n|---|---:|---:|")
+    base = statistics.median(times[bare.name])
+    for name, took in times.items():
+        if took:
+            whole = statistics.median(took)
+            over = statistics.median(
+                mine - theirs for mine, theirs in zip(took, times[bare.name], strict=False)
+            )
+            print(f"| {name} | {over:.1f} us | {whole:.1f} us |")
+    del base
+
+
+async def durable_writes(folder: Path) -> None:
+    from hashlib import sha256
+
+    from plughost.contracts.clock import SYSTEM_CLOCK
+    from plughost.contracts.session_store import NewSession, SessionPatch
+    from plughost.plugins.sessions.clocks import SteadyTime
+    from plughost.plugins.sessions.stores.sqlite import SQLiteStore
+
+    store = SQLiteStore(folder / "writes.db", SteadyTime(SYSTEM_CLOCK))
+    await store.open()
+    digests = [sha256(str(number).encode()).digest() for number in range(20_000)]
+    for begin in range(0, len(digests), 500):
+        await asyncio.gather(*(
+            store.create(NewSession(digest=one, handle=one[:8].hex(), subject="u", idle=1800.0, absolute=28800.0,
+                                    about=b"x" * 60, fields={"cart": b"y" * 500, "n": b"0"}))
+            for one in digests[begin : begin + 500]
+        ))  # fmt: skip
+    print("\n### durable writes on SQLite: 600-byte rows, 20,000 sessions, synchronous=FULL\n")
+    print("| tasks | one write | writes per second |\n|---:|---:|---:|")
+    for tasks in (1, 50, 200):
+        each = max(40, 8000 // tasks) if tasks > 1 else 500
+
+        async def writer(task: int, each: int = each) -> None:
+            for step in range(each):
+                which = digests[(task * 997 + step * 31) % len(digests)]
+                await store.patch(which, SessionPatch(set={"n": b"%d" % step}))
+
+        took = []
+        for _ in range(5):
+            began = time.perf_counter()
+            await asyncio.gather(*(writer(task) for task in range(tasks)))
+            took.append((time.perf_counter() - began) / (each * tasks))
+        print(f"| {tasks} | {statistics.median(took) * 1e6:.1f} us | {1 / statistics.median(took):,.0f} |")
+    print("\n### ending all sessions of a user\n\n| sessions | time |\n|---:|---:|")
+    for count in (1, 100, 10_000):
+        for begin in range(0, count, 500):
+            await asyncio.gather(*(
+                store.create(NewSession(digest=sha256(f"{count}-{number}".encode()).digest(), handle="h",
+                                        subject=f"s{count}", idle=1800.0, absolute=28800.0, about=b"x"))
+                for number in range(begin, min(begin + 500, count))
+            ))  # fmt: skip
+        began = time.perf_counter()
+        assert await store.end_subject(f"s{count}") == count
+        print(f"| {count:,} | {(time.perf_counter() - began) * 1e6:.0f} us |")
+    await store.close()
+
+
+async def sign_ins(folder: Path) -> None:
+    from plughost import Host, hookimpl
+    from plughost.contracts import Allow, AuthAttempt, Principal, SessionManager
+    from plughost.plugins.sessions import SessionsPlugin
+
+    class Everybody:
+        def start(self, context: Any) -> None: ...
+
+        @hookimpl
+        async def authenticate(self, attempt: AuthAttempt) -> Allow:
+            return Allow(Principal(attempt.username, attempt.username))
+
+    host = Host(
+        "bench", config={"host": {"data_dir": str(folder / "host")}}, environ={"PLUGHOST_LOAD_PLUGINS": ""}
+    )
+    async with host:
+        await host.load_plugin(Everybody(), name="everybody")
+        await host.load_plugin(SessionsPlugin, name="sessions")
+        sessions = host.use(SessionManager)
+
+        async def person(number: int) -> None:
+            for turn in range(20):
+                result = await host.auth.authenticate(AuthAttempt(username=f"u{number}-{turn}"))
+                await sessions.sign_in(None, result.principal.user_id)  # type: ignore[union-attr]
+
+        began = time.perf_counter()
+        await asyncio.gather(*(person(number) for number in range(50)))
+        rate = 1000 / (time.perf_counter() - began)
+    print("\n### sign-ins: hooks, and a durable session on SQLite, 50 at once\n")
+    print(f"| without a password hash | {rate:,.0f} per second |\n|---|---:|")
+    if not missing("argon2"):
+        from argon2 import PasswordHasher
+
+        hasher = PasswordHasher()
+        stored = hasher.hash("password")
+        began = time.perf_counter()
+        await asyncio.gather(*(asyncio.to_thread(hasher.verify, stored, "password") for _ in range(20)))
+        print(
+            f"| with argon2id (the hash alone bounds it) | {20 / (time.perf_counter() - began):,.0f} per second |"
+        )
+
+
+async def main() -> int:
+    print(surroundings("plughost", "starlette", "msgspec", "cryptography", "redis"))
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        servers = stack.enter_context(ExitStack())
+        url = redis_url(servers)
+        bare = Contender("no middleware", None)
+        bare.headers = [
+            [(b"host", b"shop.example"), (b"user-agent", b"bench"), (b"cookie", b"a=b")]
+        ] * AT_ONCE
+        contenders = [bare, await ours(stack, "memory", url, folder), await ours(stack, "sqlite", url, folder),
+                      await ours(stack, "sqlite", url, folder, seal=False)]  # fmt: skip
+        if url:
+            contenders.append(await ours(stack, "redis", url, folder))
+        contenders += peers()
+        for each in contenders[1:]:
+            await each.sign_in()
+        for kind, at_once in (("untouched", 1), ("read", 1), ("read", 50), ("write", 1), ("write", 50)):
+            await table(kind, at_once, contenders)
+        await durable_writes(folder)
+        await sign_ins(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
