@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from plughost.plugins.database.engines import make_blocking_engine, make_engine, prove_reachable
-from plughost.plugins.database.urls import blocking_url
+from plughost.plugins.database.urls import blocking_url, sqlite_file
 
 T = TypeVar("T")
 
@@ -47,6 +47,11 @@ class Database:
         self._blocking = (
             None if blocking is None else make_blocking_engine(blocking, lock_timeout=lock_timeout)
         )
+
+    def exists(self) -> bool:
+        """Whether there is something to open: False for a SQLite file that is not there. Blocking."""
+        file = sqlite_file(self.url)
+        return file is None or file.is_file()
 
     async def open(self) -> None:
         """Prove that it can be reached.

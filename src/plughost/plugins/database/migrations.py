@@ -115,6 +115,18 @@ class Migrations:
                 undone.extend(self._run(connection, table, partial(self._steps_down, target)))
         return tuple(undone)
 
+    def pending(self, connection: Connection, app_name: str, version_table: str | None) -> tuple[str, ...]:
+        """Return the revisions that ``upgrade`` would run, oldest first."""
+        now = self.present(connection, app_name, version_table)
+        return tuple(str(step.revision.revision) for step in self._steps_up(now))
+
+    def present(self, connection: Connection, app_name: str, version_table: str | None) -> tuple[str, ...]:
+        """Return the revisions that the app's schema is at."""
+        ledger = Ledger(connection)
+        return ledger.revisions(
+            self._note(ledger, ledger.read(app_name), app_name, version_table).version_table
+        )
+
     def _note(self, ledger: Ledger, earlier: Note | None, app_name: str, wanted: str | None) -> Note:
         """Return the app's note, or what one would say that is written now."""
         if earlier is not None and earlier.version_table and wanted in {None, earlier.version_table}:

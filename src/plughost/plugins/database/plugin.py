@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import anyio
+import click
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from plughost.contracts import (
@@ -172,3 +173,10 @@ class DatabasePlugin(Plugin):
         if artifact.plugin != self._context.name:
             return None
         return await self._saving.restore(artifact, plan)
+
+    @hookimpl
+    def register_commands(self) -> Iterable[click.Command]:
+        """Give the commands ``plughost database``."""
+        from plughost.plugins.database.commands import database  # the command line alone pays for it
+
+        return [database]

@@ -1,0 +1,105 @@
+"""``plughost database``: what the databases of the configured apps are like, and their migrations by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio.to_thread
+import click
+
+from plughost.contracts import CommandLine
+from plughost.exceptions import PlughostError
+from plughost.plugins.database.config import DatabaseConfig
+from plughost.plugins.database.database import Database
+from plughost.plugins.database.found import Ledger
+from plughost.plugins.database.migrations import Migrations
+from plughost.plugins.database.settings import DatabaseSettings
+from plughost.plugins.database.urls import parse_url, printable
+
+_json = click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
+
+
+@click.group()
+def database() -> None:
+    """Look at the databases of the configured apps, and migrate them."""
+
+
+@database.command("status")
+@_json
+@click.pass_obj
+def status(line: CommandLine, as_json: bool) -> None:
+    """Show where each app's schema is and what would run. Changes nothing. Exits 3 when something is pending."""
+    rows = anyio.run(_look_at_all, dict(line.host().config.apps))
+    text = "\n".join(_sentence(row) for row in rows) or "No app of the configuration has a database."
+    line.show({"apps": rows}, text, as_json=as_json or None)
+    if any(row["problem"] or row["pending"] for row in rows):
+        raise click.exceptions.Exit(3)
+
+
+@database.command("migrate")
+@_json
+@click.pass_obj
+def migrate(line: CommandLine, as_json: bool) -> None:
+    """Register every app once, which migrates and seeds its database. Exits 3 when one could not be."""
+    document = line.run(_registered)
+    said = [f"{name}: {', '.join(results) or 'nothing to do'}" for name, results in document["apps"].items()]
+    said += [f"{name}: {problem}" for name, problem in document["problems"].items()]
+    line.show(document, "\n".join(said), as_json=as_json or None)
+    if document["problems"]:
+        raise click.exceptions.Exit(3)
+
+
+async def _registered(host: Any) -> dict[str, Any]:
+    return {
+        "apps": {name: [result.detail for result in app.results.values()] for name, app in host.apps.items()},
+        "problems": {name: str(error) for name, error in host.app_errors.items()},
+    }
+
+
+async def _look_at_all(apps: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    rows = [await _look(name, config) for name, config in apps.items()]
+    return [row for row in rows if row["url"]]
+
+
+async def _look(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"app": name, "url": "", "revisions": (), "pending": (), "problem": ""}
+    try:
+        settings = DatabaseSettings.of(name, config)
+        url = parse_url(name, settings.url) if settings.url else None
+        if url is None:
+            return row
+        row["url"] = printable(url)
+        known = DatabaseConfig()
+        found = Database(url, connect_timeout=known.connect_timeout, lock_timeout=known.lock_timeout)
+        try:
+            row |= await _compare(name, settings, found)
+        finally:
+            await found.close()
+    except PlughostError as error:
+        row["problem"] = str(error)
+    return row
+
+
+async def _compare(name: str, settings: DatabaseSettings, database: Database) -> dict[str, Any]:
+    if not await anyio.to_thread.run_sync(database.exists):
+        return {"problem": "there is no database file yet"}
+    await database.open()
+    if settings.migrations is None:
+        return {}
+    migrations = Migrations(settings.migrations, path=f"apps.{name}.migrations")
+    note = await database.run(lambda connection: Ledger(connection).read(name))
+    table = settings.version_table or (note.version_table if note else None)
+    pending = await database.run(lambda connection: migrations.pending(connection, name, table))
+    revisions = await database.run(lambda connection: migrations.present(connection, name, table))
+    return {"revisions": revisions, "pending": pending}
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    at = ", ".join(row["revisions"]) or "no revision"
+    if row["problem"]:
+        return f"{row['app']}: {row['problem']} ({row['url']})"
+    waiting = (
+        f"{len(row['pending'])} to run: {', '.join(row['pending'])}" if row["pending"] else "nothing to run"
+    )
+    return f"{row['app']}: at {at}, {waiting} ({row['url']})"
