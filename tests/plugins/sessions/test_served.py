@@ -1,0 +1,171 @@
+"""A real server, a real client, a real caching proxy: the view counter through kill -9, and two people behind nginx."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SERVED = Path(__file__).with_name("served_counter.py")
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=20)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Tab:
+    """A browser's tab: keeps cookies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.cookies: dict[str, str] = {}
+
+    def ask(self, method: str, address: str, body: object = None) -> tuple[int, str, dict[str, str]]:
+        connection = Connection(self.path)
+        headers = {"Content-Type": "application/json"}
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        connection.request(method, address, json.dumps(body) if body is not None else None, headers)
+        response = connection.getresponse()
+        text = response.read().decode()
+        for line in response.headers.get_all("Set-Cookie", []):
+            name, _, value = line.split(";")[0].partition("=")
+            self.cookies[name] = value
+            if "Max-Age=0" in line:
+                del self.cookies[name]
+        connection.close()
+        return response.status, text, dict(response.headers)
+
+    def views(self) -> int | None:
+        status, text, _ = self.ask("GET", "/view")
+        return json.loads(text)["views"] if status == 200 else None
+
+
+class Served:
+    """The counter's process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "s"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.path.unlink(missing_ok=True)
+        command = [sys.executable, str(SERVED), str(self.folder / "data"), str(self.path)]
+        self.process = subprocess.Popen(command)
+        wait_for(self.path, self.process)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended before it answered"
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(path))
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("the server did not answer within 60 s")
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    folder = Path(tempfile.mkdtemp(prefix="plughost-"))  # socket paths may be 107 signs long
+    server = Served(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_count_goes_on_after_kill_9_and_a_sign_out_holds_in_every_tab(served: Served) -> None:
+    first = Tab(served.path)
+    assert first.views() is None
+    assert first.ask("POST", "/api/auth/login", {"username": "ada"})[0] == 200
+    assert [first.views(), first.views()] == [1, 2]
+    served.kill()
+    served.start()
+    assert first.views() == 3
+    second, thief = Tab(served.path), Tab(served.path)
+    second.cookies, thief.cookies = dict(first.cookies), dict(first.cookies)
+    assert second.views() == 4
+    assert first.ask("POST", "/api/auth/logout")[0] == 204
+    assert first.cookies == {}
+    assert [second.views(), thief.views()] == [None, None]
+    served.kill()
+    served.start()
+    thief.cookies = dict(second.cookies) or {"acme_session_plain": "x"}
+    assert thief.views() is None
+
+
+NGINX = """
+daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/g;
+    proxy_cache_path {folder}/cache keys_zone=all:1m;
+    upstream app {{ server unix:{app}; }}
+    server {{
+        listen unix:{folder}/n;
+        location / {{
+            proxy_pass http://app; proxy_set_header Host localhost;
+            proxy_cache all; proxy_cache_key $request_uri; proxy_cache_valid 200 10m;
+            add_header X-Cache $upstream_cache_status always;
+        }}
+    }}
+}}
+"""
+
+
+def test_cve_2023_30861_a_caching_proxy_shows_nobody_the_page_of_somebody_else(served: Served) -> None:
+    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    assert nginx is not None, "install nginx: it is the caching proxy of this test"
+    folder = served.folder / "n"
+    folder.mkdir()
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, app=served.path))
+    process = subprocess.Popen([nginx, "-c", str(config), "-e", str(folder / "error.log")])
+    try:
+        wait_for(folder / "n", process)
+        ada, eve, guest = Tab(folder / "n"), Tab(folder / "n"), Tab(folder / "n")
+        ada.ask("POST", "/api/auth/login", {"username": "ada"})
+        eve.ask("POST", "/api/auth/login", {"username": "eve"})
+        for _ in range(2):
+            assert ada.ask("GET", "/page")[1] == "hello ada"
+            assert eve.ask("GET", "/page")[1] == "hello eve"
+            assert guest.ask("GET", "/page")[1] == "hello nobody"
+        kept = [ada.ask("GET", "/same")[2].get("X-Cache") for _ in range(2)]
+        assert kept == ["MISS", "HIT"], "the proxy does cache what looks at no session"
+    finally:
+        process.kill()
+        process.wait()
