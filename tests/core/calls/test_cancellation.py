@@ -189,7 +189,7 @@ async def test_a_stubborn_implementation_is_left_at_its_limit_when_the_caller_wa
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(3600)
 
-    hosts = dispatcher(Specs, plugin("ask", stubborn, timeout=0.05), way=way, grace=0.01)
+    hosts = dispatcher(Specs, plugin("ask", stubborn, timeout=0.3), way=way, grace=0.01)
     task = asyncio.create_task(hosts.hooks.ask(what=1))
     await asyncio.sleep(0.01)
     task.cancel()
@@ -229,6 +229,22 @@ async def test_closing_a_call_that_waits_closes_its_implementation(way):
     assert closed == [1]
     assert figures(hosts, "a") == (1, 0, 0)
     assert hosts.unregister("a").under_way == 0
+
+
+async def test_closing_a_call_closes_even_an_implementation_that_would_rather_not(way):
+    closed = []
+
+    async def reluctant(what):
+        for _ in range(3):
+            try:
+                await anyio.sleep_forever()
+            except BaseException as error:
+                closed.append(type(error))
+
+    call = dispatcher(Specs, plugin("wait", reluctant), way=way).hooks.wait(what=1)
+    call.send(None)
+    call.close()
+    assert closed == [GeneratorExit] * 3
 
 
 async def test_nested_task_groups_around_and_inside_a_call(way):

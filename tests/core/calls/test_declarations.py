@@ -66,6 +66,11 @@ def test_a_spec_with_keyword_only_arguments_is_refused():
         HookDispatcher().add_hookspecs(module(tell=hookspec(tell)))
 
 
+def test_an_argument_that_begins_with_an_underscore_is_refused():
+    with pytest.raises(ValueError, match="'_text' begins with an underscore"):
+        HookDispatcher().add_hookspecs(module(tell=hookspec(lambda _text: None)))
+
+
 def test_a_historic_spec_is_refused():
     marker = pluggy.HookspecMarker("plughost")
     with pytest.raises(ValueError, match="historic"):

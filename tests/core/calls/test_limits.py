@@ -55,7 +55,8 @@ class Fine:
 
 
 def dispatcher(*plugins, grace=0.05, fine=True, **policy):
-    made = HookDispatcher(CallPolicy(grace=grace, **policy))
+    timeouts = {"fine": 30, **policy.pop("timeouts", {})}  # a busy machine is not the fine one's fault
+    made = HookDispatcher(CallPolicy(grace=grace, timeouts=timeouts, **policy))
     made.add_hookspecs(Specs)
     if fine:
         made.register("fine", Fine())
@@ -310,6 +311,30 @@ async def test_after_a_timeout_the_task_counts_no_cancellation():
     assert task is not None
     assert task.cancelling() == 0
     await asyncio.sleep(0)
+
+
+async def test_a_short_limit_is_kept_while_a_long_one_is_pending():
+    hosts = dispatcher(slow(hang, timeout=30), slow(hang, "find"))
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: hosts.hooks.ask(what=1))
+        await anyio.wait_all_tasks_blocked()
+        report = await hosts.hooks.find.report(what=1)
+        group.cancel_scope.cancel()
+    assert kinds(report)["slow1"] == "timed_out"
+
+
+async def test_many_limits_at_once_are_all_kept():
+    hosts = dispatcher(slow(hang), fine=False)
+    results = []
+
+    async def call(delay):
+        await anyio.sleep(delay)
+        results.append(await hosts.hooks.ask(what=1))
+
+    async with anyio.create_task_group() as group:
+        for number in range(50):
+            group.start_soon(call, number / 1000)
+    assert results == [[]] * 50
 
 
 # scopes and timeouts inside

@@ -154,12 +154,15 @@ async def test_a_drain_also_waits_for_calls_on_plans_that_another_plugin_replace
     async with anyio.create_task_group() as group:
         group.start_soon(lambda: hosts.hooks.ask(what=1))
         await anyio.wait_all_tasks_blocked()
-        hosts.register("b", plugin("ask", lambda what: 1))  # the call above goes on on the plan before
+        for number in range(3):  # each call goes on on the plan of its time
+            hosts.register(f"other{number}", plugin("ask", lambda what: 1))
+            group.start_soon(lambda: hosts.hooks.ask(what=1))
+            await anyio.wait_all_tasks_blocked()
         drain = hosts.unregister("a")
-        assert drain.under_way == 1
+        assert drain.under_way == 4
         gate.open.set()
         await drain.wait()
-    assert hosts.unregister("b").under_way == 0
+    assert hosts.unregister("other0").under_way == 0
 
 
 async def test_a_drain_does_not_wait_for_calls_of_others(way):

@@ -34,9 +34,6 @@ class Specs:
     @hookspec(mode="decide")
     def judge(self, value, error=0): ...
 
-    @hookspec(mode="broadcast")
-    def hidden(self, _value): ...
-
     @hookspec(mode="waterfall", sync=True, timeout=None)
     def adjust(self, value, error=0): ...
 
@@ -136,10 +133,9 @@ def test_the_source_reads_like_the_one_in_the_documentation():
     [
         ("judge", lambda value: None, {}),
         ("ask", lambda value: None, {"blocking": True}),
-        ("hidden", lambda _value: None, {}),
     ],
 )
-def test_decisions_threads_and_odd_names_have_no_short_way(hook, function, options):
+def test_decisions_and_threads_have_no_short_way(hook, function, options):
     hosts = dispatcher(Specs, plugin(hook, function, **options), way=SHORT)
     assert hosts._points[hook].short is None
 

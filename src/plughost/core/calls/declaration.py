@@ -84,6 +84,8 @@ def _read(name: str, namespace: Namespace, opts: pluggy.HookspecOpts) -> Declara
             raise ValueError(
                 f"hookspec {name!r}: make {parameter.name!r} a plain argument, pluggy sees no other"
             )
+        if parameter.name.startswith("_"):
+            raise ValueError(f"hookspec {name!r}: argument {parameter.name!r} begins with an underscore")
     options = getattr(function, SPEC_ATTRIBUTE, None) or SpecOptions(
         mode="first" if opts["firstresult"] else "collect"
     )

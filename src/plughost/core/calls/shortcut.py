@@ -68,12 +68,10 @@ def shortcut(plan: CallPlan) -> Shortcut | None:
     Wrappers and threads have costs of their own, and a decision is nothing to hurry: they have one way only.
     """
     declared = plan.declaration
-    names = (declared.name, *declared.arguments)
     if (
         plan.wrappers
         or declared.options.mode == "decide"
         or any(step.kind == "blocking" for step in plan.steps)
-        or any(name.startswith("_") for name in names)
     ):
         return None
     known: dict[str, Any] = {
