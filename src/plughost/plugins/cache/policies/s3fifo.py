@@ -96,7 +96,7 @@ class S3FIFOCache(Policy):
         if self._entries.get(entry.key) is not entry:
             self._gone -= 1
             return None
-        if entry.uses > 1:
+        if entry.uses:
             entry.uses = 0
             self._main.append(entry)
             return None
