@@ -1,5 +1,8 @@
 """Source texts of plugins that tests install."""
 
+INSTALLED = ["a-slow", "b-good", "bad", "base", "good", "kept", "one", "slow", "two"]
+"""The names they are installed under: a host of a test loads these and no first-party plugins."""
+
 GOOD = """
 from plughost import Plugin, hookimpl
 

@@ -13,7 +13,7 @@ from plughost import Host, Plugin, hookimpl
 from plughost.contracts import AuthAttempt, PluginState, Principal
 from plughost.exceptions import HostNotReadyError, PluginStartError, PluginTimeoutError, ServiceError
 
-from .sources_of_plugins import FAILING_START, GOOD, HANGING_START, STUBBORN_START
+from .sources_of_plugins import FAILING_START, GOOD, HANGING_START, INSTALLED, STUBBORN_START
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ ADA = Principal("1", "ada")
 
 
 def settings(**host: Any) -> dict[str, Any]:
-    return {"host": {"load_timeout": 0.3, "shutdown_timeout": 0.3, **host}}
+    return {"host": {"load_timeout": 0.3, "shutdown_timeout": 0.3, "allow": INSTALLED, **host}}
 
 
 async def test_an_installed_plugin_is_found_started_and_called(install) -> None:
