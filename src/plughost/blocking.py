@@ -1,14 +1,14 @@
 """The same host for programs without an event loop: scripts, threads, WSGI applications.
 
-There are no synchronous twins. A ``BlockingHost`` runs one event loop in one thread of its own, and whatever is
-reached through it is the host's own object seen through a window: what would have to be awaited is awaited
+There are no synchronous twins. A ``BlockingHost`` runs one event loop in one thread of its own, and whatever
+is reached through it is the host's own object seen through a window: what would have to be awaited is awaited
 over there, and the caller's thread waits.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, ExitStack
 from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, Self, TypeVar
@@ -79,6 +79,19 @@ class BlockingHost:
         """
         window: Any = self._window(self._host.use(service))
         return window  # type: ignore[no-any-return]
+
+    def run(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Await ``function(host, *args)`` in the host's event loop; it is given the host itself, not a window.
+
+        Raises:
+            HostNotReadyError: The host is not running.
+        """
+        if self._portal is None:
+            raise HostNotReadyError(
+                "the host is not running: use it inside `with BlockingHost(...) as host:`"
+            )
+        returned: T = self._portal.call(function, self._host, *args)
+        return returned
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
