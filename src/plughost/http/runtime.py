@@ -116,10 +116,18 @@ def runtime_of(connection: HTTPConnection | Mapping[str, Any]) -> HttpRuntime:
 def host_from(connection: HTTPConnection | Mapping[str, Any]) -> Host:
     """Return the host that serves a request, a WebSocket or an ASGI scope.
 
+    It is found in requests that came through ``create_app``, and in those of an application around it whose
+    lifespan is one of ``plughost.adapters``.
+
     Raises:
-        LookupError: It did not come through an application that ``create_app`` made.
+        LookupError: It is neither.
     """
-    return runtime_of(connection).host
+    scope = scope_of(connection)
+    if RUNTIME not in scope:
+        found = (scope.get("state") or {}).get(RUNTIME)
+        if isinstance(found, Host):
+            return found
+    return runtime_of(scope).host
 
 
 def identity_of(connection: HTTPConnection | Mapping[str, Any]) -> Identity:

@@ -1,0 +1,89 @@
+"""What all ASGI frameworks need: somebody who starts the host, and a prefix that is where it should be.
+
+No mounted application gets a lifespan of its own, in any of them: the application around it has to start the
+host, and ``running`` is how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import unquote
+
+from plughost.contracts.http import ASGIApp, Receive, Scope, Send
+from plughost.host import Host
+from plughost.http import HostApplication
+
+STATE = "plughost"
+"""Name under which frameworks keep the host."""
+
+
+@asynccontextmanager
+async def running(application: HostApplication) -> AsyncIterator[Host]:
+    """Run the host of an application, and close both.
+
+    Raises:
+        RouteError: A plugin contributed a route without a guard, or something else that cannot be served.
+    """
+    async with application.host as host:
+        application.check()
+        try:
+            yield host
+        finally:
+            application.drain()
+            application.close()
+
+
+def beside(outer: ASGIApp, application: HostApplication, prefix: str) -> ASGIApp:
+    """Return one application out of two: below ``prefix`` the host's, everywhere else the other.
+
+    The server's lifespan runs the host, and is not handed on: this is for frameworks that have none.
+    """
+    prefix = prefix.rstrip("/")
+    inner = repaired(application, prefix)
+
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(application, receive, send)
+        elif scope["path"] == prefix or scope["path"].startswith(f"{prefix}/"):
+            await inner(scope, receive, send)
+        else:
+            scope.setdefault("state", {})[STATE] = application.host
+            await outer(scope, receive, send)
+
+    return both
+
+
+def repaired(application: ASGIApp, prefix: str) -> ASGIApp:
+    """Return the application as it should be called below ``prefix``, whatever was done to path and prefix.
+
+    The path is read anew from what the client sent: Litestar, for one, takes the prefix off, says so nowhere,
+    and adds a slash.
+    """
+    prefix = prefix.rstrip("/")
+
+    async def below(scope: Scope, receive: Receive, send: Send) -> None:
+        sent = scope.get("raw_path")
+        path = scope["path"] if sent is None else unquote(sent.partition(b"?")[0].decode("latin-1"))
+        outer = scope.get("root_path", "").removesuffix(prefix)
+        root = outer + prefix
+        if not path.startswith(root):  # servers differ in whether the path holds what stands before it
+            path = outer + path
+        await application({**scope, "path": path, "root_path": root}, receive, send)
+
+    return below
+
+
+async def _live(application: HostApplication, receive: Receive, send: Send) -> None:
+    await receive()
+    try:
+        context: Any = running(application)
+        await context.__aenter__()
+    except BaseException as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        raise
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await context.__aexit__(None, None, None)
+    await send({"type": "lifespan.shutdown.complete"})
