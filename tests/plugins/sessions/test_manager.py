@@ -176,6 +176,17 @@ async def test_keeping_a_strangers_session_keeps_nothing_of_the_user(sessions: S
     assert await sessions.get(stranger.session_id) is not None
 
 
+async def test_a_collision_of_ids_is_tried_again_and_overwrites_nothing(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await sessions.create("7", fields={"mine": True})
+    ids = iter([first.session_id, first.session_id, new_session_id()])
+    monkeypatch.setattr("plughost.plugins.sessions.manager.new_session_id", lambda: next(ids))
+    second = await sessions.create("8")
+    assert second.session_id != first.session_id
+    assert await sessions.get(first.session_id) == first
+
+
 async def test_a_list_carries_no_ids(sessions: Sessions) -> None:
     made = await sessions.create("7", metadata={"device": "Firefox on Linux"})
     (listed,) = await sessions.list_user("7")

@@ -206,7 +206,7 @@ async def test_cve_2025_46336_a_slow_request_does_not_bring_a_signed_out_session
     assert (await sessions.stats()).active == 0
 
 
-async def test_an_id_from_outside_is_never_adopted(wrap: Any, sessions: Sessions) -> None:
+async def test_cve_2024_38513_an_id_from_outside_is_never_adopted(wrap: Any, sessions: Sessions) -> None:
     browser = wrap(count)
     chosen = "A" * 43
     browser.cookies = {COOKIE: chosen}
@@ -259,6 +259,25 @@ async def test_cve_2018_1000519_a_cleared_session_is_no_session(wrap: Any, sessi
     assert twin.cookies == {}
     assert (await thief.get()).body == b"1", "the old id leads nowhere: counting begins anew"
     assert (await sessions.stats()).active == 1
+
+
+async def test_cve_2023_20862_nothing_of_who_it_was_is_left_after_clearing(
+    wrap: Any, sessions: Sessions
+) -> None:
+    made = await sessions.create("7", username="ada", roles=["admin"], fields={"x": 1})
+
+    async def clear(session: RequestSession) -> str:
+        assert session.roles == ("admin",)
+        session.clear()
+        session["fresh"] = 1
+        return f"{session.user_id} {session.username!r} {session.roles} {dict(session)}"
+
+    browser = wrap(clear)
+    browser.cookies = {COOKIE: made.session_id}
+    assert (await browser.get()).body == b"None '' () {'fresh': 1}"
+    found = await sessions.get(browser.cookies[COOKIE])
+    assert found is not None
+    assert (found.user_id, found.roles) == (None, ())
 
 
 async def test_signing_in_changes_the_id_and_keeps_the_cart(wrap: Any, sessions: Sessions) -> None:

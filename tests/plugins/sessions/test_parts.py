@@ -123,7 +123,7 @@ def test_sealed_bytes_open_in_no_other_session_and_no_other_field() -> None:
             envelope.open(handle, name, sealed)
 
 
-def test_the_newest_key_seals_and_older_ones_open() -> None:
+def test_cve_2025_47278_the_newest_key_seals_and_older_ones_open() -> None:
     older, ring = KeyRing([OLDER_SECRET]), KeyRing([SECRET, OLDER_SECRET])
     sealed = SealedEnvelope(older).close("h", "n", b"v")
     both = SealedEnvelope(ring)
@@ -164,7 +164,7 @@ def test_a_good_secret_is_taken() -> None:
     ["", "tiny-Secret-9", "a" * 64, "abab" * 20, "changeme" * 8, "django-insecure-w8h3kq0z5n2m7v1x4c6b9",
      "please-change-me-to-a-real-Secret-9281", "CHANGE_ME_TO_A_COMPLEX_RANDOM_SECRET"],
 )  # fmt: skip
-def test_a_weak_secret_is_refused_and_never_shown(secret: str) -> None:
+def test_cve_2023_27524_a_weak_secret_is_refused_and_never_shown(secret: str) -> None:
     with pytest.raises(ConfigError, match=r"token_urlsafe") as caught:
         check_secret(secret, "secret")
     assert not secret or secret not in str(caught.value)
