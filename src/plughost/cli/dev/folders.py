@@ -47,6 +47,4 @@ def _folders_in(path: Path) -> Iterator[Path]:
 
 def plugins_in(folders: Iterable[Path], groups: tuple[str, ...]) -> list[DevPlugin]:
     """Return the plugins that the manifests of these folders declare."""
-    return [
-        DevPlugin(finding.name, folder) for folder in folders for finding in from_folder(folder, groups)
-    ]
+    return [DevPlugin(finding.name, folder) for folder in folders for finding in from_folder(folder, groups)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from plughost.cli.dev.folders import DevPlugin, plugins_in
@@ -34,16 +35,17 @@ async def reload_on_save(host: Host, folders: Sequence[Path], tell: Tell) -> Non
     """
     groups = groups_for(host.name)
     known = {folder: plugins_in([folder], groups) for folder in folders}
-    async for changed in saved_files(folders):
-        for folder, plugins in known.items():
-            mine = sorted(file.relative_to(folder) for file in changed if file.is_relative_to(folder))
-            if not mine:
-                continue
-            tell(f"Saved: {', '.join(map(str, mine))}")
-            if Path(MANIFEST) in mine and plugins_in([folder], groups) != plugins:
-                tell(f"{folder / MANIFEST} declares other plugins now: stop and start again to see them.")
-            for plugin in plugins:
-                await _bring_up_to_date(host, plugin, tell)
+    async with aclosing(saved_files(folders)) as changes:
+        async for changed in changes:
+            for folder, plugins in known.items():
+                mine = sorted(file.relative_to(folder) for file in changed if file.is_relative_to(folder))
+                if not mine:
+                    continue
+                tell(f"Saved: {', '.join(map(str, mine))}")
+                if Path(MANIFEST) in mine and plugins_in([folder], groups) != plugins:
+                    tell(f"{folder / MANIFEST} declares other plugins now: stop and start again to see them.")
+                for plugin in plugins:
+                    await _bring_up_to_date(host, plugin, tell)
 
 
 async def _bring_up_to_date(host: Host, plugin: DevPlugin, tell: Tell) -> None:

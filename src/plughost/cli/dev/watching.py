@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,29 +14,37 @@ from plughost.core.loading.digests import files_of
 _INTERVAL = 0.4
 """Seconds from one look to the next."""
 
+_PATIENCE = 200
+"""Milliseconds after which a watcher that heard nothing sees whether it shall go on."""
 
-async def saved_files(folders: Sequence[Path], *, interval: float = _INTERVAL) -> AsyncIterator[set[Path]]:
+
+async def saved_files(
+    folders: Sequence[Path], *, interval: float | None = None
+) -> AsyncGenerator[set[Path], None]:
     """Yield the files that were saved, added or removed, each time there are some.
 
-    What Python and common tools write beside the code is left out.
+    What Python and common tools write beside the code is left out. Close it (``contextlib.aclosing``) when done.
     """
-    source = _told(folders) if find_spec("watchfiles") else _looked_for(folders, interval)
-    async for changed in source:
-        yield changed
+    source = _told(folders) if find_spec("watchfiles") else _looked_for(folders, interval or _INTERVAL)
+    async with aclosing(source):
+        async for changed in source:
+            yield changed
 
 
-async def _told(folders: Sequence[Path]) -> AsyncIterator[set[Path]]:
+async def _told(folders: Sequence[Path]) -> AsyncGenerator[set[Path], None]:
     from watchfiles import awatch
 
     before = _state(folders)
-    async for _ in awatch(*folders, step=50, debounce=200):
-        after = _state(folders)
-        if changed := _difference(before, after):
-            yield changed
-        before = after
+    # Its thread looks up only so often whether it shall end.
+    async with aclosing(awatch(*folders, step=50, debounce=200, rust_timeout=_PATIENCE)) as told:
+        async for _ in told:
+            after = _state(folders)
+            if changed := _difference(before, after):
+                yield changed
+            before = after
 
 
-async def _looked_for(folders: Sequence[Path], interval: float) -> AsyncIterator[set[Path]]:
+async def _looked_for(folders: Sequence[Path], interval: float) -> AsyncGenerator[set[Path], None]:
     before = _state(folders)
     while True:
         await anyio.sleep(interval)
