@@ -120,6 +120,22 @@ def test_a_coroutine_out_of_a_hook_that_is_not_awaited_is_an_error():
         shorten(hosts)
 
 
+class Odd(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [ValueError(), SystemExit(), Odd(), asyncio.CancelledError()])
+def test_a_hook_that_is_not_awaited_isolates_failures_without_an_event_loop(error):
+    def fail(context):
+        raise error
+
+    hosts = dispatcher(Specs, plugin("register", fail), plugin("register", lambda context: context))
+    for _ in range(2):
+        assert hosts.hooks.register(context=1) == [1]
+        shorten(hosts)
+    assert figures(hosts, "a") == (2, 2, 0)
+
+
 async def test_a_hook_may_be_called_from_its_own_implementation(way):
     async def countdown(what):
         await anyio.lowlevel.checkpoint()
@@ -244,6 +260,24 @@ def test_a_plan_that_got_hot_on_asyncio_keeps_its_limits_on_trio():
     assert anyio.run(main, backend="trio") == []
     assert anyio.run(main, backend="asyncio") == []
     assert figures(hosts, "a") == (2, 0, 2)
+
+
+def test_an_event_loop_is_not_kept_by_a_limit_that_was_pending():
+    loops = []
+
+    async def ask(what):
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await asyncio.sleep(0)
+
+    hosts = dispatcher(Specs, plugin("ask", ask))
+
+    async def main():
+        await hosts.hooks.ask(what=1)
+
+    for _ in range(3):
+        asyncio.run(main())
+    gc.collect()
+    assert [loop() for loop in loops] == [None] * 3
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -211,6 +211,21 @@ async def test_abort_raises_and_names_the_plugin(way, hook):
         await getattr(hosts.hooks, hook).report(what=1)
 
 
+async def test_an_abort_that_passes_through_another_hook_names_the_outer_plugin(way):
+    async def hang(what):
+        await anyio.sleep_forever()
+
+    async def nested(what):
+        return await inner.hooks.ask_all(what=what)
+
+    inner = dispatcher(Specs, plugin("ask_all", hang, timeout=0.01))
+    hosts = dispatcher(Specs, plugin("find_all", nested), way=way)
+    with pytest.raises(HookCallError) as raised:
+        await hosts.hooks.find_all(what=1)
+    assert not isinstance(raised.value, HookTimeoutError)
+    assert (raised.value.hook, figures(hosts, "a")) == ("find_all", (1, 1, 0))
+
+
 async def test_abort_after_waiting_raises_too(way):
     async def late(what):
         await anyio.lowlevel.checkpoint()

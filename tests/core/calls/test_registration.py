@@ -178,7 +178,7 @@ def test_a_blocked_name_is_refused(hosts):
 def test_the_same_object_cannot_be_two_plugins(hosts):
     plugin = implementing(ask=hookimpl(lambda: 1))
     hosts.register("first", plugin)
-    assert "different name" in refusal(hosts, plugin)
+    assert "registered already, as 'first'" in refusal(hosts, plugin)
 
 
 def test_unregistering_leaves_no_trace(hosts):

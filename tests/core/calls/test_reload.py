@@ -195,11 +195,30 @@ async def test_a_replacement_that_does_not_fit_leaves_the_old_one_in_service(way
     assert hosts.hooks_of("a") == ("ask",)
 
 
-async def test_a_replacement_that_pluggy_refuses_leaves_the_old_one_in_service(way):
+async def test_a_replacement_that_is_another_plugin_leaves_the_old_one_in_service(way):
     taken = plugin("other", lambda what: 1)
     hosts = dispatcher(Specs, plugin("ask", lambda what: "old"), taken, way=way)
-    with pytest.raises(PluginInvalidError, match="different name"):
+    with pytest.raises(PluginInvalidError, match="registered already, as 'b'"):
         hosts.replace("a", taken)
+    assert await hosts.hooks.ask(what=1) == ["old"]
+
+
+async def test_a_replacement_that_fails_in_pluggy_leaves_the_old_one_in_service(way, monkeypatch):
+    hosts = dispatcher(Specs, plugin("ask", lambda what: "old"), way=way)
+    new = plugin("ask", lambda what: "new")
+    real = hosts.pluggy.parse_hookimpl_opts
+    asked = []
+
+    def fail_at_last(guest, name):  # after it was found to fit, when pluggy itself looks at it
+        asked.append(guest is new)
+        if guest is new and asked.count(True) > len(dir(new)):
+            raise RuntimeError("broken")
+        return real(guest, name)
+
+    monkeypatch.setattr(hosts.pluggy, "parse_hookimpl_opts", fail_at_last)
+    with pytest.raises(RuntimeError, match="broken"):
+        hosts.replace("a", new)
+    monkeypatch.undo()
     assert await hosts.hooks.ask(what=1) == ["old"]
 
 

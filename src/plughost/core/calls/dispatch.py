@@ -175,6 +175,8 @@ class HookDispatcher:
             found.insert(
                 0, "its name is taken by a registered plugin; unload that one or choose another name"
             )
+        if (other := self.pluggy.get_name(plugin)) not in (None, name):
+            found.insert(0, f"it is registered already, as {other!r}; make another instance")
         if self.pluggy.is_blocked(name):
             found.insert(0, "its name is blocked in the plugin manager")
         if found:

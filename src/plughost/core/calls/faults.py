@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NoReturn
 
 import anyio
 
 from plughost.contracts.hooks import OutcomeKind
 from plughost.contracts.logs import get_logger
 from plughost.core.calls.plan import Step
-from plughost.core.calls.watchdog import LimitPassedError
+from plughost.core.calls.watchdog import LimitPassedError, event_library
 from plughost.exceptions import HookCallError, HookTimeoutError, Refused
 
 _log = get_logger("plughost.hooks")
@@ -24,15 +23,18 @@ def goes_through(error: BaseException) -> bool:
         return any(goes_through(each) for each in error.exceptions)
     if isinstance(error, KeyboardInterrupt | GeneratorExit):
         return True
-    return isinstance(error, anyio.get_cancelled_exc_class()) and not _is_own_cancellation(error)
+    if isinstance(error, asyncio.CancelledError):
+        return _is_callers()
+    return event_library.name == "trio" and isinstance(error, anyio.get_cancelled_exc_class())
 
 
-def _is_own_cancellation(error: BaseException) -> bool:
-    """Whether an implementation awaited something that was cancelled, while nobody cancelled the caller."""
-    if not isinstance(error, asyncio.CancelledError):
+def _is_callers() -> bool:
+    """Whether a cancellation is the caller's: an implementation may have awaited something else cancelled."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop, so nobody to be cancelled
         return False
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() == 0
+    return task is None or task.cancelling() > 0
 
 
 def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
@@ -48,46 +50,37 @@ def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
     """
     if goes_through(error):
         raise error
-    kind, shown = _report(step, error)
-    if step.aborts:
-        _abort(step, shown)
-    return kind, shown
-
-
-def _report(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
     if isinstance(error, LimitPassedError):
-        step.tally.timeouts += 1
-        shown: BaseException = _timeout(step)
-        _log.error(
-            "hook implementation timed out",
-            plugin=step.plugin,
-            hook=step.hook,
-            kind="timed_out",
-            limit=step.limit,
-        )
-        return "timed_out", shown
+        return "timed_out", _timed_out(step)
     step.tally.errors += 1
     _log.error("hook implementation failed", plugin=step.plugin, hook=step.hook, kind="error", exc_info=error)
+    if step.aborts:
+        raise HookCallError(
+            f"Plugin {step.plugin!r} failed in hook {step.hook!r}, which stops the whole call: "
+            f"{type(error).__name__}: {error}",
+            hook=step.hook,
+            plugin=step.plugin,
+        ) from error
     return "error", error
 
 
-def _abort(step: Step, error: BaseException) -> NoReturn:
-    if isinstance(error, HookTimeoutError):
-        raise error
-    raise HookCallError(
-        f"Plugin {step.plugin!r} failed in hook {step.hook!r}, which stops the whole call: "
-        f"{type(error).__name__}: {error}",
-        hook=step.hook,
+def _timed_out(step: Step) -> HookTimeoutError:
+    step.tally.timeouts += 1
+    _log.error(
+        "hook implementation timed out",
         plugin=step.plugin,
-    ) from error
-
-
-def _timeout(step: Step) -> HookTimeoutError:
+        hook=step.hook,
+        kind="timed_out",
+        limit=step.limit,
+    )
     limit = step.limit or 0.0
-    return HookTimeoutError(
+    error = HookTimeoutError(
         f"Plugin {step.plugin!r} took longer than its limit of {limit:g} s in hook {step.hook!r}. "
         f"Give {step.plugin + '.' + step.hook!r} a higher limit if it needs more time.",
         hook=step.hook,
         plugin=step.plugin,
         limit=limit,
     )
+    if step.aborts:
+        raise error
+    return error

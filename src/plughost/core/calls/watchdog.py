@@ -223,8 +223,7 @@ class Ticker:
     def __init__(self, grace: float) -> None:
         self.watches: set[Watch] = set()
         self._grace = grace
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = math.inf
+        self._due = math.inf  # the handle of the timer is not kept: it would keep the event loop
 
     def remind(self, watch: Watch, limit: float) -> None:
         """Cancel the task of ``watch`` in ``limit`` seconds, if its deadline still stands then."""
@@ -234,13 +233,13 @@ class Ticker:
             self._arm(loop, watch.deadline)
 
     def _arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         self._due = due
-        self._timer = loop.call_at(due, self._tick, loop)
+        loop.call_at(due, self._tick, loop, due)
 
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer, self._due = None, math.inf
+    def _tick(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        if due != self._due:
+            return  # an earlier one took its place
+        self._due = math.inf
         now = loop.time()
         for watch in self.watches:
             if watch.deadline <= now:
