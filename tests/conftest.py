@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from plughost.testing.distributions import MadeDistribution, make_distribution
 
+_numbers = count()
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run an async test on both event loops."""
     return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the data of plugins out of the home of whoever runs the tests, and apart from those of other tests.
+
+    The folder is made only when a host needs one.
+    """
+    before = os.environ.get("XDG_DATA_HOME")
+    folder = tmp_path_factory.getbasetemp() / f"data-{next(_numbers)}"
+    os.environ["XDG_DATA_HOME"] = str(folder)
+    yield folder
+    if before is None:
+        os.environ.pop("XDG_DATA_HOME", None)
+    else:
+        os.environ["XDG_DATA_HOME"] = before
 
 
 Install = Callable[..., MadeDistribution]
