@@ -1,6 +1,7 @@
 """Run benchmarks of this folder, one after the other: ``python benchmarks cache_*.py session_*.py``.
 
-Without patterns, those that need no other peers than ``requirements.txt`` names. Exits with 1 when one of them failed or missed its own limit; the others still run.
+Without patterns, those that need no other peers than ``requirements.txt`` names. Exits with 1 when one of them
+failed or missed its own limit; the others still run.
 """
 
 from __future__ import annotations
