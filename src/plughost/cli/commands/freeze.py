@@ -1,0 +1,98 @@
+"""``plughost freeze`` and ``plughost restore``: the set of plugins, written down and brought back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from shlex import join
+
+import click
+import msgspec
+
+from plughost.cli.exits import leave_with_problems
+from plughost.cli.freezing.differences import Difference, differences, pip_command
+from plughost.cli.freezing.snapshot import Snapshot, read_snapshot, take_snapshot, write_snapshot
+from plughost.cli.program import Program, reads
+from plughost.core.config import set_plugin_enabled
+from plughost.core.loading.survey import survey
+
+
+@click.command()
+@reads
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write. Default: standard output.",
+)
+@click.pass_obj
+def freeze(program: Program, output: Path | None) -> None:
+    """Write down the plugins of this environment: distribution, version, digest, and whether they are enabled.
+
+    Only metadata and files are read. Plugins that come with plughost are left out.
+    """
+    snapshot = _present(program)
+    text = write_snapshot(snapshot)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+        program.talk(f"Wrote {len(snapshot.plugins)} plugins to {output}.")
+    if output is None or program.as_json:
+        program.show(msgspec.to_builtins(snapshot), text.rstrip("\n"))
+
+
+@click.command()
+@reads
+@click.option("--yes", is_flag=True, help="Do it: run pip, and edit the configuration file.")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.pass_obj
+def restore(program: Program, file: Path, yes: bool) -> None:
+    """Say what brings back the plugins that FILE of `plughost freeze` names; with --yes, do it.
+
+    Plugins that came since are left alone. Exits 3 while something is not as it was.
+    """
+    then = read_snapshot(file)
+    found = differences(then, _present(program))
+    if yes and found:
+        _bring_back(program, found)
+        found = differences(then, _present(program))
+    command = pip_command(found)
+    document = {"differences": found, "command": ["pip", *command] if command else [], "complete": not found}
+    program.show(document, _text(found, command))
+    leave_with_problems(found)
+
+
+def _present(program: Program) -> Snapshot:
+    loaded = program.load_config()
+    return take_snapshot(loaded, survey(loaded))
+
+
+def _bring_back(program: Program, found: list[Difference]) -> None:
+    command = pip_command(found)
+    if command:
+        program.talk(f"pip {join(command)}")
+        # The distributions and versions come from the file that the operator named.
+        ran = subprocess.run([sys.executable, "-m", "pip", *command], stdout=sys.stderr, check=False)  # noqa: S603
+        if ran.returncode:
+            raise click.ClickException(
+                f"pip failed with exit code {ran.returncode}; nothing else was changed"
+            )
+    path = program.load_config().path
+    for one in found:
+        if one.kind == "switch" and path is not None:
+            set_plugin_enabled(path, one.plugin, one.enabled)
+
+
+def _text(found: list[Difference], command: list[str]) -> str:
+    if not found:
+        return "All plugins are as they were."
+    lines = [f"{one.plugin}: {one.message}" for one in found]
+    switches = [
+        f"plughost {'enable' if one.enabled else 'disable'} {one.plugin}"
+        for one in found
+        if one.kind == "switch"
+    ]
+    steps = [*([f"pip {join(command)}"] if command else []), *switches]
+    return "\n".join(
+        [*lines, *(["To bring them back (or add --yes):"] if steps else []), *(f"  {s}" for s in steps)]
+    )

@@ -1,0 +1,1 @@
+"""Writing down the set of plugins of an environment, and bringing it back."""
