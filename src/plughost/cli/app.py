@@ -47,6 +47,8 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "config": LazyCommand("commands.config:config", "Show, describe or check the configuration."),
     "profile": LazyCommand("commands.profile:profile", "Measure how long plugins take to import and start."),
     "backup": LazyCommand("commands.backup:backup", "Save what plugins keep, list, verify, restore."),
+    "freeze": LazyCommand("commands.freeze:freeze", "Write down which plugins are installed."),
+    "restore": LazyCommand("commands.freeze:restore", "Bring back the plugins that were written down."),
     "new": LazyCommand("commands.new:new", "Make a new plugin: installable, with tests."),
     "version": LazyCommand("commands.version:version", "Show versions."),
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.health import HealthCheck
+from plughost.contracts.logs import get_logger
 from plughost.contracts.records import (
     RUNNING_STATES,
     FailedPlugin,
@@ -27,9 +28,12 @@ from plughost.core.loading.freshness import CodeWatch
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.registry import PluginRegistry
+from plughost.core.loading.remembered import lost_plugins, remember_plugins
 from plughost.core.loading.shape import PluginHandle
 from plughost.core.loading.sources import Finding
 from plughost.exceptions import PluginError, PluginInvalidError
+
+_log = get_logger("plughost.loading")
 
 _SKIPPED = frozenset({PluginState.DISABLED, PluginState.BLOCKED, PluginState.SKIPPED})
 _FAILED = frozenset({PluginState.FAILED, PluginState.INCOMPATIBLE, PluginState.QUARANTINED})
@@ -198,6 +202,10 @@ class PluginManager:
             if entry.candidate.wanted:  # also one that failed: what is mended is read again
                 self._code.remember(name, entry.candidate.finding.reference)
         records = [entry.record for entry in self._registry.values() if entry.run is not None]
+        candidates = [entry.candidate for entry in self._registry.values()]
+        for seen in lost_plugins(self._data_dir, candidates):
+            _log.warning("a plugin of an earlier start is gone", plugin=seen.name, advice=str(seen))
+        remember_plugins(self._data_dir, candidates)
         write_durations(self._data_dir, {r.name: r.timings.started for r in records if r.timings.started})
 
 
