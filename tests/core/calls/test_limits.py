@@ -414,6 +414,54 @@ async def test_abandoning_leaves_the_scopes_of_the_caller_in_order():
     release.set()
 
 
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_on_trio_a_stubborn_implementation_is_driven_out_of_its_nursery():
+    ended = []
+
+    async def child():
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("child")
+
+    async def stubborn(what):
+        async with anyio.create_task_group() as group:
+            group.start_soon(child)
+            while True:
+                with contextlib.suppress(Exception, anyio.get_cancelled_exc_class()):
+                    await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:  # the caller stands in one itself
+        report = await dispatcher(slow(stubborn)).hooks.ask.report(what=1)
+        group.start_soon(anyio.sleep, 0)
+    assert kinds(report) == {"slow": "timed_out", "fine": "value"}
+    assert ended == ["child"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_on_trio_a_child_that_will_not_end_holds_up_the_caller_and_breaks_nothing():
+    release = anyio.Event()
+
+    async def child():
+        while not release.is_set():
+            with contextlib.suppress(anyio.get_cancelled_exc_class()):
+                await release.wait()
+
+    async def nested(what):
+        async with anyio.create_task_group() as group:
+            group.start_soon(child)
+
+    async def let_go():
+        await anyio.sleep(4 * LIMIT)
+        release.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(let_go)
+        report = await dispatcher(slow(nested)).hooks.ask.report(what=1)
+    assert kinds(report) == {"slow": "timed_out", "fine": "value"}
+    assert release.is_set()
+
+
 async def test_a_task_group_of_an_implementation_works():
     async def busy(what):
         found = []

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import types
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, Protocol
 
 Coro = Coroutine[Any, Any, Any]
 
@@ -118,36 +118,65 @@ def dispose(coroutine: Coro, unclosable: list[object]) -> None:
     unclosable.append(coroutine)
 
 
+class Patience(Protocol):
+    """When a coroutine on trio has gone on for too long."""
+
+    def is_over(self) -> bool:
+        """Asked each time the coroutine is about to go on: whether it is to be abandoned instead."""
+
+    def in_nursery(self) -> bool:
+        """Whether the coroutine stands in a nursery of its own."""
+
+
 @types.coroutine
 def drive_on_trio(
-    coroutine: Coro, waiting: Any, is_over: Callable[[], bool], unclosable: list[object]
+    coroutine: Coro, waiting: Any, patience: Patience, unclosable: list[object]
 ) -> Generator[Any, Any, Any]:
     """Step ``coroutine``, which waits for ``waiting``, to its end on trio; return what it returns.
+
+    One that stands in a nursery cannot be left there, or trio would wake a task that is long elsewhere. It is
+    driven out first: closed instead of cancelled once more, and stepped while the nursery waits for its
+    children. So a child that will not end holds up the caller, as it does everywhere on trio.
 
     Args:
         coroutine: What is stepped; the scope around it cancels it.
         waiting: What it waits for now.
-        is_over: Asked when the coroutine is about to go on: whether it is to be abandoned instead.
+        patience: Tells when to abandon it.
         unclosable: Where coroutines are kept that cannot even be closed.
 
     Raises:
-        AbandonedError: It was over.
+        AbandonedError: Patience was over.
     """
+    over = False
     while True:
-        value: Any
-        step: Callable[[Any], Any]
-        try:
-            value = yield waiting
-            step = coroutine.send
-        except GeneratorExit:
-            dispose(coroutine, unclosable)
-            raise
-        except BaseException as error:
-            value, step = error, coroutine.throw
-        if is_over():
-            dispose(coroutine, unclosable)
-            raise AbandonedError
+        step, value = yield from _hand_on(coroutine, waiting, unclosable)
+        over = over or patience.is_over()
+        if over:
+            if not patience.in_nursery():
+                dispose(coroutine, unclosable)
+                raise AbandonedError
+            if isinstance(getattr(value, "error", None), BaseException):  # trio sends what is to be raised
+                step, value = coroutine.throw, GeneratorExit()
         try:
             waiting = step(value)
         except StopIteration as done:
             return done.value
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            if over:
+                raise AbandonedError from None
+            raise
+
+
+def _hand_on(
+    coroutine: Coro, waiting: Any, unclosable: list[object]
+) -> Generator[Any, Any, tuple[Callable[[Any], Any], Any]]:
+    """Let the event loop have what ``coroutine`` waits for; return how to go on, and with what."""
+    try:
+        return coroutine.send, (yield waiting)
+    except GeneratorExit:
+        dispose(coroutine, unclosable)
+        raise
+    except BaseException as error:
+        return coroutine.throw, error

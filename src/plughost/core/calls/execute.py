@@ -127,7 +127,7 @@ class Call:
 
     def _begin(self, step: Step) -> Any:
         if step.kind == "blocking":
-            return self._block(step, self._values.copy())
+            return self._block(step, self._values)
         value = step.call(self._values)
         if type(value) is CoroutineType and self._plan.declaration.options.sync:
             refuse_coroutine(value)

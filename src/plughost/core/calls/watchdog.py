@@ -79,7 +79,7 @@ class Watchdog:
         """
         end = anyio.current_time() + limit
         scope = anyio.CancelScope(deadline=end)
-        patience = _Patience(scope, end + self._grace)
+        patience = _TrioPatience(scope, end + self._grace)
         try:
             with scope:
                 value = await self._run_on_trio(coroutine, patience)
@@ -93,15 +93,15 @@ class Watchdog:
             raise LimitPassedError from error
         raise LimitPassedError
 
-    async def _run_on_trio(self, coroutine: Coro, patience: _Patience) -> Any:
+    async def _run_on_trio(self, coroutine: Coro, patience: _TrioPatience) -> Any:
         try:
             waiting = coroutine.send(None)
         except StopIteration as done:
             return done.value
-        return await drive_on_trio(coroutine, waiting, patience.is_over, self.unclosable)
+        return await drive_on_trio(coroutine, waiting, patience, self.unclosable)
 
 
-class _Patience:
+class _TrioPatience:
     """How long an implementation on trio may go on after its scope was cancelled.
 
     Attributes:
@@ -113,13 +113,36 @@ class _Patience:
     def __init__(self, scope: anyio.CancelScope, end: float) -> None:
         self._scope = scope
         self._end = end
+        self._nurseries = _nurseries()
         self.turns = 0
+
+    def in_nursery(self) -> bool:
+        return _nurseries() > self._nurseries
 
     def is_over(self) -> bool:
         if not self._scope.cancel_called:
             return False
         self.turns += 1
         return self.turns > self._TURNS or anyio.current_time() > self._end
+
+
+def _nurseries() -> int:
+    """How many nurseries are open in the current trio task."""
+    from trio.lowlevel import current_task  # trio is there when this is asked, and only then
+
+    return len(current_task().child_nurseries)
+
+
+class Endless:
+    """Never over: for an implementation without a limit."""
+
+    def is_over(self) -> bool:
+        """No."""
+        return False
+
+    def in_nursery(self) -> bool:
+        """Of no interest."""
+        return False
 
 
 class Unwatched:
@@ -135,11 +158,7 @@ class Unwatched:
 
     async def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
         """Go on with a coroutine that was stepped once and is ``waiting`` for something."""
-        return await drive_on_trio(coroutine, waiting, _never, self._unclosable)
-
-
-def _never() -> bool:
-    return False
+        return await drive_on_trio(coroutine, waiting, Endless(), self._unclosable)
 
 
 class Watch(Driven):
