@@ -72,10 +72,11 @@ class SQLiteStore:
 
     async def close(self) -> None:
         """Finish what is queued and let the file go."""
-        await self._writer.stop()
         if self._reader is not None:
+            # Before the writer: the last connection to close copies the log back, which a reader cannot.
             self._reader.close()
             self._reader = None
+        await self._writer.stop()
         if self._owner is not None:
             self._owner.release()
             self._owner = None
