@@ -1,6 +1,6 @@
 """Four processes, 500 callers in all, one cold key, a load of 50 ms: how many loads, how long, how many commands.
 
-    $ python benchmarks/cache_stampede.py
+$ python benchmarks/cache_stampede.py
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def one_round(name: str, url: str, number: int) -> tuple[int, float, int]:
     context = multiprocessing.get_context("spawn")
     counter, go = context.Value("i", 0), context.Value("d", 0.0)
     ready, out = context.Barrier(PROCESSES + 1), context.Queue()
-    arguments = (name, url, go, ready, counter, f"cold:{number}", out)
+    arguments = (name, url, go, ready, counter, f"cold:{name[:8]}:{number}", out)
     processes = [context.Process(target=process, args=arguments) for _ in range(PROCESSES)]
     for each in processes:
         each.start()
@@ -123,7 +123,9 @@ def commands(client: Any) -> int:
 
 def main() -> None:
     print(surroundings("plughost", "cashews", "aiocache", "redis") + "\n")
-    print(f"{PROCESSES} processes, {PROCESSES * CALLERS} callers, a load of {LOAD * 1000:.0f} ms; medians of {ROUNDS}\n")
+    print(
+        f"{PROCESSES} processes, {PROCESSES * CALLERS} callers, a load of {LOAD * 1000:.0f} ms; medians of {ROUNDS}\n"
+    )
     print("| contender | loads | all done after | commands |\n|---|---:|---:|---:|")
     with server(port=free_port()) as running:
         for name in CONTENDERS:
