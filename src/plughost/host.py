@@ -30,13 +30,12 @@ from plughost.core.jobs import JobScheduler
 from plughost.core.loading.configured import ConfiguredPlugins, life_limits
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.downloads import fetch_packages
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.survey import survey
 from plughost.core.services import ServiceRegistry
-from plughost.exceptions import HostNotReadyError
+from plughost.exceptions import HostNotReadyError, PluginSourceError
 from plughost.flows.apps import Apps
 from plughost.flows.auth import AuthFlow
 from plughost.flows.backups import Backups
@@ -353,7 +352,15 @@ class Host:
         yield from self._configured_apps.checks()
 
     async def _survey(self) -> list[PluginCandidate]:
-        return survey(self._loaded, await fetch_packages(self._loaded), self._folders)
+        return survey(self._loaded, await self._fetch(), self._folders)
+
+    async def _fetch(self) -> Mapping[str, PluginSourceError]:
+        if not any(section.url for section in self.config.plugins.values()):
+            return {}
+        # An HTTP client takes longer to import than most hosts take to start, and most fetch nothing.
+        from plughost.core.loading.downloads import fetch_packages
+
+        return await fetch_packages(self._loaded)
 
     def _make_manager(self, tasks: TaskGroup) -> PluginManager:
         limits, configs = life_limits(self.config.host), ConfiguredPlugins(self._loaded)

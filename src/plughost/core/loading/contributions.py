@@ -29,7 +29,9 @@ def _asked(name: str, register_jobs: Any) -> list[Job]:
         jobs = list(register_jobs() or ())
     except (Exception, SystemExit) as error:
         raise PluginInvalidError(
-            f"register_jobs of plugin {name!r} raised {type(error).__name__}: {error}", plugin=name, phase="register"
+            f"register_jobs of plugin {name!r} raised {type(error).__name__}: {error}",
+            plugin=name,
+            phase="register",
         ) from error
     for job in jobs:
         if not isinstance(job, Job):

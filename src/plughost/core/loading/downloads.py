@@ -8,8 +8,9 @@ import anyio
 
 from plughost.contracts.logs import get_logger
 from plughost.core.config import LoadedConfig
-from plughost.core.loading.fetching import FetchLimits, fetch, shown
+from plughost.core.loading.fetching import FetchLimits, fetch
 from plughost.core.loading.packages import Package, packages_to_fetch
+from plughost.core.loading.urls import shown
 from plughost.core.threads import run_in_daemon_thread
 from plughost.exceptions import PluginSourceError
 

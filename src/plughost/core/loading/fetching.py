@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from plughost.core.loading.digests import check_digest
+from plughost.core.loading.urls import shown
 from plughost.exceptions import PluginSourceError
 
 _CHUNK = 64 * 1024
@@ -58,14 +59,6 @@ def fetch(plugin: str, url: str, sha256: str, target: Path, limits: FetchLimits 
         finally:
             aside.unlink(missing_ok=True)
     return target
-
-
-def shown(url: str) -> str:
-    """Return the url without what may be secret: user, password and query."""
-    parts = urllib.parse.urlsplit(url)
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
 def _download(plugin: str, url: str, file: IO[bytes], limits: FetchLimits) -> str:

@@ -17,10 +17,10 @@ from plughost.contracts.config import PluginSection
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import folded
 from plughost.core.loading.digests import check_digest, digest_of
-from plughost.core.loading.fetching import shown
 from plughost.core.loading.installed import parse_entry_points
 from plughost.core.loading.sources import MANIFEST, Finding, from_folder
 from plughost.core.loading.unpacking import read_entry_points, unpack
+from plughost.core.loading.urls import shown
 from plughost.exceptions import PluginSourceError
 
 STORE = ".packages"
