@@ -7,8 +7,8 @@ wrong inside is for the log alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from plughost.contracts.auth import Allow, AuthAttempt, AuthResult, Deny, Principal
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
@@ -21,6 +21,8 @@ from plughost.hookspecs import Hooks
 
 UNDECIDED = "This could not be decided. Try again later."
 TOO_MANY = "Too many attempts. Try again in {seconds} seconds."
+
+T = TypeVar("T")
 
 _log = get_logger("plughost.auth")
 
@@ -97,9 +99,24 @@ class AuthFlow:
         if session.user_id is None:
             return await sessions.destroy(session_id, reason="logout")
         principal = Principal(session.user_id, session.username, session.roles)
-        await self._tell(self._hooks.before_logout, principal=principal, session_handle=session.handle)
-        ended = await sessions.destroy(session_id, reason="logout")
-        await self._tell(self._hooks.after_logout, principal=principal, session_handle=session.handle)
+        return await self.sign_out(
+            principal, session.handle, lambda: sessions.destroy(session_id, reason="logout")
+        )
+
+    async def sign_out(self, principal: Principal, handle: str, end: Callable[[], Awaitable[T]]) -> T:
+        """Call ``before_logout``, then ``end``, which ends the session, then ``after_logout``.
+
+        Args:
+            principal: Who leaves.
+            handle: Public handle of the session.
+            end: Ends it; what it raises goes through, and ``after_logout`` is not called.
+
+        Returns:
+            What ``end`` returned.
+        """
+        await self._tell(self._hooks.before_logout, principal=principal, session_handle=handle)
+        ended = await end()
+        await self._tell(self._hooks.after_logout, principal=principal, session_handle=handle)
         return ended
 
     async def _decided(self, attempt: AuthAttempt, verdict: object) -> AuthResult:

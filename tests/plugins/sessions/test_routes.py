@@ -106,6 +106,20 @@ async def test_cve_2024_31999_a_copied_cookie_is_dead_after_the_sign_out(browser
     assert (await thief.get("/api/auth/validate")).json()["valid"] is False
 
 
+async def test_no_plugin_can_stop_a_sign_out(browser: Browser, host: Host) -> None:
+    class Clinging:
+        def start(self, context: Any) -> None: ...
+
+        @hookimpl
+        def before_logout(self) -> None:
+            raise AuthRefused("stay!")
+
+    await host.load_plugin(Clinging(), name="clinging")
+    await browser.post("/api/auth/login", RIGHT)
+    assert (await browser.post("/api/auth/logout")).status == 204
+    assert browser.cookies == {}
+
+
 async def test_who_is_not_signed_in_is_told_so(browser: Browser) -> None:
     assert (await browser.get("/api/auth/session")).status == 401
     assert (await browser.get("/api/auth/validate")).json()["valid"] is False

@@ -87,12 +87,8 @@ async def logout(request: Request) -> Response:
     """End the session; signing out twice is signing out."""
     session = await session_of(request).load()
     if session.user_id is not None:
-        hooks = host_from(request).hooks
         principal = Principal(session.user_id, session.username, session.roles)
-        handle = session.handle
-        await hooks.before_logout(principal=principal, session_handle=handle)
-        await session.sign_out()
-        await hooks.after_logout(principal=principal, session_handle=handle)
+        await host_from(request).auth.sign_out(principal, session.handle, session.sign_out)
     else:
         await session.sign_out()
     return Response(status_code=204, headers={"Clear-Site-Data": '"cache"', "Cache-Control": "no-store"})
