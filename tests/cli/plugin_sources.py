@@ -4,10 +4,11 @@ GOOD = """
 from typing import Any
 import msgspec
 from plughost import Plugin, hookimpl
+from plughost.contracts import Secret
 
 class Settings(msgspec.Struct, frozen=True):
     greeting: str = "hello"
-    api_key: str = ""
+    api_key: Secret = Secret("")
 
 class P(Plugin):
     "A good plugin."

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pluggy
 
 from plughost.cli.catalogue import declared_hooks, deprecations
+from plughost.cli.checks.repairs import set_on_card
 from plughost.cli.checks.subject import Subject
 from plughost.cli.findings import Check, Problem
 from plughost.core.calls.verify import implementations, misfits, options_of
@@ -35,7 +37,7 @@ def _card(subject: Subject) -> Iterator[Problem]:
 
 def _hooks_on_card(subject: Subject) -> Iterator[Problem]:
     promised = set(subject.candidate.card.hooks)
-    found = {hook for hook, _, _ in _implementations(subject)}
+    found = {hook for hook, _, _ in implementations_of(subject)}
     if promised and promised != found:
         parts = [
             f"{what} {', '.join(sorted(names))}"
@@ -43,14 +45,16 @@ def _hooks_on_card(subject: Subject) -> Iterator[Problem]:
             if names
         ]
         yield Problem(
-            message=f"hooks on the card: it {' and '.join(parts)}", advice="correct `hooks` on the card"
+            message=f"hooks on the card: it {' and '.join(parts)}",
+            advice="correct `hooks` on the card",
+            repair=set_on_card(subject, "hooks", sorted(found)),
         )
 
 
 def _hooks(subject: Subject) -> Iterator[Problem]:
     declared = {declaration.name: declaration for declaration in declared_hooks()}
     own = _own_specs(subject)
-    for hook, function, opts in _implementations(subject):
+    for hook, function, opts in implementations_of(subject):
         declaration = declared.get(hook)
         if declaration is not None:
             blocking = options_of(subject.handle.target, function).blocking
@@ -66,7 +70,7 @@ def _hooks(subject: Subject) -> Iterator[Problem]:
 
 def _deprecated(subject: Subject) -> Iterator[Problem]:
     old = deprecations()
-    for hook, _, _ in _implementations(subject):
+    for hook, _, _ in implementations_of(subject):
         if hook in old:
             yield Problem(message=f"hook {hook!r} is deprecated: {old[hook]}", level="warning")
 
@@ -92,7 +96,8 @@ def _configuration(subject: Subject) -> Iterator[Problem]:
             yield Problem(message=str(problem))
 
 
-def _implementations(subject: Subject) -> list[tuple[str, object, pluggy.HookimplOpts]]:
+def implementations_of(subject: Subject) -> list[tuple[str, Any, pluggy.HookimplOpts]]:
+    """Return hook name, function and pluggy's options of each implementation in an imported plugin."""
     return list(implementations(pluggy.PluginManager(PROJECT), subject.handle.target))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from plughost.cli.checks.repairs import Repair, set_in_project, set_on_card
 from plughost.cli.checks.subject import Subject
 from plughost.cli.findings import Check, Problem
 from plughost.contracts.plugin import HOST_API
@@ -39,7 +40,18 @@ def _entry_point(subject: Subject) -> Iterator[Problem]:
 def _distribution(subject: Subject) -> Iterator[Problem]:
     for key, advice in _WANTED.items():
         if not subject.project.get(key):
-            yield Problem(message=f"its metadata have no {key}", advice=advice, level="warning")
+            yield Problem(
+                message=f"its metadata have no {key}",
+                advice=advice,
+                level="warning",
+                repair=_repaired(subject, key),
+            )
+
+
+def _repaired(subject: Subject, key: str) -> Repair | None:
+    """What mends a missing key: only what is not a matter of opinion."""
+    said = {"requires-python": ">=3.11", "description": subject.candidate.card.description}.get(key)
+    return set_in_project(subject, key, said) if said else None
 
 
 def _host_api(subject: Subject) -> Iterator[Problem]:
@@ -59,6 +71,7 @@ def _host_api(subject: Subject) -> Iterator[Problem]:
             message="it does not say which host API it works with",
             advice=f'host_api = ">={major},<{major + 1}" in its card or its class',
             level="warning",
+            repair=set_on_card(subject, "host_api", f">={major},<{major + 1}"),
         )
 
 

@@ -47,7 +47,7 @@ def _stop(subject: Subject) -> Iterator[Problem]:
 
 
 def _private_imports(subject: Subject) -> Iterator[Problem]:
-    for file, tree in _sources(subject):
+    for file, tree in sources_of(subject):
         for module in _imported_modules(tree):
             if any(module == private or module.startswith(f"{private}.") for private in PRIVATE):
                 yield Problem(
@@ -98,7 +98,8 @@ def _imported_modules(tree: ast.AST) -> Iterator[str]:
             yield from {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
 
 
-def _sources(subject: Subject) -> Iterator[tuple[Path, ast.AST]]:
+def sources_of(subject: Subject) -> Iterator[tuple[Path, ast.AST]]:
+    """Yield the files of the plugin's package that can be parsed, each with its tree."""
     for file in _files(subject):
         try:
             yield file, ast.parse(file.read_text(encoding="utf-8"))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import click
 
 from plughost.cli.checks import CHECKS, Subject
+from plughost.cli.checks.grades import GradeReport, grade_of
 from plughost.cli.checks.subject import examine
 from plughost.cli.documents import Document
 from plughost.cli.exits import leave_with_problems
-from plughost.cli.findings import Check, CheckResult, result_document, result_text, worst
+from plughost.cli.findings import Check, CheckResult, mended, result_document, result_text, worst
 from plughost.cli.program import Program, reads
 from plughost.cli.subjects import candidates_of, project_of
+from plughost.core.config import LoadedConfig
+from plughost.core.loading.discovery import PluginCandidate
 
 _IDS = [check.id for check in CHECKS]
 
@@ -20,50 +26,76 @@ _IDS = [check.id for check in CHECKS]
 @click.option("--list", "only_list", is_flag=True, help="Say which checks there are.")
 @click.option("--only", multiple=True, type=click.Choice(_IDS), help="Make this check only; may be repeated.")
 @click.option("--strict", is_flag=True, help="Exit 3 for warnings too.")
+@click.option("--fix", is_flag=True, help="Mend what can be mended without asking; for a folder.")
 @click.argument("path", required=False)
 @click.pass_obj
-def check(program: Program, path: str | None, only: tuple[str, ...], strict: bool, only_list: bool) -> None:
+def check(
+    program: Program, path: str | None, only: tuple[str, ...], strict: bool, fix: bool, only_list: bool
+) -> None:
     """Check the plugins in folder PATH, or the installed plugin of that name, or all that would be loaded.
 
-    Plugins are imported, not started. Errors make the command exit with 3.
+    Plugins are imported, not started. Errors make the command exit with 3. When all checks are made each plugin
+    gets a grade: bronze, it works; silver, nothing is said against it and it has tests; gold, others can rely on it.
     """
     if only_list:
         _show_checks(program)
         return
     loaded = program.load_config()
     chosen = [one for one in CHECKS if not only or one.id in only]
-    found = [
-        (
-            candidate.name,
-            candidate.finding.origin,
-            _run(chosen, examine(candidate, loaded, project_of(candidate))),
-        )
-        for candidate in candidates_of(path, loaded)
-    ]
-    status = worst(result for _, _, results in found for result in results)
-    program.show(_document(found, status), _text(found))
+    found = [_look(candidate, loaded, chosen, fix) for candidate in candidates_of(path, loaded)]
+    status = worst(result for one in found for result in one.results)
+    program.show({"plugins": [*map(_document, found)], "status": status}, _text(found))
     leave_with_problems(status == "fail" or (strict and status == "warn"))
 
 
-def _run(chosen: list[Check[Subject]], subject: Subject) -> list[CheckResult]:
-    return [check.run(subject) for check in chosen]
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One plugin after its checks.
+
+    Attributes:
+        candidate: The plugin.
+        results: What the checks found.
+        grade: Its grade; None when only some checks were made.
+    """
+
+    candidate: PluginCandidate
+    results: list[CheckResult]
+    grade: GradeReport | None
 
 
-def _document(found: list[tuple[str, str, list[CheckResult]]], status: str) -> Document:
-    plugins = [
-        {"name": name, "origin": origin, "status": worst(results), "checks": [*map(result_document, results)]}
-        for name, origin, results in found
-    ]
-    return {"plugins": plugins, "status": status}
+def _look(
+    candidate: PluginCandidate, loaded: LoadedConfig, chosen: list[Check[Subject]], fix: bool
+) -> Checked:
+    subject = examine(candidate, loaded, project_of(candidate))
+    results = [check.run(subject) for check in chosen]
+    if fix:
+        results = [mended(result) for result in results]
+    return Checked(candidate, results, grade_of(subject, results) if len(chosen) == len(CHECKS) else None)
 
 
-def _text(found: list[tuple[str, str, list[CheckResult]]]) -> str:
+def _document(one: Checked) -> Document:
+    return {
+        "name": one.candidate.name,
+        "origin": one.candidate.finding.origin,
+        "status": worst(one.results),
+        "grade": None if one.grade is None else one.grade.grade,
+        "missing": [] if one.grade is None else one.grade.missing,
+        "checks": [result_document(result) for result in one.results],
+    }
+
+
+def _text(found: list[Checked]) -> str:
     if not found:
         return "Nothing to check: no plugin would be loaded."
-    return "\n\n".join(
-        "\n".join([click.style(f"{name} ({origin})", bold=True), *map(result_text, results)])
-        for name, origin, results in found
-    )
+    return "\n\n".join("\n".join(_lines(one)) for one in found)
+
+
+def _lines(one: Checked) -> Iterator[str]:
+    yield click.style(f"{one.candidate.name} ({one.candidate.finding.origin})", bold=True)
+    yield from map(result_text, one.results)
+    if one.grade is not None:
+        yield f"Grade: {click.style(one.grade.grade, bold=True)}"
+        yield from (f"  for the next one: {reason}" for reason in one.grade.missing)
 
 
 def _show_checks(program: Program) -> None:

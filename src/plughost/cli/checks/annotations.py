@@ -1,0 +1,120 @@
+"""Do the types that a hook implementation names fit those of the hook's spec?"""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from plughost.cli.catalogue import declared_hooks
+from plughost.cli.checks.code import implementations_of
+from plughost.cli.checks.subject import Subject
+from plughost.cli.findings import Check, Problem
+from plughost.core.calls.declaration import Declaration
+
+
+def _hook_types(subject: Subject) -> Iterator[Problem]:
+    declared = {declaration.name: declaration for declaration in declared_hooks()}
+    for hook, function, opts in implementations_of(subject):
+        if hook in declared and not opts.get("wrapper"):
+            yield from _misfits(declared[hook], function)
+
+
+def _misfits(declaration: Declaration, function: Any) -> Iterator[Problem]:
+    spec, mine = hints_of(declaration.function), hints_of(function)
+    for name in declaration.arguments:
+        if name in mine and name in spec and not is_within(spec[name], mine[name]):
+            yield Problem(
+                message=f"hook {declaration.name!r}: argument {name!r} is declared as {_words(mine[name])}, but may "
+                f"be any {_words(spec[name])}",
+                advice=f"annotate it as {_words(spec[name])}",
+            )
+    if "return" in mine and not is_within(_answer(mine["return"]), _allowed(declaration, spec)):
+        yield Problem(
+            message=f"hook {declaration.name!r} is declared to return {_words(mine['return'])}, but its spec says "
+            f"{_words(spec.get('return'))}",
+            advice="return what the spec names; `plughost hooks " + declaration.name + "` shows it",
+        )
+
+
+def _allowed(declaration: Declaration, spec: dict[str, Any]) -> Any:
+    """What may be returned; nobody looks at the answer of a broadcast."""
+    return Any if declaration.options.mode == "broadcast" else spec.get("return", Any)
+
+
+def _answer(annotation: Any) -> Any:
+    """What is there after awaiting."""
+    if typing.get_origin(annotation) in (collections.abc.Awaitable, collections.abc.Coroutine):
+        return typing.get_args(annotation)[-1]
+    return annotation
+
+
+def hints_of(function: Any) -> dict[str, Any]:
+    """Return the annotations of a function; empty when they name what is imported for type checkers only."""
+    try:
+        return typing.get_type_hints(inspect.unwrap(function))
+    except (NameError, TypeError, AttributeError):
+        return {}
+
+
+def is_within(inner: Any, outer: Any) -> bool:
+    """Whether every value of one annotation is one of the other, as far as that can be told; else True."""
+    inner, outer = _normal(inner), _normal(outer)
+    if outer in (Any, object) or inner is Any or inner == outer:
+        return True
+    if typing.get_origin(inner) in _UNIONS:
+        return all(is_within(member, outer) for member in typing.get_args(inner))
+    if typing.get_origin(outer) in _UNIONS:
+        return any(is_within(inner, member) for member in typing.get_args(outer))
+    return _is_class_within(inner, outer)
+
+
+_UNIONS = (typing.Union, types.UnionType)
+_NUMBERS: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
+
+
+def _is_class_within(inner: Any, outer: Any) -> bool:
+    inner_class, outer_class = typing.get_origin(inner) or inner, typing.get_origin(outer) or outer
+    if not (isinstance(inner_class, type) and isinstance(outer_class, type)):
+        return True  # literals, type variables: not ours to judge
+    if getattr(outer_class, "_is_protocol", False) and not issubclass(
+        type(outer_class), type(collections.abc.Sized)
+    ):
+        return True
+    try:
+        fits = issubclass(inner_class, outer_class) or inner_class in _NUMBERS.get(outer_class, ())
+    except TypeError:  # a Protocol that cannot be asked
+        return True
+    arguments = zip(typing.get_args(inner), typing.get_args(outer), strict=False)
+    return fits and all(
+        is_within(mine, theirs) for mine, theirs in arguments if Ellipsis not in (mine, theirs)
+    )
+
+
+def _normal(annotation: Any) -> Any:
+    if annotation is None:
+        return type(None)
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
+
+
+def _words(annotation: Any) -> str:
+    if annotation in (None, type(None)):
+        return "None"
+    return (
+        annotation.__name__
+        if isinstance(annotation, type) and not typing.get_args(annotation)
+        else str(annotation)
+    )
+
+
+TYPE_CHECKS = (
+    Check(
+        "hook-types",
+        "the types of its hook implementations fit their specs",
+        _hook_types,
+        applies=lambda subject: subject.is_imported,
+    ),
+)

@@ -1,0 +1,148 @@
+"""Bronze, silver, gold: how far a plugin has come, and what is missing for the next step."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from plughost.cli.checks.annotations import hints_of
+from plughost.cli.checks.code import implementations_of
+from plughost.cli.checks.subject import Subject
+from plughost.cli.findings import CheckResult
+
+Grade = Literal["none", "bronze", "silver", "gold"]
+
+
+@dataclass(frozen=True, slots=True)
+class GradeReport:
+    """The grade of a plugin.
+
+    Attributes:
+        grade: ``bronze``: it works. ``silver``: nothing is said against it, and it has tests. ``gold``: others can
+            rely on it.
+        missing: What keeps it from the next grade, one sentence each; empty for ``gold``.
+    """
+
+    grade: Grade
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that a grade asks for beyond the checks.
+
+    Attributes:
+        grade: Which grade asks for it.
+        missing: What to say when it is not there.
+        holds: Whether it is there.
+    """
+
+    grade: Grade
+    missing: str
+    holds: Callable[[Subject], bool]
+
+
+def grade_of(subject: Subject, results: Sequence[CheckResult]) -> GradeReport:
+    """Return the grade that a plugin has by the results of all checks.
+
+    What cannot be seen, such as the tests of an installed distribution, is not there.
+    """
+    failed = [f"check {one.id}: {one.problems[0].message}" for one in results if one.status == "fail"]
+    warned = [f"check {one.id}: {one.problems[0].message}" for one in results if one.status == "warn"]
+    if not subject.is_imported and not failed:
+        failed = ["it could not be imported"]
+    steps: tuple[tuple[Grade, list[str]], ...] = (
+        ("bronze", failed),
+        ("silver", warned + _missing(subject, "silver") if not failed else []),
+        ("gold", _missing(subject, "gold") if not failed else []),
+    )
+    reached: Grade = "none"
+    for grade, missing in steps:
+        if missing:
+            return GradeReport(reached, tuple(missing))
+        reached = grade
+    return GradeReport(reached, ())
+
+
+def _missing(subject: Subject, grade: Grade) -> list[str]:
+    return [mark.missing for mark in _MARKS if mark.grade == grade and not mark.holds(subject)]
+
+
+def _has_card(subject: Subject) -> bool:
+    return bool(subject.candidate.card.description)
+
+
+def _has_tests(subject: Subject) -> bool:
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        for tree in _tests(subject)
+        for node in ast.walk(tree)
+    )
+
+
+def _uses_suite(subject: Subject) -> bool:
+    """Whether a class of its tests derives from the contract suite."""
+    return any(
+        isinstance(node, ast.ClassDef) and any("PluginSuite" in ast.dump(base) for base in node.bases)
+        for tree in _tests(subject)
+        for node in ast.walk(tree)
+    )
+
+
+def _tests(subject: Subject) -> Iterable[ast.AST]:
+    home = home_of(subject)
+    for file in sorted(home.glob("tests/**/test_*.py")) if home is not None else ():
+        try:
+            yield ast.parse(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, SyntaxError):
+            continue
+
+
+def home_of(subject: Subject) -> Path | None:
+    """Return the folder with the plugin's manifest; None for one that is installed, whose folder nobody knows."""
+    return Path(subject.candidate.finding.origin) if subject.candidate.finding.source == "directory" else None
+
+
+def package_folder(subject: Subject) -> Path | None:
+    """Return the folder of the plugin's package; None when it is a single file."""
+    module = inspect.getmodule(type(subject.handle.target)) or subject.handle.target
+    file = getattr(module, "__file__", None)
+    is_package = bool(getattr(module, "__package__", ""))
+    return Path(file).parent if file is not None and is_package else None
+
+
+def _is_typed(subject: Subject) -> bool:
+    folder = package_folder(subject)
+    return folder is not None and (folder / "py.typed").is_file()
+
+
+def _names_types(subject: Subject) -> bool:
+    """Whether each hook implementation says what it takes and returns."""
+    return all(
+        set(inspect.signature(function).parameters) | {"return"} <= hints_of(function).keys()
+        for _, function, _ in implementations_of(subject)
+    )
+
+
+def _has(*patterns: str) -> Callable[[Subject], bool]:
+    def look(subject: Subject) -> bool:
+        home = home_of(subject)
+        return home is not None and any(any(home.glob(pattern)) for pattern in patterns)
+
+    return look
+
+
+_MARKS = (
+    Mark("silver", "it has no card (plugin.toml) with a description", _has_card),
+    Mark("silver", "it has no tests that can be seen (tests/test_*.py)", _has_tests),
+    Mark("gold", "its tests do not use the contract suite (plughost.testing.PluginSuite)", _uses_suite),
+    Mark("gold", "its package has no py.typed", _is_typed),
+    Mark("gold", "not every hook implementation names its types", _names_types),
+    Mark("gold", "it has no README", _has("README*")),
+    Mark("gold", "it has no changelog", _has("CHANGE*", "NEWS*")),
+    Mark("gold", "it has no licence text", _has("LICEN[CS]E*", "COPYING*")),
+)
