@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from plughost.contracts.health import HealthReport
+from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.hookspecs._markers import hookspec
 
 
@@ -38,7 +38,9 @@ def operation_failed(app_name: str, operation: str, error: Exception, context: M
 
 
 @hookspec(mode="collect", timeout=2.0)
-def health_check(app_name: str | None, health_status: HealthReport) -> Mapping[str, Any] | None:
+def health_check(
+    app_name: str | None, health_status: HealthReport
+) -> HealthCheck | Mapping[str, Any] | None:
     """Say how it is from where you stand.
 
     Called for the host and for each app, every ``health_interval`` and whenever somebody asks. All
@@ -51,8 +53,8 @@ def health_check(app_name: str | None, health_status: HealthReport) -> Mapping[s
 
     Returns:
         Figures by name. Two names are read as what they say: ``status`` (``pass``, ``warn`` or ``fail``;
-        ``pass`` when it is missing) and ``detail`` (one sentence for a person). None when there is nothing to
-        say about this app.
+        ``pass`` when it is missing) and ``detail`` (one sentence for a person). Or a ``HealthCheck``, which
+        says the same. None when there is nothing to say about this app.
 
     Refusing:
         There is nothing to stop; return ``status="fail"`` to say that the work is not being done.

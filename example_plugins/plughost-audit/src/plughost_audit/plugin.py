@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -146,7 +146,7 @@ class AuditPlugin(Plugin):
         self._note("plugin_stopped", plugin=plugin.name)
 
     @hookimpl
-    def register_commands(self) -> Iterable[click.Command]:
+    def register_commands(self) -> Sequence[click.Command]:
         """Give the command ``audit``."""
         return [audit]
 

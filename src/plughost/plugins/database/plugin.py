@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import anyio
@@ -175,7 +175,7 @@ class DatabasePlugin(Plugin):
         return await self._saving.restore(artifact, plan)
 
     @hookimpl
-    def register_commands(self) -> Iterable[click.Command]:
+    def register_commands(self) -> Sequence[click.Command]:
         """Give the commands ``plughost database``."""
         from plughost.plugins.database.commands import database  # the command line alone pays for it
 
