@@ -168,6 +168,18 @@ def test_implementers_survive_the_hook_and_are_called_when_it_comes_back():
     assert hosts.hooks.shout(text="") == ["b", "a"]
 
 
+def test_taking_a_hook_back_warns_nobody_again():
+    specs = shouting()
+    old = hookspec(sync=True, timeout=None, warn_on_impl=DeprecationWarning("whisper goes away"))
+    hosts = HookDispatcher()
+    hosts.add_hookspecs(specs)
+    hosts.add_hookspecs(module("other", whisper=old(lambda text: None)))
+    with pytest.warns(DeprecationWarning, match="goes away"):
+        hosts.register("a", implementing(shout=hookimpl(lambda: 1), whisper=hookimpl(lambda: 1)))
+    hosts.remove_hookspecs(specs)  # a warning would be an error here
+    assert hosts.hooks.whisper(text="") == [1]
+
+
 def test_a_held_function_of_a_hook_that_went_says_so():
     hosts = HookDispatcher()
     specs = shouting()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pluggy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plughost.core.calls.dispatch import CallPolicy, HookDispatcher
@@ -71,6 +71,7 @@ def test_several_implementations_of_one_plugin_keep_pluggys_order():
     assert made.hooks.ask() == made.pluggy.hook.ask() == ["two", "one", "a"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([{}, {"tryfirst": True}, {"trylast": True}]), max_size=8), st.data())
 def test_without_priorities_the_order_is_exactly_pluggys(options, data):
     made = hosts(**{f"guest{number}": each for number, each in enumerate(options)})

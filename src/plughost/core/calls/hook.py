@@ -102,9 +102,7 @@ class HookPoint:
         raise AssertionError(f"hook {self.name!r} is called without await, and yet something in it waits")
 
     def _shorten(self, plan: CallPlan) -> None:
-        """The plan has proven hot: write its short way, unless it runs on trio, which could not take it."""
-        if event_library.name and not plan.declaration.options.sync:
-            return
+        """The plan has proven hot: write its short way."""
         short = shortcut(plan)
         if plan is self._plan:  # and not replaced from another thread in the meantime
             self.short = short

@@ -224,9 +224,8 @@ class Watch(Driven):
         if delivered is not None and self.task.cancelling() > self.before:
             if isinstance(error, asyncio.CancelledError) and not ours:
                 return
-            await asyncio.sleep(
-                0
-            )  # a cancelled anyio scope cancels again, in words that it knows for its own
+            # A cancelled anyio scope cancels again in the next turn, in words that it knows for its own.
+            await asyncio.sleep(0)
             raise asyncio.CancelledError from None
         if ours and not isinstance(error, Refused):
             raise LimitPassedError from None if isinstance(error, asyncio.CancelledError) else error
