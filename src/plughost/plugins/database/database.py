@@ -13,7 +13,12 @@ import anyio.to_thread
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from plughost.plugins.database.engines import make_blocking_engine, make_engine, prove_reachable
+from plughost.plugins.database.engines import (
+    make_blocking_engine,
+    make_engine,
+    prove_reachable,
+    prove_readable,
+)
 from plughost.plugins.database.urls import blocking_url, sqlite_file
 
 T = TypeVar("T")
@@ -60,11 +65,22 @@ class Database:
             StoreUnavailableError: It cannot.
         """
         try:
-            await prove_reachable(self.engine)
+            await self.prove()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.engine.dispose()
             raise
+
+    async def prove(self) -> None:
+        """Ask the smallest question.
+
+        Raises:
+            StoreUnavailableError: There was no answer.
+        """
+        if self._blocking is not None and self.url.get_backend_name() == "sqlite":
+            await anyio.to_thread.run_sync(prove_readable, self._blocking)
+        else:
+            await prove_reachable(self.engine)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, pool
@@ -88,17 +89,36 @@ def _own_transactions(engine: Engine, *, begin: str) -> None:
 
 
 async def prove_reachable(engine: AsyncEngine) -> None:
-    """Open one connection and ask the smallest question that makes the database read something.
+    """Open one connection and ask the smallest question.
 
     Raises:
-        StoreUnavailableError: The server is away, refuses the password, or the file is no database.
+        StoreUnavailableError: The server is away or refuses the password.
     """
-    # SQLite answers SELECT 1 without looking at the file.
-    question = "PRAGMA schema_version" if engine.url.get_backend_name() == "sqlite" else "SELECT 1"
     try:
         async with engine.connect() as connection:
-            await connection.exec_driver_sql(question)
+            await connection.exec_driver_sql("SELECT 1")
     except (SQLAlchemyError, OSError) as error:
+        raise unavailable(engine.url, error) from None
+
+
+def prove_readable(engine: Engine) -> None:
+    """Open a SQLite file and have it read. Blocking.
+
+    Not through the async driver: when a file cannot be opened, its thread outlives the attempt. And not in a
+    transaction, which would wait for whoever writes.
+
+    Raises:
+        StoreUnavailableError: It cannot be opened, or it is no database.
+    """
+    try:
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA schema_version")  # SQLite answers SELECT 1 without looking at the file
+            cursor.close()
+        finally:
+            connection.close()
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise unavailable(engine.url, error) from None
 
 

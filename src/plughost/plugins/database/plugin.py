@@ -23,7 +23,7 @@ from plughost.contracts import (
 from plughost.hookspecs import hookimpl
 from plughost.plugins.database.config import DatabaseConfig
 from plughost.plugins.database.database import Database
-from plughost.plugins.database.engines import prove_reachable, require_asyncio
+from plughost.plugins.database.engines import require_asyncio
 from plughost.plugins.database.operations import Operations
 from plughost.plugins.database.registry import OpenDatabases
 from plughost.plugins.database.saving import Saving
@@ -146,7 +146,7 @@ class DatabasePlugin(Plugin):
             return None
         started = anyio.current_time()
         try:
-            await prove_reachable(database.engine)
+            await database.prove()
         except Exception as error:  # whatever is wrong with the database is the answer
             return HealthCheck(name="database", status="fail", detail=str(error), app_name=app_name)
         took = anyio.current_time() - started
