@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute
 
 from plughost.contracts.http import ASGIApp, HttpContext, Middleware
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import RouteError
+from plughost.http.compression import Compression
 from plughost.http.guards import Guard
 from plughost.http.routes import Route, WebSocketRoute
 from plughost.http.runtime import HttpRuntime
@@ -66,7 +66,7 @@ def compose(runtime: HttpRuntime, own: Sequence[Route], context: HttpContext, *,
             app = sieve.wrap(plugin, middleware, app)
     minimum = runtime.settings.gzip_minimum
     if minimum is not None:
-        app = GZipMiddleware(app, minimum_size=minimum, compresslevel=6)
+        app = Compression(app, minimum)
     return Composition(
         app=Shell(app, runtime),
         routes=tuple(_without(sieve.refused, routes)),
