@@ -34,7 +34,7 @@ def scope(
     lines += [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
     return {
         "type": "http", "method": "POST", "path": "/", "scheme": scheme, "headers": lines,
-        "client": (client, 1),
+        "client": (client, 1) if client else None,
     }  # fmt: skip
 
 
@@ -113,6 +113,7 @@ async def test_malformed_truncated_and_foreign_cookies_begin_nothing_and_harm_no
         ("http", "shop.example", "127.0.0.1", {}, b"__Host-acme="),
         ("http", "localhost:8000", "203.0.113.9", {}, b"__Host-acme="),
         ("http", "localhost:8000", "127.0.0.1", {"x_forwarded_for": "1.2.3.4"}, b"__Host-acme="),
+        ("http", "localhost", "", {}, b"__Host-acme="),
         ("http", "localhost:8000", "127.0.0.1", {}, b"acme_plain="),
         ("http", "127.0.0.1:8000", "127.0.0.1", {}, b"acme_plain="),
         ("http", "[::1]:8000", "::1", {}, b"acme_plain="),

@@ -9,8 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
+from asgi_browser import Browser
 from plughost import Host, hookimpl
-from plughost.contracts import Device, SessionManager
+from plughost.contracts import Device, HttpContext, SessionManager, session_of
 from plughost.exceptions import PluginError
 from plughost.plugins.sessions.plugin import SessionsPlugin
 
@@ -172,6 +173,36 @@ async def test_a_reload_keeps_the_database_open_and_its_owner(tmp_path: Path) ->
             assert await running.use(SessionManager).get(made.session_id) is not None
         again = await running.use(SessionManager).update(made.session_id, {"x": 1})
         assert again is not None
+
+
+@pytest.mark.parametrize("then", [{}, {"store": "sqlite"}])
+async def test_a_socket_that_was_open_before_a_reload_still_closes_with_its_session(
+    tmp_path: Path, then: dict[str, Any]
+) -> None:
+    heard: list[dict[str, Any]] = []
+    accepted = anyio.Event()
+
+    async def chat(scope: Any, receive: Any, send: Any) -> None:
+        session_of(scope).get("x")
+        await send({"type": "websocket.accept"})
+        accepted.set()
+        await anyio.sleep_forever()
+
+    async def send(message: dict[str, Any]) -> None:
+        heard.append(message)
+
+    async with host(tmp_path) as running:
+        made = await (await load(running, store="memory")).create("7")
+        ((middleware,),) = running.hooks.register_middleware(context=HttpContext(host_name="acme"))
+        browser = Browser(None)
+        browser.cookies = {"__Host-acme_session": made.session_id}
+        scope = browser.scope("GET", "/ws") | {"type": "websocket", "scheme": "wss"}
+        async with anyio.create_task_group() as group:
+            group.start_soon(middleware.factory(chat), scope, anyio.sleep_forever, send)
+            await accepted.wait()
+            await running.reload_plugin("sessions", {"store": "memory"} | then)
+            await running.use(SessionManager).destroy(made.session_id)
+    assert [message["type"] for message in heard] == ["websocket.accept", "websocket.close"]
 
 
 async def test_sessions_move_out_of_memory_when_the_configuration_changes(tmp_path: Path) -> None:

@@ -169,8 +169,8 @@ def _on_this_machine(scope: Mapping[str, Any]) -> bool:
     Names without a dot and addresses of this machine are what browsers never send to a public site.
     """
     client = scope.get("client")
-    if client is not None and not _is_local(client[0]):
-        return False
+    if client is None or not _is_local(client[0]):
+        return False  # who comes through a unix socket came through a proxy
     host = b""
     for name, value in scope["headers"]:
         if name in _FORWARDED:

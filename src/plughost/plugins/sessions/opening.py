@@ -8,6 +8,7 @@ from pathlib import Path
 from plughost.contracts.session_store import SessionStore
 from plughost.plugins.sessions.config import SessionsConfig
 from plughost.plugins.sessions.crypto import Envelope, KeyRing, PlainEnvelope, SealedEnvelope
+from plughost.plugins.sessions.sockets import SocketSession
 from plughost.plugins.sessions.stores.memory import MemoryStore
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 
@@ -21,11 +22,15 @@ class StoreLease:
     Args:
         store: The store, open.
         kind: What it was configured as; only a run with the same configuration can share it.
+        sockets: The open WebSockets, which outlive a reload and still have to be closed with their sessions.
     """
 
-    def __init__(self, store: SessionStore, kind: tuple[str, ...]) -> None:
+    def __init__(
+        self, store: SessionStore, kind: tuple[str, ...], sockets: dict[int, SocketSession] | None = None
+    ) -> None:
         self.store = store
         self.kind = kind
+        self.sockets = {} if sockets is None else sockets
         self._holders = 1
 
     def share(self) -> StoreLease:

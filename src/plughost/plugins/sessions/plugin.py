@@ -57,7 +57,7 @@ class SessionsPlugin(Plugin):
         codec = RowCodec(make_envelope(config, ring))
         self._lease = await self._open(context, config)
         self.sessions = Sessions(self._lease.store, codec, config.policy(), self._now, self._lease)
-        self._watch = SocketWatch(self.sessions)
+        self._watch = SocketWatch(self.sessions, self._lease.sockets)
         cookie = SessionCookie(config.cookie_policy(context.host_name))
         self._desk = Desk(self.sessions, cookie, ring, self._device)
         self._csrf = CsrfCheck(config.csrf_policy(), self._desk.token_matches, self._desk.has_cookie)
@@ -163,7 +163,7 @@ class SessionsPlugin(Plugin):
             with anyio.CancelScope(shield=True):
                 await store.close()
             raise
-        return StoreLease(store, kind)
+        return StoreLease(store, kind, earlier.sockets if earlier is not None else None)
 
     def _carried(self, context: PluginContext) -> Path:
         return context.data_dir / "memory-sessions"

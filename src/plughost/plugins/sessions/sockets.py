@@ -89,12 +89,13 @@ class SocketWatch:
 
     Args:
         sessions: The sessions of the host.
+        open_sockets: Those that the run of the plugin before this one left open; None for none.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, open_sockets: dict[int, SocketSession] | None = None) -> None:
         self._sessions = sessions
         # By identity: sessions are mappings, which compare by what is in them.
-        self._open: dict[int, SocketSession] = {}
+        self._open: dict[int, SocketSession] = {} if open_sockets is None else open_sockets
         sessions.announcer.listen(self._hear)
 
     def __len__(self) -> int:
