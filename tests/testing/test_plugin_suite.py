@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
+
+from .planted_faults import GOOD, Faults, failures
 
 PRELUDE = """
 import asyncio, logging, os, signal, sys, threading
@@ -68,7 +66,7 @@ class Test{name}(PluginSuite):
         return {name}
 """
 
-FAULTS: Mapping[str, tuple[str, str]] = {
+FAULTS: Faults = {
     "FailsToStart": ("test_it_becomes_ready", "async def start(self, context): raise OSError('disk')"),
     "ShowsNoPlainStatus": ("test_its_status_is_plain_data", "def status(self): return {'lock': self.lock}"),
     "FailsInStatus": ("test_its_status_is_plain_data", "def status(self): return {'x': 1 / 0}"),
@@ -178,46 +176,20 @@ FAULTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def write_cases(file: Path) -> None:
-    text = [PRELUDE, CASE.format(source="", name="Good")]
-    for name, (_, body) in FAULTS.items():
-        text.append(CASE.format(source=f"class {name}(Good):\n    {body.lstrip()}\n", name=name))
-    file.write_text("\n".join(text), encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
-    """Name of each case -> the tests of the suite that failed for it: the one that should, and all for the good one.
-
-    On one event loop: what is tested is the suite.
-    """
-    folder = tmp_path_factory.mktemp("suite")
-    write_cases(folder / "test_cases.py")
-    report = folder / "report.xml"
-    chosen = [f"test_cases.py::Test{name}::{test}[asyncio]" for name, (test, _) in FAULTS.items()]
-    command = [
-        sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder),
-        f"--junitxml={report}", "--durations=8", "test_cases.py::TestGood", *chosen,
-    ]  # fmt: skip
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=115)
-    assert ran.returncode == 1, ran.stdout
-    found: dict[str, set[str]] = {name: set() for name in ("Good", *FAULTS)}
-    for case, test in _failed(report):
-        found[case].add(test)
-    return found
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
+    """Name of each case -> the tests of the suite that failed for it."""
+    cases = [CASE.format(source="", name=GOOD)]
+    for name, (_, body) in FAULTS.items():
+        cases.append(CASE.format(source=f"class {name}(Good):\n    {body.lstrip()}\n", name=name))
+    # On one event loop: what is tested is the suite.
+    return failures(tmp_path_factory.mktemp("suite"), "\n".join([PRELUDE, *cases]), FAULTS, "[asyncio]")
 
 
-def _failed(report: Path) -> Iterator[tuple[str, str]]:
-    for case in ET.parse(report).iter("testcase"):  # noqa: S314  written by the run above
-        if case.find("failure") is not None or case.find("error") is not None:
-            name = case.get("classname", "").rpartition(".")[2].removeprefix("Test")
-            yield name, case.get("name", "").partition("[")[0]
-
-
-def test_a_good_plugin_passes(failures: Mapping[str, set[str]]) -> None:
-    assert failures["Good"] == set()
+def test_a_good_plugin_passes(failed: Mapping[str, set[str]]) -> None:
+    assert failed[GOOD] == set()
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_found(failures: Mapping[str, set[str]], name: str) -> None:
-    assert failures[name] == {FAULTS[name][0]}
+def test_a_planted_fault_is_found(failed: Mapping[str, set[str]], name: str) -> None:
+    assert failed[name] == {FAULTS[name][0]}
