@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -78,7 +79,7 @@ class FileCache:
         self._noted: dict[str, float] = {}
         self._counts = _Counts()
         self._tasks: TaskGroup | None = None
-        self._waiting: list[Callable[[], Awaitable[None]]] = []  # until ``run`` runs
+        self._waiting: list[Callable[[], Coroutine[Any, Any, None]]] = []  # until ``run`` runs
 
     async def open(self) -> None:
         """Read what earlier runs have left."""
