@@ -1,6 +1,6 @@
 """What a hit in memory costs: ours and the peers', in one interleaved run; and what an entry weighs.
 
-    $ python benchmarks/cache_memory.py
+$ python benchmarks/cache_memory.py
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Plain:
 async def prepared() -> dict[str, Any]:
     """Everybody with the same value under the same key."""
     caches = NamedCaches()
-    lru, fifo = caches.get("lru", max_entries=10_000), caches.get("s3fifo", max_entries=10_000, policy="s3fifo")
+    lru, fifo = (
+        caches.get("lru", max_entries=10_000),
+        caches.get("s3fifo", max_entries=10_000, policy="s3fifo"),
+    )
     cashews = CashewsCache()
     cashews.setup("mem://", size=10_000)
     memory = aiocache.SimpleMemoryCache()
@@ -90,7 +93,18 @@ def weigh() -> float:
 
 
 def main() -> None:
-    print(surroundings("plughost", "cashews", "aiocache", "dogpile.cache", "async-lru", "cachetools", "cachebox", "theine"))
+    print(
+        surroundings(
+            "plughost",
+            "cashews",
+            "aiocache",
+            "dogpile.cache",
+            "async-lru",
+            "cachetools",
+            "cachebox",
+            "theine",
+        )
+    )
     names = asyncio.run(prepared())
     asynchronous = [
         Contender("dict behind async def", "await plain.get(KEY)"),

@@ -1,6 +1,6 @@
 """Redis is killed while it is in use: what the first call costs, what the later ones cost, and when it is back.
 
-    $ python benchmarks/cache_outage.py
+$ python benchmarks/cache_outage.py
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ async def redis_outage(running: Server, how: str) -> tuple[float, float, int]:
 
 
 async def main() -> None:
-    print("| server | contender | first call | later calls | errors seen | back after |\n|---|---|---:|---:|---:|---:|")
+    print(
+        "| server | contender | first call | later calls | errors seen | back after |\n|---|---|---:|---:|---:|---:|"
+    )
     for how in ("killed", "stopped"):
         rounds = []
         for _ in range(5):
@@ -112,7 +114,9 @@ async def main() -> None:
         for name, run in (("cashews", cashews_outage), ("redis-py, defaults", redis_outage)):
             with server(port=free_port()) as running:
                 found: Any = await run(running, how)
-            print(f"| {how} | {name} | {found[0] * 1000:.0f} ms | {found[1] * 1000:.0f} ms | {found[2]} of 3 | |")
+            print(
+                f"| {how} | {name} | {found[0] * 1000:.0f} ms | {found[1] * 1000:.0f} ms | {found[2]} of 3 | |"
+            )
 
 
 if __name__ == "__main__":

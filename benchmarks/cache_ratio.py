@@ -1,6 +1,6 @@
 """Hit ratios of our policies and the peers' on seeded traces, as a share of what Belady's rule would reach.
 
-    $ python benchmarks/cache_ratio.py
+$ python benchmarks/cache_ratio.py
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ def main() -> None:
                 measured(cachetools.LFUCache(capacity), trace),
                 measured(cachebox.LRUCache(capacity), trace),
             ]
-            cells = " | ".join(f"{100 * ratio / best:.1f} %, {seconds * 1e6:.2f} us" for ratio, seconds in found)
+            cells = " | ".join(
+                f"{100 * ratio / best:.1f} %, {seconds * 1e6:.2f} us" for ratio, seconds in found
+            )
             print(f"| {name} | {capacity} | {cells} |")
 
 

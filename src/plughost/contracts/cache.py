@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from plughost.contracts.cache_events import CacheEvent, CacheEventKind, WarmEntry
@@ -117,7 +116,7 @@ class CacheStats:
     discarded: int = 0
     refused: int = 0
     corrupt: int = 0
-    evicted: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    evicted: Mapping[str, int] = field(default_factory=dict)
     expired: int = 0
     entries: int = 0
     bytes: int = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from types import MappingProxyType
 
 from plughost.contracts import CacheStats
 
@@ -78,7 +77,7 @@ class Counts:
             discarded=self.discarded,
             refused=self.refused,
             corrupt=self.corrupt,
-            evicted=MappingProxyType(dict(self.evicted)),
+            evicted=dict(self.evicted),
             expired=self.expired,
             since=now - self.since,
             **more,  # type: ignore[arg-type] # the facade passes entries, bytes, age and the backend's figures

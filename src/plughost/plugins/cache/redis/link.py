@@ -24,6 +24,7 @@ from plughost.plugins.cache.codec import Codec
 from plughost.plugins.cache.config import CacheConfig, CacheSettings
 from plughost.plugins.cache.memory import MemoryStore
 from plughost.plugins.cache.redis import names, scripts
+from plughost.plugins.cache.redis.cluster import ClusterLane
 from plughost.plugins.cache.redis.coherence import Coherence
 from plughost.plugins.cache.redis.lane import (
     Announcement,
@@ -42,6 +43,7 @@ from plughost.plugins.cache.stats import Counts
 
 _log = get_logger("plughost.cache.redis")
 T = TypeVar("T")
+_CLUSTER_SHARDS = 16
 _PING_EVERY = 1.0
 """Seconds of silence after which a connection is asked whether it still is one."""
 
@@ -65,7 +67,7 @@ class RedisLink:
         self.generation = 0
         """How many connections there have been; what was agreed with an earlier one has to be agreed anew."""
         self._clock = clock
-        self._lane: Lane | None = None
+        self._lane: Lane | ClusterLane | None = None
         self._callbacks: list[Callable[[bool], None]] = []
         self._lost: anyio.Event | None = None
         self._error = ""
@@ -92,7 +94,7 @@ class RedisLink:
     @property
     def shards(self) -> int:
         """Hash slots of a cache."""
-        return self.config.shards or 1
+        return self.config.shards or (_CLUSTER_SHARDS if self.target.kind == "cluster" else 1)
 
     def attach(self, name: str, settings: CacheSettings, codec: Codec) -> Remote:
         """Return the shared tier of one cache."""
@@ -169,6 +171,10 @@ class RedisLink:
             lane = self._lane
             if lane is None:
                 raise StoreUnavailableError("Redis is away")
+            if isinstance(lane, ClusterLane):
+                async for page in lane.scan(pattern):
+                    yield page
+                return
             cursor, page = await lane.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"1000")
             yield page
             if cursor == b"0":
@@ -240,14 +246,8 @@ class RedisLink:
 
     async def _try_to_connect(self) -> bool:
         limit = self.config.connect_timeout
-        assert self.target.connect is not None  # noqa: S101 # a cluster has a link of its own
         self._lost = anyio.Event()
-        self._lane = Lane(
-            self.target.connect,
-            op_timeout=self.config.op_timeout,
-            on_push=self.coherence.heard,
-            on_lost=self._on_lost,
-        )
+        self._lane = self._new_lane()
         try:
             await self._lane.start(limit)
             self.generation += 1
@@ -257,6 +257,14 @@ class RedisLink:
             self._lane.lose(error)
             return False
         return True
+
+    def _new_lane(self) -> Lane | ClusterLane:
+        timeout, heard, lost = self.config.op_timeout, self.coherence.heard, self._on_lost
+        if self.target.connect is None:
+            return ClusterLane(
+                self.target.nodes, self.target.options, op_timeout=timeout, on_push=heard, on_lost=lost
+            )
+        return Lane(self.target.connect, op_timeout=timeout, on_push=heard, on_lost=lost)
 
     async def _set_up(self) -> None:
         lane = self._lane
@@ -273,7 +281,7 @@ class RedisLink:
         self._come_back()
 
     @staticmethod
-    async def _quietly(lane: Lane, *arguments: bytes) -> bool:
+    async def _quietly(lane: Lane | ClusterLane, *arguments: bytes) -> bool:
         try:
             await lane.ask(*arguments)
         except StoreUnavailableError:
@@ -283,10 +291,10 @@ class RedisLink:
             return False
         return True
 
-    async def _listen(self, lane: Lane) -> None:
+    async def _listen(self, lane: Lane | ClusterLane) -> None:
         lane.put(Announcement(b"SUBSCRIBE", names.bus(self.config.namespace)))
         self.tracking = False
-        if self.config.coherence == "tracking":
+        if self.config.coherence == "tracking" and self.target.kind != "cluster":
             prefix = names.entry_prefix(self.config.namespace)
             self.tracking = await self._quietly(
                 lane, b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", prefix

@@ -1,0 +1,94 @@
+"""``plughost cache``, as it is typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+import pytest
+from click.testing import CliRunner
+
+from plughost import Host
+from plughost.plugins.cache.commands import cache_group
+from servers import Server
+
+from .conftest import shared
+
+
+@pytest.fixture
+def folder(tmp_path: Path, redis_url: str) -> Path:
+    text = f'[plugins.cache.config]\nredis_url = "{redis_url}"\ndebug = true\n[plugins.cache.config.caches.tmdb]\nttl = 60\n'
+    (tmp_path / "plughost.toml").write_text(text)
+
+    async def fill() -> None:
+        async with shared(redis_url) as caches:
+            for name in ("tmdb", "default"):
+                await caches.get(name).set("user:1", "value", tags=["users"])
+                await caches.get(name).set("other", "value")
+
+    anyio.run(fill)
+    return tmp_path
+
+
+class Line:
+    """The command line as commands see it, over a real host."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def run(self, function: Any, *args: object) -> Any:
+        async def in_a_host() -> Any:
+            async with Host("plughost", config=self._folder / "plughost.toml") as host:
+                return await function(host, *args)
+
+        return anyio.run(in_a_host)
+
+    def show(self, document: Any, text: str | None = None, *, as_json: bool | None = None) -> None:
+        click.echo(json.dumps(document) if as_json else text)
+
+
+def plughost(folder: Path, *words: str) -> Any:
+    return CliRunner().invoke(cache_group, list(words), obj=Line(folder))
+
+
+def answer(folder: Path, *words: str) -> Any:
+    run = plughost(folder, *words, "--json")
+    assert run.exit_code == 0, run.output
+    return json.loads(run.stdout)
+
+
+def test_the_group_is_found_by_the_program(folder: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PLUGHOST_")}
+    command = [sys.executable, "-m", "plughost", "cache", "status", "--json"]
+    run = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(run.stdout)["available"]
+
+
+def test_what_is_shared_is_seen_and_invalidated_from_outside(folder: Path) -> None:
+    assert answer(folder, "status")["available"]
+    assert sorted(answer(folder, "keys", "tmdb")["keys"]) == ["other", "user:1"]
+    assert answer(folder, "get", "tmdb", "user:1")["value"] == "'value'"
+    answer(folder, "invalidate", "tmdb", "--tag", "users")
+    assert answer(folder, "keys", "tmdb")["keys"] == ["other"]
+    assert sorted(answer(folder, "clear", "--yes")["cleared"]) == ["default", "tmdb"]
+    assert answer(folder, "keys", "default")["keys"] == []
+    assert set(answer(folder, "stats")["caches"]) >= {"default", "tmdb"}
+
+
+def test_wrong_usage_and_an_absent_server_have_their_exit_codes(folder: Path, redis_server: Server) -> None:
+    assert plughost(folder, "invalidate", "tmdb").exit_code == 2
+    assert plughost(folder, "invalidate", "tmdb", "--regex", "(").exit_code == 2
+    assert plughost(folder, "get", "tmdb", "nothing").exit_code == 1
+    (folder / "plughost.toml").write_text('[plugins.cache.config]\nredis_url = "redis://127.0.0.1:1/0"\n')
+    away = plughost(folder, "status", "--json")
+    assert away.exit_code == 3, away.output
+    assert not json.loads(away.stdout)["available"]
+    assert plughost(folder, "keys").exit_code == 1  # listing is for development
