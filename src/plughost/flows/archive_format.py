@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gzip
 import importlib
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -86,10 +85,9 @@ def member_name(plugin: str, name: str) -> str:
 def compressed(raw: IO[bytes]) -> Iterator[IO[bytes]]:
     """Give a stream that compresses into ``raw``; complete when it is left without an error."""
     if zstandard is not None:
-        # Worker threads compress while this one reads and sums; each has one block, so memory stays constant.
-        compressor = zstandard.ZstdCompressor(
-            level=3, threads=min(4, os.cpu_count() or 1), write_checksum=True
-        )
+        # One worker thread compresses while this one reads and sums. More of them cost a fifth more processor
+        # time, which a machine that serves at the same time needs itself.
+        compressor = zstandard.ZstdCompressor(level=3, threads=1, write_checksum=True)
         with compressor.stream_writer(raw, closefd=False) as stream:
             yield cast("IO[bytes]", stream)
         return
