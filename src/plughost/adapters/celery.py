@@ -36,8 +36,12 @@ class Plughost:
         """The host of this process, started."""
         return self._hosts.get()
 
+    def stop(self) -> None:
+        """Stop the host of this process, if there is one."""
+        self._hosts.stop()
+
     def _begin(self, **_: Any) -> None:
         self._hosts.get()
 
     def _end(self, **_: Any) -> None:
-        self._hosts.stop()
+        self.stop()
