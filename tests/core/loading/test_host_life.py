@@ -169,3 +169,24 @@ async def test_no_call_is_lost_or_doubled_while_a_plugin_is_reloaded() -> None:
                 await host.reload_plugin("counter")
     assert sum(plugin.calls for plugin in made) == 10_000
     assert len(made) == 31
+
+
+FAILING_AFTER_ON_STOP = """
+from plughost import Plugin
+
+class P(Plugin):
+    closed = []
+
+    async def start(self, context):
+        context.on_stop(lambda: self.closed.append("file"))
+        raise OSError("disk")
+"""
+
+
+async def test_what_a_failed_start_asked_for_with_on_stop_is_done(install) -> None:
+    install("bad", FAILING_AFTER_ON_STOP)
+    async with Host(config=settings(), environ={}) as host:
+        from bad_plugin import P
+
+        assert host.plugins["bad"].state is PluginState.FAILED
+        assert P.closed == ["file"]

@@ -275,7 +275,7 @@ async def test_a_url_with_other_contents_than_pinned_is_refused_and_nothing_is_k
         reason = await reason_why_not(tmp_path, url=f"{address}/x.whl?token=hush", sha256="0" * 64)
     assert "was pinned" in reason
     assert "hush" not in reason
-    assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] == []
+    assert [path for path in (tmp_path / "data" / ".packages").rglob("*") if path.is_file()] == []
 
 
 def test_a_url_without_a_digest_is_refused_by_the_configuration(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class Runs:
             await run.supervisor.start(context, self.load_limit)
         except BaseException:
             ledger.undo()
+            await self._run_on_stop(run)
             raise
         finally:
             self.time(name, started=run.supervisor.start_took)
@@ -124,9 +125,15 @@ class Runs:
             except PluginError as error:
                 failure = error
                 _log.warning("plugin did not stop cleanly", plugin=name, reason=str(error))
+            await self._run_on_stop(run)
+        return failure
+
+    async def _run_on_stop(self, run: Run) -> None:
+        """Do what the plugin asked for; also after a start that failed, when there is no stop() to clean up."""
+        name = run.plugin.candidate.name
+        with anyio.CancelScope(shield=True):
             for late in await run.ledger.run_on_stop():
                 _log.warning("on_stop of plugin failed", plugin=name, exc_info=late)
-        return failure
 
 
 def _could_not(name: str, error: Exception) -> PluginError:

@@ -6,6 +6,7 @@ phases. A plugin may therefore enter a task group in ``start`` and leave it in `
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -17,7 +18,7 @@ from plughost.contracts.plugin import PluginContext
 from plughost.core.leash import Leash, LeashCutError
 from plughost.core.loading.background import GRACE, BackgroundTasks, end_all
 from plughost.core.loading.shape import PluginHandle
-from plughost.exceptions import PluginStartError, PluginStopError, PluginTimeoutError
+from plughost.exceptions import PluginError, PluginStartError, PluginStopError, PluginTimeoutError
 
 
 class Supervisor:
@@ -61,7 +62,7 @@ class Supervisor:
                 await self._started.wait()
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._give_up()
+                await self._back_out(limit)
             raise
         self.start_took = self._clock.monotonic() - began
         if not self._started.is_set():
@@ -116,6 +117,14 @@ class Supervisor:
         except BaseException as error:
             return error
         return None
+
+    async def _back_out(self, limit: float) -> None:
+        """Nobody waits for the start any more; one that had just succeeded is stopped like any other."""
+        if self._started.is_set() and self._start_error is None:
+            with contextlib.suppress(PluginError):
+                await self.stop(limit)
+        else:
+            await self._give_up()
 
     async def _give_up(self) -> None:
         self._leash.pull()
