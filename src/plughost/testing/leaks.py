@@ -22,6 +22,9 @@ _TURNS = 100
 
 _PAUSE = 0.01
 
+_POOLED = ("AnyIO worker thread", "Trio thread", "asyncio_")
+"""Threads of the event loops' own pools; they stay for whoever needs one next."""
+
 _COLLECT_EVERY = 25
 """Files that nobody holds are closed when they are collected, which takes its time."""
 
@@ -65,7 +68,11 @@ def traces_of(host: Host, plugin: str) -> Traces:
     implementers = facilities.dispatcher.implementers()
     return Traces(
         tasks=frozenset(f"{task.name} #{task.id}" for task in anyio.get_running_tasks()),
-        threads=frozenset(f"{thread.name} #{thread.ident}" for thread in threading.enumerate()),
+        threads=frozenset(
+            f"{thread.name} #{thread.ident}"
+            for thread in threading.enumerate()
+            if not thread.name.startswith(_POOLED)
+        ),
         hooks=frozenset(hook for hook, plugins in implementers.items() if plugin in plugins),
         services=frozenset(name for name, owner in facilities.services.provided().items() if owner == plugin),
         jobs=frozenset(job.name for job in facilities.jobs.snapshot() if job.owner == plugin),

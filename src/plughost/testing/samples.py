@@ -140,15 +140,30 @@ def _is_needed(field: dataclasses.Field[Any]) -> bool:
 
 
 def _filled(kind: Any, needed: set[str], names: list[str]) -> Iterator[Any]:
-    """One with what it needs, then one with everything of which there is a sample."""
+    """One with what it needs, then one with everything of which there is a sample.
+
+    Some want one of several fields, or cannot have two at the same time: those are given the first that will do.
+    """
     hints = typing.get_type_hints(kind)
-    yield kind(**{name: _first(hints[name]) for name in needed})
+    least = {name: _first(hints[name]) for name in needed}
     everything = dict(_each_field(hints, names, needed))
-    if everything.keys() - needed:
+    more = [{name: value} for name, value in everything.items() if name not in needed]
+    plain = _first_accepted(kind, [least, *({**least, **one} for one in more)])
+    if plain is None:
+        raise NoSampleError(f"no sample of {kind.__qualname__}: it accepts none that was tried")
+    yield plain
+    full = _first_accepted(kind, [everything]) if more else None
+    if full is not None:
+        yield full
+
+
+def _first_accepted(kind: Any, choices: list[dict[str, Any]]) -> Any:
+    for values in choices:
         try:
-            yield kind(**everything)
+            return kind(**values)
         except (TypeError, ValueError):
-            return  # fields that exclude one another: what it needs is enough
+            continue
+    return None
 
 
 def _each_field(hints: Mapping[str, Any], names: list[str], needed: set[str]) -> Iterator[tuple[str, Any]]:

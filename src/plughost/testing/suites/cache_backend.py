@@ -1,3 +1,4 @@
+# ruff: noqa: D102, S101, PT011 - a suite: the names are the sentences, the assertions are the point
 """What every cache must do, whatever stands behind it.
 
 Subclass ``CacheBackendSuite``, provide its two fixtures, and pytest runs it over your backend::
