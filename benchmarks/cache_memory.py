@@ -33,6 +33,7 @@ class Plain:
         self._values = {KEY: VALUE}
 
     async def get(self, key: str) -> Any:
+        """Look up."""
         return self._values[key]
 
 

@@ -202,9 +202,12 @@ async def loader_fails(subject: Subject) -> str:
     return f"{calls} calls, {errors} of 10 told"
 
 
+def by(way: str) -> Callable[[Subject], Awaitable[str]]:
+    return lambda subject: invalidated(subject, way)
+
+
 SCENARIOS: dict[str, Callable[[Subject], Awaitable[str]]] = {
-    **{f"invalidated by {way} during the load": (lambda way: lambda one: invalidated(one, way))(way)
-       for way in ("key", "tag", "pattern", "clear")},
+    **{f"invalidated by {way} during the load": by(way) for way in ("key", "tag", "pattern", "clear")},
     "leader cancelled": leader_cancelled,
     "loader fails": loader_fails,
 }  # fmt: skip

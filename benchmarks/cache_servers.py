@@ -8,11 +8,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from servers import Server, free_port, server  # noqa: E402 # the tests' own servers
-
-from plughost.plugins.cache.config import CacheConfig  # noqa: E402 # after the path
-from plughost.plugins.cache.manager import NamedCaches  # noqa: E402 # after the path
-from plughost.plugins.cache.redis.link import RedisLink  # noqa: E402 # after the path
+from plughost.plugins.cache.config import CacheConfig  # after the path
+from plughost.plugins.cache.manager import NamedCaches  # after the path
+from plughost.plugins.cache.redis.link import RedisLink  # after the path
+from servers import Server, free_port, server  # the tests' own servers
 
 __all__ = ["Server", "free_port", "server", "shared"]
 

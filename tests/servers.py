@@ -53,11 +53,9 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        command = [
-            binary(), "--port", str(self.port), "--unixsocket", self.path, "--dir", str(self.folder),
-            "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--daemonize", "no", *self._options,
-        ]  # fmt: skip
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            self._command_line(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
@@ -66,6 +64,12 @@ class Server:
             except OSError:
                 time.sleep(0.01)
         raise RuntimeError("the server did not answer within 20 s")
+
+    def _command_line(self) -> list[str]:
+        return [
+            binary(), "--port", str(self.port), "--unixsocket", self.path, "--dir", str(self.folder),
+            "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--daemonize", "no", *self._options,
+        ]  # fmt: skip
 
     @property
     def running(self) -> bool:
@@ -177,3 +181,32 @@ def _slots_known(node: Server) -> bool:
         connection.connect(node.path)
         connection.sendall(b"CLUSTER INFO\r\n")
         return b"cluster_state:ok" in connection.recv(4096)
+
+
+@contextmanager
+def sentinel(primary: Server, service: str) -> Iterator[Server]:
+    """A sentinel that watches a primary, which must listen on a port."""
+    folder = Path(tempfile.mkdtemp(prefix="plughost-"))
+    configuration = folder / "sentinel.conf"
+    configuration.write_text(f"sentinel monitor {service} 127.0.0.1 {primary.port} 1\n")
+    running = _Sentinel(folder, free_port(), configuration)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Sentinel(Server):
+    """A server in its other role: it is started from a file, which it rewrites."""
+
+    def __init__(self, folder: Path, port: int, configuration: Path) -> None:
+        super().__init__(folder, port)
+        self._configuration = configuration
+
+    def _command_line(self) -> list[str]:
+        return [
+            binary(), str(self._configuration), "--sentinel", "--port", str(self.port), "--unixsocket", self.path,
+            "--bind", "127.0.0.1",
+        ]  # fmt: skip

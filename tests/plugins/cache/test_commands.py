@@ -23,7 +23,8 @@ from .conftest import shared
 
 @pytest.fixture
 def folder(tmp_path: Path, redis_url: str) -> Path:
-    text = f'[plugins.cache.config]\nredis_url = "{redis_url}"\ndebug = true\n[plugins.cache.config.caches.tmdb]\nttl = 60\n'
+    text = f'[plugins.cache.config]\nredis_url = "{redis_url}"\ndebug = true\n'
+    text += "[plugins.cache.config.caches.tmdb]\nttl = 60\n"
     (tmp_path / "plughost.toml").write_text(text)
 
     async def fill() -> None:

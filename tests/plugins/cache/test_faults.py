@@ -18,7 +18,7 @@ from plughost.plugins.cache.config import CacheConfig
 from plughost.plugins.cache.manager import NamedCaches
 from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.suites.cache_backend import Calls
-from servers import Server, free_port, server
+from servers import Server, free_port, sentinel, server
 
 from .conftest import shared
 from .proxy import Proxy
@@ -289,6 +289,18 @@ async def test_a_replica_that_takes_over_begins_a_new_clock() -> None:
             assert await cache.get("k") is None
             await cache.set("k", "new")
             assert await cache.get("k") == "new"
+
+
+async def test_a_sentinel_url_finds_the_primary() -> None:
+    with server(port=free_port()) as primary, sentinel(primary, "mymaster") as watching:
+        url = f"redis+sentinel://127.0.0.1:{watching.port}/mymaster"
+        async with shared(url, connect_timeout=5.0, op_timeout=5.0) as caches:
+            await caches.default.set("k", 1)
+            assert there(caches)
+            assert caches.status()["mode"] == "sentinel"
+            await everything(caches.default)
+            assert there(caches)
+        assert int(primary.command("DBSIZE")[1:]) > 0
 
 
 CALLS: dict[str, Callable[[Cache], Awaitable[Any]]] = {

@@ -30,10 +30,12 @@ class HeldLoad:
         self.value = value
         self.tags = tags
         self.overtaken = False
+        self.reached = False
         self.go_on = asyncio.Event()
         self.task: asyncio.Task[Any] | None = None
 
     async def load(self) -> Any:
+        self.reached = True
         await self.go_on.wait()
         return self.value
 
@@ -142,7 +144,7 @@ class CacheModel(RuleBasedStateMachine):
 
         async def begin() -> None:
             load.task = asyncio.ensure_future(self.cache.get_or_set(key, load.load, tags=tags))
-            while not load.go_on._waiters:  # type: ignore[attr-defined]
+            while not load.reached:  # noqa: ASYNC110 # the load is waited for
                 await asyncio.sleep(0)
 
         self.run(begin())

@@ -78,7 +78,7 @@ def test_a_policy_is_a_mapping(policy: Any) -> None:
 
 
 def test_a_scan_washes_nothing_out_of_s3fifo() -> None:
-    dice = random.Random(1)
+    dice = random.Random(1)  # noqa: S311 # a trace, not a secret
     ratios = {}
     for policy in (LRUCache, S3FIFOCache):
         cache: Any = policy(100)

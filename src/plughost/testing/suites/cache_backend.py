@@ -589,7 +589,7 @@ class CacheBackendSuite:
     async def test_events_are_told(self, cache: Cache) -> None:
         told: list[tuple[str, str]] = []
         for kind in ("set", "hit", "miss", "deleted", "invalidated", "cleared"):
-            cache.on(kind, lambda event: told.append((event.kind, event.key)))  # type: ignore[arg-type]
+            cache.on(kind, lambda event: told.append((event.kind, event.key)))
         await cache.get("a")
         await cache.set("a", 1)
         await cache.get("a")

@@ -215,6 +215,8 @@ class RedisLink:
             self.available = False
             self._group = None
             await self._retire()
+            with anyio.CancelScope(shield=True):
+                await self.target.close()
 
     async def _retire(self) -> None:
         """Close what is left of a connection."""

@@ -30,6 +30,7 @@ class Target:
         connect: Returns a connection that is not open yet; None for a cluster.
         nodes: Hosts and ports that were named.
         options: What a cluster's client is made with.
+        helpers: Clients of the sentinels.
     """
 
     kind: str
@@ -37,6 +38,12 @@ class Target:
     connect: Callable[[], Any] | None
     nodes: tuple[tuple[str, int], ...]
     options: dict[str, Any]
+    helpers: tuple[Any, ...] = ()
+
+    async def close(self) -> None:
+        """Close what was needed to find the server; called when nothing connects any more."""
+        for client in self.helpers:
+            await client.aclose()
 
 
 def target_of(url: str, *, connect_timeout: float) -> Target:
@@ -105,7 +112,7 @@ def _several(url: str, scheme: str, options: dict[str, Any], connect_timeout: fl
         retry=Retry(NoBackoff(), 0),
     )
     pool = sentinel.master_for(service, **options).connection_pool
-    return Target("sentinel", shown, pool.make_connection, nodes, options)
+    return Target("sentinel", shown, pool.make_connection, nodes, options, tuple(sentinel.sentinels))
 
 
 def _node(text: str, port: int) -> tuple[str, int]:
