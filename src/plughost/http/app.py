@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import HTTPConnection
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
@@ -16,6 +18,7 @@ from plughost.http.health import health_routes
 from plughost.http.metrics import metrics_routes
 from plughost.http.problems import Problem
 from plughost.http.runtime import HttpRuntime
+from plughost.http.tracing import request_tracer
 
 _log = get_logger("plughost.http")
 
@@ -30,8 +33,9 @@ class HostApplication:
         runtime: What it works with.
     """
 
-    def __init__(self, host: Host, settings: HttpSettings, clock: Clock) -> None:
+    def __init__(self, host: Host, settings: HttpSettings, clock: Clock, tracer_provider: Any = None) -> None:
         self.runtime = HttpRuntime(host, settings, clock)
+        self._tracer_provider = tracer_provider
         self._composition: Composition | None = None
         self._stale = True
         self._unsubscribe = host.events.subscribe(PluginStateChanged, self._plugins_changed)
@@ -94,6 +98,7 @@ class HostApplication:
     def _compose(self) -> None:
         first = self._composition is None
         self.runtime.forget_services()
+        self.runtime.tracer = request_tracer(self._tracer_provider)
         context = HttpContext(
             host_name=self.host.name,
             environment=self.runtime.environment,
@@ -110,7 +115,11 @@ class HostApplication:
 
 
 def create_app(
-    host: Host, *, settings: HttpSettings | None = None, clock: Clock = SYSTEM_CLOCK
+    host: Host,
+    *,
+    settings: HttpSettings | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    tracer_provider: Any = None,
 ) -> HostApplication:
     """Return the ASGI application of a host: routes, middleware and panels of its plugins, health, metrics.
 
@@ -121,11 +130,12 @@ def create_app(
         host: The host to serve.
         settings: How to behave; the configuration's table ``[http]`` when None.
         clock: Tells when tokens and sign-ins end.
+        tracer_provider: An OpenTelemetry tracer provider; the program's own when None.
 
     Raises:
         RouteError: The host runs, and a route has no guard, or something else does not fit.
     """
-    application = HostApplication(host, settings or host.config.http, clock)
+    application = HostApplication(host, settings or host.config.http, clock, tracer_provider)
     if host.running:
         application.check()
     return application

@@ -19,6 +19,7 @@ from plughost.http.guards import ANONYMOUS, Identity
 from plughost.http.rates import Rates
 from plughost.http.sign_ins import SignIns
 from plughost.http.tokens import Tokens
+from plughost.http.tracing import RequestTracer
 
 RUNTIME = "plughost"
 IDENTITY = "plughost.identity"
@@ -44,6 +45,7 @@ class HttpRuntime:
         draining: Set when the server stops: streams end, readiness fails.
         threads: Bounds the endpoints that run in threads.
         open_streams: How many event streams are open.
+        tracer: Makes a span for each request; None when nobody records them.
         kept: What plugins want to find again after a reload, under their names.
         routes: What is served, each route knowing its plugin.
         left_out: What could not become part of the application since plugins changed, in sentences.
@@ -68,6 +70,7 @@ class HttpRuntime:
         self.draining = anyio.Event()
         self.threads = anyio.CapacityLimiter(_SYNC_ENDPOINTS_AT_ONCE)
         self.open_streams = 0
+        self.tracer: RequestTracer | None = None
         self.kept: dict[str, Any] = {}
         self.routes: tuple[Any, ...] = ()
         self.left_out: tuple[str, ...] = ()

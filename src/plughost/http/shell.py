@@ -51,9 +51,16 @@ class Shell:
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
             return
-        await self._request(scope, receive, send)
+        tracer = self._runtime.tracer
+        if tracer is None:
+            await self._request(scope, receive, send)
+            return
+        with tracer.span(scope) as span:
+            status = await self._request(scope, receive, send)
+            tracer.end(span, scope, status)
 
-    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a request; return the status of the answer."""
         figures = self._runtime.figures
         now = self._runtime.clock.monotonic
         began, status = now(), 0
@@ -72,6 +79,7 @@ class Shell:
         finally:
             figures.under_way -= 1
             self._note(scope, status, now() - began)
+        return status
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send, has_begun: Any) -> None:
         try:

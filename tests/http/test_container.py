@@ -1,0 +1,100 @@
+"""The container files, as far as they can be tested without an engine: their shape, and the same steps by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE = (ROOT / "compose.yaml").read_text()
+
+
+def instructions() -> list[tuple[str, str]]:
+    joined = re.sub(r"\\\n\s*", " ", DOCKERFILE)
+    lines = [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def test_the_image_is_built_in_two_stages_and_runs_without_rights():
+    words = [word for word, _ in instructions()]
+    assert words.count("FROM") == 2
+    last = instructions()[len(words) - 1 - words[::-1].index("FROM") :]
+    assert ("USER", "plughost") in last
+    assert not any("pip" in rest for word, rest in last if word == "RUN")
+    assert words.index("USER") < words.index("ENTRYPOINT")
+
+
+def test_everything_that_is_copied_is_there_and_let_through():
+    let_through = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
+    }
+    for word, rest in instructions():
+        if word == "COPY" and not rest.startswith("--from"):
+            for source in rest.split()[:-1]:
+                name = source.removeprefix("./")
+                assert (ROOT / name).exists()
+                assert name in let_through
+
+
+def test_the_extra_that_is_installed_exists():
+    extra = re.search(r'"\.\[(\w+)\]"', DOCKERFILE)
+    assert extra is not None
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert extra[1] in project["optional-dependencies"]
+
+
+def test_the_command_of_the_image_is_one_that_the_program_takes(tmp_path):
+    entry, command = (json.loads(rest) for word, rest in instructions() if word in ("ENTRYPOINT", "CMD"))
+    assert entry == ["plughost"]
+    environ = {**os.environ, "PLUGHOST_HOST__DATA_DIR": str(tmp_path)}
+    told = subprocess.run(
+        [sys.executable, "-m", "plughost", *command, "--help"], capture_output=True, text=True, env=environ
+    )
+    assert told.returncode == 0, told.stderr
+
+
+def test_the_health_check_of_the_image_asks_for_readiness():
+    check = next(rest for word, rest in instructions() if word == "HEALTHCHECK")
+    command = json.loads(check.partition("CMD ")[2])
+    compile(command[2], "HEALTHCHECK", "exec")
+    assert "/readyz" in command[2]
+
+
+def test_the_variables_of_the_compose_file_are_settings(tmp_path, monkeypatch):
+    from plughost import Host
+
+    found = dict(re.findall(r"^\s+(PLUGHOST_\w+): (\S+)$", COMPOSE, re.MULTILINE))
+    assert len(found) == 3
+    config = Host(config={"host": {"data_dir": str(tmp_path)}}, environ=found).config
+    assert config.plugins["cache"].config["redis_url"] == "redis://valkey:6379/0"
+    assert config.plugins["sessions"].config["store"] == "redis"
+
+
+@pytest.mark.parametrize("service", ["host", "valkey"])
+def test_every_service_is_checked_and_started_again(service):
+    block = COMPOSE.split(f"  {service}:\n")[1].split("\n  ", 1)
+    text = COMPOSE[COMPOSE.index(f"  {service}:\n") :]
+    assert block
+    assert "restart: unless-stopped" in text
+    assert "condition: service_healthy" in COMPOSE
+    assert "healthcheck:" in text or "HEALTHCHECK" in DOCKERFILE
+
+
+def test_what_the_compose_file_says_to_do_first_is_a_command():
+    first = re.search(r"run --rm host (.+)", COMPOSE)
+    assert first is not None
+    words = shlex.split(first[1])
+    told = subprocess.run(
+        [sys.executable, "-m", "plughost", *words[:3], "--help"], capture_output=True, text=True
+    )
+    assert told.returncode == 0
+    assert "--scope" in told.stdout
