@@ -12,23 +12,16 @@ import asyncio
 import contextlib
 import math
 import weakref
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import sniffio
 
 from plughost.core.calls.drive import Coro, Driven, drive, drive_on_trio
 from plughost.exceptions import Refused
 
-event_library: Any
+event_library = sniffio.thread_local
 """What runs in this thread, in ``name``: ``"trio"``, or None for asyncio and nothing."""
-
-try:
-    import sniffio
-except ImportError:  # it comes with trio, so that cannot be running
-    event_library = SimpleNamespace(name=None)
-else:
-    event_library = sniffio.thread_local
 
 _MESSAGE = "plughost: a hook implementation passed its limit"
 _CLOSEST = 0.01  # seconds between two looks of a ticker
