@@ -14,6 +14,7 @@ from plughost.contracts import (
     Allow,
     AuthAttempt,
     Deny,
+    GuardedRoute,
     NewUser,
     Principal,
     SessionManager,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from plughost.http import Route
 
 WRONG = Deny("Wrong name or password.")
 
@@ -111,7 +111,7 @@ class AccountsPlugin(Plugin):
         return found[0] if found is not None else None
 
     @hookimpl
-    def register_routes(self) -> Sequence[Route]:
+    def register_routes(self) -> Sequence[GuardedRoute]:
         """Let the signed-in person change the password."""
         from plughost.http import SIGNED_IN, Route
 
