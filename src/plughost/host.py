@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -175,6 +175,13 @@ class Host:
     def metrics(self) -> Any:
         """Calls, errors, time-outs and percentiles, per hook and plugin."""
         return self._dispatcher.metrics
+
+    def observe_hooks(self, observer: Callable[[str], AbstractContextManager[object]] | None) -> None:
+        """Let every hook call happen in what ``observer(hook)`` returns, such as a span; None ends that.
+
+        For tracing; ``plughost.tracing`` uses it. Calls are slower while there is an observer.
+        """
+        self._dispatcher.observe(observer)
 
     def use(self, service: Service[T]) -> T:
         """Return a service that a plugin provided.

@@ -26,6 +26,7 @@ try:
     import uvicorn
 
     from plughost.http import HostApplication, create_app
+    from plughost.http.tracing import request_tracer
 except ImportError as missing:
     raise click.ClickException(
         f"serve needs the extra http ({missing.name} is missing): pip install 'plughost[http]'"
@@ -148,6 +149,7 @@ async def _serve_host(
     if serving.read_only:
         settings = msgspec.structs.replace(settings, read_only=True)
     application = create_app(host, settings=settings)
+    _trace(host)
     try:
         await _refuse_unguarded_address(serving, host, application)
         server = _Server(_config(application, serving), application)
@@ -158,6 +160,14 @@ async def _serve_host(
             tasks.cancel_scope.cancel()
     finally:
         application.close()
+
+
+def _trace(host: Host) -> None:
+    """Make spans of hook calls when somebody has set OpenTelemetry up, as ``opentelemetry-instrument`` does."""
+    if request_tracer() is not None:
+        from plughost.tracing import trace_hooks
+
+        trace_hooks(host)
 
 
 async def _stop_when_asked(signals: StopSignals, server: _Server) -> None:

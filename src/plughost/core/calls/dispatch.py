@@ -14,7 +14,7 @@ from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.catalogue import Catalogue
 from plughost.core.calls.declaration import Declaration, Namespace
 from plughost.core.calls.drain import Drain
-from plughost.core.calls.hook import HookPoint, hook_function
+from plughost.core.calls.hook import HookPoint, Observer, hook_function
 from plughost.core.calls.metrics import CallMetrics
 from plughost.core.calls.plan import CallPlan, Planner
 from plughost.core.calls.policy import CallPolicy
@@ -64,6 +64,7 @@ class HookDispatcher:
         self._watchdog = Watchdog(self._policy.grace)
         self._lane = BlockingLane(self._policy.blocking_threads)
         self._points: dict[str, HookPoint] = {}
+        self._observer: Observer | None = None
         self._retired: list[CallPlan] = []
         self._ages: dict[str, int] = {}
         self._lock = threading.RLock()
@@ -155,6 +156,17 @@ class HookDispatcher:
             name: tuple(step.plugin for step in (*plan.wrappers, *plan.steps)) for name, plan in plans.items()
         }
 
+    def observe(self, observer: Observer | None) -> None:
+        """Let every hook call happen in what ``observer(hook)`` returns, such as a span; None ends that.
+
+        Calls under way are not touched. While there is an observer, every call goes the plain way, which is
+        slower.
+        """
+        with self._lock:
+            self._observer = observer
+            for point in self._points.values():
+                point.observer, point.short = observer, None
+
     # in one step
 
     @contextmanager
@@ -223,6 +235,7 @@ class HookDispatcher:
         plan = self._planner.plan(declaration, impls, self._ages)
         if point is None:
             point = HookPoint(plan, self._watchdog, self._lane, self._clock, self._policy.sample_every)
+            point.observer = self._observer
             self._points[name] = point
             setattr(self.hooks, name, hook_function(point, declaration))
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 from plughost.contracts.clock import Clock
@@ -16,6 +17,10 @@ from plughost.core.calls.shortcut import Shortcut, count_up_to, define, shortcut
 from plughost.core.calls.watchdog import Watchdog, event_library
 from plughost.exceptions import UnknownHookError
 
+Observer = Callable[[str], AbstractContextManager[object]]
+"""Called with the name of a hook; returns what the call is to happen in."""
+
+_UNOBSERVED: AbstractContextManager[object] = nullcontext()
 _HOT = 64  # calls after which a plan has earned a short way
 
 
@@ -26,9 +31,10 @@ class HookPoint:
         name: Name of the hook.
         short: The short way of the present plan, once that is hot and if it has one.
         mask: On a hot plan a call is measured when these bits of its number are all zero.
+        observer: Makes what each call happens in; see ``HookDispatcher.observe``.
     """
 
-    __slots__ = ("_lane", "_now", "_plan", "_watchdog", "mask", "name", "short")
+    __slots__ = ("_lane", "_now", "_plan", "_watchdog", "mask", "name", "observer", "short")
 
     def __init__(
         self, plan: CallPlan, watchdog: Watchdog, lane: BlockingLane, clock: Clock, every: int
@@ -40,6 +46,7 @@ class HookPoint:
         self._lane = lane
         self._now = clock.monotonic
         self.mask = (1 << (every - 1).bit_length()) - 1
+        self.observer: Observer | None = None
 
     @property
     def plan(self) -> CallPlan:
@@ -63,7 +70,8 @@ class HookPoint:
         if plan.traffic.entered % _HOT == 0 and self.short is None:
             self._shorten(plan)
         try:
-            return await Call(plan, values, self._watchdog, self._lane.run, self._now).run()
+            with self._observed():
+                return await Call(plan, values, self._watchdog, self._lane.run, self._now).run()
         finally:
             plan.traffic.leave()
 
@@ -74,7 +82,8 @@ class HookPoint:
         begun = self._now()
         try:
             outcomes: list[Outcome] = []
-            result = await Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes).run()
+            with self._observed():
+                result = await Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes).run()
             return HookReport(self.name, result, tuple(outcomes), self._now() - begun)
         finally:
             plan.traffic.leave()
@@ -104,8 +113,11 @@ class HookPoint:
     def _shorten(self, plan: CallPlan) -> None:
         """The plan has proven hot: write its short way."""
         short = shortcut(plan)
-        if plan is self._plan:  # and not replaced from another thread in the meantime
+        if plan is self._plan and self.observer is None:  # nor replaced from another thread in the meantime
             self.short = short
+
+    def _observed(self) -> AbstractContextManager[object]:
+        return _UNOBSERVED if self.observer is None else self.observer(self.name)
 
 
 def hook_function(point: HookPoint, declared: Declaration) -> Callable[..., Any]:
