@@ -19,16 +19,22 @@ from pathlib import Path
 ROUNDS = 9
 SIZES = (50, 200, 1000)
 
-OURS = "from plughost.core.loading.installed import entry_points; assert len(entry_points(['plughost.plugins'])) >= 3"
-PEERS = {
-    "plughost, scan alone": "import sys; sys.modules['plughost'] = type(sys)('plughost'); sys.modules['plughost'].__path__ = [{src!r}]; "
-    "sys.modules['plughost.core'] = type(sys)('plughost.core'); sys.modules['plughost.core'].__path__ = [{src!r} + '/core']; "
-    "sys.modules['plughost.core.loading'] = type(sys)('x'); sys.modules['plughost.core.loading'].__path__ = [{src!r} + '/core/loading']; "
-    + OURS,
-    "importlib_metadata": "from importlib_metadata import entry_points; assert len(entry_points(group='plughost.plugins')) >= 3",
-    "importlib.metadata (stdlib)": "from importlib.metadata import entry_points; assert len(entry_points(group='plughost.plugins')) >= 3",
+_SCAN = """
+import sys
+for name in ("plughost", "plughost.core", "plughost.core.loading"):  # packages without what they import
+    package = sys.modules[name] = type(sys)(name)
+    package.__path__ = [SOURCE + name.removeprefix("plughost").replace(".", "/")]
+from plughost.core.loading.installed import entry_points
+assert len(entry_points(["plughost.plugins"])) >= 3
+"""
+_PEER = "from {} import entry_points; assert len(entry_points(group='plughost.plugins')) >= 3"
+_LIST = "import sys; sys.argv = ['plughost', 'list', '--json']; from plughost.cli import main; main()"
+CONTENDERS = {
+    "plughost, scan alone": _SCAN,
+    "importlib_metadata": _PEER.format("importlib_metadata"),
+    "importlib.metadata (stdlib)": _PEER.format("importlib.metadata"),
     "stevedore, cache filled": "from stevedore import ExtensionManager; ExtensionManager('acme.none')",
-    "plughost list --json": "import sys; sys.argv = ['plughost', 'list', '--json']; from plughost.cli import main; main()",
+    "plughost list --json": _LIST,
 }
 
 
@@ -46,7 +52,12 @@ def seconds(code: str, folder: Path) -> float:
     environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin", "HOME": str(folder)}
     began = time.perf_counter()
     ended = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
     )
     took = time.perf_counter() - began
     if ended.returncode not in (0, 3):
@@ -61,7 +72,9 @@ def measure(size: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "site"
         install(folder, size)
-        codes = {peer: code.replace("{src!r}", repr(source)) for peer, code in PEERS.items() if _is_there(peer)}
+        codes = {
+            peer: code.replace("SOURCE", repr(source)) for peer, code in CONTENDERS.items() if _is_there(peer)
+        }
         rounds: dict[str, list[float]] = {peer: [] for peer in codes}
         for turn in range(ROUNDS + 1):
             empty = seconds("pass", folder)

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from plughost import Host, Plugin
-from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.cards import PluginCard
+from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.sources import Finding
 
 COUNT, ROUNDS, SEED = 30, 7, 7
@@ -48,10 +48,13 @@ def bound(times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int
 
 
 class Sleeper(Plugin):
+    """A plugin whose start takes a while and nothing else."""
+
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
     async def start(self, context: object) -> None:
+        """Take that while."""
         await asyncio.sleep(self.seconds)
 
 

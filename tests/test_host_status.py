@@ -77,7 +77,9 @@ def test_a_blocking_host_is_the_same_host_without_await(backend) -> None:
         assert host.load_plugin(Ill).name == "ill"
         assert host.plugin("ill").state == "ready"
         assert host.hooks.after_auth(attempt=AuthAttempt(username="a"), principal=Principal("1", "a")) is None
-        report = host.hooks.after_auth.report(attempt=AuthAttempt(username="a"), principal=Principal("1", "a"))
+        report = host.hooks.after_auth.report(
+            attempt=AuthAttempt(username="a"), principal=Principal("1", "a")
+        )
         assert [outcome.plugin for outcome in report.outcomes] == ["ill"]
         assert host.apps.register("shop", {}).name == "shop"
         assert "shop" in host.apps

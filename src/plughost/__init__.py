@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from plughost.contracts.plugin import Plugin, PluginContext
-    from plughost.host import Host
     from plughost.hookspecs import hookimpl, hookspec
+    from plughost.host import Host
 
 __all__ = ["Host", "Plugin", "PluginContext", "hookimpl", "hookspec"]
 

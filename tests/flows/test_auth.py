@@ -260,7 +260,7 @@ class Shared:
         allowed = self.counts[key] <= limit
         return LimitResult(allowed=allowed, limit=limit, remaining=0, reset_after=9.0, retry_after=9.0)
 
-    async def reset(self, key: str) -> None:
+    async def reset(self, key: str, window: float, limit: int) -> None:
         self.counts.pop(key, None)
 
 

@@ -69,7 +69,7 @@ class AttemptCounter:
         shared = self._shared()
         if shared is not None:
             with suppress(PlughostError):
-                await shared.reset(key)
+                await shared.reset(key, self._limits.window, self._limits.per_name)
 
     async def _check(self, key: str, limit: int) -> float:
         shared = self._shared()

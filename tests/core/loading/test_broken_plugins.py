@@ -75,12 +75,16 @@ CASES = {
     "a start that raises": (
         "class P(Plugin):\n  async def start(self, context): raise OSError('disk')", {}, "start", "OSError: disk"
     ),
-    "a start that exits": ("class P(Plugin):\n  async def start(self, context): sys.exit(1)", {}, "start", "SystemExit"),
+    "a start that exits": (
+        "class P(Plugin):\n  async def start(self, context): sys.exit(1)", {}, "start", "SystemExit"
+    ),
     "a start that raises a BaseException": (
         "class Odd(BaseException): pass\nclass P(Plugin):\n  async def start(self, context): raise Odd('x')",
         {}, "start", "Odd"
     ),
-    "a start that hangs in a thread": ("class P(Plugin):\n  def start(self, context): time.sleep(30)", {}, "start", "0.3 s"),
+    "a start that hangs in a thread": (
+        "class P(Plugin):\n  def start(self, context): time.sleep(30)", {}, "start", "0.3 s"
+    ),
     "a check_config that refuses": (
         "class P(Plugin):\n  async def check_config(self, config): raise ValueError('say where')",
         {}, "validation", "say where"
@@ -122,8 +126,8 @@ async def test_a_wrong_configuration_names_the_setting(install, config, says) ->
 
 
 async def test_a_secret_of_a_plugin_is_shown_nowhere(install) -> None:
-    source = "from plughost.contracts import Secret\nclass C(msgspec.Struct):\n  login: Secret\nclass P(Plugin):\n  Config = C"
-    install("kept", HEAD + source)
+    source = "class C(msgspec.Struct):\n  login: Secret\nclass P(Plugin):\n  Config = C"
+    install("kept", HEAD + "from plughost.contracts import Secret\n" + source)
     config = {**LIMITS, "plugins": {"kept": {"config": {"login": "hunter2"}}}}
     async with Host(config=config, environ={}) as host:
         await host.reload_plugin("kept", {"login": "hunter3"})
