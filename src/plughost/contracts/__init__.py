@@ -80,6 +80,13 @@ from plughost.contracts.devices import (
     Device,
     DeviceKind,
 )
+from plughost.contracts.disk_cache import (
+    DiskCache,
+    DiskCacheStats,
+    DiskEntry,
+    Fetch,
+    Fetched,
+)
 from plughost.contracts.events import (
     EventCallback,
     Unsubscribe,
@@ -106,6 +113,9 @@ from plughost.contracts.http import (
     Receive,
     Scope,
     Send,
+)
+from plughost.contracts.http_settings import (
+    HttpSettings,
 )
 from plughost.contracts.jobs import (
     Job,
@@ -231,10 +241,15 @@ __all__ = [
     "Deny",
     "Device",
     "DeviceKind",
+    "DiskCache",
+    "DiskCacheStats",
+    "DiskEntry",
     "EventCallback",
     "Events",
     "ExpectedKey",
     "FailedPlugin",
+    "Fetch",
+    "Fetched",
     "GuardedRoute",
     "HealthCheck",
     "HealthReport",
@@ -247,6 +262,7 @@ __all__ = [
     "HostSection",
     "HostStatus",
     "HttpContext",
+    "HttpSettings",
     "ImmediateStore",
     "Job",
     "JobFunction",
