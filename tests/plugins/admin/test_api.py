@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import CacheManager, SessionManager
 from plughost.http import HttpSettings
-from plughost.plugins.admin import AdminPlugin
+from plughost.plugins.admin import AdminPlugin, figures, tabs
 from plughost.plugins.cache.plugin import CachePlugin
 from plughost.plugins.sessions.plugin import SessionsPlugin
 
@@ -335,6 +337,34 @@ async def test_events_stream_figures_and_only_what_changed_of_the_page(live_serv
             first = next(line for line in stream.iter_lines() if line.startswith("data"))
             assert '"shape"' in first
             assert '"state-admin"' in first
+
+
+async def test_five_hundred_who_watch_a_tab_cost_one_look_a_round(live_server, monkeypatch):
+    looks = 0
+    real = figures.plugin_figures
+
+    async def counted(runtime: Any, desk: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await real(runtime, desk)
+
+    tab = next(tab for tab in tabs.OWN if tab.name == "plugins")
+    monkeypatch.setattr(tabs, "OWN", tuple(replace(t, figures=counted) if t is tab else t for t in tabs.OWN))
+    server = live_server((AdminPlugin, {"refresh": 0.2}), settings=HttpSettings(rate_limits={"read": 10_000}))
+    head = f"GET /admin/api/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {server.token('plugins:read')}\r\n\r\n"
+    readers = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(500)]
+    try:
+        for reader in readers:
+            reader.sendall(head.encode())
+        for reader in readers:
+            told = b""
+            while b"event: figures" not in told:
+                told += reader.recv(65536)
+        assert server.app.runtime.open_streams == 500
+        assert looks < 250, "one look for each reader"
+    finally:
+        for reader in readers:
+            reader.close()
 
 
 async def test_streams_end_when_the_plugin_is_reloaded(live_server):
