@@ -13,6 +13,7 @@ from plughost.plugins.cache.policies.lru import LRUCache
 from plughost.plugins.cache.policies.s3fifo import S3FIFOCache
 
 POLICIES: dict[str, type[Policy]] = {"lru": LRUCache, "s3fifo": S3FIFOCache, "lfu": S3FIFOCache}
+"""Our policies by the names a configuration may use."""
 
 __all__ = ["POLICIES", "EvictionPolicy", "LRUCache", "Policy", "S3FIFOCache", "policy_named"]
 
