@@ -28,8 +28,8 @@ def anyio_backend() -> str:
 @pytest.fixture(params=["tracking", "pubsub"])
 async def pair(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[tuple[Cache, Cache]]:
     async with (
-        shared(redis_url, coherence=request.param) as one,
-        shared(redis_url, coherence=request.param) as other,
+        shared(redis_url, coherence=request.param, op_timeout=5.0) as one,
+        shared(redis_url, coherence=request.param, op_timeout=5.0) as other,
     ):
         assert one.status()["coherence"] == request.param
         yield one.get("c"), other.get("c")

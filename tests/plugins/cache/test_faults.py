@@ -322,7 +322,7 @@ CALLS: dict[str, Callable[[Cache], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_caller_cancelled_at_any_await_harms_nobody(redis_url: str, name: str) -> None:
-    async with shared(redis_url) as caches:
+    async with shared(redis_url, op_timeout=5.0) as caches:
         cache = caches.get("c")
         for steps in range(14):
             await cache.set("other", "value")
@@ -342,7 +342,7 @@ async def test_a_caller_cancelled_at_any_await_harms_nobody(redis_url: str, name
 async def test_an_invalidation_whose_caller_is_cancelled_is_made_all_the_same(
     redis_url: str, name: str
 ) -> None:
-    async with shared(redis_url) as caches, shared(redis_url) as others:
+    async with shared(redis_url, op_timeout=5.0) as caches, shared(redis_url, op_timeout=5.0) as others:
         cache, other = caches.get("c"), others.get("c")
         for steps in range(1, 10):
             await cache.set("k", "old", tags=["t"])

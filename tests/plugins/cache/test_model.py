@@ -52,7 +52,7 @@ class CacheModel(RuleBasedStateMachine):
         self.model: dict[str, tuple[Any, list[str]]] = {}
         self.loads: dict[str, HeldLoad] = {}
         self.clock = FakeClock()
-        self.manager = NamedCaches(clock=self.clock) if self.url is None else shared(self.url)
+        self.manager = NamedCaches(clock=self.clock) if self.url is None else shared(self.url, op_timeout=5.0)
         self.serving = self.loop.create_task(self._serve())
         self.run(self._until_served())
         self.cache = self.manager.get("model", tier=self.tier, ttl=1000)
