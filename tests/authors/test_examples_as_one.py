@@ -1,0 +1,73 @@
+"""The examples as one set: one layout, small, and what a good plugin is."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from .rendered_plugins import run
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = sorted(manifest.parent for manifest in (ROOT / "example_plugins").glob("*/pyproject.toml"))
+PROMISED = {"access-control", "accounts", "audit", "backup", "hello", "monitoring", "query-cache"}
+MOST_LINES = 300
+
+each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+
+
+def package_of(example: Path) -> Path:
+    (package,) = (folder for folder in (example / "src").iterdir() if (folder / "__init__.py").is_file())
+    return package
+
+
+def test_all_that_were_promised_are_there() -> None:
+    assert {example.name.removeprefix("plughost-") for example in EXAMPLES} >= PROMISED
+
+
+@each_example
+def test_an_example_has_the_layout_of_all(example: Path) -> None:
+    package = package_of(example)
+    assert package.name == example.name.replace("-", "_")
+    assert {"py.typed", "plugin.toml", "__init__.py"} <= {path.name for path in package.iterdir()}
+    parts = {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "src", "tests"}
+    assert {path.name for path in example.iterdir() if not path.name.startswith(".")} == parts
+    assert {path.name for path in (example / "tests").glob("test_*.py")} >= {"test_contract.py"}
+
+
+@each_example
+def test_an_example_is_small(example: Path) -> None:
+    assert sum(map(lines_of_code, package_of(example).rglob("*.py"))) < MOST_LINES
+
+
+def lines_of_code(file: Path) -> int:
+    """Lines that are neither blank, nor comments, nor docstrings."""
+    text = file.read_text("utf-8")
+    told = {
+        line
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    lines = enumerate(text.splitlines(), 1)
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") and number not in told
+        for number, line in lines
+    )
+
+
+@each_example
+def test_an_example_is_gold(example: Path, tmp_path: Path) -> None:
+    ran = run("plughost", "check", str(example), "--strict", "--json", folder=tmp_path)
+    for plugin in json.loads(ran.stdout)["plugins"]:
+        assert (plugin["grade"], plugin["missing"]) == ("gold", [])
+
+
+@each_example
+def test_an_example_is_in_the_gallery(example: Path) -> None:
+    gallery = (ROOT / "docs" / "gallery.md").read_text("utf-8")
+    assert f"## {example.name}\n" in gallery
