@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class AccessFile:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
         self._connection: sqlite3.Connection | None = None
+        self._closing: Callable[[], object] = bool  # does nothing
         self._lock = threading.RLock()
 
     @property
@@ -84,7 +86,7 @@ class AccessFile:
         """Close the connection; the next use opens another."""
         with self._lock:
             if self._connection is not None:
-                self._connection.close()
+                self._closing()
                 self._connection = None
 
     @contextmanager
@@ -93,6 +95,8 @@ class AccessFile:
             try:
                 if self._connection is None:
                     self._connection = self._open()
+                    # Whoever forgets to close is not punished by a warning of the garbage collector.
+                    self._closing = weakref.finalize(self, self._connection.close)
                 yield self._connection
             except (sqlite3.Error, OSError) as error:
                 raise StoreUnavailableError(f"{self._path} cannot be used: {error}") from error

@@ -204,10 +204,16 @@ async def test_a_panel_may_bring_its_own_template_and_is_escaped_all_the_same(pa
     assert '<span data-live="who">&lt;b&gt;</span>' in (await page.get("/admin/system/own")).text
 
 
-async def test_a_panel_cannot_take_the_place_of_a_tab(page):
+async def test_a_panel_cannot_take_the_place_of_a_tab_and_is_named(page, caplog):
     text = (await page.get("/admin/system/cache")).text
     assert "<h1>Cache</h1>" in text
     assert "Impostor" not in text
+    await page.served.host.reload_plugin("admin")
+    await page.get("/admin/system/cache")
+    await page.get("/admin/system/cache")
+    told = [record for record in caplog.records if "its name is taken" in record.getMessage()]
+    assert [(record.plugin, record.panel) for record in told[-1:]] == [("queue", "cache")]
+    assert len(told) <= 2
 
 
 async def test_a_panel_action_that_raises_names_no_internals(page):

@@ -81,6 +81,7 @@ class Live:
 
     async def run(self) -> None:
         """Look while somebody watches; runs until cancelled, and then ends all streams."""
+        self._over = False  # it may be a restart after a crash
         try:
             while True:
                 if not self._watched:

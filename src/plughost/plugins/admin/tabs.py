@@ -10,12 +10,14 @@ from typing import Any
 import anyio
 
 from plughost import Host
-from plughost.contracts import AdminPanel, HttpContext, PanelAction
+from plughost.contracts import AdminPanel, HttpContext, PanelAction, get_logger
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import Done
 from plughost.plugins.admin.documents import Document, plain
 from plughost.plugins.admin.figures import Desk, Figures
+
+_log = get_logger("plughost.admin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +62,22 @@ class Tabs:
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
+        self._named: set[tuple[str, str]] = set()
 
     def all(self, runtime: HttpRuntime) -> list[Tab]:
-        """Return the tabs, our own first; a panel whose name is taken is left out."""
+        """Return the tabs, our own first; a panel whose name is taken is left out, and named in the log once."""
         found = {tab.name: tab for tab in OWN}
-        for panel in sorted(_panels(runtime), key=lambda panel: -panel.priority):
-            found.setdefault(panel.name, self._tab(panel))
+        for plugin, panel in sorted(_panels(runtime), key=lambda pair: -pair[1].priority):
+            if panel.name in found:
+                self._refuse(plugin, panel)
+            else:
+                found[panel.name] = self._tab(panel)
         return list(found.values())
+
+    def _refuse(self, plugin: str, panel: AdminPanel) -> None:
+        if (plugin, panel.name) not in self._named:
+            self._named.add((plugin, panel.name))
+            _log.error("panel left out: its name is taken", plugin=plugin, panel=panel.name)
 
     def find(self, runtime: HttpRuntime, name: str) -> Tab:
         """Return the tab of that name.
@@ -129,11 +140,16 @@ def find_action(tab: Tab, name: str) -> PanelAction:
     raise Problem(404, f"There is no action {name!r} here.", code="not_found")
 
 
-def _panels(runtime: HttpRuntime) -> list[AdminPanel]:
+def _panels(runtime: HttpRuntime) -> list[tuple[str, AdminPanel]]:
     host: Host = runtime.host
     context = HttpContext(
         host_name=host.name, environment=runtime.environment, read_only=runtime.settings.read_only
     )
     report = host.hooks.register_admin_panels.report(context=context)
-    told = [outcome.value for outcome in report.outcomes if outcome.kind == "value" and outcome.value]
-    return [panel for panels in told for panel in panels if isinstance(panel, AdminPanel)]
+    return [
+        (outcome.plugin, panel)
+        for outcome in report.outcomes
+        if outcome.kind == "value"
+        for panel in outcome.value or ()
+        if isinstance(panel, AdminPanel)
+    ]
