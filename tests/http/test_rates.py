@@ -37,7 +37,7 @@ async def test_what_comes_too_often_is_a_429_that_says_when_to_come_again(serve,
             assert (await client.get("/offers")).status_code == 200
         answer = await client.get("/offers")
         assert answer.status_code == 429
-        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert 1 <= int(answer.headers["retry-after"]) <= 120  # this window's rest, and as much of the next
 
 
 async def test_one_client_does_not_use_up_the_share_of_another(serve, anyio_backend):
