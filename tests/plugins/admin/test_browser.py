@@ -175,7 +175,7 @@ def test_figures_change_while_one_looks_and_rows_come_and_go(visit):
     page = seen.tab("cache")
     before = page.locator('[data-live="hits"]').inner_text()
     expect(page.locator('[data-live="hits"]')).not_to_have_text(before)
-    expect(page.locator('[data-live="rate-chart-films"] polyline')).to_be_visible()
+    expect(page.locator('[data-live="rate-chart-films"] polygon')).to_be_visible()
     page = seen.tab("plugins")
     with pytest.raises(PluginStartError):
         seen.server.portal.call(seen.server.host.load_plugin, Mailer)
@@ -234,7 +234,7 @@ def test_axe_finds_nothing_and_the_pages_are_kept_for_the_documentation(visit, s
         page = seen.tab(tab)
         expect(page.locator("#live-state")).to_have_text("live")
         if tab == "cache":
-            expect(page.locator('[data-live="rate-chart-films"] polyline')).to_be_visible()
+            expect(page.locator('[data-live="rate-chart-films"] polygon')).to_be_visible()
         page.screenshot(path=folder / f"admin-{tab}-{scheme}.png", full_page=True)
         _assert_accessible(checker, page)
     seen.context.clear_cookies()
