@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from plughost.testing.distributions import MadeDistribution, make_distribution
+from plughost.testing import MadeDistribution, PluginMaker
 
 _numbers = count()
 
@@ -41,40 +41,16 @@ Install = Callable[..., MadeDistribution]
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+def install(make_plugin: PluginMaker) -> Install:
     """Install plugins from source text: ``install("greeter", "source", card="requires = ['cache']")``.
 
-    The entry point names the class ``P`` of the source, or what ``attribute`` says.
+    The entry point names the class ``P`` of the source, or the module with what ``attribute`` says after it.
     """
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.syspath_prepend(str(site))
-    before = set(sys.modules)
 
     def install_one(
-        name: str,
-        source: str,
-        *,
-        attribute: str = ":P",
-        card: str | None = None,
-        version: str = "1.0.0",
-        distribution: str | None = None,
-        group: str = "plughost.plugins",
-        module: str | None = None,
+        name: str, source: str, *, attribute: str = ":P", module: str | None = None, **about: Any
     ) -> MadeDistribution:
-        module = module or name.replace("-", "_") + "_plugin"
-        modules = {f"{module}/__init__.py": source}
-        if card is not None:
-            modules[f"{module}/plugin.toml"] = card
-        return make_distribution(
-            site,
-            distribution or f"acme-{name}",
-            version=version,
-            modules=modules,
-            entry_points={group: {name: f"{module}{attribute}"}},
-        )
+        module = module or f"{name.replace('-', '_')}_plugin"
+        return make_plugin(name, source, module=module, reference=module + attribute, **about).distribution
 
-    yield install_one
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0].endswith("_plugin"):
-            del sys.modules[name]
+    return install_one

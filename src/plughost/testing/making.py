@@ -57,6 +57,7 @@ class PluginMaker:
         source: str,
         *,
         attribute: str | None = None,
+        reference: str | None = None,
         card: str | None = None,
         version: str = "1.0.0",
         distribution: str | None = None,
@@ -71,6 +72,7 @@ class PluginMaker:
             source: Its code; indentation that all lines share is taken off.
             attribute: What in the code is the plugin; empty for the module itself. None takes the last class
                 that derives from ``Plugin``, or the module when there is none.
+            reference: What the entry point says, when it shall be something else than module and attribute.
             card: Text of its ``plugin.toml``; None for no card.
             version: Version of its distribution.
             distribution: Name of its distribution; ``acme-NAME`` by default.
@@ -79,8 +81,9 @@ class PluginMaker:
             files: More files of the distribution: path to text.
         """
         module = module or f"{name.replace('-', '_')}_plugin"
-        attribute = _plugin_class(source) if attribute is None else attribute
-        reference = f"{module}:{attribute}" if attribute else module
+        if reference is None:
+            attribute = _plugin_class(source) if attribute is None else attribute
+            reference = f"{module}:{attribute}" if attribute else module
         texts = {f"{module}/__init__.py": source, **(files or {})}
         if card is not None:
             texts[f"{module}/plugin.toml"] = card
