@@ -25,8 +25,7 @@ def environment(template: Template) -> Any:
         from jinja2.sandbox import SandboxedEnvironment
     except ModuleNotFoundError:
         raise click.ClickException(
-            "new plugins are made with Jinja, which is not installed: pip install 'plughost[http]', or pip install "
-            "jinja2"
+            "new plugins are made with Jinja, which is not installed: pip install 'plughost[dev]'"
         ) from None
     made = SandboxedEnvironment(undefined=StrictUndefined, **template.options)
     made.filters["to_nice_yaml"] = _yaml
