@@ -108,6 +108,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
             "trusted_schema=OFF",
             "journal_size_limit=67108864",
             "wal_autocheckpoint=4000",
+            "cache_size=-16384",
         ):
             connection.execute(f"PRAGMA {pragma}")
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -26,6 +26,9 @@ class Tickets(Protocol):
     def honour(self, ticket: Any) -> None:
         """Let its holder go on; called in the loop, also when the holder has gone."""
 
+    def soon(self, function: Callable[[], object]) -> None:
+        """Have a function called when the tasks that are ready now have had their turn; called in the loop."""
+
     def call(self, function: Callable[..., object], *args: object) -> None:
         """Have a function called in the loop; called in any thread, and never waits.
 
@@ -43,6 +46,10 @@ class AsyncioTickets:
     def issue(self) -> asyncio.Future[None]:
         """Return a future."""
         return self._loop.create_future()
+
+    def soon(self, function: Callable[[], object]) -> None:
+        """Have a function called in the loop's next turn."""
+        self._loop.call_soon(function)
 
     def call(self, function: Callable[..., object], *args: object) -> None:
         """Have a function called in the loop."""
@@ -65,6 +72,10 @@ class TrioTickets:
         import trio
 
         self._token = trio.lowlevel.current_trio_token()
+
+    def soon(self, function: Callable[[], object]) -> None:
+        """Have a function called in the loop's next turn."""
+        self._token.run_sync_soon(function)
 
     def call(self, function: Callable[..., object], *args: object) -> None:
         """Have a function called in the loop."""

@@ -124,7 +124,7 @@ class SQLiteStore:
 
     async def list_subject(self, subject: str) -> list[StoredSession]:
         """Return the living sessions of a subject, newest first."""
-        return self._many(LIST, {"subject": subject, "now": self._now()})
+        return self._many(LIST, (subject, self._now()))
 
     async def purge(self, limit: int) -> list[PurgedSession]:
         """Remove at most ``limit`` sessions that are over."""
@@ -139,7 +139,7 @@ class SQLiteStore:
     async def page(self, cursor: str | None, limit: int) -> tuple[list[StoredSession], str | None]:
         """Return living sessions in pages, in the order of their digests."""
         after = bytes.fromhex(cursor or "")
-        rows = self._many(PAGE, {"after": after, "limit": limit, "now": self._now()})
+        rows = self._many(PAGE, (after, self._now(), limit))
         return rows, rows[-1].digest.hex() if len(rows) == limit else None
 
     async def adopt(self, sessions: Sequence[StoredSession]) -> int:
@@ -160,7 +160,7 @@ class SQLiteStore:
             raise _unreadable(error) from error
         return connection
 
-    def _many(self, query: str, values: dict[str, Any]) -> list[StoredSession]:
+    def _many(self, query: str, values: tuple[Any, ...]) -> list[StoredSession]:
         if self._reader is None:
             raise _closed()
         try:
