@@ -229,31 +229,24 @@ class LazySession(RequestSession):
         """Stand between the application and the server: save before the first byte."""
         kind = message["type"]
         if kind == "http.response.start" and self._phase == OPEN:
-            message = await self._desk.begin_response(
-                self._loaded, self._scope, message, refused=self._refused
-            )
-            if message is None:
-                await send_unavailable(self._send)
-                self._send = _swallow
-                self._phase = DONE
-                return
+            # Where nobody looked there is nothing to ask the desk for: each coroutine more costs every request.
+            if self._loaded is not None or self._refused:
+                message = await self._desk.begin_response(
+                    self._loaded, self._scope, message, refused=self._refused
+                )
+                if message is None:
+                    await send_unavailable(self._send)
+                    self._send = _swallow
+                    self._phase = DONE
+                    return
             self._phase = STREAMING
         elif kind in _LAST_WORDS and not message.get("more_body", False):
-            await self._finish_streaming()
+            if self._phase == STREAMING and self._loaded is not None:
+                await self._desk.save_changes(self._loaded)
             await self._send(message)
             self._phase = DONE
             return
         await self._send(message)
-
-    async def _finish_streaming(self) -> None:
-        state = self._loaded
-        if (
-            self._phase == STREAMING
-            and state is not None
-            and state.may_have_changed
-            and state.row is not None
-        ):
-            await self._desk.save_changes(state)
 
 
 async def _swallow(message: Any) -> None:
