@@ -55,7 +55,11 @@ def check_secret(secret: str, origin: str) -> None:
 
 def joined(*parts: bytes) -> bytes:
     """Return the parts with their lengths before them, so that no two lists of parts give the same bytes."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return b"".join(map(_with_length, parts))
+
+
+def _with_length(part: bytes) -> bytes:
+    return len(part).to_bytes(4, "big") + part
 
 
 def derive(key: bytes, *purpose: bytes) -> bytes:
@@ -175,13 +179,14 @@ class SealedEnvelope:
         self._accept_plain = accept_plain
         self._aead = AESGCM
         self._invalid = InvalidTag
-        self._ciphers: dict[tuple[bytes, str], Any] = {}
+        self._ciphers: dict[tuple[bytes, str], tuple[Any, bytes]] = {}
 
     def close(self, handle: str, name: str, value: bytes) -> bytes:
         """Return the value sealed with the newest key."""
         key = self._ring.newest
         nonce = os.urandom(_NONCE)
-        sealed: bytes = self._cipher(key, handle).encrypt(nonce, value, _bound_to(key, handle, name))
+        cipher, session = self._cipher(key, handle)
+        sealed: bytes = cipher.encrypt(nonce, value, _bound_to(session, name))
         return SEALED + key.key_id + nonce + sealed
 
     def open(self, handle: str, name: str, stored: bytes) -> bytes:
@@ -195,7 +200,8 @@ class SealedEnvelope:
             raise _unreadable(handle, f"its key {stored[1 : 1 + _KEY_ID].hex()} is not in the key ring")
         try:
             nonce, sealed = stored[1 + _KEY_ID : _HEAD], stored[_HEAD:]
-            opened: bytes = self._cipher(key, handle).decrypt(nonce, sealed, _bound_to(key, handle, name))
+            cipher, session = self._cipher(key, handle)
+            opened: bytes = cipher.decrypt(nonce, sealed, _bound_to(session, name))
         except self._invalid as error:
             raise _unreadable(handle, "its bytes were changed or moved") from error
         return opened
@@ -204,18 +210,20 @@ class SealedEnvelope:
         """Whether it is sealed with the newest key."""
         return stored[: 1 + _KEY_ID] == SEALED + self._ring.newest.key_id
 
-    def _cipher(self, key: RingKey, handle: str) -> Any:
+    def _cipher(self, key: RingKey, handle: str) -> tuple[Any, bytes]:
+        """Return the cipher of a session, and the part of what it authenticates that all its fields share."""
         made = self._ciphers.get((key.key_id, handle))
         if made is None:
             if len(self._ciphers) >= _MOST_CIPHERS:
                 self._ciphers.clear()
-            made = self._aead(derive(key.fields, b"session", handle.encode()))
+            cipher = self._aead(derive(key.fields, b"session", handle.encode()))
+            made = cipher, joined(SEALED, key.key_id, handle.encode())
             self._ciphers[key.key_id, handle] = made
         return made
 
 
-def _bound_to(key: RingKey, handle: str, name: str) -> bytes:
-    return joined(SEALED, key.key_id, handle.encode(), name.encode("utf-8", "surrogatepass"))
+def _bound_to(session: bytes, name: str) -> bytes:
+    return session + _with_length(name.encode("utf-8", "surrogatepass"))
 
 
 def _token(key: RingKey, digest: bytes) -> str:

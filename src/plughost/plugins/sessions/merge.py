@@ -42,7 +42,10 @@ def patched(row: StoredSession, patch: SessionPatch, now: float) -> StoredSessio
     """
     if patch.version is not None and patch.version != row.version:
         raise VersionConflict
-    fields = {name: value for name, value in row.fields.items() if name not in patch.remove} | patch.set
+    fields = dict(row.fields)
+    for name in patch.remove:
+        fields.pop(name, None)
+    fields.update(patch.set)
     about = row.about if patch.about is None else patch.about
     check_size(about, fields, patch.max_bytes)
     expires_at = row.expires_at
@@ -64,7 +67,7 @@ def check_size(about: bytes, fields: dict[str, bytes], limit: int) -> None:
     Raises:
         SessionDataError: It is larger.
     """
-    size = len(about) + sum(len(name.encode()) + len(value) for name, value in fields.items())
+    size = len(about) + len("".join(fields).encode()) + sum(map(len, fields.values()))
     if size > limit:
         raise SessionDataError(
             f"the session would take {size} bytes, {limit} are allowed: keep large things in the database or"
