@@ -18,6 +18,7 @@ from plughost.contracts import (
     Deny,
     Device,
     GuardedRoute,
+    HealthCheck,
     HealthReport,
     HookReport,
     HttpContext,
@@ -55,7 +56,9 @@ async def collected_answers_are_a_list_without_none(
     hooks: Hooks, plan: BackupPlan, so_far: HealthReport
 ) -> None:
     assert_type(await hooks.provide_backup_artifacts(plan=plan), list[Sequence[Artifact]])
-    assert_type(await hooks.health_check(app_name=None, health_status=so_far), list[Mapping[str, Any]])
+    assert_type(
+        await hooks.health_check(app_name=None, health_status=so_far), list[HealthCheck | Mapping[str, Any]]
+    )
 
 
 async def a_broadcast_returns_nothing(hooks: Hooks, attempt: AuthAttempt) -> None:
