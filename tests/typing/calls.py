@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, assert_type
 
 import click
@@ -18,7 +18,6 @@ from plughost.contracts import (
     Deny,
     Device,
     GuardedRoute,
-    HealthCheck,
     HealthReport,
     HookReport,
     HttpContext,
@@ -56,9 +55,8 @@ async def collected_answers_are_a_list_without_none(
     hooks: Hooks, plan: BackupPlan, so_far: HealthReport
 ) -> None:
     assert_type(await hooks.provide_backup_artifacts(plan=plan), list[Sequence[Artifact]])
-    assert_type(
-        await hooks.health_check(app_name=None, health_status=so_far), list[HealthCheck | Mapping[str, Any]]
-    )
+    # Where answers are of several types, mypy joins them instead of keeping their union.
+    assert_type(await hooks.health_check(app_name=None, health_status=so_far), list[object])
 
 
 async def a_broadcast_returns_nothing(hooks: Hooks, attempt: AuthAttempt) -> None:
