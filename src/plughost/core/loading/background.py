@@ -82,7 +82,9 @@ class BackgroundTasks:
         self._stopping = False
 
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Start one; must be called in the host's event loop."""
+        """Start one; must be called in the host's event loop. Once all are being stopped nothing is started."""
+        if self._stopping:
+            return
         leash = Leash()
         self._running[leash] = anyio.Event()
         self._tasks.start_soon(self._keep_running, leash, function, args)

@@ -93,6 +93,8 @@ class Supervisor:
 
     async def _live(self, context: PluginContext) -> None:
         try:
+            if self._leash.scope.cancel_called:
+                return  # given up before it began: a start without a wait in it would run to its end
             with self._leash.scope:
                 self._start_error = await self._phase(self.handle.start(context))
                 self._started.set()
@@ -128,8 +130,8 @@ class Supervisor:
 
     async def _give_up(self) -> None:
         self._leash.pull()
-        await self.background.stop(GRACE)
         await end_all({self._leash: self._ended}, GRACE)
+        await self.background.stop(GRACE)  # after it: until its end a start may spawn more
 
     def _timed_out(self, phase: str, limit: float) -> PluginTimeoutError:
         setting = "host.load_timeout" if phase == "start" else "host.shutdown_timeout"
