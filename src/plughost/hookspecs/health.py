@@ -38,9 +38,7 @@ def operation_failed(app_name: str, operation: str, error: Exception, context: M
 
 
 @hookspec(mode="collect", timeout=2.0)
-def health_check(
-    app_name: str | None, health_status: HealthReport
-) -> HealthCheck | Mapping[str, Any] | None:
+def health_check(app_name: str | None, health_status: HealthReport) -> HealthCheck | Mapping[str, Any] | None:
     """Say how it is from where you stand.
 
     Called for the host and for each app, every ``health_interval`` and whenever somebody asks. All

@@ -203,7 +203,8 @@ class Watch(Driven):
     async def _settle(self, error: BaseException | None) -> None:
         """Sort out whose cancellation it was that an implementation got.
 
-        As in ``asyncio.timeout``, the task's count of requests tells whether somebody else wants it cancelled.
+        As in ``asyncio.timeout``, the task's count of requests tells whether somebody else wants it
+        cancelled.
 
         Args:
             error: What came out of the implementation, None when it returned.
