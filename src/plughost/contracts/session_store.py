@@ -105,6 +105,8 @@ class SessionPatch(msgspec.Struct, frozen=True, kw_only=True):
         idle: Live at least that many seconds from now, within the deadline; None leaves the clock alone.
         version: Only when the stored version is this one; None always.
         max_bytes: Keys and values together may take that much afterwards.
+        base: The session as the maker of the patch read it, or None. It changes nothing about what is merged
+            into what; where it is still what is stored, a store may save itself the reading.
     """
 
     set: dict[str, bytes] = {}
@@ -113,6 +115,7 @@ class SessionPatch(msgspec.Struct, frozen=True, kw_only=True):
     idle: float | None = None
     version: int | None = None
     max_bytes: int = 16_384
+    base: StoredSession | None = None
 
 
 class VersionConflict(Exception):
