@@ -154,7 +154,7 @@ class Desk:
         values, removed = state.changes(self.codec)
         if not (values or removed):
             return
-        patch = self.sessions.patch_of(self.codec.close_fields(row.handle, values), removed)
+        patch = self.sessions.patch_of(self.codec.close_fields(row.handle, values), removed, base=row)
         stored = await self.sessions.store.patch(row.digest, patch)
         if stored is None:
             self._log.info("changes came too late, the session had ended", handle=row.handle)

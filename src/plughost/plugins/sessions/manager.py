@@ -284,10 +284,16 @@ class Sessions:
         raise StoreUnavailableError("the session was changed by others all the time: try again")
 
     def patch_of(
-        self, values: dict[str, bytes], remove: tuple[str, ...] = (), version: int | None = None
+        self,
+        values: dict[str, bytes],
+        remove: tuple[str, ...] = (),
+        version: int | None = None,
+        base: StoredSession | None = None,
     ) -> SessionPatch:
         """Return a patch within the limits of this deployment."""
-        return SessionPatch(set=values, remove=remove, version=version, max_bytes=self.policy.max_bytes)
+        return SessionPatch(
+            set=values, remove=remove, version=version, max_bytes=self.policy.max_bytes, base=base
+        )
 
     async def end_reused(self, found: ReplacedSession) -> None:
         """Somebody used an id that was replaced: one of the two holders is a thief, so the session ends."""

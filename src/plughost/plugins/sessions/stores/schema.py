@@ -14,6 +14,13 @@ from plughost.exceptions import StoreUnavailableError
 APPLICATION_ID = 0x70_68_73_65  # "phse"
 VERSION = 1
 
+# Both clocks and the epoch are looked at in each statement: nothing that is over can come out of it.
+ALIVE = (
+    "expires_at > ?2 AND (subject IS NULL OR epoch ="
+    " (SELECT u.epoch FROM subjects u WHERE u.subject = sessions.subject))"
+)
+"""Whether a row of ``sessions`` is alive at the moment bound as ``?2``."""
+
 _TABLES = """
 CREATE TABLE sessions(
     digest BLOB PRIMARY KEY, handle TEXT NOT NULL, subject TEXT, epoch INTEGER NOT NULL, version INTEGER NOT

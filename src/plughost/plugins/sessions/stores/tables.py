@@ -21,20 +21,17 @@ from plughost.contracts.session_store import (
 )
 from plughost.exceptions import SessionUnreadableError
 from plughost.plugins.sessions.merge import born, patched, touched
+from plughost.plugins.sessions.stores.schema import ALIVE
+from plughost.plugins.sessions.stores.unmoved import patch_unmoved
 from plughost.plugins.sessions.tally import SLICE, Tally, end_of_slice
 
 _COLUMNS = (
     "digest, handle, subject, epoch, version, created_at, touched_at, idle, deadline, expires_at, about,"
     " fields"
 )
-# Both clocks and the epoch are looked at in the read itself: nothing that is over can come out of it.
-_ALIVE = (
-    "expires_at > ?2 AND (subject IS NULL OR epoch ="
-    " (SELECT u.epoch FROM subjects u WHERE u.subject = sessions.subject))"
-)
-READ = f"SELECT {_COLUMNS} FROM sessions WHERE digest = ?1 AND {_ALIVE}"
-LIST = f"SELECT {_COLUMNS} FROM sessions WHERE subject = ?1 AND {_ALIVE} ORDER BY created_at DESC, digest"
-PAGE = f"SELECT {_COLUMNS} FROM sessions WHERE digest > ?1 AND {_ALIVE} ORDER BY digest LIMIT ?3"
+READ = f"SELECT {_COLUMNS} FROM sessions WHERE digest = ?1 AND {ALIVE}"
+LIST = f"SELECT {_COLUMNS} FROM sessions WHERE subject = ?1 AND {ALIVE} ORDER BY created_at DESC, digest"
+PAGE = f"SELECT {_COLUMNS} FROM sessions WHERE digest > ?1 AND {ALIVE} ORDER BY digest LIMIT ?3"
 _INSERT = f"INSERT INTO sessions({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
 _UPDATE = "UPDATE sessions SET version = ?, touched_at = ?, about = ?, fields = ? WHERE digest = ?"
 # Apart from the others because it is indexed: naming it rewrites the index even where it stays the same.
@@ -122,6 +119,9 @@ class Tables:
         self, connection: sqlite3.Connection, digest: bytes, patch: SessionPatch
     ) -> StoredSession | None:
         """Merge a change into a living session."""
+        unmoved = patch_unmoved(connection, digest, patch, self._now())
+        if unmoved is not None:
+            return unmoved
         found = self.find(connection, digest)
         if not isinstance(found, StoredSession):
             return None
