@@ -243,9 +243,12 @@ import os, sys, anyio
 from pathlib import Path
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
-if os.getuid() == 0:
-    os.setgroups([]); os.setgid(65534); os.setuid(65534)
 async def main():
+    warm = SQLiteStore(Path(sys.argv[1]).with_name("warm.db"), lambda: 1.0)
+    await warm.open()  # imports what it needs while this user may still read it
+    await warm.close()
+    if os.getuid() == 0:
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
     try:
         await SQLiteStore(Path(sys.argv[1]), lambda: 1.0).open()
     except StoreUnavailableError as error:
