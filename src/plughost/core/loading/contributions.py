@@ -19,7 +19,7 @@ def adopt_jobs(name: str, facilities: Facilities, ledger: Ledger) -> None:
         PluginInvalidError: It raised, or returned something else than jobs.
     """
     for implementation in facilities.dispatcher.pluggy.hook.register_jobs.get_hookimpls():
-        if implementation.plugin_name == name:
+        if implementation.plugin_name == name and not implementation.wrapper:
             for job in _asked(name, implementation.function):
                 _adopt(name, job, facilities, ledger)
 

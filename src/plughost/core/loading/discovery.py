@@ -120,6 +120,10 @@ def match_name(name: str, known: Iterable[str]) -> str:
     return next((other for other in known if _plain(other) == plain), name)
 
 
+RESERVED = frozenset({"apps", "backups"})
+"""Folders beside those of the plugins in the data folder; a plugin of that name would write into the host's own."""
+
+
 def _judge(name: str, found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
     finding = _chosen(found)
     candidate = PluginCandidate(name=name, finding=finding, wish=wish)
@@ -140,6 +144,8 @@ def _judge(name: str, found: list[Finding], wish: Wish, limits: Limits) -> Plugi
     rivals = [other for other in found if other.origin != finding.origin]
     if rivals and finding.source not in _SETTLED:
         return candidate.failed(_name_taken(name, found))
+    if name in RESERVED:
+        return candidate.failed(_reserved(name))
     if finding.problem:
         return candidate.failed(_unusable(name, finding))
     return _with_card(candidate)
@@ -206,6 +212,13 @@ def _name_taken(name: str, found: list[Finding]) -> PluginError:
     return PluginInvalidError(
         f"two plugins are named {name!r}: {places}. Uninstall one, or choose with "
         f"[plugins.{name}] module = {found[0].reference!r}",
+        plugin=name,
+    )
+
+
+def _reserved(name: str) -> PluginError:
+    return PluginInvalidError(
+        f"a plugin cannot be named {name!r}: the host keeps data of its own under that name. Rename the entry point",
         plugin=name,
     )
 
