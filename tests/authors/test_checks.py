@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import pytest
 
-from plughost.cli.checks.annotations import is_within
+from plughost.checks.annotations import is_within
 from plughost.cli.entry import run_program
 
 from .rendered_plugins import make

@@ -107,6 +107,11 @@ class PluginRecord:
     generation: int = 0
     status: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def running(self) -> bool:
+        """Whether its hooks are called and its services are there."""
+        return self.state in RUNNING_STATES
+
 
 @dataclass(frozen=True, slots=True)
 class FailedPlugin:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import click
 
-from plughost.cli.checks import CHECKS, Subject
-from plughost.cli.checks.grades import GradeReport, grade_of
-from plughost.cli.checks.subject import examine
+from plughost.checks.candidates import candidates_of, project_of
+from plughost.checks.catalogue import CHECKS
+from plughost.checks.findings import Check, CheckResult, mended, worst
+from plughost.checks.grades import GradeReport, grade_of
+from plughost.checks.subject import Subject, examine
 from plughost.cli.documents import Document
 from plughost.cli.exits import leave_with_problems
-from plughost.cli.findings import Check, CheckResult, mended, result_document, result_text, worst
+from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program, reads
-from plughost.cli.subjects import candidates_of, project_of
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.discovery import PluginCandidate
 

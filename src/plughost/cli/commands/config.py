@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from plughost.cli.checks.subject import examine
+from plughost.checks.subject import examine
 from plughost.cli.documents import Document
 from plughost.cli.exits import leave_with_problems
 from plughost.cli.program import Program, reads

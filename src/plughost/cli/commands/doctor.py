@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from plughost.checks.findings import mended, worst
 from plughost.cli.doctor import CHECKS
 from plughost.cli.doctor.patient import admit
 from plughost.cli.exits import leave_with_problems
-from plughost.cli.findings import mended, result_document, result_text, worst
+from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program, reads
 
 

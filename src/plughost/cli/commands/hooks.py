@@ -6,11 +6,11 @@ import inspect
 
 import click
 
-from plughost.cli.catalogue import declared_hooks, declared_in
 from plughost.cli.documents import Document
 from plughost.cli.program import Program, reads, verbose_option
 from plughost.cli.tables import seconds, table
 from plughost.core.calls.declaration import Declaration
+from plughost.core.calls.declared import declared_hooks, declared_in
 from plughost.core.loading.survey import survey
 from plughost.exceptions import UnknownHookError, did_you_mean
 from plughost.host import Host

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 import pluggy
 
-from plughost.cli.checks import CHECKS
-from plughost.cli.checks.subject import Subject, examine
+from plughost.checks.candidates import find_candidate, project_of
+from plughost.checks.catalogue import CHECKS
+from plughost.checks.findings import CheckResult
+from plughost.checks.subject import Subject, examine
 from plughost.cli.documents import Document, candidate_document
-from plughost.cli.findings import CheckResult, result_document, result_text
+from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program, reads
-from plughost.cli.subjects import find_candidate, project_of
 from plughost.core.calls.verify import implementations
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.registry import failure_of

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from plughost.checks.findings import Check
 from plughost.cli.doctor.configuration import CONFIGURATION_CHECKS
 from plughost.cli.doctor.folders import FOLDER_CHECKS
 from plughost.cli.doctor.lost import LOST_CHECKS
 from plughost.cli.doctor.patient import Patient
 from plughost.cli.doctor.plugins import PLUGIN_CHECKS
-from plughost.cli.findings import Check
 
 CHECKS: tuple[Check[Patient], ...] = (*CONFIGURATION_CHECKS, *PLUGIN_CHECKS, *FOLDER_CHECKS, *LOST_CHECKS)
 """Every check of an installation."""

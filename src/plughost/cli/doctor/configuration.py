@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from plughost.checks.findings import Check, Problem
 from plughost.cli.doctor.patient import Patient
-from plughost.cli.findings import Check, Problem
 from plughost.contracts.secret import MASK
 from plughost.exceptions import PluginNotFoundError
 

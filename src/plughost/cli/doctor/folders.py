@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from plughost.checks.findings import Check, Problem
 from plughost.cli.doctor.patient import Patient
-from plughost.cli.findings import Check, Problem
 
 _OWNER_ONLY = 0o700
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from plughost.checks.findings import Check, Problem
 from plughost.cli.doctor.patient import Patient
-from plughost.cli.findings import Check, Problem
 from plughost.core.loading.remembered import forget_plugin, lost_plugins
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 
-from plughost.cli.catalogue import declared_hooks, deprecations
+from plughost.checks.findings import Check, Problem
 from plughost.cli.doctor.patient import Patient
-from plughost.cli.findings import Check, Problem
 from plughost.contracts.records import PluginState
+from plughost.core.calls.declared import declared_hooks, deprecations
 from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.ordering import Needs, plan_load
 from plughost.exceptions import (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -55,11 +54,18 @@ class Subject:
 
 def examine(candidate: PluginCandidate, loaded: LoadedConfig, project: dict[str, Any]) -> Subject:
     """Import a plugin under its limit and return it as a subject; a failure is part of it."""
+    return anyio.run(import_subject, candidate, loaded, project)
+
+
+async def import_subject(
+    candidate: PluginCandidate, loaded: LoadedConfig, project: dict[str, Any]
+) -> Subject:
+    """Do the same in an event loop that runs already."""
+    subject = Subject(candidate=candidate, loaded=loaded, project=project, error=candidate.error)
     if candidate.error is not None or not candidate.finding.reference:
-        return Subject(candidate=candidate, loaded=loaded, project=project, error=candidate.error)
-    load = partial(ImportLane(SYSTEM_CLOCK).load, candidate, loaded.config.host.load_timeout)
+        return subject
     try:
-        imported = anyio.run(load)
+        imported = await ImportLane(SYSTEM_CLOCK).load(candidate, loaded.config.host.load_timeout)
     except PluginError as error:
-        return Subject(candidate=candidate, loaded=loaded, project=project, error=error)
-    return Subject(candidate=candidate, loaded=loaded, project=project, imported=imported)
+        return replace(subject, error=error)
+    return replace(subject, imported=imported)

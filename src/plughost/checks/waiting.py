@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from plughost.cli.checks.source import sources_of
-from plughost.cli.checks.subject import Subject
-from plughost.cli.findings import Check, Problem
+from plughost.checks.findings import Check, Problem
+from plughost.checks.source import sources_of
+from plughost.checks.subject import Subject
 
 _BLOCKING = {
     "time.sleep": "await anyio.sleep(...)",

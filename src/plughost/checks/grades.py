@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from plughost.cli.checks.annotations import hints_of
-from plughost.cli.checks.code import implementations_of
-from plughost.cli.checks.subject import Subject
-from plughost.cli.findings import CheckResult
+from plughost.checks.annotations import hints_of
+from plughost.checks.code import implementations_of
+from plughost.checks.findings import CheckResult
+from plughost.checks.subject import Subject
 
 Grade = Literal["none", "bronze", "silver", "gold"]
 

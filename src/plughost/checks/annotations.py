@@ -9,11 +9,11 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from plughost.cli.catalogue import declared_hooks
-from plughost.cli.checks.code import implementations_of
-from plughost.cli.checks.subject import Subject
-from plughost.cli.findings import Check, Problem
+from plughost.checks.code import implementations_of
+from plughost.checks.findings import Check, Problem
+from plughost.checks.subject import Subject
 from plughost.core.calls.declaration import Declaration
+from plughost.core.calls.declared import declared_hooks
 
 
 def _hook_types(subject: Subject) -> Iterator[Problem]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from plughost.cli.checks.subject import Subject
-from plughost.cli.findings import Check, Problem
+from plughost.checks.findings import Check, Problem
+from plughost.checks.subject import Subject
 from plughost.contracts.plugin import Plugin
 
 PRIVATE = ("plughost.core", "plughost.flows", "plughost.host", "plughost.cli", "plughost.hookspecs._markers")

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from plughost.cli.checks.subject import Subject
-from plughost.cli.findings import Check, Problem
+from plughost.checks.findings import Check, Problem
+from plughost.checks.subject import Subject
 from plughost.contracts.secret import Secret
 from plughost.core.config.redaction import is_secret_key
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pluggy
 
-from plughost.cli.catalogue import declared_hooks, deprecations
-from plughost.cli.checks.repairs import set_on_card
-from plughost.cli.checks.subject import Subject
-from plughost.cli.findings import Check, Problem
+from plughost.checks.findings import Check, Problem
+from plughost.checks.repairs import set_on_card
+from plughost.checks.subject import Subject
+from plughost.core.calls.declared import declared_hooks, deprecations
 from plughost.core.calls.verify import implementations, misfits, options_of
 from plughost.exceptions import ConfigError, PluginError, did_you_mean
 from plughost.hookspecs import PROJECT, SPEC_ATTRIBUTE

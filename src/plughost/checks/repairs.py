@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from plughost.cli.checks.subject import Subject
+from plughost.checks.subject import Subject
 from plughost.core.loading.cards import find_card
 from plughost.core.loading.sources import MANIFEST
 

@@ -1,4 +1,4 @@
-"""The hooks that every host has, for commands that need no host."""
+"""What hooks are declared, read without a host or out of a running one."""
 
 from __future__ import annotations
 

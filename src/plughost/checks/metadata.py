@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from plughost.cli.checks.repairs import Repair, set_in_project, set_on_card
-from plughost.cli.checks.subject import Subject
-from plughost.cli.findings import Check, Problem
+from plughost.checks.findings import Check, Problem
+from plughost.checks.repairs import Repair, set_in_project, set_on_card
+from plughost.checks.subject import Subject
 from plughost.contracts.plugin import HOST_API
 from plughost.core.loading.discovery import check_host_api
 from plughost.exceptions import PluginError, PluginIncompatibleError

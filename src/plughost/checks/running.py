@@ -1,0 +1,41 @@
+"""The grades of a running host's plugins: the same checks as the command line makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from plughost.checks.candidates import candidates_of, project_of
+from plughost.checks.catalogue import CHECKS
+from plughost.checks.grades import GradeReport, grade_of
+from plughost.checks.subject import Subject, import_subject
+from plughost.contracts.logs import get_logger
+from plughost.core.threads import run_in_daemon_thread
+from plughost.host import Host
+
+_log = get_logger("plughost.checks")
+
+
+async def grades_of(host: Host) -> Mapping[str, GradeReport]:
+    """Check the plugins that ``host`` found, in a worker thread, and return the grade of each that runs.
+
+    It reads and parses their source, which takes some tenths of a second: keep what it returns until a plugin
+    is reloaded.
+    """
+    loaded = host.loaded_config
+    candidates = await run_in_daemon_thread(candidates_of, None, loaded)
+    running = [one for one in candidates if one.name in host.plugins and host.plugins[one.name].running]
+    subjects = [await import_subject(one, loaded, project_of(one)) for one in running]
+    return await run_in_daemon_thread(_grade, subjects)
+
+
+def _grade(subjects: list[Subject]) -> dict[str, GradeReport]:
+    grades = ((subject.name, _grade_one(subject)) for subject in subjects)
+    return {name: grade for name, grade in grades if grade is not None}
+
+
+def _grade_one(subject: Subject) -> GradeReport | None:
+    try:
+        return grade_of(subject, [check.run(subject) for check in CHECKS])
+    except Exception as error:  # a check that cannot cope with a plugin must not cost the others their grades
+        _log.warning("plugin could not be graded", plugin=subject.name, exc_info=error)
+        return None
