@@ -93,7 +93,7 @@ class _Host(Host):
             for name in times
         ]
 
-    def _survey(self) -> list[PluginCandidate]:
+    async def _survey(self) -> list[PluginCandidate]:
         return self._candidates
 
 

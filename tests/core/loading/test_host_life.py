@@ -190,3 +190,23 @@ async def test_what_a_failed_start_asked_for_with_on_stop_is_done(install) -> No
 
         assert host.plugins["bad"].state is PluginState.FAILED
         assert P.closed == ["file"]
+
+
+IDLE = """
+import anyio
+from plughost import Plugin
+
+class P(Plugin):
+    async def start(self, context):
+        await anyio.sleep(0.01)
+"""
+
+
+async def test_a_place_that_falls_free_goes_to_the_follower_in_the_longest_chain(install) -> None:
+    install("one", IDLE)
+    install("two", IDLE, card='requires = ["one"]')
+    install("good", IDLE, card='requires = ["two"]')
+    install("slow", IDLE)
+    async with Host(config=settings(load_concurrency=1), environ={}) as host:
+        loaded = host.report.loaded
+    assert loaded.index("one") < loaded.index("two") < loaded.index("slow")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
@@ -140,6 +141,8 @@ class PluginLifecycle:
             self._runs.time(name, waited=self._clock.monotonic() - began)
             if not entry.settled.is_set():
                 await self._start(entry, imported, config)
+            entry.settled.set()
+            await _let_followers_queue()
 
     async def _start(self, entry: Entry, imported: ImportedPlugin, config: Any) -> None:
         name = imported.candidate.name
@@ -299,6 +302,12 @@ class PluginLifecycle:
             if await self._stop(entry, PluginState.STOPPING, str(error)):
                 self._registry.fail(name, error, PluginState.QUARANTINED)
         await self._announcer.announce()
+
+
+async def _let_followers_queue() -> None:
+    """Let those who waited for a plugin queue up, before its place in the window goes to somebody less urgent."""
+    for _ in range(2):  # one turn to wake them, one for an event loop that wakes in random order
+        await anyio.lowlevel.checkpoint()
 
 
 def _card_needs(candidate: PluginCandidate) -> Needs:
