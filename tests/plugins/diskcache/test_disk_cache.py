@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 async def opened(folder: Path, clock: FakeClock, **settings: Any) -> AsyncIterator[FileCache]:
     limits = {"max_bytes": 1000, "max_file_bytes": 600, "ttl": 60, "stale_for": 600, "fetch_timeout": 5}
     cache = FileCache(Shelf(folder), clock, **{**limits, **settings})
-    await cache.open()
+    await cache.recall()
     async with anyio.create_task_group() as tasks:
         await tasks.start(cache.run)
         yield cache

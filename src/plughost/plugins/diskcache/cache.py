@@ -81,7 +81,7 @@ class FileCache:
         self._tasks: TaskGroup | None = None
         self._waiting: list[Callable[[], Coroutine[Any, Any, None]]] = []  # until ``run`` runs
 
-    async def open(self) -> None:
+    async def recall(self) -> None:
         """Read what earlier runs have left."""
         found = await anyio.to_thread.run_sync(self._shelf.open)
         for card, _ in sorted(found, key=lambda pair: pair[1]):

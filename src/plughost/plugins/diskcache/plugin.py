@@ -63,7 +63,7 @@ class DiskCachePlugin(Plugin):
             stale_for=config.stale_for,
             fetch_timeout=config.fetch_timeout,
         )
-        await cache.open()
+        await cache.recall()
         context.spawn(cache.run)
         context.every(config.cleanup_interval, cache.cleanup, name="clean up files")
         service: Any = DiskCache
