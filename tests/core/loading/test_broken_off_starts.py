@@ -63,3 +63,30 @@ async def test_a_start_that_is_broken_off_is_stopped_or_never_was(make_host: Hos
                 assert Quick.started == Quick.stopped
                 assert Quick.running == 0
             assert (await host.load_plugin(Quick)).state is PluginState.READY
+
+
+class Shielded(Plugin):
+    """Its only wait cannot be cancelled, so giving the start up does not keep it from succeeding."""
+
+    name = "shielded"
+    stopped = 0
+    entered: anyio.Event
+
+    async def start(self, context: PluginContext) -> None:
+        self.entered.set()
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(0.1)
+
+    async def stop(self) -> None:
+        type(self).stopped += 1
+
+
+async def test_a_start_that_succeeds_after_it_was_given_up_is_stopped(make_host: HostMaker) -> None:
+    Shielded.stopped, Shielded.entered = 0, anyio.Event()
+    async with make_host() as host:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(host.load_plugin, Shielded)
+            await Shielded.entered.wait()
+            tasks.cancel_scope.cancel()
+        assert Shielded.stopped == 1
+        assert host.plugins["shielded"].state is not PluginState.READY

@@ -44,6 +44,7 @@ class Supervisor:
         self._started = anyio.Event()
         self._may_stop = anyio.Event()
         self._ended = anyio.Event()
+        self._stop_called = False
         self._start_error: BaseException | None = None
         self._stop_error: BaseException | None = None
 
@@ -100,9 +101,17 @@ class Supervisor:
                 self._started.set()
                 if self._start_error is None:
                     await self._may_stop.wait()
+                    self._stop_called = True
                     self._stop_error = await self._phase(self.handle.stop())
+            if self._started.is_set() and self._start_error is None and not self._stop_called:
+                await self._stop_late()
         finally:
             self._ended.set()
+
+    async def _stop_late(self) -> None:
+        """The start was given up and succeeded all the same, because nothing in it was left to cancel."""
+        with anyio.move_on_after(GRACE, shield=True):
+            self._stop_error = await self._phase(self.handle.stop())
 
     async def _phase(self, coroutine: Coroutine[Any, Any, None]) -> BaseException | None:
         """Run one phase; whatever it raises is its failure, but for an interrupt of the program and our own cancel."""
