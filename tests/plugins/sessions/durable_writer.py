@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 
 from plughost.contracts.clock import SYSTEM_CLOCK
-from plughost.contracts.session_store import SessionPatch
+from plughost.contracts.session_store import SessionPatch, StoredSession
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 from plughost.testing.suites.session_store import digest, new
@@ -43,8 +43,10 @@ async def write_for_ever(store: SQLiteStore, run: str, task: int) -> None:
             mine.append(name)
         elif what < 0.8:
             name, key, value = chance.choice(mine), f"k{chance.randrange(4)}", str(chance.randrange(10**9))
+            read = await store.read(digest(name)) if chance.random() < 0.5 else None
+            base = read if isinstance(read, StoredSession) else None
             say("patching", name, key, value)
-            if await store.patch(digest(name), SessionPatch(set={key: value.encode()})):
+            if await store.patch(digest(name), SessionPatch(set={key: value.encode()}, base=base)):
                 say("patched", name, key, value)
         elif what < 0.9:
             name = mine.pop(chance.randrange(len(mine)))
