@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from plughost.contracts import PluginState
+from plughost.core.config import load_config
 from plughost.core.loading.discovery import NO_LIMITS, Limits, Wish, discover
 from plughost.core.loading.sources import Finding, from_directory
+from plughost.core.loading.survey import survey
 
 
 def found(name: str, reference: str = "nowhere:P", **more: str) -> Finding:
@@ -192,3 +194,15 @@ def test_folders_without_a_manifest_and_a_missing_directory_are_nobodys_business
     (tmp_path / "notes").mkdir()
     assert list(from_directory(tmp_path, GROUPS)) == []
     assert list(from_directory(tmp_path / "missing", GROUPS)) == []
+
+
+def test_a_plugin_is_one_however_the_configuration_spells_it() -> None:
+    source = {
+        "host": {"required": ["Query_Cache"], "disabled": ["other_one"]},
+        "plugins": {"query-cache": {"enabled": False}, "other-one": {}},
+    }
+    told = {candidate.name: candidate for candidate in survey(load_config(source, environ={}))}
+    assert told["query-cache"].verdict is PluginState.DISABLED
+    assert told["query-cache"].wish.required
+    assert told["other-one"].verdict is PluginState.DISABLED
+    assert "Query_Cache" not in told

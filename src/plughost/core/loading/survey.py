@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from plughost.contracts.config import HostConfig
 from plughost.core.config import LoadedConfig
+from plughost.core.config.paths import folded
 from plughost.core.loading.discovery import Limits, PluginCandidate, Wish, discover
 from plughost.core.loading.packages import from_packages, is_package
 from plughost.core.loading.sources import (
@@ -44,7 +44,7 @@ def survey(
     named = [replace(one, source="package") for folder in folders for one in from_folder(folder, groups)]
     taken = {finding.name for finding in named}
     others = (finding for finding in _findings(loaded, refusals) if finding.name not in taken)
-    return discover([*named, *others], _wishes(loaded.config), limits)
+    return discover([*named, *others], _wishes(loaded), limits)
 
 
 def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -> Iterator[Finding]:
@@ -63,21 +63,18 @@ def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -
                 yield finding
 
 
-def _wishes(config: HostConfig) -> dict[str, Wish]:
-    wishes = {
-        name: Wish(
-            enabled=section.enabled and name not in config.host.disabled,
-            required=section.required or name in config.host.required,
-            mentioned=True,
-            config=section.config,
-        )
-        for name, section in config.plugins.items()
-    }
-    for name in (*config.host.required, *config.host.disabled):
-        if name not in wishes:
-            wishes[name] = Wish(
-                enabled=name not in config.host.disabled,
-                required=name in config.host.required,
-                mentioned=True,
-            )
-    return wishes
+def _wishes(loaded: LoadedConfig) -> dict[str, Wish]:
+    """One wish for each plugin that is spoken of, however the places that do so spell its name."""
+    host = loaded.config.host
+    listed = (name for name in (*host.required, *host.disabled) if loaded.section_of(name) is None)
+    return {name: _wish(loaded, name) for name in (*loaded.config.plugins, *listed)}
+
+
+def _wish(loaded: LoadedConfig, name: str) -> Wish:
+    section = loaded.plugin(name)
+    return Wish(
+        enabled=section.enabled and folded(name) not in map(folded, loaded.config.host.disabled),
+        required=loaded.is_required(name),
+        mentioned=True,
+        config=section.config if loaded.section_of(name) is not None else None,
+    )
