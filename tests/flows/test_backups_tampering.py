@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from app_host import AppHost
 from plughost.contracts.backup import Artifact, BackupProgress
 from plughost.exceptions import BackupError
+from plughost.flows import archive_format
+from plughost.flows.archive_format import seal_of
 from plughost.flows.archive_reading import read_archive
 from plughost.hookspecs import hookimpl
 
@@ -71,7 +73,11 @@ def write(archive: Path, members: Members) -> None:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    archive.write_bytes(zstandard.ZstdCompressor().compress(plain.getvalue()))
+    archive.write_bytes(sealed(zstandard.ZstdCompressor().compress(plain.getvalue())))
+
+
+def sealed(stream: bytes) -> bytes:
+    return stream + seal_of(hashlib.sha256(stream).digest())
 
 
 def change_a_piece(members: Members) -> Members:
@@ -144,9 +150,22 @@ async def test_a_tampered_archive_is_refused_before_anything_is_restored(
     assert stage.keeper.restored == []
 
 
-async def test_an_archive_that_was_only_repacked_is_accepted(stage: Stage) -> None:
+async def test_an_archive_that_was_repacked_and_sealed_anew_is_accepted(stage: Stage) -> None:
     write(stage.archive, read(stage.archive))
     assert len(await stage.host.backups.verify(stage.archive)) == 2
+
+
+async def test_an_archive_that_was_repacked_without_its_seal_is_refused(stage: Stage) -> None:
+    plain = zstandard.ZstdDecompressor().stream_reader(stage.archive.read_bytes()).read()
+    stage.archive.write_bytes(zstandard.ZstdCompressor().compress(plain))
+    with pytest.raises(BackupError, match="damaged or not complete"):
+        await stage.host.backups.verify(stage.archive)
+
+
+async def test_an_archive_with_something_behind_its_seal_is_refused(stage: Stage) -> None:
+    stage.archive.write_bytes(sealed(stage.archive.read_bytes()) + b"x")
+    with pytest.raises(BackupError):
+        await stage.host.backups.verify(stage.archive)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "keeper/../../x"])
@@ -164,7 +183,7 @@ async def test_a_link_in_an_archive_is_refused(stage: Stage) -> None:
         link = tarfile.TarInfo("backup.json")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
-    stage.archive.write_bytes(zstandard.ZstdCompressor().compress(plain.getvalue()))
+    stage.archive.write_bytes(sealed(zstandard.ZstdCompressor().compress(plain.getvalue())))
     with pytest.raises(BackupError, match="not what it should be"):
         await stage.host.backups.verify(stage.archive)
 
@@ -189,6 +208,33 @@ def test_no_single_changed_or_missing_byte_goes_unnoticed(
         read_archive(path, silent)
 
 
+HEADERS = 24
+"""More bytes than the headers of a zstd frame or a gzip member have; the seal at the end is not longer than 64."""
+
+
+@pytest.mark.parametrize("has_zstd", [True, False], ids=["zstd", "gzip"])
+def test_no_changed_bit_of_the_headers_or_of_the_seal_goes_unnoticed(
+    has_zstd: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(archive_format, "zstandard", zstandard if has_zstd else None)
+    whole = make_archive(tmp_path)
+    path = tmp_path / "broken"
+    path.write_bytes(whole)
+    read_archive(path, silent)
+    unnoticed = []
+    for position in [*range(HEADERS), *range(len(whole) - 64, len(whole))]:
+        for bit in range(8):
+            broken = bytearray(whole)
+            broken[position] ^= 1 << bit
+            path.write_bytes(broken)
+            try:
+                read_archive(path, silent)
+            except BackupError:
+                continue
+            unnoticed.append((position, bit))
+    assert unnoticed == []
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -196,6 +242,10 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> bytes:
+    return make_archive(tmp_path)
+
+
+def make_archive(tmp_path: Path) -> bytes:
     async def make() -> str:
         host = AppHost(tmp_path)
         await host.load("keeper", Keeper())

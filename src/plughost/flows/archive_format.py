@@ -3,16 +3,20 @@
 An archive is a tar file in one compressed stream: ``backup.json`` first (which backup this is, so that a list
 need not read on), then ``PLUGIN/ARTIFACT`` for each piece, then ``manifest.json`` with the size and SHA-256
 of every piece. The manifest stands last because sums are known only then; an archive that was cut short has
-none. The sums tell damage and careless changes. They do not tell forgery: who can write the archive can
-write them.
+none. Around all that stands the seal: the SHA-256 of every byte before it, at the very end, where both
+compressions have room for something that their decoders pass over. It covers what the decoders themselves do
+not look at, such as the headers of the compressed stream.
+
+The sums tell damage and careless changes. They do not tell forgery: who can write the archive can write them.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib
-import secrets
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +40,7 @@ BLOCK: Final = 1 << 20
 NOTE_LIMIT: Final = 64 << 20  # bytes of head or manifest that are read at most
 
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE_MAGIC: Final = b"\x5e\x2a\x4d\x18"  # a frame of RFC 8878 that decoders pass over
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
@@ -95,47 +100,70 @@ def compressed(raw: IO[bytes]) -> Iterator[IO[bytes]]:
         yield cast("IO[bytes]", plain)
 
 
+def seal_of(digest: bytes) -> bytes:
+    """Return what ends an archive whose bytes so far have this SHA-256."""
+    if zstandard is not None:
+        return _zstd_seal(digest)
+    return _gzip_seal(digest)
+
+
+def _zstd_seal(digest: bytes) -> bytes:
+    return _SKIPPABLE_MAGIC + len(digest).to_bytes(4, "little") + digest
+
+
+def _gzip_seal(digest: bytes) -> bytes:
+    # An empty member (RFC 1952) with an extra field; the deflate stream of nothing is 03 00, its CRC and size 0.
+    field = b"ph" + len(digest).to_bytes(2, "little") + digest
+    return (
+        b"\x1f\x8b\x08\x04"
+        + bytes(5)
+        + b"\xff"
+        + len(field).to_bytes(2, "little")
+        + field
+        + b"\x03\x00"
+        + bytes(8)
+    )
+
+
 class Decompressed:
     """The bytes in an archive, with a way to tell whether they are all of them."""
 
-    def __init__(self, stream: IO[bytes], seal: bytes = b"") -> None:
-        self._stream = stream
-        self._seal = seal
-        self._tail = b""
+    def __init__(self, stream: IO[bytes], covered: _Covered) -> None:
+        self._stream, self._covered = stream, covered
 
     def read(self, size: int) -> bytes:
         """Return up to so many bytes; none at the end."""
-        data = self._stream.read(size)
-        self._tail = (self._tail + data)[-len(self._seal) :] if self._seal else b""
-        return data
+        return self._stream.read(size)
 
     def finish(self) -> None:
         """Read on to the end.
 
         Raises:
-            EOFError: The compressed stream was cut short, or something stands behind it.
+            EOFError: It was cut short, or a byte of it is not the one that was written.
         """
         while self.read(BLOCK):
             pass
-        if self._tail != self._seal:
-            raise EOFError("the compressed stream ends too early")
+        self._covered.finish()
 
 
-class _Sealed:
-    """A file with one more compressed frame behind it.
+class _Covered:
+    """A file without the seal at its end; sums what is read of it."""
 
-    The decoder of zstandard takes a stream that was cut short for one that ended. What it makes of a frame behind
-    it tells the two apart: after a whole stream the frame comes out as it went in.
-    """
-
-    def __init__(self, raw: IO[bytes], frame: bytes) -> None:
-        self._raw, self._frame = raw, frame
+    def __init__(self, raw: IO[bytes], seal: Callable[[bytes], bytes]) -> None:
+        self._raw, self._seal, self._digest = raw, seal, hashlib.sha256()
+        self._left = os.fstat(raw.fileno()).st_size - len(seal(self._digest.digest()))
 
     def read(self, size: int = -1) -> bytes:
-        data = self._raw.read(size)
-        if not data:
-            data, self._frame = self._frame, b""
+        data = self._raw.read(self._left if size < 0 else min(size, self._left)) if self._left > 0 else b""
+        self._digest.update(data)
+        self._left -= len(data)
         return data
+
+    def finish(self) -> None:
+        while self.read(BLOCK):
+            pass
+        if self._left or self._raw.read() != self._seal(self._digest.digest()):
+            raise EOFError("it was cut short, or a byte of it was changed")
 
 
 @contextmanager
@@ -156,18 +184,19 @@ def decompressed(path: Path) -> Iterator[Decompressed]:
 
 
 def _reader(stack: ExitStack, path: Path, raw: IO[bytes], magic: bytes) -> Decompressed:
-    if magic.startswith(_GZIP_MAGIC):  # gzip itself complains about a stream that was cut short
-        return Decompressed(cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=raw))))
+    if magic.startswith(_GZIP_MAGIC):
+        covered = _Covered(raw, _gzip_seal)
+        plain = gzip.GzipFile(fileobj=cast("IO[bytes]", covered), mode="rb")
+        return Decompressed(cast("IO[bytes]", stack.enter_context(plain)), covered)
     if magic != _ZSTD_MAGIC:
         raise BackupError(f"{path} is no backup archive")
     if zstandard is None:
         raise BackupError(
             f"{path} is compressed with zstd; install the Python package 'zstandard' to read it"
         )
-    seal = secrets.token_bytes(32)  # nobody can put it into an archive beforehand
-    sealed = _Sealed(raw, zstandard.ZstdCompressor().compress(seal))
-    reader = zstandard.ZstdDecompressor().stream_reader(sealed, read_across_frames=True, closefd=False)
-    return Decompressed(cast("IO[bytes]", stack.enter_context(reader)), seal)
+    covered = _Covered(raw, _zstd_seal)
+    reader = zstandard.ZstdDecompressor().stream_reader(covered, read_across_frames=True, closefd=False)
+    return Decompressed(cast("IO[bytes]", stack.enter_context(reader)), covered)
 
 
 def read_errors() -> tuple[type[BaseException], ...]:

@@ -21,6 +21,7 @@ from plughost.flows.archive_format import (
     compressed,
     encode,
     member_name,
+    seal_of,
     suffix,
 )
 
@@ -46,6 +47,7 @@ def write_archive(
         raw = _Summed(file)
         with compressed(raw) as stream:  # type: ignore[arg-type]
             entries = _write_members(stream, plan, artifacts, progress)
+        raw.write(seal_of(raw.digest.digest()))
         file.flush()
         os.fsync(file.fileno())
     return Archive(
