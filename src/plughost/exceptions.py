@@ -22,6 +22,7 @@
     │   ├── AuthRefused
     │   ├── UserRefused
     │   └── AppRefused
+    ├── StrayError                  what a plugin raised is no Exception, or a cancellation nobody asked for
     ├── ServiceError                a service is not there                                   (LookupError)
     ├── HostNotReadyError           the host was asked for something before it was started, or a required plugin failed
     ├── RouteError                  a contributed route has no guard or takes another's place; carries .plugin, .path
@@ -244,6 +245,14 @@ class UserRefused(Refused):
 
 class AppRefused(Refused):
     """Raised by ``app_registration_started`` to refuse an app."""
+
+
+class StrayError(PlughostError):
+    """Stands for what the code of a plugin raised, where that would have passed every ``except Exception``.
+
+    Such as ``sys.exit()``, the panic of an extension module, or a cancellation that the host had not asked for.
+    What was raised is its ``__cause__``, and its text names that.
+    """
 
 
 class ServiceError(PlughostError, LookupError):

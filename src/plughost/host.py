@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 from plughost.contracts.backup import BackupService
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.config import HostConfig
+from plughost.contracts.error_text import error_text
 from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.plugin import Service
@@ -303,7 +304,7 @@ class Host:
             counts=self._plugins.counts,
             plugins=self.plugins,
             apps=MappingProxyType(dict(self.apps)),
-            app_errors=MappingProxyType({name: str(error) for name, error in self.app_errors.items()}),
+            app_errors=MappingProxyType({name: error_text(error) for name, error in self.app_errors.items()}),
             hooks=MappingProxyType(self._dispatcher.implementers()),
         )
 

@@ -8,6 +8,7 @@ from functools import partial
 import click
 
 from plughost.cli.program import Program
+from plughost.contracts.error_text import error_line
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.survey import survey
@@ -91,9 +92,7 @@ def _given(plugin: str, function: object) -> Iterable[click.Command]:
     try:
         given = function() if callable(function) else None
     except Exception as error:
-        raise PluginInvalidError(
-            f"its {_HOOK} raised {type(error).__name__}: {error}", plugin=plugin
-        ) from error
+        raise PluginInvalidError(f"its {_HOOK} raised {error_line(error)}", plugin=plugin) from error
     commands = list(given or ())
     for command in commands:
         if not isinstance(command, click.Command):

@@ -87,6 +87,10 @@ from plughost.contracts.disk_cache import (
     Fetch,
     Fetched,
 )
+from plughost.contracts.error_text import (
+    error_line,
+    error_text,
+)
 from plughost.contracts.events import (
     EventCallback,
     Unsubscribe,
@@ -334,6 +338,8 @@ __all__ = [
     "Verdict",
     "VersionConflict",
     "WarmEntry",
+    "error_line",
+    "error_text",
     "get_logger",
     "session_of",
     "worst_of",

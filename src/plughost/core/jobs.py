@@ -12,6 +12,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.error_text import error_line
 from plughost.contracts.jobs import Job, JobRecord
 from plughost.contracts.logs import get_logger
 from plughost.core.config.redaction import masked_text
@@ -245,7 +246,7 @@ class _Entry:
     def explained(self, error: BaseException) -> str:
         """Return one line about a failure."""
         if not isinstance(error, LimitPassedError):
-            return masked_text(f"{type(error).__name__}: {error}")
+            return masked_text(error_line(error))
         if self._in_thread:
             return f"{error}; its thread still runs, and until that ends the job is not started again"
         return str(error)

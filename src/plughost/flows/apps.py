@@ -12,6 +12,7 @@ import anyio
 
 from plughost.contracts.apps import AppRecord, AppRegistered, AppState, AppUnregistered, UnregisterOptions
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.error_text import error_text
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Events
 from plughost.exceptions import AppError, HookCallError, PlughostError, Refused, did_you_mean
@@ -160,7 +161,7 @@ class Apps(Mapping[str, AppRecord]):
             try:
                 await self._unregister(name, UnregisterOptions(limit=self._close_limit, reason="shutdown"))
             except AppError as error:
-                _log.error("app_not_unregistered", app=name, error=str(error))
+                _log.error("app_not_unregistered", app=name, error=error_text(error))
 
     # registration
 
@@ -297,7 +298,7 @@ class Apps(Mapping[str, AppRecord]):
             "cancelled": failure.cancelled,
             "duration": self._clock.time() - began,
         }
-        _log.error("app_operation_failed", app=name, step=failure.step, error=str(error), **context)
+        _log.error("app_operation_failed", app=name, step=failure.step, error=error_text(error), **context)
         await self._hooks.operation_failed(
             app_name=name, operation=failure.step, error=error, context=MappingProxyType(context)
         )
@@ -333,5 +334,7 @@ def _raised(name: str, done: str, failed: StepError) -> PlughostError:
     if isinstance(cause, AppError):
         return cause
     return AppError(
-        f"app {name!r} could not be {done}: {hook}: {cause}", app_name=name, step=failed.failure.step
+        f"app {name!r} could not be {done}: {hook}: {error_text(cause)}",
+        app_name=name,
+        step=failed.failure.step,
     )

@@ -31,6 +31,7 @@ from plughost.contracts.backup import (
     RestoreResult,
 )
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.error_text import error_text
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import BackupError, HookCallError
 from plughost.flows.archive_reading import Contents, read_archive
@@ -342,12 +343,14 @@ def _silent(_: BackupProgress) -> None:
 
 def _said(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error, HookCallError) else None
-    return f"{cause}" if isinstance(cause, BackupError) else f"{error}"
+    return error_text(cause if isinstance(cause, BackupError) else error)
 
 
 def _backup_error(error: Exception) -> BackupError:
     if isinstance(error, BackupError):
         return error
     if isinstance(error, OSError):
-        return BackupError(f"the backup was not made: {error}; is there room, and may the host write there?")
+        return BackupError(
+            f"the backup was not made: {error_text(error)}; is there room, and may the host write there?"
+        )
     return BackupError(_said(error))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from plughost.contracts.error_text import error_text
 from plughost.contracts.health import HealthCheck
 from plughost.core.config import LoadedConfig
 from plughost.exceptions import ConfigError
@@ -53,4 +54,4 @@ class ConfiguredApps:
         """Yield a failed check for each configured app that is not there."""
         for name, error in self._errors.items():
             if name not in self._apps:
-                yield HealthCheck(name=f"app {name}", status="fail", detail=str(error))
+                yield HealthCheck(name=f"app {name}", status="fail", detail=error_text(error))

@@ -11,6 +11,7 @@ import anyio
 
 from plughost.contracts.apps import AppState
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.error_text import error_text
 from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.hooks import Outcome
 from plughost.contracts.logs import get_logger
@@ -144,5 +145,8 @@ def _answer(outcome: Outcome, app_name: str | None) -> HealthCheck | None:
         return replace(check, **known)
     except (TypeError, ValueError, AttributeError) as error:
         return HealthCheck(
-            name=outcome.plugin, status="warn", detail=f"gave an answer that cannot be read: {error}", **known
+            name=outcome.plugin,
+            status="warn",
+            detail=f"gave an answer that cannot be read: {error_text(error)}",
+            **known,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
+from plughost.contracts.error_text import error_line
 from plughost.contracts.http import ASGIApp, HttpContext, Middleware
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import RouteError
@@ -96,7 +97,7 @@ class _Sieve:
             return middleware.factory(app)
         except Exception as error:
             failure = RouteError(
-                f"plugin {plugin!r}: its middleware {_name_of(middleware)!r} cannot be made: {error}",
+                f"plugin {plugin!r}: its middleware {_name_of(middleware)!r} cannot be made: {error_line(error)}",
                 plugin=plugin,
             )
             failure.__cause__ = error

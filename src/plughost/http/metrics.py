@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
+from plughost.contracts.error_text import error_text
 from plughost.contracts.logs import get_logger
 from plughost.contracts.metric_families import MetricFamily
 from plughost.host import Host
@@ -136,7 +137,7 @@ def _contributed(described: list[tuple[str, MetricFamily]]) -> Iterator[Metric]:
         try:
             _add(merged, plugin, family)
         except (ValueError, TypeError, AttributeError) as error:
-            _log.warning("metric family left out", plugin=plugin, reason=str(error))
+            _log.warning("metric family left out", plugin=plugin, reason=error_text(error))
     yield from merged.values()
 
 

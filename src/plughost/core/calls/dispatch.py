@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.error_text import error_text
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.catalogue import Catalogue
 from plughost.core.calls.declaration import Declaration, Namespace
@@ -198,7 +199,9 @@ class HookDispatcher:
         try:
             self.pluggy.register(plugin, name)
         except (pluggy.PluginValidationError, ValueError) as error:
-            raise PluginInvalidError(f"Plugin {name!r} does not fit: {error}", plugin=name) from error
+            raise PluginInvalidError(
+                f"Plugin {name!r} does not fit: {error_text(error)}", plugin=name
+            ) from error
 
     def _leave(self, name: str) -> object:
         if not self.pluggy.has_plugin(name):

@@ -6,6 +6,7 @@ import asyncio
 
 import anyio
 
+from plughost.contracts.error_text import error_line
 from plughost.contracts.hooks import OutcomeKind
 from plughost.contracts.logs import get_logger
 from plughost.core.calls.plan import Step
@@ -57,7 +58,7 @@ def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
     if step.aborts:
         raise HookCallError(
             f"Plugin {step.plugin!r} failed in hook {step.hook!r}, which stops the whole call: "
-            f"{type(error).__name__}: {error}",
+            f"{error_line(error)}",
             hook=step.hook,
             plugin=step.plugin,
         ) from error

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.secret import MASK, Secret
 from plughost.core.config.environment import from_environment
 from plughost.core.config.paths import SettingPath, dotted, folded, origin_of
@@ -124,9 +125,9 @@ class Decoder:
         except msgspec.ValidationError as error:
             self.note(*_explained(error, value, kind, path))
         except NotImplementedError as error:
-            self.note(path, str(error))
+            self.note(path, error_text(error))
         except TypeError as error:  # msgspec cannot make sense of the annotation
-            self.note(path, f"the type of this setting cannot be used: {error}")
+            self.note(path, f"the type of this setting cannot be used: {error_text(error)}")
         return FAILED
 
     def _holds_resolved(self, path: SettingPath) -> bool:
@@ -164,7 +165,7 @@ def raise_problems(problems: Collection[ConfigProblem], *, plugin: str | None = 
 
 def reason_of(error: Exception) -> str:
     """Return what the check of a plugin's class said: its words if it meant to say something."""
-    return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
+    return error_text(error) if isinstance(error, ValueError) and error_text(error) else error_line(error)
 
 
 def _decode_custom(kind: type[Any], value: Any) -> Any:

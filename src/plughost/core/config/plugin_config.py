@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, is_typeddict
 
+from plughost.contracts.error_text import error_text
 from plughost.core.config.decoding import FAILED, Decoder, raise_problems
 from plughost.core.config.models import decode_model
 from plughost.core.config.paths import SettingPath
@@ -91,7 +92,7 @@ def record_of_or_note(kind: Any, decoder: Decoder, path: SettingPath) -> bool:
         if record_of(kind):
             return True
     except (NameError, TypeError) as error:
-        decoder.note(path, f"the annotations of {kind.__qualname__} cannot be read: {error}")
+        decoder.note(path, f"the annotations of {kind.__qualname__} cannot be read: {error_text(error)}")
         return False
     if not is_model(kind):
         name = getattr(kind, "__qualname__", repr(kind))

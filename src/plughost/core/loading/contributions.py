@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plughost.contracts.error_text import error_line
 from plughost.contracts.jobs import Job
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.ledger import Ledger
@@ -29,7 +30,7 @@ def _asked(name: str, register_jobs: Any) -> list[Job]:
         jobs = list(register_jobs() or ())
     except (Exception, SystemExit) as error:
         raise PluginInvalidError(
-            f"register_jobs of plugin {name!r} raised {type(error).__name__}: {error}",
+            f"register_jobs of plugin {name!r} raised {error_line(error)}",
             plugin=name,
             phase="register",
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.error_text import error_line
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import PluginState
 from plughost.core.loading.background import CrashBudget, RestartPolicy
@@ -68,7 +69,7 @@ class RunWatch:
         """A task crashed and will be restarted."""
         record = self._registry[self._name].record
         _log.warning("background task of plugin crashed", plugin=self._name, exc_info=error)
-        self._down.append(f"a background task crashed and will be restarted: {type(error).__name__}: {error}")
+        self._down.append(f"a background task crashed and will be restarted: {error_line(error)}")
         self._registry.note(self._name, restarts=record.restarts + 1)
         if record.state is PluginState.READY:
             self._registry.move(self._name, PluginState.DEGRADED, reason=self._down[-1])
@@ -86,7 +87,7 @@ class RunWatch:
         policy = self._crashes.policy
         failure = PluginError(
             f"a background task of plugin {self._name!r} crashed more than {policy.max_crashes} times within "
-            f"{policy.window:g} s, last with {type(error).__name__}: {error}. It is in quarantine: mend it, then "
+            f"{policy.window:g} s, last with {error_line(error)}. It is in quarantine: mend it, then "
             f"reload it",
             plugin=self._name,
         )

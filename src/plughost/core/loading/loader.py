@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import anyio
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.error_text import error_line, error_text
 from plughost.core.loading.discovery import PluginCandidate, check_host_api
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.shape import PluginHandle
@@ -110,7 +111,8 @@ async def _check_config(handle: PluginHandle, config: object, limit: float) -> N
         raise
     except BaseException as error:
         raise PluginConfigError(
-            f"plugin {handle.name!r} does not accept its configuration: {error}", plugin=handle.name
+            f"plugin {handle.name!r} does not accept its configuration: {error_text(error)}",
+            plugin=handle.name,
         ) from error
     raise PluginTimeoutError(
         f"check_config() of plugin {handle.name!r} took longer than its limit of {limit:g} s",
@@ -151,7 +153,7 @@ def _import_module(name: str, module: str, candidate: PluginCandidate) -> Module
         what = (
             f"called sys.exit({error.code!r})"
             if isinstance(error, SystemExit)
-            else f"raised {type(error).__name__}: {error}"
+            else f"raised {error_line(error)}"
         )
         raise PluginImportError(
             f"importing {module} for plugin {name!r} {what}. Its traceback is in `plughost info {name}`; "

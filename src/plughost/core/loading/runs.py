@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.error_text import error_line
 from plughost.contracts.logs import get_logger
 from plughost.core.calls.drain import Drain
 from plughost.core.loading.background import BackgroundTasks
@@ -138,7 +139,7 @@ class Runs:
 
 def _could_not(name: str, error: Exception) -> PluginError:
     return PluginStartError(
-        f"what plugin {name!r} asked for in start() could not be done: {type(error).__name__}: {error}",
+        f"what plugin {name!r} asked for in start() could not be done: {error_line(error)}",
         plugin=name,
         phase="register",
     )

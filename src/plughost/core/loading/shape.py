@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.plugin import Plugin, PluginContext
 from plughost.core.threads import run_in_daemon_thread
 from plughost.exceptions import PluginInvalidError
@@ -75,7 +76,7 @@ class PluginHandle:
                 else MappingProxyType({"status": said})
             )
         except Exception as error:
-            return MappingProxyType({"error": f"status() raised {type(error).__name__}: {error}"})
+            return MappingProxyType({"error": f"status() raised {error_line(error)}"})
 
     async def _call(self, method: str, *args: object) -> None:
         function = getattr(self.target, method, None)
@@ -98,8 +99,8 @@ def _instantiate(name: str, factory: Any) -> object:
     except TypeError as error:
         kind = "class" if isinstance(factory, type) else "factory"
         raise PluginInvalidError(
-            f"the {kind} {_qualified(factory)} of plugin {name!r} could not be called without arguments: {error}. "
-            f"A plugin gets everything through start(context); give its other parameters defaults",
+            f"the {kind} {_qualified(factory)} of plugin {name!r} could not be called without arguments: "
+            f"{error_text(error)}. A plugin gets everything through start(context); give its other parameters defaults",
             plugin=name,
         ) from error
     if inspect.isawaitable(made):

@@ -14,6 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.error_text import error_line
 from plughost.contracts.plugin import PluginContext
 from plughost.core.leash import Leash, LeashCutError
 from plughost.core.loading.background import GRACE, BackgroundTasks, end_all
@@ -157,7 +158,7 @@ class Supervisor:
         self, kind: Callable[..., PluginStartError | PluginStopError], phase: str, cause: BaseException
     ) -> PluginStartError | PluginStopError:
         error = kind(
-            f"{phase}() of plugin {self.handle.name!r} raised {type(cause).__name__}: {cause}. Its traceback is in "
+            f"{phase}() of plugin {self.handle.name!r} raised {error_line(cause)}. Its traceback is in "
             f"`plughost info {self.handle.name}`",
             plugin=self.handle.name,
         )

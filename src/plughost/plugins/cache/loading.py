@@ -15,7 +15,7 @@ from typing import Any, Final
 import anyio
 import anyio.to_thread
 
-from plughost.contracts import BatchLoader, Loader, Seconds
+from plughost.contracts import BatchLoader, Loader, Seconds, error_line
 from plughost.exceptions import LoadTimeoutError, StoreUnavailableError
 from plughost.plugins.cache.engine import Engine, log
 from plughost.plugins.cache.entry import Entry
@@ -164,7 +164,7 @@ class Loads:
             value, loaded = await self._obtain(flight, load, remote)
         except Exception as error:
             if load.background:
-                log.info("cache_refresh_failed", cache=self._engine.name, error=repr(error))
+                log.info("cache_refresh_failed", cache=self._engine.name, error=error_line(error))
             flight.fail(error)
         except BaseException:
             flight.fail(Abandoned())
@@ -274,7 +274,7 @@ class Loads:
         entry = engine.memory.peek(load.key)
         if entry is None and found is None:
             raise error
-        log.info("cache_serves_stale", cache=engine.name, error=repr(error))
+        log.info("cache_serves_stale", cache=engine.name, error=error_line(error))
         if lease is not None and remote is not None:
             remote.give_back(lease, hold_for=pause)
         self._pause(load.key, engine.monotonic() + pause)

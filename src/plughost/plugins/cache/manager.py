@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import anyio
 import anyio.abc
 
-from plughost.contracts import SYSTEM_CLOCK, CacheEvent, CacheStats, Clock, WarmEntry, get_logger
+from plughost.contracts import SYSTEM_CLOCK, CacheEvent, CacheStats, Clock, WarmEntry, error_line, get_logger
 from plughost.exceptions import ConfigError
 from plughost.plugins.cache.cache import NamedCache
 from plughost.plugins.cache.codec import Codec
@@ -197,7 +197,7 @@ class NamedCaches:
         try:
             await self._warm(cache)
         except Exception as error:
-            _log.warning("cache_warming_failed", cache=cache.name, error=repr(error))
+            _log.warning("cache_warming_failed", cache=cache.name, error=error_line(error))
 
     async def clear(self) -> None:
         """Clear every cache."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import anyio
 
-from plughost.contracts import WarmEntry
+from plughost.contracts import WarmEntry, error_line
 from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
 from plughost.plugins.cache.flight import Abandoned
 from plughost.plugins.cache.freshness import seconds_of
@@ -93,7 +93,7 @@ class Warmer:
         try:
             await self.warm(load)
         except Exception as error:
-            log.warning("cache_warming_failed", cache=self._engine.name, error=repr(error))
+            log.warning("cache_warming_failed", cache=self._engine.name, error=error_line(error))
             return False
         return True
 

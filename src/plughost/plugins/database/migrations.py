@@ -13,6 +13,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
+from plughost.contracts import error_line
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import ConfigError
 from plughost.plugins.database.found import Ledger, Note
@@ -89,7 +90,9 @@ class Migrations:
             self._script = ScriptDirectory.from_config(self._config)
             self.heads = tuple(self._script.get_heads())
         except Exception as error:
-            raise ConfigError(f"{path}: a revision in {folder} cannot be read: {error}", path=path) from error
+            raise ConfigError(
+                f"{path}: a revision in {folder} cannot be read: {error_line(error)}", path=path
+            ) from error
 
     def upgrade(self, connection: Connection, app_name: str, version_table: str | None) -> Moved:
         """Bring the app's schema to the newest revision and note what was found, in the open transaction."""

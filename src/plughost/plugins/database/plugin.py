@@ -19,6 +19,7 @@ from plughost.contracts import (
     PluginContext,
     RestorePlan,
     UnregisterOptions,
+    error_text,
 )
 from plughost.hookspecs import hookimpl
 from plughost.plugins.database.config import DatabaseConfig
@@ -148,7 +149,7 @@ class DatabasePlugin(Plugin):
         try:
             await database.prove()
         except Exception as error:  # whatever is wrong with the database is the answer
-            return HealthCheck(name="database", status="fail", detail=str(error), app_name=app_name)
+            return HealthCheck(name="database", status="fail", detail=error_text(error), app_name=app_name)
         took = anyio.current_time() - started
         return HealthCheck(name="database", app_name=app_name, figures={"answered_in": round(took, 6)})
 

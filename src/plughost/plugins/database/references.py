@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
+from plughost.contracts import error_line
 from plughost.exceptions import ConfigError
 
 # One import at a time: parallel imports of modules that need each other can lock each other out.
@@ -26,9 +27,7 @@ def import_module(name: str, *, path: str) -> ModuleType:
         except ModuleNotFoundError as error:
             raise ConfigError(f"{path}: there is no module {error.name!r}", path=path) from error
         except Exception as error:
-            raise ConfigError(
-                f"{path}: importing {name!r} failed: {type(error).__name__}: {error}", path=path
-            ) from error
+            raise ConfigError(f"{path}: importing {name!r} failed: {error_line(error)}", path=path) from error
 
 
 def import_callable(reference: str, *, path: str) -> Callable[[Any], Any]:

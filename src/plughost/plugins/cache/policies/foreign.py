@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
+from plughost.contracts import error_line
 from plughost.exceptions import ConfigError
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.policies.base import OnEvict, _say_nothing
@@ -33,7 +34,7 @@ class ForeignPolicy:
         try:
             self._cache: MutableMapping[str, Entry] = Heard(maxsize)
         except TypeError as error:
-            message = f"policy {cache_class.__name__} cannot be made from maxsize alone: {error}"
+            message = f"policy {cache_class.__name__} cannot be made from maxsize alone: {error_line(error)}"
             raise ConfigError(message, path="policy") from error
 
     def __len__(self) -> int:

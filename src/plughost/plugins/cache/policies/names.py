@@ -6,6 +6,7 @@ import inspect
 from importlib import import_module
 from typing import Any
 
+from plughost.contracts import error_line
 from plughost.exceptions import ConfigError, did_you_mean
 from plughost.plugins.cache.policies.base import EvictionPolicy, Policy
 from plughost.plugins.cache.policies.foreign import ForeignPolicy
@@ -43,4 +44,6 @@ def _class_of(name: str) -> Any:
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"policy {name!r} cannot be imported: {error}", path="policy") from error
+        raise ConfigError(
+            f"policy {name!r} cannot be imported: {error_line(error)}", path="policy"
+        ) from error
