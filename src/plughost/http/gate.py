@@ -111,6 +111,7 @@ async def _by_session(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Id
     return Identity(
         kind="session",
         name=session.username or session.user_id,
+        id=session.user_id,
         scopes=frozenset(scope for scopes in granted for scope in scopes),
     )
 

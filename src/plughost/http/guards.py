@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +19,15 @@ class Identity:
 
     Attributes:
         kind: How they showed it.
-        name: What the audit trail and rate limits call them; no secret.
+        name: How they are shown. Two may have the same, and people choose their own: decide nothing by it.
+        id: What tells them apart from all others of their kind: a user's ``user_id``, a token's public id. No
+            secret; empty for nobody in particular.
         scopes: What they may do; ``*`` is everything, ``cache:*`` everything with the cache.
     """
 
     kind: IdentityKind = "anonymous"
     name: str = ""
+    id: str = ""
     scopes: frozenset[str] = frozenset()
 
     @property
@@ -31,10 +35,31 @@ class Identity:
         """Whether it is known who it is."""
         return self.kind != "anonymous"
 
+    @property
+    def key(self) -> str:
+        """Who it is and nobody else, for keys and counts: ``session:42`` is never ``token:42``."""
+        return f"{self.kind}:{self.id}"
+
+    @property
+    def actor(self) -> str:
+        """Who it is, for the audit trail: the id first, then the name, so that no name looks like a token."""
+        if self.kind == "token" or not self.known:
+            return self.name
+        return f"{_ACTORS[self.kind]} {_quoted(self.id)} ({self.name})"
+
     def holds(self, scope: str) -> bool:
         """Whether ``scope``, or something that includes it, is among the scopes."""
         area = scope.partition(":")[0]
         return bool(self.scopes & {scope, f"{area}:*", "*"})
+
+
+_ACTORS = {"browser": "browser", "session": "user"}
+_SAFE_ID = re.compile(r"[\w.@+:-]+")
+
+
+def _quoted(text: str) -> str:
+    """Return an id as it is, or in quotes when it could be taken for more than an id."""
+    return text if _SAFE_ID.fullmatch(text) else ascii(text)
 
 
 ANONYMOUS = Identity()

@@ -93,7 +93,7 @@ def subject_of(connection: Mapping[str, Any], identity: Identity) -> str | None:
     anybody lock out everybody.
     """
     if identity.known:
-        return f"{identity.kind}:{identity.name}"
+        return identity.key
     client = connection.get("client")
     return None if client is None else network_of(client[0])
 

@@ -168,8 +168,8 @@ def _key(scope: Scope, policy: CachePolicy, identity: Identity) -> str:
         scope.get("root_path", ""),
         scope["path"],
         scope["query_string"].decode("latin-1"),
-        identity.kind,
-        identity.name,
+        identity.key,
+        *sorted(identity.scopes),
         *varied,
     ]
     # Length before each part: no two requests can spell the same key.

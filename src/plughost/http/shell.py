@@ -183,7 +183,7 @@ class Shell:
         target = scope.get("path_params", {})
         try:
             self._runtime.audit.add(
-                actor=scope[IDENTITY].name,
+                actor=scope[IDENTITY].actor,
                 verb=route.audit,
                 target=", ".join(str(value) for value in target.values()),
                 status=status,

@@ -104,6 +104,7 @@ class Tokens:
         self._note_use(row["id"], now)
         return Identity(
             kind="token",
+            id=row["id"],
             name=f"token {row['id']} ({row['name']})",
             scopes=frozenset(json.loads(row["scopes"])),
         )
