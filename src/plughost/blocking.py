@@ -8,12 +8,16 @@ over there, and the caller's thread waits.
 from __future__ import annotations
 
 import inspect
+import os
+import threading
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, ExitStack
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, Self, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
 from plughost.contracts.plugin import Service
 from plughost.exceptions import HostNotReadyError
@@ -41,23 +45,20 @@ class BlockingHost:
     ) -> None:
         self._host = Host(name, config=config, **options)
         self._backend = backend
-        self._exit = ExitStack()
-        self._portal: BlockingPortal | None = None
+        self._running: _LoopThread | None = None
 
     def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            self._portal = undo.enter_context(start_blocking_portal(self._backend))
-            undo.enter_context(self._portal.wrap_async_context_manager(self._host))
-            self._exit = undo.pop_all()
+        loop = _LoopThread(self._host, self._backend)
+        loop.start()
+        self._running = loop
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._exit.__exit__(kind, error, trace)
-        finally:
-            self._portal = None
+        loop, self._running = self._running, None
+        if loop is not None:
+            loop.stop(cancel=error is not None)
 
     def start(self) -> Self:
         """Enter without ``with``, for frameworks that call back at start and at stop."""
@@ -86,12 +87,16 @@ class BlockingHost:
         Raises:
             HostNotReadyError: The host is not running.
         """
-        if self._portal is None:
-            raise HostNotReadyError(
-                "the host is not running: use it inside `with BlockingHost(...) as host:`"
-            )
-        returned: T = self._portal.call(function, self._host, *args)
+        returned: T = self._loop.call(function, self._host, *args)
         return returned
+
+    def begin(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Future[T]:
+        """Begin ``function(host, *args)`` in the host's event loop, and return its future without waiting.
+
+        Raises:
+            HostNotReadyError: The host is not running.
+        """
+        return self._loop.begin(function, self._host, *args)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -99,43 +104,120 @@ class BlockingHost:
         return self._window(getattr(self._host, name))
 
     def _window(self, thing: Any) -> Any:
-        if self._portal is None:
+        return _through(self._loop, thing)
+
+    @property
+    def _loop(self) -> _LoopThread:
+        if self._running is None:
             raise HostNotReadyError(
                 "the host is not running: use it inside `with BlockingHost(...) as host:`"
             )
-        return _through(self._portal, thing)
+        self._running.refuse_forked()
+        return self._running
+
+
+class _LoopThread:
+    """An event loop in a thread of its own, in which the host lives from start to stop, and the way into it.
+
+    Threads do not survive a fork. In the new process every way in says so, instead of waiting for a thread that
+    is not there; and nothing here would wait for it when it is collected as garbage.
+    """
+
+    def __init__(self, host: Host, backend: str) -> None:
+        self._host = host
+        self._process = os.getpid()
+        self._started: Future[BlockingPortal] = Future()
+        self._cancel = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(
+            target=anyio.run, args=(self._live,), kwargs={"backend": backend}, name=host.name, daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+        try:
+            self._portal = self._started.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    def stop(self, *, cancel: bool) -> None:
+        """Leave the host; ``cancel`` what still runs over there instead of waiting for it."""
+        if self._process != os.getpid():
+            return
+        self._cancel = cancel
+        self._portal.call(self._enough.set)
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        return self._way_in.call(function, *args)
+
+    def begin(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        return self._way_in.start_task_soon(function, *args)
+
+    def entered(self, context: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
+        return self._way_in.wrap_async_context_manager(context)
+
+    def refuse_forked(self) -> None:
+        if self._process != os.getpid():
+            raise HostNotReadyError(
+                f"host {self._host.name!r} was started before this process was forked, and threads do not survive "
+                "that: start it in each process (`plughost.adapters.threads.HostOfProcess` does)"
+            )
+
+    @property
+    def _way_in(self) -> BlockingPortal:
+        self.refuse_forked()
+        return self._portal
+
+    async def _live(self) -> None:
+        self._enough = anyio.Event()
+        async with BlockingPortal() as portal:
+            # What the host raises is not handed to the portal, which would wrap it in an ExceptionGroup.
+            try:
+                async with self._host:
+                    self._started.set_result(portal)
+                    await self._enough.wait()
+            except BaseException as error:  # raised to whoever started or stops it
+                if self._started.done():
+                    self._failure = error
+                else:
+                    self._started.set_exception(error)
+            await portal.stop(cancel_remaining=self._cancel)
 
 
 class Window:
     """An object of the event loop's thread as other threads see it."""
 
-    def __init__(self, portal: BlockingPortal, thing: Any) -> None:
-        self._portal = portal
+    def __init__(self, loop: _LoopThread, thing: Any) -> None:
+        self._loop = loop
         self._thing = thing
 
     def __getattr__(self, name: str) -> Any:
-        return _through(self._portal, getattr(self._thing, name))
+        return _through(self._loop, getattr(self._thing, name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the object over there, await what must be awaited, and return the result."""
-        made = self._portal.call(_call, self._thing, args, kwargs)
-        return _through(self._portal, made)
+        made = self._loop.call(_call, self._thing, args, kwargs)
+        return _through(self._loop, made)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._portal.call(self._thing.__getitem__, key)
+        return self._loop.call(self._thing.__getitem__, key)
 
     def __contains__(self, key: object) -> bool:
-        return bool(self._portal.call(self._thing.__contains__, key))
+        return bool(self._loop.call(self._thing.__contains__, key))
 
     def __iter__(self) -> Any:
-        return iter(self._portal.call(list, self._thing))
+        return iter(self._loop.call(list, self._thing))
 
     def __len__(self) -> int:
-        return int(self._portal.call(len, self._thing))
+        return int(self._loop.call(len, self._thing))
 
     def __enter__(self) -> Any:
-        self._context: AbstractContextManager[Any] = self._portal.wrap_async_context_manager(self._thing)
-        return _through(self._portal, self._context.__enter__())
+        self._context: AbstractContextManager[Any] = self._loop.entered(self._thing)
+        return _through(self._loop, self._context.__enter__())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -151,7 +233,7 @@ async def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     return await made if inspect.isawaitable(made) else made
 
 
-def _through(portal: BlockingPortal, thing: Any) -> Any:
+def _through(loop: _LoopThread, thing: Any) -> Any:
     """Show behaviour through a window; data are data in every thread."""
     is_record = hasattr(type(thing), "__dataclass_fields__") or hasattr(type(thing), "__struct_fields__")
-    return thing if isinstance(thing, _PLAIN) or is_record else Window(portal, thing)
+    return thing if isinstance(thing, _PLAIN) or is_record else Window(loop, thing)

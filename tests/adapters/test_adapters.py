@@ -280,16 +280,3 @@ def test_a_route_without_a_guard_keeps_the_application_around_from_starting(conf
     outer = Starlette(lifespan=lifespan(app), routes=[Mount("/ops", app)])
     with pytest.raises(RouteError, match="route /stock has no guard"), TestClient(outer):
         pass
-
-
-def test_a_host_is_started_anew_after_a_fork(config):
-    from plughost.adapters.threads import HostOfProcess
-
-    hosts = HostOfProcess("forked", config)
-    first = hosts.get()
-    assert hosts.get() is first
-    hosts._process = -1  # as it is in a child that inherited the object
-    second = hosts.get()
-    assert second is not first
-    hosts.stop()
-    first.stop()

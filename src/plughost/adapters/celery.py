@@ -15,8 +15,9 @@ from plughost.host import ConfigSource
 class Plughost:
     """Gives tasks a host: ``app.plughost.host``.
 
-    A pool of processes forks after the program was loaded, and a host would not survive that: it is started
-    in each child when the child begins. Pools that do not fork start it with the first task that asks for it.
+    A pool of processes forks after the program was loaded, and a host would not survive that: each child begins
+    to start one when it begins itself, and tasks wait for it. The child does not: Celery kills a child that does
+    not say hello within four seconds. Pools that do not fork start it with the first task that asks for it.
 
     Args:
         app: The application.
@@ -41,7 +42,7 @@ class Plughost:
         self._hosts.stop()
 
     def _begin(self, **_: Any) -> None:
-        self._hosts.get()
+        self._hosts.begin()
 
     def _end(self, **_: Any) -> None:
         self.stop()

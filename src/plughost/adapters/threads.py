@@ -1,7 +1,7 @@
 """A host for programs of threads: started in the process that uses it, when it is first used.
 
 Servers of WSGI applications fork. A host that was started before has neither its threads nor its connections
-in the new process, so it is started after, by whoever asks first.
+in the new process, so each process starts its own.
 """
 
 from __future__ import annotations
@@ -9,9 +9,21 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from dataclasses import dataclass, field
 
 from plughost.blocking import BlockingHost
+from plughost.contracts.logs import get_logger
 from plughost.host import ConfigSource
+
+_log = get_logger("plughost.host")
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the host of one process is. Its lock is held while that starts or stops."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    host: BlockingHost | None = None
 
 
 class HostOfProcess:
@@ -25,23 +37,40 @@ class HostOfProcess:
     def __init__(self, name: str = "plughost", config: ConfigSource = None) -> None:
         self._name = name
         self._config = config
-        self._lock = threading.Lock()
-        self._host: BlockingHost | None = None
-        self._process = 0
+        self._places: dict[int, _Place] = {}
 
     def get(self) -> BlockingHost:
-        """Return the host of this process, started."""
-        with self._lock:
-            if self._host is None or self._process != os.getpid():
-                self._host = BlockingHost(self._name, config=self._config).start()
-                self._process = os.getpid()
+        """Return the host of this process, started; wait for it when another thread is starting it."""
+        place = self._place
+        with place.lock:
+            if place.host is None:
+                place.host = BlockingHost(self._name, config=self._config).start()
                 atexit.register(self.stop)
-            return self._host
+            return place.host
+
+    def begin(self) -> None:
+        """Have the host of this process started by a thread, without waiting for it.
+
+        When that fails it is logged, and ``get`` tries again.
+        """
+        threading.Thread(target=self._try, name=f"{self._name} starts", daemon=True).start()
 
     def stop(self) -> None:
         """Stop the host of this process, if there is one; the next ``get`` starts another."""
-        with self._lock:
-            host, self._host = self._host, None
+        place = self._place
+        with place.lock:
+            host, place.host = place.host, None
             atexit.unregister(self.stop)
-            if host is not None and self._process == os.getpid():
+            if host is not None:
                 host.stop()
+
+    @property
+    def _place(self) -> _Place:
+        # By process, lock and all: the lock that a forked process inherits may be held by a thread it has not.
+        return self._places.setdefault(os.getpid(), _Place())
+
+    def _try(self) -> None:
+        try:
+            self.get()
+        except Exception as error:  # whoever asks for the host is told
+            _log.error("host_not_started", host=self._name, error=str(error))

@@ -1,4 +1,4 @@
-"""The host's HTTP side for WSGI servers: each request goes over to the event loop and comes back whole.
+"""The host's HTTP side for WSGI servers: each request goes over to the event loop, and both bodies pass in pieces.
 
 An event stream would keep a thread of the server for as long as somebody looks; here there are none, and the
 page polls instead.
@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from starlette.requests import Request
+
+from plughost.adapters.exchange import Exchange
 from plughost.adapters.threads import HostOfProcess
-from plughost.contracts.http import Message, Scope
+from plughost.contracts.http import ASGIApp, Scope
 from plughost.host import Host
-from plughost.http import HostApplication, create_app
+from plughost.http import HostApplication, Problem, create_app
 
 StartResponse = Callable[..., Any]
 WSGIApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 """A WSGI application."""
-
-Answer = tuple[int, list[tuple[str, str]], bytes]
-"""Status, headers and body."""
-
-_MOST_BODY = 64 << 20
 
 
 class HostWSGI:
@@ -36,7 +35,7 @@ class HostWSGI:
     def __init__(self, hosts: HostOfProcess, prefix: str) -> None:
         self._hosts = hosts
         self._prefix = prefix.rstrip("/")
-        self._applications: dict[int, HostApplication] = {}
+        self._applications: WeakKeyDictionary[Host, HostApplication] = WeakKeyDictionary()
 
     def beside(self, outer: WSGIApp) -> WSGIApp:
         """Return one application out of two: below the prefix the host's, everywhere else the other."""
@@ -51,35 +50,40 @@ class HostWSGI:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        body = environ["wsgi.input"].read(min(length, _MOST_BODY)) if length else b""
-        host = self._hosts.get()
-        told: Answer = host.run(self._answer, _scope(environ, self._prefix), body)
-        status, headers, answer = told
+        scope = _scope(environ, self._prefix)
+        length, problem = _length(environ)
+        refusal = None if problem is None else problem.response(Request(scope))
+        exchange = Exchange(
+            self._hosts.get(),
+            environ["wsgi.input"],
+            length=length,
+            bodiless=environ["REQUEST_METHOD"] == "HEAD",
+        )
+        status, headers = exchange.start(lambda host: refusal or self._application(host), scope)
         start_response(f"{status} {_phrase(status)}", headers)
-        return [answer]
+        return exchange
 
-    async def _answer(self, host: Host, scope: Scope, body: bytes) -> Answer:
-        application = self._applications.get(id(host))
+    def _application(self, host: Host) -> ASGIApp:
+        application = self._applications.get(host)
         if application is None:
-            application = self._applications[id(host)] = create_app(host)
+            application = self._applications[host] = create_app(host)
             application.runtime.open_streams = application.runtime.settings.max_streams  # none is to be had
-        start: Message = {}
-        chunks: list[bytes] = []
-        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+        return application
 
-        async def receive() -> Message:
-            return waiting.pop() if waiting else {"type": "http.disconnect"}
 
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            else:
-                chunks.append(message.get("body", b""))
-
-        await application(scope, receive, send)
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start["headers"]]
-        return start["status"], headers, b"".join(chunks)
+def _length(environ: dict[str, Any]) -> tuple[int | None, Problem | None]:
+    """Return how long the body is, None for as long as the server says, and why that cannot be told."""
+    told = str(environ.get("CONTENT_LENGTH") or "")
+    if told and not (told.isascii() and told.isdecimal()):
+        return 0, Problem(400, "Content-Length is not a number.", code="malformed_request")
+    if told:
+        return int(told), None
+    if environ.get("wsgi.input_terminated"):
+        return None, None
+    if environ.get("HTTP_TRANSFER_ENCODING"):  # reading would wait for ever, and not reading would lose it
+        sentence = "This server cannot take a body without a length: send Content-Length."
+        return 0, Problem(411, sentence, code="length_required")
+    return 0, None
 
 
 def _scope(environ: dict[str, Any], prefix: str) -> Scope:
@@ -88,8 +92,8 @@ def _scope(environ: dict[str, Any], prefix: str) -> Scope:
     outer = environ.get("SCRIPT_NAME", "").encode("latin-1").decode("utf-8", "replace")
     return {
         "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
         "method": environ["REQUEST_METHOD"],
         "scheme": environ.get("wsgi.url_scheme", "http"),
         "path": outer + path,
@@ -103,7 +107,7 @@ def _scope(environ: dict[str, Any], prefix: str) -> Scope:
 
 def _headers(environ: dict[str, Any]) -> Iterable[tuple[bytes, bytes]]:
     for key, value in environ.items():
-        if key.startswith("HTTP_"):
+        if key.startswith("HTTP_") and key not in {"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"}:
             yield key[5:].replace("_", "-").lower().encode("latin-1"), str(value).encode("latin-1")
     for key, name in (("CONTENT_TYPE", b"content-type"), ("CONTENT_LENGTH", b"content-length")):
         if environ.get(key):
