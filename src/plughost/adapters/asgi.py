@@ -46,7 +46,7 @@ def beside(outer: ASGIApp, application: HostApplication, prefix: str) -> ASGIApp
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(application, receive, send)
-        elif scope["path"] == prefix or scope["path"].startswith(f"{prefix}/"):
+        elif _lies_below(prefix, _path_within(scope)):
             await inner(scope, receive, send)
         else:
             scope.setdefault("state", {})[STATE] = application.host
@@ -59,20 +59,31 @@ def repaired(application: ASGIApp, prefix: str) -> ASGIApp:
     """Return the application as it should be called below ``prefix``, whatever was done to path and prefix.
 
     The path is read anew from what the client sent: Litestar, for one, takes the prefix off, says so nowhere,
-    and adds a slash.
+    and adds a slash. Servers differ in whether the path holds what stands before it, their ``root_path``.
     """
     prefix = prefix.rstrip("/")
 
     async def below(scope: Scope, receive: Receive, send: Send) -> None:
         sent = scope.get("raw_path")
         path = scope["path"] if sent is None else unquote(sent.partition(b"?")[0].decode("latin-1"))
-        outer = scope.get("root_path", "").removesuffix(prefix)
+        outer = scope.get("root_path", "").rstrip("/")
         root = outer + prefix
-        if not path.startswith(root):  # servers differ in whether the path holds what stands before it
+        if not _lies_below(root, path):
             path = outer + path
         await application({**scope, "path": path, "root_path": root}, receive, send)
 
     return below
+
+
+def _path_within(scope: Scope) -> str:
+    """Return the path without what stands before it."""
+    path: str = scope["path"]
+    root = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(root) if root and _lies_below(root, path) else path
+
+
+def _lies_below(prefix: str, path: str) -> bool:
+    return path == prefix or path.startswith(f"{prefix}/")
 
 
 async def _live(application: HostApplication, receive: Receive, send: Send) -> None:
