@@ -4,6 +4,7 @@
     ├── ConfigError                 a setting is unknown, missing or of the wrong type       (ValueError)
     ├── PluginError                 something about one plugin; carries .plugin and .phase
     │   ├── PluginNotFoundError     no plugin of that name                                   (LookupError)
+    │   ├── PluginBlockedError      the deployer keeps it out; carries .setting
     │   ├── PluginImportError       its module could not be imported, or the attribute is missing
     │   ├── PluginInvalidError      what was imported is not a plugin, or its hooks do not fit the specs
     │   ├── PluginSourceError       the package or url it should come from is not there or not what was pinned
@@ -110,6 +111,20 @@ class PluginNotFoundError(PluginError, LookupError):
     """No plugin of that name was found."""
 
     phase = "configuration"
+
+
+class PluginBlockedError(PluginError):
+    """The deployer keeps the plugin out: by ``enabled``, ``host.disabled``, ``host.allow`` or safe mode.
+
+    Attributes:
+        setting: Which setting does so, such as ``host.allow``.
+    """
+
+    phase = "configuration"
+
+    def __init__(self, message: str, *, plugin: str, setting: str) -> None:
+        super().__init__(message, plugin=plugin)
+        self.setting = setting
 
 
 class PluginImportError(PluginError):

@@ -26,11 +26,12 @@ from plughost.contracts.status import HostStatus
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
+from plughost.core.config.paths import match_name
 from plughost.core.events import EventBus
 from plughost.core.jobs import JobScheduler
 from plughost.core.loading.configured import ConfiguredPlugins, life_limits
 from plughost.core.loading.context import Facilities
-from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.discovery import Limits, PluginCandidate
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
@@ -237,7 +238,8 @@ class Host:
 
     def plugin(self, name: str) -> PluginRecord | None:
         """Return the record of one plugin, or None when there is none of that name."""
-        return self._plugins.record(name) if name in self._registry else None
+        known = match_name(name, self._registry)
+        return self._plugins.record(known) if known in self._registry else None
 
     async def load_plugin(
         self, plugin: object, config: Mapping[str, Any] | None = None, name: str | None = None
@@ -264,6 +266,27 @@ class Host:
     async def reload_plugins(self) -> None:
         """Reload every running plugin, dependencies first."""
         await self._plugins.reload_all()
+
+    async def enable_plugin(self, name: str) -> PluginRecord:
+        """Start a plugin that ``[plugins.NAME] enabled = false`` keeps out, until this host ends.
+
+        ``load_plugin`` and ``reload_plugin`` do not lift that switch, and this lifts no other limit: what
+        ``host.allow``, ``host.disabled`` or safe mode keep out stays out. ``remember_enabled`` writes the switch
+        into the configuration file.
+
+        Raises:
+            PluginBlockedError: Another setting keeps it out.
+            PluginError: It failed; its record says why.
+        """
+        known = self._plugins.record(name).name
+        self._loaded = self._loaded.switched(known, enabled=True)
+        return await self._plugins.enable(known, await self._survey())
+
+    async def disable_plugin(self, name: str) -> bool:
+        """Stop a plugin and keep it out until it is enabled or the host ends; returns whether it was running."""
+        known = self._plugins.record(name).name
+        self._loaded = self._loaded.switched(known, enabled=False)
+        return await self._plugins.disable(known)
 
     def remember_enabled(self, name: str, enabled: bool) -> Path | None:
         """Switch a plugin on or off in the configuration file, for the next start; comments and layout stay.
@@ -374,7 +397,8 @@ class Host:
         limits, configs = life_limits(self.config.host), ConfiguredPlugins(self._loaded)
         lifecycle = PluginLifecycle(self._registry, self._facilities, limits, configs, tasks, self._clock)
         self._exit.push_async_callback(lifecycle.stop_all)
-        return PluginManager(self._registry, lifecycle, self.data_dir, self._clock)
+        host_limits = Limits.of(self.config.host)
+        return PluginManager(self._registry, lifecycle, self.data_dir, self._clock, host_limits)
 
     def _raise_if_strict(self) -> None:
         failed = self.report.failed

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from plughost.core.config import LoadedConfig
-from plughost.core.loading.discovery import PluginCandidate, Wish, discover, match_name
+from plughost.core.config.paths import match_name
+from plughost.core.loading.discovery import PluginCandidate, Wish, discover
 from plughost.core.loading.sources import MANIFEST, from_folder, groups_for
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginNotFoundError, did_you_mean

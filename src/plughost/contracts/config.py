@@ -113,6 +113,7 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         enabled: A plugin that is not enabled is never imported.
         module: Where it is, when no entry point says so.
         required: Whether the host is not ready without it.
+        distribution: Name of the only distribution whose plugin is meant; it alone is given these settings.
         path: A folder, a wheel or a zip file that holds it; relative to the configuration file.
         url: Where a wheel or zip file of it is fetched from; needs ``sha256``.
         sha256: Digest that what ``path`` or ``url`` names must have.
@@ -123,6 +124,7 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     enabled: bool = True
     module: ModuleReference | None = None
     required: bool = False
+    distribution: str | None = None
     path: Path | None = None
     url: str | None = None
     sha256: Sha256 | None = None

@@ -72,7 +72,7 @@ def test_a_table_that_was_only_implied_is_written(acme: Path) -> None:
 
 def test_a_missing_table_is_added(acme: Path) -> None:
     set_plugin_enabled(acme, "cache", False)
-    assert not load_config(acme, environ={}).is_enabled("cache")
+    assert not load_config(acme, environ={}).plugin("cache").enabled
     assert acme.read_text().replace("[plugins.cache]\nenabled = false\n", "").split() == ACME.split()
 
 

@@ -343,27 +343,26 @@ def test_paths_begin_at_the_file(acme: Path) -> None:
     assert load_config({}, environ={}).located("plugins") == Path("plugins")
 
 
-def test_a_plugin_is_enabled_when_nothing_speaks_against_it() -> None:
-    source = {
-        "host": {
-            "allow": ["cache", "query_cache", "backup", "audit"],
-            "disabled": ["audit"],
-            "required": ["Cache"],
-        },
-        "plugins": {"backup": {"enabled": False}, "query-cache": {"required": True}},
-    }
+def test_a_plugin_is_required_when_the_host_or_its_own_table_says_so() -> None:
+    source = {"host": {"required": ["Cache"]}, "plugins": {"backup": {}, "query-cache": {"required": True}}}
     loaded = load_config(source, environ={})
-    names = ["cache", "query-cache", "backup", "audit", "other"]
-    assert [name for name in names if loaded.is_enabled(name)] == ["cache", "query-cache"]
-    assert [name for name in names if loaded.is_required(name)] == ["cache", "query-cache"]
-    assert load_config({}, environ={}).is_enabled("other")
+    names = ["cache", "query.cache", "backup", "other"]
+    assert [name for name in names if loaded.is_required(name)] == ["cache", "query.cache"]
+
+
+def test_turning_a_plugins_switch_leaves_all_else_as_it_is() -> None:
+    loaded = load_config({"plugins": {"query-cache": {"required": True}}}, environ={})
+    off = loaded.switched("Query_Cache", enabled=False)
+    assert not off.plugin("query-cache").enabled
+    assert off.plugin("query-cache").required
+    assert off.switched("query-cache", enabled=True) == loaded
 
 
 def test_a_table_belongs_to_a_plugin_whose_name_has_the_other_kind_of_dash() -> None:
-    loaded = load_config({"plugins": {"query_cache": {"required": True}, "a-b": {}, "a_b": {}}}, environ={})
+    loaded = load_config({"plugins": {"query_cache": {"required": True}, "a-b": {}}}, environ={})
     assert loaded.section_of("query-cache") == "query_cache"
     assert loaded.plugin("Query-Cache").required
-    assert loaded.section_of("a_b") == "a_b"
+    assert loaded.section_of("A.b") == "a-b"
     assert loaded.section_of("other") is None
     assert loaded.plugin("other") == PluginSection()
 

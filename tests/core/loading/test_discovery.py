@@ -93,7 +93,9 @@ def test_an_empty_allow_list_allows_none() -> None:
 
 def test_safe_mode_keeps_first_party_plugins_only() -> None:
     candidates = judge(
-        found("a", distribution="acme"), found("b", distribution="plughost"), limits=Limits(safe_mode=True)
+        found("a", distribution="acme"),
+        found("b", "plughost.plugins.cache:CachePlugin", distribution="plughost"),
+        limits=Limits(safe_mode=True),
     )
     assert [name for name, candidate in candidates.items() if candidate.wanted] == ["b"]
 

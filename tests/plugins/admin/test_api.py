@@ -239,7 +239,7 @@ async def test_a_switch_is_written_into_the_configuration_file(tmp_path):
     async with Host(config=file, environ={}) as host:
         app = create_app(host)
         served = Served(host, app)
-        async with served.client(token=served.token("plugins:write")) as client:
+        async with served.client(token=served.token("plugins:write", "plugins:enable")) as client:
             told = (await client.post("/admin/api/plugins/cache/disable")).json()
             assert "plughost.toml says disabled now" in told["done"]
             assert "enabled = false" in file.read_text()
@@ -388,3 +388,25 @@ async def test_a_client_that_asks_too_often_is_slowed_down(serve):
     async with serve(AdminPlugin, settings=few) as served, served.client(token=served.token("*")) as client:
         codes = [(await client.post("/admin/api/plugins/admin/load")).status_code for _ in range(3)]
     assert codes == [200, 200, 429]
+
+
+async def test_enabling_needs_a_scope_of_its_own_and_loading_turns_no_switch(tmp_path):
+    from plughost import Host
+    from plughost.http import create_app
+    from serving import Served
+
+    config = {
+        "host": {"allow": ["admin", "cache"], "data_dir": str(tmp_path)},
+        "plugins": {"cache": {"enabled": False}},
+    }
+    async with Host(config=config, environ={}) as host:
+        app = create_app(host)
+        served = Served(host, app)
+        async with served.client(token=served.token("plugins:write")) as client:
+            for door in ("load", "reload"):
+                assert (await client.post(f"/admin/api/plugins/cache/{door}")).status_code == 409
+            assert (await client.post("/admin/api/plugins/cache/enable")).status_code == 403
+        async with served.client(token=served.token("plugins:enable")) as client:
+            assert (await client.post("/admin/api/plugins/cache/enable")).json()["confirmed"] is True
+            assert (await client.post("/admin/api/plugins/database/enable")).status_code == 409
+        app.close()

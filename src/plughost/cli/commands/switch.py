@@ -10,7 +10,8 @@ from plughost.cli.exits import leave_with_problems
 from plughost.cli.program import Program, reads
 from plughost.core.config import LoadedConfig, set_plugin_enabled
 from plughost.core.config.load import DEFAULT_FILE
-from plughost.core.loading.discovery import PluginCandidate, match_name
+from plughost.core.config.paths import match_name
+from plughost.core.loading.discovery import SWITCH, PluginCandidate
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 
@@ -43,18 +44,20 @@ def _switch(program: Program, name: str, *, enabled: bool) -> None:
     file = _file_of(program, before)
     changed = set_plugin_enabled(file, known, enabled)
     after = program.load_config()
-    effective = after.is_enabled(known) is enabled
+    candidates = survey(after)
+    candidate = next(one for one in candidates if one.name == known)
+    effective = (not candidate.setting) is enabled
     document = {
         "plugin": known,
         "enabled": enabled,
         "changed": changed,
         "effective": effective,
         "config": str(file),
-        "dependents": _dependents(known, survey(after)) if not enabled else [],
+        "dependents": _dependents(known, candidates) if not enabled else [],
     }
     program.show(document, _sentence(document))
     if not effective:
-        program.talk(f"It still is not: {_overruled_by(after, known)}")
+        program.talk(f"It still is not: {_overruled_by(after, candidate)}")
     leave_with_problems(not effective)
 
 
@@ -92,12 +95,9 @@ def _sentence(document: dict[str, object]) -> str:
     return said
 
 
-def _overruled_by(loaded: LoadedConfig, name: str) -> str:
+def _overruled_by(loaded: LoadedConfig, candidate: PluginCandidate) -> str:
     """Say which other setting decides; the file's own does not."""
-    host = loaded.config.host
-    if name in host.disabled:
-        return f"host.disabled ({loaded.origins.get('host.disabled', '')}) names it"
-    if host.allow is not None and name not in host.allow:
-        return f"host.allow ({loaded.origins.get('host.allow', '')}) does not name it"
-    section = loaded.section_of(name) or name
+    if candidate.setting not in {"", SWITCH}:
+        return f"{candidate.reason} ({loaded.origins.get(candidate.setting, '')} sets {candidate.setting})"
+    section = loaded.section_of(candidate.name) or candidate.name
     return f"{loaded.origins.get(f'plugins.{section}.enabled', 'another setting')} decides otherwise"

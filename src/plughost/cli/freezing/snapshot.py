@@ -21,6 +21,9 @@ from plughost.exceptions import ConfigError
 
 FORMAT = 1
 
+_PASSING = frozenset({"", "host.safe_mode"})
+"""Settings under which a plugin counts as enabled: safe mode is for one start, and not how the host is meant to be."""
+
 _UNSTEADY = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 """Files of a ``.dist-info`` that differ from one installation of the same wheel to the next."""
 
@@ -113,7 +116,7 @@ def read_snapshot(path: Path) -> Snapshot:
 def _frozen(loaded: LoadedConfig, candidates: list[PluginCandidate]) -> Iterator[FrozenPlugin]:
     for candidate in candidates:
         section = loaded.plugin(candidate.name)
-        about: dict[str, Any] = {"name": candidate.name, "enabled": loaded.is_enabled(candidate.name)}
+        about: dict[str, Any] = {"name": candidate.name, "enabled": candidate.setting in _PASSING}
         if is_package(section):
             package = package_of(candidate.name, section, loaded)
             about |= {"version": candidate.finding.version, "sha256": _digest(package.path)}

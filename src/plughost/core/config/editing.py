@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from plughost.core.config.files import read_toml
-from plughost.core.config.paths import dotted, folded
+from plughost.core.config.paths import dotted, match_name
 from plughost.exceptions import ConfigError
 
 _MODE_OF_A_NEW_FILE: Final = 0o600  # it may come to hold passwords
@@ -26,7 +26,7 @@ def set_plugin_enabled(path: Path | str, name: str, enabled: bool) -> bool:
 
     Args:
         path: The file; a symbolic link stays one.
-        name: The plugin; a table whose name differs only in case, dashes and underscores is its own.
+        name: The plugin; a table that spells it otherwise (``Desk_Lamp`` for ``desk-lamp``) is its own.
         enabled: What to write.
 
     Returns:
@@ -62,9 +62,7 @@ def _section(values: dict[str, Any], name: str, file: Path) -> str:
         raise ConfigError(
             f"[plugins] in {file} must hold one table for each plugin", path="plugins", origin=str(file)
         )
-    if name in plugins:
-        return name
-    return next((known for known in plugins if folded(known) == folded(name)), name)
+    return match_name(name, plugins)
 
 
 def _edited(file: Path, section: str, enabled: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +17,7 @@ from plughost.core.config.environment import misspelled, prefixes, settings, var
 from plughost.core.config.files import read_toml
 from plughost.core.config.layers import Layers, is_table
 from plughost.core.config.loaded import LoadedConfig
-from plughost.core.config.paths import dotted
+from plughost.core.config.paths import canonical, dotted, origin_of
 from plughost.core.config.references import Resolver, unresolved, variables_in
 from plughost.exceptions import ConfigError, ConfigProblem, did_you_mean
 
@@ -69,6 +69,7 @@ def load_config(
         layers.lay({"host": {"name": host_name}}, "code")
     layers.lay(overrides or {}, "code")
     problems += _problems_of(overlays, origin)
+    problems += _twins_in(layers)
     config, referenced = _decoded(layers, environ, path, problems)
     origins = MappingProxyType({**_default_origins(config), **layers.origins})
     return LoadedConfig(config, origins, path, MappingProxyType(dict(environ)), referenced)
@@ -172,6 +173,18 @@ def _problems_of(overlays: Mapping[str, Any], origin: str) -> list[ConfigProblem
         decoder.decode(unresolved(overlay), HostConfig, ("environments", name))
         problems += decoder.problems
     return problems
+
+
+def _twins_in(layers: Layers) -> Iterator[ConfigProblem]:
+    """Yield a problem for each plugin that has two tables: one of them would be lost in silence."""
+    tables = layers.values.get("plugins")
+    first: dict[str, str] = {}
+    for name in tables if isinstance(tables, Mapping) else ():
+        other = first.setdefault(canonical(name), name)
+        if other != name:
+            path = ("plugins", name)
+            message = f"[{dotted(('plugins', other))}] is the same plugin in another spelling: write it once"
+            yield ConfigProblem(dotted(path), origin_of(path, layers.origins), message)
 
 
 def _decoded(

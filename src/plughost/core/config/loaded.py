@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from plughost.contracts.config import ConfigEntry, HostConfig, PluginSection
 from plughost.core.config.decoding import raise_problems
 from plughost.core.config.marking import marked
-from plughost.core.config.paths import dotted, folded, origin_of
+from plughost.core.config.paths import canonical, dotted, match_name, origin_of
 from plughost.core.config.plugin_config import decode_plugin_config, decode_table
 from plughost.core.config.redaction import redacted
 
@@ -57,27 +59,27 @@ class LoadedConfig:
     def section_of(self, plugin_name: str) -> str | None:
         """Return the name of the plugin's table as it is spelled there; None when it has none.
 
-        A table of exactly that name comes first, then one that differs only in case, dashes and underscores.
+        Case does not matter, nor which of dash, underscore and dot stands between words.
         """
-        if plugin_name in self.config.plugins:
-            return plugin_name
-        return next((name for name in self.config.plugins if folded(name) == folded(plugin_name)), None)
+        name = match_name(plugin_name, self.config.plugins)
+        return name if name in self.config.plugins else None
 
     def plugin(self, plugin_name: str) -> PluginSection:
         """Return what is said of the plugin; the defaults when nothing is."""
         section = self.section_of(plugin_name)
         return PluginSection() if section is None else self.config.plugins[section]
 
-    def is_enabled(self, plugin_name: str) -> bool:
-        """Whether the plugin may be loaded: its table, ``disabled`` and ``allow`` all say so."""
-        host, name = self.config.host, folded(plugin_name)
-        allowed = host.allow is None or name in map(folded, host.allow)
-        return allowed and name not in map(folded, host.disabled) and self.plugin(plugin_name).enabled
+    def switched(self, plugin_name: str, *, enabled: bool) -> LoadedConfig:
+        """Return the same configuration with the plugin's own switch turned; no file is written."""
+        section = self.section_of(plugin_name) or plugin_name
+        table = msgspec.structs.replace(self.plugin(plugin_name), enabled=enabled)
+        plugins = {**self.config.plugins, section: table}
+        return replace(self, config=msgspec.structs.replace(self.config, plugins=plugins))
 
     def is_required(self, plugin_name: str) -> bool:
         """Whether the host is not ready without the plugin."""
-        name = folded(plugin_name)
-        return name in map(folded, self.config.host.required) or self.plugin(plugin_name).required
+        name = canonical(plugin_name)
+        return name in map(canonical, self.config.host.required) or self.plugin(plugin_name).required
 
     def feature(self, name: str, *, default: bool = False) -> bool:
         """Return whether a feature is switched on; ``default`` when its switch is not there."""

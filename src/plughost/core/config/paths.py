@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 SettingPath = tuple[str | int, ...]
 """Keys of tables, and positions in lists."""
 
+_SEPARATORS = re.compile(r"[-_.]+")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -29,6 +30,24 @@ def origin_of(path: SettingPath, origins: Mapping[str, str]) -> str:
         if origin := origins.get(dotted(path[:end])):
             return origin
     return ""
+
+
+def canonical(name: str) -> str:
+    """Return a plugin's or distribution's name as all spellings of it have in common: ``Desk_Lamp`` is ``desk-lamp``.
+
+    The rule is the one of Python packaging. ``packaging.utils`` has it too, but costs every start more than ten
+    milliseconds, because it learns for which platforms wheels fit; a test holds the two against each other.
+    """
+    return _SEPARATORS.sub("-", name).lower()
+
+
+def match_name(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is ``name`` in another spelling, else ``name`` itself."""
+    given = list(known)
+    if name in given:
+        return name
+    wanted = canonical(name)
+    return next((other for other in given if canonical(other) == wanted), name)
 
 
 def folded(key: str) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from plughost.contracts.config import HostSection
 from plughost.contracts.plugin import HOST_API
 from plughost.contracts.records import PluginState
+from plughost.core.config.paths import canonical
 from plughost.core.loading.cards import PluginCard, find_card, read_card
+from plughost.core.loading.first_party import is_first_party
 from plughost.core.loading.sources import Finding
 from plughost.exceptions import (
+    PluginBlockedError,
     PluginDependencyError,
     PluginError,
     PluginIncompatibleError,
@@ -26,8 +29,8 @@ from plughost.exceptions import (
 _SETTLED = frozenset({"configuration", "package"})
 """Sources in which the deployer says which of two plugins of one name is meant."""
 
-FIRST_PARTY = "plughost"
-"""Name of our own distribution: in safe mode its plugins are the only ones."""
+SWITCH = "enabled"
+"""The setting of a plugin's own table that keeps it out until somebody enables it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +38,18 @@ class Wish:
     """What the deployer wants of one plugin.
 
     Attributes:
-        enabled: False: never import it.
+        enabled: False: never import it, until somebody enables it.
         required: The host is not ready without it.
         mentioned: Whether the configuration speaks of it at all; it is then expected to be there.
         config: Its configuration, not yet checked.
+        distribution: The only distribution whose plugin is meant; empty when any is.
     """
 
     enabled: bool = True
     required: bool = False
     mentioned: bool = False
     config: Mapping[str, Any] | None = None
+    distribution: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +59,59 @@ class Limits:
     Attributes:
         allow: Plugin or distribution names; None allows all, empty none.
         safe_mode: First-party plugins only.
+        disabled: Names of plugins that may not.
     """
 
     allow: frozenset[str] | None = None
     safe_mode: bool = False
+    disabled: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, host: HostSection) -> Limits:
+        """Return what the table ``[host]`` says."""
+        allow = None if host.allow is None else frozenset(host.allow)
+        return cls(allow=allow, safe_mode=host.safe_mode, disabled=frozenset(host.disabled))
 
 
 NO_LIMITS = Limits()
 """Every plugin may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the deployer lets a plugin in.
+
+    Attributes:
+        state: ``DISCOVERED`` when it may come, else the state it stays in.
+        reason: Why not, in a sentence that ends with what to do.
+        setting: Which setting keeps it out; empty when none does.
+    """
+
+    state: PluginState = PluginState.DISCOVERED
+    reason: str = ""
+    setting: str = ""
+
+
+def verdict_of(finding: Finding, wish: Wish, limits: Limits) -> Verdict:
+    """Say whether the deployer lets this plugin in: the one answer for every door it could come by.
+
+    What only enabling can lift comes last: whoever may enable a plugin may not lift the other limits by it.
+    """
+    name = canonical(finding.name)
+    if name in map(canonical, limits.disabled):
+        return Verdict(PluginState.DISABLED, "host.disabled names it; take it out there", "host.disabled")
+    if limits.safe_mode and not is_first_party(finding):
+        reason = "safe mode loads first-party plugins only; start without it to load this one"
+        return Verdict(PluginState.BLOCKED, reason, "host.safe_mode")
+    if limits.allow is not None and not {name, canonical(finding.distribution)} & set(
+        map(canonical, limits.allow)
+    ):
+        reason = "not in the list of plugins to load (PLUGHOST_LOAD_PLUGINS or host.allow)"
+        return Verdict(PluginState.BLOCKED, reason, "host.allow")
+    if not wish.enabled:
+        reason = f"disabled in the configuration; `plughost enable {finding.name}` turns it on"
+        return Verdict(PluginState.DISABLED, reason, SWITCH)
+    return Verdict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +126,7 @@ class PluginCandidate:
         verdict: ``DISCOVERED`` when it is to be loaded, else the state it stays in.
         reason: Why not, in a sentence that ends with what to do.
         error: The same as an exception, when it is a failure rather than somebody's wish.
+        setting: Which setting of the deployer keeps it out; empty when none does.
     """
 
     name: str
@@ -85,6 +136,7 @@ class PluginCandidate:
     verdict: PluginState = PluginState.DISCOVERED
     reason: str = ""
     error: PluginError | None = None
+    setting: str = ""
 
     @property
     def wanted(self) -> bool:
@@ -94,6 +146,23 @@ class PluginCandidate:
     def refused(self, verdict: PluginState, reason: str) -> PluginCandidate:
         """The same candidate, not to be loaded."""
         return replace(self, verdict=verdict, reason=reason)
+
+    def ruled(self, verdict: Verdict) -> PluginCandidate:
+        """The same candidate, with what the deployer decided on it."""
+        return replace(
+            self, verdict=verdict.state, reason=verdict.reason, setting=verdict.setting, error=None
+        )
+
+    def refuse_if_kept_out(self) -> None:
+        """Raise when the deployer keeps it out.
+
+        Raises:
+            PluginBlockedError: A setting does; which one is in it.
+        """
+        if self.setting:
+            raise PluginBlockedError(
+                f"plugin {self.name!r} is kept out: {self.reason}", plugin=self.name, setting=self.setting
+            )
 
     def failed(self, error: PluginError) -> PluginCandidate:
         """The same candidate, broken before any of its code ran."""
@@ -107,48 +176,43 @@ def discover(
     """Return one candidate per plugin name, in alphabetical order, those only wished for included."""
     by_name: dict[str, list[Finding]] = {}
     for finding in findings:
-        by_name.setdefault(finding.name, []).append(finding)
-    wishes = {match_name(name, by_name): wish for name, wish in wishes.items()}
-    candidates = [_judge(name, found, wishes.get(name, Wish()), limits) for name, found in by_name.items()]
-    absent = [_absent(name, wish, by_name) for name, wish in wishes.items() if name not in by_name]
+        by_name.setdefault(canonical(finding.name), []).append(finding)
+    wanted = {canonical(name): wish for name, wish in wishes.items()}
+    candidates = [_judge(found, wanted.get(name, Wish()), limits) for name, found in by_name.items()]
+    names = [candidate.name for candidate in candidates]
+    absent = [
+        _absent(name, wish, names, limits) for name, wish in wishes.items() if canonical(name) not in by_name
+    ]
     return sorted(candidates + absent, key=lambda candidate: candidate.name)
-
-
-def match_name(name: str, known: Iterable[str]) -> str:
-    """Return the known name that differs from ``name`` only in case, dashes and underscores, else ``name``."""
-    plain = _plain(name)
-    return next((other for other in known if _plain(other) == plain), name)
 
 
 RESERVED = frozenset({"apps", "backups"})
 """Folders beside those of the plugins in the data folder; a plugin of that name would write into the host's own."""
 
 
-def _judge(name: str, found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
-    finding = _chosen(found)
-    candidate = PluginCandidate(name=name, finding=finding, wish=wish)
-    if not wish.enabled:
-        return candidate.refused(
-            PluginState.DISABLED, f"disabled in the configuration; `plughost enable {name}` turns it on"
-        )
-    if limits.safe_mode and finding.distribution != FIRST_PARTY:
-        return candidate.refused(
-            PluginState.BLOCKED, "safe mode loads first-party plugins only; start without it to load this one"
-        )
-    if limits.allow is not None and not {_plain(name), _plain(finding.distribution)} & set(
-        map(_plain, limits.allow)
-    ):
-        return candidate.refused(
-            PluginState.BLOCKED, "not in the list of plugins to load (PLUGHOST_LOAD_PLUGINS or host.allow)"
-        )
-    rivals = [other for other in found if other.origin != finding.origin]
+def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
+    meant = [one for one in found if not wish.distribution or _is_of(one, wish.distribution)]
+    finding = _chosen(meant or found)
+    name = finding.name
+    candidate = PluginCandidate(name=name, finding=finding, wish=wish).ruled(
+        verdict_of(finding, wish, limits)
+    )
+    if not candidate.wanted:
+        return candidate
+    if not meant:
+        return candidate.failed(_of_another(name, finding, wish.distribution))
+    rivals = [other for other in meant if other.origin != finding.origin]
     if rivals and finding.source not in _SETTLED:
-        return candidate.failed(_name_taken(name, found))
-    if name in RESERVED:
+        return candidate.failed(_name_taken(name, meant))
+    if canonical(name) in RESERVED:
         return candidate.failed(_reserved(name))
     if finding.problem:
         return candidate.failed(_unusable(name, finding))
     return _with_card(candidate)
+
+
+def _is_of(finding: Finding, distribution: str) -> bool:
+    return canonical(finding.distribution) == canonical(distribution)
 
 
 def _chosen(found: list[Finding]) -> Finding:
@@ -208,10 +272,21 @@ def check_host_api(plugin: str, wanted: str) -> None:
 
 
 def _name_taken(name: str, found: list[Finding]) -> PluginError:
+    spelled = " and ".join(map(repr, dict.fromkeys(finding.name for finding in found)))
     places = " and ".join(_place(finding) for finding in found)
+    first = found[0]
+    # The module of a plugin folder is not on the path, so naming it alone would not find it.
+    choice = f"path = {first.origin!r}" if first.source == "directory" else f"module = {first.reference!r}"
     return PluginInvalidError(
-        f"two plugins are named {name!r}: {places}. Uninstall one, or choose with "
-        f"[plugins.{name}] module = {found[0].reference!r}",
+        f"two plugins are named {spelled}: {places}. Remove one, or choose with [plugins.{name}] {choice}",
+        plugin=name,
+    )
+
+
+def _of_another(name: str, finding: Finding, wanted: str) -> PluginError:
+    return PluginInvalidError(
+        f"[plugins.{name}] asks for the plugin of distribution {wanted!r}, but what is here is {_place(finding)}: "
+        f"install {wanted}, or correct distribution",
         plugin=name,
     )
 
@@ -228,11 +303,12 @@ def _place(finding: Finding) -> str:
     return f"{finding.origin}{owner}"
 
 
-def _absent(name: str, wish: Wish, known: Iterable[str]) -> PluginCandidate:
+def _absent(name: str, wish: Wish, known: Iterable[str], limits: Limits) -> PluginCandidate:
     finding = Finding(name=name, reference="", source="configuration", origin=f"[plugins.{name}]")
     candidate = PluginCandidate(name=name, finding=finding, wish=wish)
-    if not wish.enabled:
-        return candidate.refused(PluginState.DISABLED, "disabled in the configuration, and not installed")
+    verdict = verdict_of(finding, wish, Limits(disabled=limits.disabled))
+    if verdict.setting:
+        return candidate.ruled(replace(verdict, reason="disabled in the configuration, and not installed"))
     return candidate.failed(
         PluginNotFoundError(
             f"plugin {name!r} is configured but not installed, and [plugins.{name}] names no module: install its "
@@ -240,7 +316,3 @@ def _absent(name: str, wish: Wish, known: Iterable[str]) -> PluginCandidate:
             plugin=name,
         )
     )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from plughost.core.config.paths import canonical
+
 _STANDARD_FINDERS = frozenset({"PathFinder", "MetadataPathFinder"})
 _METADATA_FOLDER = re.compile(r"(?P<name>[^-]+)(-(?P<version>[^-]+))?.*\.(dist-info|egg-info)$")
 
@@ -63,7 +65,7 @@ def _in_folder(folder: str, groups: Sequence[str], seen: set[str]) -> Iterator[E
         return
     for name in names:
         match = _METADATA_FOLDER.match(name)
-        if match is None or (key := _normalized(match["name"])) in seen:
+        if match is None or (key := canonical(match["name"])) in seen:
             continue
         seen.add(key)
         text = _read(f"{folder}{os.sep}{name}{os.sep}entry_points.txt")
@@ -94,7 +96,7 @@ def _of_distribution(
 ) -> Iterator[EntryPoint]:
     metadata = getattr(distribution, "metadata")  # noqa: B009  typed differently by each finder
     name = str(metadata["Name"] or "")
-    if not name or (key := _normalized(name)) in seen:
+    if not name or (key := canonical(name)) in seen:
         return
     seen.add(key)
     text = distribution.read_text("entry_points.txt")  # type: ignore[attr-defined]
@@ -133,7 +135,3 @@ def _read(path: str) -> str | None:
         return Path(path).read_bytes().decode("utf-8", "replace")
     except OSError:
         return None
-
-
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

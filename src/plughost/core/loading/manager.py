@@ -22,7 +22,8 @@ from plughost.contracts.records import (
     SkippedPlugin,
 )
 from plughost.contracts.status import PluginCounts
-from plughost.core.loading.discovery import PluginCandidate, Wish
+from plughost.core.config.paths import canonical, match_name
+from plughost.core.loading.discovery import NO_LIMITS, Limits, PluginCandidate, Wish, verdict_of
 from plughost.core.loading.durations import read_durations, write_durations
 from plughost.core.loading.freshness import CodeWatch
 from plughost.core.loading.lifecycle import PluginLifecycle
@@ -47,6 +48,7 @@ class PluginManager:
         lifecycle: What can be done with them.
         data_dir: Where durations of starts are remembered.
         clock: Time.
+        limits: What the deployer keeps out, whoever hands it over.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class PluginManager:
         lifecycle: PluginLifecycle,
         data_dir: Path,
         clock: Clock,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self._registry = registry
         self._lifecycle = lifecycle
         self._data_dir = data_dir
         self._clock = clock
+        self._limits = replace(limits, allow=None)  # that list says what is found, not what code hands over
         self._code = CodeWatch()
         self._by_hand: dict[str, object] = {}
         self._report = LoadReport()
@@ -139,22 +143,62 @@ class PluginManager:
         """
         if isinstance(thing, str):
             return await self._load_known(thing, config)
-        name = name or _name_of(thing)
+        name = match_name(name or _name_of(thing), self._registry)
         if (known := self._registry.get(name)) is not None and known.run is not None:
             raise PluginInvalidError(
                 f"a plugin {name!r} is running already: reload or unload it, or give this one another name",
                 plugin=name,
             )
         finding = Finding(name=name, reference="", source="code", origin=_origin_of(thing))
-        candidate = PluginCandidate(name=name, finding=finding, wish=Wish(mentioned=True, config=config))
+        enabled = known is None or known.candidate.wish.enabled
+        wish = Wish(enabled=enabled, mentioned=True, config=config)
+        candidate = PluginCandidate(name=name, finding=finding, wish=wish)
+        candidate.ruled(verdict_of(finding, wish, self._limits)).refuse_if_kept_out()
         handle = PluginHandle.of(name, thing)
         self._registry.add(candidate)
         self._by_hand[name] = thing
         return await self._lifecycle.insist(ImportedPlugin(candidate, handle))
 
+    async def enable(self, name: str, found: Sequence[PluginCandidate]) -> PluginRecord:
+        """Start a plugin that its own switch kept out; what else keeps it out still does.
+
+        Args:
+            name: The plugin.
+            found: What is found now that the switch is turned.
+
+        Raises:
+            PluginError: It is kept out by another setting, or failed.
+        """
+        entry = self._registry.find(name)
+        if entry.run is not None:
+            return entry.record
+        before = entry.candidate
+        if name in self._by_hand:
+            wish = replace(before.wish, enabled=True)
+            candidate = replace(before, wish=wish).ruled(verdict_of(before.finding, wish, self._limits))
+        else:
+            candidate = next((one for one in found if canonical(one.name) == canonical(name)), before)
+        candidate.refuse_if_kept_out()
+        self._registry.add(candidate)
+        if candidate.error is not None:
+            raise candidate.error
+        return await self._load_known(name, None)
+
+    async def disable(self, name: str) -> bool:
+        """Stop a plugin, and keep it out until it is enabled; returns whether it was running."""
+        entry = self._registry.find(name)
+        was_running = await self.unload(name)
+        wish = replace(entry.candidate.wish, enabled=False)
+        verdict = verdict_of(entry.candidate.finding, wish, self._limits)
+        entry.candidate = replace(entry.candidate, wish=wish)
+        if not entry.candidate.setting:
+            entry.candidate = entry.candidate.ruled(verdict)
+            self._registry.note(name, state=verdict.state, reason=verdict.reason, error=None)
+        return was_running
+
     async def unload(self, name: str) -> bool:
         """Stop a plugin and those that require it; returns whether it was running."""
-        return await self._lifecycle.unload(name)
+        return await self._lifecycle.unload(self._registry.find(name).record.name)
 
     async def reload(self, name: str, config: Mapping[str, Any] | None = None) -> PluginRecord:
         """Start a plugin anew in its own place, with a new configuration when one is given.
@@ -163,6 +207,7 @@ class PluginManager:
             PluginError: The new start failed; the old one goes on where that is possible.
         """
         entry = self._registry.find(name)
+        entry.candidate.refuse_if_kept_out()
         candidate = _reconfigured(entry.candidate, config)
         return await self._lifecycle.reload(await self._import_again(candidate))
 
@@ -182,6 +227,7 @@ class PluginManager:
         entry = self._registry.find(name)
         if entry.run is not None:
             return entry.record
+        entry.candidate.refuse_if_kept_out()
         candidate = replace(
             _reconfigured(entry.candidate, config), verdict=PluginState.DISCOVERED, reason="", error=None
         )

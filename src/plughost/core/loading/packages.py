@@ -11,14 +11,17 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from plughost.contracts.config import PluginSection
+from plughost.contracts.records import PluginState
 from plughost.core.config import LoadedConfig
-from plughost.core.config.paths import folded
+from plughost.core.config.paths import canonical
 from plughost.core.loading.digests import check_digest, digest_of
+from plughost.core.loading.discovery import Limits, Wish, verdict_of
 from plughost.core.loading.installed import parse_entry_points
-from plughost.core.loading.sources import MANIFEST, Finding, from_folder
+from plughost.core.loading.sources import MANIFEST, Finding, from_folder, groups_for
 from plughost.core.loading.unpacking import read_entry_points, unpack
 from plughost.core.loading.urls import shown
 from plughost.exceptions import PluginSourceError
@@ -92,9 +95,9 @@ def package_of(name: str, section: PluginSection, loaded: LoadedConfig) -> Packa
 def packages_to_fetch(loaded: LoadedConfig) -> Iterator[tuple[Package, str]]:
     """Yield the packages named by a url that are not here yet, with the url; only of plugins that may be loaded."""
     for name, section in loaded.config.plugins.items():
-        if section.url is not None and _may_load(name, loaded):
+        if section.url is not None:
             package = package_of(name, section, loaded)
-            if not package.path.is_file():
+            if _may_load(package, section, loaded) and not package.path.is_file():
                 yield package, section.url
 
 
@@ -126,8 +129,9 @@ def _found(
     groups: Sequence[str],
     refusals: Mapping[str, PluginSourceError],
 ) -> Finding:
-    if not _may_load(blank.name, loaded):
-        return blank  # not so much as opened
+    if not _may_load(package, section, loaded):
+        # Not so much as opened.
+        return replace(blank, distribution=_told_distribution(package, loaded))
     if blank.name in refusals:
         raise refusals[blank.name]
     if section.url is not None and not package.path.is_file():
@@ -150,7 +154,7 @@ def _choose(name: str, declared: list[Finding], section: PluginSection, package:
     broken = next((finding for finding in declared if finding.problem), None)
     if broken is not None:
         raise PluginSourceError(f"plugin {name!r}: {package.place}: {broken.problem}", plugin=name)
-    fitting = [finding for finding in declared if folded(finding.name) == folded(name)]
+    fitting = [finding for finding in declared if canonical(finding.name) == canonical(name)]
     if not fitting:
         there = ", ".join(repr(finding.name) for finding in declared) or "none"
         raise PluginSourceError(
@@ -205,5 +209,25 @@ def _project_in(folder: Path) -> Path:
     return folder
 
 
-def _may_load(name: str, loaded: LoadedConfig) -> bool:
-    return loaded.is_enabled(name) and not loaded.config.host.safe_mode
+def _may_load(package: Package, section: PluginSection, loaded: LoadedConfig) -> bool:
+    """Whether it may be fetched and opened; when that has told its distribution, it is judged once more."""
+    about = Finding(
+        name=package.plugin,
+        reference="",
+        source="package",
+        origin=package.place,
+        distribution=_told_distribution(package, loaded),
+    )
+    verdict = verdict_of(about, Wish(enabled=section.enabled), Limits.of(loaded.config.host))
+    return verdict.state is PluginState.DISCOVERED
+
+
+def _told_distribution(package: Package, loaded: LoadedConfig) -> str:
+    """The distribution as far as it can be told from outside: by a wheel's file name, or a folder's manifest."""
+    name = PurePosixPath(urlsplit(package.place).path).name
+    if name.endswith(".whl"):
+        return name.partition("-")[0]
+    if package.path.is_dir():
+        declared = from_folder(_project_in(package.path), groups_for(loaded.config.host.name))
+        return next((finding.distribution for finding in declared), "")
+    return ""

@@ -17,6 +17,7 @@ from plughost.contracts.records import (
     PluginState,
     PluginStateChanged,
 )
+from plughost.core.config.paths import match_name
 from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.loader import ImportedPlugin
@@ -95,7 +96,7 @@ class PluginRegistry(Mapping[str, Entry]):
             PluginNotFoundError: There is none.
         """
         try:
-            return self._entries[name]
+            return self._entries[match_name(name, self._entries)]
         except KeyError:
             raise PluginNotFoundError(
                 f"there is no plugin {name!r}.{did_you_mean(name, self)} `plughost list` shows all",

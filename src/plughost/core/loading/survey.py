@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from plughost.core.config import LoadedConfig
-from plughost.core.config.paths import folded
+from plughost.core.config.paths import canonical
 from plughost.core.loading.discovery import Limits, PluginCandidate, Wish, discover
 from plughost.core.loading.packages import from_packages, is_package
 from plughost.core.loading.sources import (
@@ -37,13 +37,11 @@ def survey(
         refusals: Name of a plugin to why its url could not be fetched.
         folders: Folders of plugins that somebody named by hand; they come before all others.
     """
-    host = loaded.config.host
-    allow = None if host.allow is None else frozenset(host.allow)
-    limits = Limits(allow=allow, safe_mode=host.safe_mode)
+    limits = Limits.of(loaded.config.host)
     groups = groups_for(loaded.config.host.name)
     named = [replace(one, source="package") for folder in folders for one in from_folder(folder, groups)]
-    taken = {finding.name for finding in named}
-    others = (finding for finding in _findings(loaded, refusals) if finding.name not in taken)
+    taken = {canonical(finding.name) for finding in named}
+    others = (finding for finding in _findings(loaded, refusals) if canonical(finding.name) not in taken)
     return discover([*named, *others], _wishes(loaded), limits)
 
 
@@ -59,7 +57,7 @@ def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -
     yield from from_entry_points(groups)
     if config.host.plugin_dir is not None:
         for finding in from_directory(loaded.located(config.host.plugin_dir), groups):
-            if config.host.autoload_plugin_dir or finding.name in config.plugins:
+            if config.host.autoload_plugin_dir or loaded.section_of(finding.name) is not None:
                 yield finding
 
 
@@ -73,8 +71,9 @@ def _wishes(loaded: LoadedConfig) -> dict[str, Wish]:
 def _wish(loaded: LoadedConfig, name: str) -> Wish:
     section = loaded.plugin(name)
     return Wish(
-        enabled=section.enabled and folded(name) not in map(folded, loaded.config.host.disabled),
+        enabled=section.enabled,
         required=loaded.is_required(name),
         mentioned=True,
         config=section.config if loaded.section_of(name) is not None else None,
+        distribution=section.distribution or "",
     )

@@ -259,11 +259,15 @@ async def reload_plugin(host: Host, of: OfPlugin) -> Done:
 
 async def unload_plugin(host: Host, of: OfPlugin) -> Done:
     """Stop a plugin, and those that require it."""
+    return await _stop(host, of, host.unload_plugin)
+
+
+async def _stop(host: Host, of: OfPlugin, stop: Callable[[str], Awaitable[bool]]) -> Done:
     _plugin(host, of.name)
     _refuse_oneself(of.name)
     running = _running(host)
     try:
-        was_running = await host.unload_plugin(of.name)
+        was_running = await stop(of.name)
     except PluginError as error:
         raise _refused(error) from error
     record = _plugin(host, of.name)
@@ -277,11 +281,15 @@ async def unload_plugin(host: Host, of: OfPlugin) -> Done:
 
 async def load_plugin(host: Host, of: OfPlugin) -> Done:
     """Start a plugin that was found but does not run."""
+    return await _start(host, of, host.load_plugin)
+
+
+async def _start(host: Host, of: OfPlugin, start: Callable[[str], Awaitable[PluginRecord]]) -> Done:
     known = _plugin(host, of.name)
     if known.state in RUNNING_STATES:
         return Done(f"{of.name} runs already.", True, _told(known))
     try:
-        await host.load_plugin(of.name)
+        await start(of.name)
     except PluginError as error:
         raise _refused(error) from error
     record = _plugin(host, of.name)
@@ -292,13 +300,13 @@ async def load_plugin(host: Host, of: OfPlugin) -> Done:
 
 async def enable_plugin(host: Host, of: OfPlugin) -> Done:
     """Switch a plugin on, now and for the next start."""
-    done = await load_plugin(host, of)
+    done = await _start(host, of, host.enable_plugin)
     return _with_future(host, of.name, True, done)
 
 
 async def disable_plugin(host: Host, of: OfPlugin) -> Done:
     """Switch a plugin off, now and for the next start."""
-    done = await unload_plugin(host, of)
+    done = await _stop(host, of, host.disable_plugin)
     return _with_future(host, of.name, False, done)
 
 
@@ -429,7 +437,7 @@ ACTIONS: tuple[Action, ...] = (
         run=load_plugin, rate="code", summary="Start a plugin that was found but does not run.",
     ),
     Action(
-        tab="plugins", name="enable", api=("POST", "/plugins/{name}/enable"), scope="plugins:write",
+        tab="plugins", name="enable", api=("POST", "/plugins/{name}/enable"), scope="plugins:enable",
         body=OfPlugin, run=enable_plugin, rate="code", summary="Switch a plugin on, now and for the next start.",
     ),
     Action(
