@@ -267,7 +267,14 @@ class StrayError(PlughostError):
 
     Such as ``sys.exit()``, the panic of an extension module, or a cancellation that the host had not asked for.
     What was raised is its ``__cause__``, and its text names that.
+
+    Attributes:
+        point: Where it was raised, in words; empty when that is clear from what it is part of.
     """
+
+    def __init__(self, message: str, *, point: str = "") -> None:
+        super().__init__(message)
+        self.point = point
 
 
 class ServiceError(PlughostError, LookupError):

@@ -10,6 +10,7 @@ import click
 from plughost.cli.program import Program
 from plughost.contracts.error_text import error_line
 from plughost.core.config import LoadedConfig
+from plughost.core.containment import Point, contained
 from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginError, PluginInvalidError
@@ -90,7 +91,7 @@ def _collect(candidate: PluginCandidate, limit: float) -> Iterator[click.Command
 
 def _given(plugin: str, function: object) -> Iterable[click.Command]:
     try:
-        given = function() if callable(function) else None
+        given = contained(Point.REGISTER_COMMANDS, function) if callable(function) else None
     except Exception as error:
         raise PluginInvalidError(f"its {_HOOK} raised {error_line(error)}", plugin=plugin) from error
     commands = list(given or ())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
 from operator import attrgetter
@@ -12,7 +11,8 @@ from typing import Any, TypeVar, overload
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.events import EventCallback, Unsubscribe
 from plughost.contracts.logs import get_logger
-from plughost.core.time_limit import LimitPassedError, call_within
+from plughost.core.containment import Point, contained_call
+from plughost.core.stepping import LimitPassedError
 
 E = TypeVar("E")
 
@@ -114,10 +114,10 @@ class EventBus:
 
     async def _tell(self, subscription: _Subscription, event: object, payload: object) -> None:
         try:
-            waiting = subscription.callback(payload)
-            if inspect.isawaitable(waiting):
-                await call_within(self._limit, lambda: _as_coroutine(waiting), self._clock)
-        except (Exception, SystemExit) as error:
+            await contained_call(
+                Point.EVENT, subscription.callback, payload, limit=self._limit, clock=self._clock
+            )
+        except Exception as error:
             self._report(subscription, event, error)
 
     def _report(self, subscription: _Subscription, event: object, error: BaseException) -> None:
@@ -136,7 +136,3 @@ class EventBus:
         remaining.remove(subscription)
         if not remaining:
             del self._subscriptions[event]
-
-
-async def _as_coroutine(waiting: Awaitable[object]) -> object:
-    return await waiting

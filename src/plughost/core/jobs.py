@@ -16,9 +16,11 @@ from plughost.contracts.error_text import error_line
 from plughost.contracts.jobs import Job, JobRecord
 from plughost.contracts.logs import get_logger
 from plughost.core.config.redaction import masked_text
+from plughost.core.containment import Point
 from plughost.core.schedules import CronSchedule, IntervalSchedule, Schedule
+from plughost.core.stepping import LimitPassedError
 from plughost.core.threads import run_in_daemon_thread
-from plughost.core.time_limit import LimitPassedError, call_within
+from plughost.core.time_limit import call_within
 from plughost.exceptions import did_you_mean
 
 
@@ -128,14 +130,14 @@ class JobScheduler:
             await self._clock.sleep(max(0.0, seconds))
 
     async def _run(self, entry: _Entry) -> None:
-        error: BaseException | None = None
+        error: Exception | None = None
         cancelled = True
         began = self._clock.monotonic()
         try:
             with entry.scope:
                 try:
-                    await call_within(entry.job.limit, entry.call, self._clock)
-                except (Exception, SystemExit) as raised:
+                    await call_within(entry.job.limit, entry.call, self._clock, Point.JOB)
+                except Exception as raised:
                     error = raised
                 cancelled = False
         finally:
@@ -143,7 +145,7 @@ class JobScheduler:
                 self._note(entry, self._clock.monotonic() - began, error)
             entry.end()
 
-    def _note(self, entry: _Entry, duration: float, error: BaseException | None) -> None:
+    def _note(self, entry: _Entry, duration: float, error: Exception | None) -> None:
         entry.runs += 1
         entry.last_duration = duration
         entry.last_error = "" if error is None else entry.explained(error)
@@ -243,7 +245,7 @@ class _Entry:
         if inspect.isawaitable(result):
             await result
 
-    def explained(self, error: BaseException) -> str:
+    def explained(self, error: Exception) -> str:
         """Return one line about a failure."""
         if not isinstance(error, LimitPassedError):
             return masked_text(error_line(error))

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import anyio
 
 from plughost.contracts.clock import Clock
-from plughost.core.leash import Leash, LeashCutError
+from plughost.core.leash import Leash
+from plughost.core.stepping import AbandonedError, LimitPassedError
 
 T = TypeVar("T")
 
 _GRACE: Final = 1.0  # seconds that cancelled code has to come to an end before it is let go
-
-
-class LimitPassedError(TimeoutError):
-    """The call took longer than its limit and was cancelled.
-
-    Apart from ``TimeoutError``, so that one raised by the called code is not taken for it.
-    """
 
 
 class _Outcome(Generic[T]):
@@ -34,8 +28,8 @@ class _Outcome(Generic[T]):
 
 
 async def call_within(
-    seconds: float, function: Callable[[], Coroutine[Any, Any, T]], clock: Clock
-) -> T | None:
+    seconds: float, function: Callable[[], Coroutine[Any, Any, T]], clock: Clock, point: str = ""
+) -> T:
     """Await ``function()`` and return its value.
 
     The call runs in a task of its own: a cancellation that it brings on itself does not reach the caller,
@@ -46,12 +40,11 @@ async def call_within(
         seconds: The limit; ``math.inf`` is none.
         function: A coroutine function without arguments.
         clock: Measures the limit.
-
-    Returns:
-        The value; None too when the call cancelled itself.
+        point: Where the code comes from, in words.
 
     Raises:
         LimitPassedError: It took longer.
+        StrayError: It raised what is no ``Exception``, or cancelled itself.
     """
     outcome: _Outcome[T] = _Outcome()
     leash = Leash()
@@ -60,10 +53,10 @@ async def call_within(
     async def run() -> None:
         try:
             with own:
-                outcome.value = await leash.run(function())
+                outcome.value = await leash.run(function(), point)
         except anyio.get_cancelled_exc_class():
             raise
-        except LeashCutError:
+        except AbandonedError:
             pass
         except BaseException as error:  # raised again below, in the task of the caller, KeyboardInterrupt too
             outcome.error = error
@@ -76,9 +69,9 @@ async def call_within(
         outcome.late = True
         own.cancel()
         await clock.sleep(_GRACE)
-        leash.cut()
+        leash.let_go()
     if outcome.late and not isinstance(outcome.error, KeyboardInterrupt):
         raise LimitPassedError(f"took longer than its limit of {seconds:g} s") from outcome.error
     if outcome.error is not None:
         raise outcome.error
-    return outcome.value
+    return cast("T", outcome.value)

@@ -12,10 +12,10 @@ from types import CoroutineType
 from typing import Any, NoReturn
 
 from plughost.contracts.hooks import Outcome, OutcomeKind
-from plughost.core.calls.drive import Coro
 from plughost.core.calls.faults import fail, goes_through
 from plughost.core.calls.plan import CallPlan, Step
 from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog, event_library
+from plughost.core.stepping import Coro, stray
 
 Wrapper = Generator[None, Any, Any]
 Blocking = Callable[[Step, dict[str, Any]], Coro]
@@ -118,6 +118,8 @@ class Call:
             waiting = coroutine.send(None)
         except StopIteration as done:
             return done.value
+        except GeneratorExit as error:  # its own: the caller's would come where it waits
+            raise stray(error) from error
         return await self._watching().hold(coroutine, waiting, limit)
 
     def _watching(self) -> Watch | Unwatched:
@@ -128,7 +130,10 @@ class Call:
     def _begin(self, step: Step) -> Any:
         if step.kind == "blocking":
             return self._block(step, self._values)
-        value = step.call(self._values)
+        try:
+            value = step.call(self._values)
+        except GeneratorExit as error:
+            raise stray(error) from error
         if type(value) is CoroutineType and self._plan.declaration.options.sync:
             refuse_coroutine(value)
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import anyio
 
@@ -10,7 +11,8 @@ from plughost.contracts.error_text import error_line
 from plughost.contracts.hooks import OutcomeKind
 from plughost.contracts.logs import get_logger
 from plughost.core.calls.plan import Step
-from plughost.core.calls.watchdog import LimitPassedError, event_library
+from plughost.core.calls.watchdog import event_library
+from plughost.core.stepping import LimitPassedError
 from plughost.exceptions import HookCallError, HookTimeoutError, Refused
 
 _log = get_logger("plughost.hooks")
@@ -26,7 +28,11 @@ def goes_through(error: BaseException) -> bool:
         return True
     if isinstance(error, asyncio.CancelledError):
         return _is_callers()
-    return event_library.name == "trio" and isinstance(error, anyio.get_cancelled_exc_class())
+    return (
+        event_library.name == "trio"
+        and isinstance(error, anyio.get_cancelled_exc_class())
+        and anyio.current_effective_deadline() == -math.inf
+    )
 
 
 def _is_callers() -> bool:

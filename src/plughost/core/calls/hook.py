@@ -15,6 +15,7 @@ from plughost.core.calls.execute import Call
 from plughost.core.calls.plan import CallPlan
 from plughost.core.calls.shortcut import Shortcut, count_up_to, define, shortcut, waits_at
 from plughost.core.calls.watchdog import Watchdog, event_library
+from plughost.core.stepping import step_at_once
 from plughost.exceptions import UnknownHookError
 
 Observer = Callable[[str], AbstractContextManager[object]]
@@ -103,12 +104,7 @@ class HookPoint:
 
     def at_once(self, values: dict[str, Any], *, report: bool = False) -> Any:
         """Call a hook that is not awaited the plain way; nothing in it waits."""
-        coroutine = self.report(values) if report else self.call(values)
-        try:
-            coroutine.send(None)
-        except StopIteration as done:
-            return done.value
-        raise AssertionError(f"hook {self.name!r} is called without await, and yet something in it waits")
+        return step_at_once(self.report(values) if report else self.call(values))
 
     def _shorten(self, plan: CallPlan) -> None:
         """The plan has proven hot: write its short way."""

@@ -45,6 +45,7 @@ from plughost.core.calls.drain import Traffic
 from plughost.core.calls.execute import refuse_coroutine
 from plughost.core.calls.faults import fail
 from plughost.core.calls.plan import CallPlan, Step
+from plughost.core.stepping import stray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +103,9 @@ def count_up_to(plan: CallPlan, number: int) -> None:
 def _fail_on(plan: CallPlan) -> Callable[[int, BaseException], None]:
     def fail_at(number: int, error: BaseException) -> None:
         if isinstance(error, GeneratorExit):
-            raise error  # the call went on on the plain way and has counted there
+            if error.__traceback__ is None or error.__traceback__.tb_next is None:
+                raise error  # raised here and not in the step: the call went on on the plain way and counted there
+            error = stray(error)
         try:
             fail(plan.steps[number], error)
         except BaseException:

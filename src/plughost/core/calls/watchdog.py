@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import sniffio
 
-from plughost.core.calls.drive import Coro, Driven, drive, drive_on_trio
+from plughost.core.stepping import Coro, Driven, LimitPassedError, drive, drive_on_trio, nurseries, stray
 from plughost.exceptions import Refused
 
 event_library = sniffio.thread_local
@@ -25,10 +25,6 @@ event_library = sniffio.thread_local
 
 _MESSAGE = "plughost: a hook implementation passed its limit"
 _CLOSEST = 0.01  # seconds between two looks of a ticker
-
-
-class LimitPassedError(Exception):
-    """An implementation was stopped, or abandoned, because it passed its limit."""
 
 
 class Watchdog:
@@ -91,6 +87,8 @@ class Watchdog:
             waiting = coroutine.send(None)
         except StopIteration as done:
             return done.value
+        except GeneratorExit as error:
+            raise stray(error) from error
         return await drive_on_trio(coroutine, waiting, patience, self.unclosable)
 
 
@@ -106,24 +104,17 @@ class _TrioPatience:
     def __init__(self, scope: anyio.CancelScope, end: float) -> None:
         self._scope = scope
         self._end = end
-        self._nurseries = _nurseries()
+        self._nurseries = nurseries()
         self.turns = 0
 
     def in_nursery(self) -> bool:
-        return _nurseries() > self._nurseries
+        return nurseries() > self._nurseries
 
     def is_over(self) -> bool:
         if not self._scope.cancel_called:
             return False
         self.turns += 1
         return self.turns > self._TURNS or anyio.current_time() > self._end
-
-
-def _nurseries() -> int:
-    """How many nurseries are open in the current trio task."""
-    from trio.lowlevel import current_task  # trio is there when this is asked, and only then
-
-    return len(current_task().child_nurseries)
 
 
 class Endless:

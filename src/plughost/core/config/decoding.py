@@ -25,6 +25,7 @@ from plughost.core.config.records import (
 )
 from plughost.core.config.references import UNRESOLVED
 from plughost.core.config.words import members, read_time, read_words
+from plughost.core.containment import Point, contained
 from plughost.exceptions import ConfigError, ConfigProblem, PluginConfigError, did_you_mean
 
 UNKNOWN: Final = "unknown setting."
@@ -98,7 +99,7 @@ class Decoder:
 
     def _build(self, record: Record, arguments: dict[str, Any], path: SettingPath) -> Any:
         try:
-            return record.build(**arguments)
+            return contained(Point.CONFIG, lambda: record.build(**arguments))
         except Exception as error:  # whatever the record's own checks raise
             self.note(path, reason_of(error))
             return FAILED

@@ -9,6 +9,7 @@ from plughost.core.config.decoding import FAILED, UNKNOWN, Decoder, reason_of
 from plughost.core.config.paths import SettingPath, folded
 from plughost.core.config.records import is_model, keys_of
 from plughost.core.config.words import members, read_words
+from plughost.core.containment import Point, contained
 from plughost.exceptions import did_you_mean
 
 
@@ -21,7 +22,7 @@ def decode_model(values: Mapping[str, Any], kind: Any, path: SettingPath, decode
     before = len(decoder.problems)
     prepared = _prepared(values, kind, path, decoder)
     try:
-        decoded = kind.model_validate(prepared)
+        decoded = contained(Point.CONFIG, kind.model_validate, prepared)
     except Exception as error:  # whatever the model's own checks raise
         for place, message in _problems(error):
             decoder.note((*path, *place), message)

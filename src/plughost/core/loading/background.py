@@ -12,7 +12,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
-from plughost.core.leash import Leash, LeashCutError
+from plughost.core.containment import Point
+from plughost.core.leash import Leash
+from plughost.core.stepping import AbandonedError
 
 GRACE = 0.5
 """Seconds a cancelled coroutine gets to clean up before it is let go."""
@@ -112,12 +114,10 @@ class BackgroundTasks:
     ) -> bool:
         """Run the task to its end; returns whether that was its end for good."""
         try:
-            await leash.run(_as_coroutine(function, args))
-        except (KeyboardInterrupt, anyio.get_cancelled_exc_class()):
-            raise
-        except LeashCutError:
+            await leash.run(_as_coroutine(function, args), Point.BACKGROUND)
+        except AbandonedError:
             return True
-        except BaseException as error:
+        except Exception as error:
             return self._stopping or not self._forgive(error)
         return True
 
@@ -138,7 +138,7 @@ async def end_all(running: dict[Leash, anyio.Event], limit: float) -> bool:
         return True
     for leash, ended in running.items():
         if not ended.is_set():
-            leash.cut()
+            leash.let_go()
     with anyio.move_on_after(GRACE):
         for ended in running.values():
             await ended.wait()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 from plughost.contracts.error_text import error_line
 from plughost.contracts.jobs import Job
+from plughost.core.containment import Point, contained
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.ledger import Ledger
 from plughost.exceptions import PluginInvalidError
@@ -27,8 +29,8 @@ def adopt_jobs(name: str, facilities: Facilities, ledger: Ledger) -> None:
 
 def _asked(name: str, register_jobs: Any) -> list[Job]:
     try:
-        jobs = list(register_jobs() or ())
-    except (Exception, SystemExit) as error:
+        jobs = contained(Point.REGISTER_JOBS, lambda: list(register_jobs() or ()))
+    except Exception as error:
         raise PluginInvalidError(
             f"register_jobs of plugin {name!r} raised {error_line(error)}",
             plugin=name,
@@ -37,7 +39,8 @@ def _asked(name: str, register_jobs: Any) -> list[Job]:
     for job in jobs:
         if not isinstance(job, Job):
             raise PluginInvalidError(
-                f"register_jobs of plugin {name!r} returned {job!r}: return a list of plughost.contracts.Job",
+                f"register_jobs of plugin {name!r} returned {reprlib.repr(job)}: "
+                f"return a list of plughost.contracts.Job",
                 plugin=name,
                 phase="register",
             )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
+from plughost.core.containment import Point, contained, contained_call
 from plughost.exceptions import PluginGoneError
 
 Undo = Callable[[], object]
@@ -70,7 +70,7 @@ class Ledger:
         failures: list[Exception] = []
         while self._undo:
             try:
-                self._undo.pop()()
+                contained(Point.REGISTER, self._undo.pop())
             except Exception as error:
                 failures.append(error)
         return failures
@@ -80,9 +80,7 @@ class Ledger:
         failures: list[Exception] = []
         while self._on_stop:
             try:
-                returned = self._on_stop.pop()()
-                if inspect.isawaitable(returned):
-                    await returned
+                await contained_call(Point.ON_STOP, self._on_stop.pop())
             except Exception as error:
                 failures.append(error)
         return failures
@@ -101,6 +99,6 @@ class Ledger:
             )
 
     def _apply(self, apply: Apply) -> None:
-        undo = apply()
+        undo = contained(Point.REGISTER, apply)
         if undo is not None:
             self._undo.append(undo)

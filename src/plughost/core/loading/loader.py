@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import importlib
+import re
+import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 
-from plughost.contracts.clock import Clock
+from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_line, error_text
+from plughost.core.containment import Point, contained
 from plughost.core.loading.discovery import PluginCandidate, check_host_api
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.shape import PluginHandle
+from plughost.core.stepping import LimitPassedError
 from plughost.core.threads import run_in_daemon_thread
-from plughost.exceptions import PluginConfigError, PluginImportError, PluginTimeoutError, did_you_mean
+from plughost.core.time_limit import call_within
+from plughost.exceptions import (
+    PluginConfigError,
+    PluginImportError,
+    PluginTimeoutError,
+    StrayError,
+    did_you_mean,
+)
+
+_ONLY_IN_MAIN: Final = re.compile(r"main thread|current event loop in thread|running event loop")
+"""What ``signal.signal`` and ``asyncio.get_event_loop`` say in a worker thread."""
 
 
 class PluginConfigs(Protocol):
@@ -104,22 +119,21 @@ async def check(plugin: ImportedPlugin, configs: PluginConfigs, limit: float) ->
 
 async def _check_config(handle: PluginHandle, config: object, limit: float) -> None:
     try:
-        with anyio.move_on_after(limit):
-            await handle.check_config(config)
-            return
-    except (KeyboardInterrupt, anyio.get_cancelled_exc_class(), PluginConfigError):
+        await call_within(limit, partial(handle.check_config, config), SYSTEM_CLOCK, Point.CHECK_CONFIG)
+    except PluginConfigError:
         raise
-    except BaseException as error:
+    except LimitPassedError:
+        raise PluginTimeoutError(
+            f"check_config() of plugin {handle.name!r} took longer than its limit of {limit:g} s",
+            plugin=handle.name,
+            phase="validation",
+            limit=limit,
+        ) from None
+    except Exception as error:
         raise PluginConfigError(
             f"plugin {handle.name!r} does not accept its configuration: {error_text(error)}",
             plugin=handle.name,
         ) from error
-    raise PluginTimeoutError(
-        f"check_config() of plugin {handle.name!r} took longer than its limit of {limit:g} s",
-        plugin=handle.name,
-        phase="validation",
-        limit=limit,
-    )
 
 
 def _import_handle(candidate: PluginCandidate) -> PluginHandle:
@@ -140,30 +154,39 @@ def _import_candidate(candidate: PluginCandidate) -> object:
         _check_home(name, module, folder)
     found: object = module
     for part in attribute.split(".") if attribute else ():
-        found = _attribute_of(name, reference, found, part)
+        found = _attribute_of(candidate, found, part)
     return found
 
 
 def _import_module(name: str, module: str, candidate: PluginCandidate) -> ModuleType:
     try:
-        return importlib.import_module(module)
+        return contained(Point.IMPORT, importlib.import_module, module)
     except ModuleNotFoundError as error:
         raise PluginImportError(_not_found(name, module, error, candidate), plugin=name) from error
-    except (Exception, SystemExit) as error:
-        what = (
-            f"called sys.exit({error.code!r})"
-            if isinstance(error, SystemExit)
-            else f"raised {error_line(error)}"
-        )
+    except Exception as error:
         raise PluginImportError(
-            f"importing {module} for plugin {name!r} {what}. Its traceback is in `plughost info {name}`; "
-            f"`plughost disable {name}` keeps it from being tried",
+            f"importing {module} for plugin {name!r} {_what_it_did(error)}. Its traceback is in "
+            f"`plughost info {name}`; `plughost disable {name}` keeps it from being tried",
             plugin=name,
         ) from error
 
 
+def _what_it_did(error: Exception) -> str:
+    cause = error.__cause__
+    if isinstance(error, StrayError) and isinstance(cause, SystemExit):
+        return f"called sys.exit({reprlib.repr(cause.code)})"
+    hint = (
+        ". Imports run in a worker thread, where this cannot be done: move it into start(context)"
+        if isinstance(error, RuntimeError | ValueError) and _ONLY_IN_MAIN.search(error_text(error))
+        else ""
+    )
+    return f"raised {error_line(error)}{hint}"
+
+
 def _not_found(name: str, module: str, error: ModuleNotFoundError, candidate: PluginCandidate) -> str:
     missing = error.name or ""
+    if not missing:
+        return f"importing {module} for plugin {name!r} raised {error_line(error)}"
     if module == missing or module.startswith(f"{missing}."):
         hint = (
             "correct `module` in the configuration"
@@ -177,16 +200,29 @@ def _not_found(name: str, module: str, error: ModuleNotFoundError, candidate: Pl
     )
 
 
-def _attribute_of(name: str, reference: str, owner: object, part: str) -> object:
+def _attribute_of(candidate: PluginCandidate, owner: object, part: str) -> object:
+    name, reference = candidate.name, candidate.finding.reference
     try:
-        return getattr(owner, part)
+        return contained(Point.ATTRIBUTE, getattr, owner, part)
     except AttributeError as error:
-        near = did_you_mean(part, [known for known in dir(owner) if not known.startswith("_")])
+        near = did_you_mean(part, contained(Point.ATTRIBUTE, _public_names, owner))
         raise PluginImportError(
             f"{reference} of plugin {name!r} names {part!r}, which is not there.{near} Correct the entry point or "
             f"`module`",
             plugin=name,
         ) from error
+    except ModuleNotFoundError as error:
+        raise PluginImportError(_not_found(name, reference, error, candidate), plugin=name) from error
+    except Exception as error:
+        raise PluginImportError(
+            f"looking up {part!r} of {reference} for plugin {name!r} {_what_it_did(error)}. Its traceback is in "
+            f"`plughost info {name}`",
+            plugin=name,
+        ) from error
+
+
+def _public_names(owner: object) -> list[str]:
+    return [known for known in dir(owner) if not known.startswith("_")]
 
 
 def _check_home(name: str, module: ModuleType, folder: Path) -> None:

@@ -22,7 +22,7 @@ from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.supervisor import Supervisor
-from plughost.exceptions import PluginError, PluginNotFoundError, did_you_mean
+from plughost.exceptions import PluginError, PluginNotFoundError, StrayError, did_you_mean
 
 _TRACEBACK_LINES = 12
 
@@ -165,6 +165,8 @@ def failure_of(error: PluginError | None) -> PluginFailure | None:
     if error is None:
         return None
     cause = error.__cause__ or error
+    if isinstance(cause, StrayError):
+        cause = cause.__cause__ or cause
     lines = traceback.format_exception(cause) if cause.__traceback__ is not None else []
     return PluginFailure(
         phase=error.phase,

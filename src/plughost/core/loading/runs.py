@@ -12,6 +12,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.error_text import error_line
 from plughost.contracts.logs import get_logger
 from plughost.core.calls.drain import Drain
+from plughost.core.containment import Point, contained
 from plughost.core.loading.background import BackgroundTasks
 from plughost.core.loading.context import BoundContext, Facilities
 from plughost.core.loading.contributions import adopt_jobs
@@ -86,9 +87,9 @@ class Runs:
         try:
             run.ledger.commit()
             if old is None:
-                dispatcher.register(name, target)
+                contained(Point.REGISTER, dispatcher.register, name, target)
             else:
-                drain = dispatcher.replace(name, target)
+                drain = contained(Point.REGISTER, dispatcher.replace, name, target)
                 old.ledger.undo()
             adopt_jobs(name, self.facilities, run.ledger)
         except BaseException as error:

@@ -10,8 +10,9 @@ from typing import Any
 
 from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.plugin import Plugin, PluginContext
+from plughost.core.containment import Point, contained
 from plughost.core.threads import run_in_daemon_thread
-from plughost.exceptions import PluginInvalidError
+from plughost.exceptions import PluginError, PluginInvalidError
 from plughost.hookspecs._markers import IMPL_ATTRIBUTE, PROJECT
 
 _METHODS = ("start", "stop", "status", "check_config")
@@ -46,8 +47,21 @@ class PluginHandle:
         Raises:
             PluginInvalidError: It is not a plugin; the message says what it lacks.
         """
-        is_factory = callable(found) and not isinstance(found, ModuleType | Plugin)
-        target = _instantiate(name, found) if is_factory else found
+        try:
+            is_factory = contained(Point.SHAPE, _is_factory, found)
+            target = _instantiate(name, found) if is_factory else found
+            return contained(Point.SHAPE, cls._read, name, target)
+        except PluginInvalidError:
+            raise
+        except Exception as error:
+            raise PluginInvalidError(
+                f"reading what plugin {name!r} says of itself raised {error_line(error)}. Its version, requires, "
+                f"after, host_api, Config and methods must be there to be read, without any work",
+                plugin=name,
+            ) from error
+
+    @classmethod
+    def _read(cls, name: str, target: object) -> PluginHandle:
         _check_shape(name, target)
         return cls(name, target)
 
@@ -65,18 +79,20 @@ class PluginHandle:
 
     def status(self) -> Mapping[str, object]:
         """Return what the plugin says of itself; its failure to say so is said instead."""
-        report = getattr(self.target, "status", None)
-        if not callable(report):
-            return MappingProxyType({})
         try:
-            said = report()
-            return (
-                MappingProxyType(dict(said))
-                if isinstance(said, Mapping)
-                else MappingProxyType({"status": said})
-            )
+            return MappingProxyType(contained(Point.STATUS, self._ask_status))
         except Exception as error:
             return MappingProxyType({"error": f"status() raised {error_line(error)}"})
+
+    def _ask_status(self) -> dict[str, object]:
+        report = getattr(self.target, "status", None)
+        said = report() if callable(report) else {}
+        if inspect.isawaitable(said):
+            _close(said)
+            return {
+                "error": "status() is `async def`, but it is asked while nothing can wait: make it a plain `def`"
+            }
+        return dict(said) if isinstance(said, Mapping) else {"status": said}
 
     async def _call(self, method: str, *args: object) -> None:
         function = getattr(self.target, method, None)
@@ -95,22 +111,44 @@ async def call_either_way(function: Callable[..., Any], *args: object) -> Any:
 
 def _instantiate(name: str, factory: Any) -> object:
     try:
-        made = factory()
-    except TypeError as error:
-        kind = "class" if isinstance(factory, type) else "factory"
-        raise PluginInvalidError(
-            f"the {kind} {_qualified(factory)} of plugin {name!r} could not be called without arguments: "
-            f"{error_text(error)}. A plugin gets everything through start(context); give its other parameters defaults",
-            plugin=name,
-        ) from error
+        made = contained(Point.MAKE, factory)
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginInvalidError(_not_made(name, factory, error), plugin=name) from error
     if inspect.isawaitable(made):
-        getattr(made, "close", lambda: None)()
+        _close(made)
         raise PluginInvalidError(
             f"{_qualified(factory)} of plugin {name!r} is a coroutine function: an entry point names a module, "
             f"class, factory or instance; move the awaiting into start(context)",
             plugin=name,
         )
     return made
+
+
+def _not_made(name: str, factory: Any, error: Exception) -> str:
+    what = (
+        f"the {'class' if isinstance(factory, type) else 'factory'} {_qualified(factory)} of plugin {name!r}"
+    )
+    try:
+        inspect.signature(factory).bind()
+    except TypeError:
+        return (
+            f"{what} could not be called without arguments: {error_text(error)}. A plugin gets everything through "
+            f"start(context); give its other parameters defaults"
+        )
+    except ValueError:  # code without a signature: nothing is known
+        pass
+    return f"calling {what} raised {error_line(error)}. Move work that can fail into start(context)"
+
+
+def _is_factory(found: object) -> bool:
+    return callable(found) and not isinstance(found, ModuleType | Plugin)
+
+
+def _close(awaitable: object) -> None:
+    """Tell a coroutine that nobody will await it, so that Python does not warn of it."""
+    getattr(awaitable, "close", lambda: None)()
 
 
 def _check_shape(name: str, target: object) -> None:

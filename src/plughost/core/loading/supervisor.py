@@ -16,7 +16,8 @@ from anyio.abc import TaskGroup
 from plughost.contracts.clock import Clock
 from plughost.contracts.error_text import error_line
 from plughost.contracts.plugin import PluginContext
-from plughost.core.leash import Leash, LeashCutError
+from plughost.core.containment import Point
+from plughost.core.leash import Leash
 from plughost.core.loading.background import GRACE, BackgroundTasks, end_all
 from plughost.core.loading.shape import PluginHandle
 from plughost.exceptions import PluginError, PluginStartError, PluginStopError, PluginTimeoutError
@@ -98,12 +99,12 @@ class Supervisor:
             if self._leash.scope.cancel_called:
                 return  # given up before it began: a start without a wait in it would run to its end
             with self._leash.scope:
-                self._start_error = await self._phase(self.handle.start(context))
+                self._start_error = await self._phase(Point.START, self.handle.start(context))
                 self._started.set()
                 if self._start_error is None:
                     await self._may_stop.wait()
                     self._stop_called = True
-                    self._stop_error = await self._phase(self.handle.stop())
+                    self._stop_error = await self._phase(Point.STOP, self.handle.stop())
             if self._started.is_set() and self._start_error is None and not self._stop_called:
                 await self._stop_late()
         finally:
@@ -112,21 +113,13 @@ class Supervisor:
     async def _stop_late(self) -> None:
         """The start was given up and succeeded all the same, because nothing in it was left to cancel."""
         with anyio.move_on_after(GRACE, shield=True):
-            self._stop_error = await self._phase(self.handle.stop())
+            self._stop_error = await self._phase(Point.STOP, self.handle.stop())
 
-    async def _phase(self, coroutine: Coroutine[Any, Any, None]) -> BaseException | None:
-        """Run one phase; whatever it raises is its failure, but for an interrupt of the program and our own cancel."""
+    async def _phase(self, point: Point, coroutine: Coroutine[Any, Any, None]) -> BaseException | None:
+        """Run one phase; returns its failure."""
         try:
-            await self._leash.run(coroutine)
-        except KeyboardInterrupt:
-            raise
-        except LeashCutError as error:
-            return error
-        except anyio.get_cancelled_exc_class() as error:
-            if self._leash.scope.cancel_called:
-                raise
-            return error
-        except BaseException as error:
+            await self._leash.run(coroutine, point)
+        except Exception as error:
             return error
         return None
 

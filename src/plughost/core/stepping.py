@@ -1,8 +1,8 @@
 """Stepping a stranger's coroutine so that one can walk away from it.
 
-Cancelling asks; a coroutine that catches the cancellation and goes on cannot be made to stop. So
-implementations that wait are stepped by a generator that hands the event loop whatever they wait for, and can
-stop doing so.
+Cancelling asks; a coroutine that catches the cancellation and goes on cannot be made to stop. So what waits is
+stepped by a generator that hands the event loop whatever it waits for, and can stop doing so. Everything that
+runs a stranger's coroutine, a hook call, a plugin's task or a time limit, does it through here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol
 
+from plughost.contracts.error_text import error_line
+from plughost.exceptions import StrayError
+
 Coro = Coroutine[Any, Any, Any]
 
 _CLOSING_ROUNDS = 32  # how many awaits in ``finally`` clauses a coroutine may have left when it is closed
@@ -20,6 +23,55 @@ _CLOSING_ROUNDS = 32  # how many awaits in ``finally`` clauses a coroutine may h
 
 class AbandonedError(Exception):
     """The coroutine would not end and is not stepped any more."""
+
+
+class LimitPassedError(TimeoutError):
+    """The call took longer than its limit and was cancelled, or abandoned.
+
+    Apart from ``TimeoutError``, so that one raised by the called code is not taken for it.
+    """
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether the person ended the program, be it in a group of errors."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(is_interrupt(each) for each in error.exceptions)
+    return isinstance(error, KeyboardInterrupt)
+
+
+def stray(error: BaseException, point: str = "") -> StrayError:
+    """Return what stands for an error that no ``except Exception`` would catch.
+
+    Args:
+        error: What was raised; it becomes the cause.
+        point: Where, in words.
+    """
+    said = error_line(error)
+    if isinstance(error, GeneratorExit):
+        said += ", though nobody closed it"
+    elif _is_cancellation(error):
+        said += ", though the host cancelled nothing: something it waited for was cancelled elsewhere"
+    failure = StrayError(said, point=point)
+    failure.__cause__ = error
+    return failure
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    return type(error).__name__ in ("CancelledError", "Cancelled")  # asyncio's, trio's
+
+
+def step_at_once(coroutine: Coro) -> Any:
+    """Run a coroutine in which nothing waits; return what it returns.
+
+    Raises:
+        AssertionError: Something in it waits after all.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    raise AssertionError("nothing may wait here, and yet something does")
 
 
 class Driven:
@@ -73,6 +125,8 @@ def drive(coroutine: Coro, waiting: Any, driven: Driven) -> Generator[Any, Any, 
             waiting = step(value)
         except StopIteration as done:
             return done.value
+        except GeneratorExit as error:  # its own: nobody closed it
+            raise stray(error) from error
 
 
 def _await_refusing(future: asyncio.Future[Any], driven: Driven) -> Generator[Any, Any, None]:
@@ -128,6 +182,13 @@ class Patience(Protocol):
         """Whether the coroutine stands in a nursery of its own."""
 
 
+def nurseries() -> int:
+    """How many nurseries are open in the current trio task."""
+    from trio.lowlevel import current_task  # trio is there when this is asked, and only then
+
+    return len(current_task().child_nurseries)
+
+
 @types.coroutine
 def drive_on_trio(
     coroutine: Coro, waiting: Any, patience: Patience, unclosable: list[object]
@@ -163,9 +224,11 @@ def drive_on_trio(
             return done.value
         except KeyboardInterrupt:
             raise
-        except BaseException:
+        except BaseException as error:
             if over:
                 raise AbandonedError from None
+            if isinstance(error, GeneratorExit):
+                raise stray(error) from error
             raise
 
 
