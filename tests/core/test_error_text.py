@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strange_errors import MuteError, NamelessError
 
 from plughost.contracts import error_line, error_text
 from plughost.exceptions import StrayError
+from strange_errors import MuteError, NamelessError
 
 
 @pytest.mark.parametrize(
