@@ -10,7 +10,7 @@ from plughost.contracts.session import RequestSession
 from plughost.exceptions import StoreUnavailableError
 from plughost.http.csrf import bears_only_a_token, is_cross_site
 from plughost.http.guards import ANONYMOUS, Guard, Identity
-from plughost.http.problems import Problem
+from plughost.http.problems import Problem, too_often
 from plughost.http.rates import subject_of
 from plughost.http.runtime import IDENTITY, HttpRuntime
 
@@ -124,13 +124,7 @@ async def _count(
         return
     result = await runtime.rates.check(name, subject, runtime.service(RateLimiter))
     if not result.allowed:
-        seconds = max(1, round(result.retry_after))
-        raise Problem(
-            429,
-            f"Too many requests; try again in {seconds} s.",
-            code="rate_limited",
-            headers={"Retry-After": str(seconds)},
-        )
+        raise too_often(result.retry_after)
 
 
 def _refusal(guard: Guard, identity: Identity) -> Problem:

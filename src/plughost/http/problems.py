@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from html import escape
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.requests import HTTPConnection
-from starlette.responses import Response
+
+from plughost.contracts.http import Send
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+    from starlette.responses import Response
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -58,10 +63,42 @@ class Problem(Exception):
 
     def response(self, connection: HTTPConnection | None = None) -> Response:
         """Return the answer: a page for a browser that navigates, a problem document for all others."""
+        from starlette.responses import Response
+
         headers = {"Cache-Control": "no-store", **self.headers}
         if connection is not None and wants_page(connection):
             return Response(_page(self), self.status, headers, "text/html; charset=utf-8")
         return Response(msgspec.json.encode(self.document()), self.status, headers, PROBLEM_TYPE)
+
+
+async def send_problem(problem: Problem, send: Send) -> None:
+    """Answer with a problem document in plain ASGI; for middleware that knows no framework."""
+    body = msgspec.json.encode(problem.document())
+    given = {"Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store", **problem.headers}
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in given.items()]
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def too_often(retry_after: float) -> Problem:
+    """Return the refusal of a request that came too soon; who comes back as it says is not too soon again.
+
+    Args:
+        retry_after: Seconds until it would be let through.
+    """
+    wait = whole_seconds(retry_after)
+    return Problem(
+        429,
+        f"Too many requests; try again in {wait} s.",
+        code="rate_limited",
+        headers={"Retry-After": str(wait)},
+    )
+
+
+def whole_seconds(retry_after: float) -> int:
+    """Return the value of ``Retry-After`` for a wait in seconds: rounded up, and 1 at least."""
+    return max(1, math.ceil(retry_after))
 
 
 def title_of(status: int) -> str:

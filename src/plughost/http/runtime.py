@@ -14,6 +14,7 @@ from plughost.exceptions import HostNotReadyError, ServiceError
 from plughost.host import Host
 from plughost.http.access_file import AccessFile
 from plughost.http.audit import AuditTrail
+from plughost.http.caching import AnswerCache
 from plughost.http.figures import HttpFigures
 from plughost.http.guards import ANONYMOUS, Identity
 from plughost.http.rates import Rates
@@ -42,6 +43,7 @@ class HttpRuntime:
         audit: Who did what.
         figures: Usage, performance, errors.
         rates: Rate classes.
+        answers: Answers kept for the next who asks.
         draining: Set when the server stops: streams end, readiness fails.
         threads: Bounds the endpoints that run in threads.
         open_streams: How many event streams are open.
@@ -67,6 +69,7 @@ class HttpRuntime:
         self.audit = AuditTrail(self._file, clock)
         self.figures = HttpFigures(clock)
         self.rates = Rates(settings.rate_limits, clock)
+        self.answers = AnswerCache(clock)
         self.draining = anyio.Event()
         self.threads = anyio.CapacityLimiter(_SYNC_ENDPOINTS_AT_ONCE)
         self.open_streams = 0

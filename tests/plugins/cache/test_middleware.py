@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from plughost.contracts import Limit
+from plughost.http.middleware import RateLimitMiddleware, ResponseCacheMiddleware
 from plughost.plugins.cache.limiter import Limiter
 from plughost.plugins.cache.manager import NamedCaches
-from plughost.plugins.cache.middleware import RateLimitMiddleware, ResponseCacheMiddleware
 
 pytestmark = pytest.mark.anyio
 
