@@ -116,7 +116,11 @@ class Plugin:
         """Called once, after no hook of it is called any more and before its dependencies stop."""
 
     def status(self) -> Mapping[str, object]:
-        """Called by reports: a few figures to show; must be quick and must not wait."""
+        """Called by reports: a few figures to show; must be quick and must not wait.
+
+        ``waiting_for`` has a meaning of its own: what the plugin needs before it can do its work. While it is there
+        and not empty, the host tells its load balancer that it is not ready.
+        """
         return {}
 
 

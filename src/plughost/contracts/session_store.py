@@ -200,3 +200,15 @@ class ImmediateStore(Protocol):
 
     def read_now(self, digest: bytes) -> StoredSession | ReplacedSession | None:
         """As ``SessionStore.read``."""
+
+
+@runtime_checkable
+class SelfCheckingStore(Protocol):
+    """A store that can tell more of how it is than its figures do; asked by the plugin's health check."""
+
+    async def self_check(self) -> str:
+        """Write something, read it, and return what a deployer should mend; empty when all is well.
+
+        Raises:
+            StoreUnavailableError: Sessions cannot be written now.
+        """

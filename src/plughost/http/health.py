@@ -84,7 +84,8 @@ async def _report(
 
 def _readiness(runtime: HttpRuntime, plugins: Mapping[str, PluginRecord]) -> str:
     missing = any(record.required and record.state not in RUNNING_STATES for record in plugins.values())
-    if runtime.draining.is_set() or missing:
+    waiting = any(_waits(record) for record in plugins.values())
+    if runtime.draining.is_set() or missing or waiting:
         return "fail"
     if runtime.left_out or any(record.state not in _WELL for record in plugins.values()):
         return "warn"
@@ -93,10 +94,17 @@ def _readiness(runtime: HttpRuntime, plugins: Mapping[str, PluginRecord]) -> str
 
 def _plugin(record: PluginRecord, told: bool) -> dict[str, Any]:
     status = "pass" if record.state in _WELL else "fail" if record.required else "warn"
+    if _waits(record):
+        status = "fail"
     row: dict[str, Any] = {"componentType": "plugin", "observedValue": record.state.value, "status": status}
-    if told and record.reason:
-        row["output"] = record.reason
+    if told and (reason := record.reason or record.status.get("waiting_for")):
+        row["output"] = reason
     return row
+
+
+def _waits(record: PluginRecord) -> bool:
+    """Whether a plugin runs and says that it cannot do its work before something else is there."""
+    return record.state in RUNNING_STATES and bool(record.status.get("waiting_for"))
 
 
 def _check(check: HealthCheck, told: bool) -> dict[str, Any]:

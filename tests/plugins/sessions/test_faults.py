@@ -272,39 +272,6 @@ async def test_a_read_only_file_is_refused_at_the_start(tmp_path: Path, clock: F
     assert "refused:" in done.stdout, done.stderr
 
 
-SECOND = """
-import sys, anyio
-from pathlib import Path
-from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.sessions.stores.sqlite import SQLiteStore
-async def main():
-    try:
-        await SQLiteStore(Path(sys.argv[1]), lambda: 1.0).open()
-    except StoreUnavailableError as error:
-        print("refused:", error)
-    look = SQLiteStore(Path(sys.argv[1]), lambda: 1.0, read_only=True)
-    await look.open()
-    print("active:", (await look.stats()).active)
-    try:
-        await look.end_subject("ada")
-    except StoreUnavailableError:
-        print("cannot write")
-    await look.close()
-anyio.run(main)
-"""
-
-
-async def test_a_second_process_is_refused_and_may_still_look(store: SQLiteStore) -> None:
-    await store.create(new("a"))
-    done = subprocess.run(
-        [sys.executable, "-c", SECOND, str(store.path)], capture_output=True, text=True, check=False
-    )
-    assert f"process {os.getpid()} owns" in done.stdout, done.stderr
-    assert "active: 1" in done.stdout
-    assert "cannot write" in done.stdout
-    assert await store.create(new("b")) is not None
-
-
 async def test_a_closed_store_says_so(store: SQLiteStore) -> None:
     await store.close()
     for call in (lambda: store.read(digest("a")), lambda: store.create(new("a")), store.stats):

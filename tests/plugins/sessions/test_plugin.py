@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import stat
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from plughost.plugins.sessions.plugin import SessionsPlugin
 
 pytestmark = pytest.mark.anyio
 
+LOCKS = ("sessions.db.lock", "sessions.db.queue")
 SECRET = "Xq3vT9-LwZ7kR2mB8nJ5hY4sD6fG1pC0uEaIoQt"
 
 
@@ -82,7 +84,7 @@ async def test_its_files_are_its_owners_alone(tmp_path: Path) -> None:
         files = {
             path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data/sessions").iterdir()
         }
-    assert set(files) == {"secret", "sessions.db", "sessions.db-wal", "sessions.db-shm", "sessions.db.lock"}
+    assert set(files) == {"secret", "sessions.db", "sessions.db-wal", "sessions.db-shm", *LOCKS}
     assert set(files.values()) == {0o600}
 
 
@@ -219,7 +221,7 @@ async def test_sessions_move_out_of_memory_when_the_configuration_changes(tmp_pa
 async def test_sessions_in_memory_move_into_the_database_over_a_restart(tmp_path: Path) -> None:
     left_behind = tmp_path / "data/sessions/memory-sessions"
     async with host(tmp_path) as first:
-        sessions = await load(first, store="memory")
+        sessions = await load(first, store="memory", carry_over=True)
         made = await sessions.create("7", fields={"x": "canary-value"})
         ended = await sessions.create("7")
         await sessions.destroy(ended.session_id)
@@ -228,7 +230,7 @@ async def test_sessions_in_memory_move_into_the_database_over_a_restart(tmp_path
     assert b"canary-value" not in content
     assert made.session_id.encode() not in content
     async with host(tmp_path) as second:
-        sessions = await load(second, store="sqlite")
+        sessions = await load(second, store="sqlite", carry_over=True)
         assert await sessions.get(made.session_id) == made
         assert await sessions.get(ended.session_id) is None
         assert not left_behind.exists()
@@ -239,7 +241,7 @@ async def test_a_damaged_file_of_the_last_run_is_kept_aside(tmp_path: Path) -> N
     folder.mkdir(parents=True)
     (folder / "memory-sessions").write_bytes(b"plughost sessions 1\n\xc1garbage")
     async with host(tmp_path) as running:
-        await load(running)
+        await load(running, carry_over=True)
     assert (folder / "memory-sessions.damaged").exists()
 
 
@@ -291,10 +293,35 @@ async def test_figures_are_offered_to_health_and_metrics(tmp_path: Path) -> None
         assert running.plugin("sessions").status["store"] == "sqlite"
 
 
-async def test_a_second_process_on_the_same_file_is_refused_by_name(tmp_path: Path) -> None:
+async def test_two_hosts_share_the_default_store(tmp_path: Path) -> None:
+    async with host(tmp_path) as first, host(tmp_path) as second:
+        made = await (await load(first)).create("7", fields={"x": 1})
+        there = await load(second)
+        assert await there.get(made.session_id) == made
+        assert await there.destroy(made.session_id)
+        assert await first.use(SessionManager).get(made.session_id) is None
+
+
+async def test_sessions_in_memory_are_left_to_no_other_program(tmp_path: Path) -> None:
     async with host(tmp_path) as first:
-        made = await (await load(first)).create("7")
-        async with host(tmp_path) as second:
-            with pytest.raises(PluginError, match=r"process \d+ owns .*redis"):
-                await load(second)
-        assert await first.use(SessionManager).get(made.session_id) is not None
+        made = await (await load(first, store="memory")).create("7")
+    async with host(tmp_path) as second:
+        assert await (await load(second, store="memory")).get(made.session_id) is None
+    async with host(tmp_path) as third:
+        assert await (await load(third)).get(made.session_id) is None
+    assert not (tmp_path / "data/sessions/memory-sessions").exists()
+
+
+async def test_of_two_processes_one_takes_over_what_was_left_and_brings_nothing_back(tmp_path: Path) -> None:
+    async with host(tmp_path) as first:
+        made = await (await load(first, store="memory", carry_over=True)).create("7")
+    left = tmp_path / "data/sessions/memory-sessions"
+    late = left.open("rb")
+    async with host(tmp_path) as second, host(tmp_path) as third:
+        sessions = await load(second, carry_over=True)
+        assert await sessions.destroy(made.session_id)
+        left.write_bytes(late.read())
+        with left.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert await (await load(third, carry_over=True)).get(made.session_id) is None
+    late.close()

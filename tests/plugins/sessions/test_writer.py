@@ -12,7 +12,8 @@ import anyio.lowlevel
 import pytest
 
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.sessions.ownership import connect_writer
+from plughost.plugins.sessions.database_file import DatabaseFile
+from plughost.plugins.sessions.turns import Turns
 from plughost.plugins.sessions.writer import GroupCommitWriter
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ def commits() -> Commits:
 @pytest.fixture
 async def writer(tmp_path: Path, commits: Commits) -> AsyncIterator[GroupCommitWriter]:
     def connect() -> sqlite3.Connection:
-        connection = connect_writer(tmp_path / "writer.db")
+        connection = DatabaseFile(tmp_path / "writer.db").connect_writer(Turns(tmp_path / "writer.db"))
         connection.execute("CREATE TABLE log(what TEXT)")
         return connection
 

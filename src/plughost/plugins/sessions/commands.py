@@ -1,8 +1,4 @@
-"""``plughost sessions``: look at sessions and end them.
-
-Commands that only read work while the server runs. Those that change something need the store for themselves
-when it is a file; the server that owns it is then named, and the admin page or API is the way.
-"""
+"""``plughost sessions``: look at sessions and end them, beside running servers or without any."""
 
 from __future__ import annotations
 
@@ -29,8 +25,7 @@ def stats(line: CommandLine, as_json: bool | None) -> None:
     """How many sessions and users there are."""
 
     async def work(host: Any) -> dict[str, Any]:
-        async with reading(host) as sessions:
-            return asdict(await sessions.stats())
+        return asdict(await sessions_of(host).stats())
 
     found = line.run(work)
     rows = [f"{name:>10}  {value}" for name, value in found.items()]
@@ -45,8 +40,7 @@ def list_(line: CommandLine, user_id: str, as_json: bool | None) -> None:
     """Show the sessions of one user: handles, devices and times, never ids."""
 
     async def work(host: Any) -> list[dict[str, Any]]:
-        async with reading(host) as sessions:
-            return [_shown(session) for session in await sessions.list_user(user_id)]
+        return [_shown(session) for session in await sessions_of(host).list_user(user_id)]
 
     found = line.run(work)
     rows = [
@@ -65,7 +59,7 @@ def end(line: CommandLine, user_id: str, handle: str | None) -> None:
     """End all sessions of a user, or one of them."""
 
     async def work(host: Any) -> int:
-        sessions = changing(host)
+        sessions = sessions_of(host)
         if handle is None:
             return int(await sessions.destroy_user(user_id))
         return int(await sessions.end_handle(user_id, handle))
@@ -80,7 +74,7 @@ def cleanup(line: CommandLine) -> None:
     """Remove what is over, now."""
 
     async def work(host: Any) -> dict[str, Any]:
-        return asdict(await changing(host).cleanup_expired())
+        return asdict(await sessions_of(host).cleanup_expired())
 
     report = line.run(work)
     line.show(report, f"{report['removed']} removed in {report['duration']:.3f} s")
@@ -92,34 +86,27 @@ def rotate_keys(line: CommandLine) -> None:
     """Seal every session with the newest secret, so that older ones can be taken out of the configuration."""
 
     async def work(host: Any) -> int:
-        return int(await changing(host).reseal())
+        return int(await sessions_of(host).reseal())
 
     resealed = line.run(work)
     line.show({"resealed": resealed}, f"{resealed} sealed with the newest secret")
 
 
-def changing(host: Any) -> Any:
-    """Return the sessions of a host for a command that changes something.
+def sessions_of(host: Any) -> Any:
+    """Return the sessions of a host.
 
     Raises:
-        ClickException: The plugin does not run here; its reason is shown.
+        ClickException: The plugin does not run here, or its store is not there; the reason is shown.
     """
+    record = host.plugin("sessions")
+    waiting_for = record.status.get("waiting_for") if record is not None else None
+    if waiting_for:
+        raise click.ClickException(str(waiting_for))
     try:
         return host.use(SessionManager)
     except ServiceError as error:
-        record = host.plugin("sessions")
         failure = record.error if record is not None else None
-        why = failure.message if failure is not None else str(error)
-        raise click.ClickException(
-            f"{why}\nWhile a server owns the sessions, change them with its admin page or API."
-        ) from error
-
-
-def reading(host: Any) -> Any:
-    """Return a context manager with the sessions of a host, or with a look into a file a server owns."""
-    from plughost.plugins.sessions.looking import look_into
-
-    return look_into(host, lambda: changing(host))
+        raise click.ClickException(failure.message if failure is not None else str(error)) from error
 
 
 def _shown(session: Session) -> dict[str, Any]:

@@ -21,8 +21,8 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The settings of the sessions plugin. Lengths of time are seconds, sizes are bytes.
 
     Attributes:
-        store: ``sqlite`` (one process, survives anything), ``redis`` (several instances) or ``memory``
-            (tests).
+        store: ``sqlite`` (the processes of one machine, survives anything), ``redis`` (several machines) or
+            ``memory`` (tests).
         path: The SQLite file; ``sessions.db`` in the plugin's data folder when empty.
         redis_url: Where Redis or Valkey is: ``redis://``, ``rediss://`` or ``unix://``.
         redis_prefix: First part of its keys; the host's name when empty.
@@ -51,7 +51,8 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             unset: when the store is over the network.
         cleanup_interval: How often expired sessions are removed.
         socket_check_interval: How often open WebSockets are checked against their sessions.
-        carry_over: Whether sessions in memory are moved to whichever store comes next.
+        carry_over: Whether sessions in memory are kept in a file over a restart, and those of such a file taken
+            over. A reload keeps them in any case.
     """
 
     store: Literal["sqlite", "redis", "memory"] = "sqlite"
@@ -81,7 +82,7 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     preload: bool | None = None
     cleanup_interval: float = 3600.0
     socket_check_interval: float = 30.0
-    carry_over: bool = True
+    carry_over: bool = False
 
     def check(self) -> None:
         """Refuse what a type cannot.

@@ -6,9 +6,10 @@ alone. A move that was interrupted can simply be done again.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -51,16 +52,17 @@ async def leave_behind(source: SessionStore, path: Path) -> int:
 async def pick_up(path: Path, target: SessionStore) -> int:
     """Take over the sessions a process left behind, then remove its file; return how many there were.
 
-    Nobody is served before this is done, so doing it again after a crash brings nothing back that ended
-    since. A file that cannot be read is kept aside.
+    Of several processes that start at once the one that locks the file does it: whoever came later could bring back
+    what ended since. Nobody is served by this one before it is done. A file that cannot be read is kept aside.
     """
-    rows = _read(path)
-    if rows is None:
+    file = _claim(path)
+    if file is None:
         return 0
-    taken = 0
-    for begin in range(0, len(rows), _BATCH):
-        taken += await target.adopt(rows[begin : begin + _BATCH])
-    _remove(path)
+    with file:
+        rows, taken = _decoded(file.read(), path), 0
+        for begin in range(0, len(rows), _BATCH):
+            taken += await target.adopt(rows[begin : begin + _BATCH])
+        _remove(path)
     _log.info("sessions of the last run were taken over", sessions=taken, store=target.name)
     return taken
 
@@ -87,11 +89,27 @@ async def reseal(store: SessionStore, codec: RowCodec, max_bytes: int) -> int:
             return changed
 
 
-def _read(path: Path) -> list[StoredSession] | None:
+def _claim(path: Path) -> BinaryIO | None:
+    """Open the file for this process alone; None when there is none, or another process has it."""
     try:
-        content = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:
         return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass  # the other process has it now, or was done with it a moment ago
+    file.close()
+    return None
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _decoded(content: bytes, path: Path) -> list[StoredSession]:
     try:
         if not content.startswith(_HEADER):
             raise msgspec.DecodeError("the header is not ours")
@@ -99,11 +117,7 @@ def _read(path: Path) -> list[StoredSession] | None:
     except msgspec.MsgspecError:
         path.rename(path.with_suffix(".damaged"))
         _log.error("sessions of the last run could not be read, their file is kept", path=str(path))
-        return None
-
-
-def _remove(path: Path) -> None:
-    path.unlink()
+        return []
 
 
 def _write(path: Path, content: bytes) -> None:

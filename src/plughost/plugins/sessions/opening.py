@@ -1,9 +1,11 @@
-"""From configuration to an open store, and the lease by which two runs of the plugin share one."""
+"""From configuration to a store, and the lease by which two runs of the plugin share one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+import anyio
 
 from plughost.contracts.session_store import SessionStore
 from plughost.plugins.sessions.config import SessionsConfig
@@ -14,15 +16,18 @@ from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 
 
 class StoreLease:
-    """An open store and how many runs of the plugin use it; the last one closes it.
+    """A store and how many runs of the plugin use it; the last one closes it.
 
-    A plugin is reloaded by starting the new one before the old one stops. A store that only one may hold,
-    such as a locked file or this process's memory, is handed from one to the other this way.
+    A plugin is reloaded by starting the new one before the old one stops. A store that only one may hold, such
+    as this process's memory, is handed from one to the other this way.
 
     Args:
-        store: The store, open.
+        store: The store, not yet open.
         kind: What it was configured as; only a run with the same configuration can share it.
         sockets: The open WebSockets, which outlive a reload and still have to be closed with their sessions.
+
+    Attributes:
+        waiting_for: Why the store is not open yet; empty when it is.
     """
 
     def __init__(
@@ -31,7 +36,28 @@ class StoreLease:
         self.store = store
         self.kind = kind
         self.sockets = {} if sockets is None else sockets
+        self.waiting_for = "the session store is not open yet"
         self._holders = 1
+        self._opening = anyio.Lock()
+
+    async def open(self, prepare: Callable[[SessionStore], Awaitable[object]]) -> None:
+        """Open the store unless it is open, and prepare it before anybody else sees it.
+
+        Raises:
+            StoreUnavailableError: It cannot be opened now; it may be tried again.
+        """
+        async with self._opening:
+            if not self.waiting_for:
+                return
+            try:
+                await self.store.open()
+                await prepare(self.store)
+            except BaseException as error:
+                self.waiting_for = str(error) or type(error).__name__
+                with anyio.CancelScope(shield=True):
+                    await self.store.close()
+                raise
+            self.waiting_for = ""
 
     def share(self) -> StoreLease:
         """Use it too."""

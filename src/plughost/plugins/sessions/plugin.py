@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import anyio
 import click
 
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import HealthCheck, HttpContext, MetricFamily, MetricSample, Middleware
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.session import SessionManager
+from plughost.contracts.session_store import SelfCheckingStore, SessionStore
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.commands import sessions_group
@@ -29,12 +29,16 @@ from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.secrets_file import key_ring
 from plughost.plugins.sessions.sockets import SocketWatch
 from plughost.plugins.sessions.stores.memory import MemoryStore
+from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 from plughost.plugins.sessions.telling import HookTeller
 
 if TYPE_CHECKING:
     from plughost.http import Route
 
 MIDDLEWARE_PRIORITY = 100
+LOOK_AFTER = 1.0
+"""Seconds between two looks at whether the store's file is still there."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two tries to open a store that is not there yet
 
 
 class SessionsPlugin(Plugin):
@@ -55,7 +59,7 @@ class SessionsPlugin(Plugin):
         ring = key_ring(config, context.data_dir)
         self._now = SteadyTime(SYSTEM_CLOCK)
         codec = RowCodec(make_envelope(config, ring))
-        self._lease = await self._open(context, config)
+        await self._take_store(context, config)
         self.sessions = Sessions(self._lease.store, codec, config.policy(), self._now, self._lease)
         self._watch = SocketWatch(self.sessions, self._lease.sockets)
         cookie = SessionCookie(config.cookie_policy(context.host_name))
@@ -65,6 +69,7 @@ class SessionsPlugin(Plugin):
         self.sessions.announcer.listen(self._teller.hear)
         context.spawn(self._teller.run)
         context.spawn(self._sweep_after_ends)
+        context.every(LOOK_AFTER, self._look_after_store, name="look after the session store")
         context.every(config.cleanup_interval, self.sessions.cleanup_expired, name="clean up sessions")
         context.every(config.socket_check_interval, self._watch.look_around, name="check open sockets")
         service: SessionManager = self.sessions
@@ -75,17 +80,18 @@ class SessionsPlugin(Plugin):
         store = self._lease.store
         if isinstance(store, MemoryStore) and self._config.carry_over and not store.frozen:
             if await self._lease.release():
-                await leave_behind(store, self._carried(self._context))
+                await leave_behind(store, self._carried())
             return
         await self._lease.release()
 
     def status(self) -> Mapping[str, object]:
         """Which store, and how many sockets are open."""
-        return {
+        known = {
             "store": self._lease.store.name,
             "open_sockets": len(self._watch),
             "unreadable": self.sessions.codec.unreadable,
         }
+        return known | ({"waiting_for": self._lease.waiting_for} if self._lease.waiting_for else {})
 
     @hookimpl
     def register_middleware(self, context: HttpContext) -> Sequence[Middleware]:
@@ -114,23 +120,34 @@ class SessionsPlugin(Plugin):
 
     @hookimpl
     async def health_check(self, app_name: str | None) -> HealthCheck | None:
-        """Whether the store answers, and every session could be read."""
+        """Whether the store can be written and read, and every session could be read."""
         if app_name is not None:
             return None
+        if self._lease.waiting_for:
+            return HealthCheck(name="sessions", status="fail", detail=self._lease.waiting_for)
+        store, warning = self._lease.store, ""
         try:
+            if isinstance(store, SelfCheckingStore):
+                warning = await store.self_check()
             figures = await self.sessions.stats()
         except StoreUnavailableError as error:
-            return HealthCheck(name="sessions", status="fail", detail=str(error))
+            return HealthCheck(
+                name="sessions", status="fail", detail=str(error), figures={"store": store.name}
+            )
         found = {"store": figures.store, "active": figures.active, "unreadable": figures.unreadable}
         if figures.unreadable:
-            detail = "sessions could not be read and were kept: put the old secret back, or see the log"
-            return HealthCheck(name="sessions", status="warn", detail=detail, figures=found)
-        return HealthCheck(name="sessions", figures=found)
+            warning = "sessions could not be read and were kept: put the old secret back, or see the log"
+        return HealthCheck(
+            name="sessions", status="warn" if warning else "pass", detail=warning, figures=found
+        )
 
     @hookimpl
     async def describe_metrics(self) -> Sequence[MetricFamily]:
-        """The figures of ``stats()``."""
-        figures = await self.sessions.stats()
+        """The figures of ``stats()``; none while the store is away."""
+        try:
+            figures = await self.sessions.stats()
+        except StoreUnavailableError:
+            return []
         values = {
             "sessions_active": (figures.active, "Sessions that would be accepted now."),
             "sessions_expired": (figures.expired, "Sessions that are over and not yet removed."),
@@ -143,30 +160,63 @@ class SessionsPlugin(Plugin):
             for name, (value, text) in values.items()
         ]
 
-    async def _open(self, context: PluginContext, config: SessionsConfig) -> StoreLease:
+    async def _take_store(self, context: PluginContext, config: SessionsConfig) -> None:
+        """Share the store of the run before, or open one; a host's first run does not wait until it can be opened."""
         kind = kind_of(config, context.data_dir, context.host_name)
         earlier = _lease_of_the_run_before(context)
         if earlier is not None and earlier.kind == kind:
-            return earlier.share()
-        store = make_store(config, context.data_dir, context.host_name, self._now)
-        await store.open()
+            self._lease = earlier.share()
+        else:
+            store = make_store(config, context.data_dir, context.host_name, self._now)
+            self._lease = StoreLease(store, kind, earlier.sockets if earlier is not None else None)
         try:
-            if config.carry_over:
-                await pick_up(self._carried(context), store)
-            if config.carry_over and earlier is not None and isinstance(earlier.store, MemoryStore):
-                earlier.store.freeze()
-                moved = await move(earlier.store, store)
-                context.log.info("sessions moved out of memory", sessions=moved, store=store.name)
-        except BaseException:
-            if earlier is not None and isinstance(earlier.store, MemoryStore):
-                earlier.store.thaw()
-            with anyio.CancelScope(shield=True):
-                await store.close()
-            raise
-        return StoreLease(store, kind, earlier.sockets if earlier is not None else None)
+            await self._lease.open(lambda store: self._hand_over(earlier, store))
+        except StoreUnavailableError as error:
+            if earlier is not None and not earlier.waiting_for:
+                raise  # the run before serves on
+            context.log.warning("session store cannot be opened yet", error=str(error))
+            context.spawn(self._open_when_it_is_there, earlier)
 
-    def _carried(self, context: PluginContext) -> Path:
-        return context.data_dir / "memory-sessions"
+    async def _open_when_it_is_there(self, earlier: StoreLease | None) -> None:
+        """Try until the store opens; requests that need a session are answered 503 until then."""
+        pause, told = _FIRST_PAUSE, self._lease.waiting_for
+        while True:
+            await SYSTEM_CLOCK.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            try:
+                await self._lease.open(lambda store: self._hand_over(earlier, store))
+            except StoreUnavailableError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._context.log.warning("session store cannot be opened yet", error=told)
+            else:
+                self._context.log.info("session store is there", store=self._lease.store.name)
+                return
+
+    async def _hand_over(self, earlier: StoreLease | None, store: SessionStore) -> None:
+        """Bring sessions of the run before into a store that was just opened."""
+        if self._config.carry_over:
+            await pick_up(self._carried(), store)
+        if earlier is None or earlier.store is store or not isinstance(earlier.store, MemoryStore):
+            return
+        earlier.store.freeze()
+        try:
+            moved = await move(earlier.store, store)
+        except BaseException:
+            earlier.store.thaw()
+            raise
+        self._context.log.info("sessions moved out of memory", sessions=moved, store=store.name)
+
+    async def _look_after_store(self) -> None:
+        store = self._lease.store
+        if isinstance(store, SQLiteStore):
+            try:
+                await store.look_after()
+            except StoreUnavailableError as error:
+                self._context.log.warning("session store cannot be opened anew", error=str(error))
+
+    def _carried(self) -> Path:
+        return self._context.data_dir / "memory-sessions"
 
     async def _sweep_after_ends(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -43,10 +44,13 @@ class _Job:
 
 
 class GroupCommitWriter:
-    """Owns the only connection that writes.
+    """Owns the only connection of this process that writes.
 
     Args:
         connect: Called in the writer's thread; returns a connection in autocommit mode.
+        turn: Returns what to enter around each transaction: the turn of this process, where several write.
+        is_stale: Called before each batch; whether the file is another one by now, so that it must be opened anew.
+        reopened: Called in the event loop after the file was opened anew, before anybody hears of a result.
         refusals: Exceptions an operation raises before it wrote anything: they are its caller's alone. Any
             other error rolls the whole batch back, and each of its operations is tried again by itself.
         committed: Called in the writer's thread after each commit.
@@ -57,11 +61,17 @@ class GroupCommitWriter:
         self,
         connect: Callable[[], sqlite3.Connection],
         *,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        is_stale: Callable[[], bool] = lambda: False,
+        reopened: Callable[[], None] = lambda: None,
         refusals: tuple[type[Exception], ...] = (),
         committed: Callable[[], None] = lambda: None,
         rolled_back: Callable[[], None] = lambda: None,
     ) -> None:
         self._connect = connect
+        self._turn = turn
+        self._is_stale = is_stale
+        self._reopened = reopened
         self._refusals = refusals
         self._committed = committed
         self._rolled_back = rolled_back
@@ -69,6 +79,7 @@ class GroupCommitWriter:
         self._jobs: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._tickets: Tickets | None = None
+        self._connection: sqlite3.Connection | None = None
         self._failure: BaseException | None = None
         self._stopping = False
 
@@ -79,7 +90,8 @@ class GroupCommitWriter:
             Exception: Whatever ``connect`` raised.
         """
         self._tickets = tickets_of_this_loop()
-        self._stopping = False
+        self._stopping, self._failure = False, None
+        self._jobs = SimpleQueue()  # the word to stop may be left in the one of a start that failed
         opened = self._tickets.issue()
         # A daemon: a program that forgets to close must still be able to end. What was acknowledged is on
         # disk.
@@ -89,7 +101,7 @@ class GroupCommitWriter:
         self._thread.start()
         await self._tickets.wait(opened)
         if self._failure is not None:
-            raise self._failure
+            raise as_unavailable(self._failure)
 
     async def run(self, operation: Operation[T]) -> T:
         """Return what the operation returns, once it is durable.
@@ -107,7 +119,7 @@ class GroupCommitWriter:
         self._put(job)
         await tickets.wait(job.done)
         if job.error is not None:
-            raise _as_unavailable(job.error)
+            raise as_unavailable(job.error)
         result: T = job.result
         return result
 
@@ -139,7 +151,7 @@ class GroupCommitWriter:
 
     def _work(self, opened: object) -> None:
         try:
-            connection = self._connect()
+            self._connection = self._connect()
         except BaseException as error:
             self._failure = error
             self._tell([opened])
@@ -147,9 +159,33 @@ class GroupCommitWriter:
         self._tell([opened])
         try:
             while (jobs := self._next_batch()) is not None:
-                self._do(connection, jobs)
+                try:
+                    self._do(self._fresh_connection(), jobs)
+                except Exception as error:
+                    for job in jobs:
+                        job.error = error
                 self._tell([job.done for job in jobs if job.done is not None])
         finally:
+            self._close()
+
+    def _fresh_connection(self) -> sqlite3.Connection:
+        """Return the connection; a new one when the file is another by now, or could not be opened the last time."""
+        if self._connection is not None and self._is_stale():
+            self._close()
+        if self._connection is None:
+            self._connection = self._connect()
+            self._call(self._reopened)
+        return self._connection
+
+    def _close(self) -> None:
+        # The last connection to close copies the log back, which is writing. Whatever fails, it is closed.
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            with self._turn():
+                connection.close()
+        except StoreUnavailableError:
             connection.close()
 
     def _next_batch(self) -> list[_Job] | None:
@@ -168,21 +204,34 @@ class GroupCommitWriter:
         return jobs
 
     def _do(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        began = False
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            for job in jobs:
-                self._try(connection, job)
-            connection.execute("COMMIT")
+            with self._turn():
+                connection.execute("BEGIN IMMEDIATE")
+                began = True
+                self._commit(connection, jobs)
         except Exception as error:
-            self._roll_back(connection)
-            if len(jobs) == 1:
-                jobs[0].error = error
+            if not began or len(jobs) == 1:
+                for job in jobs:
+                    job.error = error
                 return
             for job in jobs:
                 job.error = None
                 self._do(connection, [job])
-        else:
-            self._committed()
+
+    def _commit(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        try:
+            for job in jobs:
+                self._try(connection, job)
+            connection.execute("COMMIT")
+        except Exception:
+            try:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            finally:
+                self._rolled_back()
+            raise
+        self._committed()
 
     def _try(self, connection: sqlite3.Connection, job: _Job) -> None:
         try:
@@ -190,15 +239,13 @@ class GroupCommitWriter:
         except self._refusals as refusal:
             job.error = refusal
 
-    def _roll_back(self, connection: sqlite3.Connection) -> None:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        self._rolled_back()
-
     def _tell(self, holders: list[Any]) -> None:
+        self._call(_honour, self._tickets, holders)
+
+    def _call(self, function: Callable[..., None], *args: object) -> None:
         assert self._tickets is not None  # noqa: S101 - start() has set it before this thread began
         try:
-            self._tickets.call(_honour, self._tickets, holders)
+            self._tickets.call(function, *args)
         except RuntimeError:
             # The loop has ended: nobody waits any more.
             return
@@ -213,7 +260,8 @@ def _closed() -> StoreUnavailableError:
     return StoreUnavailableError("the session database is closed")
 
 
-def _as_unavailable(error: BaseException) -> BaseException:
+def as_unavailable(error: BaseException) -> BaseException:
+    """Return an error of SQLite as one of a store; any other as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
     unavailable = StoreUnavailableError(f"the session database cannot be written: {error}")

@@ -64,3 +64,8 @@ def prepare(connection: sqlite3.Connection) -> None:
             f"the session database has layout {version}, this plughost knows {VERSION}: run the newer"
             " plughost"
         )
+
+
+def rewrite_header(connection: sqlite3.Connection) -> None:
+    """Write a page without changing anything in it, to see whether the file can be written."""
+    connection.execute(f"PRAGMA user_version={VERSION}")

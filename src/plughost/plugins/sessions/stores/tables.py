@@ -74,22 +74,28 @@ class Tables:
         self._now = now
         self._sessions = Tally()
         self._users = Tally()
+        self._counted_at: int | None = None  # the data version, which changes when somebody else commits
+        self._counted_inside = False  # a transaction that is still open
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Count what is there: once, when the file is opened."""
+        """Count what is there: when the file is opened, and when another process has changed it since."""
         slices = "SELECT CAST(floor({0} / ?) AS INTEGER) AS slice, count(*) FROM {1} GROUP BY slice"
         self._sessions.load(connection.execute(slices.format("expires_at", "sessions"), (SLICE,)))
         self._users.load(connection.execute(slices.format("last_end", "subjects WHERE alive > 0"), (SLICE,)))
+        self._counted_at = _data_version(connection)
 
     def committed(self) -> None:
         """The transaction stays: so do its changes of the tallies."""
         self._sessions.commit()
         self._users.commit()
+        self._counted_inside = False
 
     def rolled_back(self) -> None:
         """The transaction is gone, and its changes of the tallies with it."""
         self._sessions.discard()
         self._users.discard()
+        if self._counted_inside:
+            self._counted_at, self._counted_inside = None, False  # what was counted is gone too
 
     def find(self, connection: sqlite3.Connection, digest: bytes) -> StoredSession | ReplacedSession | None:
         """Return the living session under a digest, or what a replaced digest leads to."""
@@ -198,6 +204,11 @@ class Tables:
 
         Only the present slice is looked at row by row, and what ended subjects left to be removed.
         """
+        if _data_version(connection) != self._counted_at:
+            self._sessions.discard()  # what this transaction has staged so far is among what is counted now
+            self._users.discard()
+            self.load(connection)
+            self._counted_inside = True
         now = self._now()
         active = self._sessions.after_slice_of(now)
         active += connection.execute(_COUNT_PRESENT, (now, end_of_slice(now))).fetchone()[0]
@@ -299,6 +310,10 @@ def to_row(found: tuple[Any, ...]) -> StoredSession:
         created_at=found[5], touched_at=found[6], idle=found[7], deadline=found[8], expires_at=found[9],
         about=found[10], fields=fields,
     )  # fmt: skip
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _epoch(connection: sqlite3.Connection, subject: str | None) -> int:

@@ -1,0 +1,177 @@
+"""The file of a session database: made for its owner alone, opened safely, and known again.
+
+Several processes of one machine may have it open, and each writes in its turn.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from plughost.contracts.logs import get_logger
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.sessions.turns import Turns
+
+_NETWORK = {
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ncpfs", "fuse.glusterfs", "ceph", "9p",
+}  # fmt: skip
+_READER_WAITS = 2.0
+"""Seconds. In WAL mode nobody waits for a writer; but while the log of a killed process is recovered, all do."""
+
+_log = get_logger("plughost.sessions")
+
+
+class DatabaseFile:
+    """One database file and what it was when it was opened.
+
+    Args:
+        path: Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened: tuple[int, int] | None = None
+        self._log_opened: tuple[int, int] | None = None
+
+    def prepare(self) -> None:
+        """Make the file when it is missing, readable by nobody else.
+
+        Raises:
+            StoreUnavailableError: It is on a network file system, or cannot be made or written.
+        """
+        kind = _file_system_of(self.path)
+        if kind in _NETWORK:
+            raise StoreUnavailableError(
+                f"{self.path} is on a network file system ({kind}), where SQLite's locks do not hold: use a"
+                " local path, or store = 'redis'."
+            )
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            if self.path.stat().st_mode & 0o077:
+                _log.warning("session database was readable by others, closed to them", path=str(self.path))
+                self.path.chmod(0o600)
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"{self.path} cannot be made or written: {error.strerror}. Give its owner the right to, or use"
+                " another path."
+            ) from error
+
+    def connect_writer(self, turns: Turns) -> sqlite3.Connection:
+        """Return the one connection of this process that writes: WAL, flushed at each commit.
+
+        Raises:
+            StoreUnavailableError: The file is damaged, is no database, or cannot be used in WAL mode.
+        """
+        try:
+            connection = sqlite3.connect(
+                self.path, isolation_level=None, timeout=5.0, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise _cannot_be_opened(self.path, error) from error
+        try:
+            self._set_up(connection, turns)
+            self._opened = _identity(self.path)
+            self._log_opened = _identity(self._log_path)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise _cannot_be_opened(self.path, error) from error
+            raise
+        return connection
+
+    def connect_reader(self) -> sqlite3.Connection:
+        """Return a connection that can only read, for the thread of the event loop.
+
+        Raises:
+            sqlite3.Error: It cannot be opened.
+        """
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=_READER_WAITS,
+            check_same_thread=False,
+        )
+        try:
+            for pragma in (
+                "query_only=ON",
+                "trusted_schema=OFF",
+                "wal_autocheckpoint=0",
+                "cache_size=-16384",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def is_another(self) -> bool:
+        """Whether the file under the path is not the one that was opened: it was deleted or replaced."""
+        return self._opened is not None and _identity(self.path) != self._opened
+
+    def drop_old_log(self) -> None:
+        """Remove the log of a file that was deleted or replaced, which must not be read into its successor.
+
+        Call it in a turn of this process, with no connection open. A log that another process began is kept.
+        """
+        if self._log_opened is not None and _identity(self._log_path) == self._log_opened:
+            for ending in ("-wal", "-shm"):
+                Path(f"{self.path}{ending}").unlink(missing_ok=True)
+        self._opened = self._log_opened = None
+
+    @property
+    def _log_path(self) -> Path:
+        return Path(f"{self.path}-wal")
+
+    def _set_up(self, connection: sqlite3.Connection, turns: Turns) -> None:
+        with turns:  # in a new file this writes
+            mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        if mode != "wal":
+            raise StoreUnavailableError(
+                f"{self.path} cannot be used in WAL mode, only in {mode!r}: use a local path"
+            )
+        # Four times SQLite's default: a page that many commits change is copied back once, at 16 MiB of log.
+        # As much is kept in memory, not 2 MiB: pages of the sessions in use need not be read for each change.
+        for pragma in (
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+            "journal_size_limit=67108864",
+            "wal_autocheckpoint=4000",
+            "cache_size=-16384",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise StoreUnavailableError(
+                f"{self.path} is damaged ({verdict}). It is kept as it is: restore a backup."
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _cannot_be_opened(path: Path, error: sqlite3.Error) -> StoreUnavailableError:
+    return StoreUnavailableError(f"{path} cannot be opened: {error}. It is kept as it is.")
+
+
+def _file_system_of(path: Path) -> str:
+    """Return the kind of file system a path is on; empty when that cannot be told."""
+    try:
+        table = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    wanted = path.absolute()
+    best, kind = -1, ""
+    for line in table.splitlines():
+        _, mount, this_kind, *_ = line.split(" ")
+        if wanted.is_relative_to(mount) and len(mount) >= best:
+            best, kind = len(mount), this_kind
+    return kind
