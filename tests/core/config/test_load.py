@@ -340,7 +340,7 @@ def test_paths_begin_at_the_file(acme: Path) -> None:
     loaded = load_config(acme.absolute(), environ={})
     assert loaded.located("plugins") == Path.cwd() / "plugins"
     assert loaded.located("/srv/plugins") == Path("/srv/plugins")
-    assert load_config({}, environ={}).located("plugins") == Path("plugins")
+    assert load_config({}, environ={}).located("plugins") == Path.cwd() / "plugins"
 
 
 def test_a_plugin_is_required_when_the_host_or_its_own_table_says_so() -> None:

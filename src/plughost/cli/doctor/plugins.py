@@ -9,8 +9,11 @@ from plughost.checks.findings import Check, Problem
 from plughost.cli.doctor.patient import Patient
 from plughost.contracts.records import PluginState
 from plughost.core.calls.declared import declared_hooks, deprecations
+from plughost.core.config.paths import canonical
 from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.loading.installed import entry_points
 from plughost.core.loading.ordering import Needs, plan_load
+from plughost.core.loading.sources import groups_for
 from plughost.exceptions import (
     PluginDependencyError,
     PluginIncompatibleError,
@@ -19,17 +22,24 @@ from plughost.exceptions import (
 )
 
 
+def _leftovers(patient: Patient) -> Iterator[Problem]:
+    said: list[str] = []
+    entry_points(groups_for(patient.loaded.config.host.name), tell=said.append)
+    for sentence in said:
+        yield Problem(message=f"{sentence}.", level="warning")
+
+
 def _manifests(patient: Patient) -> Iterator[Problem]:
     shared = _shared_names(patient)
     for candidate in patient.candidates:
-        if isinstance(candidate.error, PluginInvalidError) and candidate.name not in shared:
+        if isinstance(candidate.error, PluginInvalidError) and canonical(candidate.name) not in shared:
             yield Problem(message=str(candidate.error), plugin=candidate.name)
 
 
 def _duplicates(patient: Patient) -> Iterator[Problem]:
     shared = _shared_names(patient)
     for candidate in patient.candidates:
-        if candidate.name in shared and isinstance(candidate.error, PluginInvalidError):
+        if canonical(candidate.name) in shared and isinstance(candidate.error, PluginInvalidError):
             yield Problem(message=str(candidate.error), plugin=candidate.name)
 
 
@@ -37,7 +47,7 @@ def _shared_names(patient: Patient) -> set[str]:
     seen: set[str] = set()
     shared: set[str] = set()
     for finding in patient.findings():
-        (shared if finding.name in seen else seen).add(finding.name)
+        (shared if canonical(finding.name) in seen else seen).add(canonical(finding.name))
     return shared
 
 
@@ -124,6 +134,7 @@ def _wanted(patient: Patient) -> Iterator[PluginCandidate]:
 
 
 _LOOKS: tuple[tuple[str, str, Callable[[Patient], Iterator[Problem]]], ...] = (
+    ("left-overs", "no installation was broken off, and every place can be searched", _leftovers),
     ("manifests", "every manifest and card can be read", _manifests),
     ("duplicates", "no two plugins have one name", _duplicates),
     ("extras", "packages that plugins need are installed", _extras),

@@ -68,7 +68,9 @@ def _section(values: dict[str, Any], name: str, file: Path) -> str:
 def _edited(file: Path, section: str, enabled: bool) -> str:
     import tomlkit  # here, because it takes as long to import as all of msgspec, and few hosts edit a file
 
-    document: Any = tomlkit.parse(file.read_bytes().decode()) if file.exists() else tomlkit.document()
+    document: Any = (
+        tomlkit.parse(file.read_bytes().decode("utf-8-sig")) if file.exists() else tomlkit.document()
+    )
     if "plugins" not in document:
         document["plugins"] = tomlkit.table(is_super_table=True)
     if section not in document["plugins"]:

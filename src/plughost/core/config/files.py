@@ -24,7 +24,7 @@ def read_toml(path: Path, *, named_by: str = "") -> dict[str, Any]:
     """
     origin = str(path)
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         named = f", which {named_by} names," if named_by else ""
         raise ConfigError(

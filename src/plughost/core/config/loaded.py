@@ -30,6 +30,7 @@ class LoadedConfig:
         environ: The environment it was loaded with, where references look.
         referenced: Dotted name of each of the host's own values that a reference stood for, to what is shown
             in its place.
+        base: The working directory as it was then: a plugin that changes it moves no paths.
     """
 
     config: HostConfig
@@ -37,11 +38,12 @@ class LoadedConfig:
     path: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     referenced: Mapping[str, str] = field(default_factory=dict)
+    base: Path = field(default_factory=Path.cwd, repr=False)
 
     @property
     def directory(self) -> Path:
-        """The folder of the file, or the working directory: where relative paths begin."""
-        return Path() if self.path is None else self.path.parent
+        """The folder of the file, or the working directory at the time of loading: where relative paths begin."""
+        return self.base if self.path is None else (self.base / self.path).parent
 
     @property
     def data_dir(self) -> Path:
@@ -49,11 +51,11 @@ class LoadedConfig:
         configured = self.config.host.data_dir
         if configured is not None:
             return self.located(configured)
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-        return Path(base) / "plughost" / self.config.host.name
+        home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+        return self.base / home / "plughost" / self.config.host.name
 
     def located(self, path: Path | str) -> Path:
-        """Return a path of the configuration as seen from the working directory."""
+        """Return the absolute path that a path of the configuration means."""
         return self.directory / Path(path).expanduser()
 
     def section_of(self, plugin_name: str) -> str | None:

@@ -71,7 +71,7 @@ def read_card(plugin: str, path: Path) -> PluginCard:
         PluginInvalidError: It is not TOML, or a key is unknown or of the wrong type.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PluginInvalidError(
             f"the card {path.name} of plugin {plugin!r} cannot be read: {error}. Mend it, or remove "

@@ -199,6 +199,8 @@ def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
     )
     if not candidate.wanted:
         return candidate
+    if finding.passed_over:
+        return candidate.refused(PluginState.SKIPPED, finding.passed_over)
     if not meant:
         return candidate.failed(_of_another(name, finding, wish.distribution))
     rivals = [other for other in meant if other.origin != finding.origin]
@@ -208,6 +210,8 @@ def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
         return candidate.failed(_reserved(name))
     if finding.problem:
         return candidate.failed(_unusable(name, finding))
+    if not finding.reference:
+        return candidate.failed(_empty(name, finding))
     return _with_card(candidate)
 
 
@@ -223,7 +227,15 @@ def _chosen(found: list[Finding]) -> Finding:
 def _unusable(name: str, finding: Finding) -> PluginError:
     if finding.source == "package":
         return PluginSourceError(finding.problem, plugin=name)
-    return PluginInvalidError(f"plugin folder {finding.origin}: {finding.problem}", plugin=name)
+    what = "file" if finding.origin.endswith(".py") else "folder"
+    return PluginInvalidError(f"plugin {what} {finding.origin}: {finding.problem}", plugin=name)
+
+
+def _empty(name: str, finding: Finding) -> PluginError:
+    return PluginInvalidError(
+        f"the entry point of plugin {name!r} names no module ({_place(finding)}): write {name} = module:Class",
+        plugin=name,
+    )
 
 
 def _with_card(candidate: PluginCandidate) -> PluginCandidate:

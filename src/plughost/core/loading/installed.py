@@ -11,14 +11,26 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plughost.core.config.paths import canonical
 
 _STANDARD_FINDERS = frozenset({"PathFinder", "MetadataPathFinder"})
-_METADATA_FOLDER = re.compile(r"(?P<name>[^-]+)(-(?P<version>[^-]+))?.*\.(dist-info|egg-info)$")
+_METADATA_FOLDER = re.compile(
+    r"(?P<name>[^~].*?)(-(?P<version>\d[^-]*))?(-py\d.*)?\.(dist-info|egg-info)$", re.IGNORECASE
+)
+"""A name may hold dashes, though it should not; a version begins with a digit. What begins with ``~`` pip left."""
+
+
+Tell = Callable[[str], None]
+"""Is told of each thing that was passed over, in a sentence for people."""
+
+
+def _say_nothing(_: str) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,66 +54,149 @@ class EntryPoint:
     location: str
 
 
-def entry_points(groups: Sequence[str], path: Iterable[str] | None = None) -> list[EntryPoint]:
-    """Return the entry points of ``groups``; of two versions of a distribution the first on the path counts."""
-    seen: set[str] = set()
-    found: list[EntryPoint] = []
-    folders = list(dict.fromkeys(sys.path if path is None else path))
-    for folder in folders:
-        found.extend(_in_folder(folder or ".", groups, seen))
-    if path is None:
-        found.extend(_from_other_finders(groups, seen))
-    return found
+@dataclass(slots=True)
+class _Metadata:
+    """One folder of metadata on the path.
 
+    Attributes:
+        parent: The folder on the path that holds it.
+        name: Its own name.
+        match: What that name says.
+    """
 
-def _in_folder(folder: str, groups: Sequence[str], seen: set[str]) -> Iterator[EntryPoint]:
-    try:
-        # Not Path.iterdir: a path object for each of a thousand names costs more than all the rest.
-        names = sorted(name for name in os.listdir(folder) if name.endswith("-info"))  # noqa: PTH208
-    except NotADirectoryError:
-        yield from _in_archive(folder, groups, seen)
-        return
-    except OSError:
-        return
-    for name in names:
-        match = _METADATA_FOLDER.match(name)
-        if match is None or (key := canonical(match["name"])) in seen:
-            continue
-        seen.add(key)
-        text = _read(f"{folder}{os.sep}{name}{os.sep}entry_points.txt")
+    parent: str
+    name: str
+    match: re.Match[str]
+
+    @property
+    def path(self) -> str:
+        return f"{self.parent}{os.sep}{self.name}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """``Name`` and ``Version`` as the distribution writes them; the folder's name has lost dashes and case."""
+        text = _read(f"{self.path}{os.sep}METADATA") or _read(f"{self.path}{os.sep}PKG-INFO") or ""
+        return dict(
+            line.split(": ", 1)
+            for line in text.partition("\n\n")[0].splitlines()
+            if line.startswith(("Name: ", "Version: "))
+        )
+
+    @property
+    def is_named(self) -> bool:
+        return bool(self.headers.get("Name"))
+
+    @property
+    def has_record(self) -> bool:
+        return (Path(self.path) / "RECORD").is_file()
+
+    def points(self, groups: Sequence[str]) -> Iterator[EntryPoint]:
+        text = _read(f"{self.path}{os.sep}entry_points.txt")
         if text is not None and any(group in text for group in groups):
-            distribution, version = _identity(f"{folder}{os.sep}{name}", match)
-            yield from parse_entry_points(text, groups, distribution, version, folder)
+            headers = self.headers
+            name = headers.get("Name", self.match["name"])
+            version = headers.get("Version", self.match["version"] or "")
+            yield from parse_entry_points(text, groups, name, version, self.parent)
 
 
-def _in_archive(location: str, groups: Sequence[str], seen: set[str]) -> Iterator[EntryPoint]:
+def entry_points(
+    groups: Sequence[str], path: Iterable[str] | None = None, tell: Tell = _say_nothing
+) -> list[EntryPoint]:
+    """Return the entry points of ``groups``; of two versions of a distribution the first on the path counts.
+
+    Metadata without a name, as an interrupted installation leaves them, hide no others. What cannot be read is
+    passed over.
+
+    Args:
+        groups: Names of entry-point groups.
+        path: Where to look; the import path by default, and then what other finders know, too.
+        tell: Is told what was passed over, and why.
+    """
+    folders = list(dict.fromkeys(sys.path if path is None else path))
+    claims: dict[str, list[_Metadata | list[EntryPoint]]] = {}
+    for folder in folders:
+        try:
+            # Not Path.iterdir: a path object for each of a thousand names costs more than all the rest.
+            names = sorted(name for name in os.listdir(folder or ".") if name.endswith("-info"))  # noqa: PTH208
+        except NotADirectoryError:
+            for key, points in _in_archive(folder, groups, tell):
+                claims.setdefault(key, []).append(points)
+            continue
+        except OSError:
+            continue
+        for name in names:
+            if match := _METADATA_FOLDER.match(name):
+                metadata = _Metadata(folder or ".", name, match)
+                claims.setdefault(canonical(match["name"]), []).append(metadata)
+            elif name.startswith("~"):
+                tell(
+                    f"{folder or '.'}{os.sep}{name} is a left-over of an interrupted installation: delete it"
+                )
+    if path is None:
+        for key, points in _from_other_finders(groups, tell):
+            claims.setdefault(key, []).append(points)
+    return [point for rivals in claims.values() for point in _points_of(_first_whole(rivals, tell), groups)]
+
+
+def _points_of(claim: _Metadata | list[EntryPoint], groups: Sequence[str]) -> Iterable[EntryPoint]:
+    return claim if isinstance(claim, list) else claim.points(groups)
+
+
+def _first_whole(rivals: list[_Metadata | list[EntryPoint]], tell: Tell) -> _Metadata | list[EntryPoint]:
+    """The one that counts: the first with a name; of several in its folder, the first with a RECORD as well."""
+    if len(rivals) == 1:
+        return rivals[0]
+    named = [one for one in rivals if isinstance(one, list) or one.is_named]
+    for one in rivals:
+        if isinstance(one, _Metadata) and one not in named:
+            tell(f"{one.path} has no name in its metadata and is passed over: delete it, or install it again")
+    first = (named or rivals)[0]
+    if isinstance(first, list):
+        return first
+    beside = [one for one in named if isinstance(one, _Metadata) and one.parent == first.parent]
+    return next((one for one in beside if one.has_record), first)
+
+
+def _in_archive(location: str, groups: Sequence[str], tell: Tell) -> Iterator[tuple[str, list[EntryPoint]]]:
     import importlib_metadata
 
-    for distribution in importlib_metadata.distributions(path=[location]):
-        yield from _of_distribution(distribution, groups, seen, location)
+    try:
+        yield from _of_all(importlib_metadata.distributions(path=[location]), groups, location, tell)
+    except Exception as error:
+        tell(f"{location} cannot be searched for plugins: {type(error).__name__}: {error}")
 
 
-def _from_other_finders(groups: Sequence[str], seen: set[str]) -> Iterator[EntryPoint]:
+def _from_other_finders(groups: Sequence[str], tell: Tell) -> Iterator[tuple[str, list[EntryPoint]]]:
     for finder in sys.meta_path:
         name = getattr(finder, "__name__", type(finder).__name__)
         find = getattr(finder, "find_distributions", None)
         if find is None or name in _STANDARD_FINDERS:
             continue
-        for distribution in find():
-            yield from _of_distribution(distribution, groups, seen, "")
+        try:
+            yield from _of_all(find() or (), groups, "", tell)
+        except Exception as error:  # somebody's own finder may do anything
+            tell(f"finder {name} was asked for plugins and failed: {type(error).__name__}: {error}")
 
 
-def _of_distribution(
-    distribution: object, groups: Sequence[str], seen: set[str], location: str
-) -> Iterator[EntryPoint]:
-    metadata = getattr(distribution, "metadata")  # noqa: B009  typed differently by each finder
-    name = str(metadata["Name"] or "")
-    if not name or (key := canonical(name)) in seen:
-        return
-    seen.add(key)
-    text = distribution.read_text("entry_points.txt")  # type: ignore[attr-defined]
-    if text:
-        yield from parse_entry_points(text, groups, name, str(metadata["Version"] or ""), location)
+def _of_all(
+    distributions: Iterable[Any], groups: Sequence[str], location: str, tell: Tell
+) -> Iterator[tuple[str, list[EntryPoint]]]:
+    for distribution in distributions:
+        try:
+            metadata = distribution.metadata
+            name = str(metadata["Name"] or "")
+            text = distribution.read_text("entry_points.txt") or ""
+            version = str(metadata["Version"] or "")
+        except Exception as error:
+            tell(
+                f"a distribution in {location or 'a finder'} cannot be read and is passed over: "
+                f"{type(error).__name__}: {error}"
+            )
+            continue
+        if name:
+            yield canonical(name), list(parse_entry_points(text, groups, name, version, location))
+        else:
+            tell(f"a distribution in {location or 'a finder'} has no name and is passed over")
 
 
 def parse_entry_points(
@@ -115,23 +210,16 @@ def parse_entry_points(
             group = line.strip("[]").strip()
         elif group in groups and "=" in line and line[0] not in "#;":
             name, _, reference = line.partition("=")
-            bare = reference.partition("[")[0]
-            yield EntryPoint(group, name.strip(), bare.strip(), distribution, version, location)
+            yield EntryPoint(group, name.strip(), bare_reference(reference), distribution, version, location)
 
 
-def _identity(folder: str, match: re.Match[str]) -> tuple[str, str]:
-    """Name and version as the distribution writes them; the folder's name has lost dashes and case."""
-    text = _read(f"{folder}{os.sep}METADATA") or _read(f"{folder}{os.sep}PKG-INFO") or ""
-    headers = dict(
-        line.split(": ", 1)
-        for line in text.partition("\n\n")[0].splitlines()
-        if line.startswith(("Name: ", "Version: "))
-    )
-    return headers.get("Name", match["name"]), headers.get("Version", match["version"] or "")
+def bare_reference(text: str) -> str:
+    """Return ``module:attribute`` without the spaces and extras that an entry point may have."""
+    return ":".join(part.strip() for part in text.partition("[")[0].split(":"))
 
 
 def _read(path: str) -> str | None:
     try:
-        return Path(path).read_bytes().decode("utf-8", "replace")
+        return Path(path).read_bytes().decode("utf-8-sig", "replace")
     except OSError:
         return None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from plughost.core.loading.installed import entry_points
+from plughost.contracts.logs import get_logger
+from plughost.core.loading.installed import Tell, bare_reference, entry_points
 
 Source = Literal["entry point", "configuration", "directory", "package", "code"]
 
 MANIFEST = "pyproject.toml"
+
+_log = get_logger("plughost.loading")
 
 
 class Openable(Protocol):
@@ -36,6 +40,7 @@ class Finding:
         folder: For a plugin directory or package: what must be on the path to import it.
         package: What its code must be checked against before every start; None when nothing is.
         problem: Why it cannot be used; empty when it can.
+        passed_over: Why nobody looked whether it is a plugin at all; empty when somebody did.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Finding:
     folder: Path | None = None
     package: Openable | None = None
     problem: str = ""
+    passed_over: str = ""
 
 
 def groups_for(host_name: str) -> tuple[str, ...]:
@@ -54,9 +60,11 @@ def groups_for(host_name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("plughost.plugins", f"{host_name}.plugins")))
 
 
-def from_entry_points(groups: Sequence[str], path: Iterable[str] | None = None) -> Iterator[Finding]:
-    """Findings of installed distributions."""
-    for point in entry_points(groups, path):
+def from_entry_points(
+    groups: Sequence[str], path: Iterable[str] | None = None, tell: Tell | None = None
+) -> Iterator[Finding]:
+    """Findings of installed distributions; ``tell`` hears of what was passed over, and the log by default."""
+    for point in entry_points(groups, path, tell or _note):
         yield Finding(
             name=point.name,
             reference=point.reference,
@@ -79,15 +87,65 @@ def from_configuration(modules: Iterable[tuple[str, str]]) -> Iterator[Finding]:
 
 
 def from_directory(directory: Path, groups: Sequence[str]) -> Iterator[Finding]:
-    """Findings of a plugin directory: each folder in it with a ``pyproject.toml`` holds one distribution's plugins.
+    """Findings of a plugin directory.
 
-    A folder without a manifest is nobody's business; one with a broken manifest becomes a finding that says so.
+    Each folder in it with a ``pyproject.toml`` holds one distribution's plugins, and a single file is a plugin
+    when it looks like one (see ``from_file``). A folder without a manifest is nobody's business; one with a
+    broken manifest becomes a finding that says so, and so does one that may not be read.
     """
-    if not directory.is_dir():
+    try:
+        inside = sorted(directory.iterdir()) if directory.is_dir() else []
+    except OSError as error:
+        yield _passed_over(directory, error)
         return
-    for folder in sorted(directory.iterdir()):
-        if (folder / MANIFEST).is_file():
-            yield from from_folder(folder, groups)
+    for place in inside:
+        try:
+            is_folder, is_file = (place / MANIFEST).is_file(), place.suffix == ".py" and place.is_file()
+        except OSError as error:
+            yield _passed_over(place, error)
+            continue
+        if is_folder:
+            yield from from_folder(place, groups)
+        elif is_file:
+            yield from from_file(place)
+
+
+def from_file(file: Path) -> Iterator[Finding]:
+    """Findings of one Python file: one when it looks like a plugin, else none; it is read and not run.
+
+    It looks like a plugin when it has a class that derives from ``Plugin``, which is then the plugin, or a
+    function ``start`` or one marked with ``hookimpl``: then the module is. The file's name is the plugin's.
+    """
+    blank = Finding(name=file.stem, reference="", source="directory", origin=str(file), folder=file.parent)
+    try:
+        tree = ast.parse(file.read_bytes(), str(file))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        yield replace(
+            blank, problem=f"it cannot be read as Python: {error}. Correct it, or move it elsewhere"
+        )
+        return
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and _is_plugin(node)]
+    if not classes and not any(map(_is_part_of_a_plugin, tree.body)):
+        return
+    if not file.stem.isidentifier():
+        yield replace(blank, problem="its name is not one of a module: letters, digits and underscores only")
+        return
+    yield replace(blank, reference=f"{file.stem}:{classes[-1]}" if classes else file.stem)
+
+
+def _is_plugin(node: ast.ClassDef) -> bool:
+    return any(_last_name(base) == "Plugin" for base in node.bases)
+
+
+def _is_part_of_a_plugin(node: ast.stmt) -> bool:
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    marks = (mark.func if isinstance(mark, ast.Call) else mark for mark in node.decorator_list)
+    return node.name == "start" or any(_last_name(mark) == "hookimpl" for mark in marks)
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def from_folder(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
@@ -107,7 +165,7 @@ def from_folder(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
 
 
 def _declared(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
-    project = _table(tomllib.loads((folder / MANIFEST).read_text(encoding="utf-8")), "project")
+    project = _table(tomllib.loads((folder / MANIFEST).read_text(encoding="utf-8-sig")), "project")
     points = _table(project, "entry-points")
     for group in groups:
         for name, reference in _table(points, group).items():
@@ -117,12 +175,12 @@ def _declared(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
                 )
             yield Finding(
                 name=name,
-                reference=reference,
+                reference=bare_reference(reference),
                 source="directory",
                 origin=str(folder),
                 distribution=str(project.get("name", "")),
                 version=str(project.get("version", "")),
-                folder=_code_root(folder),
+                folder=_code_root(folder, bare_reference(reference)),
             )
 
 
@@ -133,8 +191,23 @@ def _table(parent: dict[str, Any], key: str) -> dict[str, Any]:
     return value
 
 
-def _code_root(folder: Path) -> Path:
-    return folder / "src" if (folder / "src").is_dir() else folder
+def _code_root(folder: Path, reference: str) -> Path:
+    """Where the code lies: a folder ``src`` may be something else beside a flat layout."""
+    top = reference.partition(":")[0].partition(".")[0]
+    source = folder / "src"
+    is_flat = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
+    in_source = (source / top).is_dir() or (source / f"{top}.py").is_file()
+    return source if in_source or (source.is_dir() and not is_flat) else folder
+
+
+def _passed_over(place: Path, error: OSError) -> Finding:
+    """A finding that says what may not be read; on a disk's own ``lost+found`` that is as it should be."""
+    reason = f"is passed over: {place} cannot be read ({error.strerror or error})"
+    return Finding(name=place.name, reference="", source="directory", origin=str(place), passed_over=reason)
+
+
+def _note(sentence: str) -> None:
+    _log.info("passed over while looking for plugins", reason=sentence)
 
 
 def _broken(folder: Path, problem: str) -> Finding:

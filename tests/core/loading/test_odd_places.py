@@ -1,0 +1,266 @@
+"""Odd places on the path and in the plugin directory: the odd one is passed over and named, the rest is found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from plughost import Host, Plugin, PluginContext
+from plughost.contracts import PluginState
+from plughost.core.config import load_config
+from plughost.core.config.files import read_toml
+from plughost.core.loading.cards import read_card
+from plughost.core.loading.discovery import discover
+from plughost.core.loading.installed import entry_points
+from plughost.core.loading.sources import from_directory
+from plughost.core.loading.survey import survey
+from plughost.testing.distributions import make_distribution
+
+GROUP = "plughost.plugins"
+BOM = "\ufeff"
+
+
+def make(folder: Path, name: str, version: str = "1.0", **points: str) -> None:
+    make_distribution(
+        folder, name, version=version, modules={}, entry_points={GROUP: points or {name: "mod:P"}}
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return [f"{point.distribution} {point.version}" for point in entry_points([GROUP], [str(folder)])]
+
+
+@pytest.mark.parametrize("leftover", ["acme_lamp-1.0.dist-info", "acme_lamp-3.0.dist-info"])
+def test_an_empty_left_over_does_not_hide_the_whole_one_and_is_named(tmp_path: Path, leftover: str) -> None:
+    make(tmp_path, "acme_lamp", "2.0")
+    (tmp_path / leftover).mkdir()
+    said: list[str] = []
+    (point,) = entry_points([GROUP], [str(tmp_path)], said.append)
+    assert point.version == "2.0"
+    assert leftover in said[0]
+
+
+def test_an_empty_left_over_earlier_on_the_path_does_not_hide_it_either(tmp_path: Path) -> None:
+    make(tmp_path / "later", "acme_lamp", "2.0")
+    (tmp_path / "earlier" / "acme_lamp-1.0.dist-info").mkdir(parents=True)
+    found = entry_points([GROUP], [str(tmp_path / "earlier"), str(tmp_path / "later")])
+    assert [point.version for point in found] == ["2.0"]
+
+
+def test_metadata_without_a_record_yield_to_those_with_one_in_the_same_folder(tmp_path: Path) -> None:
+    make(tmp_path, "acme_lamp", "1.0")
+    make(tmp_path, "acme_lamp", "2.0")
+    (tmp_path / "acme_lamp-1.0.dist-info" / "RECORD").unlink(missing_ok=True)
+    (tmp_path / "acme_lamp-2.0.dist-info" / "RECORD").write_text("", "utf-8")
+    assert names(tmp_path) == ["acme_lamp 2.0"]
+
+
+def test_what_pip_left_behind_is_ignored_and_named(tmp_path: Path) -> None:
+    make(tmp_path, "acme_lamp", "2.0")
+    (tmp_path / "acme_lamp-2.0.dist-info").rename(tmp_path / "~cme_lamp-2.0.dist-info")
+    make(tmp_path, "acme_lamp", "2.0")
+    said: list[str] = []
+    assert len(entry_points([GROUP], [str(tmp_path)], said.append)) == 1
+    assert "~cme_lamp-2.0.dist-info" in said[0]
+
+
+def test_two_distributions_whose_folders_have_dashes_in_their_names_are_two(tmp_path: Path) -> None:
+    for name in ("acme_lamp", "acme_desk"):
+        make(tmp_path, name, "1.0")
+        (tmp_path / f"{name}-1.0.dist-info").rename(tmp_path / f"{name.replace('_', '-')}-1.0.dist-info")
+    assert sorted(names(tmp_path)) == ["acme_desk 1.0", "acme_lamp 1.0"]
+
+
+@pytest.mark.parametrize("metadata", [None, "Metadata-Version: 2.1\nVersion: 1.0\n"])
+def test_a_nameless_distribution_in_a_zip_file_is_passed_over(tmp_path: Path, metadata: str | None) -> None:
+    make(tmp_path / "made", "zipped")
+    archive = tmp_path / "both.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("aaa-1.0.dist-info/entry_points.txt", f"[{GROUP}]\naaa = m:P\n")
+        if metadata is not None:
+            file.writestr("aaa-1.0.dist-info/METADATA", metadata)
+        for path in (tmp_path / "made").rglob("*"):
+            file.write(path, path.relative_to(tmp_path / "made"))
+    said: list[str] = []
+    found = entry_points([GROUP], [str(archive)], said.append)
+    assert [point.name for point in found] == ["zipped"]
+    assert said
+
+
+def raising(context: object = None) -> object:
+    raise LookupError("no index")
+
+
+@pytest.mark.parametrize("answer", [raising, lambda context=None: None])
+def test_a_finder_that_fails_or_answers_nothing_spoils_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer
+) -> None:
+    make(tmp_path, "acme_lamp")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class Finder:
+        find_distributions = staticmethod(answer)
+
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            return None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    said: list[str] = []
+    assert "acme_lamp" in {point.name for point in entry_points([GROUP], tell=said.append)}
+    assert any("no index" in one for one in said) is (answer is raising)
+
+
+MANIFEST = '[project]\nname = "acme-x"\n[project.entry-points."plughost.plugins"]\n{line}\n'
+
+
+def folder(place: Path, line: str = 'lamp = "lamp_code:P"', code: str = "lamp_code", **files: str) -> Path:
+    for name, text in {
+        "pyproject.toml": MANIFEST.format(line=line),
+        f"{code}/__init__.py": "",
+        **files,
+    }.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text, "utf-8")
+    return place
+
+
+CLOSED = """
+import os
+import sys
+from pathlib import Path
+from plughost.core.loading.discovery import discover
+from plughost.core.loading.sources import from_directory
+
+def look():
+    return discover(from_directory(Path(sys.argv[1]), ["plughost.plugins"]), {})
+
+look()  # once before, to have imported everything
+if os.geteuid() == 0:  # the super-user may read everything
+    os.setuid(65534)
+for one in look():
+    print(one.name, one.verdict.value, one.reason)
+"""
+
+
+def test_a_folder_that_may_not_be_read_is_skipped_and_named(tmp_path: Path) -> None:
+    folder(tmp_path / "lamp")
+    (tmp_path / "lost+found").mkdir(mode=0o700)
+    (tmp_path / "lost+found").chmod(0)
+    opened = [tmp_path, *tmp_path.parents]
+    modes = [(place, place.stat().st_mode) for place in opened if not place.stat().st_mode & 1]
+    for place, mode in modes:
+        place.chmod(mode | 0o055)
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", CLOSED, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            check=False,
+        )
+    finally:
+        for place, mode in modes:
+            place.chmod(mode)
+        (tmp_path / "lost+found").chmod(0o700)
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert lines[0].startswith("lamp discovered")
+    assert lines[1].startswith("lost+found skipped")
+    assert "cannot be read (Permission denied)" in lines[1]
+
+
+def test_an_unrelated_folder_src_beside_a_flat_layout_is_left_alone(tmp_path: Path) -> None:
+    folder(tmp_path / "flat", **{"src/main.c": "int main;"})
+    folder(tmp_path / "nested", 'desk = "desk_code:P"', code="src/desk_code")
+    homes = {finding.name: finding.folder for finding in from_directory(tmp_path, [GROUP])}
+    assert homes == {"lamp": tmp_path / "flat", "desk": tmp_path / "nested" / "src"}
+
+
+def test_spaces_around_the_colon_of_an_entry_point_are_allowed(tmp_path: Path) -> None:
+    make(tmp_path / "site", "lamp", lamp="acme_lamp : Lamp [extra]")
+    assert entry_points([GROUP], [str(tmp_path / "site")])[0].reference == "acme_lamp:Lamp"
+    folder(tmp_path / "dir" / "lamp", 'lamp = "lamp_code : P"')
+    (finding,) = from_directory(tmp_path / "dir", [GROUP])
+    assert finding.reference == "lamp_code:P"
+
+
+def test_an_entry_point_that_names_nothing_says_so(tmp_path: Path) -> None:
+    folder(tmp_path / "lamp", 'lamp = ""')
+    (candidate,) = discover(from_directory(tmp_path, [GROUP]), {})
+    assert candidate.verdict is PluginState.FAILED
+    assert "lamp = module:Class" in candidate.reason
+
+
+def test_a_byte_order_mark_before_toml_is_read_over(tmp_path: Path) -> None:
+    folder(tmp_path / "lamp", **{"plugin.toml": f'{BOM}description = "x"'})
+    manifest = tmp_path / "lamp" / "pyproject.toml"
+    manifest.write_text(BOM + manifest.read_text("utf-8"), "utf-8")
+    (finding,) = from_directory(tmp_path, [GROUP])
+    assert finding.problem == ""
+    assert read_card("lamp", tmp_path / "lamp" / "plugin.toml").description == "x"
+    (tmp_path / "plughost.toml").write_text(f'{BOM}[host]\nname = "acme"\n', "utf-8")
+    assert read_toml(tmp_path / "plughost.toml") == {"host": {"name": "acme"}}
+
+
+@pytest.mark.anyio
+async def test_a_plugin_that_changes_the_working_directory_moves_nobodys_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    class Later(Plugin):
+        name = "later"
+
+        async def start(self, context: PluginContext) -> None:
+            os.chdir("elsewhere")
+            self.data = context.data_dir
+
+    plugin = Later()
+    async with Host(config={"host": {"allow": [], "data_dir": "data"}}, environ={}) as host:
+        await host.load_plugin(plugin)
+        assert plugin.data == tmp_path / "data" / "later"
+        assert host.data_dir == tmp_path / "data"
+        assert host.loaded_config.located("x") == tmp_path / "x"
+
+
+SINGLE = """
+from plughost import {what}
+
+{code}
+"""
+CLASS = SINGLE.format(
+    what="Plugin", code='class Lamp(Plugin):\n    def status(self):\n        return {"lit": True}\n'
+)
+MODULE = SINGLE.format(
+    what="hookimpl", code="@hookimpl\nasync def after_auth(attempt, principal):\n    pass\n"
+)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("source", [CLASS, MODULE])
+async def test_a_single_file_in_the_plugin_directory_is_a_plugin(tmp_path: Path, source: str) -> None:
+    name = f"single_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(source, "utf-8")
+    (tmp_path / "helper.py").write_text("import nowhere_at_all\n", "utf-8")
+    config = {
+        "host": {"plugin_dir": str(tmp_path), "allow": [name, "helper"], "data_dir": str(tmp_path / "d")}
+    }
+    async with Host(config=config, environ={}) as host:
+        assert host.plugin(name).state is PluginState.READY
+        assert host.plugin("helper") is None
+
+
+@pytest.mark.parametrize(("name", "text"), [("lamp", "class Lamp(Plugin"), ("a-lamp", CLASS)])
+def test_a_single_file_that_cannot_be_a_plugin_says_why(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / f"{name}.py").write_text(text, "utf-8")
+    loaded = load_config({"host": {"plugin_dir": str(tmp_path)}}, environ={})
+    candidate = {one.name: one for one in survey(loaded)}[name]
+    assert candidate.verdict is PluginState.FAILED
+    assert f"{name}.py" in candidate.reason
