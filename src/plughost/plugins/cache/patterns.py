@@ -1,14 +1,21 @@
 """Globs and regular expressions over keys, with one meaning in every tier.
 
 Redis' own globs differ from Python's in details, so a server is only ever asked for a literal prefix, and
-what it lists is matched here.
+what it lists is matched here, at a cost that is bounded for each sign of a key (see ``automaton``).
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
+
+from plughost.plugins.cache.automaton import Automaton
+from plughost.plugins.cache.expressions import read_regex
+from plughost.plugins.cache.globs import read_glob
+
+_LONGEST: Final = 8192
+"""Signs of the longest pattern: each sign of the longest key, quoted."""
 
 _REGEX_SIGNS = frozenset(".^$*+?{}[]\\|()")
 _QUANTIFIERS = frozenset("*+?{")
@@ -22,17 +29,23 @@ class KeyPattern:
         kind: ``glob`` or ``regex``.
         source: What was given.
         prefix: Text every matching key begins with; may be empty.
-        expression: Matches keys.
+        automaton: Decides on what begins with it; None when all of that matches.
+        skips: Whether the automaton reads only what comes after the prefix.
     """
 
     kind: str
     source: str
-    prefix: str
-    expression: re.Pattern[str]
+    prefix: str = field(compare=False)
+    automaton: Automaton | None = field(compare=False)
+    skips: bool = field(compare=False)
 
     def __call__(self, key: str) -> bool:
         """Whether the key matches."""
-        return self.expression.match(key) is not None
+        if not key.startswith(self.prefix):
+            return False
+        if self.automaton is None:
+            return True
+        return self.automaton.matches(key[len(self.prefix) :] if self.skips else key)
 
 
 def pattern_of(kind: str, source: str) -> KeyPattern:
@@ -48,62 +61,44 @@ def pattern_of(kind: str, source: str) -> KeyPattern:
     raise ValueError(f"{kind!r} is no kind of pattern: use 'glob' or 'regex'")
 
 
-@lru_cache(maxsize=256)
 def glob(source: str) -> KeyPattern:
-    """Understand a shell pattern: ``*``, ``?``, ``[a-z]``, ``[!a]``; a backslash quotes the next sign."""
-    if not isinstance(source, str) or not source:
-        raise ValueError("a glob is a non-empty string; use clear() to invalidate everything")
-    parts: list[str] = []
-    prefix = ""
-    literal_so_far = True
-    rest = source
-    while rest:
-        text, width, literal = _next_of_glob(rest)
-        literal_so_far = literal_so_far and literal is not None
-        if literal_so_far and literal is not None:
-            prefix += literal
-        parts.append(text)
-        rest = rest[width:]
-    try:
-        return KeyPattern("glob", source, prefix, re.compile("(?s:" + "".join(parts) + r")\Z"))
-    except re.error as error:
-        raise ValueError(f"{source!r} is no glob: {error}") from error
+    """Understand a shell pattern: ``*``, ``?``, ``[a-z]``, ``[!a]``; a backslash quotes the next sign.
+
+    Raises:
+        ValueError: It is none, or it is too long.
+    """
+    return _glob(_checked(source, "a glob"))
 
 
-def _next_of_glob(rest: str) -> tuple[str, int, str | None]:
-    """Return the expression, how many signs it took, and the sign itself if it stands for itself."""
-    sign = rest[0]
-    if sign == "*":
-        return ".*", 1, None
-    if sign == "?":
-        return ".", 1, None
-    if sign == "\\" and len(rest) > 1:
-        return re.escape(rest[1]), 2, rest[1]
-    if sign == "[" and (end := rest.find("]", 3 if rest[1:2] in {"!", "^"} else 2)) > 0:
-        return _class_of(rest[1:end]), end + 1, None
-    return re.escape(sign), 1, sign
-
-
-def _class_of(body: str) -> str:
-    negated = body[0] in "!^"
-    inside = "".join(f"\\{sign}" if sign in "\\[]^&~|" else sign for sign in body[negated:])
-    return f"[{'^' if negated else ''}{inside.replace('--', '-' + chr(92) + '-')}]"
-
-
-@lru_cache(maxsize=256)
 def regex(source: str) -> KeyPattern:
     """Understand a regular expression, matched from the beginning of the key.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none, it is too long, or it cannot be matched in one pass over the key.
     """
+    return _regex(_checked(source, "a regular expression"))
+
+
+def _checked(source: object, what: str) -> str:
     if not isinstance(source, str) or not source:
-        raise ValueError("a regular expression is a non-empty string; use clear() to invalidate everything")
+        raise ValueError(f"{what} is a non-empty string; use clear() to invalidate everything")
+    if len(source) > _LONGEST:
+        raise ValueError(f"{what} has at most {_LONGEST} signs, not {len(source)}")
+    return source
+
+
+@lru_cache(maxsize=64)
+def _glob(source: str) -> KeyPattern:
     try:
-        expression = re.compile(source)
-    except re.error as error:
-        raise ValueError(f"{source!r} is no regular expression: {error}") from error
-    return KeyPattern("regex", source, _prefix_of_regex(source), expression)
+        prefix, automaton = read_glob(source)
+    except ValueError as error:
+        raise ValueError(f"{source!r} is no glob: {error}") from None
+    return KeyPattern("glob", source, prefix, automaton, skips=True)
+
+
+@lru_cache(maxsize=64)
+def _regex(source: str) -> KeyPattern:
+    return KeyPattern("regex", source, _prefix_of_regex(source), read_regex(source), skips=False)
 
 
 def _prefix_of_regex(source: str) -> str:
