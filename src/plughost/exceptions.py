@@ -31,6 +31,8 @@
     ├── BackupError                 a backup was not made, or an archive cannot be trusted or restored
     ├── SessionDataError            a value cannot be kept in a session: its type, depth or size (ValueError)
     ├── CacheValueError             a value a cache cannot keep, or cannot work on           (TypeError)
+    ├── LoadError                   a cache's loader ended in a way that must not reach its callers as it is
+    │   └── LoadCircleError         loaders wait for each other; carries .keys
     ├── LoadTimeoutError            a cache's loader passed its limit; carries .limit        (TimeoutError)
     ├── LockError                   a lock is not, or no longer, held; carries .name
     │   ├── LockTimeoutError        it was not to be had in time                             (TimeoutError)
@@ -323,6 +325,26 @@ class BackupError(PlughostError):
 
 class CacheValueError(PlughostError, TypeError):
     """A value cannot be kept by a cache, or what is kept is not what the operation needs."""
+
+
+class LoadError(PlughostError):
+    """A cache's loader ended in a way that must not end its callers; what it raised is the cause.
+
+    Raised for a loader that raises ``SystemExit`` or another error beyond ``Exception``, or that waited for a task
+    which somebody else cancelled.
+    """
+
+
+class LoadCircleError(LoadError):
+    """A cache's loader waits for a value that is loaded by whoever waits for the loader.
+
+    Attributes:
+        keys: The keys of the circle, in the order in which they wait; the first one stands at the end again.
+    """
+
+    def __init__(self, message: str, *, keys: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.keys = keys
 
 
 class LoadTimeoutError(PlughostError, TimeoutError):

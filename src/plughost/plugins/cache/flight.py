@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from plughost.plugins.cache.circles import Waiting, waiting_for
 from plughost.plugins.cache.clock import LogicalClock
 
 
@@ -30,6 +31,7 @@ class Flight:
         waiters: How many callers asked for it.
         loaded: Whether the loader ran; False when another tier had the value.
         thread: The thread that carries it.
+        waits_for: The flights its loader waits for.
     """
 
     __slots__ = (
@@ -45,6 +47,7 @@ class Flight:
         "tags",
         "thread",
         "waiters",
+        "waits_for",
     )
 
     def __init__(self, key: str, since: int, tags: tuple[str, ...] = ()) -> None:
@@ -52,6 +55,7 @@ class Flight:
         self.since = since
         self.tags = tags
         self.waiters = 0
+        self.waits_for: list[Waiting] = []
         self.loaded = False
         self.thread = threading.get_ident()
         self.done = False
@@ -86,15 +90,20 @@ class Flight:
 
         Raises:
             Abandoned: There will be none; ask again.
+            LoadCircleError: It waits for whoever waits here.
         """
         if not self.done:
-            if self.thread == threading.get_ident():
-                if self._event is None:
-                    self._event = anyio.Event()
-                await self._event.wait()
-            else:
-                await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True)
+            with waiting_for(self):
+                await self._landed()
         return self.result()
+
+    async def _landed(self) -> None:
+        if self.thread == threading.get_ident():
+            if self._event is None:
+                self._event = anyio.Event()
+            await self._event.wait()
+        else:
+            await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True)
 
     def _wait_in_thread(self) -> None:
         with self._lock:
@@ -107,7 +116,9 @@ class Flight:
 
     def wait_blocking(self) -> Any:
         """The same for a thread that is not the carrier's."""
-        self._wait_in_thread()
+        if not self.done:
+            with waiting_for(self):
+                self._wait_in_thread()
         return self.result()
 
     def result(self) -> Any:

@@ -11,6 +11,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from plughost.contracts import SYSTEM_CLOCK, Clock, Limit, LimitResult, OutagePolicy, Seconds
@@ -224,6 +225,10 @@ class Limiter:
     async def _check(self, asked: Asked, cost: int, peek: bool) -> LimitResult:
         for key, limit in asked:
             _validate(key, limit, cost)
+        beyond = next((limit for _, limit in asked if cost > limit.limit), None)
+        if beyond is not None:  # never to be allowed, and nothing is counted
+            now = await self._check([(key, limit) for key, limit in asked if limit is beyond], 0, True)
+            return replace(now, allowed=False, retry_after=beyond.window)
         if self._shared is None:
             return _strictest(await self._local.check(asked, cost, peek))
         try:
@@ -243,15 +248,7 @@ class Limiter:
 
 
 def _degraded(result: LimitResult) -> LimitResult:
-    return LimitResult(
-        allowed=result.allowed,
-        limit=result.limit,
-        remaining=result.remaining,
-        reset_after=result.reset_after,
-        retry_after=result.retry_after,
-        name=result.name,
-        degraded=True,
-    )
+    return replace(result, degraded=True)
 
 
 def _strictest(results: Sequence[LimitResult]) -> LimitResult:
@@ -267,5 +264,5 @@ def _validate(key: str, limit: Limit, cost: int) -> None:
         raise ValueError(f"a limit is an integer from 1, not {limit.limit!r}")
     if not limit.window > 0:
         raise ValueError(f"a window is above 0, not {limit.window!r}")
-    if isinstance(cost, bool) or not isinstance(cost, int) or not 0 <= cost <= limit.limit:
-        raise ValueError(f"a cost is an integer from 0 to the limit, not {cost!r}")
+    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 0:
+        raise ValueError(f"a cost is an integer from 0, not {cost!r}")

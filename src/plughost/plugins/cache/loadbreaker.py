@@ -24,7 +24,7 @@ class LoadBreaker:
         self._monotonic = monotonic
         self._row = 0
         self._retry_at = 0.0
-        self._last: Exception | None = None
+        self._last = ""  # in words: an error holds its frames, and they hold whatever the loader had
 
     @property
     def open(self) -> bool:
@@ -35,7 +35,7 @@ class LoadBreaker:
         """Called before a load.
 
         Raises:
-            StoreUnavailableError: The source failed too often; the last error is the cause.
+            StoreUnavailableError: The source failed too often; the message names the last error.
         """
         if not self.open:
             return
@@ -43,18 +43,18 @@ class LoadBreaker:
         if now < self._retry_at:
             left = self._retry_at - now
             raise StoreUnavailableError(
-                f"the loader failed {self._row} times in a row and is tried again in {left:.1f} s"
-            ) from self._last
+                f"the loader failed {self._row} times in a row and is tried again in {left:.1f} s;"
+                f" the last time by {self._last}"
+            )
         self._retry_at = now + self._pause  # this one is the probe; the others wait for another pause
 
     def succeeded(self) -> None:
         """Called when a load ended well."""
         self._row = 0
-        self._last = None
 
     def failed(self, error: Exception) -> None:
         """Called when a loader raised."""
         self._row += 1
-        self._last = error
+        self._last = type(error).__name__
         if self.open:
             self._retry_at = self._monotonic() + self._pause

@@ -7,20 +7,20 @@ cache, or by the thread of a synchronous caller, for whom the same coroutine is 
 from __future__ import annotations
 
 import contextlib
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import anyio
-import anyio.to_thread
 
 from plughost.contracts import BatchLoader, Loader, Seconds, error_line
 from plughost.exceptions import LoadTimeoutError, StoreUnavailableError
+from plughost.plugins.cache.circles import carrying
 from plughost.plugins.cache.engine import Engine, log
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.flight import Abandoned, Flight
 from plughost.plugins.cache.remote import Found, Lease, Parcel, Remote, Snapshot
+from plughost.plugins.cache.tasks import call
 
 _MOST_PAUSES: Final = 10_000
 
@@ -40,6 +40,7 @@ class Load:
         background: Nobody waits, there is a value, and it is early: only load if nobody else does.
         forced: Load even if there is a fresh value.
         threaded: Carried by the thread of a synchronous caller.
+        limit: Seconds it may take when the cache has no ``load_timeout``; None for any time.
     """
 
     key: str
@@ -52,12 +53,7 @@ class Load:
     background: bool = False
     forced: bool = False
     threaded: bool = False
-
-
-async def call(function: Callable[..., Any], *args: Any, blocking: bool = False) -> Any:
-    """Call a plain or coroutine function; a blocking one in a worker thread."""
-    result = await anyio.to_thread.run_sync(function, *args) if blocking else function(*args)
-    return await result if inspect.isawaitable(result) else result
+    limit: float | None = None
 
 
 class Loads:
@@ -161,7 +157,8 @@ class Loads:
     async def carry(self, flight: Flight, load: Load, remote: Remote | None) -> None:
         """Bring a flight to its end, whatever that is."""
         try:
-            value, loaded = await self._obtain(flight, load, remote)
+            with carrying([flight]):
+                value, loaded = await self._obtain(flight, load, remote)
         except Exception as error:
             if load.background:
                 log.info("cache_refresh_failed", cache=self._engine.name, error=error_line(error))
@@ -253,7 +250,7 @@ class Loads:
         return value
 
     async def _limited(self, load: Load) -> Any:
-        limit = self._engine.settings.load_timeout
+        limit = self._engine.settings.load_timeout or load.limit
         if limit is None or load.threaded:  # nothing can stop a thread
             return await call(load.loader, blocking=load.blocking and not load.threaded)
         with anyio.move_on_after(limit) as scope:
@@ -360,7 +357,11 @@ class Loads:
         remote = self._engine.remote
         try:
             since = await self._snapshots(keys, remote)
-            made = await self.run(Load(keys[0], lambda: loader(keys)))
+            with carrying(flights):
+                made = await self.run(Load(keys[0], lambda: loader(keys)))
+            if not isinstance(made, Mapping):
+                kind = type(made).__name__
+                raise TypeError(f"the loader of get_or_set_many returns a dict of keys and values, not {kind}")
             await self._store_batch(flights, made, ttl, tags, since, remote)
         except Exception as error:
             for flight in flights:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
@@ -21,6 +22,7 @@ from plughost.exceptions import LockLostError, LockTimeoutError, StoreUnavailabl
 from plughost.plugins.cache.engine import check_key
 from plughost.plugins.cache.freshness import seconds_of
 from plughost.plugins.cache.stats import percentiles
+from plughost.plugins.cache.tasks import current_task
 
 _log = get_logger("plughost.cache.locks")
 _LOOK_AGAIN: Final = 0.25
@@ -54,7 +56,7 @@ class HeldLock:
         self.lease = lease
         self.secret = secret
         self.valid_until = since + lease
-        self.task = anyio.get_current_task().id
+        self.task = weakref.ref(current_task())  # never its address, which the next task may be given
         self._owner = owner
         self._lost = False
 
@@ -99,9 +101,11 @@ class Locks:
         length = seconds_of(lease, "lease")
         if length <= 0:
             raise ValueError(f"a lease is above 0, not {lease!r}")
-        self._check_not_mine(check_key(name))
         began = self.now()
         deadline = None if wait is None else began + seconds_of(wait, "wait")
+        check_key(name)
+        if deadline is None or deadline > began:
+            self._check_not_mine(name)
         lock = await self._take_until(name, length, deadline)
         self._waits.append(self.now() - began)
         if lock is None:
@@ -112,9 +116,9 @@ class Locks:
         return lock
 
     def _check_not_mine(self, name: str) -> None:
-        task = anyio.get_current_task().id
+        task = current_task()
         for lock in self._held.values():
-            if lock.name == name and lock.task == task and not lock.lost:
+            if lock.name == name and lock.task() is task and not lock.lost:
                 raise RuntimeError(f"this task holds the lock {name!r} already and would wait for itself")
 
     async def _take_until(self, name: str, lease: float, deadline: float | None) -> HeldLock | None:

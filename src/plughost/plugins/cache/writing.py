@@ -17,9 +17,9 @@ from plughost.contracts import Seconds
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.engine import Engine
 from plughost.plugins.cache.freshness import Lifetime
-from plughost.plugins.cache.loading import call
 from plughost.plugins.cache.patterns import KeyPattern
 from plughost.plugins.cache.remote import Parcel, Remote
+from plughost.plugins.cache.tasks import call
 
 _SWEEP = 500
 
