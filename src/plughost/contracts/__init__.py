@@ -132,6 +132,7 @@ from plughost.contracts.limits import (
     OutagePolicy,
     RateLimiter,
 )
+from plughost.contracts.loaders import call_loader, is_being_cancelled
 from plughost.contracts.locks import (
     Lock,
     LockManager,
@@ -340,9 +341,11 @@ __all__ = [
     "Verdict",
     "VersionConflict",
     "WarmEntry",
+    "call_loader",
     "error_line",
     "error_text",
     "get_logger",
+    "is_being_cancelled",
     "session_of",
     "worst_of",
 ]

@@ -46,6 +46,17 @@ class LimiterPromises:
         assert not (await limiter.check("k", window=60, limit=10, cost=4)).allowed
         assert (await limiter.check("k", window=60, limit=10, cost=3)).allowed
 
+    @pytest.mark.parametrize("limit", [10, EXACT + 500])
+    async def test_a_cost_above_the_limit_is_never_allowed_and_counts_nothing(
+        self, limiter: Limiter, limit: int
+    ) -> None:
+        await limiter.check("k", 60, limit, cost=3)
+        result = await limiter.check("k", 60, limit, cost=limit + 1)
+        assert (result.allowed, result.remaining, result.retry_after) == (False, limit - 3, 60)
+        both = [("k", Limit(limit=limit, window=60)), ("other", Limit(limit=10 * limit, window=60))]
+        assert not (await limiter.check_all(both, cost=limit + 1)).allowed
+        assert (await limiter.check("k", 60, limit, cost=limit - 3)).allowed
+
     async def test_peeking_counts_nothing(self, limiter: Limiter) -> None:
         for _ in range(5):
             assert (await limiter.check("k", window=60, limit=1, peek=True)).allowed
@@ -99,7 +110,6 @@ class LimiterPromises:
             {"window": 0},
             {"window": -1},
             {"cost": -1},
-            {"cost": 11},
             {"limit": 1.5},
         ],
     )

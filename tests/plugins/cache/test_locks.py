@@ -65,6 +65,33 @@ class LockPromises:
             with pytest.raises(RuntimeError, match="already"):
                 await locks.acquire("l", wait=None)
 
+    async def test_whoever_holds_a_lock_and_asks_without_waiting_gets_none(self, locks: Locks) -> None:
+        lock = await locks.acquire("l")
+        assert lock is not None
+        assert await locks.acquire("l", wait=0) is None
+        with pytest.raises(RuntimeError, match="wait for itself"):
+            await locks.acquire("l", wait=1)
+        with pytest.raises(RuntimeError, match="wait for itself"):
+            await locks.acquire("l", wait=None)
+
+    async def test_a_task_at_the_address_of_one_that_ended_is_no_holder(self, locks: Locks) -> None:
+        async def take() -> None:
+            assert await locks.acquire("l", lease=60) is not None
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(take)
+        waited: list[bool] = []
+
+        async def try_it() -> None:
+            with anyio.move_on_after(0.01) as scope:
+                await locks.acquire("l", wait=None)
+            waited.append(scope.cancelled_caught)
+
+        for _ in range(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(try_it)
+        assert waited == [True] * 20
+
     async def test_hold_gives_up_in_time(self, locks: Locks, other: Locks) -> None:
         async with locks.hold("l"):
             with pytest.raises(LockTimeoutError):

@@ -167,3 +167,16 @@ def test_threads_at_once_leave_the_store_in_order() -> None:
             thread.join(30)
         assert errors == []
         assert cache.stats().entries <= 50
+
+
+async def test_looking_is_not_using_on_either_face(clock: FakeClock) -> None:
+    async with NamedCaches(clock=clock) as caches:
+        for name, look in (("a", "exists"), ("b", "entry"), ("c", "sync")):
+            cache = caches.get(name, max_entries=2)
+            await cache.set_many({"old": 1, "new": 2})
+            if look == "sync":
+                assert await anyio.to_thread.run_sync(cache.sync.exists, "old")
+            else:
+                assert await getattr(cache, look)("old")
+            await cache.set("third", 3)
+            assert await cache.get_many(["old", "new", "third"]) == {"new": 2, "third": 3}

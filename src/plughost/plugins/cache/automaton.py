@@ -77,15 +77,15 @@ class Automaton:
 
     def matches(self, text: str) -> bool:
         """Whether the program accepts the text or a beginning of it, as ``re.match`` does."""
-        places: Places | None = frozenset((self._start,))
+        places: Places = frozenset((self._start,))
         newline = len(text) - 1 if text.endswith("\n") else -1
         last = len(text)
         for at, sign in enumerate(text):
             context = (_FIRST if at == 0 else 0) | (_BEFORE_NEWLINE if at == newline else 0)
-            places = self._reached(places, context)
-            if not places:
-                return places is None
-            places = self._after(places, sign)
+            reached = self._reached(places, context)
+            if not reached:
+                return reached is None
+            places = self._after(reached, sign)
         return self._reached(places, _LAST | (_FIRST if last == 0 else 0)) is None
 
     def _reached(self, places: Places, context: int) -> Places | None:
@@ -137,5 +137,3 @@ def _is_here(where: Where | None, context: int) -> bool:
         return True
     wanted = {"start": _FIRST, "end": _LAST, "line end": _LAST | _BEFORE_NEWLINE}[where]
     return bool(context & wanted)
-
-

@@ -24,8 +24,9 @@ from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.amounts import Amounts
 from plughost.plugins.cache.engine import Engine, check_key, tags_of
 from plughost.plugins.cache.entry import Entry
-from plughost.plugins.cache.freshness import LONGEST, seconds_of
+from plughost.plugins.cache.freshness import seconds_of
 from plughost.plugins.cache.loading import Load, Loads
+from plughost.plugins.cache.looking import Looks
 from plughost.plugins.cache.patterns import KeyPattern, glob, regex
 from plughost.plugins.cache.sync import BlockingCache
 from plughost.plugins.cache.warmer import Warmer
@@ -48,8 +49,9 @@ class NamedCache:
         self._loads = Loads(engine)
         self._writes = Writes(engine)
         self._amounts = Amounts(engine)
+        self._looks = Looks(engine)
         self.warmer = Warmer(engine, self._loads, warm_concurrency, self.choose_tier)
-        self.sync = BlockingCache(engine, self._loads, self._writes)
+        self.sync = BlockingCache(engine, self._loads, self._writes, self._looks)
         self._expected: dict[str, None] = {}
         self._find = engine.find
 
@@ -153,35 +155,11 @@ class NamedCache:
 
     async def exists(self, key: str) -> bool:
         """Whether a fresh value is there; counts as neither hit nor miss."""
-        entry = await self.entry(key)
-        return entry is not None and not entry.stale
+        return await self._looks.exists(check_key(key))
 
     async def entry(self, key: str) -> CacheEntry | None:
         """Return the value with its age, time left, tier and staleness; None when nothing is kept."""
-        remote = self._engine.remote
-        if remote is not None and remote.available:
-            try:
-                found = (await remote.read(check_key(key))).found
-            except StoreUnavailableError:
-                pass
-            else:
-                if found is None:
-                    return None
-                left = found.fresh_for
-                return CacheEntry(
-                    key=key, value=found.value, age=found.age, ttl=left, tier="redis", stale=left <= 0,
-                    tags=found.tags,
-                )  # fmt: skip
-        entry = self._memory.peek(check_key(key))
-        return None if entry is None else self._describe(key, entry)
-
-    def _describe(self, key: str, entry: Entry) -> CacheEntry:
-        now = self._monotonic()
-        left = float("inf") if entry.ttl >= LONGEST else entry.fresh_until - now
-        return CacheEntry(
-            key=key, value=entry.value, age=entry.age(now), ttl=left, tier="memory", stale=left <= 0,
-            tags=entry.tags,
-        )  # fmt: skip
+        return await self._looks.entry(check_key(key))
 
     # Loading
 
@@ -332,30 +310,13 @@ class NamedCache:
 
     async def expected(self) -> list[ExpectedKey]:
         """Return what was expected or kept warm, and whether it is there."""
-        found = []
-        for key in dict.fromkeys([*self._expected, *self.warmer.keys()]):
-            entry = await self.entry(key)
-            if entry is None or entry.stale:
-                found.append(ExpectedKey(key=key, present=False))
-            else:
-                found.append(ExpectedKey(key=key, present=True, age=entry.age, ttl=entry.ttl))
-        return found
+        return [
+            await self._looks.expected(key) for key in dict.fromkeys([*self._expected, *self.warmer.keys()])
+        ]
 
     async def keys(self, limit: int = 1000) -> list[str]:
         """Return some of the keys; for looking, never for deciding."""
-        remote = self._engine.remote
-        if remote is not None and remote.available:
-            try:
-                return await remote.keys(limit)
-            except StoreUnavailableError:
-                pass
-        now = self._monotonic()
-        fresh = (
-            key
-            for key in self._memory.policy.keys_now()
-            if (entry := self._memory.policy.peek(key)) is not None and now < entry.fresh_until
-        )
-        return [key for key, _ in zip(fresh, range(limit), strict=False)]
+        return await self._looks.keys(limit)
 
     def on(self, kind: CacheEventKind, callback: Callable[[CacheEvent], object]) -> Callable[[], None]:
         """Call ``callback(event)`` when it happens; returns a function that stops it."""

@@ -120,7 +120,8 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
         lease_time: Seconds a loader's lease lasts when its process dies.
         journal: Invalidations remembered while Redis is away; beyond it everything is invalidated.
         warm_interval: Seconds between looks at what is kept warm.
-        warm_concurrency: How many are loaded at once by ``warm_many``.
+        warm_concurrency: How many are loaded at once, by ``warm_many`` and of what is kept warm in all caches.
+        warm_timeout: Seconds the load of one key that is kept warm may take, unless ``load_timeout`` says less.
         cleanup_interval: Seconds between clean-ups of the tier in memory.
         event_interval: Seconds between batches of the hook ``cache_event``.
         debug: Whether what is cached may be listed; for development.
@@ -140,6 +141,7 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
     journal: int = 10_000
     warm_interval: float = 2.0
     warm_concurrency: int = 4
+    warm_timeout: float = 30.0
     cleanup_interval: float = 60.0
     event_interval: float = 0.5
     debug: bool = False
@@ -157,6 +159,7 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
             "backoff_cap",
             "lease_time",
             "warm_interval",
+            "warm_timeout",
         ):
             _check(getattr(self, name) > 0, name, "must be above 0")
         _check(self.shards is None or 1 <= self.shards <= 256, "shards", "must be from 1 to 256")

@@ -103,10 +103,10 @@ class _Reader:
         test = self._test(token)
         return lambda then: self._program.add(Step(then=(then,), test=test))
 
-    def _test(self, token: str) -> Test:
-        if len(token) == 1 and token != "." and not self._flags:
-            return token.__eq__
-        return re.compile(token if token == "." or len(token) > 1 else re.escape(token), self._flags).match
+    def _test(self, sign: str) -> Test:
+        if len(sign) == 1 and sign != "." and not self._flags:
+            return sign.__eq__
+        return re.compile(sign if sign == "." or len(sign) > 1 else re.escape(sign), self._flags).match
 
     def _group(self) -> Emit:
         opening = _GROUP.match(self._source, self._at)

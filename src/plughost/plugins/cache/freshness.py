@@ -32,6 +32,14 @@ def seconds_of(value: Seconds, what: str = "ttl") -> float:
     return LONGEST if value > LONGEST else float(value)
 
 
+def time_left(ttl: float, left: float) -> float:
+    """Return the time left of so long a life as the contract says it: infinite for one that never ends.
+
+    A second is allowed for, because a server counts in milliseconds from its own clock.
+    """
+    return float("inf") if ttl >= LONGEST - 1.0 else left
+
+
 @dataclass(frozen=True, slots=True)
 class Lifetime:
     """The life of one value, in seconds from being stored.

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import get_args
 
-from plughost.contracts import CacheEvent, CacheEventKind, error_line, get_logger
+from plughost.contracts import CacheEvent, CacheEventKind, call_loader, error_line, get_logger
 from plughost.exceptions import did_you_mean
 from plughost.plugins.cache.tasks import Home
 
@@ -68,14 +68,14 @@ class Listeners:
             result = callback(event)
             if inspect.isawaitable(result):
                 self._home.spawn(self._finish, result, event)
-        except Exception as error:
+        except (Exception, SystemExit, GeneratorExit) as error:
             _log.warning(
                 "cache_listener_failed", cache=self._cache, event_kind=event.kind, error=error_line(error)
             )
 
     async def _finish(self, result: object, event: CacheEvent) -> None:
         try:
-            await result  # type: ignore[misc] # checked by isawaitable
+            await call_loader(lambda: result)
         except Exception as error:
             _log.warning(
                 "cache_listener_failed", cache=self._cache, event_kind=event.kind, error=error_line(error)

@@ -13,14 +13,13 @@ from typing import Any, Final
 
 import anyio
 
-from plughost.contracts import BatchLoader, Loader, Seconds, error_line
+from plughost.contracts import BatchLoader, Loader, Seconds, call_loader, error_line
 from plughost.exceptions import LoadTimeoutError, StoreUnavailableError
 from plughost.plugins.cache.circles import carrying
 from plughost.plugins.cache.engine import Engine, log
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.flight import Abandoned, Flight
 from plughost.plugins.cache.remote import Found, Lease, Parcel, Remote, Snapshot
-from plughost.plugins.cache.tasks import call
 
 _MOST_PAUSES: Final = 10_000
 
@@ -252,9 +251,9 @@ class Loads:
     async def _limited(self, load: Load) -> Any:
         limit = self._engine.settings.load_timeout or load.limit
         if limit is None or load.threaded:  # nothing can stop a thread
-            return await call(load.loader, blocking=load.blocking and not load.threaded)
+            return await call_loader(load.loader, blocking=load.blocking and not load.threaded)
         with anyio.move_on_after(limit) as scope:
-            return await call(load.loader, blocking=load.blocking)
+            return await call_loader(load.loader, blocking=load.blocking)
         if not scope.cancelled_caught:
             raise RuntimeError("unreachable: the scope either returned or was cancelled")
         message = (
@@ -361,7 +360,9 @@ class Loads:
                 made = await self.run(Load(keys[0], lambda: loader(keys)))
             if not isinstance(made, Mapping):
                 kind = type(made).__name__
-                raise TypeError(f"the loader of get_or_set_many returns a dict of keys and values, not {kind}")
+                raise TypeError(
+                    f"the loader of get_or_set_many returns a dict of keys and values, not {kind}"
+                )
             await self._store_batch(flights, made, ttl, tags, since, remote)
         except Exception as error:
             for flight in flights:

@@ -209,14 +209,26 @@ class NamedCaches:
         return sum([await cache.cleanup() for cache in tuple(self._caches.values())])
 
     async def tick(self) -> int:
-        """Load what is due among the keys that are kept warm; how many were loaded."""
-        return sum([await cache.warmer.tick() for cache in tuple(self._caches.values())])
+        """Load what is due among the keys that are kept warm, side by side; how many were loaded."""
+        limit = self.config.warm_timeout
+        due = [load for cache in tuple(self._caches.values()) for load in cache.warmer.due(limit)]
+        loaded: list[bool] = []
+
+        async def one(load: Callable[[], Awaitable[bool]]) -> None:
+            async with self._warming:
+                loaded.append(await load())
+
+        async with anyio.create_task_group() as group:
+            for load in due:
+                group.start_soon(one, load)
+        return sum(loaded)
 
     def _link_changed(self, flush: bool) -> None:
         for cache in tuple(self._caches.values()):
             cache.link_changed(flush=flush)
 
     async def __aenter__(self) -> Self:
+        self._warming = anyio.CapacityLimiter(self.config.warm_concurrency)
         group = anyio.create_task_group()
         await group.__aenter__()
         try:
@@ -227,7 +239,7 @@ class NamedCaches:
             group.cancel_scope.cancel()
             await group.__aexit__(type(error), error, error.__traceback__)
             raise
-        group.start_soon(self._keep_warm)
+        group.start_soon(self._keep_warm, group)
         group.start_soon(self._keep_clean)
         self._group = group
         return self
@@ -238,10 +250,10 @@ class NamedCaches:
             group.cancel_scope.cancel()
             await group.__aexit__(None, None, None)
 
-    async def _keep_warm(self) -> None:
+    async def _keep_warm(self, group: anyio.abc.TaskGroup) -> None:
         while True:
             await self._clock.sleep(self.config.warm_interval)
-            await self.tick()
+            group.start_soon(self.tick)  # not waited for: a source that hangs holds up nobody but itself
 
     async def _keep_clean(self) -> None:
         while True:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar, cast
 
 from plughost.contracts import Loader, Seconds
+from plughost.plugins.cache.circles import waiting_for
 from plughost.plugins.cache.engine import Engine, check_key, tags_of
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.flight import Abandoned
 from plughost.plugins.cache.hitpath import flattened
 from plughost.plugins.cache.loading import Load, Loads
+from plughost.plugins.cache.looking import Looks
 from plughost.plugins.cache.portal import PortalRemote
 from plughost.plugins.cache.remote import Remote
 from plughost.plugins.cache.writing import Writes
@@ -41,12 +43,13 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 class BlockingCache:
     """Implements ``plughost.contracts.SyncCache``; see there for what each method promises."""
 
-    def __init__(self, engine: Engine, loads: Loads, writes: Writes) -> None:
+    def __init__(self, engine: Engine, loads: Loads, writes: Writes, looks: Looks) -> None:
         self._engine = engine
         self._counts = engine.counts
         self._monotonic = engine.monotonic
         self._loads = loads
         self._writes = writes
+        self._looks = looks
         self._find = engine.find
         self.follow(engine.find)
         self._portal = None if engine.remote is None else PortalRemote(engine.remote, engine.home)
@@ -92,11 +95,7 @@ class BlockingCache:
 
     def exists(self, key: str) -> bool:
         """Whether a fresh value is there."""
-        entry = self._engine.find(key)
-        if entry is not None and self._monotonic() < entry.fresh_until:
-            return True
-        answered, value = self._ask(check_key(key))
-        return answered and value is not _NOTHING
+        return self._run(self._looks.exists, check_key(key))
 
     def set(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
         """Store a value."""
@@ -155,9 +154,9 @@ class BlockingCache:
                 remote = cast("Remote | None", self._portal)
                 drive(self._loads.carry(flight, load, remote))
             elif flight.thread == threading.get_ident():
-                return drive(
-                    self._loads.run(load)
-                )  # carried by a task of this very thread: it cannot be waited for
+                # Carried by a task of this very thread, which cannot be waited for.
+                with waiting_for(flight):
+                    return drive(self._loads.run(load))
             try:
                 value = flight.wait_blocking()
             except Abandoned:

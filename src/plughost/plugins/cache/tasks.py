@@ -7,8 +7,6 @@ own.
 
 from __future__ import annotations
 
-import inspect
-import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -16,42 +14,9 @@ from typing import Any, TypeVar
 import anyio
 import anyio.abc
 import anyio.from_thread
-import anyio.to_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-from plughost.exceptions import LoadError
-
 T = TypeVar("T")
-
-
-async def call(function: Callable[..., Any], *args: Any, blocking: bool = False) -> Any:
-    """Call a plain or coroutine function of somebody else; a blocking one in a worker thread.
-
-    Raises:
-        Exception: What it raised.
-        LoadError: It raised something that would end whoever waits for it, although nobody asked for that.
-    """
-    try:
-        result = await anyio.to_thread.run_sync(function, *args) if blocking else function(*args)
-        return await result if inspect.isawaitable(result) else result
-    except (Exception, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        if is_being_cancelled():
-            raise
-        raise LoadError(f"the function that was called ended with {type(error).__name__}: {error}") from error
-
-
-def is_being_cancelled() -> bool:
-    """Whether somebody wants the current task to end, so that a cancellation is meant for it."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
-    try:
-        return anyio.current_effective_deadline() == -float("inf")
-    except anyio.NoEventLoopError:
-        return False  # driven by a thread without a loop
 
 
 def current_task() -> Any:

@@ -6,8 +6,9 @@ a few of its periods. In a fleet whoever finds a key due loads it; the others fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -32,6 +33,7 @@ class _Kept:
         due_at: When the next one is due.
         idle: Periods since somebody read it.
         wanted: Whether it stays although nobody reads it.
+        loading: Whether it is being loaded now.
     """
 
     load: Load
@@ -39,6 +41,7 @@ class _Kept:
     due_at: float
     idle: int = 0
     wanted: bool = False
+    loading: bool = False
 
 
 class Warmer:
@@ -127,16 +130,30 @@ class Warmer:
         self._engine.reads.pop(key, None)
         self._on_change()
 
-    async def tick(self) -> int:
-        """Load what is due; called every two seconds. How many were loaded."""
+    def due(self, limit: float) -> list[Callable[[], Awaitable[bool]]]:
+        """Return what loads the keys that are due, each with whether it was loaded; asked every two seconds.
+
+        Args:
+            limit: Seconds one load may take.
+        """
         now = self._engine.monotonic()
-        due = [kept for kept in tuple(self._kept.values()) if now >= kept.due_at]
-        count = 0
+        due = [kept for kept in tuple(self._kept.values()) if now >= kept.due_at and not kept.loading]
+        begun: list[Callable[[], Awaitable[bool]]] = []
         for kept in due:
             if self._still_wanted(kept):
                 kept.due_at = now + kept.period * (1.0 - 0.1 * self._engine.freshness.random())
-                count += await self._try(kept.load)
-        return count
+                kept.loading = True
+                begun.append(partial(self._load_kept, kept, limit))
+        return begun
+
+    async def _load_kept(self, kept: _Kept, limit: float) -> bool:
+        try:
+            with anyio.move_on_after(limit):  # whoever carries the load may not let itself be stopped
+                return await self._try(replace(kept.load, limit=limit))
+            log.warning("cache_warming_took_too_long", cache=self._engine.name, limit=limit)
+            return False
+        finally:
+            kept.loading = False
 
     def _still_wanted(self, kept: _Kept) -> bool:
         """Whether somebody read it lately; drops it if nobody did."""

@@ -13,13 +13,12 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from plughost.contracts import Seconds
+from plughost.contracts import Seconds, call_loader
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.engine import Engine
 from plughost.plugins.cache.freshness import Lifetime
 from plughost.plugins.cache.patterns import KeyPattern
 from plughost.plugins.cache.remote import Parcel, Remote
-from plughost.plugins.cache.tasks import call
 
 _SWEEP = 500
 
@@ -89,7 +88,7 @@ class Writes:
         """Write home, then store. Whatever happens, what was cached before is gone."""
         await self.delete([key])
         try:
-            await call(writer, value)
+            await call_loader(writer, value)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.delete([key])  # a reader may have cached the old value meanwhile

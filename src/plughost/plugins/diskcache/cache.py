@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from plughost.contracts import Clock, Seconds, get_logger
+from plughost.contracts import Clock, Seconds, call_loader, get_logger
 from plughost.contracts.disk_cache import DiskCacheStats, DiskEntry, Fetch, Fetched
 from plughost.exceptions import CacheValueError, StoreUnavailableError
 from plughost.plugins.diskcache.shelf import Card, Shelf
@@ -191,7 +191,7 @@ class FileCache:
     ) -> None:
         try:
             with anyio.fail_after(self._fetch_timeout):
-                await self._store(key, await fetch(), ttl, stale_for)
+                await call_loader(self._fetch_and_store, key, fetch, ttl, stale_for)
             self._counts.fetches += 1
         except Exception as error:
             self._counts.fetch_errors += 1
@@ -201,6 +201,11 @@ class FileCache:
             if self._flights.get(key) is flight:
                 del self._flights[key]
             flight.landed.set()
+
+    async def _fetch_and_store(
+        self, key: str, fetch: Fetch, ttl: Seconds | None, stale_for: Seconds | None
+    ) -> None:
+        await self._store(key, await fetch(), ttl, stale_for)
 
     # keeping
 

@@ -247,6 +247,13 @@ class CacheBackendSuite:
         assert 0.03 <= entry.age < 30
         assert 30 < entry.ttl < 59.98
 
+    @pytest.mark.parametrize("ttl", [float("inf"), timedelta.max])
+    async def test_the_time_left_of_what_never_ends_is_infinite(self, cache: Cache, ttl: Any) -> None:
+        await cache.set("k", 1, ttl=ttl)
+        entry = await cache.entry("k")
+        assert entry is not None
+        assert entry.ttl == float("inf")
+
     # Several values
 
     async def test_many_are_read_and_written_together(self, cache: Cache) -> None:

@@ -1,0 +1,83 @@
+"""Looking at what is kept. Nothing is used by being looked at: it is not promoted, copied nearer or counted."""
+
+from __future__ import annotations
+
+from plughost.contracts import CacheEntry, ExpectedKey
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.cache.engine import Engine
+from plughost.plugins.cache.entry import Entry
+from plughost.plugins.cache.freshness import time_left
+from plughost.plugins.cache.remote import Found
+
+
+class Looks:
+    """What there is in one cache."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def exists(self, key: str) -> bool:
+        """Whether a fresh value is there."""
+        entry = await self.entry(key)
+        return entry is not None and not entry.stale
+
+    async def entry(self, key: str) -> CacheEntry | None:
+        """Return the value with its age, time left, tier and staleness; None when nothing is kept."""
+        remote = self._engine.remote
+        if remote is not None and remote.available:
+            try:
+                found = (await remote.read(key)).found
+            except StoreUnavailableError:
+                pass
+            else:
+                return None if found is None else _of_redis(key, found)
+        return self.in_memory(key)
+
+    def in_memory(self, key: str) -> CacheEntry | None:
+        """Return what the tier in memory has."""
+        entry = self._engine.memory.peek(key)
+        return None if entry is None else _of_memory(key, entry, self._engine.monotonic())
+
+    async def expected(self, key: str) -> ExpectedKey:
+        """Say whether a key is there, and how old it is."""
+        entry = await self.entry(key)
+        if entry is None or entry.stale:
+            return ExpectedKey(key=key, present=False)
+        return ExpectedKey(key=key, present=True, age=entry.age, ttl=entry.ttl)
+
+    async def keys(self, limit: int) -> list[str]:
+        """Return some of the keys."""
+        remote = self._engine.remote
+        if remote is not None and remote.available:
+            try:
+                return await remote.keys(limit)
+            except StoreUnavailableError:
+                pass
+        now = self._engine.monotonic()
+        policy = self._engine.memory.policy
+        fresh = (
+            key
+            for key in policy.keys_now()
+            if (entry := policy.peek(key)) is not None and now < entry.fresh_until
+        )
+        return [key for key, _ in zip(fresh, range(limit), strict=False)]
+
+
+def _of_redis(key: str, found: Found) -> CacheEntry:
+    left = time_left(found.age + found.fresh_for, found.fresh_for)
+    return CacheEntry(
+        key=key, value=found.value, age=found.age, ttl=left, tier="redis", stale=left <= 0, tags=found.tags
+    )
+
+
+def _of_memory(key: str, entry: Entry, now: float) -> CacheEntry:
+    left = time_left(entry.ttl, entry.fresh_until - now)
+    return CacheEntry(
+        key=key,
+        value=entry.value,
+        age=entry.age(now),
+        ttl=left,
+        tier="memory",
+        stale=left <= 0,
+        tags=entry.tags,
+    )
