@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from plughost.plugins.cache.manager import NamedCaches
+from plughost.testing.clock import FakeClock
 from plughost.testing.suites.cache_backend import Calls
 
 pytestmark = pytest.mark.anyio
