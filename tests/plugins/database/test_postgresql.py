@@ -199,3 +199,27 @@ async def test_without_the_dump_tool_a_backup_fails_and_says_what_to_install(
         await host.backups.run()
     assert await host.backups.list() == ()
     await host.close()
+
+
+async def test_a_registration_that_failed_after_its_enumerations_were_made_can_be_tried_again(
+    host: AppHost, postgres: PostgresServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres.connect(database_of(url)) as connection:
+        connection.execute("CREATE TYPE mine AS ENUM ('x')")
+    (tmp_path / "enum_seeds.py").write_text(
+        "def sow(engine):\n    if not ready: raise ValueError('not yet')\nready = []\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    up = "op.create_table('sized', sa.Column('size', sa.Enum('small', 'large', name='Size')))"
+    folder = write_revisions(tmp_path / "shop", ["a"], up=up, back="op.drop_table('sized')")
+    config = {"url": url, "migrations": folder, "seeds": "enum_seeds:sow"}
+    for _ in range(2):
+        with pytest.raises(AppError, match="not yet"):
+            await host.apps.register("shop", config)
+    __import__("enum_seeds").ready.append(True)
+    await host.apps.register("shop", config)
+    with postgres.connect(database_of(url)) as connection:
+        kept = connection.execute(
+            "SELECT typname FROM pg_type WHERE typtype = 'e' ORDER BY typname"
+        ).fetchall()
+    assert kept == [("Size",), ("mine",)]

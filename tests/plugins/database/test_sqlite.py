@@ -409,3 +409,25 @@ async def test_what_fails_in_a_transaction_takes_its_tables_with_it(host: AppHos
     with pytest.raises(ZeroDivisionError):
         await half()
     assert "half" not in tables(file)
+
+
+@pytest.mark.parametrize(
+    "commit", ["op.execute('COMMIT')", "op.execute('-- now\\n  commit')", "op.get_bind().commit()"]
+)
+async def test_a_revision_that_commits_and_then_fails_is_not_said_to_be_undone(
+    host: AppHost, file: Path, tmp_path: Path, commit: str
+) -> None:
+    folder = write_revisions(tmp_path / "shop", ["a"], up=f"{commit}; raise ValueError('too late')")
+    with pytest.raises(AppError, match="had committed a part of its work before, and that part stays"):
+        await host.apps.register("shop", {"url": f"sqlite:///{file}", "migrations": folder})
+
+
+@pytest.mark.filterwarnings("ignore")  # Alembic's, which nobody reads
+async def test_two_files_with_one_revision_id_are_refused_and_named(
+    host: AppHost, file: Path, tmp_path: Path
+) -> None:
+    folder = write_revisions(tmp_path / "shop", ["a", "b"])
+    versions = Path(folder) / "versions"
+    (versions / "copy_of_b.py").write_text((versions / "b.py").read_text().replace("shop_b", "shop_c"))
+    with pytest.raises(AppError, match=r"b\.py and .*b\.py in .* have the same revision id"):
+        await host.apps.register("shop", {"url": f"sqlite:///{file}", "migrations": folder})

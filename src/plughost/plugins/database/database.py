@@ -19,6 +19,7 @@ from plughost.plugins.database.engines import (
     prove_reachable,
     prove_readable,
 )
+from plughost.plugins.database.turns import Turn
 from plughost.plugins.database.urls import blocking_url, sqlite_file
 
 T = TypeVar("T")
@@ -40,14 +41,13 @@ class Database:
     Attributes:
         url: Where it is, with an async driver.
         engine: The engine that apps are given.
-        turn: Held by whoever runs migrations or seeds: on SQLite a seed that reads and then writes would fail
-            at once if another app's migration wrote in between.
+        turn: Taken by whoever runs migrations or seeds, in this process or another one.
     """
 
     def __init__(self, url: URL, *, connect_timeout: float, lock_timeout: float) -> None:
         self.url = url
         self.engine: AsyncEngine = make_engine(url, connect_timeout=connect_timeout)
-        self.turn = anyio.Lock()
+        self.turn = Turn(self.engine)
         blocking = blocking_url(url)
         self._blocking = (
             None if blocking is None else make_blocking_engine(blocking, lock_timeout=lock_timeout)

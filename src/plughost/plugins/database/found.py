@@ -8,8 +8,9 @@ the same transaction as the migrations: a killed process leaves both or neither,
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
@@ -152,6 +153,21 @@ def note_seeds(connection: Connection, note: Note) -> None:
     """Change what is noted of an app's seeds, where a note of it is known to be."""
     statement = "UPDATE plughost_apps SET seeds = :seeds WHERE app_name = :app_name"
     connection.execute(sa.text(statement), {"seeds": note.seeds, "app_name": note.app_name})
+
+
+def enums_in(connection: Connection) -> frozenset[tuple[str, str]]:
+    """Return schema and name of PostgreSQL's named enumerations; none for another kind of database."""
+    if connection.dialect.name != "postgresql":
+        return frozenset()
+    inspector: Any = sa.inspect(connection)
+    return frozenset((found["schema"], found["name"]) for found in inspector.get_enums(schema="*"))
+
+
+def drop_enums(connection: Connection, enums: Iterable[tuple[str, str]]) -> None:
+    """Drop those of the enumerations that are still there."""
+    quote = connection.dialect.identifier_preparer.quote
+    for schema, name in sorted(enums_in(connection).intersection(enums)):
+        connection.exec_driver_sql(f"DROP TYPE {quote(schema)}.{quote(name)}")
 
 
 def _split(text: str) -> tuple[str, ...]:

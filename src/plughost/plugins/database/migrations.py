@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +17,11 @@ from sqlalchemy.engine import Connection
 from plughost.contracts import error_line
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import ConfigError
-from plughost.plugins.database.found import Ledger, Note
+from plughost.plugins.database.found import Ledger, Note, enums_in
 
 _log = get_logger("plughost.database")
+
+_REVISION_ID = re.compile(r"^revision\s*(?::[^=\n]*)?=\s*[\"']([^\"'\n]+)", re.MULTILINE)
 
 
 class RevisionFailedError(Exception):
@@ -42,12 +45,15 @@ class Before:
         version_table: The version table that was used.
         table_there: Whether it existed.
         revisions: What was in it.
+        enums: The named enumerations that the registration made, with their schemas. Migrations that make
+            them in passing seldom drop them on the way back.
     """
 
     note: Note | None
     version_table: str
     table_there: bool
     revisions: tuple[str, ...]
+    enums: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ class Migrations:
             raise ConfigError(
                 f"{path}: a revision in {folder} cannot be read: {error_line(error)}", path=path
             ) from error
+        self._refuse_twins(folder, path)
 
     def upgrade(self, connection: Connection, app_name: str, version_table: str | None) -> Moved:
         """Bring the app's schema to the newest revision and note what was found, in the open transaction."""
@@ -100,11 +107,12 @@ class Migrations:
         earlier = ledger.read(app_name)
         note = self._note(ledger, earlier, app_name, version_table)
         table = note.version_table
-        before = Before(earlier, table, ledger.has(table), ledger.revisions(table))
+        there, revisions, enums = ledger.has(table), ledger.revisions(table), enums_in(connection)
         applied = self._run(connection, table, self._steps_up)
+        made = enums_in(connection) - enums if applied else frozenset()
         if note != earlier:
             ledger.write(note)
-        return Moved(before, note, applied)
+        return Moved(Before(earlier, table, there, revisions, made), note, applied)
 
     def downgrade(self, connection: Connection, table: str, revisions: Sequence[str]) -> tuple[str, ...]:
         """Take the schema back to those revisions; to nothing when there are none.
@@ -137,6 +145,22 @@ class Migrations:
         table = wanted or ledger.choose_table(self._script, app_name)
         seeds = earlier.seeds if earlier is not None else ""
         return Note(app_name, table, ledger.has(table), ledger.revisions(table), seeds)
+
+    def _refuse_twins(self, folder: Path, path: str) -> None:
+        # Of two files with one id, Alembic takes the one it reads last, and warns.
+        known = {Path(script.path).resolve(): script.revision for script in self._script.walk_revisions()}
+        for file in sorted((folder / "versions").glob("*.py")):
+            if file.resolve() in known or file.name.startswith((".#", "__init__")):
+                continue
+            told = _REVISION_ID.search(file.read_text("utf-8", "replace"))
+            twin = next(
+                (one.name for one, revision in known.items() if told and revision == told[1]), "another file"
+            )
+            raise ConfigError(
+                f"{path}: {file.name} and {twin} in {folder / 'versions'} have the same revision id, and only one "
+                "of them would run; give one of them an id of its own",
+                path=path,
+            )
 
     # Alembic's own commands plan their steps with these two; there is no public spelling, and every program
     # that runs Alembic on its own connection uses them.

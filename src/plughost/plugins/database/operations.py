@@ -13,14 +13,18 @@ from sqlalchemy.exc import DBAPIError
 
 from plughost.contracts import OperationResult, UnregisterOptions
 from plughost.exceptions import AppError, ConfigError
+from plughost.plugins.database.commits import Commits
 from plughost.plugins.database.database import Database
-from plughost.plugins.database.found import Ledger, Note, note_seeds
+from plughost.plugins.database.found import Ledger, Note, drop_enums, note_seeds
 from plughost.plugins.database.migrations import Before, Migrations, RevisionFailedError
 from plughost.plugins.database.references import import_callable, import_module, tables_of
 from plughost.plugins.database.settings import DatabaseSettings
 from plughost.plugins.database.urls import scrub
 
 T = TypeVar("T")
+
+_TAKES_TABLES_BACK = frozenset({"sqlite", "postgresql", "mssql"})
+"""Backends where a transaction that fails takes its tables with it."""
 
 
 class Operations:
@@ -32,12 +36,10 @@ class Operations:
 
     def __init__(self) -> None:
         self._before: dict[str, Before] = {}
-        self._notes: dict[str, Note] = {}
 
     def forget(self, app_name: str) -> None:
         """Drop what is remembered of a registration."""
         self._before.pop(app_name, None)
-        self._notes.pop(app_name, None)
 
     async def migrate(self, app_name: str, database: Database, settings: DatabaseSettings) -> OperationResult:
         """Run the revisions that the database does not have yet, in one transaction."""
@@ -46,7 +48,7 @@ class Operations:
 
         def work(connection: Connection) -> tuple[str, ...]:
             moved = migrations.upgrade(connection, app_name, settings.version_table)
-            self._before[app_name], self._notes[app_name] = moved.before, moved.note
+            self._before[app_name] = moved.before
             return moved.applied
 
         applied = await _in_turn(app_name, "run_migrations", database, work)
@@ -59,8 +61,9 @@ class Operations:
         reference = settings.seeds or ""
         path = f"apps.{app_name}.seeds"
         sow = await anyio.to_thread.run_sync(lambda: import_callable(reference, path=path))
-        async with database.turn:
-            note = await self._note_of(app_name, database)
+        async with database.turn.taken():
+            async with database.engine.connect() as connection:
+                note = await connection.run_sync(lambda sync: Ledger(sync).read(app_name))
             if note is not None and note.seeds == reference:
                 return OperationResult(operation="seeds", detail="sown before", figures={"sown": False})
             self._before.setdefault(app_name, Before(note, "", table_there=True, revisions=()))
@@ -68,14 +71,7 @@ class Operations:
             sown = replace(note or Note(app_name, "", table_found=True), seeds=reference)
             async with database.engine.begin() as connection:
                 await connection.run_sync(_note_seeds, sown, note is not None)
-            self._notes[app_name] = sown
         return OperationResult(operation="seeds", detail=f"{reference} sown", figures={"sown": True})
-
-    async def _note_of(self, app_name: str, database: Database) -> Note | None:
-        if app_name in self._notes:
-            return self._notes[app_name]
-        async with database.engine.connect() as connection:
-            return await connection.run_sync(lambda sync: Ledger(sync).read(app_name))
 
     async def load_models(self, app_name: str, settings: DatabaseSettings) -> OperationResult:
         """Import the models."""
@@ -119,6 +115,8 @@ async def _go_back(
 ) -> OperationResult:
     def work(connection: Connection) -> tuple[str, ...]:
         undone = _restore_schema(connection, app_name, migrations, before)
+        if before.enums:
+            drop_enums(connection, before.enums)
         ledger = Ledger(connection)
         if before.version_table and not before.table_there:
             ledger.drop(before.version_table)
@@ -164,21 +162,40 @@ async def _load(app_name: str, settings: DatabaseSettings) -> Migrations:
 
 
 async def _in_turn(app_name: str, step: str, database: Database, work: Callable[[Connection], T]) -> T:
-    async with database.turn:
+    commits = Commits()
+
+    def watched(connection: Connection) -> T:
+        with commits.watched(connection):
+            return work(connection)
+
+    async with database.turn.taken():
         try:
-            return await database.run(work, alembic=True)
+            return await database.run(watched, alembic=True)
         except RevisionFailedError as error:
             cause = error.__cause__ or error
             raise AppError(
                 f"revision {error.revision} of app {app_name!r} failed: {_said(database, cause)}; "
-                f"the database is as it was before",
+                f"{_left(database, commits)}",
                 app_name=app_name,
                 step=step,
             ) from None
         except DBAPIError as error:
             raise AppError(
-                f"{step} of app {app_name!r}: {_said(database, error)}", app_name=app_name, step=step
+                f"{step} of app {app_name!r}: {_said(database, error)}; {_left(database, commits)}",
+                app_name=app_name,
+                step=step,
             ) from None
+
+
+def _left(database: Database, commits: Commits) -> str:
+    if commits.seen:
+        return (
+            "it had committed a part of its work before, and that part stays: look at the database, take it "
+            "back by hand or make the revision able to go on from there, then register the app again"
+        )
+    if database.url.get_backend_name() not in _TAKES_TABLES_BACK:
+        return "this kind of database cannot take back changes of tables, so a part of its work may stay"
+    return "the database is as it was before"
 
 
 async def _await_seeds(app_name: str, sow: Callable[[Any], Any], database: Database) -> None:
