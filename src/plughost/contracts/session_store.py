@@ -204,11 +204,18 @@ class ImmediateStore(Protocol):
 
 @runtime_checkable
 class SelfCheckingStore(Protocol):
-    """A store that can tell more of how it is than its figures do; asked by the plugin's health check."""
+    """A store that can tell more of how it is than its figures do, and mend what changed around it."""
 
     async def self_check(self) -> str:
-        """Write something, read it, and return what a deployer should mend; empty when all is well.
+        """Called by the health check: write something and return what a deployer should mend, or nothing.
 
         Raises:
             StoreUnavailableError: Sessions cannot be written now.
+        """
+
+    async def look_after(self) -> None:
+        """Called each second: notice that what it is connected to is another by now; cheap when it is not.
+
+        Raises:
+            StoreUnavailableError: It is another, and cannot be used.
         """

@@ -101,6 +101,12 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         _require(0 <= self.rotation_grace <= 300, "rotation_grace", "must be between 0 and 300 seconds")
         _require(256 <= self.max_bytes <= 1_048_576, "max_bytes", "must be between 256 and 1048576")
         _require(bool(self.redis_url) or self.store != "redis", "redis_url", "is needed with store = 'redis'")
+        scheme = self.redis_url.partition("://")[0]
+        _require(
+            not scheme.startswith("redis+"), "redis_url",
+            f"cannot be {scheme}://, since a sign-in changes several keys in one step: give the address of one"
+            " server, or one that leads to whichever is the primary",
+        )  # fmt: skip
         _require(not (self.secret and self.secret_file), "secret_file", "cannot be given beside secret")
         for origin in self.trusted_origins:
             _require(_is_origin(origin), "trusted_origins", f"{origin!r} is not like https://app.example.org")

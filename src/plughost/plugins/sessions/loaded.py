@@ -47,8 +47,8 @@ class Loaded:
         # An id that leads nowhere is taken out of the browser, so that it is not asked for again and again.
         self.forget = session_id is not None and row is None
         self._values: dict[str, Any] = {}
-        self._set: set[str] = set()
-        self._removed: set[str] = set()
+        self._set: dict[str, None] = {}  # in the order the handler set them
+        self._removed: dict[str, None] = {}
         self._about: About | None = None
         self._may_differ = False
 
@@ -86,8 +86,8 @@ class Loaded:
     def set(self, name: str, value: Any) -> None:
         """Set a value."""
         self._values[name] = value
-        self._set.add(name)
-        self._removed.discard(name)
+        self._set[name] = None
+        self._removed.pop(name, None)
 
     def delete(self, name: str) -> None:
         """Remove a value.
@@ -98,9 +98,9 @@ class Loaded:
         if name not in self.names():
             raise KeyError(name)
         self._values.pop(name, None)
-        self._set.discard(name)
+        self._set.pop(name, None)
         if self.row is not None and name in self.row.fields:
-            self._removed.add(name)
+            self._removed[name] = None
 
     def names(self) -> KeysView[str]:
         """Return the names of all values."""
@@ -118,7 +118,7 @@ class Loaded:
         """There is no session any more; the browser is to forget the id it sent."""
         self.forget = self.forget or self.session_id is not None
         self.session_id, self.row, self._about, self.new_id = None, None, None, False
-        self._values, self._set, self._removed = {}, set(), set()
+        self._values, self._set, self._removed = {}, {}, {}
         self._may_differ = False
 
     def changes(self, codec: RowCodec) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -69,7 +69,12 @@ def check_size(about: bytes, fields: dict[str, bytes], limit: int) -> None:
     """
     size = len(about) + len("".join(fields).encode()) + sum(map(len, fields.values()))
     if size > limit:
-        raise SessionDataError(
-            f"the session would take {size} bytes, {limit} are allowed: keep large things in the database or"
-            " the cache and only their keys in the session, or raise max_bytes"
-        )
+        raise too_large(size, limit)
+
+
+def too_large(size: int, limit: int) -> SessionDataError:
+    """Return the refusal of a session that would take more than it may."""
+    return SessionDataError(
+        f"the session would take {size} bytes, {limit} are allowed: keep large things in the database or"
+        " the cache and only their keys in the session, or raise max_bytes"
+    )

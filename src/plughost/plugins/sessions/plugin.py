@@ -29,7 +29,6 @@ from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.secrets_file import key_ring
 from plughost.plugins.sessions.sockets import SocketWatch
 from plughost.plugins.sessions.stores.memory import MemoryStore
-from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 from plughost.plugins.sessions.telling import HookTeller
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 MIDDLEWARE_PRIORITY = 100
 LOOK_AFTER = 1.0
-"""Seconds between two looks at whether the store's file is still there."""
+"""Seconds between two looks at whether the store's file or server is still the one it was."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two tries to open a store that is not there yet
 
 
@@ -209,11 +208,11 @@ class SessionsPlugin(Plugin):
 
     async def _look_after_store(self) -> None:
         store = self._lease.store
-        if isinstance(store, SQLiteStore):
+        if isinstance(store, SelfCheckingStore) and not self._lease.waiting_for:
             try:
                 await store.look_after()
             except StoreUnavailableError as error:
-                self._context.log.warning("session store cannot be opened anew", error=str(error))
+                self._context.log.warning("session store cannot be used", error=str(error))
 
     def _carried(self) -> Path:
         return self._context.data_dir / "memory-sessions"

@@ -107,6 +107,20 @@ class SessionStoreSuite:
         assert changed.version == 2
         assert await store.read(digest("a")) == changed
 
+    async def test_fields_keep_the_order_they_were_set_in(self, store: SessionStore) -> None:
+        long = b"y" * 300
+        await store.create(new("a", fields=dict.fromkeys(("zebra", "ant", "mole", "bee"), long)))
+        patch = SessionPatch(set={"yak": b"1", "cat": long, "ant": b"2"}, remove=("mole",))
+        assert await store.patch(digest("a"), patch) is not None
+        found = await store.read(digest("a"))
+        assert isinstance(found, StoredSession)
+        assert list(found.fields) == ["zebra", "ant", "bee", "yak", "cat"]
+        await store.patch(digest("a"), SessionPatch(remove=tuple(found.fields)))
+        await store.patch(digest("a"), SessionPatch(set={"one": b"1", "ox": b"2"}))
+        found = await store.read(digest("a"))
+        assert isinstance(found, StoredSession)
+        assert list(found.fields) == ["one", "ox"]
+
     async def test_parallel_changes_of_different_keys_all_survive(self, store: SessionStore) -> None:
         await store.create(new("a"))
         async with anyio.create_task_group() as group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import sniffio
 
 from plughost.contracts.clock import SYSTEM_CLOCK
@@ -18,14 +19,15 @@ from plughost.contracts.session_store import (
     StoredSession,
     VersionConflict,
 )
-from plughost.exceptions import ConfigError, SessionDataError, SessionUnreadableError, StoreUnavailableError
+from plughost.exceptions import ConfigError, SessionUnreadableError, StoreUnavailableError
+from plughost.plugins.sessions.merge import too_large
 from plughost.plugins.sessions.stores import redis_scripts as scripts
 
 try:
+    from redis import exceptions as answers
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import RedisClusterException, RedisError
 except ImportError as error:
     raise ConfigError(
         "store = 'redis' needs the redis package: pip install 'plughost[redis]'",
@@ -35,14 +37,30 @@ except ImportError as error:
 _CONNECTIONS = 64
 _PAUSE = 0.5  # seconds after a failure in which nobody tries again
 
+_REFUSALS: tuple[tuple[type[Exception], str], ...] = (
+    (answers.ReadOnlyError, "it is a replica: let redis_url lead to the primary"),
+    (answers.BusyLoadingError, "it is still loading its data"),
+    (answers.OutOfMemoryError, "it is out of memory: give it more, or raise its maxmemory"),
+    (answers.AskError, "it belongs to a cluster: sessions need one server"),
+    (answers.ClusterError, "it belongs to a cluster: sessions need one server"),
+    (answers.AuthenticationError, "the name or the password in redis_url is wrong"),
+    (answers.NoPermissionError, "the user in redis_url may not do that"),
+    (answers.ResponseError, "see its log"),
+)
+"""What Redis may answer instead of doing what it is asked, the nearest first. Anything else is no answer at all."""
+_ANSWERED = tuple(kind for kind, _ in _REFUSALS)
+
 _log = get_logger("plughost.sessions")
+_decode_names = msgspec.msgpack.Decoder(list[str]).decode
 
 
 class RedisStore:
     """A ``SessionStore`` over one Redis deployment. Works on asyncio only, as its client does.
 
     Every call is one script. When Redis is away, calls fail at once for half a second after each failure, so
-    that a busy server does not wait for one time-out per request; nothing is tried twice.
+    that a busy server does not wait for one time-out per request; nothing is tried twice. An answer that refuses
+    one command is that command's failure alone. When the server turns out to be a replica, all connections to it
+    are let go: the next ones lead to the server that took its place.
 
     Args:
         url: Where it is.
@@ -62,6 +80,7 @@ class RedisStore:
         self._now = now
         self._quiet_until = 0.0
         self._client: Redis | None = None
+        self._left: list[Redis] = []  # clients of servers that became replicas, with calls still under way
         self._scripts: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -79,34 +98,51 @@ class RedisStore:
                 "the Redis client works on asyncio only: run the host there, or use store = 'sqlite'",
                 path="plugins.sessions.config.store",
             )
-        try:
-            pool = BlockingConnectionPool.from_url(
-                self._url,
-                max_connections=_CONNECTIONS,
-                timeout=self._timeout,
-                socket_timeout=self._timeout,
-                socket_connect_timeout=self._timeout,
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as error:
-            raise ConfigError(
-                "redis_url is none: write redis://HOST:6379/0, rediss:// or unix:///PATH",
-                path="plugins.sessions.config.redis_url",
-            ) from error
-        self._client = Redis(connection_pool=pool)
+        self._client = self._connected()
         try:
             await self._do(self._client.ping)
-            await self._warn_of_eviction(self._client)
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         """Let the connections go."""
-        if self._client is not None:
-            await self._client.aclose()
-            await self._client.connection_pool.disconnect()
-            self._client = None
+        clients, self._left = [*self._left, *([self._client] if self._client else [])], []
+        self._client = None
+        self._scripts.clear()
+        for client in clients:
+            await client.aclose()
+            await client.connection_pool.disconnect()
+
+    async def self_check(self) -> str:
+        """Write something, and say whether Redis may evict sessions.
+
+        Raises:
+            StoreUnavailableError: It cannot be reached, or refuses to write.
+        """
+        await self._run(scripts.PROBE)
+        assert self._client is not None  # noqa: S101 - or there would have been nobody to ask
+        try:
+            policy = (await self._client.info("memory")).get("maxmemory_policy", "")
+        except answers.RedisError:
+            return "cannot see whether Redis may evict sessions: allow its user INFO, and set noeviction"
+        if policy == "noeviction":
+            return ""
+        return (
+            f"Redis may evict sessions when its memory is short (maxmemory-policy {policy or 'unknown'}), and"
+            " their people are signed out: set maxmemory-policy noeviction"
+        )
+
+    async def look_after(self) -> None:
+        """Notice that the server became a replica, whose sessions would be those of a moment ago."""
+        if self._client is None or SYSTEM_CLOCK.monotonic() < self._quiet_until:
+            return
+        try:
+            role, *_ = await self._client.role()
+        except (answers.RedisError, OSError):
+            return  # calls tell by themselves
+        if role in (b"slave", "slave"):
+            await self._let_go()
 
     async def create(self, new: NewSession) -> StoredSession | None:
         """Store a new session."""
@@ -136,11 +172,7 @@ class RedisStore:
             *removed,
         )
         if isinstance(answer, int):
-            raise SessionDataError(
-                f"the session would take {answer} bytes, {patch.max_bytes} are allowed: keep large things"
-                " in the"
-                " database or the cache and only their keys in the session, or raise max_bytes"
-            )
+            raise too_large(answer, patch.max_bytes)
         return _row(_no_conflict(answer), digest)
 
     async def touch(self, digest: bytes) -> None:
@@ -222,20 +254,44 @@ class RedisStore:
             raise StoreUnavailableError("Redis was away a moment ago: try again in a second")
         try:
             return await call(**options)
-        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        except _ANSWERED as refusal:
+            if isinstance(refusal, answers.ReadOnlyError):
+                await self._let_go()
+            why = next(text for kind, text in _REFUSALS if isinstance(refusal, kind))
+            _log.warning("session store refused", store="redis", error=type(refusal).__name__, why=why)
+            raise StoreUnavailableError(f"Redis refused, {type(refusal).__name__}: {why}") from refusal
+        except (answers.RedisError, OSError, TimeoutError) as error:
             self._quiet_until = SYSTEM_CLOCK.monotonic() + _PAUSE
             _log.warning("session store is away", store="redis", error=type(error).__name__)
             raise StoreUnavailableError(f"Redis cannot be reached: {type(error).__name__}") from error
 
-    async def _warn_of_eviction(self, client: Redis) -> None:
+    def _connected(self) -> Redis:
         try:
-            found = await client.config_get("maxmemory-policy")
-        except RedisError:
-            return  # managed services do not show it
-        policy = next(iter(found.values()), b"")
-        policy = policy.decode() if isinstance(policy, bytes) else str(policy)
-        if policy.startswith("allkeys"):
-            _log.warning("Redis may evict sessions when memory is short: set noeviction", policy=policy)
+            pool = BlockingConnectionPool.from_url(
+                self._url,
+                max_connections=_CONNECTIONS,
+                timeout=self._timeout,
+                socket_timeout=self._timeout,
+                socket_connect_timeout=self._timeout,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError as error:
+            raise ConfigError(
+                "redis_url is none: write redis://HOST:6379/0, rediss:// or unix:///PATH",
+                path="plugins.sessions.config.redis_url",
+            ) from error
+        return Redis(connection_pool=pool)
+
+    async def _let_go(self) -> None:
+        """Turn away from a server that became a replica; what is under way there ends by itself."""
+        old = self._client
+        if old is None:
+            return
+        _log.warning("the server of the sessions became a replica, connecting anew", store="redis")
+        self._client = self._connected()
+        self._scripts.clear()
+        self._left.append(old)
+        await old.connection_pool.disconnect(inuse_connections=False)
 
 
 def _new(new: NewSession) -> list[object]:
@@ -261,6 +317,7 @@ def _row(found: Any, asked: bytes | None = None) -> StoredSession | None:
         return None
     digest, via, *flat = found
     row = dict(zip(flat[::2], flat[1::2], strict=True))
+    fields = {name[2:].decode(): value for name, value in row.items() if name.startswith(b"f:")}
     try:
         subject = row.get(b"u")
         return StoredSession(
@@ -275,10 +332,12 @@ def _row(found: Any, asked: bytes | None = None) -> StoredSession | None:
             deadline=float(row[b"d"]),
             expires_at=float(row[b"x"]),
             about=row[b"a"],
-            fields={name[2:].decode(): value for name, value in row.items() if name.startswith(b"f:")},
+            fields={
+                name: fields[name] for name in (_decode_names(row[b"o"]) if b"o" in row else sorted(fields))
+            },
             successor_of=asked if via else None,
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, msgspec.MsgspecError) as error:
         raise SessionUnreadableError(
             "a session in Redis is damaged: it is none of ours. It is kept."
         ) from error

@@ -4,11 +4,12 @@ All keys of a deployment carry one hash tag, so that a script may touch a sessio
 together, on a cluster too:
 
     {P}:s:DIGEST    a session: h handle, u subject, e epoch, v version, c t i d x the clocks, a about, f:NAME
-                    fields; or, when it was replaced: to DIGEST, g end of the grace
+                    fields, o their names in order; or, when it was replaced: to DIGEST, g end of the grace
     {P}:e:SUBJECT   the subject's epoch
     {P}:i:SUBJECT   its sessions by their end; each member is DIGEST:HANDLE
-    {P}:live        all sessions by their end; each member is DIGEST:HANDLE:SUBJECT, or DIGEST:HANDLE without
-    one {P}:users       subjects by the end of their last session
+    {P}:live        all sessions by their end; each member is DIGEST:HANDLE:SUBJECT, or DIGEST:HANDLE without one
+    {P}:users       subjects by the end of their last session
+    {P}:probe       what a check of health wrote
     {P}:dead        names of the sets that ended subjects left to be removed
 
 An epoch is the time it began, so one that was evicted or expired cannot come back: sessions of a subject
@@ -99,7 +100,12 @@ local function store(digest, row, fields, first)
   if row.u then row.e = epoch(row.u) else row.e = '0' end
   local flat = {}
   for n = first, #fields do flat[#flat + 1] = fields[n] end
-  for n = 1, #flat, 2 do row['f:' .. flat[n]] = flat[n + 1] end
+  local names = {}
+  for n = 1, #flat, 2 do
+    row['f:' .. flat[n]] = flat[n + 1]
+    names[#names + 1] = flat[n]
+  end
+  row.o = cmsgpack.pack(names)
   local given = {}
   for name, value in pairs(row) do
     given[#given + 1] = name
@@ -150,9 +156,23 @@ local row, digest, via, graceful = resolve(ARGV[2])
 if not row or not graceful then return false end
 if ARGV[3] ~= '' and ARGV[3] ~= row.v then return redis.status_reply('conflict') end
 local key, last = skey(digest), 8 + 2 * tonumber(ARGV[8])
-local changed = {}
+local names = row.o and cmsgpack.unpack(row.o) or {}
+for name in pairs(row) do
+  if not row.o and string.sub(name, 1, 2) == 'f:' then names[#names + 1] = string.sub(name, 3) end
+end
 for n = last + 1, #ARGV do row['f:' .. ARGV[n]] = nil end
-for n = 9, last, 2 do row['f:' .. ARGV[n]] = ARGV[n + 1] end
+for n = 9, last, 2 do
+  if not row['f:' .. ARGV[n]] then names[#names + 1] = ARGV[n] end
+  row['f:' .. ARGV[n]] = ARGV[n + 1]
+end
+local ordered, seen = {}, {}
+for n = #names, 1, -1 do  -- one that was removed and set again is at its later place
+  if row['f:' .. names[n]] and not seen[names[n]] then
+    table.insert(ordered, 1, names[n])
+    seen[names[n]] = true
+  end
+end
+row.o = cmsgpack.pack(ordered)
 if ARGV[6] == '1' then row.a = ARGV[7] end
 local size = #row.a
 for name, value in pairs(row) do
@@ -162,7 +182,7 @@ if size > tonumber(ARGV[4]) then return size end
 for n = last + 1, #ARGV do redis.call('HDEL', key, 'f:' .. ARGV[n]) end
 for n = 9, last, 2 do redis.call('HSET', key, 'f:' .. ARGV[n], ARGV[n + 1]) end
 if #ARGV > 8 then row.v = string.format('%.0f', tonumber(row.v) + 1) end
-redis.call('HSET', key, 'v', row.v, 'a', row.a)
+redis.call('HSET', key, 'v', row.v, 'a', row.a, 'o', row.o)
 if ARGV[5] ~= '' then
   local before = tonumber(row.x)
   local x = math.min(math.max(before, now + tonumber(ARGV[5])), tonumber(row.d))
@@ -332,6 +352,14 @@ local row = {h = ARGV[3], v = ARGV[6], c = ARGV[7], t = ARGV[8], i = ARGV[9], d 
   a = ARGV[12]}
 if ARGV[4] == '1' then row.u = ARGV[5] end
 store(digest, row, ARGV, 13)
+return 1
+"""
+)
+
+PROBE: Final = (
+    _PRELUDE
+    + """
+redis.call('SET', base .. ':probe', text(now), 'PX', 60000)
 return 1
 """
 )
