@@ -18,7 +18,7 @@ from plughost.contracts.plugin import Events
 from plughost.exceptions import AppError, HookCallError, PlughostError, Refused, did_you_mean
 from plughost.flows.connections import SharedConnections
 from plughost.flows.journal import Entry, Journal
-from plughost.flows.registration import Registration, connection_key
+from plughost.flows.registration import Registration, check_settings, connection_key
 from plughost.flows.steps import Failure, StepError, run_steps
 from plughost.flows.unregistration import Unregistration
 from plughost.hookspecs import Hooks
@@ -94,10 +94,12 @@ class Apps(Mapping[str, AppRecord]):
 
         Raises:
             AppRefused: A plugin refused it; everything is as it was before.
+            ConfigError: A setting is empty or misspelt.
             AppError: The name is taken or busy, or a step failed; the steps before it are undone.
         """
         self._check_free(name)
         settings = MappingProxyType(dict(config or {}))
+        check_settings(name, settings)
         with _Busy(self._busy, name, "being registered"):
             await self._drop_failed(name)
             registration = Registration(

@@ -8,7 +8,7 @@ from typing import Any
 
 from plughost.contracts.apps import OperationResult, UnregisterOptions
 from plughost.contracts.secret import Secret
-from plughost.exceptions import AppError
+from plughost.exceptions import AppError, ConfigError
 from plughost.flows.connections import SharedConnections
 from plughost.flows.journal import Entry, Journal
 from plughost.flows.steps import Step, Work
@@ -18,6 +18,43 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
     {"migrations": "run_migrations", "seeds": "run_seeds", "models": "load_models"}
 )
 """The settings of an app that are operations, and their hooks, in the order they run."""
+
+
+_KNOWN = ("url", *OPERATIONS, "shared")
+
+
+def check_settings(app_name: str, config: Mapping[str, Any]) -> None:
+    """Refuse settings that would register the app without what they were meant to give it.
+
+    Raises:
+        ConfigError: A setting of the host's own is empty, or a key differs from one by a slip of the pen.
+    """
+    for key, value in config.items():
+        path = f"apps.{app_name}.{key}"
+        plain = value.reveal() if isinstance(value, Secret) else value
+        if key in _KNOWN and isinstance(plain, str) and not plain.strip():
+            raise ConfigError(f"{path} is empty: give it a value, or leave it out", path=path)
+        near = (
+            []
+            if key in _KNOWN
+            else [one for one in _KNOWN if one not in config and _is_slip(key.lower(), one)]
+        )
+        if near:
+            raise ConfigError(f"{path} is no setting of an app. Did you mean {near[0]!r}?", path=path)
+
+
+def _is_slip(written: str, meant: str) -> bool:
+    """Whether one letter too many or too few, a wrong one, or two that changed places make the difference."""
+    same = _same_beginning(written, meant)
+    one, other = written[same:], meant[same:]
+    same = _same_beginning(one[::-1], other[::-1])
+    one, other = one[: len(one) - same], other[: len(other) - same]
+    return max(len(one), len(other)) <= 1 or (len(one) == 2 and one == other[::-1])
+
+
+def _same_beginning(one: str, other: str) -> int:
+    pairs = zip(one, other, strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def connection_key(app_name: str, config: Mapping[str, Any]) -> str:

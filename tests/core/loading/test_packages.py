@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import py_compile
 import stat
 import sys
 import threading
@@ -377,3 +378,48 @@ async def test_a_failed_package_stops_no_other_plugin(tmp_path: Path) -> None:
         assert host.report.loaded == ("boxed",)
         with pytest.raises(PluginError, match="lost"):
             await host.load_plugin("lost")
+
+
+@pytest.mark.parametrize("where", ["boxed_code/more", "more"])
+async def test_a_pinned_folder_with_a_link_is_refused(tmp_path: Path, where: str) -> None:
+    folder = write_folder(tmp_path / "box", sources())
+    pinned = digest_of(folder)
+    write_folder(tmp_path / "elsewhere", {"__init__.py": "evil = True"})
+    (folder / where).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert "symbolic link" in await reason_why_not(tmp_path, path=str(folder), sha256=pinned)
+
+
+async def test_compiled_code_in_a_pinned_folder_is_not_run_in_the_place_of_the_source(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "box", sources())
+    source = folder / "boxed_code" / "__init__.py"
+    pinned, good = digest_of(folder), source.read_text("utf-8")
+    source.write_text(good.replace("42", "66"), "utf-8")
+    compiled = py_compile.compile(
+        str(source), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, doraise=True
+    )
+    source.write_text(good, "utf-8")
+    assert compiled
+    async with host_for(tmp_path, path=str(folder), sha256=pinned) as host:
+        assert host.plugins["boxed"].status == {"answer": 42}
+
+
+def test_a_link_to_a_folder_in_what_was_unpacked_is_removed(tmp_path: Path) -> None:
+    archive, target = wheel(tmp_path), tmp_path / "unpacked"
+    unpack("boxed", archive, target)
+    write_folder(tmp_path / "elsewhere", {"__init__.py": "evil = True"})
+    (target / "other").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    unpack("boxed", archive, target)
+    assert not (target / "other").exists()
+
+
+@pytest.mark.parametrize("name", [".", "./", "", "/"])
+@pytest.mark.parametrize("suffix", [".zip", ".whl"])
+async def test_a_zip_file_with_a_nameless_member_fails_its_plugin_and_no_other(
+    tmp_path: Path, name: str, suffix: str
+) -> None:
+    archive = tmp_path / f"boxed-1.0-py3-none-any{suffix}"
+    with zipfile.ZipFile(archive, "w") as file:
+        member = zipfile.ZipInfo("x")
+        member.filename = name
+        file.writestr(member, "x")
+    assert archive.name in await reason_why_not(tmp_path, path=str(archive))

@@ -16,6 +16,8 @@ from plughost.core.config.marking import marked
 from plughost.core.config.paths import canonical, dotted, match_name, origin_of
 from plughost.core.config.plugin_config import decode_plugin_config, decode_table
 from plughost.core.config.redaction import redacted
+from plughost.core.config.references import is_reference
+from plughost.exceptions import ConfigProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,19 @@ class LoadedConfig:
 
         Raises:
             KeyError: There is no such table.
-            ConfigError: A reference leads nowhere.
+            ConfigError: A reference leads nowhere, or to nothing.
         """
         path = ("apps", app_name)
         raw = self.config.apps[app_name]
         decoded, problems = decode_table(raw, None, path, self.origins, self.environ, self.directory)
+        raise_problems(problems)
+        for key, value in raw.items():
+            if is_reference(value) and decoded[key] == "":
+                ((kind, source),) = value.items()
+                what = "environment variable" if kind == "$env" else "file"
+                message = f"{what} {source} is empty: set it, or remove the reference"
+                where = (*path, key)
+                problems.append(ConfigProblem(dotted(where), origin_of(where, self.origins), message))
         raise_problems(problems)
         settings: Mapping[str, Any] = decoded
         return settings

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
+import os
+import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +20,11 @@ _CACHES = frozenset({"__pycache__", ".git", ".mypy_cache", ".pytest_cache", ".ru
 def digest_of(path: Path) -> str:
     """Return the digest of a file, or of a folder: names, sizes and contents of all files in it, sorted.
 
-    Caches that Python and common tools leave in a folder do not count.
+    Caches that Python and common tools leave in a folder do not count; see ``remove_compiled``.
 
     Raises:
-        OSError: Something cannot be read.
+        OSError: Something cannot be read, or is something whose contents a digest cannot cover: a link leads to
+            other code without a change of the digest.
     """
     if path.is_dir():
         return _digest_of_folder(path)
@@ -49,10 +54,37 @@ def files_of(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def remove_compiled(folder: Path) -> None:
+    """Remove Python's compiled code: it would be run in the place of the source, and no digest covers it.
+
+    Raises:
+        OSError: Some of it cannot be removed.
+    """
+    for cache in [*folder.rglob("__pycache__")]:
+        if cache.is_symlink() or not cache.is_dir():
+            cache.unlink()
+        else:
+            shutil.rmtree(cache)
+
+
+def _every_file(folder: Path) -> Iterator[Path]:
+    for place in folder.iterdir():
+        if place.name in _CACHES:
+            continue
+        mode = place.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            yield from _every_file(place)
+        elif stat.S_ISREG(mode):
+            yield place
+        else:
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "no plain file"
+            raise OSError(errno.EINVAL, f"{place} is {kind}, which no digest covers; put a plain file there")
+
+
 def _digest_of_folder(folder: Path) -> str:
     total = hashlib.sha256()
-    for path in files_of(folder):
-        name = path.relative_to(folder).as_posix().encode()
+    for path in sorted(_every_file(folder)):
+        name = os.fsencode(path.relative_to(folder).as_posix())
         # The length before the name, so that no two trees can be written as the same bytes.
         total.update(len(name).to_bytes(4, "big") + name + bytes.fromhex(digest_of(path)))
     return total.hexdigest()

@@ -8,7 +8,6 @@ the host's data folder by its digest. Nothing of it is imported here, and nothin
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -18,11 +17,11 @@ from plughost.contracts.config import PluginSection
 from plughost.contracts.records import PluginState
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical
-from plughost.core.loading.digests import check_digest, digest_of
+from plughost.core.loading.digests import check_digest, digest_of, remove_compiled
 from plughost.core.loading.discovery import Limits, Wish, verdict_of
 from plughost.core.loading.installed import parse_entry_points
 from plughost.core.loading.sources import MANIFEST, Finding, from_folder, groups_for
-from plughost.core.loading.unpacking import read_entry_points, unpack
+from plughost.core.loading.unpacking import UNREADABLE, read_entry_points, unpack
 from plughost.core.loading.urls import shown
 from plughost.exceptions import PluginSourceError
 
@@ -65,6 +64,8 @@ class Package:
         if self.path.is_dir() and self.sha256 is None:
             return ""
         try:
+            if self.path.is_dir():
+                remove_compiled(self.path)
             return digest_of(self.path)
         except OSError as error:
             raise PluginSourceError(
@@ -175,9 +176,10 @@ def _declared(package: Package, folder: Path, groups: Sequence[str]) -> Iterator
 def _entry_points_of(package: Package) -> tuple[str, str] | None:
     try:
         return read_entry_points(package.path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except UNREADABLE as error:
         raise PluginSourceError(
-            f"plugin {package.plugin!r}: {package.place}: {error}", plugin=package.plugin
+            f"plugin {package.plugin!r}: {package.place} is not a whole zip file: {error}",
+            plugin=package.plugin,
         ) from error
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +16,20 @@ from pathlib import Path, PurePosixPath
 from plughost.exceptions import PluginSourceError
 
 _ENTRY_POINTS = "entry_points.txt"
+_LARGEST_ENTRY_POINTS = 1 << 20  # bytes; a file of it is a few lines
+
+UNREADABLE = (
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    NotImplementedError,  # a member's compression is unknown
+    RuntimeError,  # a member is encrypted
+    ValueError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What reading a broken archive may raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +64,7 @@ def unpack(plugin: str, archive: Path, target: Path, limits: UnpackLimits = DEFA
             members = list(_members(plugin, package, limits))
             if not _is_same(package, members, target):
                 _replace(plugin, package, members, target)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        # RuntimeError: a member is encrypted; NotImplementedError: its compression is unknown.
+    except UNREADABLE as error:
         raise PluginSourceError(
             f"plugin {plugin!r}: {archive} cannot be unpacked: {error}. It must be a wheel or a plain zip file",
             plugin=plugin,
@@ -62,15 +78,19 @@ def read_entry_points(archive: Path) -> tuple[str, str] | None:
         for name in package.namelist():
             path = PurePosixPath(name)
             if path.name == _ENTRY_POINTS and len(path.parts) == 2 and path.parts[0].endswith(".dist-info"):
-                return path.parts[0], package.read(name).decode("utf-8", "replace")
-        tops = {PurePosixPath(name).parts[0] for name in package.namelist()}
+                with package.open(name) as member:
+                    text = member.read(_LARGEST_ENTRY_POINTS + 1)
+                if len(text) > _LARGEST_ENTRY_POINTS:
+                    raise ValueError(f"{name} is larger than {_LARGEST_ENTRY_POINTS} bytes")
+                return path.parts[0], text.decode("utf-8-sig", "replace")
+        tops = {part for name in package.namelist() for part in PurePosixPath(name).parts[:1]}
     info = next((top for top in tops if top.endswith(".dist-info")), None)
     return None if info is None else (info, "")
 
 
 def _members(plugin: str, package: zipfile.ZipFile, limits: UnpackLimits) -> Iterator[zipfile.ZipInfo]:
     """Yield what is to be unpacked; the sizes a member claims are held to while it is read."""
-    members = [one for one in package.infolist() if not one.is_dir()]
+    members = [one for one in package.infolist() if not one.filename or not one.is_dir()]
     size = sum(one.file_size for one in members)
     if len(members) > limits.files or size > limits.size:
         raise PluginSourceError(
@@ -88,7 +108,8 @@ def _check_path(plugin: str, package: zipfile.ZipFile, member: zipfile.ZipInfo) 
     path = PurePosixPath(member.filename)
     mode = member.external_attr >> 16
     is_odd = bool(mode) and not stat.S_ISREG(mode) and stat.S_IFMT(mode) != 0
-    if path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in path.parts[0] or is_odd:
+    is_outside = path.is_absolute() or ".." in path.parts or "\\" in member.filename
+    if not path.parts or is_outside or ":" in path.parts[0] or is_odd:
         raise PluginSourceError(
             f"plugin {plugin!r}: {package.filename} holds {member.filename!r}, which leads outside or is no plain "
             f"file. The package is not used; do not trust whoever made it",
@@ -102,7 +123,11 @@ def _is_same(package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: P
     # Compiled code beside the source would be run in its place, and whoever wrote it need not be Python.
     for cache in [*target.rglob("__pycache__")]:
         shutil.rmtree(cache, ignore_errors=True)
-    there = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
+    there = {
+        path.relative_to(target).as_posix()
+        for path in target.rglob("*")
+        if path.is_symlink() or not path.is_dir()  # a link to a folder holds other code
+    }
     if there != {PurePosixPath(one.filename).as_posix() for one in members}:
         return False
     return all(_is_written(package, one, target / one.filename) for one in members)

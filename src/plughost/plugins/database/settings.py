@@ -34,7 +34,7 @@ class DatabaseSettings:
         """Read an app's configuration.
 
         Raises:
-            ConfigError: A value is not text.
+            ConfigError: A value is empty or not text.
         """
         text = {key: _text(app_name, key, config.get(key)) for key in cls.__slots__}
         migrations = text.pop("migrations")
@@ -42,11 +42,12 @@ class DatabaseSettings:
 
 
 def _text(app_name: str, key: str, value: object) -> str | None:
+    path = f"apps.{app_name}.{key}"
+    value = value.reveal() if isinstance(value, Secret) else value
+    if isinstance(value, str) and not value.strip():
+        raise ConfigError(f"{path} is empty: give it a value, or leave it out", path=path)
     if value is None or isinstance(value, str):
-        return value or None
-    if isinstance(value, Secret):
-        return value.reveal()
+        return value
     if isinstance(value, Path):
         return str(value)
-    path = f"apps.{app_name}.{key}"
     raise ConfigError(f"{path} must be text, not {type(value).__name__}", path=path)
