@@ -67,6 +67,8 @@ class Host:
         clock: Time; a test hands in its own.
         register_apps: Whether the configuration's apps are registered at the start. A host that restores their
             databases must not open and migrate them before.
+        leads: Whether jobs whose scope is the host run here; False in all but one of the processes that serve
+            one host together.
 
     Raises:
         ConfigError: The configuration is wrong; all that is wrong with it is named.
@@ -80,6 +82,7 @@ class Host:
         environ: Mapping[str, str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         register_apps: bool = True,
+        leads: bool = True,
     ) -> None:
         self._loaded = load_config(config, host_name=name, environ=os.environ if environ is None else environ)
         self._clock = clock
@@ -91,7 +94,7 @@ class Host:
             self._dispatcher.add_hookspecs(family)
         self._events = EventBus(clock=clock)
         self._services = ServiceRegistry()
-        self._jobs = JobScheduler(clock=clock)
+        self._jobs = JobScheduler(clock=clock, leads=leads)
         self._facilities = Facilities(
             self.name, self.data_dir, self._dispatcher, self._events, self._services, self._jobs
         )
@@ -287,6 +290,10 @@ class Host:
         known = self._plugins.record(name).name
         self._loaded = self._loaded.switched(known, enabled=False)
         return await self._plugins.disable(known)
+
+    async def reload(self) -> None:
+        """Reload every running plugin, as ``plughost serve`` does on SIGHUP."""
+        await self.reload_plugins()
 
     def remember_enabled(self, name: str, enabled: bool) -> Path | None:
         """Switch a plugin on or off in the configuration file, for the next start; comments and layout stay.

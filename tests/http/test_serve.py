@@ -91,7 +91,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 def test_the_printed_link_signs_in_and_all_tabs_are_filled(run, tmp_path):
     process = run()
     admin = process.line("Admin page: ")
-    link = re.search(r"http\S+", process.line("Sign in"))
+    link = re.search(r"http\S+", process.line("One-time sign-in link"))
     assert link is not None
     with httpx2.Client(follow_redirects=True) as browser:
         page = browser.get(link[0])
@@ -116,7 +116,7 @@ def test_a_stop_lets_the_request_under_way_finish_and_ends_streams(run, tmp_path
     with (tmp_path / "plughost.toml").open("a") as file:
         file.write('[plugins.slow]\nmodule = "slow:Slow"\n')
     process = run()
-    link = re.search(r"http\S+", process.line("Sign in"))
+    link = re.search(r"http\S+", process.line("One-time sign-in link"))
     assert link is not None
     port = int(re.search(r":(\d+)/", link[0])[1])  # type: ignore[index]
     with httpx2.Client(follow_redirects=True, timeout=30) as browser:
@@ -162,7 +162,7 @@ def test_a_public_address_is_refused_until_somebody_can_be_told_from_anybody(run
     out, err = process.process.communicate(timeout=30)
     assert process.process.returncode == 1
     assert "plughost admin token create" in err
-    assert "listens" not in out
+    assert "listening" not in out
     made = subprocess.run(
         [sys.executable, "-m", "plughost", "admin", "token", "create", "--name", "ops", "--scope", "*", "--json"],
         cwd=tmp_path, capture_output=True, text=True, check=True,

@@ -49,10 +49,11 @@ class Program:
         """
         return load_config(self.config_path, environ=self.environ)
 
-    def host(self, **switches: bool) -> Host:
+    def host(self, *, leads: bool = True, **switches: bool) -> Host:
         """Make a host, not yet started.
 
         Args:
+            leads: Whether it does what is to be done once, among the processes that serve together.
             switches: Settings of ``[host]`` that an option turns on, over the heads of file and environment.
 
         Raises:
@@ -65,7 +66,7 @@ class Program:
             environ = environ | {f"{prefix}{name.upper()}": "1" for name in wanted}
         from plughost.host import Host
 
-        return Host(config=self.config_path, environ=environ)
+        return Host(config=self.config_path, environ=environ, leads=leads)
 
     def run(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Start a host, await ``function(host, *args)`` and stop it; return what the function returned."""

@@ -1,9 +1,9 @@
-"""SIGINT and SIGTERM as a request to stop in order."""
+"""Signals as requests: SIGINT and SIGTERM to stop in order, SIGHUP to reload."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -24,13 +24,24 @@ class Interruption:
         self.armed = False
 
 
+async def each_hangup() -> AsyncIterator[None]:
+    """Yield whenever SIGHUP comes, which ends the process no longer. Use it in the main thread."""
+    with anyio.open_signal_receiver(signal.SIGHUP) as received:
+        async for _ in received:
+            yield
+
+
 class StopSignals:
     """Listens for the first SIGINT or SIGTERM; after it both do again what they always do.
 
     Must be used in the main thread.
+
+    Attributes:
+        politely: Whether it was SIGTERM, by which a service manager asks, and not a person at the terminal.
     """
 
     def __init__(self) -> None:
+        self.politely = False
         self._asked = anyio.Event()
         self._interruption: Interruption | None = None
         self._tasks: TaskGroup | None = None
@@ -55,6 +66,17 @@ class StopSignals:
         """Return once the process was asked to stop."""
         await self._asked.wait()
 
+    @property
+    def asked(self) -> bool:
+        """Whether the process was asked to stop."""
+        return self._asked.is_set()
+
+    def stop(self) -> None:
+        """Stop as if a signal had come."""
+        self._asked.set()
+        if self._interruption is not None and self._interruption.armed:
+            self._interruption.scope.cancel()
+
     @contextmanager
     def interrupting(self) -> Iterator[Interruption]:
         """Cancel the block when a signal comes, until the yielded object is disarmed."""
@@ -65,8 +87,7 @@ class StopSignals:
     async def _listen(self, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
             task_status.started()
-            async for _ in received:
+            async for number in received:
+                self.politely = number == signal.SIGTERM
                 break
-        self._asked.set()
-        if self._interruption is not None and self._interruption.armed:
-            self._interruption.scope.cancel()
+        self.stop()

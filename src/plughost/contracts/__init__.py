@@ -152,6 +152,7 @@ from plughost.contracts.metrics import (
 from plughost.contracts.plugin import (
     HOST_API,
     Events,
+    JobScope,
     Plugin,
     PluginContext,
     PluginLike,
@@ -273,6 +274,7 @@ __all__ = [
     "Job",
     "JobFunction",
     "JobRecord",
+    "JobScope",
     "KeyBuilder",
     "Limit",
     "LimitResult",

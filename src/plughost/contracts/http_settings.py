@@ -23,6 +23,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         max_body: Bytes a request body may have, where the route says nothing else.
         max_depth: How deep JSON in a request may nest.
         read_only: Refuse every administrative action with 405.
+        public_url: How browsers reach the host, when that is not the address it listens on: printed links begin
+            so, and its origin counts as the host's own. A request whose ``Host`` is the one in it came that way.
         environment: Name shown on the admin page; None takes ``[host] environment``.
         gzip_minimum: Bytes from which on answers are compressed; None never compresses.
         hsts: Seconds that browsers shall insist on https; sent over https only. 0 sends nothing.
@@ -38,6 +40,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_body: _Count = 1 << 20
     max_depth: _Count = 32
     read_only: bool = False
+    public_url: str = ""
     environment: str | None = None
     gzip_minimum: Annotated[int, Meta(ge=0)] | None = 1024
     hsts: Annotated[int, Meta(ge=0)] = 31_536_000

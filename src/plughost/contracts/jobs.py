@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from plughost.contracts.plugin import Seconds
+from plughost.contracts.plugin import JobScope, Seconds
 
 JobFunction = Callable[[], Awaitable[object] | object]
 """Called without arguments. A plain function runs in a worker thread. What it returns is dropped."""
@@ -21,6 +21,8 @@ class Job:
         every: Seconds, or a ``timedelta``, from one start to the next; the first is one interval away.
         cron: Five fields (minute, hour, day of month, month, day of week), in local time.
         limit: Seconds that one run may take.
+        scope: ``process`` for what concerns the memory of a process, which must run in each of those that
+            ``plughost serve --workers`` starts; a job of the ``host`` runs in the first of them only.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Job:
     every: Seconds | None = None
     cron: str | None = None
     limit: float = 60.0
+    scope: JobScope = "host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
@@ -18,6 +18,9 @@ Service = Callable[..., T]
 
 Seconds = float | timedelta
 """A length of time: seconds, or a ``timedelta``."""
+
+JobScope = Literal["process", "host"]
+"""Where a job runs when several processes serve one host: in each of them, or in one only."""
 
 
 class Events(Protocol):
@@ -74,11 +77,28 @@ class PluginContext(Protocol):
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a coroutine function in the background; a crash restarts it with growing pauses."""
 
-    def every(self, interval: Seconds, function: Callable[[], Any], *, name: str | None = None) -> None:
-        """Call ``function`` each ``interval``, first after one interval; never twice at once."""
+    def every(
+        self,
+        interval: Seconds,
+        function: Callable[[], Any],
+        *,
+        name: str | None = None,
+        scope: JobScope = "host",
+    ) -> None:
+        """Call ``function`` each ``interval``, first after one interval; never twice at once.
 
-    def cron(self, expression: str, function: Callable[[], Any], *, name: str | None = None) -> None:
-        """Call ``function`` when the five-field cron expression says so, in local time."""
+        Where several processes serve one host, it is called in one of them; with ``scope="process"`` in each.
+        """
+
+    def cron(
+        self,
+        expression: str,
+        function: Callable[[], Any],
+        *,
+        name: str | None = None,
+        scope: JobScope = "host",
+    ) -> None:
+        """Call ``function`` when the five-field cron expression says so, in local time; ``scope`` as above."""
 
     def register_hookspecs(self, module: ModuleType | type) -> None:
         """Declare hooks of the plugin's own, on equal terms with the catalogue's."""

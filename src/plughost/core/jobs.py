@@ -34,9 +34,13 @@ class JobScheduler:
     Args:
         clock: Tells the time.
         zone: The zone in which cron expressions are meant; the machine's own by default.
+        leads: Whether jobs of the host are run here when due; another process does it otherwise.
     """
 
-    def __init__(self, *, clock: Clock = SYSTEM_CLOCK, zone: tzinfo | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock = SYSTEM_CLOCK, zone: tzinfo | None = None, leads: bool = True
+    ) -> None:
+        self._leads = leads
         self._clock = clock
         self._zone = zone
         self._log = get_logger("plughost.jobs")
@@ -116,7 +120,7 @@ class JobScheduler:
         for entry in self._entries:
             if entry.schedule.seconds_left(self._clock) <= 0:
                 entry.schedule.take(self._clock)
-                if not entry.running:
+                if not entry.running and (self._leads or entry.job.scope == "process"):
                     entry.begin(self._clock)
                     tasks.start_soon(self._run, entry)
             left = entry.schedule.seconds_left(self._clock)

@@ -10,6 +10,7 @@ import itertools
 import logging
 import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
@@ -40,6 +41,9 @@ class Shell:
     def __init__(self, app: ASGIApp, runtime: HttpRuntime) -> None:
         self._app = app
         self._runtime = runtime
+        public = urlsplit(runtime.settings.public_url)
+        self._public_host = public.netloc.encode("latin-1")
+        self._public_schemes = {"http": public.scheme, "ws": public.scheme.replace("http", "ws")}
         self._headers = SecurityHeaders(runtime.settings.hsts)
         self._log = get_logger("plughost.http")
         self._prefix = secrets.token_hex(4)
@@ -47,6 +51,8 @@ class Shell:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a WebSocket."""
+        if self._public_host:
+            self._take_public_scheme(scope)
         scope[RUNTIME] = self._runtime
         scope[REQUEST_ID] = f"{self._prefix}-{next(self._numbers):x}"
         if scope["type"] == "websocket":
@@ -59,6 +65,11 @@ class Shell:
         with tracer.span(scope) as span:
             status = await self._request(scope, receive, send)
             tracer.end(span, scope, status)
+
+    def _take_public_scheme(self, scope: Scope) -> None:
+        """See a request to the public address as the browser does, whatever the proxy says or leaves out."""
+        if (b"host", self._public_host) in scope["headers"]:
+            scope["scheme"] = self._public_schemes.get(scope["scheme"], scope["scheme"])
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request; return the status of the answer."""

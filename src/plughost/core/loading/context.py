@@ -14,7 +14,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
-from plughost.contracts.plugin import Events, Seconds, Service
+from plughost.contracts.plugin import Events, JobScope, Seconds, Service
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.events import EventBus
 from plughost.core.jobs import JobScheduler
@@ -110,14 +110,28 @@ class BoundContext:
         else:  # a plain start() runs in a worker thread
             run_in_loop(lambda: self._background.spawn(function, *args), token=self._token)
 
-    def every(self, interval: Seconds, function: Callable[[], Any], *, name: str | None = None) -> None:
+    def every(
+        self,
+        interval: Seconds,
+        function: Callable[[], Any],
+        *,
+        name: str | None = None,
+        scope: JobScope = "host",
+    ) -> None:
         """Call ``function`` each ``interval``."""
         seconds = interval.total_seconds() if isinstance(interval, timedelta) else float(interval)
-        self._schedule(Job(name=name or _name_of(function), function=function, every=seconds))
+        self._schedule(Job(name=name or _name_of(function), function=function, every=seconds, scope=scope))
 
-    def cron(self, expression: str, function: Callable[[], Any], *, name: str | None = None) -> None:
+    def cron(
+        self,
+        expression: str,
+        function: Callable[[], Any],
+        *,
+        name: str | None = None,
+        scope: JobScope = "host",
+    ) -> None:
         """Call ``function`` by a cron expression."""
-        self._schedule(Job(name=name or _name_of(function), function=function, cron=expression))
+        self._schedule(Job(name=name or _name_of(function), function=function, cron=expression, scope=scope))
 
     def register_hookspecs(self, module: ModuleType | type) -> None:
         """Declare hooks of the plugin's own."""

@@ -49,7 +49,7 @@ class AdminPlugin(Plugin):
         live = Live(tabs, self._desk, renderer.parts, every=config.refresh, clock=self._clock)
         context.on_stop(live.end)
         context.spawn(live.run)
-        context.every(config.history, self._sample, name="history")
+        context.every(config.history, self._sample, name="history", scope="process")
         self._routes = [*Api(self._desk, tabs, live).routes(), *Page(tabs, live, renderer).routes()]
 
     def status(self) -> Mapping[str, object]:

@@ -43,8 +43,8 @@ class CachePlugin(Plugin):
         named = {name: _limit(name, config) for name in {**READY_LIMITS, **config.limits}}
         self.limiter = Limiter(limits, named)
         await self._begin(context)
-        context.every(config.event_interval, self._tell_events, name="tell what happened in caches")
-        context.every(config.cleanup_interval, self.locks.cleanup, name="forget locks that ran out")
+        context.every(config.event_interval, self._tell_events, name="publish cache events", scope="process")
+        context.every(config.cleanup_interval, self.locks.cleanup, name="expire locks", scope="process")
         self._offer(self.caches, self.locks, self.limiter)
         for name in config.caches:
             self.caches.get(name)

@@ -70,7 +70,9 @@ class SessionsPlugin(Plugin):
         context.spawn(self._sweep_after_ends)
         context.every(LOOK_AFTER, self._look_after_store, name="look after the session store")
         context.every(config.cleanup_interval, self.sessions.cleanup_expired, name="clean up sessions")
-        context.every(config.socket_check_interval, self._watch.look_around, name="check open sockets")
+        context.every(
+            config.socket_check_interval, self._watch.look_around, name="check open sockets", scope="process"
+        )
         service: SessionManager = self.sessions
         context.provide(SessionManager, service)
 

@@ -1,0 +1,10 @@
+"""``plughost serve``: where it listens, how it treats connections, and the processes it consists of.
+
+- ``options``: what the command line said, checked before anything starts
+- ``listening``: the sockets, made here or inherited
+- ``connections``: time limit and bound of connections, on uvicorn's protocols
+- ``server``: uvicorn, stopped in steps
+- ``notify``: what a service manager is told
+- ``running``: a host with its server, in one process
+- ``workers``: several of those processes and the one that looks after them
+"""

@@ -1,0 +1,125 @@
+"""Connections that cost little: a time limit for the head of a request, and a bound on how many are open.
+
+uvicorn waits for a request for ever, and takes connections until the process has no descriptor left; then the
+event loop can accept nothing more, and says so thousands of times a second. Here a silent connection ends, and
+the bound keeps some descriptors back for files and databases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+_log = logging.getLogger("plughost.http")
+_RESERVED = 64
+"""Descriptors kept back for files, databases and plugins."""
+
+_AT_LEAST = 16
+_QUIET = 10.0
+"""Seconds between two log lines about connections that were turned away."""
+
+_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
+def default_bound() -> int:
+    """Return how many connections this process can have open and still open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 65_536 if soft == resource.RLIM_INFINITY else max(soft - _RESERVED, _AT_LEAST)
+
+
+class BoundedConfig(uvicorn.Config):
+    """uvicorn's settings, and the two that ``BoundedProtocol`` goes by.
+
+    Args:
+        app: The application.
+        max_connections: How many connections may be open; None takes what the process has descriptors for.
+        header_timeout: Seconds in which a connection must have sent the head of a request.
+        options: Those of uvicorn.
+    """
+
+    def __init__(
+        self, app: Any, *, max_connections: int | None, header_timeout: float, **options: Any
+    ) -> None:
+        super().__init__(app, http=BoundedProtocol, **options)
+        self.header_timeout = header_timeout
+        self.turned_away = _TurnedAway(max_connections or default_bound())
+
+
+class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """uvicorn's HTTP protocol, with the bound and the time limit of its ``BoundedConfig``."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take a connection, or turn it away."""
+        super().connection_made(transport)
+        if len(self.connections) > self.config.turned_away.bound:
+            self.config.turned_away.note(self.loop.time())
+            transport.write(_TOO_MANY)
+            transport.close()
+            return
+        self._start_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, and see whether the head of a request is complete."""
+        if self.transport.is_closing():
+            return
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._stop_deadline()
+        elif before is None or before.response_complete:
+            self._start_deadline()  # the beginning of the next one
+
+    def handle_websocket_upgrade(self, *event: Any) -> None:
+        """Hand the connection on to the protocol of WebSockets."""
+        self._stop_deadline()
+        super().handle_websocket_upgrade(*event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the connection."""
+        self._stop_deadline()
+        super().connection_lost(exc)
+
+    def _start_deadline(self) -> None:
+        if self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(self.config.header_timeout, self._pass_deadline)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _pass_deadline(self) -> None:
+        self._deadline = None
+        self.transport.write(_TOO_LATE)
+        self.transport.close()
+
+
+class _TurnedAway:
+    """Counts connections that were turned away, and logs that at most every few seconds."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self._count = 0
+        self._next = 0.0
+
+    def note(self, now: float) -> None:
+        self._count += 1
+        if now < self._next:
+            return
+        _log.warning(
+            "%d connection(s) turned away: %d are open, which is the bound. Raise --limit-connections, or the"
+            " number of descriptors the process may have (ulimit -n)",
+            self._count,
+            self.bound,
+        )
+        self._count, self._next = 0, now + _QUIET

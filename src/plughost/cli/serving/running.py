@@ -1,0 +1,166 @@
+"""A host with its server, in one process: from the first plugin to the last answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from plughost.cli.dev.reloading import expect_changes, reload_on_save
+from plughost.cli.program import Program
+from plughost.cli.report import report_text
+from plughost.cli.serving.listening import Listeners
+from plughost.cli.serving.notify import Notifier
+from plughost.cli.serving.options import Serving
+from plughost.cli.serving.server import Server
+from plughost.cli.signals import StopSignals, each_hangup
+from plughost.contracts.http_settings import HttpSettings
+from plughost.exceptions import PlughostError
+from plughost.host import Host
+from plughost.http import HostApplication, create_app
+from plughost.http.tracing import request_tracer
+
+
+class PublicAddressError(PlughostError):
+    """The address can be reached from outside, and there is no way to authenticate."""
+
+
+class OneProcess:
+    """What one process of ``plughost serve`` does.
+
+    Args:
+        program: The command line at work.
+        serving: What it said.
+        folders: Folders of plugins that are being written.
+    """
+
+    def __init__(self, program: Program, serving: Serving, folders: list[Path]) -> None:
+        self._program = program
+        self._serving = serving
+        self._folders = folders
+        self._notifier = Notifier(program.environ)
+
+    async def run(self, listeners: Listeners) -> bool:
+        """Serve until asked to stop; return whether the host had become ready.
+
+        Raises:
+            RouteError: A plugin contributed a route that cannot be served.
+            PublicAddressError: Nobody could sign in at an address that others can reach.
+        """
+        ready = True
+        async with StopSignals() as signals:
+            with signals.interrupting() as starting:
+                host = self._program.host(leads=not self._serving.worker)
+                for folder in self._folders:
+                    host.add_plugin_folder(folder)
+                async with host:
+                    starting.disarm()
+                    ready = host.ready
+                    if not self._serving.worker:
+                        self._program.talk(report_text(host))
+                    if ready or self._folders:
+                        await self._serve(host, listeners, signals)
+        return ready
+
+    async def _serve(self, host: Host, listeners: Listeners, signals: StopSignals) -> None:
+        application = create_app(host, settings=self._settings(host))
+        _trace(host)
+        try:
+            await self._refuse_unguarded_address(host, application)
+            server = Server(application, self._serving)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._stop_when_asked, signals, server, application)
+                tasks.start_soon(self._reload_when_asked, host)
+                tasks.start_soon(self._tell_when_started, server, application, listeners)
+                tasks.start_soon(self._notifier.keep_alive)
+                if self._folders:
+                    expect_changes()
+                    tasks.start_soon(reload_on_save, host, self._folders, self._program.talk)
+                if self._serving.worker is not None:
+                    tasks.start_soon(_stop_when_alone, signals)
+                await server.serve(listeners.sockets)
+                tasks.cancel_scope.cancel()
+        finally:
+            application.close()
+
+    def _settings(self, host: Host) -> HttpSettings:
+        settings = host.config.http
+        if self._serving.read_only:
+            settings = msgspec.structs.replace(settings, read_only=True)
+        if self._serving.public_url:
+            settings = msgspec.structs.replace(settings, public_url=self._serving.public_url)
+        return settings
+
+    async def _stop_when_asked(
+        self, signals: StopSignals, server: Server, application: HostApplication
+    ) -> None:
+        await signals.wait()
+        self._notifier.stopping()
+        if signals.politely:
+            application.drain()  # readiness says 503, so that a load balancer sends requests elsewhere
+            await anyio.sleep(self._serving.drain_notice)
+        server.should_exit = True
+
+    async def _reload_when_asked(self, host: Host) -> None:
+        async for _ in each_hangup():
+            self._notifier.reloading()
+            try:
+                await host.reload()
+            except PlughostError as error:
+                self._program.talk(f"Not everything was reloaded: {error}")
+            self._notifier.ready(_status(host))
+
+    async def _tell_when_started(
+        self, server: Server, application: HostApplication, listeners: Listeners
+    ) -> None:
+        await server.listening.wait()
+        if not self._serving.worker:
+            self._announce(application, listeners)
+        self._notifier.ready(_status(application.host))
+
+    async def _refuse_unguarded_address(self, host: Host, application: HostApplication) -> None:
+        if not self._serving.is_public or application.runtime.tokens.any_alive():
+            return
+        if not (await host.status()).hooks.get("authenticate"):
+            raise PublicAddressError(
+                f"{self._serving.host} can be reached from outside, but there is no way to authenticate: no token"
+                " was made and no plugin checks passwords."
+                " Make a token first: plughost admin token create --name NAME --scope SCOPE"
+            )
+
+    def _announce(self, application: HostApplication, listeners: Listeners) -> None:
+        listening = listeners.address(self._serving.scheme)
+        base = application.runtime.settings.public_url.rstrip("/") or listening + self._serving.root_path
+        admin = f"{base}/admin/system"
+        document = {"address": base, "admin": admin}
+        lines = [f"Host {application.host.name!r} is listening on {listening}", f"Admin page: {admin}"]
+        if self._serving.link:
+            code = application.runtime.sign_ins.make_link_code()
+            document["sign_in"] = f"{base}/admin/sign-in?code={code}"
+            minutes = application.runtime.settings.link_lifetime / 60
+            lines.append(f"One-time sign-in link (valid for {minutes:.0f} minutes): {document['sign_in']}")
+        self._program.show(document, "\n".join(lines))
+
+
+def _status(host: Host) -> str:
+    return f"{len(host.report.loaded)} plugins loaded, {len(host.report.failed)} failed"
+
+
+def _trace(host: Host) -> None:
+    """Make spans of hook calls when somebody has set OpenTelemetry up, as ``opentelemetry-instrument`` does."""
+    if request_tracer() is not None:
+        from plughost.tracing import trace_hooks
+
+        trace_hooks(host)
+
+
+async def _stop_when_alone(signals: StopSignals) -> None:
+    """Stop when the process that looks after the workers is gone: it holds the other end of standard input."""
+    while True:
+        await anyio.wait_readable(sys.stdin)
+        if not os.read(sys.stdin.fileno(), 1024):
+            break
+    signals.stop()

@@ -1,0 +1,213 @@
+"""Several processes that serve on the same sockets, and the one that looks after them.
+
+The sockets are made once and inherited, so a worker that dies loses the connections it had and no other. Each
+worker tells over a socket of its own, as it would tell a service manager, when it answers requests. Standard
+input of a worker is a pipe whose other end this process holds: it ends when this process does, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import anyio
+from anyio.abc import Process, TaskGroup
+
+from plughost.cli.serving.listening import Listeners
+from plughost.cli.serving.notify import Notifier
+from plughost.cli.serving.options import Serving
+from plughost.cli.signals import StopSignals, each_hangup
+from plughost.contracts.logs import get_logger
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+_LONG_LIFE = 60.0
+"""Seconds after which a worker that ends is started again as if it had never ended before."""
+
+_RELOAD_LIMIT = 300.0
+_log = get_logger("plughost.workers")
+
+
+class Workers:
+    """The workers of one ``plughost serve``.
+
+    Args:
+        serving: What the command line said.
+        listeners: The sockets they share.
+        environ: The environment; each worker gets it, but for what is meant for this process alone.
+    """
+
+    def __init__(self, serving: Serving, listeners: Listeners, environ: Mapping[str, str]) -> None:
+        self._serving = serving
+        self._listeners = listeners
+        self._environ = environ
+        self._notifier = Notifier(environ)
+        self._stopping = anyio.Event()
+        self._failed = False
+        self._workers: list[_Worker] = []
+
+    async def run(self) -> bool:
+        """Start the workers, start those again that die, and stop all when asked to.
+
+        Returns:
+            Whether all went well: no worker ended before it was ever ready.
+        """
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plughost-")))
+            self._workers = [
+                stack.enter_context(_Worker(number, folder)) for number in range(self._serving.workers)
+            ]
+            async with StopSignals() as signals, anyio.create_task_group() as tasks:
+                for worker in self._workers:
+                    tasks.start_soon(self._keep_running, worker, signals)
+                    if not await self._first_is_ready(worker, signals):
+                        break
+                tasks.start_soon(self._reload_when_asked)
+                tasks.start_soon(self._notifier.keep_alive)
+                if not self._failed and not signals.asked:
+                    self._notifier.ready(f"{len(self._workers)} workers")
+                await signals.wait()
+                await self._stop(tasks)
+        return not self._failed
+
+    async def _first_is_ready(self, worker: _Worker, signals: StopSignals) -> bool:
+        """Wait for a worker before the next one starts, so that they do not race to set up what they share."""
+        async with anyio.create_task_group() as either:
+
+            async def end_with(event: StopSignals | anyio.Event) -> None:
+                await event.wait()
+                either.cancel_scope.cancel()
+
+            either.start_soon(end_with, signals)
+            either.start_soon(end_with, worker.ready)
+        return not signals.asked
+
+    async def _keep_running(self, worker: _Worker, signals: StopSignals) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopping.is_set():
+            began = anyio.current_time()
+            code = await worker.live(self._command(worker.number), self._listeners, self._environ)
+            if self._stopping.is_set():
+                return
+            if not worker.was_ready:
+                self._failed = True
+                signals.stop()
+                return
+            if anyio.current_time() - began > _LONG_LIFE:
+                pause = _FIRST_PAUSE
+            _log.error("worker ended", worker=worker.number, exit_code=code, restart_in=pause)
+            await anyio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _reload_when_asked(self) -> None:
+        async for _ in each_hangup():
+            self._notifier.reloading()
+            for worker in self._workers:  # one after the other: the rest go on answering
+                with anyio.move_on_after(_RELOAD_LIMIT):
+                    await worker.reload()
+            self._notifier.ready(f"{len(self._workers)} workers")
+
+    async def _stop(self, tasks: TaskGroup) -> None:
+        self._stopping.set()
+        self._notifier.stopping()
+        ends = [worker.ended for worker in self._workers if worker.running]
+        for worker in self._workers:
+            worker.signal(signal.SIGTERM)
+        limit = self._serving.drain_notice + self._serving.drain + _LONGEST_PAUSE
+        with anyio.move_on_after(limit):
+            for end in ends:
+                await end.wait()
+        for worker in self._workers:
+            worker.signal(signal.SIGKILL)
+        tasks.cancel_scope.cancel()
+
+    def _command(self, number: int) -> list[str]:
+        """Return this very command line, with what makes it a worker's."""
+        sockets = [f"--fd={listener.fileno()}" for listener in self._listeners.sockets]
+        link = [] if number == 0 and self._serving.link else ["--no-link"]
+        return [sys.executable, *sys.orig_argv[1:], f"--worker={number}", *sockets, *link]
+
+
+class _Worker:
+    """One of the processes, under a number that outlives it."""
+
+    def __init__(self, number: int, folder: Path) -> None:
+        self.number = number
+        self.ready = anyio.Event()
+        self.ended = anyio.Event()
+        self.was_ready = False
+        self._process: Process | None = None
+        self._told = folder / f"{number}.sock"
+        self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    def __enter__(self) -> Self:
+        self._channel.bind(os.fspath(self._told))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    async def live(self, command: list[str], listeners: Listeners, environ: Mapping[str, str]) -> int:
+        """Start the process, and return its exit code when it ends."""
+        mine = {
+            name: value for name, value in environ.items() if not name.startswith(("LISTEN_", "WATCHDOG_"))
+        }
+        process = await anyio.open_process(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=None,
+            stderr=None,
+            env={**mine, "NOTIFY_SOCKET": os.fspath(self._told)},
+            pass_fds=[listener.fileno() for listener in listeners.sockets],
+        )
+        self._process = process
+        try:
+            async with process, anyio.create_task_group() as tasks:
+                tasks.start_soon(self._listen)
+                code = await process.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._process = None
+            self.ended.set()
+            self.ready, self.ended = anyio.Event(), anyio.Event()  # those of the next life
+        return code
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None
+
+    async def reload(self) -> None:
+        """Have the host of this worker reloaded; return when it is, or when the worker has ended."""
+        if not self.running:
+            return
+        self.ready = anyio.Event()
+        self.signal(signal.SIGHUP)
+        async with anyio.create_task_group() as either:
+
+            async def end_with(event: anyio.Event) -> None:
+                await event.wait()
+                either.cancel_scope.cancel()
+
+            either.start_soon(end_with, self.ready)
+            either.start_soon(end_with, self.ended)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; does nothing when it does not run."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def _listen(self) -> None:
+        while True:
+            await anyio.wait_readable(self._channel)
+            if b"READY=1" in self._channel.recv(4096).splitlines():
+                self.was_ready = True
+                self.ready.set()

@@ -1,0 +1,421 @@
+"""What operators ask of ``plughost serve``: sockets, signals, workers, limits; each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+
+CONFIG = """
+[host]
+allow = ["probe"]
+data_dir = "data"
+[plugins.probe]
+module = "probe:Probe"
+"""
+
+PROBE = """
+import asyncio, os
+from pathlib import Path
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import WebSocketRoute
+from plughost import Plugin, hookimpl
+from plughost.http import PUBLIC, Route
+
+WORD = "one"
+
+class Probe(Plugin):
+    async def start(self, context):
+        context.every(0.2, self.count, name="count")
+        context.every(0.2, self.count_each, name="count each", scope="process")
+
+    def count(self):
+        with Path("counted").open("a") as file:
+            file.write(f"{os.getpid()}\\n")
+
+    def count_each(self):
+        with Path("counted-each").open("a") as file:
+            file.write(f"{os.getpid()}\\n")
+
+    @hookimpl
+    def register_routes(self):
+        async def word(request):
+            return PlainTextResponse(WORD)
+        async def about(request):
+            loop = type(asyncio.get_running_loop()).__module__
+            return JSONResponse({"loop": loop, "pid": os.getpid(), "url": str(request.url)})
+        async def slow(request):
+            await asyncio.sleep(1)
+            return PlainTextResponse("done")
+        return [
+            Route("/word", word, guard=PUBLIC),
+            Route("/about", about, guard=PUBLIC),
+            Route("/slow", slow, guard=PUBLIC),
+        ]
+"""
+
+
+class Served:
+    """A running ``plughost serve`` in a folder with the plugin ``probe``."""
+
+    def __init__(self, folder: Path, *options: str, command: list[str] | None = None, **more: object) -> None:
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
+        environ |= {"PYTHONPATH": str(folder), **more.pop("environ", {})}  # type: ignore[dict-item]
+        self.err_file = folder / f"err-{time.monotonic_ns()}"
+        with self.err_file.open("w") as err:
+            self.process = subprocess.Popen(  # type: ignore[call-overload]
+                [*(command or [sys.executable, "-m", "plughost", "serve"]), *options],
+                cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=err, text=True, **more,
+            )  # fmt: skip
+
+    @property
+    def err(self) -> str:
+        return self.err_file.read_text()
+
+    def started(self) -> str:
+        """Wait for the address and return it."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if found := re.search(r"is listening on (\S+)", line):
+                return found[1]
+        raise AssertionError(self.err)
+
+    def stop(self, with_signal: int = signal.SIGTERM) -> int:
+        self.process.send_signal(with_signal)
+        return self.process.wait(40)
+
+
+Start = Callable[..., Served]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    (tmp_path / "plughost.toml").write_text(CONFIG)
+    (tmp_path / "probe.py").write_text(PROBE)
+    started: list[Served] = []
+
+    def begin(*options: str, **more: object) -> Served:
+        listens = {"--uds", "--fd", "--port"} & set(options) or "command" in more
+        started.append(Served(tmp_path, *(() if listens else ("--port", "0")), *options, **more))
+        return started[-1]
+
+    yield begin
+    for served in started:
+        served.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            served.process.wait(20)
+        served.process.kill()
+        served.process.communicate()
+
+
+def eventually(true: Callable[[], object], within: float = 30.0) -> None:
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_answers_on_a_kept_connection_do_not_wait_for_the_clients_acknowledgement(start):
+    address = start().started()
+    took = []
+    with httpx2.Client(base_url=address) as client:
+        for _ in range(30):
+            began = time.perf_counter()
+            client.get("/word")
+            took.append(time.perf_counter() - began)
+    assert min(took[1:]) < 0.035, (
+        "every answer came 40 ms late, which is what a delayed acknowledgement takes"
+    )
+
+
+def test_the_fast_event_loop_is_used_where_it_is_installed(start):
+    assert httpx2.get(f"{start().started()}/about").json()["loop"].startswith("uvloop")
+
+
+def test_a_unix_socket_is_served_and_gone_afterwards(start, tmp_path):
+    path = tmp_path / "host.sock"
+    path_before = socket.socket(socket.AF_UNIX)
+    path_before.bind(str(path))  # what a killed program leaves behind
+    path_before.close()
+    served = start("--uds", str(path))
+    assert served.started() == f"unix:{path}"
+    with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(path)), base_url="http://host") as client:
+        assert client.get("/word").text == "one"
+    second = start("--uds", str(path))
+    assert second.process.wait(30) == 1
+    assert "another program listens there" in second.err
+    assert served.stop() == 0
+    assert not path.exists()
+
+
+def test_an_inherited_socket_is_served(start):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        served = start("--fd", str(listener.fileno()), pass_fds=[listener.fileno()])
+        served.started()
+        assert httpx2.get(f"http://127.0.0.1:{listener.getsockname()[1]}/word").text == "one"
+
+
+def test_sockets_handed_over_by_a_service_manager_are_served_as_they_are(start):
+    handing_over = (
+        "import os, sys; fd = int(sys.argv[1]); os.dup2(fd, 3); os.set_inheritable(3, True);"
+        " os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())};"
+        " os.execv(sys.executable, [sys.executable, '-m', 'plughost', 'serve'])"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [sys.executable, "-c", handing_over, str(listener.fileno())]
+        served = start(command=command, pass_fds=[listener.fileno()])
+        address = served.started()
+        assert address.endswith(f":{listener.getsockname()[1]}")
+        assert httpx2.get(f"{address}/word").text == "one"
+
+
+def test_a_service_manager_is_told_of_the_start_each_reload_and_the_end(start, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(30)
+        manager.bind(str(tmp_path / "notify"))
+        served = start(environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        assert manager.recv(4096).startswith(b"READY=1")
+        served.process.send_signal(signal.SIGHUP)
+        assert manager.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert manager.recv(4096).startswith(b"READY=1")
+        served.process.send_signal(signal.SIGTERM)
+        assert manager.recv(4096).startswith(b"STOPPING=1")
+
+
+def test_a_hangup_reloads_the_code_of_plugins(start, tmp_path):
+    served = start()
+    address = served.started()
+    assert httpx2.get(f"{address}/word").text == "one"
+    (tmp_path / "probe.py").write_text(PROBE.replace('WORD = "one"', 'WORD = "another"'))
+    served.process.send_signal(signal.SIGHUP)
+    eventually(lambda: httpx2.get(f"{address}/word").text == "another")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--drain", "-1"), "--drain"),
+        (("--trust-proxy", "my-proxy"), "is not an address or network"),
+        (("--root-path", "shop/"), "must begin with /"),
+        (("--public-url", "example.org"), "is not the address of a site"),
+        (("--tls-key", "plughost.toml"), "--tls-key needs --tls-certificate"),
+        (("--tls-certificate", "plughost.toml"), "cannot be used for TLS"),
+        (("--uds", "a", "--fd", "3"), "give one of them"),
+        (("--workers", "0"), "--workers"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line_before_anything_starts(start, options, said):
+    served = start(*options)
+    assert served.process.wait(30) == 2
+    assert said in served.err
+    assert "Traceback" not in served.err
+    assert "ready" not in served.err
+
+
+def test_an_encrypted_key_is_refused_without_asking_for_its_password(start, tmp_path):
+    make = (
+        "openssl req -x509 -newkey rsa:2048 -keyout k.pem -out c.pem -days 2 -subj /CN=x -passout pass:secret"
+    )
+    subprocess.run(make.split(), cwd=tmp_path, check=True, capture_output=True)
+    served = start("--tls-certificate", "c.pem", "--tls-key", "k.pem")
+    assert served.process.wait(30) == 2
+    assert "is encrypted" in served.err
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /wo", b"GET /word HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
+def test_a_connection_that_does_not_send_a_request_ends(start, sent):
+    address = start("--header-timeout", "0.5").started()
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as silent:
+        silent.sendall(sent)
+        assert silent.recv(100).startswith(b"HTTP/1.1 408")
+    with httpx2.Client(base_url=address) as client:
+        assert client.get("/word").text == "one"
+
+
+def test_a_request_that_was_sent_in_time_may_take_longer_than_its_head(start):
+    address = start("--header-timeout", "0.5").started()
+    with httpx2.Client(base_url=address) as client:
+        assert [client.get("/slow").text for _ in range(2)] == ["done", "done"]
+
+
+def test_connections_over_the_bound_are_turned_away_with_one_line_and_others_served(start):
+    served = start("--limit-connections", "5", "--header-timeout", "60")
+    host, port = served.started().removeprefix("http://").split(":")
+    held = [socket.create_connection((host, int(port)), timeout=30) for _ in range(40)]
+    eventually(lambda: "turned away" in served.err)
+    assert held[-1].recv(100).startswith(b"HTTP/1.1 503")
+    for connection in held:
+        connection.close()
+
+    def answered() -> bool:
+        return httpx2.get(f"http://{host}:{port}/word").status_code == 200
+
+    eventually(answered)
+    assert served.err.count("turned away") <= 2
+
+
+def test_few_descriptors_do_not_fill_the_log_and_the_server_recovers(start):
+    limited = [sys.executable, "-c", (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120));"
+        " os.execv(sys.executable, [sys.executable, '-m', 'plughost', 'serve', '--port', '0'])"
+    )]  # fmt: skip
+    served = start(command=limited)
+    host, port = served.started().removeprefix("http://").split(":")
+    held = [socket.create_connection((host, int(port)), timeout=30) for _ in range(300)]
+    eventually(lambda: "turned away" in served.err)
+    for connection in held:
+        connection.close()
+    eventually(lambda: httpx2.get(f"http://{host}:{port}/word").status_code == 200)
+    assert len(served.err.splitlines()) < 100
+
+
+def test_websockets_are_served(start, tmp_path):
+    websockets = pytest.importorskip("websockets.sync.client")
+    (tmp_path / "probe.py").write_text(
+        PROBE.replace("        return [\n", "        return [\n            Echo('/echo', echo, guard=PUBLIC),\n")
+        .replace("PUBLIC, Route\n", "PUBLIC, Route, WebSocketRoute as Echo\n")
+        .replace("class Probe", (
+            "async def echo(websocket):\n    await websocket.accept()\n"
+            "    await websocket.send_text(await websocket.receive_text())\n    await websocket.close()\n\nclass Probe"
+        ))
+    )  # fmt: skip
+    address = start().started()
+    with websockets.connect(f"{address.replace('http', 'ws')}/echo") as connection:
+        connection.send("hello")
+        assert connection.recv() == "hello"
+
+
+def test_readiness_fails_before_connections_are_refused(start):
+    served = start("--drain-notice", "5")
+    address = served.started()
+    assert httpx2.get(f"{address}/readyz").status_code == 200
+    served.process.send_signal(signal.SIGTERM)
+    eventually(lambda: httpx2.get(f"{address}/readyz").status_code == 503, within=4)
+    assert served.process.wait(30) == 0
+
+
+def test_links_are_those_of_the_public_url(start):
+    served = start("--public-url", "https://acme.example/shop")
+    assert served.process.stdout is not None
+    lines = [served.process.stdout.readline() for _ in range(3)]
+    assert lines[1] == "Admin page: https://acme.example/shop/admin/system\n"
+    assert "https://acme.example/shop/admin/sign-in?code=" in lines[2]
+
+
+def test_requests_of_the_public_url_are_those_of_its_scheme(start):
+    address = start("--public-url", "https://acme.example").started()
+    there = httpx2.get(f"{address}/about", headers={"Host": "acme.example"}).json()["url"]
+    assert there == "https://acme.example/about"
+    assert httpx2.get(f"{address}/about").json()["url"] == f"{address}/about"
+
+
+def test_a_prefix_that_the_proxy_took_off_is_part_of_what_plugins_see(start):
+    address = start("--root-path", "/shop").started()
+    assert httpx2.get(f"{address}/about").json()["url"] == f"{address}/shop/about"
+
+
+def test_requests_are_logged_unless_told_otherwise(start):
+    for options, logged in (((), True), (("--no-access-log",), False)):
+        served = start(*options)
+        httpx2.get(f"{served.started()}/word")
+        served.stop()
+        assert ("GET /word 200" in served.err) is logged
+
+
+def test_a_folder_that_is_worked_on_is_loaded_again_when_saved(start, tmp_path):
+    folder = tmp_path / "lamp"
+    folder.mkdir()
+    group = '[project.entry-points."plughost.plugins"]\nlamp = "lamp_code:Probe"\n'
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "lamp"\nversion = "1"\n{group}')
+    (folder / "lamp_code.py").write_text(PROBE.replace("/word", "/lamp"))
+    (tmp_path / "plughost.toml").write_text('[host]\nallow = ["lamp"]\ndata_dir = "data"\n')
+    address = start("--dev", str(folder)).started()
+    assert httpx2.get(f"{address}/lamp").text == "one"
+    (folder / "lamp_code.py").write_text(PROBE.replace("/word", "/lamp").replace('"one"', '"saved"'))
+    eventually(lambda: httpx2.get(f"{address}/lamp").text == "saved")
+
+
+def get(address: str, path: str) -> bytes:
+    """Return the body of an answer on a connection of its own."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+def pids(address: str) -> set[int]:
+    """Return who answers, asked on new connections."""
+    found = set()
+    for _ in range(40):
+        with suppress(OSError):
+            found.add(json.loads(get(address, "/about"))["pid"])
+    return found
+
+
+def test_workers_share_the_address_and_one_that_dies_is_started_again(start, tmp_path):
+    served = start("--workers", "2")
+    address = served.started()
+    eventually(lambda: len(pids(address)) == 2)
+    before = pids(address)
+    victim = max(before)
+    os.kill(victim, signal.SIGKILL)
+    eventually(lambda: len(pids(address) - {victim}) == 2)
+    assert "worker ended" in served.err
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(60) == 0
+
+
+def test_a_job_of_the_host_runs_in_one_worker_and_one_of_the_process_in_each(start, tmp_path):
+    served = start("--workers", "2")
+    served.started()
+    each = tmp_path / "counted-each"
+    eventually(lambda: each.exists() and len(set(each.read_text().split())) == 2)
+    assert len(set((tmp_path / "counted").read_text().split())) == 1
+
+
+def test_workers_are_reloaded_one_after_the_other_without_a_refused_request(start, tmp_path):
+    served = start("--workers", "2")
+    address = served.started()
+    eventually(lambda: len(pids(address)) == 2)
+    (tmp_path / "probe.py").write_text(PROBE.replace('WORD = "one"', 'WORD = "another"'))
+    served.process.send_signal(signal.SIGHUP)
+    eventually(lambda: {get(address, "/word") for _ in range(50)} == {b"another"})
+
+
+def test_workers_end_when_the_process_that_looks_after_them_is_killed(start):
+    served = start("--workers", "2")
+    address = served.started()
+    eventually(lambda: len(pids(address)) == 2)
+    served.process.kill()
+
+    def refused() -> bool:
+        with suppress(OSError):
+            get(address, "/word")
+            return False
+        return True
+
+    eventually(refused)
+
+
+def test_workers_that_cannot_start_end_the_program(start, tmp_path):
+    (tmp_path / "plughost.toml").write_text(
+        CONFIG.replace("[plugins.probe]", 'required = ["nowhere"]\n[plugins.probe]')
+    )
+    served = start("--workers", "2")
+    assert served.process.wait(60) == 1
