@@ -12,6 +12,7 @@ from msgspec.structs import force_setattr
 _ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType({"admin": ("*",)})
 
 _Seconds = Annotated[float, Meta(gt=0)]
+_Origin = Annotated[str, Meta(pattern=r"^https?://[^/?#@*\s]+$")]
 _Count = Annotated[int, Meta(ge=1)]
 
 
@@ -34,6 +35,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         max_streams: Event streams that may be open at once.
         rate_limits: Name of a rate class (``read``, ``write``, ``code``, ``auth``, ``refused``, or a plugin's
             own) to how many requests per minute one client may make.
+        trusted_origins: Other origins whose pages may send requests that change something, such as
+            ``https://app.example.org``; those of ``[plugins.sessions.config]`` count too.
     """
 
     request_timeout: _Seconds = 30.0
@@ -49,6 +52,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     browser_lifetime: _Seconds = 28_800.0
     max_streams: _Count = 1000
     rate_limits: Mapping[str, _Count] = field(default_factory=dict)
+    trusted_origins: frozenset[_Origin] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("role_scopes", "rate_limits"):

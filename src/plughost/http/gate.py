@@ -8,7 +8,14 @@ from typing import Any, Protocol
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.session import RequestSession
 from plughost.exceptions import StoreUnavailableError
-from plughost.http.csrf import bears_only_a_token, is_cross_site
+from plughost.http.csrf import (
+    CSRF_CHECKED,
+    NO_OTHERS,
+    ORIGINS,
+    bears_only_a_token,
+    cross_site,
+    is_cross_site,
+)
 from plughost.http.guards import ANONYMOUS, Guard, Identity
 from plughost.http.problems import Problem, too_often
 from plughost.http.rates import subject_of
@@ -43,13 +50,18 @@ async def pass_gate(route: Gated, runtime: HttpRuntime, connection: Any) -> None
     except Problem:
         await _count("refused", runtime, connection, ANONYMOUS)
         raise
-    if route.csrf and is_cross_site(connection) and not bears_only_a_token(connection):
-        raise Problem(403, "This request was made by a page of another site.", code="cross_site")
+    if route.csrf and not connection.get(CSRF_CHECKED) and _is_from_elsewhere(connection):
+        raise cross_site()
     if route.audit and runtime.settings.read_only:
         raise Problem(
             405, "This host is administered read-only.", code="read_only", headers={"Allow": "GET, HEAD"}
         )
     await _count(route.rate, runtime, connection, identity)
+
+
+def _is_from_elsewhere(connection: Mapping[str, Any]) -> bool:
+    policy = connection.get(ORIGINS, NO_OTHERS)
+    return is_cross_site(connection, policy) and not bears_only_a_token(connection)
 
 
 async def may(guard: Guard, runtime: HttpRuntime, connection: Any) -> bool:

@@ -20,6 +20,7 @@ from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import RUNNING_STATES
 from plughost.exceptions import HostNotReadyError, StoreUnavailableError
+from plughost.http.csrf import ORIGINS, OriginPolicy
 from plughost.http.figures import FailedRequest
 from plughost.http.guards import ANONYMOUS
 from plughost.http.headers import SecurityHeaders
@@ -44,6 +45,7 @@ class Shell:
         public = urlsplit(runtime.settings.public_url)
         self._public_host = public.netloc.encode("latin-1")
         self._public_schemes = {"http": public.scheme, "ws": public.scheme.replace("http", "ws")}
+        self._origins = OriginPolicy.of(runtime.settings.trusted_origins)
         self._headers = SecurityHeaders(runtime.settings.hsts)
         self._log = get_logger("plughost.http")
         self._prefix = secrets.token_hex(4)
@@ -54,6 +56,7 @@ class Shell:
         if self._public_host:
             self._take_public_scheme(scope)
         scope[RUNTIME] = self._runtime
+        scope[ORIGINS] = self._origins
         scope[REQUEST_ID] = f"{self._prefix}-{next(self._numbers):x}"
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from plughost.http import Route
+from plughost.http.problems import PROBLEM_TYPE
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _QUERIES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
@@ -89,7 +90,7 @@ def _responses(route: Route) -> dict[str, Any]:
     kind = "text/event-stream" if stream else "application/json"
     fine = {"description": "Fine.", "content": {kind: {"schema": {"type": "string" if stream else "object"}}}}
     refusals = {**_REFUSALS, "422": "Something given does not fit.", **(_OF_BODIES if route.body else {})}
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    problem = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "200": fine,
         **{code: {"description": text, "content": problem} for code, text in sorted(refusals.items())},

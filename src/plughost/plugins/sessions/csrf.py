@@ -1,21 +1,26 @@
-"""Requests that another site makes in a visitor's name.
+"""What a session adds to the check of where a request comes from: a token that is bound to it may speak for it.
 
-First ``Sec-Fetch-Site``, which only browsers write: ``same-origin`` and ``none`` pass, anything else is
-refused, siblings of our domain included. A browser that does not send it (an old one, or any over plain HTTP
-to another machine) sends ``Origin``, which must be scheme, host and port of this server, or be trusted by
-name. Where that fails or says nothing, a token bound to the session may speak for the request.
-``Sec-Fetch-Mode`` is never asked.
+Where it comes from is told by ``plughost.http.csrf``. Where ``Origin`` alone tells it, or nobody does (an old browser,
+a browser over plain HTTP, a program), the token decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_PORTS = {"http": "80", "https": "443"}
-_SCHEMES = {"ws": "http", "wss": "https"}
+from plughost.contracts.http import Scope
+from plughost.http.csrf import (
+    CSRF_CHECKED,
+    NO_OTHERS,
+    ORIGINS,
+    SAFE_METHODS,
+    OriginPolicy,
+    bears_only_a_token,
+)
+
+__all__ = ["SAFE_METHODS", "CsrfCheck", "CsrfPolicy"]
+
 _TOKEN_HEADER = b"x-csrf-token"
 
 
@@ -47,52 +52,35 @@ class CsrfCheck:
     def __init__(
         self,
         policy: CsrfPolicy,
-        token_matches: Callable[[Mapping[str, Any], str], bool],
-        has_cookie: Callable[[Mapping[str, Any]], bool],
+        token_matches: Callable[[Scope, str], bool],
+        has_cookie: Callable[[Scope], bool],
     ) -> None:
         self._policy = policy
+        self._origins = OriginPolicy.of(policy.trusted_origins)
         self._token_matches = token_matches
         self._has_cookie = has_cookie
 
-    def refuses(self, scope: Mapping[str, Any]) -> bool:
-        """Whether a request that may change something (or a WebSocket handshake) comes from elsewhere."""
-        if scope["path"] in self._policy.exempt_paths:
-            return False
-        found: dict[bytes, list[bytes]] = {}
-        for name, value in scope["headers"]:
-            found.setdefault(name, []).append(value)
-        if b"authorization" in found and b"cookie" not in found:
-            return False  # no browser adds such a header by itself
-        origins = found.get(b"origin", [])
-        site = found.get(b"sec-fetch-site", [])
-        if site:
-            allowed = all(value in (b"same-origin", b"none") for value in site)
-            return not allowed and not self._trusts(origins)
-        if origins:
-            own = _own_origins(scope, found.get(b"host", []))
-            return not (self._trusts(origins) or _all_in(origins, own) or self._token_speaks(scope, found))
-        if self._policy.strict and self._has_cookie(scope):
-            return not self._token_speaks(scope, found)
-        return False
+    def refuses(self, scope: Scope) -> bool:
+        """Whether a request that may change something (or a WebSocket handshake) comes from elsewhere.
 
-    def _trusts(self, origins: list[bytes]) -> bool:
-        return bool(origins) and _all_in(origins, self._policy.trusted_origins)
+        One that does not is noted in the scope, so that no guard asks again with less knowledge.
+        """
+        refused = not (
+            scope["path"] in self._policy.exempt_paths
+            or bears_only_a_token(scope)
+            or self._comes_from_here(scope)
+        )
+        if not refused:
+            scope[CSRF_CHECKED] = True
+        return refused
 
-    def _token_speaks(self, scope: Mapping[str, Any], found: dict[bytes, list[bytes]]) -> bool:
-        tokens = found.get(_TOKEN_HEADER, [])
-        return len(tokens) == 1 and self._token_matches(scope, tokens[0].decode("latin-1"))
+    def _comes_from_here(self, scope: Scope) -> bool:
+        origins: OriginPolicy = scope.get(ORIGINS, NO_OTHERS)
+        descent = (origins | self._origins).descent_of(scope)
+        if descent == "foreign" or (descent == "unsaid" and self._policy.strict and self._has_cookie(scope)):
+            return self._token_speaks(scope)
+        return descent != "elsewhere"
 
-
-def _all_in(origins: list[bytes], allowed: frozenset[str] | set[str]) -> bool:
-    return all(value.decode("latin-1").lower() in allowed for value in origins)
-
-
-def _own_origins(scope: Mapping[str, Any], hosts: list[bytes]) -> set[str]:
-    if len(hosts) != 1:
-        return set()
-    scheme = scope.get("scheme", "http")
-    scheme = _SCHEMES.get(scheme, scheme)
-    host = hosts[0].decode("latin-1").lower()
-    default = f":{_PORTS.get(scheme, '')}"
-    bare = host.removesuffix(default)
-    return {f"{scheme}://{bare}", f"{scheme}://{bare}{default}"}
+    def _token_speaks(self, scope: Scope) -> bool:
+        tokens = [value for name, value in scope["headers"] if name == _TOKEN_HEADER]
+        return len(tokens) == 1 and self._token_matches(scope, str(tokens[0], "latin-1"))
