@@ -35,6 +35,7 @@ from plughost.core.loading.discovery import Limits, PluginCandidate
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
+from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 from plughost.core.services import ServiceRegistry
 from plughost.exceptions import HostNotReadyError, PluginSourceError
@@ -404,8 +405,8 @@ class Host:
         limits, configs = life_limits(self.config.host), ConfiguredPlugins(self._loaded)
         lifecycle = PluginLifecycle(self._registry, self._facilities, limits, configs, tasks, self._clock)
         self._exit.push_async_callback(lifecycle.stop_all)
-        host_limits = Limits.of(self.config.host)
-        return PluginManager(self._registry, lifecycle, self.data_dir, self._clock, host_limits)
+        host_limits, memory = Limits.of(self.config.host), HostMemory.of(self._loaded)
+        return PluginManager(self._registry, lifecycle, memory, self._clock, host_limits)
 
     def _raise_if_strict(self) -> None:
         failed = self.report.failed

@@ -5,7 +5,6 @@ An app's configuration is never written: it holds secrets.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from plughost.contracts.logs import get_logger
+from plughost.core.files import replace_file
 
 _log = get_logger("plughost.apps")
 
@@ -62,13 +62,7 @@ class Journal:
         """Write a note in place of the app's earlier one, at once and in one piece."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(entry.app_name)
-        aside = path.with_suffix(".writing")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(descriptor, msgspec.json.encode(entry))
-        finally:
-            os.close(descriptor)
-        aside.replace(path)
+        replace_file(path, msgspec.json.encode(entry))
 
     def done(self, app_name: str) -> None:
         """Remove the note of an app. One that cannot be removed is logged: it only warns later."""

@@ -8,7 +8,7 @@ from plughost.cli.documents import candidate_document
 from plughost.cli.program import Program, reads
 from plughost.cli.tables import state, table
 from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.remembered import lost_plugins
+from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 
 
@@ -29,7 +29,7 @@ def list_plugins(program: Program) -> None:
         "plugins": [candidate_document(candidate) for candidate in candidates],
     }
     program.show(document, _text(candidates))
-    for seen in lost_plugins(loaded.data_dir, candidates):
+    for seen in HostMemory.of(loaded).lost(candidates):
         program.talk(f"Gone: {seen}.")
 
 

@@ -7,16 +7,17 @@ from functools import partial
 
 from plughost.checks.findings import Check, Problem
 from plughost.cli.doctor.patient import Patient
-from plughost.core.loading.remembered import forget_plugin, lost_plugins
+from plughost.core.loading.remembered import HostMemory
 
 
 def _lost(patient: Patient) -> Iterator[Problem]:
-    for seen in lost_plugins(patient.data_dir, patient.candidates):
+    memory = HostMemory.of(patient.loaded)
+    for seen in memory.lost(patient.candidates):
         yield Problem(
             message=f"{seen}.",
             plugin=seen.name,
             level="warning",
-            repair=partial(forget_plugin, patient.data_dir, seen.name),
+            repair=partial(memory.forget, seen.name),
         )
 
 

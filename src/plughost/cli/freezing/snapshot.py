@@ -124,7 +124,7 @@ def _frozen(loaded: LoadedConfig, candidates: list[PluginCandidate]) -> Iterator
         elif candidate.finding.source == "directory":
             about |= {
                 "version": candidate.finding.version,
-                "path": candidate.finding.origin,
+                "path": _as_written(loaded, Path(candidate.finding.origin)),
                 "sha256": _digest(Path(candidate.finding.origin)),
             }
         elif candidate.finding.distribution in {"", "plughost"}:
@@ -132,6 +132,11 @@ def _frozen(loaded: LoadedConfig, candidates: list[PluginCandidate]) -> Iterator
         else:
             about |= _installed(candidate.finding.distribution, candidate.finding.version)
         yield FrozenPlugin(**about)
+
+
+def _as_written(loaded: LoadedConfig, path: Path) -> str:
+    """The path as a configuration of this project would say it, so that a snapshot fits on another machine."""
+    return str(path.relative_to(loaded.directory) if path.is_relative_to(loaded.directory) else path)
 
 
 def _installed(distribution: str, version: str) -> dict[str, Any]:

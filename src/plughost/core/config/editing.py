@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import os
-import stat
-import tempfile
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from plughost.core.config.files import read_toml
 from plughost.core.config.paths import dotted, match_name
+from plughost.core.files import replace_file
 from plughost.exceptions import ConfigError
-
-_MODE_OF_A_NEW_FILE: Final = 0o600  # it may come to hold passwords
 
 
 def set_plugin_enabled(path: Path | str, name: str, enabled: bool) -> bool:
@@ -52,7 +47,7 @@ def set_plugin_enabled(path: Path | str, name: str, enabled: bool) -> bool:
             path=dotted(("plugins", section, "enabled")),
             origin=str(file),
         )
-    _replace(file, text)
+    replace_file(file, text.encode(), durable=True)
     return True
 
 
@@ -77,29 +72,3 @@ def _edited(file: Path, section: str, enabled: bool) -> str:
         document["plugins"][section] = tomlkit.table()
     document["plugins"][section]["enabled"] = enabled
     return tomlkit.dumps(document)
-
-
-def _replace(file: Path, text: str) -> None:
-    """Put ``text`` in the place of the file in one step, durably, keeping mode and, where allowed, owner."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as written:
-            _copy_permissions(file, written.fileno())
-            written.write(text.encode())
-            written.flush()
-            os.fsync(written.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
-
-
-def _copy_permissions(file: Path, descriptor: int) -> None:
-    if not file.exists():
-        os.fchmod(descriptor, _MODE_OF_A_NEW_FILE)
-        return
-    known = file.stat()
-    with contextlib.suppress(PermissionError):  # not ours to give away: then it is ours now
-        os.fchown(descriptor, known.st_uid, known.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(known.st_mode))

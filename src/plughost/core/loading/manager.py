@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -24,12 +23,11 @@ from plughost.contracts.records import (
 from plughost.contracts.status import PluginCounts
 from plughost.core.config.paths import canonical, match_name
 from plughost.core.loading.discovery import NO_LIMITS, Limits, PluginCandidate, Wish, verdict_of
-from plughost.core.loading.durations import read_durations, write_durations
 from plughost.core.loading.freshness import CodeWatch
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.registry import PluginRegistry
-from plughost.core.loading.remembered import lost_plugins, remember_plugins
+from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.shape import PluginHandle
 from plughost.core.loading.sources import Finding
 from plughost.exceptions import PluginError, PluginInvalidError
@@ -46,7 +44,7 @@ class PluginManager:
     Args:
         registry: What is known of them.
         lifecycle: What can be done with them.
-        data_dir: Where durations of starts are remembered.
+        memory: What it remembers of earlier starts.
         clock: Time.
         limits: What the deployer keeps out, whoever hands it over.
     """
@@ -55,13 +53,13 @@ class PluginManager:
         self,
         registry: PluginRegistry,
         lifecycle: PluginLifecycle,
-        data_dir: Path,
+        memory: HostMemory,
         clock: Clock,
         limits: Limits = NO_LIMITS,
     ) -> None:
         self._registry = registry
         self._lifecycle = lifecycle
-        self._data_dir = data_dir
+        self._memory = memory
         self._clock = clock
         self._limits = replace(limits, allow=None)  # that list says what is found, not what code hands over
         self._code = CodeWatch()
@@ -129,7 +127,7 @@ class PluginManager:
         for candidate in candidates:
             self._registry.add(candidate)
         wanted = [candidate.name for candidate in candidates if candidate.wanted]
-        await self._lifecycle.load_all(wanted, read_durations(self._data_dir))
+        await self._lifecycle.load_all(wanted, self._memory.seconds())
         self._report = LoadReport(duration=self._clock.monotonic() - began)
         self._remember()
 
@@ -249,10 +247,9 @@ class PluginManager:
                 self._code.remember(name, entry.candidate.finding.reference)
         records = [entry.record for entry in self._registry.values() if entry.run is not None]
         candidates = [entry.candidate for entry in self._registry.values()]
-        for seen in lost_plugins(self._data_dir, candidates):
+        seconds = {r.name: r.timings.started for r in records if r.timings.started}
+        for seen in self._memory.note_start(candidates, seconds):
             _log.warning("a plugin of an earlier start is gone", plugin=seen.name, advice=str(seen))
-        remember_plugins(self._data_dir, candidates)
-        write_durations(self._data_dir, {r.name: r.timings.started for r in records if r.timings.started})
 
 
 def _reconfigured(candidate: PluginCandidate, config: Mapping[str, Any] | None) -> PluginCandidate:

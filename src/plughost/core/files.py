@@ -1,0 +1,60 @@
+"""Putting a file in the place of another in one step: a reader sees the old one or the new one, never a half."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+_MODE_OF_A_NEW_FILE = 0o600  # it may come to hold what is nobody else's business
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write ``data`` beside ``path``, then put it in its place; its folder must be there.
+
+    The file keeps its mode and, where that is allowed, its owner; a new one is its owner's alone.
+
+    Args:
+        path: The file; a symbolic link is replaced, not followed.
+        data: All it holds afterwards.
+        durable: Whether it must survive a power failure: it is then synced, and its folder too.
+
+    Raises:
+        OSError: It cannot be written; the file is as it was before.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as written:
+            _copy_permissions(path, written.fileno())
+            written.write(data)
+            written.flush()
+            if durable:
+                os.fsync(written.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+def _copy_permissions(path: Path, descriptor: int) -> None:
+    try:
+        known = path.lstat()
+    except FileNotFoundError:
+        os.fchmod(descriptor, _MODE_OF_A_NEW_FILE)
+        return
+    with contextlib.suppress(PermissionError):  # not ours to give away: then it is ours now
+        os.fchown(descriptor, known.st_uid, known.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(known.st_mode))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
