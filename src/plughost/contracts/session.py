@@ -6,10 +6,10 @@ are kept is in ``session_store``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
 from plughost.contracts.plugin import Seconds
 
@@ -185,6 +185,10 @@ class RequestSession(MutableMapping[str, Any]):
     """
 
     __slots__ = ()
+
+    def __ior__(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Self:
+        self.update(values)
+        return self
 
     async def load(self) -> RequestSession:
         """Load it if that did not happen yet; returns itself."""

@@ -55,6 +55,60 @@ def test_it_is_taken_away_with_the_same_fences(cookie: SessionCookie) -> None:
 
 
 @pytest.mark.parametrize(
+    ("left", "shown"), [(1209599.9, 1209600), (1209600.0, 1209600), (59.001, 60), (0.4, 1), (-3.0, 1)]
+)
+def test_a_cookie_lives_no_shorter_than_its_session(cookie: SessionCookie, left: float, shown: int) -> None:
+    assert f"; Max-Age={shown};".encode() in cookie.write(scope(), ID, left)[1]
+
+
+def test_a_browser_session_cookie_has_no_age_and_is_still_taken_away() -> None:
+    cookie = SessionCookie(CookiePolicy(name="acme", persistent=False))
+    assert b"Max-Age" not in cookie.write(scope(), ID, 60)[1]
+    assert b"Max-Age=0" in cookie.clear(scope())[1]
+
+
+def test_a_partitioned_cookie_is_partitioned_where_it_is_secure() -> None:
+    cookie = SessionCookie(CookiePolicy(name="acme", partitioned=True, samesite="none"))
+    for header in (cookie.write(scope(), ID, 60), cookie.clear(scope())):
+        assert header[1].endswith(b"; SameSite=None; Secure; Partitioned")
+    local = scope(scheme="http", host="localhost", client="127.0.0.1")
+    assert b"Partitioned" not in cookie.write(local, ID, 60)[1]
+
+
+@pytest.mark.parametrize(("asked", "given"), [("none", b"Lax"), ("lax", b"Lax"), ("strict", b"Strict")])
+def test_over_plain_http_on_this_machine_no_cookie_is_one_that_browsers_drop(
+    asked: Any, given: bytes
+) -> None:
+    cookie = SessionCookie(CookiePolicy(name="acme", samesite=asked))
+    local = scope(scheme="http", host="localhost", client="127.0.0.1")
+    for header in (cookie.write(local, ID, 60), cookie.clear(local)):
+        assert b"SameSite=" + given in header[1]
+        assert b"Secure" not in header[1]
+
+
+def test_a_cookie_that_browsers_will_drop_on_a_lan_is_told_once(
+    cookie: SessionCookie, caplog: pytest.LogCaptureFixture
+) -> None:
+    lan = scope(scheme="http", host="192.168.1.7:8000", client="192.168.1.9")
+    for _ in range(3):
+        cookie.write(lan, ID, 60)
+    cookie.write(scope(), ID, 60)
+    (told,) = caplog.records
+    assert "cookie_secure = false" in told.getMessage()
+    assert ID not in told.getMessage()
+
+
+def test_two_cookies_of_one_name_are_told_once(
+    cookie: SessionCookie, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        assert cookie.read(scope(f"{NAME}={ID}; {NAME}={'j' * 43}")) is None
+    (told,) = caplog.records
+    assert "cookie_name" in told.getMessage()
+    assert ID not in told.getMessage()
+
+
+@pytest.mark.parametrize(
     "line", [f"{NAME}={ID}", f"a=b; {NAME}={ID}", f"{NAME}={ID}; a=b", f"a=b;{NAME}={ID} "]
 )
 def test_it_is_found_among_others(cookie: SessionCookie, line: str) -> None:
@@ -147,7 +201,7 @@ def test_cve_2026_28779_a_path_or_domain_of_its_own_costs_the_host_prefix() -> N
     "wrong",
     [{"name": ""}, {"name": "a b"}, {"name": "a=b"}, {"name": "__Host-a"}, {"name": "a", "path": "x"},
      {"name": "a", "path": "/;Domain=evil"}, {"name": "a", "domain": "a;b"},
-     {"name": "a", "samesite": "none", "secure": False}],
+     {"name": "a", "samesite": "none", "secure": False}, {"name": "a", "partitioned": True, "secure": False}],
 )  # fmt: skip
 def test_a_cookie_that_browsers_would_misread_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

@@ -14,11 +14,14 @@ from typing import Any
 import anyio
 import pytest
 
+from plughost.contracts.session import RequestSession
 from plughost.contracts.session_store import SessionPatch, StoredSession
 from plughost.exceptions import SessionUnreadableError, StoreUnavailableError
 from plughost.plugins.sessions.clocks import SteadyTime
+from plughost.plugins.sessions.desk import Desk
 from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
+from plughost.plugins.sessions.tokens import digest_of
 from plughost.testing.clock import FakeClock
 from plughost.testing.suites.session_store import digest, new
 
@@ -157,6 +160,46 @@ async def test_bytes_moved_from_another_session_are_refused(sessions: Sessions) 
         await sessions.store.patch(target.digest, patch)
         with pytest.raises(SessionUnreadableError, match="moved"):
             await sessions.get(poor.session_id)
+
+
+@pytest.mark.parametrize("column", ["subject", "digest", "handle"])
+async def test_a_row_that_was_made_somebody_elses_signs_nobody_in(
+    store: SQLiteStore, sessions: Sessions, desk: Desk, wrap: Any, column: str
+) -> None:
+    sessions.store = store
+    desk._immediate = store
+    mine = await sessions.create("eve", fields={"x": 1})
+    theirs = await sessions.create("ada", username="Ada")
+    hand = direct(store)
+    if column == "digest":  # my id leads to their row
+        own, other = digest_of(mine.session_id), digest_of(theirs.session_id)
+        hand.execute("DELETE FROM sessions WHERE digest = ?", (own,))
+        hand.execute("UPDATE sessions SET digest = ? WHERE digest = ?", (own, other))
+    else:
+        value = {"subject": "ada", "handle": theirs.handle}[column]
+        hand.execute(f"UPDATE sessions SET {column} = ? WHERE handle = ?", (value, mine.handle))
+    hand.close()
+    for call in (sessions.get, sessions.rotate):
+        with pytest.raises(SessionUnreadableError, match="changed or moved"):
+            await call(mine.session_id)
+
+    async def who(session: RequestSession) -> str | None:
+        return session.user_id
+
+    browser = wrap(who)
+    browser.cookies = {"__Host-acme_session": mine.session_id}
+    assert (await browser.get("/")).status == 503
+
+
+async def test_a_rotated_session_opens_under_its_new_id_and_not_under_the_old_one(sessions: Sessions) -> None:
+    made = await sessions.create("7", username="ada", fields={"x": [1]})
+    before: Any = await sessions.read(made.session_id)
+    rotated: Any = await sessions.rotate(made.session_id)
+    assert (rotated.username, rotated.fields, rotated.handle) == ("ada", {"x": [1]}, made.handle)
+    after: Any = await sessions.read(rotated.session_id)
+    await sessions.store.patch(after.digest, SessionPatch(set=before.fields))
+    with pytest.raises(SessionUnreadableError):
+        await sessions.get(rotated.session_id)
 
 
 # files

@@ -273,7 +273,7 @@ def test_a_transformation_counts_every_request() -> None:
             row = await world.sessions.read(world.session_id)
             assert row is not None
             views = world.sessions.codec.open_field(row, "views") + 1
-            closed = world.sessions.codec.close_fields(row.handle, {"views": views})
+            closed = world.sessions.codec.close_fields(row, {"views": views})
             try:
                 await world.sessions.store.patch(
                     row.digest, world.sessions.patch_of(closed, version=row.version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -264,3 +265,20 @@ async def test_the_secret_id_is_in_no_repr_and_in_no_store(sessions: Sessions) -
     stored = repr(sessions.store.__dict__)
     assert made.session_id not in stored
     assert "canary-value" not in stored
+
+
+@pytest.mark.parametrize("user", [7, 7.0, True, b"7", ("7",)])
+async def test_a_user_who_is_no_text_is_refused_at_every_door(sessions: Sessions, user: Any) -> None:
+    made = await sessions.create("7")
+    for call in (
+        lambda: sessions.create(user),
+        lambda: sessions.sign_in(None, user),
+        lambda: sessions.sign_in(made.session_id, user),
+        lambda: sessions.destroy_user(user),
+        lambda: sessions.list_user(user),
+        lambda: sessions.end_handle(user, made.handle),
+    ):
+        with pytest.raises(TypeError, match=r"str\(user_id\)"):
+            await call()
+    assert (await sessions.stats()).active == 1
+    assert await sessions.destroy_user("7") == 1

@@ -548,3 +548,19 @@ async def test_lifespan_passes_through(wrap: Any) -> None:
 def test_a_scope_without_a_session_says_what_to_do() -> None:
     with pytest.raises(LookupError, match="sessions plugin"):
         session_of({"type": "http"})
+
+
+async def test_fields_stay_in_the_order_they_were_set(wrap: Any) -> None:
+    names = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh"]
+
+    async def handler(session: RequestSession) -> str:
+        if not session:
+            session.update(dict.fromkeys(names, 1))
+            return ""
+        session |= {"eighth": 2, "first": 3}
+        return ",".join(session)
+
+    browser = wrap(handler)
+    await browser.get("/")
+    for _ in range(2):
+        assert (await browser.get("/")).body.decode() == ",".join([*names, "eighth"])

@@ -10,6 +10,7 @@ from plughost.exceptions import ConfigError, SessionDataError, SessionUnreadable
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.codec import decode_value, encode_value
 from plughost.plugins.sessions.crypto import (
+    Identity,
     KeyRing,
     PlainEnvelope,
     SealedEnvelope,
@@ -99,16 +100,22 @@ def test_no_sequence_of_clock_changes_makes_time_go_back(moves: list[tuple[float
         last = moment
 
 
+OWNER = Identity(b"d", "ada", "h")
+
+
 @given(plain_values)
 def test_every_plain_value_comes_back(value: object) -> None:
     assert decode_value(encode_value("x", value)) == value
 
 
-@given(st.text(), st.binary(), st.text())
-def test_what_was_sealed_opens_in_its_place(handle: str, value: bytes, name: str) -> None:
+@given(st.text(), st.none() | st.text(), st.binary(), st.text())
+def test_what_was_sealed_opens_in_its_place(
+    handle: str, subject: str | None, value: bytes, name: str
+) -> None:
     envelope = SealedEnvelope(KeyRing([SECRET]))
-    handle, name = _encodable(handle), _encodable(name)
-    assert envelope.open(handle, name, envelope.close(handle, name, value)) == value
+    name = _encodable(name)
+    owner = Identity(b"d" * 32, subject, _encodable(handle))
+    assert envelope.open(owner, name, envelope.close(owner, name, value)) == value
 
 
 def _encodable(text: str) -> str:
@@ -117,42 +124,46 @@ def _encodable(text: str) -> str:
 
 def test_sealed_bytes_open_in_no_other_session_and_no_other_field() -> None:
     envelope = SealedEnvelope(KeyRing([SECRET]))
-    sealed = envelope.close("h1", "role", b"admin")
-    for handle, name in (("h2", "role"), ("h1", "rolf"), ("h1r", "ole"), ("", "h1role")):
+    sealed = envelope.close(Identity(b"d1", "ada", "h1"), "role", b"admin")
+    for digest, subject, handle, name in (
+        (b"d1", "ada", "h2", "role"), (b"d1", "ada", "h1", "rolf"), (b"d1", "ada", "h1r", "ole"),
+        (b"d1", "ada", "", "h1role"), (b"d2", "ada", "h1", "role"), (b"d1", "eve", "h1", "role"),
+        (b"d1", None, "h1", "role"), (b"d1", "", "h1", "role"), (b"d", "1ada", "h1", "role"),
+    ):  # fmt: skip
         with pytest.raises(SessionUnreadableError, match="kept"):
-            envelope.open(handle, name, sealed)
+            envelope.open(Identity(digest, subject, handle), name, sealed)
 
 
 def test_cve_2025_47278_the_newest_key_seals_and_older_ones_open() -> None:
     older, ring = KeyRing([OLDER_SECRET]), KeyRing([SECRET, OLDER_SECRET])
-    sealed = SealedEnvelope(older).close("h", "n", b"v")
+    sealed = SealedEnvelope(older).close(OWNER, "n", b"v")
     both = SealedEnvelope(ring)
-    assert both.open("h", "n", sealed) == b"v"
+    assert both.open(OWNER, "n", sealed) == b"v"
     assert not both.is_current(sealed)
-    fresh = both.close("h", "n", b"v")
+    fresh = both.close(OWNER, "n", b"v")
     assert both.is_current(fresh)
     assert fresh[1:5] == KeyRing([SECRET]).newest.key_id
 
 
 def test_a_key_that_is_not_in_the_ring_is_named() -> None:
-    sealed = SealedEnvelope(KeyRing([OLDER_SECRET])).close("h", "n", b"v")
+    sealed = SealedEnvelope(KeyRing([OLDER_SECRET])).close(OWNER, "n", b"v")
     with pytest.raises(SessionUnreadableError, match=KeyRing([OLDER_SECRET]).newest.key_id.hex()):
-        SealedEnvelope(KeyRing([SECRET])).open("h", "n", sealed)
+        SealedEnvelope(KeyRing([SECRET])).open(OWNER, "n", sealed)
 
 
 def test_plain_values_are_refused_once_encryption_is_on_unless_a_move_is_under_way() -> None:
-    plain = PlainEnvelope().close("h", "n", b"v")
+    plain = PlainEnvelope().close(OWNER, "n", b"v")
     with pytest.raises(SessionUnreadableError):
-        SealedEnvelope(KeyRing([SECRET])).open("h", "n", plain)
+        SealedEnvelope(KeyRing([SECRET])).open(OWNER, "n", plain)
     moving = SealedEnvelope(KeyRing([SECRET]), accept_plain=True)
-    assert moving.open("h", "n", plain) == b"v"
+    assert moving.open(OWNER, "n", plain) == b"v"
     assert not moving.is_current(plain)
 
 
 def test_sealed_values_are_refused_when_encryption_is_off() -> None:
-    sealed = SealedEnvelope(KeyRing([SECRET])).close("h", "n", b"v")
+    sealed = SealedEnvelope(KeyRing([SECRET])).close(OWNER, "n", b"v")
     with pytest.raises(SessionUnreadableError, match="encryption is off"):
-        PlainEnvelope().open("h", "n", sealed)
+        PlainEnvelope().open(OWNER, "n", sealed)
 
 
 def test_a_good_secret_is_taken() -> None:

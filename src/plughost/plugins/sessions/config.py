@@ -43,6 +43,8 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         cookie_samesite: ``lax``, ``strict`` or ``none``.
         cookie_path: Where the cookie is sent.
         cookie_domain: Hosts it is sent to; unset for this one alone.
+        cookie_persistent: Whether the cookie outlives the browser; false: it goes when the browser is closed.
+        cookie_partitioned: Whether a site that embeds this one gets a cookie of its own (``Partitioned``).
         csrf: Whether requests from other sites are refused.
         csrf_strict: Whether programs that send cookies, but not where they come from, need a token.
         trusted_origins: Other origins that may send requests, such as ``https://app.example.org``.
@@ -75,6 +77,8 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     cookie_samesite: Literal["lax", "strict", "none"] = "lax"
     cookie_path: str = "/"
     cookie_domain: str | None = None
+    cookie_persistent: bool = True
+    cookie_partitioned: bool = False
     csrf: bool = True
     csrf_strict: bool = False
     trusted_origins: frozenset[str] = frozenset()
@@ -128,6 +132,8 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             samesite=self.cookie_samesite,
             path=self.cookie_path,
             domain=self.cookie_domain,
+            persistent=self.cookie_persistent,
+            partitioned=self.cookie_partitioned,
         )
 
     def csrf_policy(self) -> CsrfPolicy:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from plughost.contracts.logs import get_logger
 from plughost.exceptions import ConfigError
 
 SameSite = Literal["lax", "strict", "none"]
 Headers = list[tuple[bytes, bytes]]
 
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip", b"via"})
+_log = get_logger("plughost.sessions")
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -30,6 +33,8 @@ class CookiePolicy:
         samesite: ``lax``, ``strict`` or ``none``.
         path: Where it is sent; anything but ``/`` costs the ``__Host-`` prefix.
         domain: Hosts it is sent to; None is this host alone.
+        persistent: Whether it outlives the browser; otherwise it goes when the browser is closed.
+        partitioned: Whether a page that embeds this site has a cookie of its own (CHIPS); ``Secure`` ones only.
     """
 
     name: str
@@ -37,6 +42,8 @@ class CookiePolicy:
     samesite: SameSite = "lax"
     path: str = "/"
     domain: str | None = None
+    persistent: bool = True
+    partitioned: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what browsers or parsers would take for something else.
@@ -52,6 +59,8 @@ class CookiePolicy:
             raise _wrong("cookie_domain", f"{self.domain!r} is no domain")
         if self.samesite == "none" and self.secure is False:
             raise _wrong("cookie_samesite", "'none' needs a secure cookie")
+        if self.partitioned and self.secure is False:
+            raise _wrong("cookie_partitioned", "needs a secure cookie")
 
     @property
     def secure_name(self) -> str:
@@ -82,10 +91,13 @@ class SessionCookie:
         self._policy = policy
         self._secure = policy.secure_name.encode()
         self._plain = policy.plain_name.encode()
-        fences = f"; Path={policy.path}; HttpOnly; SameSite={policy.samesite.capitalize()}"
-        if policy.domain is not None:
-            fences += f"; Domain={policy.domain}"
-        self._fences = fences.encode()
+        self._told: set[str] = set()
+        site = policy.samesite.capitalize()
+        where = f"; Domain={policy.domain}" if policy.domain is not None else ""
+        fences = f"; Path={policy.path}; HttpOnly; SameSite="
+        self._secure_fences = f"{fences}{site}{where}; Secure{'; Partitioned' * policy.partitioned}".encode()
+        # Browsers drop SameSite=None without Secure. Plain cookies are for this machine, where Lax is as good.
+        self._plain_fences = f"{fences}{'Lax' if site == 'None' else site}{where}".encode()
 
     def read(self, scope: Mapping[str, Any]) -> str | None:
         """Return the id a request carries, or None; two of them are none, whoever sent the second."""
@@ -101,26 +113,42 @@ class SessionCookie:
                 name, separator, value = part.strip(b" \t").partition(b"=")
                 if separator and name == wanted:
                     if found is not None:
+                        self._tell_once(
+                            "a request carried two session cookies and counts as signed out: somebody set one of this"
+                            " name for another path or domain; give this application a cookie_name of its own",
+                            wanted,
+                        )
                         return None
                     found = value
         return None if found is None else found.decode("latin-1")
 
     def write(self, scope: Mapping[str, Any], session_id: str, seconds: float) -> tuple[bytes, bytes]:
         """Return the header that hands out an id for that many seconds."""
-        return self._header(scope, session_id.encode("ascii"), max(int(seconds), 1))
+        if scope.get("scheme") not in ("https", "wss") and self._policy.is_secure(scope):
+            self._tell_once(
+                "a Secure cookie was set over plain http, and browsers drop it: serve https, let the proxy pass the"
+                " scheme on (x-forwarded-proto), or set cookie_secure = false on a network you trust",
+                self._secure,
+            )
+        kept = f"; Max-Age={max(math.ceil(seconds), 1)}" if self._policy.persistent else ""
+        return self._header(scope, session_id.encode("ascii"), kept.encode())
 
     def clear(self, scope: Mapping[str, Any]) -> tuple[bytes, bytes]:
         """Return the header that takes the cookie away."""
-        return self._header(scope, b"", 0)
+        return self._header(scope, b"", b"; Max-Age=0")
 
     def _name(self, scope: Mapping[str, Any]) -> bytes:
         return self._secure if self._policy.is_secure(scope) else self._plain
 
-    def _header(self, scope: Mapping[str, Any], value: bytes, seconds: int) -> tuple[bytes, bytes]:
-        secure = self._policy.is_secure(scope)
-        name = self._secure if secure else self._plain
-        end = b"; Secure" if secure else b""
-        return b"set-cookie", b"%s=%s; Max-Age=%d%s%s" % (name, value, seconds, self._fences, end)
+    def _header(self, scope: Mapping[str, Any], value: bytes, kept: bytes) -> tuple[bytes, bytes]:
+        if self._policy.is_secure(scope):
+            return b"set-cookie", b"%s=%s%s%s" % (self._secure, value, kept, self._secure_fences)
+        return b"set-cookie", b"%s=%s%s%s" % (self._plain, value, kept, self._plain_fences)
+
+    def _tell_once(self, what: str, cookie: bytes) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            _log.warning(what, cookie=cookie.decode())
 
 
 def keep_private(headers: Iterable[tuple[bytes, bytes]], *, store: bool) -> Headers:

@@ -1,8 +1,7 @@
 """Secrets, the keys made of them, and the envelope a value travels to the store in.
 
 Each stored value begins with a byte that says how to read it: 1 is plain, 2 is sealed with AES-256-GCM. There
-is no
-trial: a value is opened in the one way its envelope and the configuration allow, or not at all.
+is no trial: a value is opened in the one way its envelope and the configuration allow, or not at all.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import os
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from plughost.exceptions import ConfigError, SessionUnreadableError
 
@@ -74,15 +73,17 @@ class RingKey:
         key_id: Four bytes that name it in envelopes; they tell nothing of the secret.
         fields: Root of the keys that seal fields.
         csrf: Key of the tokens.
+        sealed_with: What every value that it seals is bound to: the format and the key's name.
     """
 
-    __slots__ = ("csrf", "fields", "key_id")
+    __slots__ = ("csrf", "fields", "key_id", "sealed_with")
 
     def __init__(self, secret: str) -> None:
         root = hmac.digest(b"plughost.sessions.v1", secret.encode(), "sha256")  # the extract step of HKDF
         self.key_id = derive(root, b"key id")[:_KEY_ID]
         self.fields = derive(root, b"fields")
         self.csrf = derive(root, b"csrf")
+        self.sealed_with = joined(SEALED, self.key_id)
 
     def __repr__(self) -> str:
         return f"RingKey({self.key_id.hex()})"
@@ -119,13 +120,37 @@ class KeyRing:
         return any(checks)
 
 
+class Owner(Protocol):
+    """The session a value belongs to: a new one, or one that is stored."""
+
+    @property
+    def digest(self) -> bytes:
+        """The store's key, by which a browser's id leads to it."""
+
+    @property
+    def subject(self) -> str | None:
+        """Whose it is."""
+
+    @property
+    def handle(self) -> str:
+        """Its public name."""
+
+
+class Identity(NamedTuple):
+    """An ``Owner`` that is about to be."""
+
+    digest: bytes
+    subject: str | None
+    handle: str
+
+
 class Envelope(Protocol):
     """How values are put into bytes a store keeps, and taken out again."""
 
-    def close(self, handle: str, name: str, value: bytes) -> bytes:
-        """Return what the store keeps of the field ``name`` of the session ``handle``."""
+    def close(self, owner: Owner, name: str, value: bytes) -> bytes:
+        """Return what the store keeps of the field ``name`` of a session."""
 
-    def open(self, handle: str, name: str, stored: bytes) -> bytes:
+    def open(self, owner: Owner, name: str, stored: bytes) -> bytes:
         """Return the value.
 
         Raises:
@@ -139,14 +164,14 @@ class Envelope(Protocol):
 class PlainEnvelope:
     """No encryption: one byte in front."""
 
-    def close(self, handle: str, name: str, value: bytes) -> bytes:
+    def close(self, owner: Owner, name: str, value: bytes) -> bytes:
         """Return the value behind its format byte."""
         return PLAIN + value
 
-    def open(self, handle: str, name: str, stored: bytes) -> bytes:
+    def open(self, owner: Owner, name: str, stored: bytes) -> bytes:
         """Return the value behind the format byte."""
         if stored[:1] != PLAIN:
-            raise _unreadable(handle, "it is sealed, and encryption is off")
+            raise _unreadable(owner.handle, "it is sealed, and encryption is off")
         return stored[1:]
 
     def is_current(self, stored: bytes) -> bool:
@@ -157,8 +182,9 @@ class PlainEnvelope:
 class SealedEnvelope:
     """AES-256-GCM under a key of the session's own, bound to the session and the field.
 
-    A key per session keeps each key far below the 2^32 messages that random nonces allow. Format, key id,
-    handle and name are authenticated: bytes moved to another row or field do not open.
+    A key per session keeps each key far below the 2^32 messages that random nonces allow. Digest, subject and
+    handle are part of the key, format, key id and name are authenticated: bytes that are moved to another field or
+    row do not open, nor do those of a row that is given to another user or put under the digest of another id.
 
     Args:
         ring: The keys.
@@ -179,51 +205,53 @@ class SealedEnvelope:
         self._accept_plain = accept_plain
         self._aead = AESGCM
         self._invalid = InvalidTag
-        self._ciphers: dict[tuple[bytes, str], tuple[Any, bytes]] = {}
+        self._ciphers: dict[tuple[bytes, bytes, str | None, str], Any] = {}
 
-    def close(self, handle: str, name: str, value: bytes) -> bytes:
+    def close(self, owner: Owner, name: str, value: bytes) -> bytes:
         """Return the value sealed with the newest key."""
         key = self._ring.newest
         nonce = os.urandom(_NONCE)
-        cipher, session = self._cipher(key, handle)
-        sealed: bytes = cipher.encrypt(nonce, value, _bound_to(session, name))
+        sealed: bytes = self._cipher(key, owner).encrypt(nonce, value, _bound_to(key, name))
         return SEALED + key.key_id + nonce + sealed
 
-    def open(self, handle: str, name: str, stored: bytes) -> bytes:
+    def open(self, owner: Owner, name: str, stored: bytes) -> bytes:
         """Return the value, opened with the key its envelope names."""
         if stored[:1] == PLAIN and self._accept_plain:
             return stored[1:]
         if stored[:1] != SEALED or len(stored) < _HEAD:
-            raise _unreadable(handle, "it is not sealed, and plain values are refused")
+            raise _unreadable(owner.handle, "it is not sealed, and plain values are refused")
         key = self._ring.by_id(stored[1 : 1 + _KEY_ID])
         if key is None:
-            raise _unreadable(handle, f"its key {stored[1 : 1 + _KEY_ID].hex()} is not in the key ring")
+            raise _unreadable(owner.handle, f"its key {stored[1 : 1 + _KEY_ID].hex()} is not in the key ring")
         try:
             nonce, sealed = stored[1 + _KEY_ID : _HEAD], stored[_HEAD:]
-            cipher, session = self._cipher(key, handle)
-            opened: bytes = cipher.decrypt(nonce, sealed, _bound_to(session, name))
+            opened: bytes = self._cipher(key, owner).decrypt(nonce, sealed, _bound_to(key, name))
         except self._invalid as error:
-            raise _unreadable(handle, "its bytes were changed or moved") from error
+            raise _unreadable(owner.handle, "its bytes were changed or moved") from error
         return opened
 
     def is_current(self, stored: bytes) -> bool:
         """Whether it is sealed with the newest key."""
         return stored[: 1 + _KEY_ID] == SEALED + self._ring.newest.key_id
 
-    def _cipher(self, key: RingKey, handle: str) -> tuple[Any, bytes]:
-        """Return the cipher of a session, and the part of what it authenticates that all its fields share."""
-        made = self._ciphers.get((key.key_id, handle))
+    def _cipher(self, key: RingKey, owner: Owner) -> Any:
+        """Return the cipher of a session."""
+        known = key.key_id, owner.digest, owner.subject, owner.handle
+        made = self._ciphers.get(known)
         if made is None:
             if len(self._ciphers) >= _MOST_CIPHERS:
                 self._ciphers.clear()
-            cipher = self._aead(derive(key.fields, b"session", handle.encode()))
-            made = cipher, joined(SEALED, key.key_id, handle.encode())
-            self._ciphers[key.key_id, handle] = made
+            # Nobody's session and one of a user without a name are two things.
+            subject = (
+                b"" if owner.subject is None else b"of " + owner.subject.encode("utf-8", "surrogatepass")
+            )
+            made = self._aead(derive(key.fields, b"session", owner.digest, subject, owner.handle.encode()))
+            self._ciphers[known] = made
         return made
 
 
-def _bound_to(session: bytes, name: str) -> bytes:
-    return session + _with_length(name.encode("utf-8", "surrogatepass"))
+def _bound_to(key: RingKey, name: str) -> bytes:
+    return key.sealed_with + _with_length(name.encode("utf-8", "surrogatepass"))
 
 
 def _token(key: RingKey, digest: bytes) -> str:

@@ -76,9 +76,8 @@ class Desk:
             return Loaded(session_id, None)
         if self._immediate is None:
             raise RuntimeError(
-                "this session is kept over the network and was not loaded: write `await session.load()`"
-                " before the"
-                " first look at it, or set preload = true for the sessions plugin"
+                "this session is kept over the network and was not loaded: write `await session.load()` before"
+                " the first look at it, or set preload = true for the sessions plugin"
             )
         return self._found(session_id, self._immediate.read_now(digest))
 
@@ -154,7 +153,7 @@ class Desk:
         values, removed = state.changes(self.codec)
         if not (values or removed):
             return
-        patch = self.sessions.patch_of(self.codec.close_fields(row.handle, values), removed, base=row)
+        patch = self.sessions.patch_of(self.codec.close_fields(row, values), removed, base=row)
         stored = await self.sessions.store.patch(row.digest, patch)
         if stored is None:
             self._log.info("changes came too late, the session had ended", handle=row.handle)

@@ -24,10 +24,11 @@ from plughost.plugins.sessions.announcements import Announcement, Announcer
 from plughost.plugins.sessions.cleanup import Cleaner
 from plughost.plugins.sessions.clocks import Lifetimes, in_seconds
 from plughost.plugins.sessions.codec import About
+from plughost.plugins.sessions.crypto import Identity
 from plughost.plugins.sessions.merge import check_size
 from plughost.plugins.sessions.migrate import reseal
 from plughost.plugins.sessions.rows import RowCodec
-from plughost.plugins.sessions.tokens import digest_of, new_handle, new_session_id
+from plughost.plugins.sessions.tokens import checked_user, digest_of, new_handle, new_session_id
 
 _ATTEMPTS = 20
 
@@ -87,6 +88,7 @@ class Sessions:
         fields: Mapping[str, Any] | None = None,
     ) -> Session:
         """Begin a session under an id of our own making."""
+        user_id = None if user_id is None else checked_user(user_id)
         about = About(username, tuple(roles), dict(metadata or {}))
         lifetime = self.policy.lifetimes.of(ttl, absolute)
         session_id, row = await self.begin(user_id, about, dict(fields or {}), lifetime)
@@ -119,7 +121,7 @@ class Sessions:
         row = await self.read(session_id)
         if row is None:
             return None
-        closed = self.codec.close_fields(row.handle, values or {})
+        closed = self.codec.close_fields(row, values or {})
         return await self._patch(session_id, self.patch_of(closed, tuple(remove)))
 
     async def transform(self, session_id: str, change: Callable[[dict[str, Any]], None]) -> Session | None:
@@ -131,7 +133,7 @@ class Sessions:
             fields = self.codec.open_fields(row)
             change(fields)
             changed = {n: v for n, v in fields.items() if not self._unchanged(row, n, v)}
-            closed = self.codec.close_fields(row.handle, changed)
+            closed = self.codec.close_fields(row, changed)
             patch = self.patch_of(closed, tuple(row.fields.keys() - fields.keys()), version=row.version)
             try:
                 return await self._patch(session_id, patch)
@@ -172,6 +174,7 @@ class Sessions:
 
     async def destroy_user(self, user_id: str, keep: str | None = None) -> int:
         """End all sessions of a user in one step."""
+        checked_user(user_id)
         spared = await self.read(keep) if keep is not None else None
         if spared is not None and spared.subject != user_id:
             spared = None
@@ -189,11 +192,12 @@ class Sessions:
 
     async def list_user(self, user_id: str) -> list[Session]:
         """Return the user's sessions, newest first, without their ids."""
-        return [self.codec.list_session(row) for row in await self.store.list_subject(user_id)]
+        rows = await self.store.list_subject(checked_user(user_id))
+        return [self.codec.list_session(row) for row in rows]
 
     async def end_handle(self, user_id: str, handle: str) -> bool:
         """End the one session of that user with that public handle."""
-        for row in await self.store.list_subject(user_id):
+        for row in await self.store.list_subject(checked_user(user_id)):
             if row.handle == handle:
                 ended = await self.store.delete(row.digest)
                 if ended is not None:
@@ -241,6 +245,7 @@ class Sessions:
         lifetime: tuple[float, float],
     ) -> tuple[str, StoredSession]:
         """Store a new session in the place of an older one; returns its id and the row."""
+        checked_user(user_id)
         for _ in range(_ATTEMPTS):
             old = await self.read(session_id) if session_id is not None else None
             if old is None:
@@ -264,15 +269,9 @@ class Sessions:
             if old is None or old.successor_of is not None:
                 return None
             fresh = new_session_id()
-            new = NewSession(
-                digest=_sure_digest(fresh),
-                handle=old.handle,
-                subject=old.subject,
-                idle=old.idle,
-                absolute=None,
-                about=old.about,
-                fields=old.fields,
-            )
+            owner = Identity(_sure_digest(fresh), old.subject, old.handle)
+            about, fields = self.codec.close_again(old, owner)
+            new = NewSession(**owner._asdict(), idle=old.idle, absolute=None, about=about, fields=fields)
             try:
                 row = await self.store.replace(old.digest, new, version=old.version, grace=self.policy.grace)
             except VersionConflict:
@@ -310,16 +309,15 @@ class Sessions:
     def _new(
         self, user_id: str | None, about: About, fields: dict[str, Any], lifetime: tuple[float, float]
     ) -> tuple[str, NewSession]:
-        session_id, handle = new_session_id(), new_handle()
+        session_id = new_session_id()
+        owner = Identity(_sure_digest(session_id), user_id, new_handle())
         idle, whole = lifetime
         new = NewSession(
-            digest=_sure_digest(session_id),
-            handle=handle,
-            subject=user_id,
+            **owner._asdict(),
             idle=idle,
             absolute=whole,
-            about=self.codec.close_about(handle, about),
-            fields=self.codec.close_fields(handle, fields),
+            about=self.codec.close_about(owner, about),
+            fields=self.codec.close_fields(owner, fields),
         )
         check_size(new.about, new.fields, self.policy.max_bytes)
         return session_id, new

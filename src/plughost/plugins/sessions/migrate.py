@@ -78,12 +78,8 @@ async def reseal(store: SessionStore, codec: RowCodec, max_bytes: int) -> int:
         rows, cursor = await store.page(cursor, _BATCH)
         for row in rows:
             if not codec.is_current(row):
-                patch = SessionPatch(
-                    set=codec.close_fields(row.handle, codec.open_fields(row)),
-                    about=codec.close_about(row.handle, codec.open_about(row)),
-                    version=row.version,
-                    max_bytes=max_bytes,
-                )
+                about, fields = codec.close_again(row, row)
+                patch = SessionPatch(set=fields, about=about, version=row.version, max_bytes=max_bytes)
                 changed += await store.patch(row.digest, patch) is not None
         if cursor is None:
             return changed

@@ -12,7 +12,7 @@ from plughost.contracts.session import Session
 from plughost.contracts.session_store import StoredSession
 from plughost.exceptions import SessionUnreadableError
 from plughost.plugins.sessions.codec import About, decode_about, decode_value, encode_about, encode_value
-from plughost.plugins.sessions.crypto import Envelope
+from plughost.plugins.sessions.crypto import Envelope, Owner
 
 _ABOUT = (
     "\x00about"  # no field can have this name's bytes and this row's place at once: fields are kept apart
@@ -30,20 +30,34 @@ class RowCodec:
         self._envelope = envelope
         self.unreadable = 0
 
-    def close_fields(self, handle: str, fields: Mapping[str, Any]) -> dict[str, bytes]:
+    def close_fields(self, owner: Owner, fields: Mapping[str, Any]) -> dict[str, bytes]:
         """Return the fields as bytes.
 
         Raises:
             SessionDataError: One of them cannot be kept.
         """
         return {
-            name: self._envelope.close(handle, f"f{name}", encode_value(name, value))
+            name: self._envelope.close(owner, f"f{name}", encode_value(name, value))
             for name, value in fields.items()
         }
 
-    def close_about(self, handle: str, about: About) -> bytes:
+    def close_about(self, owner: Owner, about: About) -> bytes:
         """Return name, roles and metadata as bytes."""
-        return self._envelope.close(handle, _ABOUT, encode_about(about))
+        return self._envelope.close(owner, _ABOUT, encode_about(about))
+
+    def close_again(self, row: StoredSession, owner: Owner) -> tuple[bytes, dict[str, bytes]]:
+        """Return what is in a row, name, roles and metadata first, closed for the session that takes its place.
+
+        Raises:
+            SessionUnreadableError: Something in it cannot be opened.
+        """
+        move = self._envelope
+        about = move.close(owner, _ABOUT, move.open(row, _ABOUT, row.about))
+        fields = {
+            name: move.close(owner, f"f{name}", move.open(row, f"f{name}", value))
+            for name, value in row.fields.items()
+        }
+        return about, fields
 
     def open_field(self, row: StoredSession, name: str) -> Any:
         """Return the value of a field that is there.
@@ -52,7 +66,7 @@ class RowCodec:
             SessionUnreadableError: Its bytes cannot be opened; that is counted.
         """
         try:
-            return decode_value(self._envelope.open(row.handle, f"f{name}", row.fields[name]))
+            return decode_value(self._envelope.open(row, f"f{name}", row.fields[name]))
         except SessionUnreadableError:
             self.unreadable += 1
             raise
@@ -66,7 +80,7 @@ class RowCodec:
     def open_about(self, row: StoredSession) -> About:
         """Return name, roles and metadata."""
         try:
-            return decode_about(self._envelope.open(row.handle, _ABOUT, row.about))
+            return decode_about(self._envelope.open(row, _ABOUT, row.about))
         except SessionUnreadableError:
             self.unreadable += 1
             raise
@@ -75,7 +89,7 @@ class RowCodec:
 
     def same_value(self, row: StoredSession, name: str, value: object) -> bool:
         """Whether a field still has the value it was loaded with."""
-        opened = self._envelope.open(row.handle, f"f{name}", row.fields[name])
+        opened = self._envelope.open(row, f"f{name}", row.fields[name])
         return opened == encode_value(name, value)
 
     def open_session(self, row: StoredSession, session_id: str = "") -> Session:

@@ -89,9 +89,8 @@ class LazySession(RequestSession):
             raise self._failure
         if self._phase == STREAMING:
             raise RuntimeError(
-                "the session is looked at for the first time after the response began: its headers could"
-                " not say any"
-                " more that it depends on the cookie. Look at it before, or await session.load() first."
+                "the session is looked at for the first time after the response began: its headers could not say"
+                " any more that it depends on the cookie. Look at it before, or await session.load() first."
             )
 
     # the mapping
@@ -133,7 +132,10 @@ class LazySession(RequestSession):
     def user_id(self) -> str | None:
         """Whose it is; None when nobody is signed in."""
         row = self._state.row
-        return row.subject if row is not None else None
+        if row is None or row.subject is None:
+            return None
+        self._state.about(self._desk.codec)  # opens only where the session is that user's
+        return row.subject
 
     @property
     def username(self) -> str:

@@ -29,3 +29,14 @@ def digest_of(session_id: str) -> bytes | None:
     if not _looks_like_an_id(session_id):
         return None
     return sha256(session_id.encode("ascii")).digest()
+
+
+def checked_user(user_id: str) -> str:
+    """Return a user's id, which is text on every store.
+
+    Raises:
+        TypeError: It is something else: stores would keep it as one thing and find it as another.
+    """
+    if not isinstance(user_id, str):
+        raise TypeError(f"user_id is text, not {type(user_id).__name__}: write str(user_id)")
+    return user_id
