@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -109,7 +110,8 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         redis_url: ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://host,host/service`` or
             ``redis+cluster://host,host``; None keeps everything in memory.
-        namespace: First part of every key in Redis; one per application.
+        namespace: First part of every key in Redis; None takes the host's name. Hosts of another name share caches,
+            locks and limits only when they are given the same namespace.
         coherence: How tiers in memory hear of changes: ``tracking`` (by publish/subscribe where the server
             cannot), ``pubsub``, or ``off`` (they may be ``memory_ttl`` late).
         shards: Hash slots a cache is spread over; None is 1, and 16 in a cluster.
@@ -130,7 +132,7 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     redis_url: str | None = None
-    namespace: str = "plughost"
+    namespace: str | None = None
     coherence: Literal["tracking", "pubsub", "off"] = "tracking"
     shards: int | None = None
     connect_timeout: float = 0.2
@@ -151,7 +153,8 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         """Refuse what could not work, naming the setting."""
         super().__post_init__()
-        check_name(self.namespace, "namespace")
+        if self.namespace is not None:
+            check_name(self.namespace, "namespace")
         for name in (
             "connect_timeout",
             "op_timeout",
@@ -170,6 +173,15 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
         """Show nothing of the url but its scheme: it may hold a password."""
         url = None if self.redis_url is None else self.redis_url.partition("://")[0] + "://***"
         return f"CacheConfig(redis_url={url!r}, namespace={self.namespace!r}, ttl={self.ttl!r})"
+
+    @property
+    def keyspace(self) -> str:
+        """The first part of every key in Redis."""
+        return self.namespace or "plughost"
+
+    def of_host(self, host: str) -> CacheConfig:
+        """Return the configuration as it is in a host: what names no namespace has the host's own."""
+        return self if self.namespace is not None else msgspec.structs.replace(self, namespace=_as_name(host))
 
     def settings_of(self, name: str, overrides: Mapping[str, Any] | None = None) -> CacheSettings:
         """Return the settings of one cache.
@@ -204,6 +216,14 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
         if settings.values == "objects" and shared:
             message = f"caches.{name}: objects live in memory only; set tier = 'memory' or values = 'data'"
             raise ConfigError(message, path=f"caches.{name}.values")
+
+
+def _as_name(host: str) -> str:
+    """Return a namespace of the host's own; one with other signs gets a mark, so that no two become one."""
+    if _NAME.match(host):
+        return host
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", host)[:40]
+    return f"h-{plain}-{zlib.crc32(host.encode()):08x}"
 
 
 def check_name(name: str, what: str) -> None:

@@ -185,7 +185,7 @@ class Engine:
 
     def take_in(self, key: str, found: Found, since: int) -> None:
         """Put what Redis had into memory, unless something happened to it since it was asked for."""
-        if not self.tiered or found.fresh_for <= 0:
+        if self.remote is None or not self.tiered or not self.remote.coherent or found.fresh_for <= 0:
             return
         now = self.monotonic()
         entry = Entry(

@@ -325,7 +325,7 @@ class Loads:
             engine.counts.discarded += 1
             return
         engine.listeners.tell("set", load.key, "load")
-        if engine.tiered and not remote.echoes:
+        if engine.tiered and remote.coherent and not remote.echoes:
             engine.keep(load.key, value, life, load.tags, weight, since=flight.since)
 
     async def values_of(

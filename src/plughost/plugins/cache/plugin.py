@@ -35,7 +35,7 @@ class CachePlugin(Plugin):
 
     async def start(self, context: PluginContext) -> None:
         """Connect if a server is configured, and offer the services. A server that is away stops nothing."""
-        config: CacheConfig = context.config
+        config: CacheConfig = context.config.of_host(context.host_name)
         self._context, self._config = context, config
         link, locks, limits = _shared_parts(config)
         self.caches = NamedCaches(config, link=link, wanted=self._wanted, collect_events=True)
@@ -94,6 +94,10 @@ class CachePlugin(Plugin):
         if app_name is not None:
             return None
         figures = self.caches.status()
+        missing = figures.get("missing_rights")
+        if figures["available"] and isinstance(missing, list) and missing:
+            detail = f"the Redis user may not do all that is wanted: {'; '.join(missing)}"
+            return HealthCheck(name="redis", status="warn", detail=detail, figures=figures)
         if figures["available"]:
             return HealthCheck(name="redis" if self.caches.link is not None else "cache", figures=figures)
         detail = (
@@ -153,4 +157,4 @@ def _shared_parts(config: CacheConfig) -> tuple[Link | None, LockStore, LimitSto
         raise ConfigError(message, path="redis_url") from error
     require_asyncio()
     link = RedisLink(config)
-    return link, RedisLocks(link, config.namespace), RedisLimits(link, config.namespace)
+    return link, RedisLocks(link, config.keyspace), RedisLimits(link, config.keyspace)

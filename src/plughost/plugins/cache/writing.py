@@ -73,7 +73,7 @@ class Writes:
                 engine.counts.refused += 1
                 continue
             engine.listeners.tell("set", key)
-            if engine.tiered and not remote.echoes:
+            if engine.tiered and remote.coherent and not remote.echoes:
                 engine.keep(key, value, life, tags, weight, since=since)
         return sum(stored)
 

@@ -20,6 +20,9 @@ from plughost.plugins.cache.remote import Parcel, Snapshot
 MOST_KEYS: Final = 500
 """Keys of one script call: Lua unpacks them onto its stack, and nobody else is served meanwhile."""
 
+_MOST_BYTES: Final = 1 << 20
+"""Bytes of values after which a script call takes no more: one of them must not hold up all others."""
+
 Replies = list["Future[tuple[Snapshot, Read | None]]"]
 
 
@@ -85,16 +88,18 @@ class WriteBatch:
         self._failed = failed
         self._parcels: list[tuple[Parcel, bytes, bytes, int, bytes]] = []
         self._replies: list[Future[bool]] = []
+        self._size = 0
         self.sent = False
 
     @property
     def full(self) -> bool:
         """Whether it takes no more."""
-        return self.sent or len(self._parcels) >= MOST_KEYS
+        return self.sent or len(self._parcels) >= MOST_KEYS or self._size >= _MOST_BYTES
 
     def add(self, parcel: Parcel, raw: bytes, bucket: bytes, flags: int, payload: bytes) -> Future[bool]:
         """Store one value more; returns what to wait for."""
         self._parcels.append((parcel, raw, bucket, flags, payload))
+        self._size += len(payload)
         reply: Future[bool] = new_reply()
         self._replies.append(reply)
         return reply

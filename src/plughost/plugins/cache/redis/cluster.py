@@ -21,10 +21,21 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisClusterException
 
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.redis import scripts
-from plughost.plugins.cache.redis.lane import Announcement, Arguments, Command, Lane, OnPush, Question
+from plughost.plugins.cache.redis.lane import (
+    Announcement,
+    Arguments,
+    Command,
+    Lane,
+    OnPush,
+    Question,
+    is_refusal,
+)
 from plughost.plugins.cache.redis.scripts import Script
 
 _KEYED: Final = frozenset({b"UNLINK"})
+_AT_ONCE: Final = 16
+"""Commands under way at the same time: each takes a connection, and its time begins when it has its turn."""
+
 _REDIRECTS: Final = 3
 """Times a command may be sent on, because its slot is moving."""
 
@@ -59,7 +70,9 @@ class ClusterLane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: Any = None
         self._ears: Lane | None = None
+        self._room = asyncio.Semaphore(_AT_ONCE)
         self.open = False
+        self.settled = False
         self.sent = 0
 
     async def start(self, limit: float) -> None:
@@ -138,12 +151,14 @@ class ClusterLane:
 
     async def _run(self, question: Question, script: Script | None, arguments: Arguments) -> None:
         try:
-            async with asyncio.timeout(self._op_timeout * (_REDIRECTS + 1)):
+            async with self._room, asyncio.timeout(self._op_timeout * (_REDIRECTS + 1)):
                 reply = await self._execute(script, arguments)
         except (ReadOnlyError, RedisClusterException) as error:
             self._fail(question, error)
         except ResponseError as error:
             question.answer(error)
+            if self.settled and is_refusal(error):
+                self.lose(error)
         except Exception as error:
             self._fail(question, error)
         except BaseException:

@@ -28,7 +28,7 @@ class Coherence:
 
     Args:
         namespace: Whose entries concern us.
-        sender: Who we are: what we told ourselves we knew already.
+        sender: What our names begin with, one for each connection: what we told ourselves we knew already.
         flushed: Called when the server was emptied.
     """
 
@@ -91,8 +91,10 @@ class Coherence:
             if place is None:
                 continue
             memory = self._memories.get(place[0])
-            if memory is not None:
+            if memory is not None and place[1]:
                 memory.drop(place[1])
+            elif memory is not None:  # somebody who may not publish has changed more than entries
+                memory.clear()
             if self._watchers:
                 self._wake(*place)
 
@@ -106,7 +108,7 @@ class Coherence:
             for key in items:
                 self._wake(cache, key)
         memory = self._memories.get(cache)
-        if sender != self._sender and memory is not None:
+        if not sender.startswith(self._sender) and memory is not None:
             self._apply(memory, kind, items)
 
     @staticmethod

@@ -11,17 +11,27 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from anyio.lowlevel import current_token
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, ResponseError
 
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.cache.redis.scripts import Script
 
 Arguments = Sequence[bytes]
+_PIECE: Final = 1 << 18
+"""Bytes that are sent before looking whether the server takes them."""
+
 OnPush = Callable[[list[Any]], None]
+
+
+def is_refusal(error: ResponseError) -> bool:
+    """Whether a server refused because of the user's rights, by itself or in the middle of a script."""
+    text = str(error)
+    in_script = "ACL failure in script" in text or "can't run this command" in text
+    return in_script or isinstance(error, NoPermissionError)
 
 
 def require_asyncio() -> None:
@@ -87,18 +97,12 @@ class Command:
         settle(self.reply, reply)
 
 
-class Announcement:
-    """A command whose reply comes as a push, such as SUBSCRIBE; a PING after it shows that it was taken."""
+class Announcement(Command):
+    """A command whose reply comes as a push of the same name, such as SUBSCRIBE, unless it is refused."""
 
     def __init__(self, *arguments: bytes) -> None:
-        self._arguments = arguments
-
-    def arguments(self) -> tuple[Script | None, Arguments]:
-        """What to send."""
-        return None, self._arguments
-
-    def answer(self, reply: Any) -> None:
-        """Nobody waits."""
+        super().__init__(None, arguments)
+        self.push = arguments[0].lower()
 
 
 def pack(arguments: Arguments) -> bytes:
@@ -116,7 +120,7 @@ class Lane:
 
     Args:
         connect: Returns a redis-py connection that is not open yet.
-        op_timeout: Seconds the oldest question may stay without an answer.
+        op_timeout: Seconds questions may stay without anything being sent or received.
         on_push: Called with what the server says by itself.
         on_lost: Called once, with the reason, when the connection is given up.
     """
@@ -139,6 +143,9 @@ class Lane:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._progress = 0.0
+        self.settled = False
+        """Whether it is set up: from now on nothing is asked for that the user may not do."""
         self._loop = asyncio.get_running_loop()
         self.open = False
         self.sent = 0
@@ -161,6 +168,7 @@ class Lane:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
+        connection._reader.feed_data = self._fed(connection._reader.feed_data)
         parser = connection._parser  # the one way redis-py offers to hear what the server says by itself
         parser.set_invalidation_push_handler(self._pushed)
         parser.set_pubsub_push_handler(self._pushed)
@@ -168,7 +176,18 @@ class Lane:
         self.open = True
         self._tasks = [self._loop.create_task(self._write()), self._loop.create_task(self._read())]
 
+    def _fed(self, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        def note(data: bytes) -> None:
+            self._progress = self._loop.time()
+            feed(data)
+
+        return note
+
     async def _pushed(self, message: list[Any]) -> list[Any]:
+        first = self._asked[0][0] if self._asked else None
+        if isinstance(first, Announcement) and bytes(message[0]) == first.push:
+            self._asked.popleft()
+            first.answer(message)
         self._on_push(message)
         return message
 
@@ -203,20 +222,30 @@ class Lane:
             self.lose(error)
 
     async def _send(self, batch: list[Question]) -> None:
-        now = self._loop.time()
-        chunks = []
-        for question in batch:
-            script, arguments = question.arguments()
-            if script is not None:
-                arguments = (b"EVALSHA", script.sha, *arguments)
-                question = _OnceMore(question, script, arguments, self)
-            chunks.append(pack(arguments))
-            if not isinstance(question, Announcement):
-                self._asked.append((question, now))
-        self.sent += len(chunks)
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._op_timeout, self._look)
-        await self._connection.send_packed_command(chunks, check_health=False)
+        """Send, in pieces: what is large has to be taken by the server before more of it is made."""
+        waiting = deque(batch)
+        try:
+            while waiting:
+                chunks: list[bytes] = []
+                size = 0
+                now = self._progress = self._loop.time()
+                while waiting and size < _PIECE:
+                    question = waiting.popleft()
+                    script, arguments = question.arguments()
+                    if script is not None:
+                        arguments = (b"EVALSHA", script.sha, *arguments)
+                        question = _OnceMore(question, script, arguments, self)
+                    chunks.append(pack(arguments))
+                    size += len(chunks[-1])
+                    self._asked.append((question, now))
+                self.sent += len(chunks)
+                if self._timer is None:
+                    self._timer = self._loop.call_later(self._op_timeout, self._look)
+                await self._connection.send_packed_command(chunks, check_health=False)
+                self._progress = self._loop.time()
+        finally:  # given up on the way: nobody may be left waiting
+            for question in waiting:
+                question.answer(StoreUnavailableError("Redis is away"))
 
     async def _read(self) -> None:
         try:
@@ -230,6 +259,8 @@ class Lane:
                 except ResponseError as error:
                     reply = error
                 self._asked.popleft()[0].answer(reply)
+                if self.settled and isinstance(reply, ResponseError) and is_refusal(reply):
+                    raise reply  # a right was taken away: what leaned on it must not go on
         except Exception as error:
             self.lose(error)
 
@@ -237,9 +268,9 @@ class Lane:
         self._timer = None
         if not self._asked or not self.open:
             return
-        waited = self._loop.time() - self._asked[0][1]
+        waited = self._loop.time() - max(self._progress, self._asked[0][1])
         if waited >= self._op_timeout:
-            self.lose(TimeoutError(f"no answer for {waited * 1000:.0f} ms"))
+            self.lose(TimeoutError(f"nothing heard for {waited * 1000:.0f} ms"))
         else:
             self._timer = self._loop.call_later(self._op_timeout - waited, self._look)
 

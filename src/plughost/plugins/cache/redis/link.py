@@ -17,6 +17,7 @@ import anyio
 import anyio.abc
 import anyio.from_thread
 from anyio.lowlevel import EventLoopToken, current_token
+from redis.exceptions import ResponseError
 
 from plughost.contracts import SYSTEM_CLOCK, Clock, get_logger
 from plughost.exceptions import StoreUnavailableError
@@ -32,10 +33,12 @@ from plughost.plugins.cache.redis.lane import (
     Lane,
     Question,
     bounded,
+    is_refusal,
     new_reply,
     require_asyncio,
     settle,
 )
+from plughost.plugins.cache.redis.rights import Rights, rights_of
 from plughost.plugins.cache.redis.tier import RedisTier
 from plughost.plugins.cache.redis.urls import target_of
 from plughost.plugins.cache.remote import Remote
@@ -60,8 +63,13 @@ class RedisLink:
         self.config = config
         self.target = target_of(config.redis_url or "", connect_timeout=config.connect_timeout)
         self.available = False
-        self.sender = secrets.token_hex(8).encode()
-        self.coherence = Coherence(config.namespace, self.sender, self._flush)
+        self._name = secrets.token_hex(8).encode()
+        self.sender = self._name
+        """Who asks: another name on each connection."""
+        self.gone: list[bytes] = []
+        """Names of connections that were given up, and may have something under way still."""
+        self.rights = Rights()
+        self.coherence = Coherence(config.keyspace, self._name, self._flush)
         self.tiers: dict[str, RedisTier] = {}
         self.thread: int | None = None
         self.generation = 0
@@ -73,7 +81,6 @@ class RedisLink:
         self._error = ""
         self._away_since: float | None = clock.monotonic()
         self._away_total = 0.0
-        self._client_id: int | None = None
         self._replayed = 0
         self._group: anyio.abc.TaskGroup | None = None
         self._token: EventLoopToken | None = None
@@ -83,8 +90,15 @@ class RedisLink:
 
     @property
     def coherent(self) -> bool:
-        """Whether changes by others are heard of; with ``coherence = "off"`` nobody wants to."""
-        return self.available
+        """Whether changes by others are heard of; with ``coherence = "off"`` nobody wants to.
+
+        Who may not tell others takes it that others may not either: there is no proof that they are heard.
+        """
+        if self.config.coherence == "off":
+            return self.available
+        rights = self.rights
+        wanted = self.config.coherence == "pubsub" or rights.tracking
+        return self.available and wanted and rights.subscribe and (self.tracking or rights.publish)
 
     @property
     def echoes(self) -> bool:
@@ -123,6 +137,7 @@ class RedisLink:
             "journal": sum(len(tier.journal) for tier in self.tiers.values()),
             "connections": self.generation,
             "error": self._error,
+            "missing_rights": list(self.rights.missing),
         }
 
     @property
@@ -252,10 +267,12 @@ class RedisLink:
         self._lane = self._new_lane()
         try:
             await self._lane.start(limit)
+            self.gone.append(self.sender)
             self.generation += 1
+            self.sender = self._name + b"-%d" % self.generation
             await bounded(10 * limit, self._set_up)
         except Exception as error:
-            self._error = type(error.__cause__ or error).__name__
+            self._error = _in_words(error)
             self._lane.lose(error)
             return False
         return True
@@ -271,15 +288,15 @@ class RedisLink:
     async def _set_up(self) -> None:
         lane = self._lane
         assert lane is not None  # noqa: S101 # made a moment ago
-        if self._client_id is not None:
-            # What the old connection still had under way must not be carried out after what comes now.
-            await self._quietly(lane, b"CLIENT", b"KILL", b"ID", b"%d" % self._client_id)
-        self._client_id = int(await lane.ask(b"CLIENT", b"ID"))
-        await self._listen(lane)
+        tracked = self.config.coherence == "tracking" and self.target.kind != "cluster"
+        self.rights = await rights_of(lane, self.config.keyspace, tracked=tracked)
+        await self._listen(lane, tracked=tracked)
         while any(len(tier.journal) for tier in self.tiers.values()) or self.generation != self._replayed:
             self._replayed = self.generation
             for tier in tuple(self.tiers.values()):
                 await tier.replay()
+        self.gone.clear()
+        lane.settled = True
         self._come_back()
 
     @staticmethod
@@ -293,11 +310,14 @@ class RedisLink:
             return False
         return True
 
-    async def _listen(self, lane: Lane | ClusterLane) -> None:
-        lane.put(Announcement(b"SUBSCRIBE", names.bus(self.config.namespace)))
+    async def _listen(self, lane: Lane | ClusterLane, *, tracked: bool) -> None:
+        if self.rights.subscribe:
+            announcement = Announcement(b"SUBSCRIBE", names.bus(self.config.keyspace))
+            lane.put(announcement)
+            await announcement.reply
         self.tracking = False
-        if self.config.coherence == "tracking" and self.target.kind != "cluster":
-            prefix = names.entry_prefix(self.config.namespace)
+        if tracked and self.rights.tracking:
+            prefix = names.entry_prefix(self.config.keyspace)
             self.tracking = await self._quietly(
                 lane, b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", prefix
             )
@@ -310,10 +330,12 @@ class RedisLink:
         self.available = True
         self._error = ""
         _log.info("redis_available", server=self.target.shown, coherence=self.coherence_kind)
+        for right in self.rights.missing:
+            _log.warning("redis_right_missing", server=self.target.shown, right=right)
         self._tell(flush=True)
 
     def _on_lost(self, reason: Exception) -> None:
-        self._error = type(reason.__cause__ or reason).__name__
+        self._error = _in_words(reason)
         if self.available:
             self.available = False
             self._away_since = self._clock.monotonic()
@@ -347,3 +369,11 @@ class RedisLink:
             if lane.sent == sent:
                 lane.put(Command(None, (b"PING",)))
             sent = lane.sent
+
+
+def _in_words(error: Exception) -> str:
+    """Return what is wrong with a connection: our own words, the kind of a foreign error, and a refusal in full."""
+    cause = error.__cause__ or error
+    if isinstance(cause, StoreUnavailableError) or (isinstance(cause, ResponseError) and is_refusal(cause)):
+        return str(cause)
+    return type(cause).__name__

@@ -48,7 +48,7 @@ FREE = script(
     """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
-redis.call('PUBLISH', ARGV[2], cmsgpack.pack({ARGV[3], 'r', '@locks', {ARGV[4]}}))
+redis.pcall('PUBLISH', ARGV[2], cmsgpack.pack({ARGV[3], 'r', '@locks', {ARGV[4]}}))
 return 1
 """,
     prelude=False,

@@ -21,7 +21,8 @@ HEADER: Final = 46
 _PRELUDE: Final = """
 local MAGIC = '\\181P\\1'
 local function clock()
-  local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'clear', 'nofill', 'tagfloor')
+  local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'clear', 'nofill', 'tagfloor', 'gone:' .. ARGV[2])
+  if m[6] then error('a command of a connection that was given up') end
   if not m[1] then
     redis.call('DEL', KEYS[2], KEYS[3])
     redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'seq', '1', 'clear', '0', 'nofill', '0', 'tagfloor', '0')
@@ -57,24 +58,38 @@ local function blob(v, epoch, clear, floor)
   if not valid(v, epoch, clear, floor) then return struct.pack('>I4', 4294967295) end
   return struct.pack('>I4', #v) .. v
 end
+-- who may not publish touches an entry without a name: a server that tracks tells everybody of that
 local function tell(kind, items)
-  redis.call('PUBLISH', ARGV[3], cmsgpack.pack({ARGV[2], kind, ARGV[4], items}))
+  local said = redis.pcall('PUBLISH', ARGV[3], cmsgpack.pack({ARGV[2], kind, ARGV[4], items}))
+  if type(said) == 'table' and said.err and kind ~= 'r' then
+    local signal = string.gsub(KEYS[1], ':m:{', ':e:{', 1) .. ':'
+    redis.call('SET', signal, '')
+    redis.call('DEL', signal)
+  end
 end
 """
 
 # Every script with the prelude: KEYS 1 clock, 2 tags, 3 buckets. ARGV 1 epoch for a new clock, 2 sender, 3 channel,
 # 4 cache, 5 whether keys are told.
 
+# ARGV 6... connections that were given up: what they still had under way must not be carried out after what comes
+# now. A server that does not say who it is may have been restored from an older dump, and is taken for another one.
 _ROLL: Final = """
-clock()
-local ok, info = pcall(redis.call, 'INFO', 'server')
-local run = ok and type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
-local seen = redis.call('HGET', KEYS[1], 'run')
-if seen and seen ~= run then
-  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
-  clock()
+for i = 6, #ARGV do redis.call('HSET', KEYS[1], 'gone:' .. ARGV[i], now_ms()) end
+if redis.call('HLEN', KEYS[1]) > 64 then
+  local all = redis.call('HGETALL', KEYS[1])
+  for i = 1, #all, 2 do
+    if string.sub(all[i], 1, 5) == 'gone:' and tonumber(all[i + 1]) < now_ms() - 3600000 then
+      redis.call('HDEL', KEYS[1], all[i])
+    end
+  end
 end
-redis.call('HSET', KEYS[1], 'run', run)
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)')
+local seen = redis.call('HGET', KEYS[1], 'run')
+if not run or (seen and seen ~= run) then redis.call('HDEL', KEYS[1], 'epoch') end
+clock()
+redis.call('HSET', KEYS[1], 'run', run or '')
 return redis.call('HGET', KEYS[1], 'epoch')
 """
 
@@ -294,7 +309,7 @@ _GIVE_BACK: Final = """
 if redis.call('GET', KEYS[1]) ~= ARGV[6] then return 0 end
 if tonumber(ARGV[7]) > 0 then return redis.call('PEXPIRE', KEYS[1], ARGV[7]) end
 redis.call('DEL', KEYS[1])
-redis.call('PUBLISH', ARGV[3], cmsgpack.pack({ARGV[2], 'r', ARGV[4], {ARGV[8]}}))
+redis.pcall('PUBLISH', ARGV[3], cmsgpack.pack({ARGV[2], 'r', ARGV[4], {ARGV[8]}}))
 return 1
 """
 

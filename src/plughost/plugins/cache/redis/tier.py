@@ -28,6 +28,7 @@ from plughost.plugins.cache.redis.coherence import Coherence
 from plughost.plugins.cache.redis.journal import Journal
 from plughost.plugins.cache.redis.lane import Command, Question
 from plughost.plugins.cache.redis.names import Names, Shard
+from plughost.plugins.cache.redis.rights import Rights
 from plughost.plugins.cache.redis.scripts import Script
 from plughost.plugins.cache.redis.wire import Read, answers
 from plughost.plugins.cache.remote import Answer, Found, Lease, Parcel, Snapshot
@@ -53,6 +54,8 @@ class Line(Protocol):
     thread: int | None
     generation: int
     available: bool
+    gone: list[bytes]
+    rights: Rights
 
     @property
     def coherent(self) -> bool:
@@ -119,7 +122,7 @@ class RedisTier:
         self._name = name
         self._settings = settings
         self._codec = codec
-        self._names = Names(line.config.namespace, name, line.shards)
+        self._names = Names(line.config.keyspace, name, line.shards)
         self._reads: dict[int, ReadBatch] = {}
         self._writes: dict[int, WriteBatch] = {}
         self._leases: dict[str, tuple[Shard, bytes, float]] = {}
@@ -127,7 +130,7 @@ class RedisTier:
         self._epoch_start = os.urandom(4)
         self._epoch_count = count()
         self._raw_name = name.encode()
-        self._channel = names.bus(line.config.namespace)
+        self._channel = names.bus(line.config.keyspace)
 
     @property
     def available(self) -> bool:
@@ -168,7 +171,7 @@ class RedisTier:
             self._agreed = (self.line.generation, agreed)
         if shard.number not in agreed:
             agreed.add(shard.number)
-            put(Command(scripts.ROLL, (b"3", *shard.clock, *self._head())))
+            put(Command(scripts.ROLL, (b"3", *shard.clock, *self._head(), *self.line.gone)))
 
     def _ask(
         self,
@@ -360,6 +363,9 @@ class RedisTier:
 
     async def _remove_matching(self, pattern: KeyPattern, *, first: bool) -> int:
         shards = self._names.shards
+        if not self.line.rights.scan:  # what cannot be looked for cannot be told from the rest
+            await self._all(self._send_clear(first=first))
+            return 0
         bars = await self._all([self._ask(scripts.BAR, shard, first=first) for shard in shards])
         removed = await self._sweep(pattern.prefix, pattern, b"p", bars, first=first)
         told = (pattern.kind.encode(), pattern.source.encode())
@@ -393,7 +399,7 @@ class RedisTier:
 
     async def _pages(self, prefix: str, *, first: bool = False) -> Any:
         """Iterate over the keys that begin with a prefix, a page at a time."""
-        namespace = names.entry_prefix(self.line.config.namespace)
+        namespace = names.entry_prefix(self.line.config.keyspace)
         wanted = (
             names.glob_quoted(namespace)
             + b"{" + names.glob_quoted(self._raw_name) + b":*}:"
