@@ -17,7 +17,7 @@ from plughost.core.config.paths import canonical
 from plughost.core.loading.discovery import Limits, Wish, discover, verdict_of
 from plughost.core.loading.sources import Finding
 from plughost.core.loading.survey import survey
-from plughost.exceptions import ConfigError, PluginBlockedError
+from plughost.exceptions import ConfigError, PluginBlockedError, PluginError
 
 from .package_files import sources, wheel_files, write_folder, zipped
 from .sources_of_plugins import GOOD
@@ -215,3 +215,40 @@ def test_the_way_out_for_a_copied_plugin_folder_works(tmp_path: Path) -> None:
     assert advice in reason
     config["plugins"] = {"boxed": {"path": str(tmp_path / "boxed")}}
     assert told(config)["boxed"].wanted
+
+
+class Shade(Plugin):
+    name = "lamp-shade"
+    requires = ("Desk_Lamp",)
+
+
+class DeskLamp(Plugin):
+    name = "desk-lamp"
+
+
+@pytest.mark.anyio
+async def test_what_a_plugin_requires_may_be_spelled_otherwise() -> None:
+    async with Host(config={"host": {"allow": []}}, environ={}) as host:
+        await host.load_plugin(DeskLamp)
+        record = await host.load_plugin(Shade)
+        assert record.state is PluginState.READY
+        await host.unload_plugin("Desk.Lamp")
+        assert host.plugin("lamp_shade").state is PluginState.STOPPED
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("door", ["found", "by hand"])
+async def test_a_requirement_that_is_not_there_says_which_is_near(install, door: str) -> None:
+    source = "from plughost import Plugin\n\nclass P(Plugin):\n    requires = ('desk-lmap',)\n"
+    install("desk-lamp", GOOD)
+    if door == "found":
+        install("shade", source, card="requires = ['desk-lmap']")
+    async with Host(config={"host": {"allow": ["shade", "desk-lamp"]}}, environ={}) as host:
+        if door == "found":
+            reason = host.plugin("shade").reason
+        else:
+            needy = type("Needy", (Plugin,), {"name": "shade", "requires": ("desk-lmap",)})
+            with pytest.raises(PluginError) as caught:
+                await host.load_plugin(needy)
+            reason = str(caught.value)
+        assert "Did you mean 'desk-lamp'?" in reason

@@ -10,7 +10,7 @@ from plughost.cli.exits import leave_with_problems
 from plughost.cli.program import Program, reads
 from plughost.core.config import LoadedConfig, set_plugin_enabled
 from plughost.core.config.load import DEFAULT_FILE
-from plughost.core.config.paths import match_name
+from plughost.core.config.paths import canonical, match_name
 from plughost.core.loading.discovery import SWITCH, PluginCandidate
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginNotFoundError, did_you_mean
@@ -81,7 +81,9 @@ def _file_of(program: Program, loaded: LoadedConfig) -> Path:
 
 def _dependents(name: str, candidates: list[PluginCandidate]) -> list[str]:
     return [
-        candidate.name for candidate in candidates if candidate.wanted and name in candidate.card.requires
+        candidate.name
+        for candidate in candidates
+        if candidate.wanted and canonical(name) in map(canonical, candidate.card.requires)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 SettingPath = tuple[str | int, ...]
 """Keys of tables, and positions in lists."""
@@ -41,13 +41,12 @@ def canonical(name: str) -> str:
     return _SEPARATORS.sub("-", name).lower()
 
 
-def match_name(name: str, known: Iterable[str]) -> str:
+def match_name(name: str, known: Collection[str]) -> str:
     """Return the known name that is ``name`` in another spelling, else ``name`` itself."""
-    given = list(known)
-    if name in given:
+    if name in known:
         return name
     wanted = canonical(name)
-    return next((other for other in given if canonical(other) == wanted), name)
+    return next((other for other in known if canonical(other) == wanted), name)
 
 
 def folded(key: str) -> str:

@@ -23,7 +23,7 @@ from plughost.core.loading.ordering import LoadPlan, Needs, plan_load
 from plughost.core.loading.registry import Entry, PluginRegistry
 from plughost.core.loading.runs import Runs
 from plughost.core.loading.window import Window
-from plughost.exceptions import PluginDependencyError, PluginError, PluginIncompatibleError
+from plughost.exceptions import PluginDependencyError, PluginError, PluginIncompatibleError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ class PluginLifecycle:
         reasons = {name: entry.record.reason for name, entry in others.items() if name not in standing}
         open_needs = {
             name: replace(need, requires=tuple(other for other in need.requires if other not in standing))
-            for name, need in needs.items()
+            for name, need in ((name, need.spelled_as(self._registry)) for name, need in needs.items())
         }
         plan = plan_load(open_needs, durations=durations, unavailable=reasons)
         for name, error in plan.hopeless.items():
@@ -175,20 +175,21 @@ class PluginLifecycle:
         if mine.is_set():
             return
         self._registry.move(name, PluginState.WAITING)
-        for wanted in imported.needs.requires:
+        needs = imported.needs.spelled_as(self._registry)
+        for wanted in needs.requires:
             other = self._registry.get(wanted)
             if other is None:
-                raise _not_installed(name, wanted)
+                raise _not_installed(name, wanted, self._registry)
             await other.settled.wait()
             if not other.running and not mine.is_set():
                 raise _not_running(name, other.record)
-        for wanted in imported.needs.after:
+        for wanted in needs.after:
             if wanted in self._registry:
                 await self._registry[wanted].settled.wait()
 
     def _note_facts(self, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
-        needs = imported.needs
+        needs = imported.needs.spelled_as(self._registry)
         version = imported.candidate.finding.version or imported.handle.version
         shown = self._configs.show(imported.candidate, imported.handle.config_class)
         self._registry.note(name, requires=needs.requires, after=needs.after, version=version, config=shown)
@@ -318,9 +319,11 @@ def _state_after(error: PluginError) -> PluginState:
     return PluginState.INCOMPATIBLE if isinstance(error, PluginIncompatibleError) else PluginState.FAILED
 
 
-def _not_installed(name: str, wanted: str) -> PluginDependencyError:
+def _not_installed(name: str, wanted: str, known: Iterable[str]) -> PluginDependencyError:
+    near = did_you_mean(wanted, known)
     return PluginDependencyError(
-        f"plugin {name!r} requires {wanted!r}, which is not installed: install it, or disable {name!r}",
+        f"plugin {name!r} requires {wanted!r}, which is not installed: install it, or disable {name!r}"
+        f"{near and f'.{near}'}",
         plugin=name,
     )
 

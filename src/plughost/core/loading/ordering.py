@@ -6,11 +6,12 @@ with the longest chain behind it goes first. Durations are those of the last sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from plughost.exceptions import PluginDependencyError
+from plughost.core.config.paths import match_name
+from plughost.exceptions import PluginDependencyError, did_you_mean
 
 TYPICAL_START = 0.05
 """Seconds assumed for a plugin that never started before."""
@@ -27,6 +28,13 @@ class Needs:
 
     requires: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+
+    def spelled_as(self, known: Collection[str]) -> Needs:
+        """Return the same needs, in the spelling of those plugins that are known."""
+        return Needs(
+            requires=tuple(match_name(name, known) for name in self.requires),
+            after=tuple(match_name(name, known) for name in self.after),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,8 @@ def plan_load(
         durations: Seconds each took when it last started.
         unavailable: Plugins that exist but will not start -> why.
     """
+    known = [*needs, *(unavailable or {})]
+    needs = {name: need.spelled_as(known) for name, need in needs.items()}
     hopeless: dict[str, PluginDependencyError] = {}
     _note_missing(needs, unavailable or {}, hopeless)
     alive = {name: need for name, need in needs.items() if name not in hopeless}
@@ -83,9 +93,9 @@ def _note_missing(
             if wanted in unavailable:
                 hopeless[name] = _unmet(name, wanted, f"which is not available: {unavailable[wanted]}")
             elif wanted not in needs:
-                hopeless[name] = _unmet(
-                    name, wanted, f"which is not installed: install it, or disable {name!r}"
-                )
+                near = did_you_mean(wanted, (*needs, *unavailable))
+                why = f"which is not installed: install it, or disable {name!r}{near and f'.{near}'}"
+                hopeless[name] = _unmet(name, wanted, why)
     _spread(needs, hopeless)
 
 
