@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from hashlib import sha256
 from plughost.contracts.auth import AuthAttempt
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.limits import RateLimiter
+from plughost.core.rates import WindowCounts, network_of
 from plughost.exceptions import PlughostError
 
 _MOST_KEYS = 10_000
@@ -51,11 +50,11 @@ class AttemptCounter:
     ) -> None:
         self._limits = limits
         self._shared = limiter
-        self._local = _Windows(clock)
+        self._local = WindowCounts(clock, most=_MOST_KEYS)
 
     async def retry_after(self, attempt: AuthAttempt) -> float:
         """Count an attempt; 0 when it may go on, else the seconds after which the next one may."""
-        address = _network(attempt.address)
+        address = _origin(attempt)
         by_address = 0.0
         if attempt.address is not None:  # those of unknown origin must not lock one another out
             by_address = await self._check(f"sign-in:from:{address}", self._limits.per_address)
@@ -64,8 +63,8 @@ class AttemptCounter:
 
     async def forget(self, attempt: AuthAttempt) -> None:
         """A sign-in succeeded: its name is not suspected any more."""
-        key = _name_key(attempt, _network(attempt.address))
-        self._local.forget(key)
+        key = _name_key(attempt, _origin(attempt))
+        self._local.forget(key, self._limits.per_name, self._limits.window)
         shared = self._shared()
         if shared is not None:
             with suppress(PlughostError):
@@ -74,38 +73,15 @@ class AttemptCounter:
     async def _check(self, key: str, limit: int) -> float:
         shared = self._shared()
         if shared is None:
-            return self._local.check(key, self._limits.window, limit)
+            return self._checked_here(key, limit)
         try:
             result = await shared.check(key, self._limits.window, limit)
         except PlughostError:
-            return self._local.check(key, self._limits.window, limit)
+            return self._checked_here(key, limit)
         return 0.0 if result.allowed else max(result.retry_after, 1.0)
 
-
-class _Windows:
-    """Sliding windows in memory, of bounded number: the longest unused one makes room."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._moments: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def check(self, key: str, window: float, limit: int) -> float:
-        """Count one, unless the window is full; return how long it stays so."""
-        now = self._clock.monotonic()
-        moments = self._moments.setdefault(key, deque())
-        self._moments.move_to_end(key)
-        if len(self._moments) > _MOST_KEYS:
-            self._moments.popitem(last=False)
-        while moments and moments[0] <= now - window:
-            moments.popleft()
-        if len(moments) >= limit:
-            return moments[0] + window - now
-        moments.append(now)
-        return 0.0
-
-    def forget(self, key: str) -> None:
-        """Begin anew."""
-        self._moments.pop(key, None)
+    def _checked_here(self, key: str, limit: int) -> float:
+        return self._local.check_one(key, limit, self._limits.window).retry_after
 
 
 def _name_key(attempt: AuthAttempt, address: str) -> str:
@@ -113,13 +89,5 @@ def _name_key(attempt: AuthAttempt, address: str) -> str:
     return f"sign-in:as:{name}:{address}"
 
 
-def _network(address: str | None) -> str:
-    """Return what counts as one address: a /64 of IPv6 belongs to one customer."""
-    if address is None:
-        return "unknown"
-    if ":" not in address:
-        return address
-    try:
-        return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
-    except ValueError:
-        return address
+def _origin(attempt: AuthAttempt) -> str:
+    return "unknown" if attempt.address is None else network_of(attempt.address)

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plughost.contracts import Limit
-from plughost.plugins.cache.limiter import EXACT, PARTS, Limiter, MemoryLimits
+from plughost.http.rates import EXACT, PARTS
+from plughost.plugins.cache.limiter import Limiter, MemoryLimits
 from plughost.plugins.cache.redis.limiter import RedisLimits
 from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.clock import FakeClock
@@ -142,7 +143,7 @@ class TestInMemory(LimiterPromises):
             await limiter.check(f"k{number}", window=1, limit=1)
             if number % 100 == 0:
                 await clock.advance(1)
-        assert len(limiter._local._uses) < 2500
+        assert len(limiter._local._counts) < 2500
 
 
 class TestInRedis(LimiterPromises):

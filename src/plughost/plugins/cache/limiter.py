@@ -1,29 +1,16 @@
-"""Rate limits over a window that slides: never more than the limit in any window, wherever it begins.
-
-Up to ``EXACT`` the moments themselves are kept. Above it the window is cut into ten parts that are counted, and
-one part more than the window is looked at, so that the answer errs towards refusing, by a tenth of the window at most.
-The script in ``redis.limiter`` is the same algorithm on the server's clock.
-"""
+"""Rate limits: in this process, or where all processes count; what a limit does while Redis is away."""
 
 from __future__ import annotations
 
-import math
-import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from plughost.contracts import SYSTEM_CLOCK, Clock, Limit, LimitResult, OutagePolicy, Seconds
 from plughost.exceptions import StoreUnavailableError, did_you_mean
+from plughost.http.rates import Asked, WindowCounts
 from plughost.plugins.cache.engine import check_key
 from plughost.plugins.cache.freshness import seconds_of
-
-EXACT: Final = 1000
-PARTS: Final = 10
-_MOST_KEYS: Final = 100_000
-
-Asked = Sequence[tuple[str, Limit]]
 
 
 class LimitStore(Protocol):
@@ -36,125 +23,19 @@ class LimitStore(Protocol):
         """Forget what was counted."""
 
 
-class Log:
-    """The moments of up to ``EXACT`` uses."""
-
-    __slots__ = ("_moments",)
-
-    def __init__(self) -> None:
-        self._moments: deque[float] = deque()
-
-    def look(self, now: float, limit: Limit, cost: int) -> LimitResult:
-        """Say whether ``cost`` more would be allowed."""
-        moments = self._moments
-        while moments and moments[0] <= now - limit.window:
-            moments.popleft()
-        used = len(moments)
-        allowed = used + cost <= limit.limit
-        retry = 0.0 if allowed else moments[used + cost - limit.limit - 1] + limit.window - now
-        reset = moments[-1] + limit.window - now if moments else 0.0
-        return _result(limit, allowed, limit.limit - used, reset, retry)
-
-    def count(self, now: float, limit: Limit, cost: int) -> None:
-        """Count ``cost`` uses."""
-        self._moments.extend([now] * cost)
-
-    def over(self, now: float, window: float) -> bool:
-        """Whether nothing of it matters any more."""
-        return not self._moments or self._moments[-1] <= now - window
-
-
-class Parts:
-    """Counts of the parts of a window."""
-
-    __slots__ = ("_counts",)
-
-    def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-
-    def look(self, now: float, limit: Limit, cost: int) -> LimitResult:
-        """Say whether ``cost`` more would be allowed."""
-        width = limit.window / PARTS
-        current = math.floor(now / width)
-        for part in [part for part in self._counts if part < current - PARTS]:
-            del self._counts[part]
-        used = sum(self._counts.values())
-        allowed = used + cost <= limit.limit
-        retry = 0.0 if allowed else self._retry(limit, used + cost - limit.limit, width, now)
-        reset = (max(self._counts) + PARTS + 1) * width - now if self._counts else 0.0
-        return _result(limit, allowed, limit.limit - used, reset, retry)
-
-    def _retry(self, limit: Limit, too_many: int, width: float, now: float) -> float:
-        for part in sorted(self._counts):
-            too_many -= self._counts[part]
-            if too_many <= 0:
-                return (part + PARTS + 1) * width - now
-        return limit.window
-
-    def count(self, now: float, limit: Limit, cost: int) -> None:
-        """Count ``cost`` uses."""
-        part = math.floor(now / (limit.window / PARTS))
-        self._counts[part] = self._counts.get(part, 0) + cost
-
-    def over(self, now: float, window: float) -> bool:
-        """Whether nothing of it matters any more."""
-        return not self._counts or (max(self._counts) + PARTS + 1) * (window / PARTS) <= now
-
-
-def _result(limit: Limit, allowed: bool, left: int, reset: float, retry: float) -> LimitResult:
-    return LimitResult(
-        allowed=allowed,
-        limit=limit.limit,
-        remaining=max(0, left),
-        reset_after=max(0.0, reset),
-        retry_after=max(0.0, retry),
-        name=limit.name,
-    )
-
-
 class MemoryLimits:
-    """Counts in this process; bounded, and what is over is forgotten."""
+    """Counts in this process; the face that the limiter asks."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._uses: dict[tuple[str, float, bool], Log | Parts] = {}
-        self._sweep_at = 1024
+        self._counts = WindowCounts(clock)
 
     async def check(self, asked: Asked, cost: int, peek: bool) -> list[LimitResult]:
         """Count against all or none."""
-        with self._lock:
-            now = self._clock.monotonic()
-            uses = [self._of(key, limit) for key, limit in asked]
-            results = [use.look(now, limit, cost) for use, (_, limit) in zip(uses, asked, strict=True)]
-            if peek or not all(result.allowed for result in results):
-                return results
-            for use, (_, limit) in zip(uses, asked, strict=True):
-                use.count(now, limit, cost)
-            results = [use.look(now, limit, 0) for use, (_, limit) in zip(uses, asked, strict=True)]
-            self._sweep(now)
-            return results
-
-    def _of(self, key: str, limit: Limit) -> Log | Parts:
-        exact = limit.limit <= EXACT
-        place = (key, limit.window, exact)
-        use = self._uses.get(place)
-        if use is None:
-            use = self._uses[place] = Log() if exact else Parts()
-        return use
-
-    def _sweep(self, now: float) -> None:
-        if len(self._uses) < self._sweep_at:
-            return
-        self._uses = {place: use for place, use in self._uses.items() if not use.over(now, place[1])}
-        while len(self._uses) > _MOST_KEYS:
-            del self._uses[next(iter(self._uses))]
-        self._sweep_at = max(1024, 2 * len(self._uses))
+        return self._counts.check(asked, cost, peek=peek)
 
     async def reset(self, key: str, limit: Limit) -> None:
         """Forget what was counted."""
-        with self._lock:
-            self._uses.pop((key, limit.window, limit.limit <= EXACT), None)
+        self._counts.forget(key, limit.limit, limit.window)
 
 
 class Limiter:
@@ -239,11 +120,26 @@ class Limiter:
     async def _without_redis(self, asked: Asked, cost: int, peek: bool) -> LimitResult:
         refusing = next((limit for _, limit in asked if limit.outage == "closed"), None)
         if refusing is not None:
-            return _degraded(_result(refusing, False, 0, refusing.window, 1.0))
+            return LimitResult(
+                allowed=False,
+                limit=refusing.limit,
+                remaining=0,
+                reset_after=refusing.window,
+                retry_after=1.0,
+                name=refusing.name,
+                degraded=True,
+            )
         counted = [(key, limit) for key, limit in asked if limit.outage == "local"]
         if not counted:
             limit = asked[0][1]
-            return _degraded(_result(limit, True, limit.limit, 0.0, 0.0))
+            return LimitResult(
+                allowed=True,
+                limit=limit.limit,
+                remaining=limit.limit,
+                reset_after=0.0,
+                name=limit.name,
+                degraded=True,
+            )
         return _degraded(_strictest(await self._local.check(counted, cost, peek)))
 
 

@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from plughost.contracts import Limit, LimitResult
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.cache.limiter import EXACT, PARTS, Asked
+from plughost.http.rates import EXACT, PARTS, Asked
 from plughost.plugins.cache.redis.batch import unavailable
 from plughost.plugins.cache.redis.lane import Command, Question
 from plughost.plugins.cache.redis.scripts import script
