@@ -15,7 +15,7 @@ from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_line
 from plughost.contracts.jobs import Job, JobRecord
 from plughost.contracts.logs import get_logger
-from plughost.core.config.redaction import masked_text
+from plughost.contracts.masking import masked_text
 from plughost.core.containment import Point
 from plughost.core.schedules import CronSchedule, IntervalSchedule, Schedule
 from plughost.core.stepping import LimitPassedError

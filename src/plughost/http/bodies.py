@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl
 
@@ -18,7 +17,8 @@ T = TypeVar("T")
 _JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 100
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def bounded(receive: Receive, most: int) -> Receive:
@@ -93,12 +93,18 @@ def refuse_depth(body: bytes, most: int) -> None:
     """
     if body.count(b"[") + body.count(b"{") <= most:
         return
-    depth = 0
-    for found in _BRACKETS.finditer(body):
-        sign = found[0]
-        depth += 1 if sign in b"[{" else -1 if sign in b"]}" else 0
-        if depth > most:
-            raise Problem(413, f"JSON may nest {most} levels at most.", code="body_too_deep", limit=most)
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside_strings = b"".join(unescaped.split(b'"')[::2])
+    brackets = outside_strings.translate(_AS_SQUARE, _ALL_BUT_BRACKETS)
+    # Each pass takes the innermost pairs away, so that no more than ``most`` passes are needed; no byte is
+    # looked at by Python code, and a megabyte takes a few hundredths of a second.
+    for _ in range(most):
+        shallower = brackets.replace(b"[]", b"")
+        if len(shallower) == len(brackets):
+            break
+        brackets = shallower
+    if b"[]" in brackets or brackets.count(b"[") > most:
+        raise Problem(413, f"JSON may nest {most} levels at most.", code="body_too_deep", limit=most)
 
 
 def _media_type(request: Request) -> str:

@@ -8,7 +8,7 @@ from plughost.core.config.editing import set_plugin_enabled
 from plughost.core.config.load import ConfigSource, load_config
 from plughost.core.config.loaded import LoadedConfig
 from plughost.core.config.plugin_config import decode_plugin_config
-from plughost.core.config.redaction import masked_text, redacted
+from plughost.core.config.redaction import redacted
 from plughost.core.config.schema import config_schema
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "config_schema",
     "decode_plugin_config",
     "load_config",
-    "masked_text",
     "redacted",
     "set_plugin_enabled",
 ]

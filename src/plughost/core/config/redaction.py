@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from plughost.contracts.masking import masked_text
 from plughost.contracts.secret import MASK, Secret
 from plughost.core.config.paths import folded
 from plughost.core.config.records import is_model, keys_of
@@ -37,24 +38,12 @@ _HARMLESS_ENDS: Final = frozenset(
 """What a key with a secret word in it may end in to be shown all the same: ``token_ttl``, ``cookie_name``."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^:@/\s]*):\S+@")
-_URL_TOKEN = re.compile(r"(https?://)[^:@/\s]+@")
-_PAIR = re.compile(
-    r"(?i)\b([a-z_-]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature)=)[^&;\s]+"
-)
 
 
 def is_secret_key(key: str) -> bool:
     """Whether a key looks as if its value were a secret: ``api_key``, ``dsn``, ``clientSecret``."""
     words = [word.lower() for word in _WORD.findall(key)]
     return bool(_SECRET_WORDS.intersection(words)) and words[-1] not in _HARMLESS_ENDS
-
-
-def masked_text(text: str) -> str:
-    """Return the text with passwords in urls and connection strings hidden."""
-    text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
-    text = _URL_TOKEN.sub(rf"\1{MASK}@", text)
-    return _PAIR.sub(rf"\1{MASK}", text)
 
 
 def secret_strings(value: Any, *, is_secret: bool = False) -> Iterator[str]:

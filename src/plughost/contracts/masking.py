@@ -1,0 +1,89 @@
+"""Text without its secrets: the one place that hides them, for errors, logs, reports and pages.
+
+Hidden is what a host knows to be secret (what came through a reference, and what stands under a key such as
+``password``), and what looks like it: passwords in urls, ``password=...``, bearer tokens. Anybody may have had
+a hand in the text, so each step looks at every character a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+from weakref import WeakSet
+
+from plughost.contracts.secret import MASK
+
+_SHORTEST: Final = 5  # characters; hiding every "a" of a text would hide the text
+_WORDS: Final = r"(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature)"
+_PAIR: Final = re.compile(rf"({_WORDS}=)[^&;\s]+", re.IGNORECASE)
+_ITEM: Final = re.compile(rf"""({_WORDS}["']: ?b?["'])[^"']+""", re.IGNORECASE)
+_BEARER: Final = re.compile(r"\b((?:bearer|basic) )[\w.~+/=-]{6,}", re.IGNORECASE)
+_TOKEN: Final = re.compile(r"phk_([0-9a-f]{12})_[0-9a-f]{64}")
+_PORT: Final = re.compile(r"\d{1,5}(?![^\s/?#,;:)\]}'\"<>.])")
+
+
+class KnownSecrets:
+    """The secrets of one host's configuration; while somebody holds on to it, no text of this process shows them.
+
+    A short one is hidden by its place only: there is hardly a text without an ``a``.
+    """
+
+    __slots__ = ("__weakref__", "_values")
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+        _living.add(self)
+
+    def __repr__(self) -> str:
+        return f"KnownSecrets({len(self._values)})"
+
+    def add(self, values: Iterable[str]) -> None:
+        """Hide these from now on."""
+        self._values.update(value for value in values if len(value) >= _SHORTEST)
+
+    def hidden_in(self, text: str) -> str:
+        """Return the text without them; the longest first, for one may be part of another."""
+        for value in sorted(self._values, key=len, reverse=True):
+            text = text.replace(value, MASK)
+        return text
+
+
+_living: WeakSet[KnownSecrets] = WeakSet()
+
+
+def masked_text(text: str) -> str:
+    """Return the text with known secrets, passwords in urls, connection strings and tokens hidden."""
+    for known in tuple(_living):
+        text = known.hidden_in(text)
+    if "://" in text:
+        text = "\n".join(_without_url_passwords(line) for line in text.split("\n"))
+    text = _PAIR.sub(rf"\1{MASK}", text)
+    text = _ITEM.sub(rf"\1{MASK}", text)
+    text = _BEARER.sub(rf"\1{MASK}", text)
+    return _TOKEN.sub(rf"phk_\1_{MASK}", text)
+
+
+def _without_url_passwords(line: str) -> str:
+    """Return the line without what stands between ``://user:`` and ``@``; a password may have spaces in it."""
+    told, *pieces = line.split("://")
+    last = max((place for place, piece in enumerate(pieces) if "@" in piece), default=-1)
+    kept = [told]
+    open_password = False  # it goes on behind a "://" that is part of it
+    for place, piece in enumerate(pieces):
+        before, at, after = piece.rpartition("@")
+        user, colon, rest = piece.partition(":")
+        if open_password:
+            open_password = not at and not re.search(r"\s", piece)
+            if at:
+                kept.append(f"@{after}")
+            continue
+        names_password = bool(colon) and not set(user) & set("@/[ \t") and not _PORT.match(rest)
+        if names_password and (at or (place < last and not re.search(r"\s", piece))):
+            kept.append(f"://{user}:{MASK}" + (f"@{after}" if at else ""))
+            open_password = not at
+        elif at and kept[-1].lower().endswith(("http", "https")) and not set(before) & set(":/ \t"):
+            kept.append(f"://{MASK}@{after}")
+        else:
+            kept.append(f"://{piece}")
+    return "".join(kept)
