@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -13,6 +12,7 @@ from plughost.cli.app import program_group
 from plughost.cli.documents import error_document
 from plughost.cli.exits import ExitCode
 from plughost.cli.program import Program
+from plughost.contracts.error_text import error_lines, error_text
 from plughost.exceptions import PlughostError
 
 
@@ -35,12 +35,12 @@ def run_program(arguments: Sequence[str]) -> int:
         click.echo("Aborted.", err=True)
         return ExitCode.FAILED
     except (click.ClickException, PlughostError, OSError) as error:
-        said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        said = error.format_message() if isinstance(error, click.ClickException) else error_text(error)
         click.echo(f"Error: {said}", err=True)
         _tell_in_json(program, error)
         return ExitCode.FAILED
     except Exception as error:  # a mistake of ours or of a plugin's command: the traceback is what helps
-        traceback.print_exc()
+        click.echo("".join(error_lines(error)), err=True, nl=False)
         _tell_in_json(program, error)
         return ExitCode.FAILED
     return int(code or 0)

@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 
 from plughost.cli.colour import wants_colour
+from plughost.contracts.error_text import error_lines
+from plughost.core.config import redacted
 
 _SHARED: tuple[Any, ...] = (
     structlog.stdlib.add_log_level,
@@ -41,13 +43,17 @@ def configure_logging(
 
 
 def _for_people(environ: Mapping[str, str]) -> logging.Formatter:
-    renderer = structlog.dev.ConsoleRenderer(colors=wants_colour(environ, tty=sys.stderr.isatty()))
-    return _formatter(renderer)
+    return _formatter(
+        structlog.dev.ConsoleRenderer(
+            colors=wants_colour(environ, tty=sys.stderr.isatty()),
+            # The default takes what is installed, and rich prints the values of local variables.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    )
 
 
 def _for_machines() -> logging.Formatter:
     return _formatter(
-        structlog.processors.format_exc_info,
         structlog.processors.EventRenamer("message"),
         structlog.processors.JSONRenderer(sort_keys=True, ensure_ascii=False),
     )
@@ -56,5 +62,26 @@ def _for_machines() -> logging.Formatter:
 def _formatter(*last: Any) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _with_traceback,
+            _without_secrets,
+            *last,
+        ],
     )
+
+
+def _with_traceback(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Put the traceback into the line as text, without the values of local variables, whatever is installed."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        event["exception"] = "".join(error_lines(error)).rstrip("\n")
+    return event
+
+
+def _without_secrets(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Hide what is secret by its name or its look; records of other libraries come this way too."""
+    # "key" is what a cache entry is found by, and no secret in a log.
+    return {name: redacted(value, key="" if name == "key" else name) for name, value in event.items()}

@@ -89,6 +89,7 @@ from plughost.contracts.disk_cache import (
 )
 from plughost.contracts.error_text import (
     error_line,
+    error_lines,
     error_text,
 )
 from plughost.contracts.events import (
@@ -140,6 +141,11 @@ from plughost.contracts.locks import (
 )
 from plughost.contracts.logs import (
     get_logger,
+)
+from plughost.contracts.masking import (
+    KnownSecrets,
+    masked,
+    masked_text,
 )
 from plughost.contracts.metric_families import (
     MetricFamily,
@@ -276,6 +282,7 @@ __all__ = [
     "JobRecord",
     "JobScope",
     "KeyBuilder",
+    "KnownSecrets",
     "Limit",
     "LimitResult",
     "LoadReport",
@@ -345,9 +352,12 @@ __all__ = [
     "WarmEntry",
     "call_loader",
     "error_line",
+    "error_lines",
     "error_text",
     "get_logger",
     "is_being_cancelled",
+    "masked",
+    "masked_text",
     "session_of",
     "worst_of",
 ]

@@ -1,13 +1,15 @@
 """Text of errors that somebody else raised: the one place that makes it, and it cannot fail.
 
 ``f"{error}"`` runs the error's own ``__str__``, which may raise itself, return a novel, or say "(1 sub-exception)"
-of what really went wrong. Whatever shows a stranger's error to people asks here.
+of what really went wrong. It may also quote a password. Whatever shows a stranger's error to people asks here.
 """
 
 from __future__ import annotations
 
+import traceback
 from typing import Final
 
+from plughost.contracts.masking import masked_text
 from plughost.exceptions import StrayError
 
 _LONGEST: Final = 2_000  # characters of one error; an answer of a server, say, may be a whole page
@@ -60,4 +62,18 @@ def _type_name(error: BaseException) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+    shown = masked_text(text[: 2 * _LONGEST])  # cut first, and again afterwards: no cut goes through a secret
+    whole = len(text) <= _LONGEST
+    return shown if whole else f"{shown[:_LONGEST]}... ({len(text)} characters)"
+
+
+def error_lines(error: BaseException) -> list[str]:
+    """Return an error with its traceback as Python prints it, secrets hidden. Never raises.
+
+    No values of local variables are in it, whatever is installed.
+    """
+    try:
+        lines = traceback.format_exception(error)
+    except BaseException:  # its __str__, its notes, its cause: all of it is a stranger's
+        lines = [error_line(error)]
+    return masked_text("".join(lines)).splitlines(keepends=True)

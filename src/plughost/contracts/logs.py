@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
+from plughost.contracts.error_text import error_line, error_lines
+from plughost.contracts.masking import masked_text
+
 if TYPE_CHECKING:
     import structlog
 
@@ -17,6 +20,7 @@ def get_logger(name: str, /, **bound: Any) -> structlog.stdlib.BoundLogger:
 
     Nothing global is configured: levels, handlers and rendering belong to the application.
     """
+    logging.getLogger(name).addFilter(_hide_secrets)
     import structlog  # not above: it takes longer to import than a command that logs nothing runs
 
     wrapped = structlog.wrap_logger(
@@ -31,6 +35,23 @@ def get_logger(name: str, /, **bound: Any) -> structlog.stdlib.BoundLogger:
         cache_logger_on_first_use=False,
     )
     return cast("structlog.stdlib.BoundLogger", wrapped.bind(**bound))
+
+
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    """Take secrets out of a record before any handler of the application sees it."""
+    try:
+        record.msg, record.args = masked_text(record.getMessage()), ()
+    except Exception as error:  # what was given does not fit the message; not worth the caller's failure
+        record.msg, record.args = f"a message that cannot be made: {error_line(error)}", ()
+    for name in record.__dict__.keys() - _TAKEN:
+        value = record.__dict__[name]
+        if isinstance(value, BaseException):
+            record.__dict__[name] = error_line(value)
+        elif isinstance(value, str):
+            record.__dict__[name] = masked_text(value)
+    if record.exc_info and record.exc_info[1] is not None:
+        record.exc_text = "".join(error_lines(record.exc_info[1])).rstrip("\n")
+    return True
 
 
 def _rename_taken(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -8,8 +8,8 @@ a hand in the text, so each step looks at every character a bounded number of ti
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 from weakref import WeakSet
 
 from plughost.contracts.secret import MASK
@@ -62,6 +62,17 @@ def masked_text(text: str) -> str:
     text = _ITEM.sub(rf"\1{MASK}", text)
     text = _BEARER.sub(rf"\1{MASK}", text)
     return _TOKEN.sub(rf"phk_\1_{MASK}", text)
+
+
+def masked(value: Any) -> Any:
+    """Return plain data with every text in it masked; what is neither text nor a table or list stays itself."""
+    if isinstance(value, str):
+        return masked_text(value)
+    if isinstance(value, Mapping):
+        return {masked(key): masked(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+        return type(value)(masked(inner) for inner in value)
+    return value
 
 
 def _without_url_passwords(line: str) -> str:

@@ -11,10 +11,11 @@ import anyio
 
 from plughost.contracts.apps import AppState
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.error_text import error_text
+from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.hooks import Outcome
 from plughost.contracts.logs import get_logger
+from plughost.contracts.masking import masked, masked_text
 from plughost.flows.apps import Apps
 from plughost.hookspecs import Hooks
 
@@ -135,14 +136,14 @@ def _answer(outcome: Outcome, app_name: str | None) -> HealthCheck | None:
     known: dict[str, Any] = {"plugin": outcome.plugin, "app_name": app_name, "duration": outcome.duration}
     if outcome.kind == "timed_out":
         return HealthCheck(name=outcome.plugin, status="warn", detail="did not answer in time", **known)
-    if outcome.kind == "error":
-        detail = f"its health check failed: {type(outcome.error).__name__}: {outcome.error}"
+    if outcome.kind == "error" and outcome.error is not None:
+        detail = f"its health check failed: {error_line(outcome.error)}"
         return HealthCheck(name=outcome.plugin, status="warn", detail=detail, **known)
     try:
         check = outcome.value
         if not isinstance(check, HealthCheck):
             check = HealthCheck.from_figures(outcome.plugin, check)
-        return replace(check, **known)
+        return replace(check, detail=masked_text(check.detail), figures=masked(check.figures), **known)
     except (TypeError, ValueError, AttributeError) as error:
         return HealthCheck(
             name=outcome.plugin,

@@ -12,6 +12,7 @@ from plughost.checks.subject import Subject, examine
 from plughost.cli.documents import Document, candidate_document
 from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program, reads
+from plughost.contracts.masking import masked
 from plughost.core.calls.verify import implementations
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.registry import failure_of
@@ -38,7 +39,8 @@ def info(program: Program, name: str, no_import: bool) -> None:
         document |= _of_code(subject)
         results = [check.run(subject) for check in CHECKS]
         document["checks"] = [result_document(result) for result in results]
-    program.show(document, _text(document, results))
+    shown = masked(document)  # by now the import has told which settings are declared secret
+    program.show(shown, _text(shown, results))
 
 
 def _settings(loaded: LoadedConfig, name: str) -> list[Document]:

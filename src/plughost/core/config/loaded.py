@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from plughost.contracts.config import ConfigEntry, HostConfig, PluginSection
+from plughost.contracts.masking import KnownSecrets
 from plughost.core.config.decoding import raise_problems
 from plughost.core.config.marking import marked
 from plughost.core.config.paths import canonical, dotted, match_name, origin_of
@@ -32,6 +33,7 @@ class LoadedConfig:
         environ: The environment it was loaded with, where references look.
         referenced: Dotted name of each of the host's own values that a reference stood for, to what is shown
             in its place.
+        secrets: What in it is secret, as far as it was decoded; no text of this process shows them.
         base: The working directory as it was then: a plugin that changes it moves no paths.
     """
 
@@ -40,6 +42,7 @@ class LoadedConfig:
     path: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     referenced: Mapping[str, str] = field(default_factory=dict)
+    secrets: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
     base: Path = field(default_factory=Path.cwd, repr=False)
 
     @property
@@ -114,6 +117,7 @@ class LoadedConfig:
             environ=self.environ,
             directory=self.directory,
             section=section,
+            known=self.secrets,
         )
 
     def app_config(self, app_name: str) -> Mapping[str, Any]:
@@ -125,7 +129,9 @@ class LoadedConfig:
         """
         path = ("apps", app_name)
         raw = self.config.apps[app_name]
-        decoded, problems = decode_table(raw, None, path, self.origins, self.environ, self.directory)
+        decoded, problems = decode_table(
+            raw, None, path, self.origins, self.environ, self.directory, self.secrets
+        )
         raise_problems(problems)
         for key, value in raw.items():
             if is_reference(value) and decoded[key] == "":

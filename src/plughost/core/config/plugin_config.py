@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Any, is_typeddict
 
 from plughost.contracts.error_text import error_text
+from plughost.contracts.masking import KnownSecrets
 from plughost.core.config.decoding import FAILED, Decoder, raise_problems
 from plughost.core.config.models import decode_model
 from plughost.core.config.paths import SettingPath
 from plughost.core.config.records import is_model, record_of
-from plughost.core.config.redaction import secret_strings
+from plughost.core.config.redaction import known_secrets, secret_strings
 from plughost.core.config.references import Resolver
 from plughost.exceptions import ConfigProblem
 
@@ -27,6 +28,7 @@ def decode_plugin_config(
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
     section: str | None = None,
+    known: KnownSecrets | None = None,
 ) -> Any:
     """Return the plugin's configuration as its ``Config``, with references followed.
 
@@ -43,6 +45,7 @@ def decode_plugin_config(
         environ: Where ``$env`` references look; the process's environment by default.
         directory: Where relative ``$file`` references begin; the working directory by default.
         section: The name of its table under ``[plugins]``, when that is spelled differently.
+        known: Is told what in it is secret; None tells nobody.
 
     Returns:
         An instance of the class; a dict for a TypedDict; a read-only mapping when ``config_class`` is None.
@@ -52,9 +55,11 @@ def decode_plugin_config(
             ``plugins.backup.config.schedule``.
     """
     if isinstance(config_class, type) and not is_typeddict(config_class) and isinstance(raw, config_class):
+        if known is not None:
+            known.add(known_secrets((), raw))
         return raw
     path = ("plugins", section or plugin_name, "config")
-    decoded, problems = decode_table(raw, config_class, path, origins or {}, environ, directory)
+    decoded, problems = decode_table(raw, config_class, path, origins or {}, environ, directory, known)
     raise_problems(problems, plugin=plugin_name)
     return decoded
 
@@ -66,6 +71,7 @@ def decode_table(
     origins: Mapping[str, str],
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
+    known: KnownSecrets | None = None,
 ) -> tuple[Any, list[ConfigProblem]]:
     """Return a table as ``kind``, with references followed, and what is wrong with it."""
     resolver = Resolver(
@@ -83,6 +89,9 @@ def decode_table(
         decoded = decoder.decode(values, kind, path)
     elif is_model(kind):
         decoded = decode_model(values, kind, path, decoder)
+    if known is not None:
+        known.add(resolver.secrets)
+        known.add(known_secrets(values, decoded))
     return decoded, resolver.problems + decoder.problems
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -56,6 +57,44 @@ def secret_strings(value: Any, *, is_secret: bool = False) -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for inner in value:
             yield from secret_strings(inner, is_secret=is_secret)
+
+
+def known_secrets(values: Any, decoded: Any) -> Iterator[str]:
+    """Yield what a configuration declares or shows to be secret, with passwords out of urls.
+
+    Args:
+        values: The table as it was written, references followed.
+        decoded: What became of it: its fields of the type ``Secret`` are secret under any name.
+    """
+    yield from secret_strings(values)
+    for text in _strings(values):
+        if "://" in text and (password := _url_password(text)):
+            yield from {password, unquote(password)}
+    yield from _revealed(decoded)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(inner)
+
+
+def _url_password(text: str) -> str:
+    before, at, _ = text.partition("://")[2].rpartition("@")
+    return before.partition(":")[2] if at else ""
+
+
+def _revealed(value: Any) -> Iterator[str]:
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for inner in value:
+            yield from _revealed(inner)
+    else:
+        for part in _parts(value) or ():
+            yield from _revealed(part.value)
 
 
 def redacted(value: Any, *, key: str = "", written: Any = None, hidden: bool = False) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from plughost.contracts.clock import Clock
 from plughost.contracts.health import HealthCheck
 from plughost.contracts.logs import get_logger
+from plughost.contracts.masking import masked
 from plughost.contracts.records import (
     RUNNING_STATES,
     FailedPlugin,
@@ -93,7 +94,7 @@ class PluginManager:
         entry = self._registry.find(name)
         if entry.run is None:
             return entry.record
-        return replace(entry.record, status=entry.run.plugin.handle.status())
+        return replace(entry.record, status=masked(entry.run.plugin.handle.status()))
 
     @property
     def counts(self) -> PluginCounts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from plughost.contracts.error_text import error_lines, error_text
 from plughost.contracts.records import (
     RUNNING_STATES,
     PluginFailure,
@@ -150,7 +150,7 @@ class PluginRegistry(Mapping[str, Entry]):
 
     def fail(self, name: str, error: PluginError, state: PluginState = PluginState.FAILED) -> PluginRecord:
         """Put a plugin into a state of failure, and settle it."""
-        record = self.move(name, state, reason=str(error), error=failure_of(error))
+        record = self.move(name, state, reason=error_text(error), error=failure_of(error))
         self._entries[name].settled.set()
         return record
 
@@ -167,11 +167,11 @@ def failure_of(error: PluginError | None) -> PluginFailure | None:
     cause = error.__cause__ or error
     if isinstance(cause, StrayError):
         cause = cause.__cause__ or cause
-    lines = traceback.format_exception(cause) if cause.__traceback__ is not None else []
+    lines = error_lines(cause) if cause.__traceback__ is not None else []
     return PluginFailure(
         phase=error.phase,
         kind=type(error).__name__,
-        message=str(error),
+        message=error_text(error),
         limit=getattr(error, "limit", None),
-        traceback="".join("".join(lines).splitlines(keepends=True)[-_TRACEBACK_LINES:]),
+        traceback="".join(lines[-_TRACEBACK_LINES:]),
     )
