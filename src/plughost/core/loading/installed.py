@@ -8,6 +8,7 @@ tool's own) is asked through ``importlib_metadata``, slowly and completely.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sys
@@ -220,6 +221,7 @@ def bare_reference(text: str) -> str:
 
 def _read(path: str) -> str | None:
     try:
-        return Path(path).read_bytes().decode("utf-8-sig", "replace")
+        with open(path, "rb") as file:  # noqa: PTH123  once for each distribution: a path object costs as much again
+            return file.read().removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
     except OSError:
         return None
