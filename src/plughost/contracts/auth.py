@@ -75,8 +75,10 @@ class AuthResult:
         allowed: Whether it succeeded.
         principal: Who it is, when it did.
         reason: What the person may be told, when it did not.
+        retry_after: Seconds until another attempt is looked at, when there were too many; else 0.
     """
 
     allowed: bool
     principal: Principal | None = None
     reason: str = ""
+    retry_after: float = 0.0

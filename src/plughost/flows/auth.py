@@ -62,7 +62,7 @@ class AuthFlow:
         """
         waiting = await self._attempts.retry_after(attempt)
         if waiting > 0:
-            return await self._refused(attempt, TOO_MANY.format(seconds=math.ceil(waiting)))
+            return await self._refused(attempt, TOO_MANY.format(seconds=math.ceil(waiting)), waiting)
         try:
             looked_at: object = await self._hooks.before_auth(attempt=attempt)
             if not isinstance(looked_at, AuthAttempt):
@@ -130,9 +130,9 @@ class AuthFlow:
         await self._tell(self._hooks.after_auth, attempt=attempt, principal=principal)
         return AuthResult(True, principal)
 
-    async def _refused(self, attempt: AuthAttempt, reason: str) -> AuthResult:
+    async def _refused(self, attempt: AuthAttempt, reason: str, retry_after: float = 0.0) -> AuthResult:
         await self._tell(self._hooks.auth_failed, attempt=attempt, reason=reason)
-        return AuthResult(False, None, reason)
+        return AuthResult(False, None, reason, retry_after)
 
     async def _tell(self, hook: Any, **arguments: object) -> None:
         try:

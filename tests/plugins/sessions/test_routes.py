@@ -194,6 +194,11 @@ async def test_cve_2025_59152_headers_that_claim_an_address_share_one_limit(brow
     for number in range(12):
         answer = await browser.post("/api/auth/login", wrong, headers={"x-forwarded-for": f"10.0.0.{number}"})
     assert "Too many attempts" in answer.body.decode()
+    assert answer.status == 429
+    wait = answer.header("retry-after")
+    assert wait is not None
+    assert 0 < int(wait) <= 300
+    assert f"in {wait} seconds" in answer.body.decode()
 
 
 async def test_cve_2015_5143_ten_thousand_anonymous_visits_store_nothing(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -59,6 +61,9 @@ async def login(request: Request) -> Response:
         user_agent=request.headers.get("user-agent", "")[:_USER_AGENT_LIMIT] or None,
     )
     result = await host_from(request).auth.authenticate(attempt)
+    if result.retry_after:
+        wait = {"Retry-After": str(max(1, math.ceil(result.retry_after)))}
+        raise Problem(429, result.reason, code="too_many_attempts", headers=wait)
     if not result.allowed or result.principal is None:
         raise Problem(401, result.reason or "Not signed in.", code="not_signed_in")
     session = session_of(request)
