@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from plughost.testing.clock import FakeClock
     from plughost.testing.distributions import MadeDistribution, make_distribution
-    from plughost.testing.hosts import HostMaker, client_of
+    from plughost.testing.hosts import HostMaker, client_of, running
     from plughost.testing.making import MadePlugin, PluginMaker, making_plugins
     from plughost.testing.recording import HookRecorder, RecordedCall
     from plughost.testing.servers import NoRedisServerError, redis_server
@@ -38,6 +38,7 @@ __all__ = [
     "make_distribution",
     "making_plugins",
     "redis_server",
+    "running",
 ]
 
 _HOMES = {
@@ -56,6 +57,7 @@ _HOMES = {
     "make_distribution": "distributions",
     "making_plugins": "making",
     "redis_server": "servers",
+    "running": "hosts",
 }
 
 

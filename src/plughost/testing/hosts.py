@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -46,6 +47,34 @@ class HostMaker:
         return Host(
             name, config=given | {"host": section}, environ=dict(environ or {}), clock=clock or self._clock
         )
+
+
+@asynccontextmanager
+async def running(host: Host) -> AsyncIterator[Host]:
+    """Run a host in a task of its own, so that one task may begin this block and another end it.
+
+    That is what pytest-asyncio does with fixtures, and what ``async with host`` cannot bear: a host holds tasks, which
+    end where they began. On asyncio only; anyio's plugin, and ``async with host`` in a test, need nothing of this.
+
+    Args:
+        host: One that was not entered yet.
+    """
+    started, over = asyncio.get_running_loop().create_future(), asyncio.Event()
+
+    async def live() -> None:
+        async with host:
+            started.set_result(None)
+            await over.wait()
+
+    life = asyncio.create_task(live())
+    await asyncio.wait([life, started], return_when=asyncio.FIRST_COMPLETED)
+    if not started.done():
+        await life  # raises what went wrong
+    try:
+        yield host
+    finally:
+        over.set()
+        await life
 
 
 @asynccontextmanager
