@@ -113,6 +113,8 @@ class Host:
         self.backups = Backups(
             self.hooks,
             directory=self.data_dir / "backups",
+            kept_out=lambda: self._configured_apps.kept_out,
+            unsaved=lambda: self._configured_apps.unsaved,
             configs=self._configured_apps.settings,
             clock=clock,
         )
@@ -232,8 +234,8 @@ class Host:
 
     @property
     def ready(self) -> bool:
-        """Whether the host runs and every required plugin does."""
-        return self._manager is not None and not self._manager.missing()
+        """Whether the host runs and every required plugin and app does."""
+        return self._manager is not None and not self._manager.missing() and not self.missing_apps
 
     @property
     def plugins(self) -> Mapping[str, PluginRecord]:
@@ -317,6 +319,11 @@ class Host:
     def app_errors(self) -> Mapping[str, Exception]:
         """Why apps of the configuration were not registered at the start, by name; empty when all were."""
         return self._configured_apps.errors
+
+    @property
+    def missing_apps(self) -> tuple[str, ...]:
+        """Names of required apps of the configuration that are not registered; the host is not ready without them."""
+        return self._configured_apps.missing
 
     async def health(self) -> HealthReport:
         """Ask every plugin how the host and each app are; the worst answer is the status."""

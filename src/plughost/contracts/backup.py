@@ -19,7 +19,8 @@ class BackupPlan:
     Attributes:
         backup_id: Its id, unique and sortable by time.
         reason: Why it is made: ``manual``, ``scheduled``, ``unregistration`` or ``failure``.
-        apps: Names of the apps to save; empty saves all of them.
+        apps: Names of the apps to save; empty saves all of them but those of ``without``.
+        without: Names of the apps whose settings say ``backup = false``.
         only: Names of the plugins to ask; empty asks all of them.
         staging_dir: Folder in which the archive is put together. Whoever stores it can name one on its own
             file system, so that storing is a rename. None takes the host's.
@@ -30,6 +31,7 @@ class BackupPlan:
     backup_id: str
     reason: str = "manual"
     apps: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     staging_dir: Path | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -37,7 +39,7 @@ class BackupPlan:
 
     def wants(self, app_name: str) -> bool:
         """Whether that app is to be saved."""
-        return not self.apps or app_name in self.apps
+        return app_name in self.apps if self.apps else app_name not in self.without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         shutdown_timeout: Seconds for a plugin's stop.
         plugin_dir: Folder of plugins that are not installed; relative to the configuration file.
         autoload_plugin_dir: Whether what is found there is loaded without being named under ``[plugins]``.
-        required: Names of plugins without which the host is not ready.
+        required: Names of plugins, and of apps under ``[apps]``, without which the host is not ready.
         allow: Names of the only plugins to load; None for all, an empty list for none.
         disabled: Names of plugins not to load, in addition to those with ``enabled = false``.
         strict: A failed plugin makes the host's start fail.

@@ -87,7 +87,8 @@ class Apps(Mapping[str, AppRecord]):
 
         Args:
             name: How everybody calls it.
-            config: ``url``, ``migrations``, ``seeds``, ``models``, and whatever plugins read.
+            config: ``url``, ``migrations``, ``seeds``, ``models``, ``shared``, ``backup`` (false leaves the app out
+                of backups that name no apps), and whatever plugins read.
 
         Returns:
             The app, as ``host.apps[name]`` has it now.

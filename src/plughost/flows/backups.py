@@ -53,6 +53,9 @@ class Backups:
     Args:
         hooks: The hooks to call.
         directory: Where archives are put together, and where they stay when no plugin stores them.
+        kept_out: Gives the names of the apps that are saved only when they are named.
+        unsaved: Gives what apps cannot be saved, by name, and why: a backup that lacks one without saying so is
+            worse than none.
         configs: Gives the configuration of the apps that the host knows, by name, for restorations.
         clock: Tells when a backup was made.
     """
@@ -62,11 +65,15 @@ class Backups:
         hooks: Hooks,
         *,
         directory: Path,
+        kept_out: Callable[[], Iterable[str]] = tuple,
+        unsaved: Callable[[], Mapping[str, Exception]] = dict,
         configs: Callable[[], Mapping[str, Mapping[str, Any]]] = dict,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._hooks = hooks
         self._directory = directory
+        self._kept_out = kept_out
+        self._unsaved = unsaved
         self._configs = configs
         self._clock = clock
         self._turn = anyio.Lock()
@@ -96,6 +103,7 @@ class Backups:
             backup_id=self._new_id(),
             reason=reason,
             apps=tuple(apps),
+            without=tuple(sorted(self._kept_out())),
             only=tuple(only),
             labels=MappingProxyType(dict(labels or {})),
             created_at=self._clock.time(),
@@ -171,6 +179,9 @@ class Backups:
         started = self._clock.monotonic()
         try:
             plan = await self._hooks.before_backup(plan=plan)
+            for name, error in self._unsaved().items():
+                if plan.wants(name):
+                    raise BackupError(f"app {name!r} cannot be saved: {error_text(error)}")
             archive, location = await self._make(plan, on_progress)
         except BaseException as error:
             raised = error if isinstance(error, Exception) else BackupError("the backup was cancelled")

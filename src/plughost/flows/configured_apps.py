@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from plughost.contracts.apps import AppState
 from plughost.contracts.error_text import error_text
 from plughost.contracts.health import HealthCheck
 from plughost.core.config import LoadedConfig
@@ -30,6 +31,32 @@ class ConfiguredApps:
     def errors(self) -> Mapping[str, Exception]:
         """Why apps were not registered, by name."""
         return MappingProxyType(self._errors)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of required apps that are not there, or whose rollback failed."""
+        config = self._loaded.config
+        required = [
+            name
+            for name, settings in config.apps.items()
+            if settings.get("required") is True or name in config.host.required
+        ]
+        return tuple(name for name in required if not self._is_there(name))
+
+    @property
+    def unsaved(self) -> Mapping[str, Exception]:
+        """Why apps that belong into backups cannot be saved now, by name."""
+        lost = {name: error for name, error in self._errors.items() if name not in self._apps}
+        return {name: error for name, error in lost.items() if name not in self.kept_out}
+
+    @property
+    def kept_out(self) -> frozenset[str]:
+        """Names of the apps, configured or not, that say ``backup = false``."""
+        known = {**self._loaded.config.apps, **{name: app.config for name, app in self._apps.items()}}
+        return frozenset(name for name, settings in known.items() if settings.get("backup") is False)
+
+    def _is_there(self, name: str) -> bool:
+        return name in self._apps and self._apps[name].state is not AppState.FAILED
 
     async def register(self) -> None:
         """Say what an earlier process left unfinished, then register all; what fails is in ``errors``."""

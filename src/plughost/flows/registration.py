@@ -20,7 +20,8 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
 """The settings of an app that are operations, and their hooks, in the order they run."""
 
 
-_KNOWN = ("url", *OPERATIONS, "shared")
+_SWITCHES = ("shared", "required", "backup")
+_KNOWN = ("url", *OPERATIONS, "version_table", *_SWITCHES)
 
 
 def check_settings(app_name: str, config: Mapping[str, Any]) -> None:
@@ -34,6 +35,8 @@ def check_settings(app_name: str, config: Mapping[str, Any]) -> None:
         plain = value.reveal() if isinstance(value, Secret) else value
         if key in _KNOWN and isinstance(plain, str) and not plain.strip():
             raise ConfigError(f"{path} is empty: give it a value, or leave it out", path=path)
+        if key in _SWITCHES and not isinstance(value, bool):
+            raise ConfigError(f"{path} must be true or false", path=path)
         near = (
             []
             if key in _KNOWN

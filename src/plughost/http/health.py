@@ -7,13 +7,14 @@ draft "Health Check Response Format for HTTP APIs" (application/health+json).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from plughost.contracts.error_text import error_text
 from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.records import RUNNING_STATES, PluginRecord, PluginState
 from plughost.http.gate import may
@@ -45,15 +46,17 @@ async def livez(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Say whether requests should be sent here; ``?verbose`` names the plugins, ``?exclude=`` skips one."""
+    """Say whether requests should be sent here; ``?verbose`` names plugins and apps, ``?exclude=`` skips one."""
     runtime = runtime_of(request)
     excluded = set(request.query_params.getlist("exclude"))
     plugins = {name: record for name, record in runtime.host.plugins.items() if name not in excluded}
-    status = _readiness(runtime, plugins)
+    apps = [name for name in runtime.host.config.apps if name not in excluded]
+    status = _readiness(runtime, plugins, apps)
     body: dict[str, Any] = {}
     if "verbose" in request.query_params:
         told = await may(INSIDERS, runtime, request.scope)
         body["checks"] = {f"plugin:{name}": [_plugin(record, told)] for name, record in plugins.items()}
+        body["checks"] |= {f"app:{name}": [_app(runtime, name, told)] for name in apps}
     return _answer(status, body)
 
 
@@ -82,11 +85,13 @@ async def _report(
     return _answer(report.status, body)
 
 
-def _readiness(runtime: HttpRuntime, plugins: Mapping[str, PluginRecord]) -> str:
+def _readiness(runtime: HttpRuntime, plugins: Mapping[str, PluginRecord], apps: Sequence[str]) -> str:
     missing = any(record.required and record.state not in RUNNING_STATES for record in plugins.values())
     waiting = any(_waits(record) for record in plugins.values())
-    if runtime.draining.is_set() or missing or waiting:
+    if runtime.draining.is_set() or missing or waiting or set(apps).intersection(runtime.host.missing_apps):
         return "fail"
+    if any(_app_status(runtime, name) != "pass" for name in apps):
+        return "warn"
     if runtime.left_out or any(record.state not in _WELL for record in plugins.values()):
         return "warn"
     return "pass"
@@ -105,6 +110,19 @@ def _plugin(record: PluginRecord, told: bool) -> dict[str, Any]:
 def _waits(record: PluginRecord) -> bool:
     """Whether a plugin runs and says that it cannot do its work before something else is there."""
     return record.state in RUNNING_STATES and bool(record.status.get("waiting_for"))
+
+
+def _app_status(runtime: HttpRuntime, name: str) -> str:
+    if name in runtime.host.missing_apps:
+        return "fail"
+    return "pass" if name in runtime.host.apps or name not in runtime.host.app_errors else "warn"
+
+
+def _app(runtime: HttpRuntime, name: str, told: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"componentType": "app", "status": _app_status(runtime, name)}
+    if told and row["status"] != "pass" and name in runtime.host.app_errors:
+        row["output"] = error_text(runtime.host.app_errors[name])
+    return row
 
 
 def _check(check: HealthCheck, told: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from plughost.cli.logs import configure_logging
 from plughost.cli.program import Program, reads
 from plughost.cli.tables import seconds, table
 from plughost.contracts.backup import ArchiveEntry, BackupProgress, BackupSummary, OnProgress
-from plughost.exceptions import AppError, BackupError
+from plughost.exceptions import BackupError
 from plughost.host import Host
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def run_backup(program: Program, apps: tuple[str, ...]) -> None:
     """Make a backup now. The apps of the configuration are registered first, as at every start."""
 
     async def work(host: Host) -> Mapping[str, Any]:
-        _refuse_missing(host, apps)
+        _refuse_unknown(host, apps)
         with _bar(program, "Saving") as on_progress:
             result = await host.backups.run(apps=apps, on_progress=on_progress)
         return {
@@ -135,12 +135,8 @@ async def _within(host: Host, work: Callable[[Host], Awaitable[T]]) -> T:
         return await work(host)
 
 
-def _refuse_missing(host: Host, apps: tuple[str, ...]) -> None:
-    # A backup that lacks an app without saying so is worse than none.
-    for name, error in host.app_errors.items():
-        if not apps or name in apps:
-            raise AppError(f"app {name!r} cannot be saved: {error}", app_name=name, step="backup")
-    unknown = [name for name in apps if name not in host.apps]
+def _refuse_unknown(host: Host, apps: tuple[str, ...]) -> None:
+    unknown = [name for name in apps if name not in host.apps and name not in host.app_errors]
     if unknown:
         click.echo(f"Error: there is no app {unknown[0]!r} in the configuration", err=True)
         leave(ExitCode.FAILED)

@@ -64,7 +64,8 @@ def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -
 def _wishes(loaded: LoadedConfig) -> dict[str, Wish]:
     """One wish for each plugin that is spoken of, however the places that do so spell its name."""
     host = loaded.config.host
-    listed = (name for name in (*host.required, *host.disabled) if loaded.section_of(name) is None)
+    required = (name for name in host.required if name not in loaded.config.apps)  # apps can be required too
+    listed = (name for name in (*required, *host.disabled) if loaded.section_of(name) is None)
     return {name: _wish(loaded, name) for name in (*loaded.config.plugins, *listed)}
 
 

@@ -59,7 +59,7 @@ async def _registered(host: Any) -> dict[str, Any]:
 
 async def _look_at_all(apps: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = [await _look(name, config) for name, config in apps.items()]
-    return [row for row in rows if row["url"]]
+    return [row for row in rows if row["url"] or row["problem"]]
 
 
 async def _look(name: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,10 +37,11 @@ class Saving:
             artifact
             for database in self._databases
             if any(plan.wants(name) for name in self._databases.apps_on(database))
-            if (artifact := await self._copy(plan, database)) is not None
+            if self._config.save_postgresql or database.url.get_backend_name() != "postgresql"
+            for artifact in [await self._copy(plan, database)]
         ]
 
-    async def _copy(self, plan: BackupPlan, database: Database) -> Artifact | None:
+    async def _copy(self, plan: BackupPlan, database: Database) -> Artifact:
         apps = self._databases.apps_on(database)
         backend = database.url.get_backend_name()
         suffix = {"sqlite": "sqlite", "postgresql": "dump"}.get(backend)
@@ -48,10 +49,14 @@ class Saving:
         source = sqlite_file(database.url)
         if source is not None:
             await self._copy_sqlite(source, target)
-        elif backend == "postgresql" and self._config.save_postgresql:
+        elif backend == "postgresql":
             await postgres_dump.dump(database.url, target, program=self._config.pg_dump)
         else:
-            return None
+            raise BackupError(
+                f"the database of app {', '.join(apps)} cannot be saved: {printable(database.url)} is neither a "
+                "SQLite file that is named by its path nor on PostgreSQL; save it in another way and say so by "
+                f"`backup = false` under [apps.{apps[0]}]"
+            )
         return Artifact(
             name=f"{apps[0]}/database.{suffix}",
             path=target,
