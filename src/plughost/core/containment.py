@@ -7,15 +7,12 @@ that the host asked for, go on.
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple, Unpack
 
-from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.core.stepping import is_interrupt, stray
-from plughost.core.time_limit import call_within
+from plughost.contracts.error_text import error_line
+from plughost.exceptions import StrayError
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -42,6 +39,8 @@ class Point(StrEnum):
     REGISTER_COMMANDS = "register_commands()"
     HOOK = "a hook implementation"
     WRAPPER = "a hook wrapper"
+    MIDDLEWARE = "making its middleware"
+    ROUTE = "a route or middleware"
 
 
 def contained(point: Point, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
@@ -62,26 +61,29 @@ def contained(point: Point, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> 
         raise stray(error, point) from error
 
 
-async def contained_call(
-    point: Point,
-    function: Callable[..., Any],
-    *args: object,
-    limit: float = math.inf,
-    clock: Clock = SYSTEM_CLOCK,
-) -> Any:
-    """Call a plugin's function, plain or async, for at most ``limit`` seconds of its waiting; return its value.
+def is_interrupt(error: BaseException) -> bool:
+    """Whether the person ended the program, be it in a group of errors."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(is_interrupt(each) for each in error.exceptions)
+    return isinstance(error, KeyboardInterrupt)
 
-    A plain function runs here and now. What waits runs in a task of its own.
 
-    Raises:
-        Exception: As ``contained`` does.
-        LimitPassedError: It took longer.
+def stray(error: BaseException, point: str = "") -> StrayError:
+    """Return what stands for an error that no ``except Exception`` would catch.
+
+    Args:
+        error: What was raised; it becomes the cause.
+        point: Where, in words.
     """
-    returned = contained(point, function, *args)
-    if not inspect.isawaitable(returned):
-        return returned
+    said = error_line(error)
+    if isinstance(error, GeneratorExit):
+        said += ", though nobody closed it"
+    elif _is_cancellation(error):
+        said += ", though the host cancelled nothing: something it waited for was cancelled elsewhere"
+    failure = StrayError(said, point=point)
+    failure.__cause__ = error
+    return failure
 
-    async def wait() -> Any:
-        return await returned
 
-    return await call_within(limit, wait, clock, point)
+def _is_cancellation(error: BaseException) -> bool:
+    return type(error).__name__ in ("CancelledError", "Cancelled")  # asyncio's, trio's

@@ -11,8 +11,9 @@ from typing import Any, TypeVar, overload
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.events import EventCallback, Unsubscribe
 from plughost.contracts.logs import get_logger
-from plughost.core.containment import Point, contained_call
+from plughost.core.containment import Point
 from plughost.core.stepping import LimitPassedError
+from plughost.core.time_limit import contained_call
 
 E = TypeVar("E")
 

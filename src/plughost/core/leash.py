@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import anyio
 
-from plughost.core.stepping import Driven, drive, drive_on_trio, is_interrupt, nurseries, stray
+from plughost.core.containment import is_interrupt, stray
+from plughost.core.stepping import Driven, drive, drive_on_trio, nurseries
 
 T = TypeVar("T")
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol
 
-from plughost.contracts.error_text import error_line
-from plughost.exceptions import StrayError
+import anyio
+import sniffio
+
+from plughost.core.containment import stray
 
 Coro = Coroutine[Any, Any, Any]
 
@@ -32,32 +35,36 @@ class LimitPassedError(TimeoutError):
     """
 
 
-def is_interrupt(error: BaseException) -> bool:
-    """Whether the person ended the program, be it in a group of errors."""
-    if isinstance(error, BaseExceptionGroup):
-        return any(is_interrupt(each) for each in error.exceptions)
-    return isinstance(error, KeyboardInterrupt)
+event_library = sniffio.thread_local
+"""What runs in this thread, in ``name``: ``"trio"``, or None for asyncio and nothing."""
 
 
-def stray(error: BaseException, point: str = "") -> StrayError:
-    """Return what stands for an error that no ``except Exception`` would catch.
+def belongs_to_caller(error: BaseException) -> bool:
+    """Whether ``error``, out of code that ran in its caller's task, is the caller's cancellation or the end of it all.
 
-    Args:
-        error: What was raised; it becomes the cause.
-        point: Where, in words.
+    A stranger's code may also have waited for something that somebody else cancelled.
     """
-    said = error_line(error)
-    if isinstance(error, GeneratorExit):
-        said += ", though nobody closed it"
-    elif _is_cancellation(error):
-        said += ", though the host cancelled nothing: something it waited for was cancelled elsewhere"
-    failure = StrayError(said, point=point)
-    failure.__cause__ = error
-    return failure
+    if isinstance(error, Exception):
+        return False
+    if isinstance(error, BaseExceptionGroup):
+        return any(belongs_to_caller(each) for each in error.exceptions)
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        return True
+    if isinstance(error, asyncio.CancelledError):
+        return _task_is_cancelled()
+    return (
+        event_library.name == "trio"
+        and isinstance(error, anyio.get_cancelled_exc_class())
+        and anyio.current_effective_deadline() == -math.inf
+    )
 
 
-def _is_cancellation(error: BaseException) -> bool:
-    return type(error).__name__ in ("CancelledError", "Cancelled")  # asyncio's, trio's
+def _task_is_cancelled() -> bool:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop, so nobody to be cancelled
+        return False
+    return task is None or task.cancelling() > 0
 
 
 def step_at_once(coroutine: Coro) -> Any:

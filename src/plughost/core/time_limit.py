@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar, cast
 
 import anyio
 
-from plughost.contracts.clock import Clock
+from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.core.containment import Point, contained
 from plughost.core.leash import Leash
 from plughost.core.stepping import AbandonedError, LimitPassedError
 
@@ -75,3 +78,28 @@ async def call_within(
     if outcome.error is not None:
         raise outcome.error
     return cast("T", outcome.value)
+
+
+async def contained_call(
+    point: Point,
+    function: Callable[..., Any],
+    *args: object,
+    limit: float = math.inf,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Any:
+    """Call a plugin's function, plain or async, for at most ``limit`` seconds of its waiting; return its value.
+
+    A plain function runs here and now. What waits runs in a task of its own.
+
+    Raises:
+        Exception: As ``contained`` does.
+        LimitPassedError: It took longer.
+    """
+    returned = contained(point, function, *args)
+    if not inspect.isawaitable(returned):
+        return returned
+
+    async def wait() -> Any:
+        return await returned
+
+    return await call_within(limit, wait, clock, point)

@@ -8,9 +8,10 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
-from plughost.contracts.error_text import error_line
+from plughost.contracts.error_text import error_text
 from plughost.contracts.http import ASGIApp, HttpContext, Middleware
 from plughost.contracts.logs import get_logger
+from plughost.core.containment import Point, contained
 from plughost.exceptions import RouteError
 from plughost.http.compression import Compression
 from plughost.http.guards import Guard
@@ -94,10 +95,10 @@ class _Sieve:
 
     def wrap(self, plugin: str, middleware: Middleware, app: ASGIApp) -> ASGIApp:
         try:
-            return middleware.factory(app)
+            return contained(Point.MIDDLEWARE, middleware.factory, app)
         except Exception as error:
             failure = RouteError(
-                f"plugin {plugin!r}: its middleware {_name_of(middleware)!r} cannot be made: {error_line(error)}",
+                f"plugin {plugin!r}: its middleware {_name_of(middleware)!r} cannot be made: {error_text(error)}",
                 plugin=plugin,
             )
             failure.__cause__ = error

@@ -19,6 +19,8 @@ from plughost.contracts.error_text import error_text
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import RUNNING_STATES
+from plughost.core.containment import Point, stray
+from plughost.core.stepping import belongs_to_caller
 from plughost.exceptions import HostNotReadyError, StoreUnavailableError
 from plughost.http.csrf import ORIGINS, OriginPolicy
 from plughost.http.figures import FailedRequest
@@ -102,10 +104,13 @@ class Shell:
             await self._app(scope, receive, send)
         except ClientDisconnect:
             return  # nobody is left to answer
-        except Exception as error:
-            problem = self._problem_of(error, scope)
+        except BaseException as error:
+            if belongs_to_caller(error):
+                raise
+            failure = _as_exception(error)
+            problem = self._problem_of(failure, scope)
             if has_begun():
-                raise  # too late for another answer: the server cuts the connection
+                raise failure from error.__cause__  # too late for another answer: the server cuts the connection
             response = _answer(problem, scope)
             await response(scope, receive, send)
 
@@ -119,8 +124,10 @@ class Shell:
 
         try:
             await self._app(scope, receive, send_noting)
-        except Exception as error:
-            problem = self._problem_of(error, scope)
+        except BaseException as error:
+            if belongs_to_caller(error):
+                raise
+            problem = self._problem_of(_as_exception(error), scope)
             code = 1011 if problem.status >= 500 else 1008
             if not accepted:
                 await receive()  # the handshake, which is refused by closing
@@ -212,6 +219,10 @@ class Shell:
 def _loggable(path: str) -> str:
     """Return a path that fits one line of a log, whatever was encoded in it."""
     return path if path.isprintable() else ascii(path)
+
+
+def _as_exception(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else stray(error, Point.ROUTE)
 
 
 def _answer(problem: Problem, scope: Scope) -> Any:

@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 from plughost.contracts.hooks import Outcome, OutcomeKind
 from plughost.core.calls.faults import fail, goes_through
 from plughost.core.calls.plan import CallPlan, Step
-from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog, event_library
-from plughost.core.stepping import Coro, stray
+from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog
+from plughost.core.containment import stray
+from plughost.core.stepping import Coro, event_library
 
 Wrapper = Generator[None, Any, Any]
 Blocking = Callable[[Step, dict[str, Any]], Coro]

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
-
-import anyio
-
 from plughost.contracts.error_text import error_line
 from plughost.contracts.hooks import OutcomeKind
 from plughost.contracts.logs import get_logger
 from plughost.core.calls.plan import Step
-from plughost.core.calls.watchdog import event_library
-from plughost.core.stepping import LimitPassedError
+from plughost.core.stepping import LimitPassedError, belongs_to_caller
 from plughost.exceptions import HookCallError, HookTimeoutError, Refused
 
 _log = get_logger("plughost.hooks")
@@ -22,26 +16,7 @@ def goes_through(error: BaseException) -> bool:
     """Whether ``error`` belongs to the caller: a refusal, its cancellation, or the end of the program."""
     if isinstance(error, Exception):
         return isinstance(error, Refused)
-    if isinstance(error, BaseExceptionGroup):
-        return any(goes_through(each) for each in error.exceptions)
-    if isinstance(error, KeyboardInterrupt | GeneratorExit):
-        return True
-    if isinstance(error, asyncio.CancelledError):
-        return _is_callers()
-    return (
-        event_library.name == "trio"
-        and isinstance(error, anyio.get_cancelled_exc_class())
-        and anyio.current_effective_deadline() == -math.inf
-    )
-
-
-def _is_callers() -> bool:
-    """Whether a cancellation is the caller's: an implementation may have awaited something else cancelled."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no event loop, so nobody to be cancelled
-        return False
-    return task is None or task.cancelling() > 0
+    return belongs_to_caller(error)
 
 
 def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:

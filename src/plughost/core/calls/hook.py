@@ -14,8 +14,8 @@ from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
 from plughost.core.calls.plan import CallPlan
 from plughost.core.calls.shortcut import Shortcut, count_up_to, define, shortcut, waits_at
-from plughost.core.calls.watchdog import Watchdog, event_library
-from plughost.core.stepping import step_at_once
+from plughost.core.calls.watchdog import Watchdog
+from plughost.core.stepping import event_library, step_at_once
 from plughost.exceptions import UnknownHookError
 
 Observer = Callable[[str], AbstractContextManager[object]]

@@ -45,7 +45,7 @@ from plughost.core.calls.drain import Traffic
 from plughost.core.calls.execute import refuse_coroutine
 from plughost.core.calls.faults import fail
 from plughost.core.calls.plan import CallPlan, Step
-from plughost.core.stepping import stray
+from plughost.core.containment import stray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,13 +15,17 @@ import weakref
 from typing import Any
 
 import anyio
-import sniffio
 
-from plughost.core.stepping import Coro, Driven, LimitPassedError, drive, drive_on_trio, nurseries, stray
+from plughost.core.containment import stray
+from plughost.core.stepping import (
+    Coro,
+    Driven,
+    LimitPassedError,
+    drive,
+    drive_on_trio,
+    nurseries,
+)
 from plughost.exceptions import Refused
-
-event_library = sniffio.thread_local
-"""What runs in this thread, in ``name``: ``"trio"``, or None for asyncio and nothing."""
 
 _MESSAGE = "plughost: a hook implementation passed its limit"
 _CLOSEST = 0.01  # seconds between two looks of a ticker

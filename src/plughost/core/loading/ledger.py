@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plughost.core.containment import Point, contained, contained_call
+from plughost.core.containment import Point, contained
+from plughost.core.time_limit import contained_call
 from plughost.exceptions import PluginGoneError
 
 Undo = Callable[[], object]
