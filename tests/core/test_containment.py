@@ -362,6 +362,9 @@ class Good(Plugin):
 async def test_what_a_plugin_raises_is_its_own_failure(
     point: Point, way: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    if (point, kind) == (Point.ROUTE, "GeneratorExit"):
+        pytest.xfail("in the task of a request it is not told from the server closing the request")
+
     def raises(*_: Any) -> Any:
         raise KINDS[kind]()  # noqa: RSE102  a function that makes it
 

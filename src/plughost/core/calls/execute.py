@@ -186,7 +186,7 @@ class Call:
             except StopIteration:
                 raise RuntimeError("the wrapper did not yield") from None
         except BaseException as error:
-            self._fail(step, error, begun)
+            self._fail(step, stray(error) if isinstance(error, GeneratorExit) else error, begun)
             return
         opened.append((step, wrapper))
         self._note(step, "value", begun)
@@ -207,7 +207,8 @@ class Call:
         except BaseException as raised:
             if raised is error:
                 return result, error
-            return self._close_failed(step, raised, result, error)
+            own = stray(raised) if isinstance(raised, GeneratorExit) else raised
+            return self._close_failed(step, own, result, error)
         with contextlib.suppress(Exception):
             wrapper.close()
         return self._close_failed(step, RuntimeError("the wrapper yielded twice"), result, error)
