@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import structlog
 
 from plughost.cli.colour import wants_colour
 from plughost.contracts.error_text import error_lines
 from plughost.core.config import redacted
+
+_ACCESS_FIELDS = ("client", "method", "path", "status", "milliseconds")
+"""What the HTTP application says of a request, in this order."""
 
 _SHARED: tuple[Any, ...] = (
     structlog.stdlib.add_log_level,
@@ -40,6 +45,43 @@ def configure_logging(
     logging.getLogger("plughost").setLevel(level)
     # What happens in other libraries is of interest when somebody looks for everything, or something is wrong.
     root.setLevel(logging.DEBUG if level == logging.DEBUG else logging.WARNING)
+    access = logging.getLogger("plughost.access")
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(_AccessLines(for_machines=machines))
+    access.handlers[:] = [lines]
+    access.propagate = False
+
+
+class _AccessLines(logging.Formatter):
+    """Formats what the HTTP application says of each request.
+
+    There is a line for every request, and on the way that all other records take it would cost more than the
+    request. It holds an address, a method, a path without its query and figures: nothing that must be masked.
+    """
+
+    def __init__(self, *, for_machines: bool) -> None:
+        super().__init__()
+        self._for_machines = for_machines
+        self._second = 0
+        self._time = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        second = int(record.created)
+        if second != self._second:  # thousands of lines share one
+            self._second, self._time = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        stamp = f"{self._time}.{int(record.created * 1e6) % 1_000_000:06d}Z"
+        if not self._for_machines:
+            return f"{stamp} [info     ] {record.getMessage()} [{record.name}]"
+        line: dict[str, object] = {
+            "level": "info",
+            "logger": record.name,
+            "message": record.getMessage(),
+            "timestamp": stamp,
+        }
+        if isinstance(record.args, tuple):
+            line.update(zip(_ACCESS_FIELDS, record.args, strict=False))
+        return msgspec.json.encode(line).decode()
 
 
 def _for_people(environ: Mapping[str, str]) -> logging.Formatter:
