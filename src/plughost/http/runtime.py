@@ -26,6 +26,7 @@ RUNTIME = "plughost"
 IDENTITY = "plughost.identity"
 REQUEST_ID = "plughost.request_id"
 AUDIT_DETAIL = "plughost.audit_detail"
+AUDIT_TARGET = "plughost.audit_target"
 """Keys of the ASGI scope."""
 
 _SYNC_ENDPOINTS_AT_ONCE = 40
@@ -144,6 +145,11 @@ def identity_of(connection: HTTPConnection | Mapping[str, Any]) -> Identity:
 def note_detail(connection: HTTPConnection | Mapping[str, Any], sentence: str) -> None:
     """Say in one sentence what an administrative action did, for its entry in the audit trail."""
     scope_of(connection)[AUDIT_DETAIL] = sentence
+
+
+def note_target(connection: HTTPConnection | Mapping[str, Any], name: str) -> None:
+    """Say by name what an administrative action is done to; without it the parts of its path are noted."""
+    scope_of(connection)[AUDIT_TARGET] = name
 
 
 def scope_of(connection: HTTPConnection | Mapping[str, Any]) -> Any:

@@ -27,7 +27,7 @@ from plughost.http.figures import FailedRequest
 from plughost.http.guards import ANONYMOUS
 from plughost.http.headers import SecurityHeaders
 from plughost.http.problems import Problem
-from plughost.http.runtime import AUDIT_DETAIL, IDENTITY, REQUEST_ID, RUNTIME, HttpRuntime
+from plughost.http.runtime import AUDIT_DETAIL, AUDIT_TARGET, IDENTITY, REQUEST_ID, RUNTIME, HttpRuntime
 from plughost.http.shapes import refuse_odd_shape
 
 _access = logging.getLogger("plughost.access")
@@ -201,12 +201,12 @@ class Shell:
             )
 
     def _audit(self, scope: Scope, route: Any, status: int) -> None:
-        target = scope.get("path_params", {})
+        parts = ", ".join(str(value) for value in scope.get("path_params", {}).values())
         try:
             self._runtime.audit.add(
                 actor=scope[IDENTITY].actor,
                 verb=route.audit,
-                target=", ".join(str(value) for value in target.values()),
+                target=scope.get(AUDIT_TARGET) or parts,
                 status=status,
                 detail=scope.get(AUDIT_DETAIL, ""),
                 address=(scope.get("client") or ("",))[0],

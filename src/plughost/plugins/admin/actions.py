@@ -13,7 +13,7 @@ from plughost.contracts import RUNNING_STATES, Cache, CacheManager, PluginRecord
 from plughost.exceptions import PluginError, PluginNotFoundError
 from plughost.http import Problem
 from plughost.plugins.admin.documents import Document, plain
-from plughost.plugins.admin.figures import caches_of, sessions_of
+from plughost.plugins.admin.figures import cache_named, caches_of, sessions_of
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -149,7 +149,7 @@ async def clear_cache(host: Host, of: OfCache) -> Done:
     if of.cache is None:
         await caches.clear()
     else:
-        await _cache(caches, of.cache).clear()
+        await cache_named(caches, of.cache).clear()
     left = _entries(caches, of.cache)
     what = "All caches" if of.cache is None else f"Cache {of.cache}"
     entries = _many(before, "entry", "entries")
@@ -161,7 +161,7 @@ async def warm_cache(host: Host, of: OfCache) -> Done:
     """Load what plugins want warm."""
     caches = caches_of(host)
     if of.cache is not None:
-        _cache(caches, of.cache)
+        cache_named(caches, of.cache)
     loaded = await caches.warm(of.cache)
     entries = _entries(caches, of.cache)
     return Done(
@@ -176,7 +176,7 @@ async def reset_cache_stats(host: Host, of: OfCache) -> Done:
     caches = caches_of(host)
     names = [of.cache] if of.cache is not None else list(caches.names())
     for name in names:
-        _cache(caches, name).reset_stats()
+        cache_named(caches, name).reset_stats()
     stats = caches.stats()
     left = sum(stats[name].hits + stats[name].misses for name in names)
     what = f"{_many(len(names), 'cache')} counted from zero again"
@@ -188,7 +188,7 @@ async def reset_cache_stats(host: Host, of: OfCache) -> Done:
 async def clean_cache(host: Host, of: OfCache) -> Done:
     """Remove entries that are past their time."""
     caches = caches_of(host)
-    removed = await (caches.cleanup() if of.cache is None else _cache(caches, of.cache).cleanup())
+    removed = await (caches.cleanup() if of.cache is None else cache_named(caches, of.cache).cleanup())
     entries = _entries(caches, of.cache)
     sentence = f"{_many(removed, 'expired entry', 'expired entries')} removed; {entries} are left."
     return Done(sentence, True, {"removed": removed, "entries": entries})
@@ -199,7 +199,7 @@ async def invalidate(host: Host, what: Invalidation) -> Done:
     given = {name: value for name in ("key", "tag", "glob", "regex") if (value := getattr(what, name))}
     if len(given) != 1:
         raise Problem(422, "Say exactly one of key, tag, glob and regex.", code="invalid_body")
-    cache = _cache(caches_of(host), what.cache)
+    cache = cache_named(caches_of(host), what.cache)
     ((kind, value),) = given.items()
     try:
         removed = await _invalidate(cache, kind, value)
@@ -362,12 +362,6 @@ def _running(host: Host) -> set[str]:
 
 def _told(record: PluginRecord) -> Document:
     return {"plugin": record.name, "state": record.state.value, "generation": record.generation}
-
-
-def _cache(caches: CacheManager, name: str) -> Cache:
-    if name not in caches.names():
-        raise Problem(404, f"There is no cache {name!r}.", code="not_found")
-    return caches.get(name)
 
 
 def _entries(caches: CacheManager, name: str | None) -> int:

@@ -22,6 +22,7 @@ from plughost.http import (
     runtime_of,
     scope,
 )
+from plughost.http.runtime import note_target
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import ACTIONS, Action, Done
 from plughost.plugins.admin.documents import Document, plain
@@ -33,6 +34,7 @@ from plughost.plugins.admin.tabs import Tabs
 PREFIX = "/admin/api"
 _BODY = 64 * 1024
 _MOST_KEYS = 10_000
+_MOST_SESSIONS = 1000
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -135,8 +137,11 @@ async def perform(action: Action, request: Request, told: dict[str, Any], *, str
         body = msgspec.convert(told, action.body, strict=strict)
     except msgspec.ValidationError as error:
         raise Problem(422, f"The body does not fit: {error}", code="invalid_body") from error
+    # What was not told has its default, so that the trail names it too; nothing at all is everything.
+    meant = {**told, **msgspec.to_builtins(body)}
+    target = ", ".join(str(value) for value in meant.values() if value)
+    note_target(request, target or "all")
     done = await action.run(host_from(request), body)
-    target = ", ".join(str(value) for value in told.values() if value)
     note_detail(request, f"{target}: {done.sentence}" if target else done.sentence)
     return done
 
@@ -147,15 +152,13 @@ def answer(document: Any) -> Response:
 
 
 async def _user(request: Request) -> Document:
-    return await figures.user_sessions(host_from(request), request.path_params["id"])
+    limit, after = _limit(request, 100, _MOST_SESSIONS), request.query_params.get("cursor", "")
+    return await figures.user_sessions(host_from(request), request.path_params["id"], limit, after)
 
 
 async def _keys(request: Request) -> Document:
-    caches = figures.caches_of(host_from(request))
     name, limit = request.query_params.get("cache", "default"), _limit(request, 100, _MOST_KEYS)
-    if name not in caches.names():
-        raise Problem(404, f"There is no cache {name!r}.", code="not_found")
-    cache = caches.get(name)
+    cache = figures.cache_named(figures.caches_of(host_from(request)), name)
     return {"cache": name, "expected": plain(await cache.expected()), "keys": await cache.keys(limit)}
 
 

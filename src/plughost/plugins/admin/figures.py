@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from plughost import Host
-from plughost.contracts import CacheManager, CacheStats, JobRecord, Session, SessionManager
+from plughost.contracts import Cache, CacheManager, CacheStats, JobRecord, Session, SessionManager
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
@@ -58,6 +58,17 @@ def caches_of(host: Host) -> CacheManager:
     return manager
 
 
+def cache_named(caches: CacheManager, name: str) -> Cache:
+    """Return a cache that there is; ``default`` always is, used or not.
+
+    Raises:
+        Problem: 404, there is none of that name.
+    """
+    if name != "default" and name not in caches.names():
+        raise Problem(404, f"There is no cache {name!r}.", code="not_found")
+    return caches.default if name == "default" else caches.get(name)
+
+
 def _service(host: Host, kind: Any, plugin: str) -> Any:
     try:
         return host.use(kind)
@@ -92,9 +103,36 @@ async def session_figures(runtime: HttpRuntime, desk: Desk) -> Document:
     }
 
 
-async def user_sessions(host: Host, user_id: str) -> Document:
-    """Return the sessions of one user, without their secrets."""
-    return await _user(sessions_of(host), user_id)
+async def user_sessions(host: Host, user_id: str, limit: int = 100, after: str = "") -> Document:
+    """Return some sessions of one user, the newest first, without their secrets.
+
+    Args:
+        host: The host.
+        user_id: Whose.
+        limit: How many at most.
+        after: The ``cursor`` of the page before; empty for the first.
+    """
+    told = await _user(sessions_of(host), user_id)
+    rows = sorted(told["sessions"], key=_place, reverse=True)
+    if after:
+        place = _place_of(after)
+        rows = [row for row in rows if _place(row) < place]
+    more = len(rows) > limit
+    shown = rows[:limit]
+    cursor = f"{shown[-1]['created_at']!r}:{shown[-1]['handle']}" if more else None
+    return {**told, "sessions": shown, "total": len(told["sessions"]), "cursor": cursor}
+
+
+def _place(row: Document) -> tuple[float, str]:
+    return row["created_at"], row["handle"]
+
+
+def _place_of(cursor: str) -> tuple[float, str]:
+    created_at, _, handle = cursor.partition(":")
+    try:
+        return float(created_at), handle
+    except ValueError:
+        raise Problem(422, "`cursor` is what the page before told.", code="invalid_query") from None
 
 
 async def _user(sessions: SessionManager, user_id: str) -> Document:

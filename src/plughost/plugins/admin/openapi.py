@@ -17,6 +17,10 @@ _QUERIES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
         ("cache", {"type": "string", "default": "default"}),
         ("limit", {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 100}),
     ),
+    "/admin/api/sessions/users/{id}": (
+        ("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
+        ("cursor", {"type": "string"}),
+    ),
     "/admin/api/cache/debug": (("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),),
     "/admin/api/audit": (
         ("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),

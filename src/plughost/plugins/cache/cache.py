@@ -339,13 +339,22 @@ class NamedCache:
             backend=backend,
             available=engine.remote is None or engine.remote.available,
             entries=len(engine.memory),
-            bytes=engine.memory.bytes,
+            weight=engine.memory.bytes,
             age=engine.memory.oldest_age(),
+            away=self._away(),
         )
+
+    def _away(self) -> float:
+        remote = self._engine.remote
+        return 0.0 if remote is None else remote.away()
+
+    def count_lost_event(self) -> None:
+        """Nobody took an event of this cache in time."""
+        self._counts.lost_events += 1
 
     def reset_stats(self) -> None:
         """Count from zero again."""
-        self._counts.reset(self._monotonic())
+        self._counts.reset(self._monotonic(), self._away())
 
     def __repr__(self) -> str:
         return f"<cache {self.name!r}>"

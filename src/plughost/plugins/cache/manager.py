@@ -82,7 +82,6 @@ class NamedCaches:
         self._made_with: dict[str, tuple[CacheSettings, Any]] = {}
         self._lock = threading.Lock()
         self._events: deque[CacheEvent] | None = deque(maxlen=_LONGEST_QUEUE) if collect_events else None
-        self.lost_events = 0
         self._group: anyio.abc.TaskGroup | None = None
         if link is not None:
             link.on_change(self._link_changed)
@@ -151,7 +150,7 @@ class NamedCaches:
     def _queue(self, event: CacheEvent) -> None:
         assert self._events is not None  # noqa: S101 # only handed out when there is a queue
         if len(self._events) == _LONGEST_QUEUE:
-            self.lost_events += 1
+            self._caches[self._events[0].cache].count_lost_event()  # the oldest makes room
         self._events.append(event)
 
     def take_events(self) -> list[CacheEvent]:
@@ -175,7 +174,6 @@ class NamedCaches:
         """Count from zero again, in all caches."""
         for cache in tuple(self._caches.values()):
             cache.reset_stats()
-        self.lost_events = 0
 
     def status(self) -> Mapping[str, object]:
         """What the backend is and how it does."""

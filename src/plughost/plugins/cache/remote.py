@@ -104,6 +104,9 @@ class Remote(Protocol):
     def available(self) -> bool:
         """Whether it answers."""
 
+    def away(self) -> float:
+        """Return how many seconds it has not answered since the start."""
+
     @property
     def coherent(self) -> bool:
         """Whether changes by others are heard of, so that a tier in memory may answer."""

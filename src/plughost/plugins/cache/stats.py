@@ -19,6 +19,7 @@ class Counts:
     """What happened since ``since``."""
 
     __slots__ = (
+        "away_before",
         "coalesced",
         "corrupt",
         "deletes",
@@ -30,6 +31,7 @@ class Counts:
         "load_errors",
         "load_times",
         "loads",
+        "lost_events",
         "misses",
         "refreshes",
         "refused",
@@ -41,8 +43,10 @@ class Counts:
     def __init__(self, since: float) -> None:
         self.reset(since)
 
-    def reset(self, since: float) -> None:
-        """Count from zero again."""
+    def reset(self, since: float, away: float = 0.0) -> None:
+        """Count from zero again; ``away`` is how long Redis has been away until now."""
+        self.away_before = away
+        self.lost_events = 0
         self.since = since
         self.hits = self.misses = self.stale = self.sets = self.deletes = self.invalidations = 0
         self.loads = self.load_errors = self.coalesced = self.refreshes = 0
@@ -57,8 +61,30 @@ class Counts:
         else:
             self.expired += 1
 
-    def report(self, name: str, now: float, **more: object) -> CacheStats:
-        """Return the figures, with those that others keep."""
+    def report(
+        self,
+        name: str,
+        now: float,
+        *,
+        backend: str,
+        available: bool,
+        entries: int,
+        weight: int,
+        age: float,
+        away: float,
+    ) -> CacheStats:
+        """Return the figures.
+
+        Args:
+            name: Name of the cache.
+            now: The time; all that follow are told by those who know them.
+            backend: ``memory``, ``redis`` or ``tiered``.
+            available: Whether Redis answers.
+            entries: Entries in memory now.
+            weight: Their bytes.
+            age: Seconds since the oldest of them was stored.
+            away: Seconds that Redis has been away since the start.
+        """
         asked = self.hits + self.misses
         return CacheStats(
             name=name,
@@ -80,5 +106,11 @@ class Counts:
             evicted=dict(self.evicted),
             expired=self.expired,
             since=now - self.since,
-            **more,  # type: ignore[arg-type] # the facade passes entries, bytes, age and the backend's figures
+            backend=backend,
+            available=available,
+            entries=entries,
+            bytes=weight,
+            age=age,
+            fallback=max(0.0, away - self.away_before),
+            lost_events=self.lost_events,
         )

@@ -57,6 +57,9 @@ class Line(Protocol):
     gone: list[bytes]
     rights: Rights
 
+    def away(self) -> float:
+        """Return how many seconds the server has been away."""
+
     @property
     def coherent(self) -> bool:
         """Whether changes by others are heard of."""
@@ -131,6 +134,10 @@ class RedisTier:
         self._epoch_count = count()
         self._raw_name = name.encode()
         self._channel = names.bus(line.config.keyspace)
+
+    def away(self) -> float:
+        """Return how many seconds Redis has not answered since the start."""
+        return self.line.away()
 
     @property
     def available(self) -> bool:
