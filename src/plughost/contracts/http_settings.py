@@ -9,8 +9,6 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
-_ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType({"admin": ("*",)})
-
 _Seconds = Annotated[float, Meta(gt=0)]
 _Origin = Annotated[str, Meta(pattern=r"^https?://[^/?#@*\s]+$")]
 _Count = Annotated[int, Meta(ge=1)]
@@ -29,7 +27,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         environment: Name shown on the admin page; None takes ``[host] environment``.
         gzip_minimum: Bytes from which on answers are compressed; None never compresses.
         hsts: Seconds that browsers shall insist on https; sent over https only. 0 sends nothing.
-        role_scopes: What a session's role may do: role to scopes.
+        role_scopes: What a session's role may do: role to scopes. No role may do anything unless it is said here:
+            a role called ``admin`` is the application's own, whatever it administers.
         link_lifetime: Seconds a sign-in link is good for.
         browser_lifetime: Seconds that a browser stays signed in after following one.
         max_streams: Event streams that may be open at once.
@@ -47,7 +46,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     environment: str | None = None
     gzip_minimum: Annotated[int, Meta(ge=0)] | None = 1024
     hsts: Annotated[int, Meta(ge=0)] = 31_536_000
-    role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(_ROLES))
+    role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     link_lifetime: _Seconds = 600.0
     browser_lifetime: _Seconds = 28_800.0
     max_streams: _Count = 1000

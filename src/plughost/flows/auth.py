@@ -36,6 +36,9 @@ class AuthFlow:
         limiter: Returns the shared rate limiter, or None when no plugin provides one now.
         limits: How often somebody may try.
         clock: Time for counting attempts.
+
+    Attributes:
+        held_back: How many attempts were refused unseen, because there had been too many.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class AuthFlow:
     ) -> None:
         self._hooks = hooks
         self._sessions = sessions
+        self.held_back = 0
         self._attempts = AttemptCounter(limits or SignInLimits(), limiter, clock)
 
     async def authenticate(self, attempt: AuthAttempt) -> AuthResult:
@@ -62,7 +66,7 @@ class AuthFlow:
         """
         waiting = await self._attempts.retry_after(attempt)
         if waiting > 0:
-            return await self._refused(attempt, TOO_MANY.format(seconds=math.ceil(waiting)), waiting)
+            return self._held_back(waiting)
         try:
             looked_at: object = await self._hooks.before_auth(attempt=attempt)
             if not isinstance(looked_at, AuthAttempt):
@@ -130,9 +134,16 @@ class AuthFlow:
         await self._tell(self._hooks.after_auth, attempt=attempt, principal=principal)
         return AuthResult(True, principal)
 
-    async def _refused(self, attempt: AuthAttempt, reason: str, retry_after: float = 0.0) -> AuthResult:
+    def _held_back(self, waiting: float) -> AuthResult:
+        """Refuse an attempt unseen; it is counted, and no plugin is told: each could write a line for each."""
+        self.held_back += 1
+        if self.held_back.bit_count() == 1:  # 1, 2, 4, 8 ...: a flood leaves few lines
+            _log.warning("sign-in attempts are held back", so_far=self.held_back)
+        return AuthResult(False, None, TOO_MANY.format(seconds=math.ceil(waiting)), retry_after=waiting)
+
+    async def _refused(self, attempt: AuthAttempt, reason: str) -> AuthResult:
         await self._tell(self._hooks.auth_failed, attempt=attempt, reason=reason)
-        return AuthResult(False, None, reason, retry_after)
+        return AuthResult(False, None, reason)
 
     async def _tell(self, hook: Any, **arguments: object) -> None:
         try:

@@ -179,7 +179,10 @@ def any_of(*guards: Guard) -> Guard:
 
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
+_FORWARDED = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via"}
+    | {b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"}
+)
 
 
 def from_loopback(connection: Mapping[str, Any]) -> bool:
@@ -188,6 +191,8 @@ def from_loopback(connection: Mapping[str, Any]) -> bool:
     The name in ``Host`` is looked at because a page from elsewhere can have its own name resolve to this
     machine (DNS rebinding).
     """
+    if connection.get("http_version") == "1.0":
+        return False  # what nginx speaks to its upstream when nobody told it otherwise, and says of nobody
     client = connection.get("client")
     if client is None or not _is_local_address(client[0]):
         return False

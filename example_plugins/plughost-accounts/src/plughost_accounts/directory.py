@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import time
+import unicodedata
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -115,7 +116,8 @@ class Directory:
 
 
 def _folded(username: str) -> str:
-    return username.strip().casefold()
+    shown = "".join(char for char in username if unicodedata.category(char) not in ("Cf", "Cc"))
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", shown).casefold()).strip()
 
 
 def _user(found: tuple[Any, ...]) -> User:

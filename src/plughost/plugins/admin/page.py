@@ -186,7 +186,7 @@ class Page:
 
     async def _sign_in(self, request: Request) -> Response:
         code = request.query_params.get("code")
-        if code is None:
+        if code is None or request.method == "HEAD":  # only whoever gets the page uses the code up
             return self._door(request, 200)
         if "prefetch" in request.headers.get("sec-purpose", ""):
             raise Problem(503, "A sign-in link is followed by a person.", code="prefetch")

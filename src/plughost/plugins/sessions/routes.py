@@ -12,6 +12,8 @@ from plughost.contracts import AuthAttempt, Principal, RequestSession, session_o
 from plughost.http import PUBLIC, SIGNED_IN, Problem, Route, host_from, json_body
 
 _USER_AGENT_LIMIT = 512
+_LONGEST_NAME = 320  # characters; no address of mail is longer
+_LARGEST_SIGN_IN = 16_384  # bytes of the body
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=False):
@@ -30,7 +32,8 @@ def auth_routes() -> list[Route]:
     """Return the routes; the middleware has refused cross-site requests before they come here."""
     return [
         Route(
-            "/api/auth/login", login, methods=["POST"], guard=PUBLIC, name="auth-login",
+            "/api/auth/login", login, methods=["POST"], guard=PUBLIC, name="auth-login", rate="auth",
+            max_body=_LARGEST_SIGN_IN,
             summary="Sign in; answers with the session and sets its cookie.", body=SignIn,
         ),
         Route(
@@ -54,6 +57,8 @@ async def login(request: Request) -> Response:
     username = given.get("username")
     if not isinstance(username, str) or not username:
         raise Problem(422, "Send a JSON object with `username` and what proves it.", code="username_missing")
+    if len(username) > _LONGEST_NAME:
+        raise Problem(422, f"`username` may have {_LONGEST_NAME} characters.", code="username_too_long")
     attempt = AuthAttempt(
         username=username,
         credentials={name: value for name, value in given.items() if name != "username"},
