@@ -2,7 +2,7 @@
 
 There are no synchronous twins. A ``BlockingHost`` runs one event loop in one thread of its own, and whatever
 is reached through it is the host's own object seen through a window: what would have to be awaited is awaited
-over there, and the caller's thread waits.
+over there, and the caller's thread waits. Values pass both ways as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from enum import Enum
+from functools import cache
 from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, Self, TypeVar
 
@@ -20,12 +22,15 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from plughost.contracts.plugin import Service
+from plughost.core.calls.hook import HookPoint
 from plughost.exceptions import HostNotReadyError
 from plughost.host import ConfigSource, Host
 
 T = TypeVar("T")
 
 _PLAIN = (str, bytes, int, float, bool, type(None), dict, MappingProxyType, tuple, list, set, frozenset)
+_OF_VALUES = frozenset({"datetime", "decimal", "uuid", "pathlib", "fractions", "ipaddress", "re", "zoneinfo"})
+"""Modules of the standard library whose classes are values."""
 
 
 class BlockingHost:
@@ -104,7 +109,7 @@ class BlockingHost:
         return self._window(getattr(self._host, name))
 
     def _window(self, thing: Any) -> Any:
-        return _through(self._loop, thing)
+        return _shown(self._loop, thing)
 
     @property
     def _loop(self) -> _LoopThread:
@@ -152,6 +157,12 @@ class _LoopThread:
             raise self._failure
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        if self._thread.ident == threading.get_ident():
+            raise RuntimeError(
+                f"this is the thread of host {self._host.name!r} itself, which would wait for itself: make the hook"
+                " implementation `async def` and await the host's own methods, or mark it"
+                " @hookimpl(blocking=True) to run it in a thread that may wait"
+            )
         return self._way_in.call(function, *args)
 
     def begin(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
@@ -189,25 +200,44 @@ class _LoopThread:
 
 
 class Window:
-    """An object of the event loop's thread as other threads see it."""
+    """A live object of the event loop's thread as other threads see it.
+
+    It is equal to the object it shows and of its class; handed back into the host it is that object again.
+    """
 
     def __init__(self, loop: _LoopThread, thing: Any) -> None:
         self._loop = loop
         self._thing = thing
 
+    @property  # type: ignore[misc] # not to be set; so that isinstance asks the thing
+    def __class__(self) -> type[Any]:
+        return type(self._thing)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._thing == _inward(other))
+
+    def __hash__(self) -> int:
+        return hash(self._thing)
+
+    def __bool__(self) -> bool:
+        return bool(self._thing)
+
     def __getattr__(self, name: str) -> Any:
-        return _through(self._loop, getattr(self._thing, name))
+        return _shown(self._loop, getattr(self._thing, name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the object over there, await what must be awaited, and return the result."""
-        made = self._loop.call(_call, self._thing, args, kwargs)
-        return _through(self._loop, made)
+        args = tuple(map(_inward, args))
+        made = self._loop.call(
+            _call, self._thing, args, {key: _inward(value) for key, value in kwargs.items()}
+        )
+        return made if isinstance(self._thing, HookPoint) else _given(self._loop, made, args)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._loop.call(self._thing.__getitem__, key)
+        return _given(self._loop, self._loop.call(self._thing.__getitem__, _inward(key)))
 
     def __contains__(self, key: object) -> bool:
-        return bool(self._loop.call(self._thing.__contains__, key))
+        return bool(self._loop.call(self._thing.__contains__, _inward(key)))
 
     def __iter__(self) -> Any:
         return iter(self._loop.call(list, self._thing))
@@ -217,7 +247,7 @@ class Window:
 
     def __enter__(self) -> Any:
         self._context: AbstractContextManager[Any] = self._loop.entered(self._thing)
-        return _through(self._loop, self._context.__enter__())
+        return _given(self._loop, self._context.__enter__())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -233,7 +263,39 @@ async def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     return await made if inspect.isawaitable(made) else made
 
 
-def _through(loop: _LoopThread, thing: Any) -> Any:
-    """Show behaviour through a window; data are data in every thread."""
-    is_record = hasattr(type(thing), "__dataclass_fields__") or hasattr(type(thing), "__struct_fields__")
-    return thing if isinstance(thing, _PLAIN) or is_record else Window(loop, thing)
+def _inward(thing: Any) -> Any:
+    """Return what a caller gives as the host knows it."""
+    return object.__getattribute__(thing, "_thing") if type(thing) is Window else thing
+
+
+def _shown(loop: _LoopThread, thing: Any) -> Any:
+    """Show a part of a live object; data are data in every thread."""
+    kind: Any = type(thing)
+    return thing if isinstance(thing, _PLAIN) or _is_value(kind) else Window(loop, thing)
+
+
+def _given(loop: _LoopThread, thing: Any, args: tuple[Any, ...] = ()) -> Any:
+    """Hand a result out as it is, unless it is alive over there; what was given in comes back as it was."""
+    if isinstance(thing, _PLAIN) or any(thing is arg for arg in args):
+        return thing
+    kind: Any = type(thing)
+    ours = getattr(thing if inspect.isroutine(thing) else kind, "__module__", None) or ""
+    alive = ours.startswith("plughost.") or _is_live(kind)
+    return Window(loop, thing) if alive and not _is_value(kind) else thing
+
+
+@cache
+def _is_value(kind: Any) -> bool:
+    """Whether objects of a class are data: records, enumerations, errors, and the standard library's own values."""
+    record = hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__struct_fields__")
+    module = kind.__module__.partition(".")[0]
+    return record or issubclass(kind, BaseException | Enum) or module in _OF_VALUES
+
+
+@cache
+def _is_live(kind: Any) -> bool:
+    """Whether objects of a class have to be awaited, here or there."""
+    if any(hasattr(kind, name) for name in ("__aenter__", "__aiter__", "__await__")):
+        return True
+    parts = (part for base in kind.__mro__ for part in vars(base).values())
+    return any(inspect.iscoroutinefunction(part) for part in parts)
