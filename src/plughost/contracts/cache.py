@@ -135,6 +135,17 @@ class SyncCache(Protocol):
     def set(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
         """Store a value; see ``Cache.set``."""
 
+    def add(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
+        """Store a value if no fresh one is there; see ``Cache.add``."""
+
+    def touch(self, key: str, ttl: Seconds | None = None) -> bool:
+        """Begin the life of a fresh value anew; see ``Cache.touch``."""
+
+    def compare_and_set(
+        self, key: str, expected: Any, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()
+    ) -> bool:
+        """Store a value if the one that is there equals ``expected``; see ``Cache.compare_and_set``."""
+
     def delete(self, key: str) -> bool:
         """Remove a key; see ``Cache.delete``."""
 
@@ -202,6 +213,26 @@ class Cache(Protocol):
     ) -> int:
         """Store several values in one round trip; returns how many were stored."""
 
+    async def add(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
+        """Store a value if no fresh one is there, in one step; whether it was stored."""
+
+    async def touch(self, key: str, ttl: Seconds | None = None) -> bool:
+        """Begin the life of a fresh value anew, as if it were stored now; whether there was one.
+
+        A ``ttl`` of 0 or less removes it.
+        """
+
+    async def compare_and_set(
+        self, key: str, expected: Any, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()
+    ) -> bool:
+        """Store a value if the fresh one that is there has the type of ``expected`` and equals it, in one step.
+
+        The new value has a life and tags of its own. Returns whether it was stored; False when nothing is there.
+
+        Raises:
+            CacheValueError: Too many others change the key at the same time.
+        """
+
     async def delete(self, key: str) -> bool:
         """Remove a key and let no load that is under way bring it back; whether a fresh value was there."""
 
@@ -242,6 +273,19 @@ class Cache(Protocol):
             Exception: What the loader raised, when there is no stale value; all who wait get the same.
             LoadTimeoutError: It took longer than the cache's ``load_timeout``.
         """
+
+    async def get_or_set_entry(
+        self,
+        key: str,
+        loader: Loader,
+        ttl: Seconds | None = None,
+        tags: Iterable[str] = (),
+        *,
+        refresh_threshold: float | None = None,
+        stale_for: Seconds | None = None,
+        blocking: bool = False,
+    ) -> CacheEntry:
+        """The same, with the value's age, time left, tier and staleness; no time is left of what was not kept."""
 
     async def get_or_set_many(
         self, keys: Iterable[str], loader: BatchLoader, ttl: Seconds | None = None, tags: Iterable[str] = ()

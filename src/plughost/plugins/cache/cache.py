@@ -22,6 +22,7 @@ from plughost.contracts import (
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.amounts import Amounts
+from plughost.plugins.cache.conditional import Conditions
 from plughost.plugins.cache.engine import Engine, check_key, tags_of
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.freshness import seconds_of
@@ -50,8 +51,9 @@ class NamedCache:
         self._writes = Writes(engine)
         self._amounts = Amounts(engine)
         self._looks = Looks(engine)
+        self._conditions = Conditions(engine, self._writes)
         self.warmer = Warmer(engine, self._loads, warm_concurrency, self.choose_tier)
-        self.sync = BlockingCache(engine, self._loads, self._writes, self._looks)
+        self.sync = BlockingCache(engine, self._loads, self._writes, self._looks, self._conditions)
         self._expected: dict[str, None] = {}
         self._find = engine.find
 
@@ -186,6 +188,29 @@ class NamedCache:
         load = Load(check_key(key), loader, ttl, tags_of(tags), refresh_threshold, stale_for, blocking)
         return await self._loads.value_of(load)
 
+    async def get_or_set_entry(
+        self,
+        key: str,
+        loader: Loader,
+        ttl: Seconds | None = None,
+        tags: Iterable[str] = (),
+        *,
+        refresh_threshold: float | None = None,
+        stale_for: Seconds | None = None,
+        blocking: bool = False,
+    ) -> CacheEntry:
+        """The same, with the value's age, time left, tier and staleness."""
+        value = await self.get_or_set(
+            key,
+            loader,
+            ttl,
+            tags,
+            refresh_threshold=refresh_threshold,
+            stale_for=stale_for,
+            blocking=blocking,
+        )
+        return await self._looks.entry_of(key, value, tags_of(tags))
+
     async def get_or_set_many(
         self, keys: Iterable[str], loader: BatchLoader, ttl: Seconds | None = None, tags: Iterable[str] = ()
     ) -> dict[str, Any]:
@@ -212,6 +237,20 @@ class NamedCache:
         return await self._writes.set_many(
             {check_key(key): values[key] for key in values}, ttl, tags_of(tags)
         )
+
+    async def add(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
+        """Store a value if no fresh one is there; whether it was stored."""
+        return await self._conditions.add(check_key(key), value, ttl, tags_of(tags))
+
+    async def touch(self, key: str, ttl: Seconds | None = None) -> bool:
+        """Begin the life of a fresh value anew; whether there was one."""
+        return await self._conditions.touch(check_key(key), ttl)
+
+    async def compare_and_set(
+        self, key: str, expected: Any, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()
+    ) -> bool:
+        """Store a value if the fresh one that is there equals ``expected``; whether it was stored."""
+        return await self._conditions.compare_and_set(check_key(key), expected, value, ttl, tags_of(tags))
 
     async def write_through(
         self,

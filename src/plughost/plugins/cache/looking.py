@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from plughost.contracts import CacheEntry, ExpectedKey
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.engine import Engine
@@ -32,6 +34,13 @@ class Looks:
             else:
                 return None if found is None else _of_redis(key, found)
         return self.in_memory(key)
+
+    async def entry_of(self, key: str, value: Any, tags: tuple[str, ...]) -> CacheEntry:
+        """Return the entry of a value that was just given out; one that was not kept has no time left."""
+        entry = self.in_memory(key) or await self.entry(key)
+        if entry is not None and (entry.value is value or entry.value == value):
+            return entry
+        return CacheEntry(key=key, value=value, age=0.0, ttl=0.0, tier="memory", tags=tags)
 
     def in_memory(self, key: str) -> CacheEntry | None:
         """Return what the tier in memory has."""

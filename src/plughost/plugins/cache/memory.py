@@ -198,6 +198,15 @@ class MemoryStore:
             self.put(key, entry)
             return value
 
+    def replace(self, key: str, entry: Entry, wanted: Callable[[Any, bool], bool]) -> bool:
+        """Store if ``wanted(value, present)`` says so of what is there, in one step; whether it was."""
+        with self.lock:
+            old = self.peek(key)
+            present = old is not None and self._fresh(old)
+            if not wanted(old.value if old is not None and present else None, present):
+                return False
+            return self.put(key, entry)
+
     def oldest_age(self) -> float:
         """Seconds since the oldest entry was stored."""
         now = self._monotonic()

@@ -142,6 +142,14 @@ class Remote(Protocol):
     async def update(self, key: str, change: Callable[[Any, bool], Any], life: Lifetime) -> Any:
         """Replace a value by ``change(value, present)``, again if somebody else was faster."""
 
+    async def replace(
+        self, key: str, value: Any, wanted: Callable[[Any, bool], bool], life: Lifetime, tags: Sequence[str]
+    ) -> bool:
+        """Store if ``wanted(value, present)`` says so of what is there, again if somebody else was faster."""
+
+    async def touch(self, key: str, life: Lifetime) -> bool:
+        """Begin the life of a fresh value anew; whether there was one."""
+
     async def lease(self, key: str, patience: float, tags: Sequence[str] = ()) -> Lease:
         """Ask to be the one who loads; wait at most that long for somebody else who is."""
 

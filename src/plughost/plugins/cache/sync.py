@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from plughost.contracts import Loader, Seconds
 from plughost.plugins.cache.circles import waiting_for
+from plughost.plugins.cache.conditional import Conditions
 from plughost.plugins.cache.engine import Engine, check_key, tags_of
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.flight import Abandoned
@@ -43,13 +44,16 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 class BlockingCache:
     """Implements ``plughost.contracts.SyncCache``; see there for what each method promises."""
 
-    def __init__(self, engine: Engine, loads: Loads, writes: Writes, looks: Looks) -> None:
+    def __init__(
+        self, engine: Engine, loads: Loads, writes: Writes, looks: Looks, conditions: Conditions
+    ) -> None:
         self._engine = engine
         self._counts = engine.counts
         self._monotonic = engine.monotonic
         self._loads = loads
         self._writes = writes
         self._looks = looks
+        self._conditions = conditions
         self._find = engine.find
         self.follow(engine.find)
         self._portal = None if engine.remote is None else PortalRemote(engine.remote, engine.home)
@@ -100,6 +104,22 @@ class BlockingCache:
     def set(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
         """Store a value."""
         return bool(self._run(self._writes.set_many, {check_key(key): value}, ttl, tags_of(tags)))
+
+    def add(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
+        """Store a value if no fresh one is there."""
+        return self._run(self._conditions.add, check_key(key), value, ttl, tags_of(tags))
+
+    def touch(self, key: str, ttl: Seconds | None = None) -> bool:
+        """Begin the life of a fresh value anew."""
+        return self._run(self._conditions.touch, check_key(key), ttl)
+
+    def compare_and_set(
+        self, key: str, expected: Any, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()
+    ) -> bool:
+        """Store a value if the fresh one that is there equals ``expected``."""
+        return self._run(
+            self._conditions.compare_and_set, check_key(key), expected, value, ttl, tags_of(tags)
+        )
 
     def delete(self, key: str) -> bool:
         """Remove a key."""

@@ -25,6 +25,7 @@ from typing import Any
 from uuid import UUID
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from plughost.contracts import Cache
@@ -253,6 +254,87 @@ class CacheBackendSuite:
         entry = await cache.entry("k")
         assert entry is not None
         assert entry.ttl == float("inf")
+
+    # Only if
+
+    async def test_what_is_added_does_not_replace(self, cache: Cache, pass_time: PassTime) -> None:
+        assert await cache.add("k", {"n": 1}, ttl=0.05, tags=["t"])
+        assert not await cache.add("k", {"n": 2})
+        assert await cache.get("k") == {"n": 1}
+        await pass_time(0.06)
+        assert await cache.add("k", {"n": 3}, tags=["t"])
+        await cache.invalidate_tag("t")
+        assert await cache.get("k") is None
+        assert not await cache.add("k", 4, ttl=0)
+        assert await cache.get("k") is None
+
+    async def test_one_of_many_who_add_at_once_succeeds(self, cache: Cache) -> None:
+        ends: list[tuple[bool, int]] = []
+
+        async def add(number: int) -> None:
+            ends.append((await cache.add("k", number), number))
+
+        async with anyio.create_task_group() as group:
+            for number in range(20):
+                group.start_soon(add, number)
+        (winner,) = [number for done, number in ends if done]
+        assert await cache.get("k") == winner
+
+    async def test_touching_begins_a_new_life(self, cache: Cache, pass_time: PassTime) -> None:
+        assert not await cache.touch("k")
+        await cache.set("k", (1, 2), ttl=0.2, tags=["t"])
+        assert await cache.touch("k", ttl=60)
+        await pass_time(0.25)
+        entry = await cache.entry("k")
+        assert entry is not None
+        assert (entry.value, entry.tags) == ((1, 2), ("t",))
+        assert entry.ttl > 30
+        assert await cache.touch("k", ttl=0)
+        assert await cache.get("k") is None
+
+    async def test_a_value_is_set_if_the_one_there_is_the_expected_one(self, cache: Cache) -> None:
+        assert not await cache.compare_and_set("k", None, 1)
+        await cache.set("k", [1], ttl=60, tags=["old"])
+        assert not await cache.compare_and_set("k", [2], "new")
+        assert not await cache.compare_and_set("k", (1,), "new")
+        assert await cache.compare_and_set("k", [1], {"n": 1}, tags=["new"])
+        await cache.invalidate_tag("old")
+        assert await cache.get("k") == {"n": 1}
+        await cache.invalidate_tag("new")
+        assert not await cache.compare_and_set("k", {"n": 1}, 2)
+
+    async def test_none_of_many_who_compare_and_set_is_lost(self, cache: Cache) -> None:
+        await cache.set("k", 0)
+
+        async def add_one() -> None:
+            while True:
+                seen = await cache.get("k")
+                if await cache.compare_and_set("k", seen, seen + 1):
+                    return
+                await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(add_one)
+        assert await cache.get("k") == 10
+
+    async def test_a_conditional_change_overtakes_loads_under_way(self, cache: Cache) -> None:
+        calls = Calls("loaded")
+        async with anyio.create_task_group() as group:
+            group.start_soon(cache.get_or_set, "k", calls.held)
+            await calls.reached.wait()
+            assert await cache.add("k", "added")
+            calls.go_on.set()
+        assert await cache.get("k") == "added"
+
+    async def test_the_entry_of_a_loaded_value_is_given_with_it(self, cache: Cache) -> None:
+        calls = Calls({"n": 1})
+        for _ in range(2):
+            entry = await cache.get_or_set_entry("k", calls, ttl=60, tags=["t"])
+            assert (entry.key, entry.value, entry.stale, entry.tags) == ("k", {"n": 1}, False, ("t",))
+            assert 0 < entry.ttl <= 60
+            assert entry.age < 30
+        assert calls.count == 1
 
     # Several values
 

@@ -254,7 +254,7 @@ return string.format('%.0f', total)
 """
 
 # KEYS 4 entry. ARGV 6 seq the value was read with, as text, or '' for none; 7 fresh, 8 dead, 9 flags, 10 bucket,
-# 11 key, 12 payload.
+# 11 key, 12 payload, 13 whether a new life begins, 14... its tags.
 _SWAP: Final = """
 local epoch, _, clear, _, floor = clock()
 local now, v = now_ms(), redis.pcall('GET', KEYS[4])
@@ -263,7 +263,10 @@ if at and struct.unpack('>d', v, 29) <= now then at = nil end
 local seen = at and string.format('%.0f', struct.unpack('>d', v, 13)) or ''
 if seen ~= ARGV[6] then return 0 end
 local fresh, dead, count, tags = now + ARGV[7], now + ARGV[8], 0, ''
-if at then
+if ARGV[13] == '1' then
+  count = #ARGV - 13
+  for i = 14, #ARGV do tags = tags .. struct.pack('>H', #ARGV[i]) .. ARGV[i] end
+elseif at then
   _, fresh, dead, count = struct.unpack('>dddH', v, 21)
   tags = string.sub(v, 47, at - 1)
 end
@@ -273,6 +276,19 @@ local head = struct.pack('>ddddH', seq, now, fresh, dead, count)
 local left = math.max(1, math.floor(dead - now))
 redis.call('SET', KEYS[4], MAGIC .. ARGV[9] .. epoch .. head .. tags .. ARGV[12], 'PX', left)
 if ARGV[5] == '1' then tell('k', {ARGV[11]}) end
+return 1
+"""
+
+# KEYS 4 entry. ARGV 6 fresh, 7 dead, 8 bucket, 9 key.
+_TOUCH: Final = """
+local epoch, _, clear, _, floor = clock()
+local now, v = now_ms(), redis.pcall('GET', KEYS[4])
+if type(v) ~= 'string' or not valid(v, epoch, clear, floor) or struct.unpack('>d', v, 29) <= now then return 0 end
+local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+redis.call('HSET', KEYS[3], ARGV[8], seq)
+local head = struct.pack('>dddd', seq, now, now + ARGV[6], now + ARGV[7])
+redis.call('SET', KEYS[4], string.sub(v, 1, 12) .. head .. string.sub(v, 45), 'PX', ARGV[7])
+if ARGV[5] == '1' then tell('k', {ARGV[9]}) end
 return 1
 """
 
@@ -345,6 +361,7 @@ SWEEP = script(_SWEEP, when_full=True)
 TELL_PATTERN = script(_TELL_PATTERN, when_full=True)
 INCREMENT = script(_INCREMENT)
 SWAP = script(_SWAP)
+TOUCH = script(_TOUCH)
 LEASE = script(_LEASE, when_full=True)
 GIVE_BACK = script(_GIVE_BACK, prelude=False, when_full=True)
 EXTEND = script(_EXTEND, prelude=False, when_full=True)

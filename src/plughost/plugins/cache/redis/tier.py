@@ -38,6 +38,7 @@ _MOST_TAGS: Final = 10_000
 """Tags a cache remembers one by one on the server."""
 
 _SCAN_PAGE: Final = b"1000"
+_UNCHANGED: Final = object()
 _SWAPS: Final = 64
 """Attempts to replace a value that others are replacing too."""
 
@@ -476,22 +477,58 @@ class RedisTier:
     @at_home
     async def update(self, key: str, change: Callable[[Any, bool], Any], life: Lifetime) -> Any:
         """Replace a value by ``change(value, present)``, again if somebody else was faster."""
+        return await self._swap_until(key, change, life, (b"0",))
+
+    @at_home
+    async def replace(
+        self, key: str, value: Any, wanted: Callable[[Any, bool], bool], life: Lifetime, tags: Sequence[str]
+    ) -> bool:
+        """Store if ``wanted(value, present)`` says so of what is there, again if somebody else was faster."""
+
+        def change(found: Any, present: bool) -> Any:
+            return value if wanted(found, present) else _UNCHANGED
+
+        manner = (b"1", *(tag.encode() for tag in tags))
+        return await self._swap_until(key, change, life, manner) is not _UNCHANGED
+
+    @at_home
+    async def touch(self, key: str, life: Lifetime) -> bool:
+        """Begin the life of a fresh value anew; whether there was one."""
+        shard, raw, bucket = self._names.place(key)
+        self._require_or_note(key)
+        reply = self._ask(
+            scripts.TOUCH,
+            shard,
+            (shard.entries + raw,),
+            (*_moments(life), bucket, raw),
+            failed=lambda e: self._change_failed(key, e),
+        )
+        try:
+            return bool(int(await reply))
+        except ResponseError as error:
+            raise unavailable(error) from error
+
+    async def _swap_until(
+        self, key: str, change: Callable[[Any, bool], Any], life: Lifetime, manner: tuple[bytes, ...]
+    ) -> Any:
         shard, raw, bucket = self._names.place(key)
         for attempt in range(_SWAPS):
             self._require_or_note(key)
             _, read = await self._read(key)
             fresh = read is not None and read.found.fresh_for > 0
             value = change(read.found.value if read is not None and fresh else None, fresh)
+            if value is _UNCHANGED:
+                return value
             flags, payload = self._codec.seal(self._codec.pack(value))
             seen = b"%d" % read.seq if read is not None and fresh else b""
-            values = (seen, *_moments(life), bytes([flags]), bucket, raw, payload)
+            values = (seen, *_moments(life), bytes([flags]), bucket, raw, payload, *manner)
             keys = (shard.entries + raw,)
             swapped = await self._swap(shard, keys, values, key)
             if swapped:
                 return value
             if attempt > 2:
                 await anyio.sleep(random.uniform(0, 0.001 * attempt))  # noqa: S311 # spreads the crowd
-        raise CacheValueError("too many callers change this set at once: keep it in its own store")
+        raise CacheValueError("too many callers change this key at once: keep it in its own store")
 
     async def _swap(self, shard: Shard, keys: Sequence[bytes], values: Sequence[bytes], key: str) -> int:
         try:
