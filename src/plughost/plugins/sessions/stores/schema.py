@@ -16,10 +16,10 @@ VERSION = 1
 
 # Both clocks and the epoch are looked at in each statement: nothing that is over can come out of it.
 ALIVE = (
-    "expires_at > ?2 AND (subject IS NULL OR epoch ="
+    "expires_at > ? AND (subject IS NULL OR epoch ="
     " (SELECT u.epoch FROM subjects u WHERE u.subject = sessions.subject))"
 )
-"""Whether a row of ``sessions`` is alive at the moment bound as ``?2``."""
+"""Whether a row of ``sessions`` is alive at the moment that is bound."""
 
 _TABLES = """
 CREATE TABLE sessions(

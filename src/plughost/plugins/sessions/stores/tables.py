@@ -29,14 +29,14 @@ _COLUMNS = (
     "digest, handle, subject, epoch, version, created_at, touched_at, idle, deadline, expires_at, about,"
     " fields"
 )
-READ = f"SELECT {_COLUMNS} FROM sessions WHERE digest = ?1 AND {ALIVE}"
-LIST = f"SELECT {_COLUMNS} FROM sessions WHERE subject = ?1 AND {ALIVE} ORDER BY created_at DESC, digest"
-PAGE = f"SELECT {_COLUMNS} FROM sessions WHERE digest > ?1 AND {ALIVE} ORDER BY digest LIMIT ?3"
+READ = f"SELECT {_COLUMNS} FROM sessions WHERE digest = ? AND {ALIVE}"
+LIST = f"SELECT {_COLUMNS} FROM sessions WHERE subject = ? AND {ALIVE} ORDER BY created_at DESC, digest"
+PAGE = f"SELECT {_COLUMNS} FROM sessions WHERE digest > ? AND {ALIVE} ORDER BY digest LIMIT ?"
 _INSERT = f"INSERT INTO sessions({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
 _UPDATE = "UPDATE sessions SET version = ?, touched_at = ?, about = ?, fields = ? WHERE digest = ?"
 # Apart from the others because it is indexed: naming it rewrites the index even where it stays the same.
 _UPDATE_END = "UPDATE sessions SET expires_at = ? WHERE digest = ?"
-_TAKEN = "SELECT 1 FROM sessions WHERE digest = ?1 UNION ALL SELECT 1 FROM replaced WHERE digest = ?1"
+_TAKEN = "SELECT 1 FROM sessions WHERE digest = ? UNION ALL SELECT 1 FROM replaced WHERE digest = ?"
 _REPLACED = "SELECT successor, until FROM replaced WHERE digest = ?"
 _FORGET_REPLACED = (
     "DELETE FROM replaced WHERE digest IN (SELECT digest FROM replaced WHERE deadline <= ? LIMIT ?)"
@@ -115,7 +115,7 @@ class Tables:
 
     def create(self, connection: sqlite3.Connection, new: NewSession) -> StoredSession | None:
         """Insert a new session unless its digest is taken."""
-        if connection.execute(_TAKEN, (new.digest,)).fetchone():
+        if connection.execute(_TAKEN, (new.digest, new.digest)).fetchone():
             return None
         row = born(new, self._now(), _epoch(connection, new.subject))
         self._insert(connection, row)
@@ -180,8 +180,8 @@ class Tables:
         spared = kept.digest if isinstance(kept, StoredSession) and kept.subject == subject else None
         staying = int(spared is not None)
         connection.execute(
-            "UPDATE subjects SET epoch = epoch + 1, dead = dead + alive - ?1, alive = ?1 WHERE subject = ?2",
-            (staying, subject),
+            "UPDATE subjects SET epoch = epoch + 1, dead = dead + alive - ?, alive = ? WHERE subject = ?",
+            (staying, staying, subject),
         )
         if spared is not None:
             connection.execute("UPDATE sessions SET epoch = ? WHERE digest = ?", (epoch + 1, spared))
@@ -220,7 +220,7 @@ class Tables:
         """Insert living sessions of another store under their clocks."""
         now, taken = self._now(), 0
         for row in sessions:
-            known = connection.execute(_TAKEN, (row.digest,)).fetchone()
+            known = connection.execute(_TAKEN, (row.digest, row.digest)).fetchone()
             if row.expires_at > now and not known:
                 self._insert(connection, replace(row, epoch=_epoch(connection, row.subject)))
                 taken += 1

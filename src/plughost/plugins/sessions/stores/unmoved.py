@@ -17,8 +17,8 @@ from plughost.plugins.sessions.stores.schema import ALIVE
 
 # All that can change under a digest is compared; the fields by the version, which grows with each change of them.
 _COMPARE_AND_SET = (
-    "UPDATE sessions SET version = ?3, fields = ?4 WHERE digest = ?1 AND version = ?5 AND epoch = ?6"
-    f" AND touched_at = ?7 AND expires_at = ?8 AND about = ?9 AND {ALIVE}"
+    "UPDATE sessions SET version = ?, fields = ? WHERE digest = ? AND version = ? AND epoch = ?"
+    f" AND touched_at = ? AND expires_at = ? AND about = ? AND {ALIVE}"
 )
 _encode_fields = msgspec.msgpack.Encoder().encode
 
@@ -38,7 +38,7 @@ def patch_unmoved(
         return None  # it may be smaller by now
     found = connection.execute(
         _COMPARE_AND_SET,
-        (digest, now, row.version, _encode_fields(row.fields), base.version, base.epoch, base.touched_at,
-         base.expires_at, base.about),
+        (row.version, _encode_fields(row.fields), digest, base.version, base.epoch, base.touched_at,
+         base.expires_at, base.about, now),
     )  # fmt: skip
     return row if found.rowcount == 1 else None
