@@ -38,7 +38,7 @@ def findings() -> Findings:
     return found
 
 
-@pytest.mark.parametrize("name", ["calls.py", "own_hooks.py"])
+@pytest.mark.parametrize("name", ["calls.py", "own_hooks.py", "services.py"])
 def test_the_checker_knows_the_results_of_hook_calls(findings: Findings, name: str) -> None:
     assert findings[name] == []
 

@@ -64,7 +64,7 @@ class PluginContext(Protocol):
     def events(self) -> Events:
         """Facts to publish and to subscribe to."""
 
-    def provide(self, service: Service[T], value: T) -> None:
+    def provide(self, service: Service[Any], value: object) -> None:
         """Offer ``value`` to everyone who asks for ``service``; seen by others once the plugin is ready."""
 
     def use(self, service: Service[T]) -> T:

@@ -93,10 +93,10 @@ class BoundContext:
         """Facts to publish and to subscribe to."""
         return self._events
 
-    def provide(self, service: Service[T], value: T) -> None:
+    def provide(self, service: Service[Any], value: object) -> None:
         """Offer a service once the plugin is ready."""
         services = self._facilities.services
-        self._ledger.add(lambda: services.provide(cast("type[T]", service), value, owner=self.name))
+        self._ledger.add(lambda: services.provide(cast("type[Any]", service), value, owner=self.name))
 
     def use(self, service: Service[T]) -> T:
         """Return a service of another plugin."""
