@@ -7,7 +7,7 @@ import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Final, cast
 
 from plughost.contracts.backup import ArchiveEntry, BackupProgress, OnProgress
 from plughost.exceptions import BackupError
@@ -23,6 +23,12 @@ from plughost.flows.archive_format import (
     decompressed,
     member_name,
     read_errors,
+)
+
+_LONGEST_HEAD: Final = 1 << 16  # bytes of a pax head or a long name
+_HEADS: Final = frozenset(
+    {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
+    | {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
 )
 
 
@@ -108,7 +114,7 @@ def _compare(path: Path, notes: dict[str, bytes], found: list[_Found], files: tu
 
 
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path | None, progress: _Progress) -> _Found:
-    source = tar.extractfile(member) if member.isreg() else None
+    source = _plain(tar, member)
     if source is None:
         raise BackupError(f"the archive holds {member.name!r}, which is no plain file")
     digest = hashlib.sha256()
@@ -129,14 +135,39 @@ def _sink(target: Path | None) -> IO[bytes]:
 
 
 def _read_note(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    source = tar.extractfile(member) if member.isreg() and member.size <= NOTE_LIMIT else None
+    source = _plain(tar, member) if member.size <= NOTE_LIMIT else None
     if source is None:
         raise BackupError(f"{member.name} in the archive is not what it should be")
     return source.read()
 
 
 def _open_tar(stream: Decompressed) -> tarfile.TarFile:
-    return tarfile.open(mode="r|", fileobj=cast("IO[bytes]", stream), bufsize=BLOCK)
+    return tarfile.open(mode="r|", fileobj=cast("IO[bytes]", stream), bufsize=BLOCK, tarinfo=_Member)
+
+
+class _Member(tarfile.TarInfo):
+    """A member without surprises: tarfile reads heads of any size into memory, and makes up the bytes of holes."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
+        """Return the member of a header; refuse a head that is longer than any of ours."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type == tarfile.GNUTYPE_SPARSE:
+            raise BackupError("the archive holds a member with holes, which no backup has")
+        if member.type in _HEADS and member.size > _LONGEST_HEAD:
+            raise BackupError(f"the archive has a head of {member.size} bytes, which no backup has")
+        return member
+
+    def _refuse_holes(self, *_: object) -> None:
+        raise BackupError(f"the archive holds {self.name!r} with holes, which no backup has")
+
+    # The three ways to write holes into a pax head. Where tarfile calls them otherwise, _plain refuses.
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_holes
+
+
+def _plain(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
+    """Return what a plain file without holes holds; None when it is anything else."""
+    return tar.extractfile(member) if member.isreg() and not member.issparse() else None
 
 
 class _trusting_nothing:  # noqa: N801 - reads as a statement
