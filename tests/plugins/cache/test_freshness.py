@@ -385,3 +385,12 @@ async def test_objects_may_live_in_memory_by_reference() -> None:
     thing = object()
     await cache.set("k", thing)
     assert await cache.get("k") is thing
+
+
+async def test_a_model_of_pydantic_is_refused_with_what_does_work(caches: NamedCaches) -> None:
+    class Model:
+        def model_dump(self) -> dict[str, int]:
+            return {"n": 1}
+
+    with pytest.raises(TypeError, match=r"model_dump\(\)"):
+        await caches.default.set("k", Model())

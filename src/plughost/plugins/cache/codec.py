@@ -75,10 +75,13 @@ class _Packer:
             return Ext(_SET if kind is set else _FROZENSET, self._encode(self._items(list(value), depth + 1)))
         scalar = _SCALARS.get(kind)
         if scalar is None:
-            raise CacheValueError(
-                f"a cache keeps data, and {kind.__module__}.{kind.__qualname__} is none: store a dict of it,"
-                " or give the cache its type with caches.get(name, type=...)"
+            name = f"{kind.__module__}.{kind.__qualname__}"
+            way = (
+                "store its model_dump() and validate what comes back"
+                if hasattr(kind, "model_dump")  # pydantic's, which no type=... can read
+                else "store a dict of it, or give the cache its type with caches.get(name, type=...)"
             )
+            raise CacheValueError(f"a cache keeps data, and {name} is none: {way}")
         return scalar(value)
 
     @staticmethod
