@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from plughost import Plugin, hookimpl
-from plughost.http import PUBLIC, EventStream, Route
+from plughost.http import PUBLIC, SIGNED_IN, EventStream, HttpSettings, Route
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ class Clockwork(Plugin):
         async def ticks(request: Request) -> Response:
             return EventStream(self.source(), patience=self.patience)
 
-        return [Route("/ticks", ticks, guard=PUBLIC)]
+        return [Route("/ticks", ticks, guard=PUBLIC), Route("/mine", ticks, guard=SIGNED_IN)]
 
 
 class Reader:
@@ -49,6 +49,7 @@ class Reader:
         self.gone = anyio.Event()
         self.enough = anyio.Event()
         self.stuck = False
+        self.where: dict[str, Any] = {"path": "/ticks", "headers": [(b"host", b"h")], "client": None}
 
     async def receive(self) -> dict[str, Any]:
         await self.gone.wait()
@@ -65,8 +66,8 @@ class Reader:
     @property
     def scope(self) -> dict[str, Any]:
         return {
-            "type": "http", "method": "GET", "path": "/ticks", "query_string": b"", "headers": [(b"host", b"h")],
-            "scheme": "http", "client": None, "root_path": "", "http_version": "1.1", "server": ("h", 80),
+            "type": "http", "method": "GET", "query_string": b"", "scheme": "http", "root_path": "",
+            "http_version": "1.1", "server": ("h", 80), **self.where,
         }  # fmt: skip
 
 
@@ -105,3 +106,30 @@ async def test_a_reader_who_takes_nothing_is_given_up(serve):
         await read(served, reader, lambda: None)
         assert plugin.closed == 1
         assert served.app.runtime.open_streams == 0
+
+
+async def test_one_client_cannot_hold_all_streams_there_are(serve):
+    async with serve(Clockwork(), settings=HttpSettings(max_streams=100, max_streams_each=2)) as served:
+        token = served.token("*")
+
+        def reader(address: str, token: str = "") -> Reader:
+            reader = Reader()
+            reader.where["client"] = (address, 1)
+            reader.where["headers"] += [(b"authorization", b"Bearer " + token.encode())] * bool(token)
+            return reader
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                for address, how in [("192.0.2.1", token), ("192.0.2.2", token), ("192.0.2.3", "")]:
+                    opened = reader(address, how)
+                    opened.where["path"] = "/mine" if how else "/ticks"
+                    tasks.start_soon(served.app, opened.scope, opened.receive, opened.send)
+                    await opened.enough.wait()
+                third, other = reader("192.0.2.9", token), reader("192.0.2.3")
+                third.where["path"] = "/mine"
+                await served.app(third.scope, third.receive, third.send)
+                assert third.sent[0]["status"] == 429
+                tasks.start_soon(served.app, other.scope, other.receive, other.send)
+                await other.enough.wait()
+                tasks.cancel_scope.cancel()
+        assert served.app.runtime.streams_of == {}

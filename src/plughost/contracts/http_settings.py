@@ -32,6 +32,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         link_lifetime: Seconds a sign-in link is good for.
         browser_lifetime: Seconds that a browser stays signed in after following one.
         max_streams: Event streams that may be open at once.
+        max_streams_each: How many of them one client may hold: one token, one browser, one user, or one network
+            where nobody is known. None is half of ``max_streams``.
         rate_limits: Name of a rate class (``read``, ``write``, ``code``, ``auth``, ``refused``, or a plugin's
             own) to how many requests per minute one client may make.
         trusted_origins: Other origins whose pages may send requests that change something, such as
@@ -50,8 +52,14 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     link_lifetime: _Seconds = 600.0
     browser_lifetime: _Seconds = 28_800.0
     max_streams: _Count = 1000
+    max_streams_each: _Count | None = None
     rate_limits: Mapping[str, _Count] = field(default_factory=dict)
     trusted_origins: frozenset[_Origin] = frozenset()
+
+    @property
+    def streams_of_one(self) -> int:
+        """How many event streams one client may hold."""
+        return self.max_streams_each or max(self.max_streams // 2, 1)
 
     def __post_init__(self) -> None:
         for name in ("role_scopes", "rate_limits"):

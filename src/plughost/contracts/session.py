@@ -194,6 +194,16 @@ class RequestSession(MutableMapping[str, Any]):
         """Load it if that did not happen yet; returns itself."""
         raise NotImplementedError
 
+    async def is_alive(self) -> bool:
+        """Whether the session that was loaded goes on; for what stays open after the request was let in.
+
+        Looks anew each time. What is not told better takes it for alive while somebody is signed in.
+
+        Raises:
+            StoreUnavailableError: That cannot be told now.
+        """
+        return self.user_id is not None
+
     @property
     def user_id(self) -> str | None:
         """Whose it is; None when nobody is signed in."""

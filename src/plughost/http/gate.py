@@ -73,6 +73,23 @@ async def may(guard: Guard, runtime: HttpRuntime, connection: Any) -> bool:
     return True
 
 
+async def is_still_admitted(guard: Guard, runtime: HttpRuntime, connection: Any) -> bool:
+    """Whether whoever passed ``guard`` some time ago still is who they were, and would pass again.
+
+    Raises:
+        StoreUnavailableError: That cannot be told now.
+    """
+    was: Identity = connection[IDENTITY]
+    if was.kind == "session":
+        session = connection.get("session")  # none where a shared answer is made, which is nobody's own
+        return not isinstance(session, RequestSession) or await session.is_alive()
+    try:
+        now = _by_credential(runtime, connection)
+    except Problem:
+        return False
+    return now is not None and now.key == was.key and guard.allows(now, connection)
+
+
 async def _admit(guard: Guard, runtime: HttpRuntime, connection: Any) -> Identity:
     identity = await _identify(runtime, connection) if guard.looks_at_identity else ANONYMOUS
     connection[IDENTITY] = identity
@@ -83,16 +100,20 @@ async def _admit(guard: Guard, runtime: HttpRuntime, connection: Any) -> Identit
 
 async def _identify(runtime: HttpRuntime, connection: Any) -> Identity:
     try:
-        bearer = _bearer(connection)
-        if bearer is not None:
-            return _by_token(runtime, bearer)
-        secret = runtime.sign_ins.secret_in(connection)
-        found = runtime.sign_ins.identify(secret) if secret is not None else None
-        return found or await _by_session(runtime, connection)
+        return _by_credential(runtime, connection) or await _by_session(runtime, connection)
     except StoreUnavailableError as error:
         raise Problem(
             503, "Credentials cannot be checked now; try again later.", code="credentials_unavailable"
         ) from error
+
+
+def _by_credential(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Identity | None:
+    """Return who a bearer token or an administrator's cookie stands for; None when there is neither."""
+    bearer = _bearer(connection)
+    if bearer is not None:
+        return _by_token(runtime, bearer)
+    secret = runtime.sign_ins.secret_in(connection)
+    return runtime.sign_ins.identify(secret) if secret is not None else None
 
 
 def _bearer(connection: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import anyio
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
@@ -22,6 +22,7 @@ from plughost.http.guards import Guard
 from plughost.http.problems import Problem
 from plughost.http.response_cache import CachePolicy, serve_cached
 from plughost.http.runtime import RUNTIME, HttpRuntime, runtime_of
+from plughost.http.standing import serve_while_standing, standing_of
 
 _NO_RUNTIME = "This route is not served by plughost.http.create_app(host), which would guard it."
 
@@ -104,10 +105,15 @@ class Route(StarletteRoute):
     async def _answer_within(self, limit: float, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
+        standing = standing_of(self.guard, runtime_of(scope), scope)
+
         async def send_in_time(message: Message) -> None:
             nonlocal begun
             begun = True
             waiting.deadline = math.inf
+            if standing is not None and message.get("more_body") and not standing.is_watched:
+                if await standing.is_over():
+                    raise ClientDisconnect  # nobody is there any more who may be told the rest
             await send(message)
 
         with anyio.move_on_after(limit) as waiting:
@@ -164,7 +170,10 @@ class WebSocketRoute(StarletteWebSocketRoute):
             await send({"type": "websocket.close", "code": 1011, "reason": _NO_RUNTIME})
             return
         await pass_gate(self, runtime, scope)
-        await self.app(scope, receive, send)
+        if standing_of(self.guard, runtime, scope) is None:
+            await self.app(scope, receive, send)
+        else:
+            await serve_while_standing(self.app, scope, receive, send)
 
 
 def _never_blocking(endpoint: Callable[..., Any]) -> Callable[..., Any]:

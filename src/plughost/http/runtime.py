@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -48,6 +49,7 @@ class HttpRuntime:
         draining: Set when the server stops: streams end, readiness fails.
         threads: Bounds the endpoints that run in threads.
         open_streams: How many event streams are open.
+        streams_of: How many of them each client holds, by what it is counted as.
         tracer: Makes a span for each request; None when nobody records them.
         kept: What plugins want to find again after a reload, under their names.
         routes: What is served, each route knowing its plugin.
@@ -74,6 +76,7 @@ class HttpRuntime:
         self.draining = anyio.Event()
         self.threads = anyio.CapacityLimiter(_SYNC_ENDPOINTS_AT_ONCE)
         self.open_streams = 0
+        self.streams_of: Counter[str | None] = Counter()
         self.tracer: RequestTracer | None = None
         self.kept: dict[str, Any] = {}
         self.routes: tuple[Any, ...] = ()

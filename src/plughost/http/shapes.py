@@ -7,20 +7,25 @@ on it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from plughost.http.headers import API_VERSION
 from plughost.http.problems import Problem
+
+MOST_HEADER_BYTES: Final = 65_536
+"""Not every server bounds what it reads before it asks the application; ours does, at the same length."""
 
 
 def refuse_odd_shape(scope: Any) -> None:
     """Refuse a request with ambiguous framing, an ambiguous host, or a version nobody here speaks.
 
     Raises:
-        Problem: 400, naming what is odd.
+        Problem: 400, naming what is odd; 431 when its headers are longer than any server here takes.
     """
     length = coding = host = None
+    size = 0
     for name, value in scope["headers"]:
+        size += len(name) + len(value)
         if name == b"host":
             if host is not None:
                 raise _odd("more than one Host header")
@@ -35,6 +40,11 @@ def refuse_odd_shape(scope: Any) -> None:
             coding = value
         elif name == b"accept-version" and value.strip() != API_VERSION.encode():
             raise Problem(400, f"This host speaks API version {API_VERSION}.", code="unknown_version")
+    if size > MOST_HEADER_BYTES:
+        raise Problem(
+            431, f"The headers may have {MOST_HEADER_BYTES} bytes at most.", code="head_too_large",
+            headers={"Connection": "close"},
+        )  # fmt: skip
     if length is not None and coding is not None:
         raise _odd("both Content-Length and Transfer-Encoding")
 

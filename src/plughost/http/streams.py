@@ -1,4 +1,7 @@
-"""Event streams (server-sent events) that end when they should: reader gone, server stopping, source over."""
+"""Event streams (server-sent events) that end when they should.
+
+That is: the reader is gone, the server stops, the source is over, or the credential that opened them has ended.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from starlette.responses import Response
 
 from plughost.contracts.http import Message, Receive, Scope, Send
 from plughost.http.problems import Problem
-from plughost.http.runtime import HttpRuntime, runtime_of
+from plughost.http.rates import subject_of
+from plughost.http.runtime import identity_of, runtime_of
+from plughost.http.standing import cancel_when_over
 
 _HEARTBEAT = b": still here\n\n"
 
@@ -50,28 +55,39 @@ class EventStream(Response):
         """Send events until somebody has enough."""
         runtime = runtime_of(scope)
         if runtime.open_streams >= runtime.settings.max_streams:
-            raise Problem(
-                503, "Too many event streams are open; poll instead.", code="too_many_streams",
-                headers={"Retry-After": "10"},
-            )  # fmt: skip
+            raise _too_many(503, "Too many event streams are open; poll instead.")
+        subject = subject_of(scope, identity_of(scope))
+        held = runtime.streams_of
+        if subject is not None and held[subject] >= runtime.settings.streams_of_one:
+            raise _too_many(429, "You hold too many event streams open; end some, or poll instead.")
         runtime.open_streams += 1
+        held[subject] += 1
         try:
-            await self._stream(runtime, receive, send)
+            await self._stream(scope, receive, send)
         finally:
             runtime.open_streams -= 1
+            held[subject] -= 1
+            if not held[subject]:
+                del held[subject]
 
-    async def _stream(self, runtime: HttpRuntime, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await self._send(send, b"retry: %d\n\n" % self._retry)
-        async with anyio.create_task_group() as ends:
-            ends.start_soon(_when_gone, receive, ends.cancel_scope)
-            ends.start_soon(_when_set, runtime.draining, ends.cancel_scope)
-            await self._pump(send)
-            ends.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            await self._send(send, b"retry: %d\n\n" % self._retry)
+            async with anyio.create_task_group() as ends:
+                ends.start_soon(_when_gone, receive, ends.cancel_scope)
+                ends.start_soon(_when_set, runtime_of(scope).draining, ends.cancel_scope)
+                ends.start_soon(cancel_when_over, scope, ends.cancel_scope)
+                await self._pump(send)
+                ends.cancel_scope.cancel()
+        finally:
             close = getattr(self._source, "aclose", None)
             if close is not None:
-                await close()
+                with anyio.CancelScope(shield=True):
+                    await close()
+        with anyio.CancelScope(shield=True):
             with anyio.move_on_after(1):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -101,6 +117,10 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             return True
         return False
+
+
+def _too_many(status: int, detail: str) -> Problem:
+    return Problem(status, detail, code="too_many_streams", headers={"Retry-After": "10"})
 
 
 def encode(event: Mapping[str, str]) -> bytes:

@@ -262,6 +262,10 @@ class Sessions:
             return fresh, row
         return await self.begin(user_id, about, fields, lifetime)
 
+    async def goes_on(self, row: StoredSession) -> bool:
+        """Whether a session that was read some time ago is still there, under the same id."""
+        return isinstance(await self.store.read(row.digest), StoredSession)
+
     async def renew(self, session_id: str) -> tuple[str, StoredSession] | None:
         """Give the session a new id; returns it and the row, or None when it is gone or was replaced."""
         for _ in range(_ATTEMPTS):

@@ -137,6 +137,11 @@ class LazySession(RequestSession):
         self._state.about(self._desk.codec)  # opens only where the session is that user's
         return row.subject
 
+    async def is_alive(self) -> bool:
+        """Whether the session that was loaded goes on, as the store knows."""
+        row = self._loaded.row if self._loaded is not None else None
+        return row is not None and await self._desk.sessions.goes_on(row)
+
     @property
     def username(self) -> str:
         """The name to show; empty when nobody is signed in."""

@@ -36,6 +36,10 @@ class SocketSession(LazySession):
             return None
         return self._loaded.row
 
+    async def is_alive(self) -> bool:
+        """Whether the session goes on, be it in the place of another."""
+        return self._changing or await super().is_alive()
+
     async def sign_in(self, user_id: str, **options: Any) -> None:
         """Make it the user's; the end of the session it takes the place of does not close this socket."""
         self._changing = True
@@ -128,11 +132,10 @@ class SocketWatch:
             if row is None:
                 continue
             try:
-                found = await self._sessions.store.read(row.digest)
+                if not await self._sessions.goes_on(row):
+                    socket.ended.set()
             except StoreUnavailableError:
                 return
-            if not isinstance(found, StoredSession):
-                socket.ended.set()
 
     def _hear(self, told: Announcement) -> None:
         if told.kind != "ended":
