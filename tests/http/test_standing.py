@@ -94,7 +94,7 @@ class Connection:
         if self.scope["type"] == "websocket" and not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
-        await anyio.sleep_forever()
+        return await anyio.sleep_forever()
 
     async def send(self, message: Any) -> None:
         await anyio.lowlevel.checkpoint()

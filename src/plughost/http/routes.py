@@ -111,9 +111,8 @@ class Route(StarletteRoute):
             nonlocal begun
             begun = True
             waiting.deadline = math.inf
-            if standing is not None and message.get("more_body") and not standing.is_watched:
-                if await standing.is_over():
-                    raise ClientDisconnect  # nobody is there any more who may be told the rest
+            if standing is not None and message.get("more_body") and await standing.is_over_unwatched():
+                raise ClientDisconnect  # nobody is there any more who may be told the rest
             await send(message)
 
         with anyio.move_on_after(limit) as waiting:

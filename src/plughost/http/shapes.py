@@ -40,13 +40,17 @@ def refuse_odd_shape(scope: Any) -> None:
             coding = value
         elif name == b"accept-version" and value.strip() != API_VERSION.encode():
             raise Problem(400, f"This host speaks API version {API_VERSION}.", code="unknown_version")
+    _refuse_long_head(size)
+    if length is not None and coding is not None:
+        raise _odd("both Content-Length and Transfer-Encoding")
+
+
+def _refuse_long_head(size: int) -> None:
     if size > MOST_HEADER_BYTES:
         raise Problem(
             431, f"The headers may have {MOST_HEADER_BYTES} bytes at most.", code="head_too_large",
             headers={"Connection": "close"},
         )  # fmt: skip
-    if length is not None and coding is not None:
-        raise _odd("both Content-Length and Transfer-Encoding")
 
 
 def _odd(what: str) -> Problem:

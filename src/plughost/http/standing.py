@@ -40,8 +40,7 @@ class Standing:
         self._runtime = runtime
         self._connection = connection
         self._looked = runtime.clock.monotonic()
-        self.is_watched = False
-        """Whether somebody waits in ``until_over``, so that nobody else needs to look."""
+        self._watched = False
 
     async def is_over(self) -> bool:
         """Look, unless that was done a moment ago. A store that is away ends nothing."""
@@ -54,9 +53,13 @@ class Standing:
         except StoreUnavailableError:
             return False
 
+    async def is_over_unwatched(self) -> bool:
+        """Look, unless somebody waits in ``until_over``, who will act on it."""
+        return not self._watched and await self.is_over()
+
     async def until_over(self) -> None:
         """Return when the credential has ended."""
-        self.is_watched = True
+        self._watched = True
         while True:
             await self._runtime.clock.sleep(LOOK_EVERY)
             if await self.is_over():
