@@ -88,6 +88,88 @@ def test_with_a_key_nobody_else_can_compute_the_digests(tmp_path: Path) -> None:
     assert verify(tmp_path / "x")[0] is not None
 
 
+KEYS = pytest.mark.parametrize("key", [b"", b"secret"], ids=["no key", "a key"])
+
+
+def written(path: Path, count: int, key: bytes = b"") -> Path:
+    chain = Chain(path, key)
+    for number in range(count):
+        chain.append("app_registered", float(number), {"app": f"app{number}"})
+    chain.close()
+    return path
+
+
+@KEYS
+@pytest.mark.parametrize("count", [2, 5, 7])
+def test_a_chain_that_was_written_anew_does_not_fit_its_head(tmp_path: Path, key: bytes, count: int) -> None:
+    file = written(tmp_path / "record", 5, key)
+    other = written(tmp_path / "other", 0, key)
+    chain = Chain(other, key)
+    for _ in range(count):
+        chain.append("app_registered", 0.0, {"app": "nothing happened"})
+    chain.close()
+    file.write_bytes(other.read_bytes())
+    assert verify(file, key)[0] is not None
+
+
+@KEYS
+@pytest.mark.parametrize(
+    "head", [None, "", "nonsense", "5", "99999999999999999999 " + "0" * 64, "-1 " + "0" * 64]
+)
+def test_a_head_that_is_gone_or_no_head_is_noticed(tmp_path: Path, key: bytes, head: str | None) -> None:
+    file = written(tmp_path / "record", 5, key)
+    beside = tmp_path / "record.head"
+    beside.unlink() if head is None else beside.write_text(head)
+    broken, _ = verify(file, key)
+    assert broken is not None
+    assert "head" in broken.problem
+    with pytest.raises(ValueError, match="head"):
+        Chain(file, key)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4])
+def test_with_a_key_an_end_that_is_cut_off_is_noticed_whatever_head_is_put_there(
+    tmp_path: Path, kept: int
+) -> None:
+    file = written(tmp_path / "record", 5, b"secret")
+    lines = file.read_bytes().splitlines(keepends=True)[:kept]
+    file.write_bytes(b"".join(lines))
+    digest = json.loads(lines[-1])["digest"] if lines else "0" * 64
+    seal = (tmp_path / "record.head").read_text().split()[2]
+    for made in (f"{kept} {digest}", f"{kept} {digest} {seal}", f"{kept} {digest} {'0' * 64}"):
+        (tmp_path / "record.head").write_text(made)
+        assert verify(file, b"secret")[0] is not None
+
+
+@KEYS
+def test_a_head_left_behind_by_a_crash_breaks_nothing(tmp_path: Path, key: bytes) -> None:
+    file = written(tmp_path / "record", 5, key)
+    old = (tmp_path / "record.head").read_bytes()
+    written(file, 2, key)
+    (tmp_path / "record.head").write_bytes(old)
+    assert verify(file, key)[0] is None
+    assert written(file, 1, key)
+    assert verify(file, key)[0] is None
+
+
+def test_the_command_compares_with_a_head_kept_elsewhere_and_seals_an_old_one(tmp_path: Path) -> None:
+    (tmp_path / "plughost.toml").write_text('[host]\ndata_dir = "data"\nallow = ["audit"]\n')
+    file = written(tmp_path / "record", 5)
+    then = file.read_bytes(), (tmp_path / "record.head").read_bytes()
+    written(file, 2)
+    (tmp_path / "copy").write_bytes((tmp_path / "record.head").read_bytes())
+    file.write_bytes(then[0])
+    (tmp_path / "record.head").write_bytes(then[1])
+    assert plughost(tmp_path, "audit", "verify", "record").returncode == 0, "an old state, head and all"
+    compared = plughost(tmp_path, "audit", "verify", "record", "--head", "copy")
+    assert compared.returncode == 3
+    assert "2 records at the end are missing" in compared.stdout
+    (tmp_path / "record.head").write_text("nonsense")
+    assert plughost(tmp_path, "audit", "verify", "record").returncode == 3
+    assert plughost(tmp_path, "audit", "seal", "record").returncode == 0
+    assert plughost(tmp_path, "audit", "verify", "record").returncode == 0
+
+
 def config(folder: Path) -> dict[str, Any]:
     return {"host": {"data_dir": str(folder / "data"), "allow": ["audit"]}}
 

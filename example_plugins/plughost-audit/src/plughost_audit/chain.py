@@ -1,8 +1,8 @@
 """A file of records, each holding the digest of the one before it. Everything here blocks.
 
-Whoever changes, removes, inserts or reorders a line breaks every digest after it. Whoever can write the file can
-also compute all digests anew, unless there is a key that they do not have; and whoever cuts off the end leaves a
-whole chain, so the head (number and digest of the last record) is kept in a file beside it, to be copied elsewhere.
+Whoever changes, removes, inserts or reorders a line breaks every digest after it. Whoever cuts off the end leaves a
+chain that holds, so its head (see ``head``) is kept in a file beside it. Whoever can write both files can also
+compute all digests anew and put a fitting head there, unless there is a key that they do not have.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+
+from plughost_audit.head import Head, read_head, write_head
 
 START: Final = "0" * 64
 
@@ -73,6 +75,8 @@ class Chain:
         self._number, self._digest = (last.number, last.digest) if last else (0, START)
         self._lock = threading.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The head first: records without one are records whose head somebody took away.
+        write_head(path, Head(self._number, self._digest), key)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def append(self, kind: str, at: float, data: Mapping[str, Any]) -> Record:
@@ -83,7 +87,7 @@ class Chain:
             os.write(self._file, msgspec.json.encode(record) + b"\n")
             os.fsync(self._file)
             self._number, self._digest = record.number, record.digest
-            head_of(self._path).write_text(f"{record.number} {record.digest}\n", "utf-8")
+            write_head(self._path, Head(record.number, record.digest), self._key)
             return record
 
     def close(self) -> None:
@@ -92,28 +96,53 @@ class Chain:
             os.close(self._file)
 
 
-def head_of(path: Path) -> Path:
-    """Return the file that holds number and digest of the last record."""
-    return path.with_name(f"{path.name}.head")
-
-
 def digest_of(record: Record, key: bytes) -> str:
     """Return the digest that a record must have."""
     plain = msgspec.json.encode(msgspec.structs.replace(record, digest=""), order="sorted")
     return hmac.digest(key, plain, "sha256").hex() if key else hashlib.sha256(plain).hexdigest()
 
 
-def verify(path: Path, key: bytes = b"") -> tuple[Broken | None, Record | None]:
-    """Follow the chain from its first record; return where it breaks, if it does, and the last good record."""
+def verify(path: Path, key: bytes = b"", head: Head | None = None) -> tuple[Broken | None, Record | None]:
+    """Follow the chain from its first record; return where it breaks, if it does, and the last good record.
+
+    Args:
+        path: The file.
+        key: The key of its digests; empty for none.
+        head: What the chain must reach at least; None takes the head beside the file.
+    """
+    try:
+        # Read before the records: of a host that goes on writing, they may be more by then, and never fewer.
+        head = head or read_head(path, key)
+    except ValueError as error:
+        return Broken(1, str(error)), None
+    broken, last = _follow(path, key, head)
+    if broken is not None:
+        return broken, last
+    number = last.number if last else 0
+    if head is None:
+        return (
+            (Broken(1, "the head beside it is missing: somebody took it away"), last)
+            if last
+            else (None, None)
+        )
+    if head.number > number:
+        return Broken(number + 1, f"{head.number - number} records at the end are missing"), last
+    return None, last
+
+
+def _follow(path: Path, key: bytes, head: Head | None) -> tuple[Broken | None, Record | None]:
     last: Record | None = None
-    if path.exists():
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                record, problem = _read(line, key, last)
-                if record is None:
-                    return Broken(number, problem), last
-                last = record
-    return _compare_with_head(path, last), last
+    if not path.exists():
+        return None, None
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            record, problem = _read(line, key, last)
+            if record is None:
+                return Broken(number, problem), last
+            if head is not None and head.number == number and head.digest != record.digest:
+                return Broken(number, "its head is that of another chain: this one was written anew"), last
+            last = record
+    return None, last
 
 
 def _read(line: bytes, key: bytes, last: Record | None) -> tuple[Record | None, str]:
@@ -127,14 +156,3 @@ def _read(line: bytes, key: bytes, last: Record | None) -> tuple[Record | None, 
     if not hmac.compare_digest(record.digest, digest_of(record, key)):
         return None, "it was changed, or the key is another one"
     return record, ""
-
-
-def _compare_with_head(path: Path, last: Record | None) -> Broken | None:
-    head = head_of(path)
-    if not head.exists():
-        return None
-    said = int(head.read_text("utf-8").split()[0])
-    number = last.number if last else 0
-    if said > number:
-        return Broken(number + 1, f"{said - number} records at the end are missing")
-    return None

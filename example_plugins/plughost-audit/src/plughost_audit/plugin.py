@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TextIO
 
 import click
 from msgspec import Struct
@@ -23,7 +23,8 @@ from plughost.contracts import (
     UnregisterOptions,
     User,
 )
-from plughost_audit.chain import Chain, verify
+from plughost_audit.chain import START, Chain, verify
+from plughost_audit.head import Head, parse_head, write_head
 
 
 class AuditConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,14 +159,20 @@ def audit() -> None:
 
 @audit.command("verify")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--head", "copy", type=click.File(), help="A copy of the head, kept elsewhere, that the chain must reach."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
 @click.pass_obj
-def verify_command(line: CommandLine, file: Path | None, as_json: bool) -> None:
+def verify_command(line: CommandLine, file: Path | None, copy: TextIO | None, as_json: bool) -> None:
     """Follow the chain of FILE (default: the configured one) to its end. Exits 3 when it is broken."""
-    host = line.host()
-    section: Mapping[str, Any] = host.config.plugins["audit"].config if "audit" in host.config.plugins else {}
-    path = file or Path(section.get("path") or host.data_dir / "audit" / "audit.jsonl")
-    broken, last = verify(path, AuditConfig(key_variable=section.get("key_variable", "")).key())
+    path, key = _place(line, file)
+    broken, last = verify(path, key)
+    if broken is None and copy is not None:
+        try:
+            broken, last = verify(path, key, parse_head(copy.read(), key))
+        except ValueError as error:
+            raise click.UsageError(f"--head: {error}") from error
     document = {
         "file": str(path),
         "ok": broken is None,
@@ -177,3 +184,27 @@ def verify_command(line: CommandLine, file: Path | None, as_json: bool) -> None:
     line.show(document, said, as_json=as_json or None)
     if broken is not None:
         raise click.exceptions.Exit(3)
+
+
+@audit.command("seal")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.pass_obj
+def seal_command(line: CommandLine, file: Path | None) -> None:
+    """Give the chain of FILE a new head, once, after an older version or another key wrote the one it has.
+
+    Nothing then shows whether its end was cut off before: compare with a copy of the old head first.
+    """
+    path, key = _place(line, file)
+    broken, last = verify(path, key, Head(0, START))
+    if broken is not None or last is None:
+        raise click.ClickException(f"{path}: {broken.problem if broken else 'there is no record'}")
+    write_head(path, Head(last.number, last.digest), key)
+    line.show({"file": str(path), "records": last.number}, f"{path} is sealed at record {last.number}")
+
+
+def _place(line: CommandLine, file: Path | None) -> tuple[Path, bytes]:
+    """Return the file of records and the key."""
+    host = line.host()
+    section: Mapping[str, Any] = host.config.plugins["audit"].config if "audit" in host.config.plugins else {}
+    path = file or Path(section.get("path") or host.data_dir / "audit" / "audit.jsonl")
+    return path, AuditConfig(key_variable=section.get("key_variable", "")).key()
