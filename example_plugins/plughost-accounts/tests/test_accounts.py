@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,31 @@ async def test_the_password_is_in_no_file_and_in_no_repr(host: Host, tmp_path: P
     for path in (tmp_path / "accounts").iterdir():
         assert PASSWORD.encode() not in path.read_bytes()
         assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("alike", ["ada", "A\u200bda", "\uff21\uff44\uff41", "Ad\u00ada", "\u202eAda", "A\u2060DA "])
+async def test_a_name_that_looks_like_another_is_that_other(host: Host, alike: str) -> None:
+    user = await host.users.create(ADA)
+    with pytest.raises(UserRefused, match="taken"):
+        await host.users.create(NewUser(username=alike, password=PASSWORD))
+    result = await sign_in(host, alike, PASSWORD)
+    assert result.principal.user_id == user.user_id
+
+
+@pytest.mark.parametrize("name", ["\uff22ob", "A\u200bda"])
+async def test_accounts_from_before_look_alikes_were_folded_keep_working(
+    host: Host, tmp_path: Path, name: str
+) -> None:
+    ada = await host.users.create(ADA)
+    old = await host.users.create(NewUser(username="somebody", password="another long password"))
+    with sqlite3.connect(tmp_path / "accounts" / "accounts.db") as db:
+        old_folded = name.strip().casefold()
+        db.execute("UPDATE users SET username=?, folded=? WHERE user_id=?", (name, old_folded, old.user_id))
+    db.close()
+    result = await sign_in(host, name, "another long password")
+    assert result.allowed
+    assert result.principal.user_id == old.user_id
+    assert (await sign_in(host, "Ada", PASSWORD)).principal.user_id == ada.user_id
+    changed = await host.users.update(UserChange(user_id=old.user_id, roles=("guest",)))
+    assert changed is not None
+    assert (await sign_in(host, name, "another long password")).allowed, "a change does not lose the name"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -39,6 +40,39 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def close_to_others(path: Path, *, make: bool) -> None:
+    """See to it that a file which decides over access is its owner's alone: neither a link nor open to others.
+
+    Args:
+        path: The file. A mode that lets others read or write it is taken back.
+        make: Whether to make it when it is not there.
+
+    Raises:
+        OSError: It is a symbolic link, no plain file, or belongs to somebody else; or it cannot be opened.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_CREAT if make else 0)
+    try:
+        descriptor = os.open(path, flags, _MODE_OF_A_NEW_FILE)
+    except FileNotFoundError:
+        if make:
+            raise
+        return
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise PermissionError("it is a symbolic link: somebody else could choose what is read") from error
+        raise
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise PermissionError("it is no file of its own: something else, or linked from elsewhere")
+        if found.st_uid not in (os.geteuid(), 0):
+            raise PermissionError("it belongs to somebody else, who could write to it")
+        if found.st_mode & 0o077:
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o700)
+    finally:
+        os.close(descriptor)
 
 
 def _copy_permissions(path: Path, descriptor: int) -> None:

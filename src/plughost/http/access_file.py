@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import weakref
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from plughost.core.files import close_to_others
 from plughost.exceptions import StoreUnavailableError
 
 FILE_NAME = "access.sqlite3"
@@ -104,7 +104,8 @@ class AccessFile:
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Made with its mode before SQLite sees it: changing it afterwards would leave a moment in between.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for path in (self._path, *(self._path.with_name(FILE_NAME + ending) for ending in ("-wal", "-shm"))):
+            close_to_others(path, make=path is self._path)
         connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
             connection.row_factory = sqlite3.Row

@@ -30,7 +30,7 @@ _COLUMNS = "user_id, username, email, roles, fields, active, created_at, passwor
 
 
 class Directory:
-    """Users and the hashes of their passwords; names differ by more than capitals.
+    """Users and the hashes of their passwords; names differ by more than capitals, widths and what nobody sees.
 
     Args:
         path: The file; made when missing, readable by nobody else.
@@ -53,9 +53,13 @@ class Directory:
         self, *, user_id: str | None = None, username: str | None = None
     ) -> tuple[User, str | None] | None:
         """Return a user with the hash of the password, or None."""
-        column, value = ("user_id", user_id) if username is None else ("folded", _folded(username))
-        query = f"SELECT {_COLUMNS} FROM users WHERE {column} = ?"  # noqa: S608 - one of two constants
-        found = await self._do(lambda: self._db.execute(query, (value,)).fetchone())
+        where, values = "user_id = ?", (user_id,)
+        if username is not None:
+            # Accounts from before look-alikes were folded are known by their old spelling, which comes first.
+            values = (_folded_before(username), _folded(username))
+            where = "folded IN (?1, ?2) ORDER BY folded <> ?1"
+        query = f"SELECT {_COLUMNS} FROM users WHERE {where} LIMIT 1"  # noqa: S608 - one of two constants
+        found = await self._do(lambda: self._db.execute(query, values).fetchone())
         return None if found is None else (_user(found), found[7])
 
     async def add(self, user: NewUser, password: str | None) -> User:
@@ -85,10 +89,11 @@ class Directory:
         roles = user.roles if change.roles is None else change.roles
         active = user.active if change.active is None else change.active
         values = (
-            username, _folded(username), email, json.dumps(roles), json.dumps(fields), active, password, user.user_id,
+            username, change.username and _folded(change.username), email, json.dumps(roles), json.dumps(fields),
+            active, password, user.user_id,
         )  # fmt: skip
         statement = (
-            "UPDATE users SET username=?, folded=?, email=?, roles=?, fields=?, active=?,"
+            "UPDATE users SET username=?, folded=coalesce(?, folded), email=?, roles=?, fields=?, active=?,"
             " password=coalesce(?, password) WHERE user_id=?"
         )
         await self._do(lambda: self._write(statement, values))
@@ -118,6 +123,10 @@ class Directory:
 def _folded(username: str) -> str:
     shown = "".join(char for char in username if unicodedata.category(char) not in ("Cf", "Cc"))
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", shown).casefold()).strip()
+
+
+def _folded_before(username: str) -> str:
+    return username.strip().casefold()
 
 
 def _user(found: tuple[Any, ...]) -> User:
