@@ -26,7 +26,7 @@ from plughost.exceptions import did_you_mean
 from plughost.http.access_file import AccessFile
 from plughost.http.bodies import form_body, refuse_depth
 from plughost.http.csrf import is_cross_site
-from plughost.http.guards import from_loopback
+from plughost.http.loopback import from_loopback
 from plughost.http.problems import Problem, wants_page
 from plughost.http.shapes import refuse_odd_shape
 from plughost.http.sign_ins import SignIns

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.http import Route
+from plughost.http.recent import GOOD_FOR
+from plughost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -134,3 +137,28 @@ async def test_a_plugin_that_left_out_its_guard_shows_in_readiness(serve):
     async with serve() as served, served.client() as client:
         await served.host.load_plugin(Careless)
         assert (await client.get("/readyz")).json()["status"] == "warn"
+
+
+async def test_strangers_cause_one_run_of_the_checks_however_many_ask(serve):
+    class Counted(Plugin):
+        name = "counted"
+        runs = 0
+
+        @hookimpl
+        async def health_check(self, app_name: str | None) -> dict[str, Any]:
+            self.runs += 1
+            await anyio.sleep(0.01)
+            return {"status": "pass"}
+
+    clock, plugin = FakeClock(), Counted()
+    async with serve(plugin, clock=clock) as served:
+        async with served.client() as stranger, served.client(**INSIDE) as insider:
+            async with anyio.create_task_group() as tasks:
+                for path in ["/health/detailed", "/health/redis"] * 20:
+                    tasks.start_soon(stranger.get, path)
+            assert plugin.runs == 1
+            await clock.advance(GOOD_FOR + 1)
+            await stranger.get("/health/detailed")
+            assert plugin.runs == 2
+            await insider.get("/health/detailed")
+            assert plugin.runs == 3, "who is told figures is told those of now"

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from plughost import Plugin, hookimpl
 from plughost.contracts import AuthAttempt, Deny
 from plughost.http import PUBLIC, HttpSettings, Route, scope
-from plughost.http.guards import from_loopback
+from plughost.http.loopback import from_loopback
 from plughost.plugins.admin import AdminPlugin
 from plughost.plugins.sessions.plugin import SessionsPlugin
 

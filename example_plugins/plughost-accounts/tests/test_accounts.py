@@ -135,7 +135,9 @@ async def test_the_password_is_in_no_file_and_in_no_repr(host: Host, tmp_path: P
         assert path.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("alike", ["ada", "A\u200bda", "\uff21\uff44\uff41", "Ad\u00ada", "\u202eAda", "A\u2060DA "])
+@pytest.mark.parametrize(
+    "alike", ["ada", "A\u200bda", "\uff21\uff44\uff41", "Ad\u00ada", "\u202eAda", "A\u2060DA "]
+)
 async def test_a_name_that_looks_like_another_is_that_other(host: Host, alike: str) -> None:
     user = await host.users.create(ADA)
     with pytest.raises(UserRefused, match="taken"):

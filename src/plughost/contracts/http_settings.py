@@ -36,6 +36,10 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             where nobody is known. None is half of ``max_streams``.
         rate_limits: Name of a rate class (``read``, ``write``, ``code``, ``auth``, ``refused``, or a plugin's
             own) to how many requests per minute one client may make.
+        trust_loopback: Who counts as a program on this machine, and is told figures without a token: with None
+            whoever connects directly, to the port that ``Host`` names, as the user who runs the host; with True
+            everybody who connects from this machine, which includes a proxy that forwards no headers; with False
+            nobody. With ``public_url``, and with the options of ``plughost serve`` for a proxy, nobody.
         trusted_origins: Other origins whose pages may send requests that change something, such as
             ``https://app.example.org``; those of ``[plugins.sessions.config]`` count too.
     """
@@ -54,6 +58,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_streams: _Count = 1000
     max_streams_each: _Count | None = None
     rate_limits: Mapping[str, _Count] = field(default_factory=dict)
+    trust_loopback: bool | None = None
     trusted_origins: frozenset[_Origin] = frozenset()
 
     @property

@@ -20,9 +20,9 @@ from plughost.http.guards import (
     Guard,
     Identity,
     any_of,
-    from_loopback,
     scope,
 )
+from plughost.http.loopback import from_loopback
 
 if TYPE_CHECKING:
     from plughost.http.access_file import AccessFile

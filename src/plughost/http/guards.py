@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from plughost.http.loopback import from_loopback
 
 IdentityKind = Literal["anonymous", "token", "browser", "session"]
 """How somebody showed who they are: not at all, by a bearer token, by a sign-in link, by a session."""
@@ -157,7 +158,7 @@ SIGNED_IN: Guard = _SignedIn()
 """Whoever is known: by a session of the application, a sign-in link or a bearer token."""
 
 LOOPBACK: Guard = _Loopback()
-"""Programs on the same machine that ask directly, not through a proxy."""
+"""Programs on the same machine that ask directly, not through a proxy; see ``from_loopback``."""
 
 
 def scope(name: str) -> Guard:
@@ -176,38 +177,3 @@ def any_of(*guards: Guard) -> Guard:
     if not guards:
         raise ValueError("any_of() needs at least one guard")
     return _AnyOf(guards)
-
-
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_FORWARDED = frozenset(
-    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via"}
-    | {b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"}
-)
-
-
-def from_loopback(connection: Mapping[str, Any]) -> bool:
-    """Whether a request was made on this machine, to a local name and not through a proxy.
-
-    The name in ``Host`` is looked at because a page from elsewhere can have its own name resolve to this
-    machine (DNS rebinding).
-    """
-    if connection.get("http_version") == "1.0":
-        return False  # what nginx speaks to its upstream when nobody told it otherwise, and says of nobody
-    client = connection.get("client")
-    if client is None or not _is_local_address(client[0]):
-        return False
-    host = ""
-    for name, value in connection["headers"]:
-        if name in _FORWARDED:
-            return False
-        if name == b"host":
-            host = value.decode("latin-1")
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name.lower() in _LOCAL_NAMES
-
-
-def _is_local_address(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -20,7 +20,7 @@ from plughost.contracts.records import RUNNING_STATES, PluginRecord, PluginState
 from plughost.http.gate import may
 from plughost.http.guards import LOOPBACK, PUBLIC, any_of, scope
 from plughost.http.routes import Route
-from plughost.http.runtime import HttpRuntime, host_from, runtime_of
+from plughost.http.runtime import HttpRuntime, runtime_of
 
 HEALTH_TYPE = "application/health+json"
 INSIDERS = any_of(LOOPBACK, scope("health:read"))
@@ -62,21 +62,25 @@ async def readyz(request: Request) -> Response:
 
 async def detailed(request: Request) -> Response:
     """Run every health check and tell what was found."""
-    report = await host_from(request).health()
-    return await _report(request, report, report.checks)
+    report, told = await _look(request)
+    return _report(report, report.checks, told)
 
 
 async def redis(request: Request) -> Response:
     """Tell what was found about all that has to do with Redis; ``configured`` says whether anything has."""
-    report = await host_from(request).health()
+    report, told = await _look(request)
     checks = tuple(check for check in report.checks if _is_about_redis(check))
-    return await _report(request, HealthReport.of(checks), checks, configured=bool(checks))
+    return _report(HealthReport.of(checks), checks, told, configured=bool(checks))
 
 
-async def _report(
-    request: Request, report: HealthReport, checks: tuple[HealthCheck, ...], **members: Any
-) -> Response:
-    told = await may(INSIDERS, runtime_of(request), request.scope)
+async def _look(request: Request) -> tuple[HealthReport, bool]:
+    """Return a report for whoever asks, and whether they are told figures."""
+    runtime = runtime_of(request)
+    told = await may(INSIDERS, runtime, request.scope)
+    return await runtime.health.get(told=told), told
+
+
+def _report(report: HealthReport, checks: tuple[HealthCheck, ...], told: bool, **members: Any) -> Response:
     body: dict[str, Any] = {**members, "checks": {}}
     for check in checks:
         body["checks"].setdefault(_key(check), []).append(_check(check, told))

@@ -19,6 +19,7 @@ from plughost.http.caching import AnswerCache
 from plughost.http.figures import HttpFigures
 from plughost.http.guards import ANONYMOUS, Identity
 from plughost.http.rates import Rates
+from plughost.http.recent import RecentReport
 from plughost.http.sign_ins import SignIns
 from plughost.http.tokens import Tokens
 from plughost.http.tracing import RequestTracer
@@ -44,6 +45,7 @@ class HttpRuntime:
         sign_ins: Administrators' browsers.
         audit: Who did what.
         figures: Usage, performance, errors.
+        health: What the health checks found, run once for all strangers who ask.
         rates: Rate classes.
         answers: Answers kept for the next who asks.
         draining: Set when the server stops: streams end, readiness fails.
@@ -71,6 +73,7 @@ class HttpRuntime:
         )
         self.audit = AuditTrail(self._file, clock)
         self.figures = HttpFigures(clock)
+        self.health = RecentReport(host.health, clock)
         self.rates = Rates(settings.rate_limits, clock)
         self.answers = AnswerCache(clock)
         self.draining = anyio.Event()

@@ -26,6 +26,7 @@ from plughost.http.csrf import ORIGINS, OriginPolicy
 from plughost.http.figures import FailedRequest
 from plughost.http.guards import ANONYMOUS
 from plughost.http.headers import SecurityHeaders
+from plughost.http.loopback import TRUST
 from plughost.http.problems import Problem
 from plughost.http.runtime import AUDIT_DETAIL, AUDIT_TARGET, IDENTITY, REQUEST_ID, RUNTIME, HttpRuntime
 from plughost.http.shapes import refuse_odd_shape
@@ -48,6 +49,8 @@ class Shell:
         self._public_host = public.netloc.encode("latin-1")
         self._public_schemes = {"http": public.scheme, "ws": public.scheme.replace("http", "ws")}
         self._origins = OriginPolicy.of(runtime.settings.trusted_origins)
+        # A public address is one that a proxy passes on, whatever it says of it.
+        self._trust = runtime.settings.trust_loopback if not public.netloc else False
         self._headers = SecurityHeaders(runtime.settings.hsts)
         self._log = get_logger("plughost.http")
         self._prefix = secrets.token_hex(4)
@@ -59,6 +62,7 @@ class Shell:
             self._take_public_scheme(scope)
         scope[RUNTIME] = self._runtime
         scope[ORIGINS] = self._origins
+        scope[TRUST] = self._trust
         scope[REQUEST_ID] = f"{self._prefix}-{next(self._numbers):x}"
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)

@@ -92,6 +92,8 @@ class OneProcess:
             settings = msgspec.structs.replace(settings, read_only=True)
         if self._serving.public_url:
             settings = msgspec.structs.replace(settings, public_url=self._serving.public_url)
+        if self._serving.proxies or self._serving.root_path:
+            settings = msgspec.structs.replace(settings, trust_loopback=False)  # a proxy is in between
         return settings
 
     async def _stop_when_asked(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from typing import Any, Literal
 
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import ConfigError
+from plughost.http import from_loopback
 
 SameSite = Literal["lax", "strict", "none"]
 Headers = list[tuple[bytes, bytes]]
 
-_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip", b"via"})
 _log = get_logger("plughost.sessions")
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -77,7 +76,7 @@ class CookiePolicy:
         """Whether the cookie of this request is the secure one."""
         if self.secure is not None:
             return self.secure
-        return scope.get("scheme") in ("https", "wss") or not _on_this_machine(scope)
+        return scope.get("scheme") in ("https", "wss") or not from_loopback(scope)
 
 
 class SessionCookie:
@@ -189,31 +188,6 @@ def _private(directives: list[bytes], *, store: bool) -> list[bytes]:
         and not part.lower().startswith((b"s-maxage", b"private="))
     ]
     return [b"private", *kept]
-
-
-def _on_this_machine(scope: Mapping[str, Any]) -> bool:
-    """Whether a request came directly, over no network: development, or a test.
-
-    Names without a dot and addresses of this machine are what browsers never send to a public site.
-    """
-    client = scope.get("client")
-    if client is None or not _is_local(client[0]):
-        return False  # who comes through a unix socket came through a proxy
-    host = b""
-    for name, value in scope["headers"]:
-        if name in _FORWARDED:
-            return False
-        if name == b"host":
-            host = value
-    bare = host.decode("latin-1").rpartition("]")[0].lstrip("[") or host.decode("latin-1").partition(":")[0]
-    return _is_local(bare)
-
-
-def _is_local(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return "." not in name and ":" not in name
 
 
 def _wrong(setting: str, why: str) -> ConfigError:

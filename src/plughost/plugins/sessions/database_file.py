@@ -5,6 +5,7 @@ Several processes of one machine may have it open, and each writes in its turn.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -48,11 +49,17 @@ class DatabaseFile:
             )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            os.close(os.open(self.path, flags, 0o600))
             if self.path.stat().st_mode & 0o077:
                 _log.warning("session database was readable by others, closed to them", path=str(self.path))
                 self.path.chmod(0o600)
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise StoreUnavailableError(
+                    f"{self.path} is a symbolic link, which could lead to somebody else's sessions: name the file"
+                    " that it leads to as path."
+                ) from error
             raise StoreUnavailableError(
                 f"{self.path} cannot be made or written: {error.strerror}. Give its owner the right to, or use"
                 " another path."

@@ -51,6 +51,12 @@ def _read(path: Path) -> list[str]:
 def _own_file(data_dir: Path) -> Path:
     """Return the file with the plugin's own secret; it is made once, whole, and readable by nobody else."""
     path = data_dir / "secret"
+    if path.is_symlink():
+        raise ConfigError(
+            f"{path} is a symbolic link, and whoever made it knows the secret: remove it, or name the file that it"
+            " leads to as secret_file",
+            path=f"{_HERE}.secret_file",
+        )
     if path.exists():
         return path
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,0 +1,56 @@
+"""The file that decides over access is its owner's alone, whoever made it before."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from plughost.exceptions import ConfigError, StoreUnavailableError
+from plughost.http.access_file import FILE_NAME, AccessFile
+from plughost.http.tokens import Tokens
+from plughost.plugins.sessions.config import SessionsConfig
+from plughost.plugins.sessions.database_file import DatabaseFile
+from plughost.plugins.sessions.secrets_file import key_ring
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o640, 0o777])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+def test_a_file_that_others_can_open_is_closed_to_them(tmp_path: Path, mode: int, ending: str) -> None:
+    made = tmp_path / (FILE_NAME + ending)
+    made.touch()
+    made.chmod(mode)
+    file = AccessFile(tmp_path)
+    Tokens(file).create("one", ["*"], 60)
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    file.close()
+
+
+@pytest.mark.parametrize("ending", ["", "-wal"])
+def test_a_link_in_its_place_is_refused(tmp_path: Path, ending: str) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data.mkdir()
+    elsewhere.touch()
+    (data / (FILE_NAME + ending)).symlink_to(elsewhere)
+    with pytest.raises(StoreUnavailableError, match="symbolic link"):
+        Tokens(AccessFile(data)).any_alive()
+    (data / (FILE_NAME + ending)).unlink()
+    os.link(elsewhere, data / (FILE_NAME + ending))
+    with pytest.raises(StoreUnavailableError, match="linked"):
+        Tokens(AccessFile(data)).any_alive()
+    assert elsewhere.read_bytes() == b""
+
+
+def test_links_in_the_place_of_sessions_and_their_secret_are_refused(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("Zk3vQ8mT1xY6bN0cR5wJ9pL2hG7dF4sA-uEoI_qKzXv")
+    elsewhere.chmod(0o600)
+    (tmp_path / "sessions.sqlite3").symlink_to(elsewhere)
+    with pytest.raises(StoreUnavailableError, match="symbolic link"):
+        DatabaseFile(tmp_path / "sessions.sqlite3").prepare()
+    (tmp_path / "secret").symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="symbolic link"):
+        key_ring(SessionsConfig(), tmp_path)
