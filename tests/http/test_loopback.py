@@ -90,9 +90,13 @@ def test_a_direct_program_of_another_user_and_a_wrong_port_are_not_trusted(monke
 
 @pytest.mark.parametrize(
     ("settings", "status"),
-    [({}, 200), ({"trust_loopback": False}, 401), ({"trust_loopback": True}, 200)]
-    + [({"public_url": "https://shop.example"}, 401)],
-)  # fmt: skip
+    [
+        ({}, 200),
+        ({"trust_loopback": False}, 401),
+        ({"trust_loopback": True}, 200),
+        ({"public_url": "https://shop.example"}, 401),
+    ],
+)
 def test_figures_are_shown_to_who_asks_directly_unless_a_proxy_is_known(live_server, settings, status):
     server = live_server(settings=HttpSettings(**settings))
     with server.client() as client:
@@ -152,9 +156,13 @@ def test_nginx_that_forwards_no_header_over_http_1_1_is_not_this_machine(live_se
 
 @pytest.mark.parametrize(
     ("options", "status"),
-    [((), 200), (("--trust-proxy", "10.0.0.1"), 401), (("--root-path", "/shop"), 401)]
-    + [(("--public-url", "https://shop.example"), 401)],
-)  # fmt: skip
+    [
+        ((), 200),
+        (("--trust-proxy", "10.0.0.1"), 401),
+        (("--root-path", "/shop"), 401),
+        (("--public-url", "https://shop.example"), 401),
+    ],
+)
 def test_serve_used_directly_shows_figures_and_with_an_option_for_a_proxy_does_not(tmp_path, options, status):
     port = free_port()
     (tmp_path / "plughost.toml").write_text('[host]\nallow = []\ndata_dir = "data"\n')
