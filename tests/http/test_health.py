@@ -151,14 +151,17 @@ async def test_strangers_cause_one_run_of_the_checks_however_many_ask(serve):
             return {"status": "pass"}
 
     clock, plugin = FakeClock(), Counted()
-    async with serve(plugin, clock=clock) as served:
-        async with served.client() as stranger, served.client(**INSIDE) as insider:
-            async with anyio.create_task_group() as tasks:
-                for path in ["/health/detailed", "/health/redis"] * 20:
-                    tasks.start_soon(stranger.get, path)
-            assert plugin.runs == 1
-            await clock.advance(GOOD_FOR + 1)
-            await stranger.get("/health/detailed")
-            assert plugin.runs == 2
-            await insider.get("/health/detailed")
-            assert plugin.runs == 3, "who is told figures is told those of now"
+    async with (
+        serve(plugin, clock=clock) as served,
+        served.client() as stranger,
+        served.client(**INSIDE) as insider,
+    ):
+        async with anyio.create_task_group() as tasks:
+            for path in ["/health/detailed", "/health/redis"] * 20:
+                tasks.start_soon(stranger.get, path)
+        assert plugin.runs == 1
+        await clock.advance(GOOD_FOR + 1)
+        await stranger.get("/health/detailed")
+        assert plugin.runs == 2
+        await insider.get("/health/detailed")
+        assert plugin.runs == 3, "who is told figures is told those of now"
