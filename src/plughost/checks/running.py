@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from plughost.checks.candidates import candidates_of, project_of
 from plughost.checks.catalogue import CHECKS
@@ -15,17 +15,26 @@ from plughost.host import Host
 _log = get_logger("plughost.checks")
 
 
-async def grades_of(host: Host) -> Mapping[str, GradeReport]:
+async def grades_of(host: Host, names: Collection[str] | None = None) -> Mapping[str, GradeReport]:
     """Check the plugins that ``host`` found, in a worker thread, and return the grade of each that runs.
 
     It reads and parses their source, which takes some tenths of a second: keep what it returns until a plugin
-    is reloaded.
+    is reloaded. A page that many look at is no place for it.
+
+    Args:
+        host: Whose plugins.
+        names: Which of them; None for all.
     """
     loaded = host.loaded_config
     candidates = await run_in_daemon_thread(candidates_of, None, loaded)
-    running = [one for one in candidates if one.name in host.plugins and host.plugins[one.name].running]
+    running = [one for one in candidates if _runs(host, one.name, names)]
     subjects = [await import_subject(one, loaded, project_of(one)) for one in running]
     return await run_in_daemon_thread(_grade, subjects)
+
+
+def _runs(host: Host, name: str, names: Collection[str] | None) -> bool:
+    record = host.plugins.get(name)
+    return record is not None and record.running and (names is None or name in names)
 
 
 def _grade(subjects: list[Subject]) -> dict[str, GradeReport]:

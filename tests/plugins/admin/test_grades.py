@@ -1,9 +1,10 @@
-"""The grade of each plugin, as `plughost check` gives it, on the page and in its JSON twin."""
+"""Grades are work for a plugin's author: asked for on its own page, never in passing by everybody who looks."""
 
 from __future__ import annotations
 
 import pytest
 
+from plughost import checks
 from plughost.checks import grades_of
 from plughost.plugins.admin import AdminPlugin
 
@@ -16,6 +17,7 @@ class P(Plugin):
     async def start(self, context):
         self.context = context
 """
+PAGE = {"Accept": "text/html"}
 
 
 @pytest.fixture
@@ -25,22 +27,28 @@ def anyio_backend() -> str:
 
 async def test_a_running_plugin_has_a_grade_and_what_is_missing_for_the_next(serve, install):
     install("careless", CARELESS, card='description = "Does next to nothing"')
-    async with serve(allow=("careless",)) as served:
+    install("careful", CARELESS, card='description = "Does next to nothing too"')
+    async with serve(allow=("careless", "careful")) as served:
         grades = await grades_of(served.host)
         assert grades["careless"].grade == "bronze"
         assert grades["careless"].missing
+        assert set(await grades_of(served.host, ["careful"])) == {"careful"}
 
 
-async def test_the_plugins_tab_shows_the_grade(serve, install):
+@pytest.mark.parametrize(
+    "path",
+    ["system", "system/plugins", "system/plugins.json", "system/plugins.live", "api/plugins", "api/plugins/careless"],
+)  # fmt: skip
+async def test_looking_at_plugins_reads_and_parses_no_source(serve, install, monkeypatch, path):
+    def parse(*_: object) -> None:
+        raise AssertionError("a request had a plugin graded")
+
     install("careless", CARELESS, card='description = "Does next to nothing"')
     async with (
         serve(AdminPlugin, allow=("careless",)) as served,
         served.client(token=served.token("*")) as client,
     ):
-        told = (await client.get("/admin/api/plugins")).json()
-        assert told["plugins"]["careless"]["grade"]["grade"] == "bronze"
-        assert (
-            told["plugins"]["admin"]["grade"] is None
-        )  # loaded by hand: there is no distribution to look at
-        page = await client.get("/admin/system/plugins", headers={"Accept": "text/html"})
-        assert ">bronze</span>" in page.text
+        monkeypatch.setattr(checks.running, "_grade_one", parse)
+        answer = await client.get(f"/admin/{path}", headers=PAGE if path.count(".") == 0 else {})
+        assert answer.status_code == 200
+        assert "careless" in answer.text

@@ -128,7 +128,8 @@ async def test_signing_out_ends_it_on_the_server_too(page):
 
 
 async def test_an_administrator_of_the_application_may_come_with_the_session(serve):
-    async with serve(SessionsPlugin, AdminPlugin) as served:
+    settings = HttpSettings(role_scopes={"admin": ["*"]})
+    async with serve(SessionsPlugin, AdminPlugin, settings=settings) as served:
         sessions = served.host.use(SessionManager)
         for roles, status in ((["admin"], 200), (["reader"], 403)):
             made = await sessions.create("7", username="ada", roles=roles)

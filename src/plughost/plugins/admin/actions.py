@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
+from anyio.lowlevel import checkpoint
 from msgspec import Meta, Struct
 
 from plughost import Host
-from plughost.contracts import RUNNING_STATES, Cache, CacheManager, PluginRecord
+from plughost.contracts import RUNNING_STATES, Cache, CacheManager, PluginRecord, PluginState
 from plughost.exceptions import PluginError, PluginNotFoundError
 from plughost.http import Problem
 from plughost.plugins.admin.documents import Document, plain
 from plughost.plugins.admin.figures import cache_named, caches_of, sessions_of
+from plughost.plugins.admin.offers import OWN_NAME
+
+_FIRST_TURNS = 5  # a task that cannot even begin has crashed by then, and the host has noted it
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -26,11 +30,23 @@ class Done:
         sentence: For a person: what was done, and whether looking again confirmed it.
         confirmed: Whether it did.
         figures: The same for programs.
+        plugin: Which plugin it left in which state, when it was about one.
     """
 
     sentence: str
     confirmed: bool = True
     figures: Document = field(default_factory=dict)
+    plugin: PluginRecord | None = None
+
+    def still(self, host: Host) -> Done:
+        """Return what it did as it stands now: what it left behind may have crashed since."""
+        then = self.plugin
+        now = host.plugin(then.name) if then is not None else None
+        if then is None or now is None or now.state is then.state or now.generation != then.generation:
+            return self
+        first, _, _ = self.sentence.partition(", confirmed.")
+        why = f": {now.reason}" if now.reason else "."
+        return Done(f"{first}, but is {now.state.value} by now{why}", False, self.figures)
 
 
 class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
@@ -250,11 +266,11 @@ async def reload_plugin(host: Host, of: OfPlugin) -> Done:
         await host.reload_plugin(of.name)
     except PluginError as error:
         raise _refused(error) from error
-    record = _plugin(host, of.name)
-    confirmed = record.state in RUNNING_STATES and record.generation > known.generation
+    record = await _settled(host, of.name)
+    confirmed = record.state is PluginState.READY and record.generation > known.generation
     took = f" in {record.timings.started * 1000:.0f} ms" if record.timings.started is not None else ""
-    sentence = f"{of.name} started anew{took}, {_confirmed(confirmed, f'it is {record.state.value}')}"
-    return Done(sentence, confirmed, _told(record))
+    sentence = f"{of.name} started anew{took}, {_confirmed(confirmed, _how(record))}"
+    return Done(sentence, confirmed, _told(record), record)
 
 
 async def unload_plugin(host: Host, of: OfPlugin) -> Done:
@@ -275,7 +291,7 @@ async def _stop(host: Host, of: OfPlugin, stop: Callable[[str], Awaitable[bool]]
     others = sorted(running - _running(host) - {of.name})
     more = f", and with it {', '.join(others)}, which require it" if others else ""
     what = f"{of.name} stopped{more}" if was_running else f"{of.name} was not running"
-    sentence = f"{what}, {_confirmed(stopped, f'it is {record.state.value}')}"
+    sentence = f"{what}, {_confirmed(stopped, _how(record))}"
     return Done(sentence, stopped, {**_told(record), "also_stopped": others})
 
 
@@ -287,15 +303,26 @@ async def load_plugin(host: Host, of: OfPlugin) -> Done:
 async def _start(host: Host, of: OfPlugin, start: Callable[[str], Awaitable[PluginRecord]]) -> Done:
     known = _plugin(host, of.name)
     if known.state in RUNNING_STATES:
-        return Done(f"{of.name} runs already.", True, _told(known))
+        return Done(f"{of.name} runs already.", True, _told(known), known)
     try:
         await start(of.name)
     except PluginError as error:
         raise _refused(error) from error
-    record = _plugin(host, of.name)
-    confirmed = record.state in RUNNING_STATES
-    sentence = f"{of.name} started, {_confirmed(confirmed, f'it is {record.state.value}')}"
-    return Done(sentence, confirmed, _told(record))
+    record = await _settled(host, of.name)
+    confirmed = record.state is PluginState.READY
+    sentence = f"{of.name} started, {_confirmed(confirmed, _how(record))}"
+    return Done(sentence, confirmed, _told(record), record)
+
+
+async def _settled(host: Host, name: str) -> PluginRecord:
+    """Return the record of a plugin that was just started, after its background tasks had their first turn."""
+    for _ in range(_FIRST_TURNS):
+        await checkpoint()
+    return _plugin(host, name)
+
+
+def _how(record: PluginRecord) -> str:
+    return f"it is {record.state.value}" + (f", {record.reason.rstrip('.')}" if record.reason else "")
 
 
 async def enable_plugin(host: Host, of: OfPlugin) -> Done:
@@ -333,7 +360,7 @@ def _with_future(host: Host, name: str, enabled: bool, done: Done) -> Done:
         else " There is no configuration file, so the next start will not know."
     )
     figures = {**done.figures, "remembered": file is not None}
-    return Done(done.sentence + future, done.confirmed, figures)
+    return replace(done, sentence=done.sentence + future, figures=figures)
 
 
 def _plugin(host: Host, name: str) -> PluginRecord:
@@ -344,7 +371,7 @@ def _plugin(host: Host, name: str) -> PluginRecord:
 
 
 def _refuse_oneself(name: str) -> None:
-    if name == "admin":
+    if name == OWN_NAME:
         raise Problem(
             409, "This page is the plugin admin: stop it with `plughost disable admin`.", code="conflict"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from plughost import Host
@@ -13,8 +13,8 @@ from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
 from plughost.plugins.admin.documents import Document, plain
-from plughost.plugins.admin.grades import Grades
 from plughost.plugins.admin.history import CacheHistory, SessionHistory
+from plughost.plugins.admin.offers import offers
 
 _USERS_SHOWN = 20
 
@@ -26,12 +26,10 @@ class Desk:
     Attributes:
         caches: Caches over time.
         sessions: Sessions over time.
-        grades: What the checks for authors say of each plugin.
     """
 
     caches: CacheHistory
     sessions: SessionHistory
-    grades: Grades = field(default_factory=Grades)
 
 
 Figures = Callable[[HttpRuntime, Desk], Awaitable[Document]]
@@ -202,13 +200,12 @@ async def plugin_figures(runtime: HttpRuntime, desk: Desk) -> Document:
     host = runtime.host
     records = host.plugins
     status = await host.status()
-    await desk.grades.renew(host)
     return {
         "ready": host.ready,
         "counts": plain(status.counts),
         "duration": host.report.duration,
         "plugins": {
-            name: plain(record) | {"grade": desk.grades.of(record)} for name, record in records.items()
+            name: plain(record) | {"offers": list(offers(record))} for name, record in records.items()
         },
         "order": list(host.report.loaded),
         "hooks": await hook_figures(runtime),

@@ -18,6 +18,7 @@ from plughost.http import (
     Problem,
     Route,
     form_body,
+    host_from,
     identity_of,
     note_detail,
     runtime_of,
@@ -149,7 +150,7 @@ class Page:
         html = self._renderer.page(
             runtime, tab, document, identity=identity, tabs=self._seen(request, identity), base=base,
             shape=look_of({}, parts).shape, problem=problem,
-            notice=_notices(request).take(request.query_params.get("done", "")),
+            notice=_notice(request),
         )  # fmt: skip
         return HTMLResponse(html, headers={"Cache-Control": "no-store"})
 
@@ -245,6 +246,12 @@ def _notices(request: Request) -> Notices:
     if not isinstance(notices, Notices):
         notices = kept["admin"] = Notices()
     return notices
+
+
+def _notice(request: Request) -> Done | None:
+    """Return what the last action said, as it stands now; None when there was none."""
+    done = _notices(request).take(request.query_params.get("done", ""))
+    return None if done is None else done.still(host_from(request))
 
 
 def _back_to(request: Request, tab: str, done: Done) -> Response:

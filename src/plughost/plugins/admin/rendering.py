@@ -11,19 +11,19 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from plughost.contracts import RUNNING_STATES, Clock
+from plughost.contracts import Clock
 from plughost.http import HttpRuntime, Identity
 from plughost.plugins.admin import charts
 from plughost.plugins.admin.actions import ACTIONS, Action
 from plughost.plugins.admin.charts import milliseconds
 from plughost.plugins.admin.documents import Document
+from plughost.plugins.admin.offers import standing
 from plughost.plugins.admin.tabs import Tab
 
 STATIC: Mapping[str, str] = {"style.css": "text/css", "live.js": "text/javascript"}
 """The files that pages load, with their types."""
 
 _ACTIONS = {action.verb: action for action in ACTIONS}
-_RUNNING = frozenset(state.value for state in RUNNING_STATES)
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -63,7 +63,6 @@ class Renderer:
             "line": charts.line,
             "bars": charts.bars,
             "waterfall": charts.waterfall,
-            "running": _RUNNING,
             "version": static_version(),
         }
 
@@ -104,7 +103,6 @@ class Renderer:
             "notice": notice,
             "read_only": not writable,
             "environment": runtime.environment,
-            "ready": runtime.host.ready,
             "may": lambda action: writable and identity.holds(_scope_of(action)),
             "may_press": lambda action: writable and identity.holds(action.scope),
         }
@@ -137,6 +135,7 @@ class Renderer:
             "tab": tab,
             "data": document or {},
             "title": self._title_of(runtime),
+            "standing": standing(runtime.host.plugins.values(), runtime.host.ready),
             "refresh": self._refresh,
             "part": part,
             **_derived(tab, document or {}),

@@ -58,7 +58,9 @@
 
   const show = (told) => {
     for (const [name, html] of Object.entries(told.parts)) {
-      const element = main.querySelector(`[data-live="${CSS.escape(name)}"]`);
+      const element = document.querySelector(`[data-live="${CSS.escape(name)}"]`);
+      const notice = main.querySelector(".notice[data-about]");
+      if (notice && notice.dataset.about === name && !html.includes(`"state ${notice.dataset.state}"`)) notice.remove();
       if (element && !element.matches(":focus-within")) put(element, html);
     }
     if (told.shape !== main.dataset.shape) void takeAnew();
