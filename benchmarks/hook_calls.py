@@ -8,8 +8,6 @@ plugin; the measured calls that it makes for its p50 and p95 are in its figures.
 this; what they do is said in the table.
 """
 
-# ruff: noqa: D102
-
 from __future__ import annotations
 
 import asyncio

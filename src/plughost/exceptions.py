@@ -23,7 +23,7 @@
     │   ├── AuthRefused
     │   ├── UserRefused
     │   └── AppRefused
-    ├── StrayError                  what a plugin raised is no Exception, or a cancellation nobody asked for
+    ├── StrayError                  what a plugin raised is not an Exception, or a cancellation nobody asked for
     ├── ServiceError                a service is not there                                   (LookupError)
     ├── HostNotReadyError           the host was asked for something before it was started, or a required plugin failed
     ├── RouteError                  a contributed route has no guard or takes another's place; carries .plugin, .path
@@ -35,7 +35,7 @@
     │   └── LoadCircleError         loaders wait for each other; carries .keys
     ├── LoadTimeoutError            a cache's loader passed its limit; carries .limit        (TimeoutError)
     ├── LockError                   a lock is not, or no longer, held; carries .name
-    │   ├── LockTimeoutError        it was not to be had in time                             (TimeoutError)
+    │   ├── LockTimeoutError        it was not acquired in time                             (TimeoutError)
     │   └── LockLostError           its lease ran out, or Redis forgot it, while it was held
     └── StoreUnavailableError       a store (Redis, a file) cannot be reached now
         └── SessionUnreadableError  a session is stored, but its bytes cannot be opened; it is kept as it is

@@ -224,7 +224,7 @@ class Host:
 
     @property
     def report(self) -> LoadReport:
-        """What became of every plugin."""
+        """The state of every plugin."""
         return self._plugins.report
 
     @property
@@ -243,7 +243,7 @@ class Host:
         return self._plugins.records
 
     def plugin(self, name: str) -> PluginRecord | None:
-        """Return the record of one plugin, or None when there is none of that name."""
+        """Return the record of one plugin, or None when it is not found."""
         known = match_name(name, self._registry)
         return self._plugins.record(known) if known in self._registry else None
 
@@ -262,7 +262,7 @@ class Host:
         return await self._plugins.unload(name)
 
     async def reload_plugin(self, name: str, config: Mapping[str, Any] | None = None) -> PluginRecord:
-        """Start a plugin anew in its own place without losing a hook call; changed code is read again.
+        """Replace a running plugin with a new instance, without losing a hook call; changed code is read again.
 
         Raises:
             PluginError: The new start failed; the old one goes on where that is possible.
@@ -419,4 +419,4 @@ class Host:
         failed = self.report.failed
         if self.config.host.strict and failed:
             reasons = "; ".join(row.error.message for row in failed)
-            raise HostNotReadyError(f"strict mode: {len(failed)} plugin(s) failed: {reasons}")
+            raise HostNotReadyError(f"strict mode: plugins failed: {reasons}")

@@ -114,7 +114,7 @@ class P(Plugin):
         ("old", GOOD, 'host_api = "<1"', "host-api", "fail", "works with host API <1"),
         ("mute", GOOD.replace('host_api = ">=1,<2"', ""), "", "host-api", "warn", "does not say"),
         ("twofold", GOOD, 'host_api = ">=1,<3"', "card", "fail", "host_api"),
-        ("inventive", GOOD, 'hooks = ["before_auth"]', "card", "fail", "misses after_auth and invents before_auth"),
+        ("inventive", GOOD, 'hooks = ["before_auth"]', "card", "fail", "not listed: after_auth; listed but not"),
         ("unfit", BAD_HOOKS, "", "hooks", "fail", "keyword-only"),
         ("misspelt", BAD_HOOKS, "", "hooks", "fail", "Did you mean 'attempt'?"),
         ("unknown", BAD_HOOKS, "", "hooks", "fail", "Did you mean 'health_check'?"),

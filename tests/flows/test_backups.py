@@ -247,7 +247,7 @@ async def test_a_file_that_is_no_archive_is_listed_with_its_problem(stage: Stage
     (stage.folder / "backup-broken.tar.zst").write_bytes(b"nonsense")
     problems = [summary.problem for summary in await stage.host.backups.list() if summary.problem]
     assert len(problems) == 1
-    assert "is no backup archive" in problems[0]
+    assert "is not a backup archive" in problems[0]
 
 
 async def test_progress_is_told_in_bytes(stage: Stage) -> None:

@@ -58,7 +58,7 @@ def beside(outer: ASGIApp, application: HostApplication, prefix: str) -> ASGIApp
 def repaired(application: ASGIApp, prefix: str) -> ASGIApp:
     """Return the application as it should be called below ``prefix``, whatever was done to path and prefix.
 
-    The path is read anew from what the client sent: Litestar, for one, takes the prefix off, says so nowhere,
+    The path is read again from what the client sent: Litestar, for one, takes the prefix off, says so nowhere,
     and adds a slash. Servers differ in whether the path holds what stands before it, their ``root_path``.
     """
     prefix = prefix.rstrip("/")

@@ -44,7 +44,7 @@ def find_candidate(name: str, loaded: LoadedConfig) -> PluginCandidate:
     """Return the candidate of that name.
 
     Raises:
-        PluginNotFoundError: There is none.
+        PluginNotFoundError: Not found.
     """
     candidates = {candidate.name: candidate for candidate in survey(loaded)}
     found = candidates.get(match_name(name, candidates))

@@ -41,11 +41,14 @@ def _hooks_on_card(subject: Subject) -> Iterator[Problem]:
     if promised and promised != found:
         parts = [
             f"{what} {', '.join(sorted(names))}"
-            for what, names in (("misses", found - promised), ("invents", promised - found))
+            for what, names in (
+                ("not listed:", found - promised),
+                ("listed but not implemented:", promised - found),
+            )
             if names
         ]
         yield Problem(
-            message=f"hooks on the card: it {' and '.join(parts)}",
+            message=f"hooks of the card: {'; '.join(parts)}",
             advice="correct `hooks` on the card",
             repair=set_on_card(subject, "hooks", sorted(found)),
         )

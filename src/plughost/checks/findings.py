@@ -92,7 +92,7 @@ def worst(results: Iterable[CheckResult]) -> Status:
 
 
 def mended(result: CheckResult) -> CheckResult:
-    """Repair what can be repaired without asking; what remains is found anew with what went wrong."""
+    """Repair what can be repaired without asking; what remains is found again with what went wrong."""
     remaining: list[Problem] = []
     fixed: list[Problem] = []
     for problem in result.problems:

@@ -137,7 +137,7 @@ def _imported(tree: ast.AST) -> dict[str, str]:
 
 
 def _full_name(function: ast.expr, names: dict[str, str]) -> str:
-    """Dotted name of what is called, imports followed; empty when it is no plain name."""
+    """Dotted name of what is called, imports followed; empty when it is not a plain name."""
     parts: list[str] = []
     while isinstance(function, ast.Attribute):
         parts.append(function.attr)

@@ -38,17 +38,17 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "serve": LazyCommand("commands.serve:serve", "Start the host with HTTP and keep it running."),
     "run": LazyCommand("commands.run:run", "Start the host without HTTP and keep it running."),
     "list": LazyCommand("commands.listing:list_plugins", "List plugins; reads metadata only."),
-    "info": LazyCommand("commands.info:info", "Show all there is to know about one plugin."),
+    "info": LazyCommand("commands.info:info", "Inspect one plugin."),
     "hooks": LazyCommand("commands.hooks:hooks", "List hooks, or describe one."),
-    "check": LazyCommand("commands.check:check", "Check plugins as their author should."),
-    "doctor": LazyCommand("commands.doctor:doctor", "Look for what is wrong with an installation."),
+    "check": LazyCommand("commands.check:check", "Lint plugins before publishing."),
+    "doctor": LazyCommand("commands.doctor:doctor", "Find problems of an installation, and repair them."),
     "enable": LazyCommand("commands.switch:enable", "Switch a plugin on in the configuration file."),
     "disable": LazyCommand("commands.switch:disable", "Switch a plugin off in the configuration file."),
     "config": LazyCommand("commands.config:config", "Show, describe or check the configuration."),
     "profile": LazyCommand("commands.profile:profile", "Measure how long plugins take to import and start."),
-    "backup": LazyCommand("commands.backup:backup", "Save what plugins keep, list, verify, restore."),
-    "freeze": LazyCommand("commands.freeze:freeze", "Write down which plugins are installed."),
-    "restore": LazyCommand("commands.freeze:restore", "Bring back the plugins that were written down."),
+    "backup": LazyCommand("commands.backup:backup", "Back up what plugins keep: run, list, verify, restore."),
+    "freeze": LazyCommand("commands.freeze:freeze", "Pin the versions of the installed plugins."),
+    "restore": LazyCommand("commands.freeze:restore", "Install the pinned plugins again."),
     "new": LazyCommand("commands.new:new", "Make a new plugin: installable, with tests."),
     "version": LazyCommand("commands.version:version", "Show versions."),
 }
@@ -114,10 +114,10 @@ def _plugin_commands(program: Program) -> Mapping[str, str]:
 @config_option
 @json_option
 @verbose_option
-@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR and FORCE_COLOR are heeded too.")
+@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR and FORCE_COLOR are respected too.")
 @click.pass_context
 def program_group(context: click.Context, no_color: bool) -> None:
-    """Find, start, look at and mend the plugins of a host.
+    """Find, start, inspect and repair the plugins of a host.
 
     Data go to standard output, talk goes to standard error. Exit codes: 0 fine, 1 failed, 2 wrong usage,
     3 ran and found problems.

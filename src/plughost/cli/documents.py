@@ -103,7 +103,7 @@ def _failure(error: PluginError | None) -> Any:
 def report_document(
     name: str, report: LoadReport, ready: bool, records: Mapping[str, PluginRecord]
 ) -> Document:
-    """What became of every plugin of a host that was started."""
+    """The state of every plugin of a host that was started."""
     return {
         "host": name,
         "ready": ready,

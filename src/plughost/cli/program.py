@@ -31,7 +31,7 @@ class Program:
         as_json: Whether data are written as JSON.
         config_path: The configuration file that was named; None leaves the choice to the environment.
         verbosity: How often ``-v`` was given.
-        has_shown: Whether something was written to standard output already.
+        has_shown: Whether something was written to stdout already.
     """
 
     def __init__(self, *, environ: Mapping[str, str], as_json: bool = False) -> None:
@@ -80,7 +80,7 @@ class Program:
     def show(
         self, document: Mapping[str, Any], text: str | None = None, *, as_json: bool | None = None
     ) -> None:
-        """Write data to standard output, as JSON or as text."""
+        """Write data to stdout, as JSON or as text."""
         wanted = self.as_json if as_json is None else as_json
         click.echo(dump(document) if wanted or text is None else text)
         self.has_shown = True
@@ -129,7 +129,7 @@ json_option = click.option(
     is_flag=True,
     callback=_note_json,
     expose_value=False,
-    help="Write one JSON document to standard output.",
+    help="Write one JSON document to stdout.",
 )
 verbose_option = click.option(
     "-v",

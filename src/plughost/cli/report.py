@@ -1,4 +1,4 @@
-"""What became of every plugin, for people."""
+"""The state of every plugin, for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text for people: columns that line up, also when they are coloured."""
+"""Text for people: columns that line up, also when they are coloured, and numbers with their nouns."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, *rows]
     widths = [max(len(click.unstyle(line[column])) for line in lines) for column in range(len(header))]
     return "\n".join(_line(line, widths) for line in lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many there are, ``1 plugin`` or ``2 plugins``, of a noun whose plural takes an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 ByteStream = Callable[[], AsyncIterable[bytes] | Iterable[bytes]]
-"""Opens the bytes anew on each call and gives them in pieces; an (async) generator function is one."""
+"""Opens the bytes again on each call and gives them in pieces; an (async) generator function is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,7 +139,7 @@ class SyncCache(Protocol):
         """Store a value if no fresh one is there; see ``Cache.add``."""
 
     def touch(self, key: str, ttl: Seconds | None = None) -> bool:
-        """Begin the life of a fresh value anew; see ``Cache.touch``."""
+        """Begin the life of a fresh value again; see ``Cache.touch``."""
 
     def compare_and_set(
         self, key: str, expected: Any, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()
@@ -205,7 +205,7 @@ class Cache(Protocol):
 
         Raises:
             CacheValueError: The value is not data.
-            TypeError: The key is no string, or the ttl no length of time.
+            TypeError: The key is not a string, or the ttl is not a length of time.
         """
 
     async def set_many(
@@ -217,7 +217,7 @@ class Cache(Protocol):
         """Store a value if no fresh one is there, in one step; whether it was stored."""
 
     async def touch(self, key: str, ttl: Seconds | None = None) -> bool:
-        """Begin the life of a fresh value anew, as if it were stored now; whether there was one.
+        """Begin the life of a fresh value again, as if it were stored now; whether there was one.
 
         A ``ttl`` of 0 or less removes it.
         """
@@ -265,7 +265,7 @@ class Cache(Protocol):
             loader: Makes the value. A plain function runs inline, or in a worker thread if ``blocking``.
             ttl: Seconds the value lives.
             tags: Tags to invalidate it by.
-            refresh_threshold: When less than this share of its time is left, load anew in the background.
+            refresh_threshold: When less than this share of its time is left, load again in the background.
             stale_for: Seconds to keep the value past its time, to be served when the loader fails.
             blocking: The loader is a plain function that waits.
 
@@ -324,7 +324,7 @@ class Cache(Protocol):
         """Add to an integer, 0 when it is not there; ``ttl`` counts when it is made. Returns the sum.
 
         Raises:
-            CacheValueError: What is stored is no integer.
+            CacheValueError: What is stored is not an integer.
         """
 
     async def set_add(self, key: str, *members: Any, ttl: Seconds | None = None) -> int:

@@ -18,7 +18,7 @@ from msgspec.structs import force_setattr
 from plughost.contracts.http_settings import HttpSettings
 
 PositiveSeconds = Annotated[float, Meta(gt=0)]
-"""Seconds that something may take; ``inf`` is no limit."""
+"""Seconds that something may take; ``inf`` means no limit."""
 
 HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 """Letters, digits, dashes and underscores, beginning with a letter: it becomes a prefix of variable names."""

@@ -43,7 +43,7 @@ class DiskEntry:
         content_type: What they are; empty when unknown.
         age: Seconds since it was fetched.
         ttl: Seconds it has left; negative once it is stale.
-        stale: Whether its time is over: somebody fetches it anew, or could not.
+        stale: Whether its time is over: somebody fetches it again, or could not.
         metadata: What was kept beside it.
     """
 
@@ -96,7 +96,7 @@ class DiskCache(Protocol):
     async def get_or_fetch(
         self, key: str, fetch: Fetch, *, ttl: Seconds | None = None, stale_for: Seconds | None = None
     ) -> DiskEntry:
-        """Return what is kept; when it is stale return it all the same and fetch it anew in the background.
+        """Return what is kept; when it is stale return it all the same and fetch it again in the background.
 
         When nothing is kept, one fetch brings it for all who ask. The fetch belongs to the cache: a caller
         who is cancelled harms neither it nor the others.

@@ -47,11 +47,11 @@ class HealthCheck:
         The keys ``status`` and ``detail`` are taken out of it; a mapping without ``status`` passes.
 
         Raises:
-            ValueError: ``status`` is none of ``pass``, ``warn`` and ``fail``.
+            ValueError: ``status`` is not one of ``pass``, ``warn`` and ``fail``.
         """
         status = figures.get("status", "pass")
         if status not in _SEVERITY:
-            raise ValueError(f"health status {status!r} is none of 'pass', 'warn', 'fail'")
+            raise ValueError(f"health status {status!r} is not one of 'pass', 'warn', 'fail'")
         rest = {key: value for key, value in figures.items() if key not in {"status", "detail"}}
         return cls(
             name=name,

@@ -39,7 +39,7 @@ class Lock(Protocol):
         """Whether it was lost."""
 
     async def extend(self, lease: Seconds | None = None) -> bool:
-        """Begin the lease anew; False when it was lost, and it stays lost."""
+        """Begin the lease again; False when it was lost, and it stays lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class LockStats:
         refused: Acquisitions that gave up because somebody else held the lock.
         released: Releases by the holder.
         lost: Leases that ran out while held.
-        extended: Leases begun anew.
+        extended: Leases started again.
         wait_seconds: Median and 99th percentile of the last 512 waits.
         names: Name and seconds left of each lock held here.
     """
@@ -89,7 +89,7 @@ class LockManager(Protocol):
             wait: Seconds to wait for it; None waits as long as it takes, 0 not at all.
 
         Raises:
-            LockTimeoutError: It was not to be had in time.
+            LockTimeoutError: The lock was not acquired in time.
             LockLostError: It was lost while the body ran.
             StoreUnavailableError: Redis is away.
         """

@@ -132,7 +132,7 @@ class SkippedPlugin:
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What became of every plugin that was found.
+    """The state of every plugin that was found.
 
     Attributes:
         loaded: Names of the plugins that are ready, in the order they became so.

@@ -138,7 +138,7 @@ class WindowCounts:
         return self.check([(key, Limit(limit=limit, window=window))])[0]
 
     def forget(self, key: str, limit: int, window: float) -> None:
-        """Begin anew with a key under that limit and window."""
+        """Begin again with a key under that limit and window."""
         with self._lock:
             self._uses.pop((key, window, limit <= EXACT), None)
 

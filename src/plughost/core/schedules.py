@@ -24,7 +24,7 @@ from cronsim import CronSim, CronSimError
 from plughost.contracts.clock import Clock
 
 _LONGEST_NAP: Final = 60.0  # seconds after which a cron schedule looks at the wall clock again
-_SET_BACK: Final = 3 * 3600.0  # seconds; beyond that, the clock was wrong before and slots count anew
+_SET_BACK: Final = 3 * 3600.0  # seconds; beyond that, the clock was wrong before and slots count again
 
 
 class Schedule(Protocol):

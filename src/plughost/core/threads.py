@@ -35,7 +35,7 @@ async def run_in_daemon_thread(
         function: What to call. It must not touch the event loop, except by ``anyio.from_thread`` with a
             token.
         args: Its positional arguments.
-        limiter: Bounds how many run at once; waiting for a place is cancellable. None is no bound.
+        limiter: Bounds how many run at once; waiting for a place is cancellable. None means no bound.
         name: Name of the thread, for debuggers.
 
     Raises:

@@ -171,7 +171,7 @@ def decompressed(path: Path) -> Iterator[Decompressed]:
     """Give the bytes in an archive.
 
     Raises:
-        BackupError: It is not there, is no archive, or needs a package that is not installed.
+        BackupError: It is not there, is not an archive, or needs a package that is not installed.
     """
     with ExitStack() as stack:
         try:
@@ -189,7 +189,7 @@ def _reader(stack: ExitStack, path: Path, raw: IO[bytes], magic: bytes) -> Decom
         plain = gzip.GzipFile(fileobj=cast("IO[bytes]", covered), mode="rb")
         return Decompressed(cast("IO[bytes]", stack.enter_context(plain)), covered)
     if magic != _ZSTD_MAGIC:
-        raise BackupError(f"{path} is no backup archive")
+        raise BackupError(f"{path} is not a backup archive")
     if zstandard is None:
         raise BackupError(
             f"{path} is compressed with zstd; install the Python package 'zstandard' to read it"

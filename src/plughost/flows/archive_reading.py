@@ -58,12 +58,12 @@ def read_head(path: Path) -> Head:
     """Return which backup an archive holds, without reading on. Blocking.
 
     Raises:
-        BackupError: It is no archive, or damaged at its very beginning.
+        BackupError: It is not an archive, or damaged at its very beginning.
     """
     with _trusting_nothing(path), decompressed(path) as stream, _open_tar(stream) as tar:
         member = tar.next()
         if member is None or member.name != HEAD:
-            raise BackupError(f"{path} is no backup archive: it does not begin with {HEAD}")
+            raise BackupError(f"{path} is not a backup archive: it does not begin with {HEAD}")
         head: Head = decode(_read_note(tar, member), Head)
         return head
 
@@ -116,7 +116,7 @@ def _compare(path: Path, notes: dict[str, bytes], found: list[_Found], files: tu
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path | None, progress: _Progress) -> _Found:
     source = _plain(tar, member)
     if source is None:
-        raise BackupError(f"the archive holds {member.name!r}, which is no plain file")
+        raise BackupError(f"the archive holds {member.name!r}, which is not a plain file")
     digest = hashlib.sha256()
     size = 0
     with _sink(target) as sink:

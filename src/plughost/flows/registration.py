@@ -43,7 +43,7 @@ def check_settings(app_name: str, config: Mapping[str, Any]) -> None:
             else [one for one in _KNOWN if one not in config and _is_slip(key.lower(), one)]
         )
         if near:
-            raise ConfigError(f"{path} is no setting of an app. Did you mean {near[0]!r}?", path=path)
+            raise ConfigError(f"{path} is not a setting of an app. Did you mean {near[0]!r}?", path=path)
 
 
 def _is_slip(written: str, meant: str) -> bool:

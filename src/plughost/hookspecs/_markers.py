@@ -40,7 +40,7 @@ class SpecOptions:
 
     Attributes:
         mode: How outcomes become the result.
-        timeout: Seconds each implementation may take; None is no limit.
+        timeout: Seconds each implementation may take; None means no limit.
         on_error: What a failing implementation does to the call.
         sync: A set-up time hook: called without ``await``, implementations must be plain functions.
         subject: For ``waterfall``, the argument that is handed on; the first one by default.
@@ -96,7 +96,7 @@ def hookspec(
     Args:
         function: The spec itself, when the marker is used without options.
         mode: ``broadcast``, ``collect``, ``first``, ``waterfall`` or ``decide``.
-        timeout: Seconds each implementation may take; None is no limit.
+        timeout: Seconds each implementation may take; None means no limit.
         on_error: ``isolate`` (default) or ``abort``; a ``decide`` hook always denies.
         sync: For set-up time hooks, which are called without ``await``.
         warn_on_impl: pluggy's: a warning for whoever still implements this hook.

@@ -53,7 +53,7 @@ async def json_body(request: Request, kind: Any = Any) -> Any:
     know.
 
     Raises:
-        Problem: 415 it is no JSON by its type; 400 by its text; 422 it does not fit; 413 it is too deep.
+        Problem: 415 its type is not JSON; 400 by its text; 422 it does not fit; 413 it is too deep.
     """
     body = await request.body()
     if body and _media_type(request) not in _JSON_TYPES:

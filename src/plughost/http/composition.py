@@ -158,7 +158,7 @@ def _guarded(plugin: str, item: Any) -> Route | WebSocketRoute:
             path=path,
         )
     raise RouteError(
-        f"plugin {plugin!r}: register_routes returned {item!r}, which is no route", plugin=plugin
+        f"plugin {plugin!r}: register_routes returned {item!r}, which is not a route", plugin=plugin
     )
 
 
@@ -176,7 +176,7 @@ def _checked_middleware(plugin: str, items: Any) -> Iterator[tuple[str, Middlewa
 def _sequence(plugin: str, hook: str, items: Any) -> Iterable[Any]:
     if isinstance(items, Iterable) and not isinstance(items, str | bytes):
         return items
-    raise RouteError(f"plugin {plugin!r}: {hook} returned {items!r}, which is no sequence", plugin=plugin)
+    raise RouteError(f"plugin {plugin!r}: {hook} returned {items!r}, which is not a sequence", plugin=plugin)
 
 
 def _without(refused: set[str], routes: Iterable[Any]) -> list[Any]:

@@ -1,7 +1,7 @@
 """Requests that another site makes in a visitor's name, told by what browsers say of themselves.
 
 The order is that of Go 1.25's CrossOriginProtection: safe methods pass; then ``Sec-Fetch-Site`` decides;
-where it is missing, ``Origin`` must be this very origin; who sends neither is no browser. Origins that the deployer
+where it is missing, ``Origin`` must be this very origin; who sends neither is not a browser. Origins that the deployer
 trusts pass either way. ``Sec-Fetch-Mode`` is not asked: JupyterHub once trusted it and had to take that back
 (CVE-2026-40864).
 

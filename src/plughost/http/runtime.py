@@ -100,7 +100,7 @@ class HttpRuntime:
             return found
 
     def forget_services(self) -> None:
-        """Look services up anew: plugins came or went."""
+        """Look services up again: plugins came or went."""
         self._services.clear()
 
     def close(self) -> None:

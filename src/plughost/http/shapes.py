@@ -32,7 +32,7 @@ def refuse_odd_shape(scope: Any) -> None:
             host = value
         elif name == b"content-length":
             if length is not None or not value.isdigit() or len(value) > 18:
-                raise _odd("a Content-Length that is no single number")
+                raise _odd("a Content-Length that is not a single number")
             length = value
         elif name == b"transfer-encoding":
             if coding is not None or value.strip().lower() != b"chunked":

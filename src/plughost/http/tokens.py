@@ -155,7 +155,7 @@ def _check(name: str, scopes: tuple[str, ...], lifetime: float) -> None:
         raise ValueError("a token needs at least one scope, such as cache:read")
     for scope in scopes:
         if _SCOPE.fullmatch(scope) is None:
-            raise ValueError(f"{scope!r} is no scope: write area:verb, area:* or * for everything")
+            raise ValueError(f"{scope!r} is not a scope: write area:verb, area:* or * for everything")
     if not lifetime > 0:
         raise ValueError("a token needs a lifetime above 0 seconds")
 

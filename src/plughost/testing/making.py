@@ -37,7 +37,7 @@ class MadePlugin:
 
     @property
     def file(self) -> Path:
-        """The file with its code; write it anew and reload the plugin to see a change."""
+        """The file with its code; write it again and reload the plugin to see a change."""
         return self.folder / self.module / "__init__.py"
 
 

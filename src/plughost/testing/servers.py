@@ -33,7 +33,7 @@ def redis_server() -> Iterator[str]:
     ``redis-server`` of the machine. It keeps nothing on disk.
 
     Raises:
-        NoRedisServerError: There is none.
+        NoRedisServerError: Not found.
     """
     program = _program()
     # Not pytest's own folder: the path of a socket may have 107 signs at most.

@@ -52,7 +52,7 @@ CASES = {
     "an import that sleeps": ("time.sleep(30)", {}, "import", "0.3 s"),
     "a missing attribute": ("class Q(Plugin): pass", {"attribute": ":PQ"}, "import", "names 'PQ', which is not there"),
     "an attribute that is not a plugin": ("P = 3", {}, "validation", "is not a plugin"),
-    "a class without any method": ("class P: pass", {}, "validation", "missing method start"),
+    "a class without any method": ("class P: pass", {}, "validation", "no start(context) method"),
     "a start that is no function": ("class P(Plugin):\n  start = 3", {}, "validation", "not a function"),
     "a class that wants arguments": (
         "class P(Plugin):\n  def __init__(self, x): pass", {}, "validation", "without arguments"

@@ -77,7 +77,7 @@ class AccessControlPlugin(Plugin):
 
     @hookimpl
     def after_auth(self, attempt: AuthAttempt, principal: Principal) -> None:
-        """Begin counting anew."""
+        """Begin counting again."""
         self._failures.forget(_folded(attempt.username))
 
 

@@ -26,12 +26,12 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 @click.group()
 def backup() -> None:
-    """Save what plugins keep, list it, check it, bring it back."""
+    """Back up what plugins keep; list, verify and restore backups."""
 
 
 @backup.command("run")
 @reads
-@click.option("--app", "apps", multiple=True, metavar="NAME", help="Save this app alone; may be repeated.")
+@click.option("--app", "apps", multiple=True, metavar="NAME", help="Back up only this app; may be repeated.")
 @click.pass_obj
 def run_backup(program: Program, apps: tuple[str, ...]) -> None:
     """Make a backup now. The apps of the configuration are registered first, as at every start."""
@@ -59,7 +59,7 @@ def run_backup(program: Program, apps: tuple[str, ...]) -> None:
 @reads
 @click.pass_obj
 def list_backups(program: Program) -> None:
-    """List the backups that are there, newest first. Exits 3 when one cannot be read."""
+    """List the backups, newest first. Exits 3 when one cannot be read."""
 
     async def work(host: Host) -> tuple[BackupSummary, ...]:
         return await host.backups.list()
@@ -74,7 +74,7 @@ def list_backups(program: Program) -> None:
 @click.argument("archive")
 @click.pass_obj
 def verify(program: Program, archive: str) -> None:
-    """Read the whole of ARCHIVE (a path, or a name or id of the list) and compare every sum.
+    """Verify the whole of ARCHIVE (a path, or a name or id of the list) and compare every sum.
 
     Exits 3 when one is wrong.
     """
@@ -100,7 +100,7 @@ def verify(program: Program, archive: str) -> None:
 @click.option("--yes", is_flag=True, help="Overwrite what is there now.")
 @click.pass_obj
 def restore(program: Program, archive: str, yes: bool) -> None:
-    """Bring back what is in ARCHIVE (a path, or a name or id of the list).
+    """Restore what is in ARCHIVE (a path, or a name or id of the list).
 
     Nothing is touched unless every sum in the archive is right, and nothing that is there is overwritten without
     --yes. Exits 3 when there are pieces that no plugin took. Stop other processes of the host first.

@@ -24,10 +24,10 @@ _IDS = [check.id for check in CHECKS]
 
 @click.command()
 @reads
-@click.option("--list", "only_list", is_flag=True, help="Say which checks there are.")
-@click.option("--only", multiple=True, type=click.Choice(_IDS), help="Make this check only; may be repeated.")
+@click.option("--list", "only_list", is_flag=True, help="List the checks.")
+@click.option("--only", multiple=True, type=click.Choice(_IDS), help="Run only this check; may be repeated.")
 @click.option("--strict", is_flag=True, help="Exit 3 for warnings too.")
-@click.option("--fix", is_flag=True, help="Mend what can be mended without asking; for a folder.")
+@click.option("--fix", is_flag=True, help="Repair what can be repaired without asking; for a folder.")
 @click.argument("path", required=False)
 @click.pass_obj
 def check(

@@ -14,10 +14,10 @@ from plughost.cli.program import Program, reads
 
 @click.command()
 @reads
-@click.option("--fix", is_flag=True, help="Mend what can be mended without asking.")
+@click.option("--fix", is_flag=True, help="Repair what can be repaired without asking.")
 @click.pass_obj
 def doctor(program: Program, fix: bool) -> None:
-    """Look for what is wrong with an installation, and say what to do.
+    """Find problems of an installation, and say how to solve them.
 
     Only metadata are read, so this works whatever a plugin does. Whether plugins start is what
     `plughost run --once` tells. Errors make the command exit with 3, warnings do not.

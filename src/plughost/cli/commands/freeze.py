@@ -1,4 +1,4 @@
-"""``plughost freeze`` and ``plughost restore``: the set of plugins, written down and brought back."""
+"""``plughost freeze`` and ``plughost restore``: pin the installed plugins, and install them again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from plughost.cli.exits import leave_with_problems
 from plughost.cli.freezing.differences import Difference, differences, pip_command
 from plughost.cli.freezing.snapshot import Snapshot, read_snapshot, take_snapshot, write_snapshot
 from plughost.cli.program import Program, reads
+from plughost.cli.tables import counted
 from plughost.core.config import set_plugin_enabled
 from plughost.core.loading.survey import survey
 
@@ -24,11 +25,11 @@ from plughost.core.loading.survey import survey
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write. Default: standard output.",
+    help="File to write. Default: stdout.",
 )
 @click.pass_obj
 def freeze(program: Program, output: Path | None) -> None:
-    """Write down the plugins of this environment: distribution, version, digest, and whether they are enabled.
+    """Pin the plugins of this environment: distribution, version, digest, and whether they are enabled.
 
     Only metadata and files are read. Plugins that come with plughost are left out.
     """
@@ -36,7 +37,7 @@ def freeze(program: Program, output: Path | None) -> None:
     text = write_snapshot(snapshot)
     if output is not None:
         output.write_text(text, encoding="utf-8")
-        program.talk(f"Wrote {len(snapshot.plugins)} plugins to {output}.")
+        program.talk(f"Wrote {counted(len(snapshot.plugins), 'plugin')} to {output}.")
     if output is None or program.as_json:
         program.show(msgspec.to_builtins(snapshot), text.rstrip("\n"))
 
@@ -47,7 +48,7 @@ def freeze(program: Program, output: Path | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.pass_obj
 def restore(program: Program, file: Path, yes: bool) -> None:
-    """Say what brings back the plugins that FILE of `plughost freeze` names; with --yes, do it.
+    """Show how to install again the plugins that FILE of `plughost freeze` pins; with --yes, do it.
 
     Plugins that came since are left alone. Exits 3 while something is not as it was.
     """

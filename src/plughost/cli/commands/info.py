@@ -26,7 +26,7 @@ from plughost.hookspecs import PROJECT
 @click.argument("name")
 @click.pass_obj
 def info(program: Program, name: str, no_import: bool) -> None:
-    """Show all there is to know about plugin NAME without starting it.
+    """Inspect plugin NAME without starting it.
 
     The plugin is imported under its limit; a failure, with its traceback, is part of what is shown.
     """

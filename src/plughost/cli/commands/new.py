@@ -14,6 +14,7 @@ import click
 from plughost.cli.program import Program, json_option
 from plughost.cli.scaffold.questions import TEMPLATE, Question, Template, read_template
 from plughost.cli.scaffold.rendering import complete, render
+from plughost.cli.tables import counted
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TAKEN = frozenset({"admin", "cache", "database", "plughost", "sessions", "testing"})
@@ -33,12 +34,12 @@ _LONGEST_LINE = 90
     multiple=True,
     help="What it adds: hooks, service, routes, command, job. Repeat, or join by commas.",
 )
-@click.option("--path", type=click.Path(path_type=Path), help="Folder to make. Default: ./NAME.")
+@click.option("--path", type=click.Path(path_type=Path), help="Folder to create. Default: ./NAME.")
 @click.option("--description", help="One line for lists.")
 @click.option("--author", help="Who holds the copyright.")
 @click.option("--licence", "--license", help="MIT, BSD-2-Clause or ISC.")
 @click.option(
-    "--template", "show_template", is_flag=True, help="Print where the template lies, for `copier copy`."
+    "--template", "show_template", is_flag=True, help="Print the path of the template, for `copier copy`."
 )
 @click.pass_obj
 def new(
@@ -92,7 +93,7 @@ def _checked_name(name: str | None) -> str:
         )
         hint = f" Did you mean {better!r}?" if _NAME.fullmatch(better) and len(better) <= _LONGEST else ""
         raise click.UsageError(
-            f"{name!r} is no name for a plugin: lower case letters and digits, words joined by dashes, beginning "
+            f"{name!r} is not a name for a plugin: lower case letters and digits, words joined by dashes, beginning "
             f"with a letter, at most {_LONGEST} signs.{hint}"
         )
     return name
@@ -108,7 +109,7 @@ def _checked_kinds(template: Template, kinds: Iterable[str]) -> list[str] | None
 
 def _checked_choice(question: Question, given: str | None) -> str | None:
     if given is not None and given not in question.choices:
-        raise click.UsageError(f"{question.text}: {given!r} is none of {', '.join(question.choices)}.")
+        raise click.UsageError(f"{question.text}: {given!r} is not one of {', '.join(question.choices)}.")
     return given
 
 
@@ -148,5 +149,5 @@ def _asked(template: Template, answers: dict[str, Any]) -> dict[str, Any]:
 def _tell(program: Program, name: str, target: Path, files: list[Path]) -> None:
     steps = [f"plughost run --dev {target}", f"pip install -e '{target}[test]' && pytest {target}"]
     document = {"plugin": name, "folder": str(target), "files": [*map(str, files)], "next": steps}
-    lines = [f"Made {target}: {len(files)} files.", "Next:", *(f"  {step}" for step in steps)]
+    lines = [f"Made {target}: {counted(len(files), 'file')}.", "Next:", *(f"  {step}" for step in steps)]
     program.show(document, "\n".join(lines))

@@ -27,7 +27,7 @@ def _seconds_of(context: click.Context, option: click.Parameter, value: str | No
         return None
     match = _LIMIT.fullmatch(value.strip())
     if match is None:
-        raise click.BadParameter(f"{value!r} is no time: write it like 200ms or 1.5s", context, option)
+        raise click.BadParameter(f"{value!r} is not a time: write it like 200ms or 1.5s", context, option)
     return float(match["number"]) / (1000 if match["unit"] == "ms" else 1)
 
 

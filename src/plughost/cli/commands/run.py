@@ -36,7 +36,7 @@ from plughost.host import Host
 )
 @click.pass_obj
 def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[Path, ...]) -> None:
-    """Start the host without HTTP, report what became of every plugin, and keep running.
+    """Start the host without HTTP, report the state of every plugin, and keep running.
 
     SIGINT and SIGTERM stop the plugins in order; a second one ends the process at once. A host that lacks a
     required plugin is stopped again and exits 1.
@@ -87,7 +87,7 @@ async def _reload_until(signals: StopSignals, program: Program, host: Host, fold
 
 
 def show_report(program: Program, host: Host) -> None:
-    """Write what became of every plugin of a running host."""
+    """Write the state of every plugin of a running host."""
     document = report_document(host.name, host.report, host.ready, host.plugins)
     program.show(document, report_text(host))
 

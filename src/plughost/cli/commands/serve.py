@@ -56,22 +56,24 @@ _SECONDS = click.FloatRange(0)
     default=10,
     show_default=True,
     type=click.IntRange(0),
-    help="Seconds for requests under way at the end.",
+    help="Seconds that requests in progress have to finish when the server stops.",
 )
 @click.option(
     "--drain-notice",
     default=2.0,
     show_default=True,
     type=_SECONDS,
-    help="Seconds after SIGTERM in which /readyz says 503 and connections are still taken.",
+    help="Seconds after SIGTERM in which /readyz answers 503 and new connections are still accepted.",
 )
 @click.option(
-    "--trust-proxy", "proxies", default="", metavar="ADDRESSES", help="Believe forwarded headers from these."
+    "--trust-proxy", "proxies", default="", metavar="ADDRESSES", help="Trust forwarded headers from these."
 )
 @click.option(
     "--root-path", default="", metavar="PREFIX", help="The prefix that a proxy takes off each path."
 )
-@click.option("--public-url", default="", metavar="URL", help="How browsers reach the host, for links.")
+@click.option(
+    "--public-url", default="", metavar="URL", help="The URL by which browsers reach the host, for links."
+)
 @click.option(
     "--limit-connections",
     "max_connections",

@@ -28,7 +28,7 @@ def dev_folders(paths: Iterable[Path]) -> list[Path]:
     """Return the folders with a manifest that ``paths`` are, or hold.
 
     Raises:
-        click.UsageError: One of them is no folder of a plugin.
+        click.UsageError: One of them is not a folder of a plugin.
     """
     return [folder for path in paths for folder in _folders_in(path.resolve())]
 
@@ -40,7 +40,7 @@ def _folders_in(path: Path) -> Iterator[Path]:
     inner = [one for one in sorted(path.iterdir()) if (one / MANIFEST).is_file()] if path.is_dir() else []
     if not inner:
         raise click.UsageError(
-            f"{path} is no folder of a plugin: it needs a {MANIFEST}. `plughost new NAME` makes one."
+            f"{path} is not a folder of a plugin: it needs a {MANIFEST}. `plughost new NAME` makes one."
         )
     yield from inner
 

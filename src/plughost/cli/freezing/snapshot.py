@@ -104,7 +104,7 @@ def read_snapshot(path: Path) -> Snapshot:
     try:
         snapshot = msgspec.toml.decode(path.read_bytes(), type=Snapshot)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no file of `plughost freeze`: {error}", origin=str(path)) from error
+        raise ConfigError(f"{path} is not a file of `plughost freeze`: {error}", origin=str(path)) from error
     if snapshot.format > FORMAT:
         raise ConfigError(
             f"{path} was made by a newer plughost (layout {snapshot.format}, this one reads {FORMAT}): upgrade first",

@@ -117,7 +117,7 @@ class _TurnedAway:
         if now < self._next:
             return
         _log.warning(
-            "%d connection(s) turned away: %d are open, which is the bound. Raise --limit-connections, or the"
+            "connections turned away: %d; %d are open, which is the limit. Raise --limit-connections, or the"
             " number of descriptors the process may have (ulimit -n)",
             self._count,
             self.bound,

@@ -30,7 +30,7 @@ class Notifier:
         self._tell("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Say that the configuration is being read anew; ``ready`` ends that."""
+        """Say that the configuration is being read again; ``ready`` ends that."""
         self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:

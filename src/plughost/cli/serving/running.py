@@ -17,6 +17,7 @@ from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
 from plughost.cli.serving.server import Server
 from plughost.cli.signals import StopSignals, each_hangup
+from plughost.cli.tables import counted
 from plughost.contracts.http_settings import HttpSettings
 from plughost.exceptions import PlughostError
 from plughost.host import Host
@@ -148,7 +149,7 @@ class OneProcess:
 
 
 def _status(host: Host) -> str:
-    return f"{len(host.report.loaded)} plugins loaded, {len(host.report.failed)} failed"
+    return f"{counted(len(host.report.loaded), 'plugin')} loaded, {len(host.report.failed)} failed"
 
 
 def _trace(host: Host) -> None:

@@ -25,6 +25,7 @@ from plughost.cli.serving.listening import Listeners
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
 from plughost.cli.signals import StopSignals, each_hangup
+from plughost.cli.tables import counted
 from plughost.contracts.logs import get_logger
 
 _FIRST_PAUSE = 1.0
@@ -73,7 +74,7 @@ class Workers:
                 tasks.start_soon(self._reload_when_asked)
                 tasks.start_soon(self._notifier.keep_alive)
                 if not self._failed and not signals.asked:
-                    self._notifier.ready(f"{len(self._workers)} workers")
+                    self._notifier.ready(counted(len(self._workers), "worker"))
                 await signals.wait()
                 await self._stop(tasks)
         return not self._failed
@@ -113,7 +114,7 @@ class Workers:
             for worker in self._workers:  # one after the other: the rest go on answering
                 with anyio.move_on_after(_RELOAD_LIMIT):
                     await worker.reload()
-            self._notifier.ready(f"{len(self._workers)} workers")
+            self._notifier.ready(counted(len(self._workers), "worker"))
 
     async def _stop(self, tasks: TaskGroup) -> None:
         self._stopping.set()

@@ -113,7 +113,7 @@ class HookDispatcher:
         """Stop calling the plugin of that name; return the way to wait for the calls under way.
 
         Raises:
-            PluginNotFoundError: There is none.
+            PluginNotFoundError: Not found.
         """
         with self._change():
             self._leave(name)

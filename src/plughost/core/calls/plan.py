@@ -29,7 +29,7 @@ class Step:
         arguments: Names of what it takes by position.
         keywords: Names of what it takes with a default of its own, as far as the hook has them.
         kind: How it is to be called.
-        limit: Seconds it may take; None is no limit.
+        limit: Seconds it may take; None means no limit.
         aborts: Whether its failure is the caller's.
         tally: Where its calls are counted.
     """

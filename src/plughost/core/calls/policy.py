@@ -14,7 +14,7 @@ class CallPolicy:
     Attributes:
         order: Hook name to plugin names: those listed run first, in that order, the others after them.
         timeouts: Seconds each implementation may take, by ``"plugin.hook"``, ``"plugin"`` or ``"hook"``, the
-            first of these that is listed counting. None is no limit. A plain function that is not marked
+            first of these that is listed counting. None means no limit. A plain function that is not marked
             ``blocking`` runs to its end whatever its limit.
         blocking_threads: How many blocking implementations may run at once on one event loop.
         sample_every: Once a hook is called often, one call in so many is timed for p50 and p95; rounded up to

@@ -96,7 +96,7 @@ def settings(prefix: str, environ: Mapping[str, str], known: Mapping[str, Any]) 
 
 
 def misspelled(environ: Mapping[str, str], known: Collection[str] = ()) -> Iterator[ConfigProblem]:
-    """Yield a problem for each ``PLUGHOST_`` variable that is no setting but looks like one.
+    """Yield a problem for each ``PLUGHOST_`` variable that is not a setting but looks like one.
 
     Only in plughost's own namespace, and only near misses: the host's own prefix is shared with the settings
     of its application, and container platforms add variables such as ``PLUGHOST_PORT`` by themselves.

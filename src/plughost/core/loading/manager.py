@@ -69,7 +69,7 @@ class PluginManager:
 
     @property
     def report(self) -> LoadReport:
-        """What became of every plugin, as of now; the duration is that of the start of the host."""
+        """The state of every plugin, as of now; the duration is that of the start of the host."""
         records = [entry.record for entry in self._registry.values()]
         return LoadReport(
             loaded=tuple(name for name in self._registry.ready_order if self._registry[name].running),
@@ -89,7 +89,7 @@ class PluginManager:
         """Return the record of one plugin, with what its own ``status()`` says now.
 
         Raises:
-            PluginNotFoundError: There is none of that name.
+            PluginNotFoundError: Not found.
         """
         entry = self._registry.find(name)
         if entry.run is None:
@@ -200,7 +200,7 @@ class PluginManager:
         return await self._lifecycle.unload(self._registry.find(name).record.name)
 
     async def reload(self, name: str, config: Mapping[str, Any] | None = None) -> PluginRecord:
-        """Start a plugin anew in its own place, with a new configuration when one is given.
+        """Replace a running plugin with a new instance, with a new configuration when one is given.
 
         Raises:
             PluginError: The new start failed; the old one goes on where that is possible.

@@ -93,7 +93,7 @@ class PluginRegistry(Mapping[str, Entry]):
         """Return the entry of that name.
 
         Raises:
-            PluginNotFoundError: There is none.
+            PluginNotFoundError: Not found.
         """
         try:
             return self._entries[match_name(name, self._entries)]

@@ -164,7 +164,7 @@ def _check_shape(name: str, target: object) -> None:
         return
     what = f"module {target.__name__}" if isinstance(target, ModuleType) else _qualified(type(target))
     raise PluginInvalidError(
-        f"{what} is not a plugin: it has the missing method start(context) and no hook implementation. Derive "
+        f"{what} is not a plugin: it has no start(context) method and no hook implementation. Derive "
         f"from plughost.Plugin, add `async def start(self, context)`, or mark a function with @hookimpl",
         plugin=name,
     )

@@ -52,12 +52,12 @@ DEFAULT_LIMITS = UnpackLimits()
 def unpack(plugin: str, archive: Path, target: Path, limits: UnpackLimits = DEFAULT_LIMITS) -> Path:
     """Return ``target`` with the contents of ``archive``, which was checked before.
 
-    What is there already is compared with the archive byte for byte and made anew when anything differs.
+    What is there already is compared with the archive byte for byte and made again when anything differs.
     Entry points of a wheel are left in it: they are read from there, and the unpacked folder, which comes to
     stand on the import path, shall not look like an installed distribution to every other host of the process.
 
     Raises:
-        PluginSourceError: It is no zip file, holds a path that leads outside, or is too large.
+        PluginSourceError: It is not a zip file, holds a path that leads outside, or is too large.
     """
     try:
         with zipfile.ZipFile(archive) as package:
@@ -73,7 +73,7 @@ def unpack(plugin: str, archive: Path, target: Path, limits: UnpackLimits = DEFA
 
 
 def read_entry_points(archive: Path) -> tuple[str, str] | None:
-    """Return the name of a wheel's ``.dist-info`` and its entry points; None when the archive is no wheel."""
+    """Return the name of a wheel's ``.dist-info`` and its entry points; None when the archive is not a wheel."""
     with zipfile.ZipFile(archive) as package:
         for name in package.namelist():
             path = PurePosixPath(name)
@@ -111,7 +111,7 @@ def _check_path(plugin: str, package: zipfile.ZipFile, member: zipfile.ZipInfo) 
     is_outside = path.is_absolute() or ".." in path.parts or "\\" in member.filename
     if not path.parts or is_outside or ":" in path.parts[0] or is_odd:
         raise PluginSourceError(
-            f"plugin {plugin!r}: {package.filename} holds {member.filename!r}, which leads outside or is no plain "
+            f"plugin {plugin!r}: {package.filename} holds {member.filename!r}, which leads outside or is not a plain "
             f"file. The package is not used; do not trust whoever made it",
             plugin=plugin,
         )

@@ -76,7 +76,7 @@ def checked_sum(value: Any, by: int) -> int:
     """Return the sum of what is stored and what is added.
 
     Raises:
-        CacheValueError: It is no integer, or the sum is too large to be counted everywhere.
+        CacheValueError: It is not an integer, or the sum is too large to be counted everywhere.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise CacheValueError(f"there is a {type(value).__name__} under this key, not an integer")

@@ -243,7 +243,7 @@ class NamedCache:
         return await self._conditions.add(check_key(key), value, ttl, tags_of(tags))
 
     async def touch(self, key: str, ttl: Seconds | None = None) -> bool:
-        """Begin the life of a fresh value anew; whether there was one."""
+        """Begin the life of a fresh value again; whether there was one."""
         return await self._conditions.touch(check_key(key), ttl)
 
     async def compare_and_set(

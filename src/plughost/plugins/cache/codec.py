@@ -81,7 +81,7 @@ class _Packer:
                 if hasattr(kind, "model_dump")  # pydantic's, which no type=... can read
                 else "store a dict of it, or give the cache its type with caches.get(name, type=...)"
             )
-            raise CacheValueError(f"a cache keeps data, and {name} is none: {way}")
+            raise CacheValueError(f"a cache keeps data, and {name} is not: {way}")
         return scalar(value)
 
     @staticmethod

@@ -20,14 +20,14 @@ _JSON = click.option("--json", "as_json", is_flag=True, default=None, help="One 
 
 @click.group("cache")
 def cache_group() -> None:
-    """Look at caches and clear them."""
+    """Inspect and clear caches."""
 
 
 @cache_group.command("status")
 @_JSON
 @click.pass_obj
 def status(line: CommandLine, as_json: bool | None) -> None:
-    """Where values are kept, and whether Redis answers. Exit 3 when it does not."""
+    """Show where values are kept, and whether Redis answers. Exit 3 when it does not."""
 
     async def work(host: Any) -> dict[str, Any]:
         return dict(_caches(host).status())
@@ -42,7 +42,7 @@ def status(line: CommandLine, as_json: bool | None) -> None:
 @_JSON
 @click.pass_obj
 def stats(line: CommandLine, as_json: bool | None) -> None:
-    """Figures by cache, as this process sees them."""
+    """Show the figures of each cache, as this process sees them."""
 
     async def work(host: Any) -> dict[str, Any]:
         caches = _caches(host)
@@ -64,7 +64,7 @@ def stats(line: CommandLine, as_json: bool | None) -> None:
 @_JSON
 @click.pass_obj
 def keys(line: CommandLine, name: str, limit: int, as_json: bool | None) -> None:
-    """Keys of a cache; in development only (debug = true)."""
+    """List the keys of a cache; in development only (debug = true)."""
 
     async def work(host: Any) -> list[str]:
         caches = _caches(host)
@@ -125,10 +125,10 @@ def clear(line: CommandLine, name: str | None, yes: bool, as_json: bool | None) 
 
 @cache_group.command("invalidate")
 @click.argument("name")
-@click.option("--key", "key_", multiple=True, help="A key; may be given again.")
-@click.option("--tag", multiple=True, help="A tag; may be given again.")
-@click.option("--glob", multiple=True, help="A shell pattern; may be given again.")
-@click.option("--regex", multiple=True, help="A regular expression; may be given again.")
+@click.option("--key", "key_", multiple=True, help="A key; may be repeated.")
+@click.option("--tag", multiple=True, help="A tag; may be repeated.")
+@click.option("--glob", multiple=True, help="A shell pattern; may be repeated.")
+@click.option("--regex", multiple=True, help="A regular expression; may be repeated.")
 @_JSON
 @click.pass_obj
 def invalidate(
@@ -165,7 +165,7 @@ def invalidate(
 @_JSON
 @click.pass_obj
 def cleanup(line: CommandLine, as_json: bool | None) -> None:
-    """Remove what was invalidated but still takes room on the server."""
+    """Remove what was invalidated but still takes space on the server."""
 
     async def work(host: Any) -> int:
         caches = _caches(host)

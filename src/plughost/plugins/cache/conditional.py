@@ -60,7 +60,7 @@ class Conditions:
         return done
 
     async def touch(self, key: str, ttl: Seconds | None) -> bool:
-        """Begin the life of a fresh value anew; whether there was one."""
+        """Begin the life of a fresh value again; whether there was one."""
         life = self._engine.freshness.written(ttl)
         if life.ttl <= 0:
             return bool(await self._writes.delete([key]))

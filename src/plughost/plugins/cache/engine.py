@@ -28,7 +28,7 @@ def check_key(key: object) -> str:
     """Return a key that can be one in every tier.
 
     Raises:
-        TypeError: It is no string.
+        TypeError: It is not a string.
         ValueError: It is empty, too long, or cannot be written as UTF-8.
     """
     if not isinstance(key, str):
@@ -44,7 +44,7 @@ def tags_of(tags: Iterable[str]) -> tuple[str, ...]:
     """Return tags that were checked, each once.
 
     Raises:
-        TypeError: It is one string, or one of them is no string.
+        TypeError: It is one string, or one of them is not a string.
         ValueError: One is empty.
     """
     if not tags:

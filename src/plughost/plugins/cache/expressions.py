@@ -35,7 +35,7 @@ def read_regex(source: str) -> Automaton:
     try:
         re.compile(source)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{source!r} is no regular expression: {error}") from None
+        raise ValueError(f"{source!r} is not a regular expression: {error}") from None
     try:
         return _Reader(source).read()
     except ValueError as error:

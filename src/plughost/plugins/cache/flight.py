@@ -2,7 +2,7 @@
 
 A flight is finished by whatever carries it (a task of the cache, or the thread of a synchronous caller) and
 waited for from any task, thread or loop. Waiters can be cancelled at will; the flight does not notice. When
-the carrier itself goes down with its loop, the flight is abandoned and the waiters begin anew.
+the carrier itself goes down with its loop, the flight is abandoned and the waiters start again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from plughost.plugins.cache.circles import Waiting, waiting_for
 from plughost.plugins.cache.clock import LogicalClock
 
 
-class Abandoned(Exception):  # not an error of anybody: a reason to begin anew
+class Abandoned(Exception):  # not an error of anybody: a reason to start again
     """The carrier was cancelled before it had a result."""
 
 

@@ -1,4 +1,4 @@
-"""How long a value is fresh, when it is loaded anew, and how long it is kept for bad times."""
+"""How long a value is fresh, when it is loaded again, and how long it is kept for bad times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def seconds_of(value: Seconds, what: str = "ttl") -> float:
     """Return a length of time as seconds, at most ``LONGEST``.
 
     Raises:
-        TypeError: It is no number and no ``timedelta``; a bool is none either.
+        TypeError: It is neither a number nor a ``timedelta``; a bool is none either.
         ValueError: It is not a number in the other sense.
     """
     if isinstance(value, timedelta):
@@ -47,7 +47,7 @@ class Lifetime:
     Attributes:
         ttl: How long it is fresh; 0 or less: it is not stored.
         stale_for: How long it is kept after that.
-        refresh: Share of ``ttl`` at whose end it is loaded anew in the background; 0 for not.
+        refresh: Share of ``ttl`` at whose end it is loaded again in the background; 0 for not.
     """
 
     ttl: float

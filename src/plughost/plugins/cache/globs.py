@@ -65,7 +65,7 @@ def _one(source: str, at: int) -> tuple[Test, int]:
         try:
             return re.compile(_class_of(source[at + 1 : end]), re.DOTALL).match, end + 1
         except re.error as error:
-            raise ValueError(f"{source[at : end + 1]!r} is no class of signs: {error}") from None
+            raise ValueError(f"{source[at : end + 1]!r} is not a class of signs: {error}") from None
     return sign.__eq__, at + 1
 
 

@@ -38,7 +38,7 @@ class LockStore(Protocol):
         """Take a lock; returns the fencing token, or 0 when somebody else has it. Cancelled, it leaves none."""
 
     async def extend(self, name: str, token: str, lease: float) -> bool:
-        """Begin the lease anew; False when it is somebody else's or nobody's."""
+        """Begin the lease again; False when it is somebody else's or nobody's."""
 
     async def free(self, name: str, token: str) -> bool:
         """Give it back; False when it is somebody else's or nobody's."""
@@ -70,7 +70,7 @@ class HeldLock:
         self._lost = True
 
     async def extend(self, lease: Seconds | None = None) -> bool:
-        """Begin the lease anew; False when it was lost."""
+        """Begin the lease again; False when it was lost."""
         return await self._owner.extend(self, self.lease if lease is None else seconds_of(lease, "lease"))
 
     def __repr__(self) -> str:
@@ -97,7 +97,7 @@ class Locks:
         return self._clock.monotonic()
 
     async def acquire(self, name: str, lease: Seconds = 30.0, wait: Seconds | None = 0.0) -> HeldLock | None:
-        """Take a lock that is not extended by itself; None when it was not to be had in time."""
+        """Take a lock that is not extended by itself; None when it was not acquired in time."""
         length = seconds_of(lease, "lease")
         if length <= 0:
             raise ValueError(f"a lease is above 0, not {lease!r}")
@@ -147,7 +147,7 @@ class Locks:
             group.cancel_scope.cancel()
 
     async def extend(self, lock: HeldLock, lease: float) -> bool:
-        """Begin a lease anew; see ``Lock.extend``."""
+        """Begin a lease again; see ``Lock.extend``."""
         if lock.lost:
             self._note_lost(lock)
             return False
@@ -168,7 +168,7 @@ class Locks:
     async def release(self, lock: Lock) -> bool:
         """Give it back; False when it was lost before."""
         if not isinstance(lock, HeldLock):
-            raise TypeError(f"{lock!r} is no lock of this manager")
+            raise TypeError(f"{lock!r} is not a lock of this manager")
         with anyio.CancelScope(shield=True):
             freed = await self._store.free(lock.name, lock.secret)
         if not freed:
@@ -294,7 +294,7 @@ class MemoryLocks:
             return self._last_token
 
     async def extend(self, name: str, token: str, lease: float) -> bool:
-        """Begin the lease anew."""
+        """Begin the lease again."""
         with self._lock:
             now = self._clock.monotonic()
             holder = self._taken.get(name)

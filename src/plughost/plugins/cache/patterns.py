@@ -58,7 +58,7 @@ def pattern_of(kind: str, source: str) -> KeyPattern:
         return glob(source)
     if kind == "regex":
         return regex(source)
-    raise ValueError(f"{kind!r} is no kind of pattern: use 'glob' or 'regex'")
+    raise ValueError(f"{kind!r} is not a kind of pattern: use 'glob' or 'regex'")
 
 
 def glob(source: str) -> KeyPattern:
@@ -92,7 +92,7 @@ def _glob(source: str) -> KeyPattern:
     try:
         prefix, automaton = read_glob(source)
     except ValueError as error:
-        raise ValueError(f"{source!r} is no glob: {error}") from None
+        raise ValueError(f"{source!r} is not a glob: {error}") from None
     return KeyPattern("glob", source, prefix, automaton, skips=True)
 
 

@@ -148,7 +148,7 @@ class Remote(Protocol):
         """Store if ``wanted(value, present)`` says so of what is there, again if somebody else was faster."""
 
     async def touch(self, key: str, life: Lifetime) -> bool:
-        """Begin the life of a fresh value anew; whether there was one."""
+        """Begin the life of a fresh value again; whether there was one."""
 
     async def lease(self, key: str, patience: float, tags: Sequence[str] = ()) -> Lease:
         """Ask to be the one who loads; wait at most that long for somebody else who is."""

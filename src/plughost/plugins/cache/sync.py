@@ -110,7 +110,7 @@ class BlockingCache:
         return self._run(self._conditions.add, check_key(key), value, ttl, tags_of(tags))
 
     def touch(self, key: str, ttl: Seconds | None = None) -> bool:
-        """Begin the life of a fresh value anew."""
+        """Begin the life of a fresh value again."""
         return self._run(self._conditions.touch, check_key(key), ttl)
 
     def compare_and_set(

@@ -17,12 +17,12 @@ from plughost.plugins.database.migrations import Migrations
 from plughost.plugins.database.settings import DatabaseSettings
 from plughost.plugins.database.urls import parse_url, printable
 
-_json = click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
+_json = click.option("--json", "as_json", is_flag=True, help="Write one JSON document to stdout.")
 
 
 @click.group()
 def database() -> None:
-    """Look at the databases of the configured apps, and migrate them."""
+    """Inspect and migrate the databases of the configured apps."""
 
 
 @database.command("status")

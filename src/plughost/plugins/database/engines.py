@@ -108,7 +108,7 @@ def prove_readable(engine: Engine) -> None:
     transaction, which would wait for whoever writes.
 
     Raises:
-        StoreUnavailableError: It cannot be opened, or it is no database.
+        StoreUnavailableError: It cannot be opened, or it is not a database.
     """
     try:
         connection = engine.raw_connection()

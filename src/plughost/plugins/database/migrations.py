@@ -85,7 +85,7 @@ class Migrations:
     def __init__(self, folder: Path, *, path: str) -> None:
         if not (folder / "versions").is_dir():
             raise ConfigError(
-                f"{path}: {folder} is no folder of Alembic revisions: there is no {folder / 'versions'}",
+                f"{path}: {folder} is not a folder of Alembic revisions: there is no {folder / 'versions'}",
                 path=path,
             )
         self._config = Config()

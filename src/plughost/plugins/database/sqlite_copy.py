@@ -33,7 +33,7 @@ def copy_in(staged: Path, target: Path, *, overwrite: bool, lock_timeout: float)
     """Put a copy back in the place of a database. Blocking.
 
     A readable database is overwritten in one transaction of its own, so whoever has it open sees the old or
-    the new content and a killed process leaves the old. What is no database any more is replaced by renaming.
+    the new content and a killed process leaves the old. What is not a database any more is replaced by renaming.
 
     Raises:
         BackupError: Something is there and ``overwrite`` is False, or the copy is damaged.

@@ -32,7 +32,7 @@ def parse_url(app_name: str, text: str) -> URL | None:
     A url that names a driver keeps it, unless it is SQLite's or PostgreSQL's blocking one.
 
     Raises:
-        ConfigError: It is no url. The text is not repeated, because a mistyped url may hold a password
+        ConfigError: It is not a url. The text is not repeated, because a mistyped url may hold a password
             anywhere.
     """
     try:

@@ -1,4 +1,4 @@
-"""The first-party disk cache: large things on the disk, served stale while they are fetched anew."""
+"""The first-party disk cache: large things on the disk, served stale while they are fetched again."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class FileCache:
     async def get_or_fetch(
         self, key: str, fetch: Fetch, *, ttl: Seconds | None = None, stale_for: Seconds | None = None
     ) -> DiskEntry:
-        """Return what is kept, or fetch it; what is stale is fetched anew in the background."""
+        """Return what is kept, or fetch it; what is stale is fetched again in the background."""
         card = self._present(key)
         if card is not None:
             if card.expires_at <= self._clock.time():

@@ -24,7 +24,7 @@ class DiskCacheConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         max_bytes: Bytes of all things together.
         max_file_bytes: Bytes of one thing.
         ttl: Seconds a thing is fresh.
-        stale_for: Seconds it may be given out after that, while it is fetched anew.
+        stale_for: Seconds it may be given out after that, while it is fetched again.
         fetch_timeout: Seconds a fetch may take.
         cleanup_interval: Seconds between two clean-ups.
     """

@@ -86,7 +86,7 @@ def _check(name: str, value: object, depth: int) -> None:
             _check(name, item, depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
-            _require(isinstance(key, str), name, "holds a mapping with a key that is no text")
+            _require(isinstance(key, str), name, "holds a mapping with a key that is not a text")
             _check(name, item, depth + 1)
     else:
         _require(False, name, f"holds a {type(value).__name__}; keep text, numbers, lists and mappings")

@@ -15,14 +15,14 @@ from plughost.exceptions import ServiceError
 
 @click.group("sessions")
 def sessions_group() -> None:
-    """Look at sessions and end them."""
+    """Inspect and end sessions."""
 
 
 @sessions_group.command("stats")
 @click.option("--json", "as_json", is_flag=True, default=None, help="One JSON document on stdout.")
 @click.pass_obj
 def stats(line: CommandLine, as_json: bool | None) -> None:
-    """How many sessions and users there are."""
+    """Show how many sessions and users there are."""
 
     async def work(host: Any) -> dict[str, Any]:
         return asdict(await sessions_of(host).stats())
@@ -53,7 +53,7 @@ def list_(line: CommandLine, user_id: str, as_json: bool | None) -> None:
 
 @sessions_group.command("end")
 @click.argument("user_id")
-@click.option("--handle", help="End only the session of that handle.")
+@click.option("--handle", help="End only the session with this handle.")
 @click.pass_obj
 def end(line: CommandLine, user_id: str, handle: str | None) -> None:
     """End all sessions of a user, or one of them."""
@@ -71,7 +71,7 @@ def end(line: CommandLine, user_id: str, handle: str | None) -> None:
 @sessions_group.command("cleanup")
 @click.pass_obj
 def cleanup(line: CommandLine) -> None:
-    """Remove what is over, now."""
+    """Remove expired sessions now."""
 
     async def work(host: Any) -> dict[str, Any]:
         return asdict(await sessions_of(host).cleanup_expired())
@@ -83,7 +83,7 @@ def cleanup(line: CommandLine) -> None:
 @sessions_group.command("rotate-keys")
 @click.pass_obj
 def rotate_keys(line: CommandLine) -> None:
-    """Seal every session with the newest secret, so that older ones can be taken out of the configuration."""
+    """Encrypt every session with the newest secret, so that older secrets can be removed from the settings."""
 
     async def work(host: Any) -> int:
         return int(await sessions_of(host).reseal())

@@ -51,11 +51,13 @@ class CookiePolicy:
             ConfigError: A part of it has characters that do not belong into a cookie.
         """
         if not self.name or not set(self.name) <= _TOKEN or self.name.lower().startswith("__"):
-            raise _wrong("cookie_name", f"{self.name!r} is no cookie name without prefix; __Host- is added")
+            raise _wrong(
+                "cookie_name", f"{self.name!r} is not a cookie name without prefix; __Host- is added"
+            )
         if not self.path.startswith("/") or any(ord(c) < 33 or c in ";," for c in self.path):
-            raise _wrong("cookie_path", f"{self.path!r} is no path")
+            raise _wrong("cookie_path", f"{self.path!r} is not a path")
         if self.domain is not None and any(ord(c) < 33 or c in ";," for c in self.domain):
-            raise _wrong("cookie_domain", f"{self.domain!r} is no domain")
+            raise _wrong("cookie_domain", f"{self.domain!r} is not a domain")
         if self.samesite == "none" and self.secure is False:
             raise _wrong("cookie_samesite", "'none' needs a secure cookie")
         if self.partitioned and self.secure is False:

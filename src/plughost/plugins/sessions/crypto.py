@@ -1,7 +1,7 @@
 """Secrets, the keys made of them, and the envelope a value travels to the store in.
 
 Each stored value begins with a byte that says how to read it: 1 is plain, 2 is sealed with AES-256-GCM. There
-is no trial: a value is opened in the one way its envelope and the configuration allow, or not at all.
+is never trial and error: a value is opened in the one way its envelope and the configuration allow, or not at all.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class DatabaseFile:
         """Return the one connection of this process that writes: WAL, flushed at each commit.
 
         Raises:
-            StoreUnavailableError: The file is damaged, is no database, or cannot be used in WAL mode.
+            StoreUnavailableError: The file is damaged, is not a database, or cannot be used in WAL mode.
         """
         try:
             connection = sqlite3.connect(

@@ -72,7 +72,7 @@ class Loaded:
         """Return a value.
 
         Raises:
-            KeyError: There is none of that name.
+            KeyError: Not found.
         """
         if name in self._values:
             return self._values[name]
@@ -93,7 +93,7 @@ class Loaded:
         """Remove a value.
 
         Raises:
-            KeyError: There is none of that name.
+            KeyError: Not found.
         """
         if name not in self.names():
             raise KeyError(name)

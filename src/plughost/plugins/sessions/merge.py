@@ -56,7 +56,7 @@ def patched(row: StoredSession, patch: SessionPatch, now: float) -> StoredSessio
 
 
 def touched(row: StoredSession, now: float) -> StoredSession:
-    """Return the session after a use: its idle clock begins anew, its deadline stays."""
+    """Return the session after a use: its idle clock starts again, its deadline stays."""
     later = min(max(row.expires_at, now + row.idle), row.deadline)
     return replace(row, touched_at=max(row.touched_at, now), expires_at=later)
 

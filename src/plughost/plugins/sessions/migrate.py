@@ -1,6 +1,6 @@
 """Sessions move from one store to another: in a running process, or over a restart.
 
-Clocks are never begun anew, what is over stays behind, and a session that is already in the new store is left
+Clocks are never started again, what is over stays behind, and a session that is already in the new store is left
 alone. A move that was interrupted can simply be done again.
 """
 

@@ -235,5 +235,5 @@ def _lease_of_the_run_before(context: PluginContext) -> StoreLease | None:
         before = context.use(SessionManager)
     except ServiceError:
         return None
-    # By attribute and not by class: the code may have been read anew since.
+    # By attribute and not by class: the code may have been read again since.
     return getattr(before, "lease", None)

@@ -49,8 +49,8 @@ class GroupCommitWriter:
     Args:
         connect: Called in the writer's thread; returns a connection in autocommit mode.
         turn: Returns what to enter around each transaction: the turn of this process, where several write.
-        is_stale: Called before each batch; whether the file is another one by now, so that it must be opened anew.
-        reopened: Called in the event loop after the file was opened anew, before anybody hears of a result.
+        is_stale: Called before each batch; whether the file is another one by now, so that it must be opened again.
+        reopened: Called in the event loop after the file was opened again, before anybody hears of a result.
         refusals: Exceptions an operation raises before it wrote anything: they are its caller's alone. Any
             other error rolls the whole batch back, and each of its operations is tried again by itself.
         committed: Called in the writer's thread after each commit.

@@ -25,7 +25,7 @@ def policy_named(policy: str | type[Any], maxsize: int) -> EvictionPolicy:
     """
     chosen = _class_of(policy) if isinstance(policy, str) else policy
     if not inspect.isclass(chosen):
-        raise ConfigError(f"policy {policy!r} is no class and no name of one", path="policy")
+        raise ConfigError(f"policy {policy!r} is neither a class nor the name of one", path="policy")
     if issubclass(chosen, Policy):
         return chosen(maxsize)
     return ForeignPolicy(chosen, maxsize)

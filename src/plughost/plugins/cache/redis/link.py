@@ -73,7 +73,7 @@ class RedisLink:
         self.tiers: dict[str, RedisTier] = {}
         self.thread: int | None = None
         self.generation = 0
-        """How many connections there have been; what was agreed with an earlier one has to be agreed anew."""
+        """How many connections there have been; what was agreed with an earlier one has to be agreed again."""
         self._clock = clock
         self._lane: Lane | ClusterLane | None = None
         self._callbacks: list[Callable[[bool], None]] = []

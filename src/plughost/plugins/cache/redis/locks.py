@@ -110,7 +110,7 @@ class RedisLocks:
             raise
 
     async def extend(self, name: str, token: str, lease: float) -> bool:
-        """Begin the lease anew."""
+        """Begin the lease again."""
         arguments = (b"1", self._name("k", name), token.encode(), b"%d" % max(1, lease * 1000))
         return bool(int(await self._ask(Command(EXTEND, arguments))))
 

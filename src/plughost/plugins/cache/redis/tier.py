@@ -493,7 +493,7 @@ class RedisTier:
 
     @at_home
     async def touch(self, key: str, life: Lifetime) -> bool:
-        """Begin the life of a fresh value anew; whether there was one."""
+        """Begin the life of a fresh value again; whether there was one."""
         shard, raw, bucket = self._names.place(key)
         self._require_or_note(key)
         reply = self._ask(

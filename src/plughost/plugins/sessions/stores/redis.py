@@ -90,7 +90,7 @@ class RedisStore:
         """Connect, and look whether sessions are safe there.
 
         Raises:
-            ConfigError: This event loop is not asyncio's, or the address is none.
+            ConfigError: This event loop is not asyncio's, or the address is not a Redis URL.
             StoreUnavailableError: It cannot be reached.
         """
         if sniffio.current_async_library() != "asyncio":
@@ -277,7 +277,7 @@ class RedisStore:
             )
         except ValueError as error:
             raise ConfigError(
-                "redis_url is none: write redis://HOST:6379/0, rediss:// or unix:///PATH",
+                "redis_url is not a Redis URL: write redis://HOST:6379/0, rediss:// or unix:///PATH",
                 path="plugins.sessions.config.redis_url",
             ) from error
         return Redis(connection_pool=pool)
@@ -287,7 +287,7 @@ class RedisStore:
         old = self._client
         if old is None:
             return
-        _log.warning("the server of the sessions became a replica, connecting anew", store="redis")
+        _log.warning("the server of the sessions became a replica, connecting again", store="redis")
         self._client = self._connected()
         self._scripts.clear()
         self._left.append(old)
@@ -339,5 +339,5 @@ def _row(found: Any, asked: bytes | None = None) -> StoredSession | None:
         )
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
         raise SessionUnreadableError(
-            "a session in Redis is damaged: it is none of ours. It is kept."
+            "a session in Redis is damaged: it was not written by plughost. It is kept."
         ) from error

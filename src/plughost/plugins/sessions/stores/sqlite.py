@@ -40,7 +40,7 @@ class SQLiteStore:
     point read takes some microseconds where a hop to another thread takes a hundred. In WAL mode no writer makes
     a reader wait; at worst a read waits for a page of the disk, or for the log of a killed process to be read.
 
-    A file that was deleted or replaced is noticed by the next write and by ``self_check``, and opened anew.
+    A file that was deleted or replaced is noticed by the next write and by ``self_check``, and opened again.
 
     Args:
         path: The database file.
@@ -109,7 +109,7 @@ class SQLiteStore:
         return ""
 
     async def look_after(self) -> None:
-        """Open the file anew if it was deleted or replaced; cheap when it was not."""
+        """Open the file again if it was deleted or replaced; cheap when it was not."""
         if self._reader is not None and self._file.is_another():
             await self._writer.run(lambda connection: None)
 
@@ -199,7 +199,9 @@ class SQLiteStore:
         self._file.prepare()
         self._turns = turns = Turns(self.path)
         if self._file.is_another():
-            _log.error("the session database was deleted or replaced, it is opened anew", path=str(self.path))
+            _log.error(
+                "the session database was deleted or replaced, it is opened again", path=str(self.path)
+            )
             with turns:
                 self._file.drop_old_log()
         connection = self._file.connect_writer(turns)
@@ -213,7 +215,7 @@ class SQLiteStore:
         return connection
 
     def _reopen_reader(self) -> None:
-        """Read the file that the writer has opened anew; called in the loop."""
+        """Read the file that the writer has opened again; called in the loop."""
         self._close_reader()
         try:
             self._reader = self._file.connect_reader()

@@ -136,7 +136,7 @@ class Tables:
         return row
 
     def touch(self, connection: sqlite3.Connection, digest: bytes) -> None:
-        """Begin the idle clock anew."""
+        """Begin the idle clock again."""
         found = self.find(connection, digest)
         if isinstance(found, StoredSession) and found.successor_of is None:
             self._update(connection, found, touched(found, self._now()))
@@ -297,13 +297,13 @@ def to_row(found: tuple[Any, ...]) -> StoredSession:
     """Return a session from its columns.
 
     Raises:
-        SessionUnreadableError: The fields are none of ours. The row is left as it is.
+        SessionUnreadableError: The fields were not written by plughost. The row is left as it is.
     """
     try:
         fields = _decode_fields(found[11])
     except msgspec.MsgspecError as error:
         raise SessionUnreadableError(
-            f"session {found[1]} is damaged: its fields are none of ours. It is kept."
+            f"session {found[1]} is damaged: its fields were not written by plughost. It is kept."
         ) from error
     return StoredSession(
         digest=found[0], handle=found[1], subject=found[2], epoch=found[3], version=found[4],
