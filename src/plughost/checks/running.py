@@ -19,7 +19,7 @@ async def grades_of(host: Host, names: Collection[str] | None = None) -> Mapping
     """Check the plugins that ``host`` found, in a worker thread, and return the grade of each that runs.
 
     It reads and parses their source, which takes some tenths of a second: keep what it returns until a plugin
-    is reloaded. A page that many look at is no place for it.
+    is reloaded. A page that many look at is not the place for it.
 
     Args:
         host: Whose plugins.

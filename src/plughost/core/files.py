@@ -66,7 +66,7 @@ def close_to_others(path: Path, *, make: bool) -> None:
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise PermissionError("it is no file of its own: something else, or linked from elsewhere")
+            raise PermissionError("it is not a file of its own: something else, or linked from elsewhere")
         if found.st_uid not in (os.geteuid(), 0):
             raise PermissionError("it belongs to somebody else, who could write to it")
         if found.st_mode & 0o077:

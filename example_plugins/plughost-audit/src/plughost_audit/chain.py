@@ -149,7 +149,7 @@ def _read(line: bytes, key: bytes, last: Record | None) -> tuple[Record | None, 
     try:
         record = msgspec.json.decode(line, type=Record)
     except msgspec.MsgspecError as error:
-        return None, f"it is no record: {error}"
+        return None, f"it is not a record: {error}"
     number, previous = (last.number, last.digest) if last else (0, START)
     if record.number != number + 1 or record.previous != previous:
         return None, "it does not follow the record before it: one was removed, added or moved"

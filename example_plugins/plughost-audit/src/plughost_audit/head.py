@@ -40,7 +40,7 @@ def read_head(path: Path, key: bytes) -> Head | None:
     """Return the head of the chain at ``path``; None when there is none.
 
     Raises:
-        ValueError: It is no head, or does not carry the seal that only the owner of the key can make.
+        ValueError: It is not a head, or does not carry the seal that only the owner of the key can make.
     """
     try:
         text = head_of(path).read_text("ascii", errors="replace")
@@ -53,7 +53,7 @@ def parse_head(text: str, key: bytes) -> Head:
     """Return the head that a text holds, such as a copy kept elsewhere.
 
     Raises:
-        ValueError: It is no head, or does not carry the seal that only the owner of the key can make.
+        ValueError: It is not a head, or does not carry the seal that only the owner of the key can make.
     """
     words = _WORDS.fullmatch(text)
     if words is None:
