@@ -419,3 +419,35 @@ def test_workers_that_cannot_start_end_the_program(start, tmp_path):
     )
     served = start("--workers", "2")
     assert served.process.wait(60) == 1
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"a" * 4096, b"a: b\r\n" * 1000, b"x" * 300_000],
+    ids=["one endless header", "many", "large reads"],
+)
+def test_an_endless_head_of_a_request_ends_at_a_limit_in_bytes(start, piece):
+    address = start("--header-timeout", "60").started()
+    host, _, port = address.removeprefix("http://").partition(":")
+    sent = 0
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        answer = b""
+        with suppress(ConnectionError):
+            while sent < 20_000_000:
+                client.sendall(piece)
+                sent += len(piece)
+        with suppress(ConnectionError):
+            answer = client.recv(4096)
+    assert sent < 20_000_000
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
+
+
+def test_heads_up_to_the_limit_are_taken_and_those_above_are_told_so(start):
+    address = start().started()
+    with httpx2.Client(base_url=address, timeout=30) as client:
+        for size, status in [(60_000, 200), (70_000, 431), (60_000, 200)]:
+            assert client.get("/livez", headers={"X-Long": "a" * size}).status_code == status
+        # A body before it does not count.
+        assert client.post("/livez", content=b"x" * 500_000).status_code == 405
+        assert client.get("/livez", headers={"X-Long": "a" * 60_000}).status_code == 200

@@ -13,6 +13,7 @@ from plughost.cli.documents import error_document
 from plughost.cli.exits import ExitCode
 from plughost.cli.program import Program
 from plughost.contracts.error_text import error_lines, error_text
+from plughost.contracts.visible import visible
 from plughost.exceptions import PlughostError
 
 
@@ -36,11 +37,11 @@ def run_program(arguments: Sequence[str]) -> int:
         return ExitCode.FAILED
     except (click.ClickException, PlughostError, OSError) as error:
         said = error.format_message() if isinstance(error, click.ClickException) else error_text(error)
-        click.echo(f"Error: {said}", err=True)
+        click.echo(visible(f"Error: {said}"), err=True)
         _tell_in_json(program, error)
         return ExitCode.FAILED
     except Exception as error:  # a mistake of ours or of a plugin's command: the traceback is what helps
-        click.echo("".join(error_lines(error)), err=True, nl=False)
+        click.echo(visible("".join(error_lines(error))), err=True, nl=False)
         _tell_in_json(program, error)
         return ExitCode.FAILED
     return int(code or 0)

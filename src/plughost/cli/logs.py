@@ -13,6 +13,7 @@ import structlog
 
 from plughost.cli.colour import wants_colour
 from plughost.contracts.error_text import error_lines
+from plughost.contracts.visible import visible
 from plughost.core.config import redacted
 
 _ACCESS_FIELDS = ("client", "method", "path", "status", "milliseconds")
@@ -109,8 +110,14 @@ def _formatter(*last: Any) -> logging.Formatter:
             _with_traceback,
             _without_secrets,
             *last,
+            _written_out,
         ],
     )
+
+
+def _written_out(_: object, __: str, line: Any) -> str:
+    """Return the finished line without signs that nobody sees."""
+    return visible(line)
 
 
 def _with_traceback(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

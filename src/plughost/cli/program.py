@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from plughost.cli.documents import dump
+from plughost.contracts.visible import visible
 from plughost.core.config import LoadedConfig, load_config
 from plughost.core.config.environment import prefixes
 
@@ -82,12 +83,12 @@ class Program:
     ) -> None:
         """Write data to stdout, as JSON or as text."""
         wanted = self.as_json if as_json is None else as_json
-        click.echo(dump(document) if wanted or text is None else text)
+        click.echo(visible(dump(document) if wanted or text is None else text))
         self.has_shown = True
 
     def talk(self, message: str) -> None:
         """Write a line for people to standard error."""
-        click.echo(message, err=True)
+        click.echo(visible(message), err=True)
 
 
 async def _within_host(host: Host, function: Callable[..., Awaitable[T]], args: tuple[object, ...]) -> T:

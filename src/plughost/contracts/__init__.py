@@ -212,6 +212,7 @@ from plughost.contracts.users import (
     User,
     UserChange,
 )
+from plughost.contracts.visible import visible
 
 __all__ = [
     "HOST_API",
@@ -359,5 +360,6 @@ __all__ = [
     "masked",
     "masked_text",
     "session_of",
+    "visible",
     "worst_of",
 ]

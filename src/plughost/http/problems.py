@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from plughost.contracts.http import Send
+from plughost.contracts.visible import visible
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -120,5 +121,5 @@ def _page(problem: Problem) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<main><h1>{title}</h1><p>{escape(problem.detail)}</p></main></html>"
+        f"<main><h1>{title}</h1><p>{escape(visible(problem.detail))}</p></main></html>"
     )

@@ -318,3 +318,19 @@ def test_figures_are_put_into_words():
     assert [readable_bytes(n) for n in (10, 2048, 5 << 20, 3 << 30)] == ["10 B", "2 KiB", "5 MiB", "3.0 GiB"]
     assert [span(s) for s in (5, 120, 7200, 200_000)] == ["5 s", "2 min", "2 h", "2 d"]
     assert facts_table([]) == "-"
+
+
+async def test_a_name_that_would_turn_the_page_around_is_written_out(serve):
+    class Odd(Plugin):
+        name = "odd"
+
+        async def start(self, context: PluginContext) -> None:
+            raise ValueError("a\u202eb")
+
+    async with serve(AdminPlugin()) as served:
+        with pytest.raises(Exception, match="a"):
+            await served.host.load_plugin(Odd)
+        async with served.client(token=served.token("*")) as client:
+            page = (await client.get("/admin/system/plugins")).text
+            assert "a\\u202eb" in page
+            assert "\u202e" not in page

@@ -1,8 +1,9 @@
-"""Connections that cost little: a time limit for the head of a request, and a bound on how many are open.
+"""Connections that cost little: limits for the head of a request, in seconds and bytes, and for how many are open.
 
 uvicorn waits for a request for ever, and takes connections until the process has no descriptor left; then the
 event loop can accept nothing more, and says so thousands of times a second. Here a silent connection ends, and
-the bound keeps some descriptors back for files and databases.
+the bound keeps some descriptors back for files and databases. Its faster parser also keeps the head of a request in
+memory however long it gets.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from plughost.http.shapes import MOST_HEADER_BYTES
+
 _log = logging.getLogger("plughost.http")
 _RESERVED = 64
 """Descriptors kept back for files, databases and plugins."""
@@ -24,6 +27,7 @@ _QUIET = 10.0
 """Seconds between two log lines about connections that were turned away."""
 
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -57,6 +61,8 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     """uvicorn's HTTP protocol, with the bound and the time limit of its ``BoundedConfig``."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _in_head = False
+    _head = 0  # bytes that came while a head was not complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take a connection, or turn it away."""
@@ -73,11 +79,33 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if self.transport.is_closing():
             return
         before = self.cycle
-        super().data_received(data)
+        for at in range(0, len(data), MOST_HEADER_BYTES):  # one read may bring a quarter of a megabyte
+            super().data_received(data[at : at + MOST_HEADER_BYTES])
+            if self.transport.is_closing() or self._is_head_too_long(min(len(data) - at, MOST_HEADER_BYTES)):
+                return
         if self.cycle is not before:
             self._stop_deadline()
         elif before is None or before.response_complete:
             self._start_deadline()  # the beginning of the next one
+
+    def on_message_begin(self) -> None:
+        """Called by the parser at the first byte of a head."""
+        self._in_head, self._head = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser at its end; the application refuses what is just above the limit, and says so."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def _is_head_too_long(self, taken: int) -> bool:
+        """Count what was read, the end of a body before it included, and give up on what goes far beyond the limit."""
+        self._head += taken
+        too_long = self._in_head and self._head > 2 * MOST_HEADER_BYTES
+        if too_long:
+            self.transport.write(_TOO_LONG)
+            self.transport.close()
+        return too_long
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
         """Hand the connection on to the protocol of WebSockets."""

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from plughost.contracts import Clock
+from plughost.contracts import Clock, visible
 from plughost.http import HttpRuntime, Identity
 from plughost.plugins.admin import charts
 from plughost.plugins.admin.actions import ACTIONS, Action
@@ -46,6 +46,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=jinja2.ChainableUndefined,
+            finalize=_shown,
         )
         self._env.filters |= {
             "ago": self._ago,
@@ -160,6 +161,13 @@ class Renderer:
         if abs(seconds) < 1:
             return "now"
         return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template puts out, without signs that nobody sees."""
+    if isinstance(value, Markup):
+        return Markup(visible(str(value)))  # noqa: S704 - it was markup before
+    return visible(value) if isinstance(value, str) else value
 
 
 def _never(_: Any) -> bool:
