@@ -115,3 +115,51 @@ async def test_the_time_without_redis_is_told_and_reset(own_server: Any) -> None
         assert told > before.fallback
         cache.reset_stats()
         assert cache.stats().fallback < told
+
+
+async def test_an_event_is_made_when_somebody_takes_it_and_not_with_every_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    plain = manager.CacheEvent
+    from plughost.plugins.cache import listeners
+
+    def counted(**of: Any) -> Any:
+        made.append(of["key"])
+        return plain(**of)
+
+    monkeypatch.setattr(manager, "CacheEvent", counted)
+    monkeypatch.setattr(listeners, "CacheEvent", counted)
+    caches = NamedCaches(collect_events=True)
+    for key in ("a", "b"):
+        await caches.get("quiet").set(key, 1)
+    assert made == []
+    events = caches.take_events()
+    assert [(one.cache, one.key, one.kind, one.cause) for one in events] == [
+        ("quiet", "a", "set", ""),
+        ("quiet", "b", "set", ""),
+    ]
+    heard: list[Any] = []
+    caches.get("quiet").on("set", heard.append)
+    await caches.get("quiet").set("c", 1)
+    assert [one.key for one in heard] == ["c"]
+
+
+@pytest.mark.parametrize(
+    "value", [2**70, [2**70], {"n": {"m": [2**64, 1]}}, {"t": (1, 2)}, {1: "a"}, [float("inf")]]
+)
+async def test_a_value_in_memory_comes_back_as_it_is_and_is_nobody_elses(value: Any) -> None:
+    cache = NamedCaches().get("values")
+    await cache.set("k", value)
+    found = await cache.get("k")
+    assert (found, type(found)) == (value, type(value))
+    assert isinstance(value, int) or found is not value
+
+
+async def test_a_value_with_no_time_to_live_takes_away_what_was_there() -> None:
+    caches = NamedCaches(collect_events=True)
+    cache = caches.get("brief")
+    await cache.set("k", 1)
+    assert not await cache.set("k", 2, ttl=0)
+    assert await cache.get("k") is None
+    assert [one.kind for one in caches.take_events()] == ["set", "deleted", "miss"]

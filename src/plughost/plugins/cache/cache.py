@@ -228,6 +228,8 @@ class NamedCache:
 
     async def set(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
         """Store a value; no load under way will overwrite it."""
+        if self._engine.light:
+            return self._writes.set_here(check_key(key), value, ttl, tags_of(tags))
         return bool(await self._writes.set_many({check_key(key): value}, ttl, tags_of(tags)))
 
     async def set_many(

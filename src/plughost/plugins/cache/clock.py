@@ -11,7 +11,6 @@ server.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
@@ -21,6 +20,8 @@ KeyMatcher = Callable[[str], object]
 class LogicalClock:
     """Counts invalidations and answers whether a load has been overtaken by one.
 
+    Whoever touches it holds the lock of the store it belongs to; asking needs none.
+
     Args:
         buckets: How many counters the keys share; a power of two.
         tags: How many tags are remembered one by one.
@@ -29,7 +30,6 @@ class LogicalClock:
 
     def __init__(self, *, buckets: int = 1024, tags: int = 4096, patterns: int = 64) -> None:
         self.now = 0
-        self._lock = threading.Lock()
         self._mask = buckets - 1
         self._keys = [0] * buckets
         self._tags: OrderedDict[str, int] = OrderedDict()
@@ -40,33 +40,29 @@ class LogicalClock:
 
     def touch(self, key: str) -> None:
         """A key was invalidated, or written by somebody who knows better than any load."""
-        with self._lock:
-            self.now += 1
-            self._keys[hash(key) & self._mask] = self.now
+        self.now += 1
+        self._keys[hash(key) & self._mask] = self.now
 
     def touch_tags(self, tags: Iterable[str]) -> None:
         """Tags were invalidated."""
-        with self._lock:
-            self.now += 1
-            for tag in tags:
-                self._tags.pop(tag, None)
-                self._tags[tag] = self.now
-            while len(self._tags) > self._tag_limit:
-                self._tag_floor = self._tags.popitem(last=False)[1]
+        self.now += 1
+        for tag in tags:
+            self._tags.pop(tag, None)
+            self._tags[tag] = self.now
+        while len(self._tags) > self._tag_limit:
+            self._tag_floor = self._tags.popitem(last=False)[1]
 
     def touch_pattern(self, matches: KeyMatcher) -> None:
         """All keys that match were invalidated."""
-        with self._lock:
-            self.now += 1
-            if len(self._patterns) == self._patterns.maxlen:
-                self._floor = max(self._floor, self._patterns[0][0])
-            self._patterns.append((self.now, matches))
+        self.now += 1
+        if len(self._patterns) == self._patterns.maxlen:
+            self._floor = max(self._floor, self._patterns[0][0])
+        self._patterns.append((self.now, matches))
 
     def touch_all(self) -> None:
         """Everything was invalidated."""
-        with self._lock:
-            self.now += 1
-            self._floor = self.now
+        self.now += 1
+        self._floor = self.now
 
     def allows(self, since: int, key: str, tags: Iterable[str] = ()) -> bool:
         """Whether a load of ``key`` that began at ``since`` has been overtaken by nothing."""
@@ -77,7 +73,3 @@ class LogicalClock:
         if any(since < self._tags.get(tag, self._tag_floor) for tag in tags):
             return False
         return not any(since < moment and matches(key) for moment, matches in tuple(self._patterns))
-
-    def after_fork(self) -> None:
-        """Replace the lock, which a thread of the parent may have held."""
-        self._lock = threading.Lock()

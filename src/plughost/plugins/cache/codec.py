@@ -109,6 +109,24 @@ class _Packer:
         return all(type(item) is not int or -(2**63) <= item < 2**64 for item in items)
 
 
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether MessagePack gives it back as it is, whole numbers of more than 64 bits aside."""
+    kind = type(value)
+    if kind is dict:
+        for key in value:  # a loop, which for the few of most values costs half of all()
+            if type(key) is not str:
+                return False
+        value = value.values()
+    elif kind is not list:
+        return kind in _ATOMS
+    if depth > _MAX_DEPTH:
+        return False
+    for item in value:  # noqa: SIM110 # the loop again
+        if type(item) not in _ATOMS and not _is_plain(item, depth + 1):
+            return False
+    return True
+
+
 def _unpack_time(data: bytes, kind: type[Any]) -> Any:
     text, _, fold = data.decode().partition("|")
     value = kind.fromisoformat(text)
@@ -164,15 +182,19 @@ class Codec:
         self._decoders = {self._flags: self._decode}
         self._compress, self._compressor = _compressor()
 
-    def copy(self, value: Any) -> Any:
+    def copy(self, value: Any, payload: bytes | None = None) -> Any:
         """Return the value as every tier would give it back: data, and nobody else's.
+
+        Args:
+            value: The value.
+            payload: What ``pack`` made of it, where that is known already.
 
         Raises:
             CacheValueError: It is not data.
         """
         if type(value) in _ATOMS and self._type is None:
             return value
-        return self._decoded(self.pack(value))
+        return self._decoded(self.pack(value) if payload is None else payload)
 
     def pack(self, value: Any) -> bytes:
         """Return the payload, not compressed.
@@ -185,6 +207,11 @@ class Codec:
                 return self._encode(msgspec.convert(value, self._type) if _needs_check(value) else value)
             if self._flags & JSON:
                 return self._checked_json(value)
+            if _is_plain(value):
+                try:
+                    return self._encode(value)
+                except OverflowError:
+                    pass  # a whole number that MessagePack has no room for
             return self._encode(_pack(value))
         except CacheValueError:
             raise

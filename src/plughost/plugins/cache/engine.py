@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from plughost.contracts import CacheEvent, Clock, get_logger
+from plughost.contracts import Clock, get_logger
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.codec import Codec
 from plughost.plugins.cache.config import CacheSettings
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.flight import Flights
 from plughost.plugins.cache.freshness import Freshness, Lifetime
-from plughost.plugins.cache.listeners import Listeners
+from plughost.plugins.cache.listeners import Happening, Listeners
 from plughost.plugins.cache.loadbreaker import LoadBreaker
 from plughost.plugins.cache.memory import MemoryStore
 from plughost.plugins.cache.policies import policy_named
@@ -80,7 +80,7 @@ class Engine:
         home: Home,
         codec: Codec,
         remote: Remote | None = None,
-        tell: Callable[[CacheEvent], object] | None = None,
+        tell: Callable[[Happening], object] | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -104,6 +104,8 @@ class Engine:
         )
         self.reads: dict[str, int] = {}
         """Reads of the keys that are kept warm; the warmer puts them here and takes them out."""
+        self.light = remote is None and settings.max_bytes is None
+        """Whether there is memory alone and nobody counts bytes."""
         self.find: Callable[[str], Entry | None] = _find_nothing
         self._look: Callable[[str], Entry | None] = _find_nothing
         self.choose_tier()
@@ -131,6 +133,14 @@ class Engine:
         self.counts.gone(kind, cause)
         self.listeners.tell("evicted" if kind == "evicted" else "expired", key, cause)
 
+    def taken(self, value: Any) -> Any:
+        """Return the value as every tier gives it back.
+
+        Raises:
+            CacheValueError: It is not data.
+        """
+        return value if self.settings.values == "objects" else self.codec.copy(value)
+
     def pack(self, value: Any) -> tuple[Any, bytes | None, int]:
         """Return the value as every tier gives it back, its payload, and its weight.
 
@@ -139,13 +149,10 @@ class Engine:
         Raises:
             CacheValueError: It is not data.
         """
-        settings = self.settings
-        if settings.values == "objects":
-            return value, None, 0
-        if self.remote is None and settings.max_bytes is None:
-            return self.codec.copy(value), None, 0
+        if self.light or self.settings.values == "objects":
+            return self.taken(value), None, 0
         payload = self.codec.pack(value)
-        return self.codec.copy(value), payload, len(payload)
+        return self.codec.copy(value, payload), payload, len(payload)
 
     def too_large(self, weight: int) -> bool:
         """Whether a value is larger than the cache takes; counts it."""

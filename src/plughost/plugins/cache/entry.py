@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
+import msgspec
 
-class Entry:
+
+class Entry(msgspec.Struct, eq=False):
     """One value with the moments of its life, on the monotonic clock.
 
-    ``slots`` and shared floats keep it near 100 bytes. The policies use ``uses`` for their own book-keeping,
-    so that no second object is needed per key.
+    A struct of msgspec and shared floats keep it near 100 bytes. The policies use ``uses`` for their own
+    book-keeping, so that no second object is needed per key.
 
     Attributes:
         value: What was stored.
@@ -24,28 +27,17 @@ class Entry:
         key: Set by policies whose queues hold entries.
     """
 
-    __slots__ = ("dead_at", "fresh_until", "key", "refresh_at", "tags", "ttl", "uses", "value", "weight")
+    value: Any
+    fresh_until: float = inf
+    refresh_at: float = inf
+    dead_at: float = inf
+    ttl: float = inf
+    tags: tuple[str, ...] = ()
+    weight: int = 0
+    uses: int = 0
+    key: str = ""
 
-    def __init__(
-        self,
-        value: Any,
-        fresh_until: float = float("inf"),
-        *,
-        refresh_at: float | None = None,
-        dead_at: float | None = None,
-        ttl: float = float("inf"),
-        tags: tuple[str, ...] = (),
-        weight: int = 0,
-    ) -> None:
-        self.value = value
-        self.fresh_until = fresh_until
-        self.refresh_at = fresh_until if refresh_at is None else refresh_at
-        self.dead_at = fresh_until if dead_at is None else dead_at
-        self.ttl = ttl
-        self.tags = tags
-        self.weight = weight
-        self.uses = 0
-        self.key = ""
+    __repr__ = object.__repr__  # values are for nobody's log
 
     def take_over(self, other: Entry) -> None:
         """Become the other one, in an order that no reader without a lock can misread.
@@ -63,4 +55,4 @@ class Entry:
 
     def age(self, now: float) -> float:
         """Seconds since it was stored; 0.0 for one that never ends."""
-        return 0.0 if self.ttl == float("inf") else max(0.0, now - (self.fresh_until - self.ttl))
+        return 0.0 if self.ttl == inf else max(0.0, now - (self.fresh_until - self.ttl))

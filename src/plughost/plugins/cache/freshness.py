@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
+
 from plughost.contracts import Seconds
 from plughost.plugins.cache.entry import Entry
 
@@ -40,8 +42,7 @@ def time_left(ttl: float, left: float) -> float:
     return float("inf") if ttl >= LONGEST - 1.0 else left
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+class Lifetime(msgspec.Struct, frozen=True, gc=False):
     """The life of one value, in seconds from being stored.
 
     Attributes:
@@ -60,11 +61,11 @@ class Lifetime:
         return Entry(
             value,
             fresh_until,
-            refresh_at=fresh_until - self.refresh * self.ttl if self.refresh else None,
-            dead_at=fresh_until + self.stale_for if self.stale_for else None,
-            ttl=self.ttl,
-            tags=tags,
-            weight=weight,
+            fresh_until - self.refresh * self.ttl if self.refresh else fresh_until,
+            fresh_until + self.stale_for if self.stale_for else fresh_until,
+            self.ttl,
+            tags,
+            weight,
         )
 
 

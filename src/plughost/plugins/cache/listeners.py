@@ -15,6 +15,9 @@ _log = get_logger("plughost.cache")
 
 Callback = Callable[[CacheEvent], object]
 
+Happening = tuple[str, str, CacheEventKind, str]
+"""Cache, key, kind and cause: what an event is made of once somebody wants one."""
+
 
 class Listeners:
     """Callbacks by kind of event; telling costs nothing while there are none.
@@ -22,10 +25,12 @@ class Listeners:
     Args:
         cache: Name of the cache.
         home: Where asynchronous callbacks run.
-        everything: Told of every event but hits, for the hook ``cache_event``; None for nobody.
+        everything: Told what happened, hits aside, for the hook ``cache_event``; None for nobody.
     """
 
-    def __init__(self, cache: str, home: Home, everything: Callback | None = None) -> None:
+    def __init__(
+        self, cache: str, home: Home, everything: Callable[[Happening], object] | None = None
+    ) -> None:
         self._cache = cache
         self._home = home
         self._everything = everything
@@ -55,13 +60,12 @@ class Listeners:
     def tell(self, kind: CacheEventKind, key: str, cause: str = "") -> None:
         """Tell everyone; never raises."""
         special = self._by_kind.get(kind)
-        if self._everything is None and not special:
-            return
-        event = CacheEvent(cache=self._cache, key=key, kind=kind, cause=cause)
         if self._everything is not None and kind != "hit":
-            self._everything(event)
-        for callback in tuple(special or ()):
-            self._call(callback, event)
+            self._everything((self._cache, key, kind, cause))
+        if special:
+            event = CacheEvent(cache=self._cache, key=key, kind=kind, cause=cause)
+            for callback in tuple(special):
+                self._call(callback, event)
 
     def _call(self, callback: Callback, event: CacheEvent) -> None:
         try:

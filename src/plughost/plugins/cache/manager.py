@@ -16,6 +16,7 @@ from plughost.plugins.cache.cache import NamedCache
 from plughost.plugins.cache.codec import Codec
 from plughost.plugins.cache.config import CacheConfig, CacheSettings
 from plughost.plugins.cache.engine import Engine
+from plughost.plugins.cache.listeners import Happening
 from plughost.plugins.cache.memory import MemoryStore
 from plughost.plugins.cache.remote import Remote
 from plughost.plugins.cache.stats import Counts
@@ -81,7 +82,7 @@ class NamedCaches:
         self._caches: dict[str, NamedCache] = {}
         self._made_with: dict[str, tuple[CacheSettings, Any]] = {}
         self._lock = threading.Lock()
-        self._events: deque[CacheEvent] | None = deque(maxlen=_LONGEST_QUEUE) if collect_events else None
+        self._events: deque[Happening] | None = deque(maxlen=_LONGEST_QUEUE) if collect_events else None
         self._group: anyio.abc.TaskGroup | None = None
         if link is not None:
             link.on_change(self._link_changed)
@@ -147,11 +148,11 @@ class NamedCaches:
             self.home.spawn(self._warm_quietly, cache)
         return cache
 
-    def _queue(self, event: CacheEvent) -> None:
+    def _queue(self, happening: Happening) -> None:
         assert self._events is not None  # noqa: S101 # only handed out when there is a queue
         if len(self._events) == _LONGEST_QUEUE:
-            self._caches[self._events[0].cache].count_lost_event()  # the oldest makes room
-        self._events.append(event)
+            self._caches[self._events[0][0]].count_lost_event()  # the oldest makes room
+        self._events.append(happening)
 
     def take_events(self) -> list[CacheEvent]:
         """Return what happened since the last call; empties the queue."""
@@ -159,7 +160,8 @@ class NamedCaches:
             return []
         taken = []
         while self._events:
-            taken.append(self._events.popleft())
+            cache, key, kind, cause = self._events.popleft()
+            taken.append(CacheEvent(cache=cache, key=key, kind=kind, cause=cause))
         return taken
 
     def names(self) -> tuple[str, ...]:

@@ -88,26 +88,25 @@ class MemoryStore:
                 self.clock.touch(key)
             elif not self.clock.allows(since, key, entry.tags if tags is None else tags):
                 return False
-            self._insert(key, entry)
+            old = self.policy.peek(key)
+            if old is not None and (old.tags or old.weight):
+                self._forget(key, old)
+            if entry.tags:
+                for tag in entry.tags:
+                    self._tagged.setdefault(tag, set()).add(key)
+            self.bytes += entry.weight
+            self.policy.put(key, entry)
+            if self.max_bytes is not None:
+                while self.bytes > self.max_bytes and len(self.policy) > 1:
+                    gone, victim = self.policy.evict()
+                    self._forget(gone, victim)
+                    self._evicted.append((gone, "bytes"))
+            if not self._evicted:
+                return True
             evicted, self._evicted = self._evicted, []
         for gone, cause in evicted:
             self._on_gone("evicted", gone, cause)
         return True
-
-    def _insert(self, key: str, entry: Entry) -> None:
-        old = self.policy.peek(key)
-        if old is not None:
-            self._forget(key, old)
-        if entry.tags:
-            for tag in entry.tags:
-                self._tagged.setdefault(tag, set()).add(key)
-        self.bytes += entry.weight
-        self.policy.put(key, entry)
-        if self.max_bytes is not None:
-            while self.bytes > self.max_bytes and len(self.policy) > 1:
-                gone, evicted = self.policy.evict()
-                self._forget(gone, evicted)
-                self._evicted.append((gone, "bytes"))
 
     def _note_eviction(self, key: str, entry: Entry) -> None:
         self._forget(key, entry)
@@ -219,5 +218,4 @@ class MemoryStore:
             return False
         self._pid = os.getpid()
         self.lock = threading.RLock()
-        self.clock.after_fork()
         return True

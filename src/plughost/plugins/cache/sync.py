@@ -103,6 +103,9 @@ class BlockingCache:
 
     def set(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
         """Store a value."""
+        if self._engine.light:
+            self._engine.after_fork()
+            return self._writes.set_here(check_key(key), value, ttl, tags_of(tags))
         return bool(self._run(self._writes.set_many, {check_key(key): value}, ttl, tags_of(tags)))
 
     def add(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:

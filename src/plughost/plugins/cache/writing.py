@@ -29,6 +29,20 @@ class Writes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def set_here(self, key: str, value: Any, ttl: Seconds | None, tags: tuple[str, ...]) -> bool:
+        """Store a value in a cache that is ``light``; whether it was stored. What cannot be is removed."""
+        engine = self._engine
+        life = engine.freshness.written(ttl)
+        value = engine.taken(value)
+        if life.ttl <= 0:
+            self._delete_here([key])
+            engine.listeners.tell("deleted", key)
+            return False
+        engine.counts.sets += 1
+        engine.memory.put(key, life.entry(value, engine.monotonic(), tags))
+        engine.listeners.tell("set", key)
+        return True
+
     async def set_many(self, values: Mapping[str, Any], ttl: Seconds | None, tags: tuple[str, ...]) -> int:
         """Store values; how many were stored. What cannot be is removed, so that nothing old answers."""
         engine = self._engine
@@ -98,9 +112,7 @@ class Writes:
     async def delete(self, keys: Sequence[str]) -> int:
         """Remove keys; how many had a fresh value."""
         engine = self._engine
-        engine.counts.deletes += len(keys)
-        had = {key for key in keys if engine.memory.delete(key)}
-        count = len(had)
+        count = self._delete_here(keys)
         if engine.remote is not None:
             try:
                 count = max(count, await engine.remote.delete(keys))
@@ -112,6 +124,10 @@ class Writes:
         for key in keys:
             engine.listeners.tell("deleted", key)
         return count
+
+    def _delete_here(self, keys: Sequence[str]) -> int:
+        self._engine.counts.deletes += len(keys)
+        return len({key for key in keys if self._engine.memory.delete(key)})
 
     async def invalidate_tags(self, tags: tuple[str, ...]) -> int:
         """Invalidate by tag; how many entries were in memory."""
