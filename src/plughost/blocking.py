@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from enum import Enum
 from functools import cache
-from types import MappingProxyType, ModuleType, TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio
@@ -73,9 +73,14 @@ class BlockingHost:
         """Leave what ``start`` entered."""
         self.__exit__(None, None, None)
 
-    def add_hookspecs(self, module: ModuleType | type) -> None:
+    def add_hookspecs(self, module: object) -> None:
         """Add a catalogue of the application's own; best before entering."""
         self._host.add_hookspecs(module)
+
+    @property
+    def sync_hooks(self) -> Any:
+        """The host's own ``sync_hooks``, which can be used from any thread as they are."""
+        return self._host.sync_hooks
 
     def use(self, service: Service[T]) -> T:
         """Return a service of a plugin, with its coroutines made into plain calls.

@@ -7,6 +7,7 @@
     │   ├── PluginBlockedError      the deployer keeps it out; carries .setting
     │   ├── PluginImportError       its module could not be imported, or the attribute is missing
     │   ├── PluginInvalidError      what was imported is not a plugin, or its hooks do not fit the specs
+    │   │                           (ValueError, pluggy.PluginValidationError)
     │   ├── PluginSourceError       the package or url it should come from is not there or not what was pinned
     │   ├── PluginConfigError       its configuration does not fit its Config
     │   ├── PluginDependencyError   what it requires is missing, disabled, failed or circular
@@ -17,6 +18,7 @@
     │   └── PluginGoneError         it acted through its context after it was stopped or given up
     ├── HookError                   a hook call could not be made or was aborted; carries .hook
     │   ├── UnknownHookError        nobody declared a hook of that name                      (AttributeError)
+    │   ├── HistoricHookError       a historic hook was called otherwise than by call_historic  (AssertionError)
     │   ├── HookCallError           an implementation failed and the hook's policy is abort; carries .plugin
     │   └── HookTimeoutError        the same, because it passed its limit                    (TimeoutError)
     ├── Refused                     a plugin's deliberate No; carries .reason (for the person) and .log_reason
@@ -48,6 +50,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from pluggy import PluginValidationError
 
 
 class PlughostError(Exception):
@@ -103,7 +107,7 @@ class PluginError(PlughostError):
     phase = "run"
 
     def __init__(self, message: str, *, plugin: str, phase: str | None = None) -> None:
-        super().__init__(message)
+        Exception.__init__(self, message)  # pluggy's error, which one of these is too, takes other arguments
         self.plugin = plugin
         if phase is not None:
             self.phase = phase
@@ -135,8 +139,11 @@ class PluginImportError(PluginError):
     phase = "import"
 
 
-class PluginInvalidError(PluginError):
-    """What was imported is not a plugin, or its hook implementations do not fit the specs."""
+class PluginInvalidError(PluginError, PluginValidationError, ValueError):  # type: ignore[misc] # .plugin is a name
+    """What was imported is not a plugin, or its hook implementations do not fit the specs.
+
+    Where pluggy would raise a ``ValueError`` or a ``PluginValidationError``, this is both.
+    """
 
     phase = "validation"
 
@@ -212,6 +219,10 @@ class HookError(PlughostError):
 
 class UnknownHookError(HookError, AttributeError):
     """Nobody declared a hook of that name."""
+
+
+class HistoricHookError(HookError, AssertionError):
+    """A historic hook was called like any other; pluggy's own ``call_historic`` is the only way."""
 
 
 class HookCallError(HookError):

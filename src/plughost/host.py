@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
-from types import MappingProxyType, ModuleType, TracebackType
-from typing import Any, Self, TypeVar, cast
+from types import EllipsisType, MappingProxyType, ModuleType, TracebackType
+from typing import Any, Literal, Self, TypeVar, cast
 
 import anyio
 import pluggy
@@ -23,6 +23,7 @@ from plughost.contracts.plugin import Service
 from plughost.contracts.records import LoadReport, PluginRecord
 from plughost.contracts.session import SessionManager
 from plughost.contracts.status import HostStatus
+from plughost.core.calls.declared import HookSetup, family_of
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
@@ -45,7 +46,7 @@ from plughost.flows.backups import Backups
 from plughost.flows.configured_apps import ConfiguredApps
 from plughost.flows.health import Health
 from plughost.flows.users import UserFlow
-from plughost.hookspecs import CATALOGUE, Hooks
+from plughost.hookspecs import Hooks
 
 T = TypeVar("T")
 
@@ -68,6 +69,15 @@ class Host:
         clock: Time; a test hands in its own.
         register_apps: Whether the configuration's apps are registered at the start. A host that restores their
             databases must not open and migrate them before.
+        project: The name in the application's pluggy markers, ``HookimplMarker(project)``; they count beside
+            plughost's own.
+        groups: Groups of entry points to read; ``plughost.plugins`` and ``NAME.plugins`` by default.
+        hookspecs: What the application declares: modules, classes or instances.
+        catalogue: Families of plughost's own hooks to declare, as modules or names; all by default, ``()`` for
+            none: then the application's names are all that there are.
+        on_error: What a failing implementation does to a call of a hook that pluggy's own marker declared:
+            ``abort`` lets the exception out as pluggy does, ``isolate`` logs it and goes on.
+        timeout: Seconds each implementation of such a hook may take; no limit by default.
         leads: Whether jobs whose scope is the host run here; False in all but one of the processes that serve
             one host together.
 
@@ -84,26 +94,47 @@ class Host:
         clock: Clock = SYSTEM_CLOCK,
         register_apps: bool = True,
         leads: bool = True,
+        project: str | None = None,
+        groups: Iterable[str] | None = None,
+        hookspecs: Iterable[object] = (),
+        catalogue: Iterable[ModuleType | str] | None = None,
+        on_error: Literal["abort", "isolate"] | None = None,
+        timeout: float | EllipsisType | None = ...,
     ) -> None:
-        self._loaded = load_config(config, host_name=name, environ=os.environ if environ is None else environ)
+        said: dict[str, Any] = {
+            "project": project,
+            "groups": None if groups is None else [*groups],
+            "catalogue": None if catalogue is None else [*map(_family, catalogue)],
+            "on_error": on_error,
+        }
+        by_code = {key: value for key, value in said.items() if value is not None}
+        if timeout is not ...:
+            by_code["hook_timeout"] = timeout
+        self._loaded = load_config(
+            config,
+            host_name=name,
+            environ=os.environ if environ is None else environ,
+            overrides={"host": by_code} if by_code else None,
+        )
         self._clock = clock
         settings = self.config.hooks
         self._dispatcher = HookDispatcher(
-            policy=CallPolicy(order=settings.order, timeouts=settings.timeouts), clock=clock
+            policy=CallPolicy(order=settings.order, timeouts=settings.timeouts),
+            clock=clock,
+            setup=HookSetup.of(self.config.host, tuple(hookspecs)),
         )
-        for family in CATALOGUE:
-            self._dispatcher.add_hookspecs(family)
         self._events = EventBus(clock=clock)
         self._services = ServiceRegistry()
         self._jobs = JobScheduler(clock=clock, leads=leads)
         self._facilities = Facilities(
             self.name, self.data_dir, self._dispatcher, self._events, self._services, self._jobs
         )
+        own_hooks = self._facilities.own_hooks
         self._registry = PluginRegistry()
         self._manager: PluginManager | None = None
         self._registers_apps = register_apps
         self.apps = Apps(
-            self.hooks,
+            own_hooks,
             events=self._events,
             journal_dir=self.data_dir / "apps",
             close_limit=self.config.host.shutdown_timeout,
@@ -111,7 +142,7 @@ class Host:
         )
         self._configured_apps = ConfiguredApps(self._loaded, self.apps)
         self.backups = Backups(
-            self.hooks,
+            own_hooks,
             directory=self.data_dir / "backups",
             kept_out=lambda: self._configured_apps.kept_out,
             unsaved=lambda: self._configured_apps.unsaved,
@@ -119,15 +150,15 @@ class Host:
             clock=clock,
         )
         self.auth = AuthFlow(
-            self.hooks,
+            own_hooks,
             sessions=lambda: self._find(SessionManager),
             limiter=lambda: self._find(RateLimiter),
             clock=clock,
         )
-        self.users = UserFlow(self.hooks)
+        self.users = UserFlow(own_hooks)
         self._services.provide(cast("type[Any]", BackupService), self.backups, owner="host")
         self._health = Health(
-            self.hooks,
+            own_hooks,
             self.apps,
             own_checks=self._checks,
             interval=self.config.host.health_interval,
@@ -136,6 +167,35 @@ class Host:
         self._folders: list[Path] = []
         self._exit = AsyncExitStack()
         self._running = False
+
+    @classmethod
+    def for_pluggy(
+        cls,
+        name: str,
+        hookspecs: object,
+        *,
+        group: str | None = None,
+        on_error: Literal["abort", "isolate"] = "abort",
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Self:
+        """Make a host for an application that lived on bare pluggy; ``host.pluggy`` is its plugin manager.
+
+        Args:
+            name: The name in the application's markers, which becomes the host's own.
+            hookspecs: What the application declares: a module, class or instance, or a list of them.
+            group: The group of entry points that is read; ``name`` by default.
+            on_error: What a failing implementation does to a call: ``abort`` as with pluggy, or ``isolate``.
+            timeout: Seconds each implementation may take when it is awaited; None is no limit.
+            options: Further arguments of ``Host``.
+
+        Raises:
+            ConfigError: The configuration is wrong.
+            ValueError: A spec promises what ``host.hooks`` cannot keep; it says which, and what to do.
+        """
+        declared = hookspecs if isinstance(hookspecs, list | tuple) else (hookspecs,)
+        as_pluggy: dict[str, Any] = {"project": name, "groups": (group or name,), "catalogue": ()}
+        return cls(name, **{**as_pluggy, **options}, hookspecs=declared, on_error=on_error, timeout=timeout)
 
     # what it is
 
@@ -168,6 +228,25 @@ class Host:
     def hooks(self) -> Hooks:
         """All hooks: ``await host.hooks.before_auth(attempt=attempt)``."""
         return self._dispatcher.hooks
+
+    @property
+    def own_hooks(self) -> Hooks:
+        """Plughost's own hooks, those of families that the host leaves out among them: nobody answers these."""
+        return self._facilities.own_hooks
+
+    @property
+    def sync_hooks(self) -> Any:
+        """All hooks without ``await``: ``host.sync_hooks.before_auth(attempt=attempt)``, from any thread.
+
+        In the host's own thread what an implementation returns to be awaited is handed back, as pluggy does; from
+        another thread the call is made on the host's event loop, and waited for.
+        """
+        return self._dispatcher.sync_hooks
+
+    @property
+    def hook_setup(self) -> HookSetup:
+        """What was declared at the start, and whose markers are read."""
+        return self._dispatcher.setup
 
     @property
     def events(self) -> EventBus:
@@ -206,8 +285,8 @@ class Host:
         """Return whether a feature of ``[features]`` is switched on; ``default`` when it has no switch."""
         return self._loaded.feature(name, default=default)
 
-    def add_hookspecs(self, module: ModuleType | type) -> None:
-        """Add a catalogue of the application's own, on equal terms with plughost's; best before entering."""
+    def add_hookspecs(self, module: object) -> None:
+        """Add a module, class or instance with hookspecs, on equal terms with plughost's; best before entering."""
         self._dispatcher.add_hookspecs(module)
 
     def add_plugin_folder(self, folder: Path) -> None:
@@ -384,6 +463,8 @@ class Host:
     async def _start(self) -> None:
         tasks = await self._exit.enter_async_context(anyio.create_task_group())
         self._exit.callback(tasks.cancel_scope.cancel)
+        self._exit.callback(self._dispatcher.move_out)
+        self._dispatcher.move_in()
         await tasks.start(self._jobs.run)
         self._manager = self._make_manager(tasks)
         await self._manager.load_found(await self._survey())
@@ -420,3 +501,7 @@ class Host:
         if self.config.host.strict and failed:
             reasons = "; ".join(row.error.message for row in failed)
             raise HostNotReadyError(f"strict mode: plugins failed: {reasons}")
+
+
+def _family(family: ModuleType | str) -> str:
+    return family if isinstance(family, str) else family_of(family)

@@ -13,11 +13,10 @@ from plughost.checks.code import implementations_of
 from plughost.checks.findings import Check, Problem
 from plughost.checks.subject import Subject
 from plughost.core.calls.declaration import Declaration
-from plughost.core.calls.declared import declared_hooks
 
 
 def _hook_types(subject: Subject) -> Iterator[Problem]:
-    declared = {declaration.name: declaration for declaration in declared_hooks()}
+    declared = {declaration.name: declaration for declaration in subject.hooks.declarations()}
     for hook, function, opts in implementations_of(subject):
         if hook in declared and not opts.get("wrapper"):
             yield from _misfits(declared[hook], function)

@@ -11,7 +11,7 @@ from typing import Any
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import match_name
 from plughost.core.loading.discovery import PluginCandidate, Wish, discover
-from plughost.core.loading.sources import MANIFEST, from_folder, groups_for
+from plughost.core.loading.sources import MANIFEST, from_folder
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 
@@ -76,7 +76,7 @@ def _first(metadata: importlib.metadata.PackageMetadata, names: Sequence[str]) -
 
 
 def _in_folder(folder: Path, loaded: LoadedConfig) -> list[PluginCandidate]:
-    findings = list(from_folder(folder, groups_for(loaded.config.host.name)))
+    findings = list(from_folder(folder, loaded.config.host.plugin_groups))
     wishes = {
         finding.name: Wish(config=loaded.plugin(finding.name).config)
         for finding in findings

@@ -11,10 +11,8 @@ import pluggy
 from plughost.checks.findings import Check, Problem
 from plughost.checks.repairs import set_on_card
 from plughost.checks.subject import Subject
-from plughost.core.calls.declared import declared_hooks, deprecations
 from plughost.core.calls.verify import implementations, misfits, options_of
 from plughost.exceptions import ConfigError, PluginError, did_you_mean
-from plughost.hookspecs import PROJECT, SPEC_ATTRIBUTE
 
 
 def _import(subject: Subject) -> Iterator[Problem]:
@@ -55,7 +53,7 @@ def _hooks_on_card(subject: Subject) -> Iterator[Problem]:
 
 
 def _hooks(subject: Subject) -> Iterator[Problem]:
-    declared = {declaration.name: declaration for declaration in declared_hooks()}
+    declared = {declaration.name: declaration for declaration in subject.hooks.declarations()}
     own = _own_specs(subject)
     for hook, function, opts in implementations_of(subject):
         declaration = declared.get(hook)
@@ -72,7 +70,7 @@ def _hooks(subject: Subject) -> Iterator[Problem]:
 
 
 def _deprecated(subject: Subject) -> Iterator[Problem]:
-    old = deprecations()
+    old = subject.hooks.deprecations()
     for hook, _, _ in implementations_of(subject):
         if hook in old:
             yield Problem(message=f"hook {hook!r} is deprecated: {old[hook]}", level="warning")
@@ -101,7 +99,7 @@ def _configuration(subject: Subject) -> Iterator[Problem]:
 
 def implementations_of(subject: Subject) -> list[tuple[str, Any, pluggy.HookimplOpts]]:
     """Return hook name, function and pluggy's options of each implementation in an imported plugin."""
-    return list(implementations(pluggy.PluginManager(PROJECT), subject.handle.target))
+    return list(implementations(subject.hooks.manager(), subject.handle.target))
 
 
 def _own_specs(subject: Subject) -> set[str]:
@@ -112,11 +110,12 @@ def _own_specs(subject: Subject) -> set[str]:
         for name, module in list(sys.modules.items())
         if name == package or name.startswith(f"{package}.")
     ]
+    manager = subject.hooks.manager()
     return {
         name
         for module in modules
-        for name, value in vars(module).items()
-        if hasattr(value, SPEC_ATTRIBUTE) or hasattr(value, f"{PROJECT}_spec")
+        for name in vars(module)
+        if manager.parse_hookspec_opts(module, name) is not None
     }
 
 

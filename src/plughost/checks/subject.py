@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import anyio
 
 from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.core.calls.declared import HookSetup
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.loader import ImportedPlugin, ImportLane
@@ -15,7 +17,7 @@ from plughost.core.loading.shape import PluginHandle
 from plughost.exceptions import PluginError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """One plugin, examined.
 
@@ -33,6 +35,11 @@ class Subject:
     project: dict[str, Any]
     imported: ImportedPlugin | None = None
     error: PluginError | None = None
+
+    @cached_property
+    def hooks(self) -> HookSetup:
+        """What the host it would run in declares."""
+        return HookSetup.of(self.loaded.config.host)
 
     @property
     def name(self) -> str:

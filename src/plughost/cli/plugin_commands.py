@@ -75,15 +75,14 @@ def _commands_of(program: Program, candidate: PluginCandidate, limit: float) -> 
 def _collect(candidate: PluginCandidate, limit: float) -> Iterator[click.Command]:
     # Only here, and not for a help page: these bring the event loop and all that runs in it.
     import anyio
-    import pluggy
 
     from plughost.contracts.clock import SYSTEM_CLOCK
+    from plughost.core.calls.manager import HookManager
     from plughost.core.calls.verify import implementations
     from plughost.core.loading.loader import ImportLane
-    from plughost.hookspecs import PROJECT
 
     imported = anyio.run(partial(ImportLane(SYSTEM_CLOCK).load, candidate, limit))
-    manager = pluggy.PluginManager(PROJECT)
+    manager = HookManager()
     for hook, function, _ in implementations(manager, imported.handle.target):
         if hook == _HOOK:
             yield from _given(candidate.name, function)

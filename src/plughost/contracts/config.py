@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
@@ -22,6 +22,20 @@ PositiveSeconds = Annotated[float, Meta(gt=0)]
 
 HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 """Letters, digits, dashes and underscores, beginning with a letter: it becomes a prefix of variable names."""
+
+Family = Literal[
+    "auth",
+    "users",
+    "backup",
+    "app_registration",
+    "app_unregistration",
+    "health",
+    "plugins",
+    "sessions",
+    "cache",
+    "contributions",
+]
+"""A family of hooks of plughost's own catalogue."""
 
 ModuleReference = Annotated[str, Meta(pattern=r"^\w+(\.\w+)*(:\w+(\.\w+)*)?$")]
 """``package.module:Attribute``, or ``package.module`` for a module that is itself the plugin."""
@@ -66,6 +80,12 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         restart_window: Seconds over which restarts are counted.
         restart_pause: Seconds before the first restart; doubled for each further one.
         restart_pause_limit: Seconds that such a pause never exceeds.
+        hookspecs: Where the application declares hooks of its own: ``module`` or ``module:Class``.
+        project: The name in the application's ``pluggy`` markers; they count beside plughost's own.
+        groups: Groups of entry points that are read; None for ``plughost.plugins`` and ``NAME.plugins``.
+        catalogue: Families of plughost's own hooks that are declared; None for all, an empty list for none.
+        on_error: What a failing implementation does to a call of a hook that ``pluggy``'s own marker declared.
+        hook_timeout: Seconds each implementation of such a hook may take; None is no limit.
     """
 
     name: HostName = "plughost"
@@ -86,6 +106,19 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     restart_window: PositiveSeconds = 60.0
     restart_pause: Annotated[float, Meta(ge=0)] = 0.5
     restart_pause_limit: PositiveSeconds = 30.0
+    hookspecs: tuple[ModuleReference, ...] = ()
+    project: str = "plughost"
+    groups: tuple[str, ...] | None = None
+    catalogue: tuple[Family, ...] | None = None
+    on_error: Literal["abort", "isolate"] = "abort"
+    hook_timeout: PositiveSeconds | None = None
+
+    @property
+    def plugin_groups(self) -> tuple[str, ...]:
+        """The groups of entry points that are read."""
+        if self.groups is not None:
+            return self.groups
+        return tuple(dict.fromkeys(("plughost.plugins", f"{self.name}.plugins")))
 
     @property
     def configured_load_timeout(self) -> float:

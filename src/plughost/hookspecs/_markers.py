@@ -44,6 +44,7 @@ class SpecOptions:
         on_error: What a failing implementation does to the call.
         sync: A set-up time hook: called without ``await``, implementations must be plain functions.
         subject: For ``waterfall``, the argument that is handed on; the first one by default.
+        concurrent: The implementations wait side by side instead of one after the other.
     """
 
     mode: Mode = "collect"
@@ -51,6 +52,7 @@ class SpecOptions:
     on_error: OnError = "isolate"
     sync: bool = False
     subject: str | None = None
+    concurrent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def hookspec(
     timeout: float | None = ...,
     on_error: OnError | None = ...,
     sync: bool = ...,
+    concurrent: bool = ...,
     warn_on_impl: Warning | None = ...,
     warn_on_impl_args: dict[str, Warning] | None = ...,
 ) -> Callable[[F], F]: ...
@@ -88,6 +91,7 @@ def hookspec(
     timeout: float | None = 30.0,
     on_error: OnError | None = None,
     sync: bool = False,
+    concurrent: bool = False,
     warn_on_impl: Warning | None = None,
     warn_on_impl_args: dict[str, Warning] | None = None,
 ) -> F | Callable[[F], F]:
@@ -99,21 +103,31 @@ def hookspec(
         timeout: Seconds each implementation may take; None means no limit.
         on_error: ``isolate`` (default) or ``abort``; a ``decide`` hook always denies.
         sync: For set-up time hooks, which are called without ``await``.
+        concurrent: For ``collect`` and ``broadcast``: the implementations wait side by side, each within its
+            own limit; results stay in call order.
         warn_on_impl: pluggy's: a warning for whoever still implements this hook.
         warn_on_impl_args: pluggy's: a warning for whoever still takes one of these arguments.
 
     Raises:
-        ValueError: ``decide`` with another policy than ``deny``, or ``deny`` in another mode.
+        ValueError: ``decide`` with another policy than ``deny``, or ``deny`` in another mode; ``concurrent``
+            where one implementation must come after another.
     """
     policy: OnError = on_error or ("deny" if mode == "decide" else "isolate")
     if (mode == "decide") != (policy == "deny"):
         raise ValueError(
             f"on_error={policy!r} does not go with mode={mode!r}: decide hooks deny, no others do"
         )
+    if concurrent and (sync or mode not in ("collect", "broadcast")):
+        what = "sync=True" if sync else f"mode={mode!r}"
+        raise ValueError(
+            f"concurrent=True does not go with {what}: only collect and broadcast hooks wait side by side"
+        )
 
     def mark(spec: F) -> F:
         subject = next(iter(inspect.signature(spec).parameters), None) if mode == "waterfall" else None
-        options = SpecOptions(mode=mode, timeout=timeout, on_error=policy, sync=sync, subject=subject)
+        options = SpecOptions(
+            mode=mode, timeout=timeout, on_error=policy, sync=sync, subject=subject, concurrent=concurrent
+        )
         setattr(spec, SPEC_ATTRIBUTE, options)
         return _spec_marker(
             spec,

@@ -54,7 +54,7 @@ def compose(runtime: HttpRuntime, own: Sequence[Route], context: HttpContext, *,
         RouteError: Something does not fit, and ``strict``.
     """
     sieve = _Sieve(strict)
-    hooks = runtime.host.hooks
+    hooks = runtime.host.own_hooks
     routes: list[Route | WebSocketRoute] = list(own)
     for plugin, items in _by_plugin(hooks.register_routes.report(context=context)):
         routes += sieve.pass_on(plugin, _checked(plugin, items, routes, runtime))

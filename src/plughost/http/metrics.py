@@ -37,7 +37,7 @@ def metrics_routes() -> list[Route]:
 async def metrics(request: Request) -> Response:
     """Collect the host's figures and those that plugins describe."""
     runtime = runtime_of(request)
-    report = await runtime.host.hooks.describe_metrics.report()
+    report = await runtime.host.own_hooks.describe_metrics.report()
     described = [
         (outcome.plugin, family)
         for outcome in report.outcomes

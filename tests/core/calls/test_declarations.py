@@ -71,10 +71,22 @@ def test_an_argument_that_begins_with_an_underscore_is_refused():
         HookDispatcher().add_hookspecs(module(tell=hookspec(lambda _text: None)))
 
 
-def test_a_historic_spec_is_refused():
+class _Late:
+    @pluggy.HookimplMarker("plughost")
+    def tell(self, text):
+        return text.upper()
+
+
+def test_a_historic_spec_is_called_as_pluggy_calls_it():
     marker = pluggy.HookspecMarker("plughost")
-    with pytest.raises(ValueError, match="historic"):
-        HookDispatcher().add_hookspecs(module(tell=marker(historic=True)(lambda text: None)))
+    hosts = HookDispatcher()
+    hosts.add_hookspecs(module(tell=marker(historic=True)(lambda text: None)))
+    with pytest.raises(AssertionError, match="call_historic"):
+        hosts.hooks.tell(text="hello")
+    heard = []
+    hosts.hooks.tell.call_historic(kwargs={"text": "hello"}, result_callback=heard.append)
+    hosts.register("late", _Late())
+    assert heard == ["HELLO"]
 
 
 def test_a_waterfall_without_an_argument_is_refused():

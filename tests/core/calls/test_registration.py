@@ -121,12 +121,12 @@ def test_an_async_generator_is_no_wrapper(hosts):
     assert "not 'async def'" in refusal(hosts, implementing(ask=hookimpl(wrapper=True)(ask)))
 
 
-def test_an_old_style_wrapper_is_refused_with_the_new_style(hosts):
+def test_an_old_style_wrapper_must_be_a_generator_too(hosts):
     def ask(what):
-        yield
+        return what
 
     marker = pluggy.HookimplMarker("plughost")
-    assert "use wrapper=True" in refusal(hosts, implementing(ask=marker(hookwrapper=True)(ask)))
+    assert "must be a plain generator" in refusal(hosts, implementing(ask=marker(hookwrapper=True)(ask)))
 
 
 def test_an_async_function_cannot_be_blocking(hosts):

@@ -10,7 +10,7 @@ from plughost.cli.documents import Document
 from plughost.cli.program import Program, reads, verbose_option
 from plughost.cli.tables import seconds, table
 from plughost.core.calls.declaration import Declaration
-from plughost.core.calls.declared import declared_hooks, declared_in
+from plughost.core.calls.declared import HookSetup, declared_in
 from plughost.core.loading.survey import survey
 from plughost.exceptions import UnknownHookError, did_you_mean
 from plughost.host import Host
@@ -25,7 +25,7 @@ from plughost.host import Host
 @click.argument("name", required=False)
 @click.pass_obj
 def hooks(program: Program, name: str | None, started: bool) -> None:
-    """List the hooks of the catalogue, or show all that is promised about hook NAME.
+    """List the hooks of the catalogue and the application, or show all that is promised about hook NAME.
 
     Without --started, who implements a hook is what the plugins' cards say.
     """
@@ -43,10 +43,11 @@ def hooks(program: Program, name: str | None, started: bool) -> None:
 
 
 def _of_cards(program: Program) -> list[Document]:
-    candidates = [one for one in survey(program.load_config()) if one.wanted]
+    loaded = program.load_config()
+    candidates = [one for one in survey(loaded) if one.wanted]
     return [
         _document(declaration, [one.name for one in candidates if declaration.name in one.card.hooks])
-        for declaration in declared_hooks()
+        for declaration in HookSetup.of(loaded.config.host).declarations()
     ]
 
 
@@ -54,7 +55,7 @@ async def _of_running_host(host: Host) -> list[Document]:
     records = host.plugins.values()
     return [
         _document(declaration, [record.name for record in records if declaration.name in record.hooks])
-        for declaration in declared_in(host.pluggy)
+        for declaration in declared_in(host.pluggy, host.hook_setup.terms)
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-import pluggy
 
 from plughost.checks.candidates import find_candidate, project_of
 from plughost.checks.catalogue import CHECKS
@@ -17,7 +16,6 @@ from plughost.core.calls.verify import implementations
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.registry import failure_of
 from plughost.exceptions import ConfigError
-from plughost.hookspecs import PROJECT
 
 
 @click.command()
@@ -56,15 +54,15 @@ def _settings(loaded: LoadedConfig, name: str) -> list[Document]:
 def _of_code(subject: Subject) -> Document:
     if not subject.is_imported or subject.imported is None:
         return {"error": failure_of(subject.error), "imported_in": None}
-
-    manager = pluggy.PluginManager(PROJECT)
     needs = subject.imported.needs
     return {
         "version": subject.candidate.finding.version or subject.handle.version,
         "requires": needs.requires,
         "after": needs.after,
         "host_api": subject.candidate.card.host_api or subject.handle.host_api,
-        "hooks": sorted({hook for hook, _, _ in implementations(manager, subject.handle.target)}),
+        "hooks": sorted(
+            {hook for hook, _, _ in implementations(subject.hooks.manager(), subject.handle.target)}
+        ),
         "effective_config": _effective(subject),
         "imported_in": round(subject.imported.took, 4),
     }

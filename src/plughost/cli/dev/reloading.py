@@ -12,7 +12,7 @@ from plughost.cli.dev.folders import DevPlugin, plugins_in
 from plughost.cli.dev.watching import saved_files
 from plughost.cli.tables import seconds
 from plughost.contracts.records import RUNNING_STATES
-from plughost.core.loading.sources import MANIFEST, groups_for
+from plughost.core.loading.sources import MANIFEST
 from plughost.exceptions import PlughostError
 from plughost.host import Host
 
@@ -33,7 +33,7 @@ async def reload_on_save(host: Host, folders: Sequence[Path], tell: Tell) -> Non
 
     A plugin that does not start any more goes on as it was, if it ran; the reason is told.
     """
-    groups = groups_for(host.name)
+    groups = host.config.host.plugin_groups
     known = {folder: plugins_in([folder], groups) for folder in folders}
     async with aclosing(saved_files(folders)) as changes:
         async for changed in changes:

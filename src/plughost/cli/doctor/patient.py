@@ -9,7 +9,7 @@ from pathlib import Path
 from plughost.cli.program import Program
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.sources import Finding, from_directory, from_entry_points, groups_for
+from plughost.core.loading.sources import Finding, from_directory, from_entry_points
 from plughost.core.loading.survey import survey
 from plughost.exceptions import ConfigError
 from plughost.host import Host
@@ -33,7 +33,7 @@ class Patient:
 
     def findings(self) -> Iterator[Finding]:
         """Every place that says it holds a plugin, also several of one name."""
-        groups = groups_for(self.loaded.config.host.name)
+        groups = self.loaded.config.host.plugin_groups
         yield from from_entry_points(groups)
         plugin_dir = self.plugin_dir
         if plugin_dir is not None:

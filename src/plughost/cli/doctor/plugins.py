@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from plughost.checks.findings import Check, Problem
 from plughost.cli.doctor.patient import Patient
 from plughost.contracts.records import PluginState
-from plughost.core.calls.declared import declared_hooks, deprecations
+from plughost.core.calls.declared import HookSetup
 from plughost.core.config.paths import canonical
 from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.installed import entry_points
 from plughost.core.loading.ordering import Needs, plan_load
-from plughost.core.loading.sources import groups_for
 from plughost.exceptions import (
     PluginDependencyError,
     PluginIncompatibleError,
@@ -24,7 +23,7 @@ from plughost.exceptions import (
 
 def _leftovers(patient: Patient) -> Iterator[Problem]:
     said: list[str] = []
-    entry_points(groups_for(patient.loaded.config.host.name), tell=said.append)
+    entry_points(patient.loaded.config.host.plugin_groups, tell=said.append)
     for sentence in said:
         yield Problem(message=f"{sentence}.", level="warning")
 
@@ -107,8 +106,9 @@ def _required(patient: Patient) -> Iterator[Problem]:
 
 
 def _hooks(patient: Patient) -> Iterator[Problem]:
-    known = [declaration.name for declaration in declared_hooks()]
-    old = deprecations()
+    setup = HookSetup.of(patient.loaded.config.host)
+    known = [declaration.name for declaration in setup.declarations()]
+    old = setup.deprecations()
     for candidate in _wanted(patient):
         for hook in candidate.card.hooks:
             if hook in old:

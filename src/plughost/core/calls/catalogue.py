@@ -8,7 +8,16 @@ from types import ModuleType
 
 import pluggy
 
-from plughost.core.calls.declaration import Declaration, Namespace, read_declarations
+from plughost.core.calls.declaration import (
+    AS_PLUGGY,
+    Declaration,
+    ForeignTerms,
+    Namespace,
+    origin_of,
+    read_declaration,
+    read_declarations,
+)
+from plughost.core.calls.manager import HookManager
 from plughost.core.calls.verify import misfits, options_of
 from plughost.exceptions import PluginInvalidError
 
@@ -18,16 +27,23 @@ class Catalogue:
 
     Attributes:
         declarations: What is declared, by name.
+        unfit: Hooks that only pluggy's own ``hook`` can call -> why.
+
+    Args:
+        manager: Where pluggy keeps its specs.
+        terms: What holds for specs that pluggy's own marker made.
     """
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
+    def __init__(self, manager: HookManager, terms: ForeignTerms = AS_PLUGGY) -> None:
         self._manager = manager
+        self._terms = terms
+        self.unfit: dict[str, str] = {}
         self._owners: dict[str, list[Namespace]] = {}
         self.declarations: dict[str, Declaration] = {}
 
     def add(self, namespace: Namespace) -> tuple[str, ...]:
         """Declare what ``namespace`` declares, all or nothing; return the names."""
-        found = read_declarations(self._manager, namespace)
+        found = read_declarations(self._manager, namespace, self._terms)
         changed = [each for each in found if self._is_news(each)]
         self._refuse_misfits(changed)
         self._forget([each.name for each in changed if each.name in self.declarations])
@@ -37,12 +53,26 @@ class Catalogue:
             self._owners.setdefault(each.name, []).append(namespace)
         return tuple(each.name for each in found)
 
+    def follow(self, namespace: Namespace) -> None:
+        """Take over what pluggy's own manager was given; what cannot be called by keywords stays its own."""
+        for name in dir(namespace):
+            opts = self._manager.parse_hookspec_opts(namespace, name)
+            if opts is None:
+                continue
+            try:
+                self.declarations[name] = read_declaration(name, namespace, opts, self._terms)
+            except ValueError as error:
+                self.unfit[name] = str(error)
+            else:
+                self._owners.setdefault(name, []).append(namespace)
+
     def remove(self, namespace: Namespace) -> None:
         """Undo one ``add`` of ``namespace``; one that was never added is ignored."""
         orphans = []
         for name, owners in [*self._owners.items()]:
-            if namespace in owners:
-                owners.remove(namespace)
+            place = next((at for at, owner in enumerate(owners) if owner is namespace), None)
+            if place is not None:
+                del owners[place]
                 if not owners:
                     orphans.append(name)
                     del self._owners[name], self.declarations[name]
@@ -75,10 +105,10 @@ class Catalogue:
 
     def _tell_pluggy(self, namespace: Namespace, new: Iterable[Declaration]) -> None:
         """Give pluggy the new specs alone: it refuses a module of which it knows a part."""
-        part = ModuleType(namespace.__name__, namespace.__doc__)
+        part = ModuleType(origin_of(namespace), namespace.__doc__)
         vars(part).update((each.name, each.function) for each in new)
         if any(new):
-            self._manager.add_hookspecs(part)
+            self._manager.enter_hookspecs(part)
 
     def _forget(self, names: list[str]) -> None:
         """Make pluggy forget specs, and take their implementers in again as those of an undeclared hook.

@@ -10,10 +10,33 @@ from typing import Any
 
 import pluggy
 
-from plughost.hookspecs._markers import SPEC_ATTRIBUTE, SpecOptions
+from plughost.hookspecs._markers import SPEC_ATTRIBUTE, Mode, OnError, SpecOptions
 
-Namespace = ModuleType | type
-"""Where hookspecs are declared: a module or a class."""
+Namespace = Any
+"""Where hookspecs are declared: a module, a class or an instance, as with pluggy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTerms:
+    """What holds for specs that pluggy's own marker made, which says nothing of it.
+
+    Attributes:
+        on_error: ``abort``: as with pluggy, what an implementation raises comes out of the call as it is;
+            ``isolate``: it is logged and counted, and the call goes on.
+        timeout: Seconds each implementation may take; None is no limit.
+    """
+
+    on_error: OnError = "abort"
+    timeout: float | None = None
+
+    def options(self, *, firstresult: bool) -> SpecOptions:
+        """Return the options of such a spec."""
+        mode: Mode = "first" if firstresult else "collect"
+        return SpecOptions(mode=mode, timeout=self.timeout, on_error=self.on_error)
+
+
+AS_PLUGGY = ForeignTerms()
+"""No limit and no isolation: what pluggy does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +51,8 @@ class Declaration:
         options: Mode, limit and policy; for a spec marked by plain pluggy, ``first`` when it is
             ``firstresult`` and ``collect`` otherwise.
         function: The spec itself.
+        foreign: Whether pluggy's own marker made it: its options then mean what pluggy says.
+        historic: Whether every call is made again for plugins that come later; called by ``call_historic`` only.
     """
 
     name: str
@@ -36,6 +61,8 @@ class Declaration:
     defaults: Mapping[str, Any]
     options: SpecOptions
     function: Any
+    foreign: bool = False
+    historic: bool = False
 
     @property
     def subject(self) -> str:
@@ -54,30 +81,44 @@ class Declaration:
 
     def agrees_with(self, other: Declaration) -> bool:
         """Whether both promise the same to callers and implementers."""
-        mine = (self.arguments, self.defaults, self.options)
-        return mine == (other.arguments, other.defaults, other.options)
+        mine = (self.arguments, self.defaults, self.options, self.historic)
+        return mine == (other.arguments, other.defaults, other.options, other.historic)
 
 
-def read_declarations(manager: pluggy.PluginManager, namespace: Namespace) -> tuple[Declaration, ...]:
+def read_declarations(
+    manager: pluggy.PluginManager, namespace: Namespace, terms: ForeignTerms = AS_PLUGGY
+) -> tuple[Declaration, ...]:
     """Return what ``namespace`` declares, in alphabetical order as pluggy finds it.
+
+    Args:
+        manager: Knows whose markers are meant.
+        namespace: The module, class or instance.
+        terms: What holds for specs that pluggy's own marker made.
 
     Raises:
         ValueError: It declares nothing, or a spec cannot be called by keywords.
     """
     found = tuple(
-        _read(name, namespace, opts)
+        read_declaration(name, namespace, opts, terms)
         for name in dir(namespace)
         if (opts := manager.parse_hookspec_opts(namespace, name)) is not None
     )
     if not found:
-        raise ValueError(f"{namespace.__name__} declares no hooks: mark its functions with @hookspec")
+        raise ValueError(_declares_nothing(manager, namespace))
     return found
 
 
-def _read(name: str, namespace: Namespace, opts: pluggy.HookspecOpts) -> Declaration:
+def read_declaration(
+    name: str, namespace: Namespace, opts: pluggy.HookspecOpts, terms: ForeignTerms
+) -> Declaration:
+    """Return what one spec declares.
+
+    Raises:
+        ValueError: It cannot be called by keywords.
+    """
     function = getattr(namespace, name)
-    if opts["historic"]:
-        raise ValueError(f"hookspec {name!r} is historic, which never forgets a call: use an event instead")
+    own: SpecOptions | None = getattr(function, SPEC_ATTRIBUTE, None)
+    options = own or terms.options(firstresult=bool(opts["firstresult"]))
     parameters = _parameters(function)
     for parameter in parameters:
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
@@ -86,21 +127,62 @@ def _read(name: str, namespace: Namespace, opts: pluggy.HookspecOpts) -> Declara
             )
         if parameter.name.startswith("_"):
             raise ValueError(f"hookspec {name!r}: argument {parameter.name!r} begins with an underscore")
-    options = getattr(function, SPEC_ATTRIBUTE, None) or SpecOptions(
-        mode="first" if opts["firstresult"] else "collect"
-    )
     if options.mode == "waterfall" and not parameters:
         raise ValueError(f"hookspec {name!r}: a waterfall needs an argument to hand on")
     return Declaration(
         name=name,
-        origin=namespace.__name__
-        if isinstance(namespace, ModuleType)
-        else f"{namespace.__module__}.{namespace.__qualname__}",
+        origin=origin_of(namespace),
         arguments=tuple(parameter.name for parameter in parameters),
         defaults={each.name: each.default for each in parameters if each.default is not each.empty},
         options=options,
         function=function,
+        foreign=own is None,
+        historic=bool(opts["historic"]),
     )
+
+
+def origin_of(namespace: Namespace) -> str:
+    """Return the qualified name of a module or class, or of the class of an instance."""
+    if isinstance(namespace, ModuleType):
+        return namespace.__name__
+    kind = namespace if isinstance(namespace, type) else type(namespace)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _declares_nothing(manager: pluggy.PluginManager, namespace: Namespace) -> str:
+    project = manager.project_name
+    others = sorted(projects_marking(namespace, "_spec") - {project})
+    if others:
+        return (
+            f"{origin_of(namespace)} declares no hooks of project {project!r}, but some of {', '.join(others)}: "
+            f"give the host that name, Host(..., project={others[0]!r})"
+        )
+    return f"{origin_of(namespace)} declares no hooks: mark its functions with @hookspec"
+
+
+def projects_marking(namespace: Namespace, ending: str) -> set[str]:
+    """Return the projects whose pluggy markers marked something in ``namespace``; properties are not executed.
+
+    Args:
+        namespace: A module, class or instance.
+        ending: ``_spec`` or ``_impl``.
+    """
+    holder = namespace if isinstance(namespace, ModuleType | type) else type(namespace)
+    values = (inspect.getattr_static(holder, name, None) for name in dir(holder))
+    if holder is not namespace:
+        values = (*values, *getattr(namespace, "__dict__", {}).values())  # type: ignore[assignment]
+    functions = (getattr(value, "__func__", value) for value in values)
+    return {
+        name.removesuffix(ending)
+        for function in functions
+        if inspect.isroutine(function)
+        for name, opts in (*getattr(function, "__dict__", {}).items(),)
+        if name.endswith(ending) and isinstance(opts, dict) and _MARKS[ending] in opts
+    }
+
+
+_MARKS = {"_spec": "firstresult", "_impl": "hookwrapper"}
+"""By which option one knows what pluggy's marker noted on a function."""
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:

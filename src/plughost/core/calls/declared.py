@@ -1,40 +1,127 @@
-"""What hooks are declared, read without a host or out of a running one."""
+"""What a host declares: whose markers it reads, which families of the catalogue, which specs of the application."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
 from types import ModuleType
 
 import pluggy
 
-from plughost.core.calls.declaration import Declaration, read_declarations
+from plughost.contracts.config import HostSection
+from plughost.contracts.error_text import error_line
+from plughost.core.calls.catalogue import Catalogue
+from plughost.core.calls.declaration import (
+    AS_PLUGGY,
+    Declaration,
+    ForeignTerms,
+    Namespace,
+    read_declarations,
+)
+from plughost.core.calls.manager import HookManager
+from plughost.core.containment import Point, contained
+from plughost.exceptions import ConfigError
 from plughost.hookspecs import CATALOGUE, PROJECT
 
 
-def declared_hooks(catalogue: Sequence[ModuleType] = CATALOGUE) -> list[Declaration]:
-    """Return the declarations of the catalogue, family by family."""
-    manager = pluggy.PluginManager(PROJECT)
-    return [declaration for family in catalogue for declaration in read_declarations(manager, family)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookSetup:
+    """The hooks a host begins with.
+
+    Attributes:
+        project: The name in the markers that are read beside plughost's own.
+        families: Families of plughost's catalogue.
+        hookspecs: What the application declares: modules, classes or instances.
+        terms: What holds for specs that pluggy's own marker made.
+    """
+
+    project: str = PROJECT
+    families: tuple[ModuleType, ...] = CATALOGUE
+    hookspecs: tuple[Namespace, ...] = ()
+    terms: ForeignTerms = AS_PLUGGY
+
+    @classmethod
+    def of(cls, host: HostSection, hookspecs: tuple[Namespace, ...] = ()) -> HookSetup:
+        """Return what the table ``[host]`` says, and what code says beside it.
+
+        Raises:
+            ConfigError: What it names as hookspecs cannot be imported, or declares nothing.
+        """
+        families = (one for one in CATALOGUE if host.catalogue is None or family_of(one) in host.catalogue)
+        terms = ForeignTerms(on_error=host.on_error, timeout=host.hook_timeout)
+        setup = cls(project=host.project, families=tuple(families), terms=terms)
+        named = tuple(_imported(reference, setup) for reference in host.hookspecs)
+        return replace(setup, hookspecs=(*named, *hookspecs))
+
+    @property
+    def absent(self) -> HookSetup:
+        """The families that are left out, by themselves."""
+        return HookSetup(families=tuple(one for one in CATALOGUE if one not in self.families))
+
+    @property
+    def namespaces(self) -> tuple[Namespace, ...]:
+        """All that is declared at the start."""
+        return (*self.families, *self.hookspecs)
+
+    def manager(self) -> HookManager:
+        """Return a plugin manager that reads the same markers."""
+        return HookManager(self.project)
+
+    def declarations(self) -> list[Declaration]:
+        """Return what is declared, namespace by namespace.
+
+        Raises:
+            ValueError: As from ``Catalogue.add``.
+        """
+        catalogue = Catalogue(self.manager(), self.terms)
+        for namespace in self.namespaces:
+            catalogue.add(namespace)
+        return list(catalogue.declarations.values())
+
+    def deprecations(self) -> Mapping[str, str]:
+        """Return the hooks that warn whoever implements them -> the warning."""
+        manager = self.manager()
+        found: dict[str, str] = {}
+        for namespace in self.namespaces:
+            for name in dir(namespace):
+                options = manager.parse_hookspec_opts(namespace, name)
+                if options is not None and options["warn_on_impl"] is not None:
+                    found[name] = str(options["warn_on_impl"])
+        return found
 
 
-def declared_in(manager: pluggy.PluginManager) -> list[Declaration]:
+def family_of(module: ModuleType) -> str:
+    """Return the name of a family of the catalogue."""
+    return module.__name__.rpartition(".")[2]
+
+
+def _imported(reference: str, setup: HookSetup) -> Namespace:
+    module, _, attribute = reference.partition(":")
+    path = "host.hookspecs"
+    try:
+        found = contained(Point.IMPORT, importlib.import_module, module)
+        found = reduce(getattr, attribute.split(".") if attribute else (), found)
+    except Exception as error:
+        raise ConfigError(
+            f"{path} names {reference!r}, but importing it raised {error_line(error)}. Install the application where "
+            "plughost is, or correct the name",
+            path=path,
+        ) from error
+    try:
+        read_declarations(setup.manager(), found, setup.terms)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}", path=path) from error
+    return found
+
+
+def declared_in(manager: pluggy.PluginManager, terms: ForeignTerms = AS_PLUGGY) -> list[Declaration]:
     """Return everything that is declared in a running host, in alphabetical order."""
     specs = [caller.spec for caller in vars(manager.hook).values() if caller.spec is not None]
     found = {
         declaration.name: declaration
-        for namespace in dict.fromkeys(spec.namespace for spec in specs)
-        for declaration in read_declarations(manager, namespace)
+        for namespace in {id(spec.namespace): spec.namespace for spec in specs}.values()
+        for declaration in read_declarations(manager, namespace, terms)
     }
     return [found[name] for name in sorted(found)]
-
-
-def deprecations(catalogue: Sequence[ModuleType] = CATALOGUE) -> Mapping[str, str]:
-    """Return the hooks that warn whoever implements them -> the warning."""
-    manager = pluggy.PluginManager(PROJECT)
-    found: dict[str, str] = {}
-    for family in catalogue:
-        for name in dir(family):
-            options = manager.parse_hookspec_opts(family, name)
-            if options is not None and options["warn_on_impl"] is not None:
-                found[name] = str(options["warn_on_impl"])
-    return found

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pluggy
+from anyio.lowlevel import current_token
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_text
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.catalogue import Catalogue
 from plughost.core.calls.declaration import Declaration, Namespace
+from plughost.core.calls.declared import HookSetup
 from plughost.core.calls.drain import Drain
-from plughost.core.calls.hook import HookPoint, Observer, hook_function
+from plughost.core.calls.hook import (
+    CallKit,
+    Home,
+    HookPoint,
+    Observer,
+    hook_function,
+    refusing,
+    sync_hook_function,
+)
+from plughost.core.calls.manager import HookManager
 from plughost.core.calls.metrics import CallMetrics
 from plughost.core.calls.plan import CallPlan, Planner
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.verify import problems
 from plughost.core.calls.watchdog import Watchdog
 from plughost.exceptions import PluginInvalidError, PluginNotFoundError, UnknownHookError, did_you_mean
-from plughost.hookspecs import PROJECT, Hooks
+from plughost.hookspecs import Hooks
 
-__all__ = ["CallPolicy", "Drain", "HookDispatcher", "HookRelay"]
+__all__ = ["CallPolicy", "Drain", "HookDispatcher", "HookRelay", "HookSetup", "SyncHookRelay"]
+
+NOTHING_DECLARED = HookSetup(families=())
+"""For a dispatcher whose hooks come later."""
 
 
 class HookRelay(Hooks):
@@ -40,6 +54,15 @@ class HookRelay(Hooks):
             raise _unknown(name, vars(self))
 
 
+class SyncHookRelay(HookRelay):
+    """The same hooks without ``await``: ``sync_hooks.before_auth(attempt=...)``; isolated, ordered and counted alike.
+
+    In the host's own thread nothing can wait: what an implementation returns to be awaited is handed back, as
+    pluggy does, and blocking implementations run where they are. From any other thread the call is made on the
+    host's event loop and waited for.
+    """
+
+
 class HookDispatcher:
     """Keeps hooks and plugins, and calls the ones for the others.
 
@@ -47,34 +70,55 @@ class HookDispatcher:
         pluggy: The registry, a real ``pluggy.PluginManager``. Whoever registers there is called too, but not
             checked beyond what pluggy checks.
         hooks: The hooks, one attribute for each.
+        sync_hooks: The same, called without ``await``.
+        setup: What is declared at the start.
+        home: Where the host runs, while it does.
         metrics: What was called, how often, and how it went.
 
     Args:
         policy: The deployer's order and limits.
+        setup: Whose markers are read, and what is declared; by default only plughost's, and nothing.
         clock: Measures durations. Limits run on the event loop's own time.
     """
 
-    def __init__(self, policy: CallPolicy | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        policy: CallPolicy | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        setup: HookSetup = NOTHING_DECLARED,
+    ) -> None:
         self._policy = policy or CallPolicy()
-        self._clock = clock
+        self.setup = setup
         self.metrics = CallMetrics()
-        self.pluggy: pluggy.PluginManager = _TellingManager(self._refresh)
+        self.pluggy = HookManager(setup.project, self._refresh, self._follow)
         self.hooks = HookRelay()
-        self._catalogue = Catalogue(self.pluggy)
+        self.sync_hooks = SyncHookRelay()
+        self.home = Home()
+        self._catalogue = Catalogue(self.pluggy, setup.terms)
         self._planner = Planner(self._policy, self.metrics)
         self._watchdog = Watchdog(self._policy.grace)
-        self._lane = BlockingLane(self._policy.blocking_threads)
+        self._kit = CallKit(
+            watchdog=self._watchdog,
+            lane=BlockingLane(self._policy.blocking_threads),
+            clock=clock,
+            sample_every=self._policy.sample_every,
+            home=self.home,
+            monitors=self.pluggy.monitors,
+            extend=self._extended,
+        )
         self._points: dict[str, HookPoint] = {}
         self._observer: Observer | None = None
         self._retired: list[CallPlan] = []
         self._ages: dict[str, int] = {}
         self._lock = threading.RLock()
         self._holding = False
+        for namespace in setup.namespaces:
+            self.add_hookspecs(namespace)
 
     # hooks
 
     def add_hookspecs(self, namespace: Namespace) -> tuple[str, ...]:
-        """Declare the hooks of a module or class; return their names.
+        """Declare the hooks of a module, class or instance; return their names.
 
         Implementations that were registered with ``optionalhook`` before are called from now on. Adding the
         same declarations again, from here or from a reloaded module, is fine: they go when the last one goes.
@@ -95,6 +139,16 @@ class HookDispatcher:
     def declarations(self) -> tuple[Declaration, ...]:
         """Return every declared hook, in the order they came."""
         return tuple(self._catalogue.declarations.values())
+
+    # its place
+
+    def move_in(self) -> None:
+        """The host runs, in this thread and on this event loop."""
+        self.home.token, self.home.thread = current_token(), threading.get_ident()
+
+    def move_out(self) -> None:
+        """The host has ended."""
+        self.home.token = None
 
     # plugins
 
@@ -198,7 +252,11 @@ class HookDispatcher:
     def _enter(self, name: str, plugin: object) -> None:
         try:
             self.pluggy.register(plugin, name)
-        except (pluggy.PluginValidationError, ValueError) as error:
+        except BaseException as error:
+            if self.pluggy.get_plugin(name) is plugin:  # a historic call failed: the rest is in already
+                self.pluggy.unregister(name=name)
+            if not isinstance(error, pluggy.PluginValidationError | ValueError):
+                raise
             raise PluginInvalidError(
                 f"Plugin {name!r} does not fit: {error_text(error)}", plugin=name
             ) from error
@@ -216,9 +274,12 @@ class HookDispatcher:
             self._renew_ages()
             declared = self._catalogue.declarations
             for name, point in [*self._points.items()]:
+                if self.pluggy.monitors:
+                    point.short = None
                 if declared.get(name) is not point.plan.declaration:
                     self._retire(self._points.pop(name), None)
                     delattr(self.hooks, name)
+                    delattr(self.sync_hooks, name)
             for name, declaration in declared.items():
                 self._renew(name, declaration)
             self._settle()
@@ -231,18 +292,44 @@ class HookDispatcher:
         self._ages = kept | {name: age for age, name in enumerate(new, newest + 1)}
 
     def _renew(self, name: str, declaration: Declaration) -> None:
-        impls = getattr(self.pluggy.hook, name).get_hookimpls()
+        caller: pluggy.HookCaller = getattr(self.pluggy.hook, name)
+        impls = caller.get_hookimpls()
         point = self._points.get(name)
         if point is not None and point.plan.is_made_of(declaration, impls):
             return
         plan = self._planner.plan(declaration, impls, self._ages)
         if point is None:
-            point = HookPoint(plan, self._watchdog, self._lane, self._clock, self._policy.sample_every)
+            point = HookPoint(plan, self._kit)
             point.observer = self._observer
             self._points[name] = point
-            setattr(self.hooks, name, hook_function(point, declaration))
+            setattr(self.hooks, name, hook_function(point, declaration, caller))
+            setattr(self.sync_hooks, name, sync_hook_function(point, declaration, caller))
             return
         self._retire(point, plan)
+
+    def _extended(self, plan: CallPlan, methods: Sequence[Any]) -> CallPlan:
+        """Return a plan with further implementations, which are called as if they had come last."""
+        opts: pluggy.HookimplOpts = {
+            "wrapper": False,
+            "hookwrapper": False,
+            "optionalhook": False,
+            "trylast": False,
+            "tryfirst": False,
+            "specname": None,
+        }
+        extra = [pluggy.HookImpl(None, _EXTRA, method, opts) for method in methods]
+        ages = self._ages | {_EXTRA: max(self._ages.values(), default=0) + 1}
+        return self._planner.plan(plan.declaration, (*plan.source, *extra), ages)
+
+    def _follow(self, namespace: Namespace) -> None:
+        """Somebody declared hooks on pluggy's own manager."""
+        with self._change():
+            self._catalogue.follow(namespace)
+            for name, why in self._catalogue.unfit.items():
+                for relay in (self.hooks, self.sync_hooks):
+                    setattr(
+                        relay, name, refusing(UnknownHookError(f"{why}. Call pluggy.hook.{name}", hook=name))
+                    )
 
     def _retire(self, point: HookPoint, successor: CallPlan | None) -> None:
         self._retired.append(point.plan)
@@ -260,22 +347,8 @@ class HookDispatcher:
         return Drain(plan.traffic for plan in self._retired if plan.calls(name))
 
 
-class _TellingManager(pluggy.PluginManager):
-    """A plugin manager that tells when plugins come or go, so that one can register there as well."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        super().__init__(PROJECT)
-        self._changed = changed
-
-    def register(self, plugin: Any, name: str | None = None) -> str | None:
-        registered = super().register(plugin, name)
-        self._changed()
-        return registered
-
-    def unregister(self, plugin: Any | None = None, name: str | None = None) -> Any | None:
-        unregistered = super().unregister(plugin, name)
-        self._changed()
-        return unregistered
+_EXTRA = "<extra>"
+"""What implementations for one call are counted under."""
 
 
 def _unknown(hook: str, known: Any) -> UnknownHookError:

@@ -7,13 +7,16 @@ anything else than this one.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Generator
+from functools import partial
 from types import CoroutineType
 from typing import Any, NoReturn
 
 from plughost.contracts.hooks import Outcome, OutcomeKind
 from plughost.core.calls.faults import fail, goes_through
 from plughost.core.calls.plan import CallPlan, Step
+from plughost.core.calls.together import together
 from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog
 from plughost.core.containment import stray
 from plughost.core.stepping import Coro, event_library
@@ -33,6 +36,23 @@ def refuse_coroutine(coroutine: Coro) -> NoReturn:
     raise TypeError("returned a coroutine, but the hook is called without await")
 
 
+_HANDING_BACK = frozenset({"collect", "first"})
+"""Modes whose result can hold something to await."""
+
+
+def refuse_to_wait(coroutine: Coro) -> NoReturn:
+    """Refuse what an implementation returned to be awaited where nobody would await it.
+
+    Raises:
+        TypeError: Always.
+    """
+    coroutine.close()
+    raise TypeError(
+        "returned a coroutine, and the mode of the hook leaves nobody to await it: call the hook with `await` "
+        "host.hooks, or host.sync_hooks from another thread than the host's"
+    )
+
+
 class Call:
     """One call of one hook.
 
@@ -43,9 +63,21 @@ class Call:
         block: Runs blocking steps.
         now: Tells the time, in seconds.
         outcomes: Where to put what each implementation did, for a report; None when nobody asks.
+        waits: Whether it may wait; otherwise what an implementation returns to be awaited is a result like any
+            other, and blocking implementations run where they are called.
     """
 
-    __slots__ = ("_block", "_now", "_outcomes", "_plan", "_values", "_watch", "_watchdog", "gathering")
+    __slots__ = (
+        "_block",
+        "_now",
+        "_outcomes",
+        "_plan",
+        "_values",
+        "_waits",
+        "_watch",
+        "_watchdog",
+        "gathering",
+    )
 
     def __init__(
         self,
@@ -55,6 +87,8 @@ class Call:
         block: Blocking,
         now: Callable[[], float],
         outcomes: list[Outcome] | None = None,
+        *,
+        waits: bool = True,
     ) -> None:
         self._plan = plan
         self._values = values
@@ -63,6 +97,7 @@ class Call:
         self._now = now
         self.gathering = plan.gather(values)
         self._outcomes = outcomes
+        self._waits = waits
         self._watch: Watch | Unwatched | None = None
 
     async def run(self) -> Any:
@@ -70,7 +105,7 @@ class Call:
         try:
             if self._plan.wrappers:
                 return await self._run_wrapped()
-            await self._ask_from(0)
+            await self._ask_all()
             return self.gathering.result()
         finally:
             if self._watch is not None:
@@ -93,6 +128,12 @@ class Call:
             if self._watch is not None:
                 self._watch.end()
 
+    async def _ask_all(self) -> None:
+        if self._plan.side_by_side and self._waits:
+            await self._ask_side_by_side()
+        else:
+            await self._ask_from(0)
+
     async def _ask_from(self, number: int) -> None:
         for step in self._plan.steps[number:]:
             number += 1
@@ -100,7 +141,7 @@ class Call:
             begun = self._now()
             try:
                 value = self._begin(step)
-                if type(value) is CoroutineType:
+                if type(value) is CoroutineType and self._waits:
                     value = await self._finish(value, step.limit)
                 settled = self.gathering.take(value)
             except BaseException as error:
@@ -112,7 +153,51 @@ class Call:
         if self._outcomes is not None:
             self._outcomes.extend(Outcome(step.plugin, "skipped") for step in self._plan.steps[number:])
 
-    async def _finish(self, coroutine: Coro, limit: float | None) -> Any:
+    async def _ask_side_by_side(self) -> None:
+        """Call everybody in order, then await together what waits; the answers are taken in call order."""
+        values: dict[Step, Any] = {}
+        waiting: dict[Step, Coro] = {}
+        try:
+            for step in self._plan.steps:
+                step.tally.counted += 1
+                begun = self._now()
+                try:
+                    value = self._begin(step)
+                except BaseException as error:
+                    self._fail(step, error, begun)
+                    continue
+                if type(value) is CoroutineType:
+                    waiting[step] = value
+                else:
+                    values[step] = value
+                    self._note(step, "value", begun, value=value)
+            await together([partial(self._await, step, each, values) for step, each in waiting.items()])
+        finally:
+            for each in waiting.values():
+                if inspect.getcoroutinestate(each) == inspect.CORO_CREATED:
+                    each.close()
+        for step in self._plan.steps:
+            self.gathering.take(values.get(step))
+        if self._outcomes is not None:
+            places = {step.plugin: place for place, step in enumerate(self._plan.steps)}
+            self._outcomes.sort(key=lambda outcome: places.get(outcome.plugin, -1))
+
+    async def _await(self, step: Step, coroutine: Coro, values: dict[Step, Any]) -> None:
+        """Await one of several implementations, in a task of its own."""
+        watch = self._watchdog.watch()
+        begun = self._now()
+        try:
+            values[step] = await self._finish(coroutine, step.limit, watch)
+        except BaseException as error:
+            self._fail(step, error, begun)
+        else:
+            self._note(step, "value", begun, value=values[step])
+        finally:
+            watch.end()
+
+    async def _finish(
+        self, coroutine: Coro, limit: float | None, watch: Watch | Unwatched | None = None
+    ) -> Any:
         if limit is not None and event_library.name == "trio":
             return await self._watchdog.guard_by_scope(coroutine, limit)
         try:
@@ -121,7 +206,7 @@ class Call:
             return done.value
         except GeneratorExit as error:  # its own: the caller's would come where it waits
             raise stray(error) from error
-        return await self._watching().hold(coroutine, waiting, limit)
+        return await (watch or self._watching()).hold(coroutine, waiting, limit)
 
     def _watching(self) -> Watch | Unwatched:
         if self._watch is None:
@@ -129,14 +214,17 @@ class Call:
         return self._watch
 
     def _begin(self, step: Step) -> Any:
-        if step.kind == "blocking":
+        if step.kind == "blocking" and self._waits:
             return self._block(step, self._values)
         try:
             value = step.call(self._values)
         except GeneratorExit as error:
             raise stray(error) from error
-        if type(value) is CoroutineType and self._plan.declaration.options.sync:
-            refuse_coroutine(value)
+        if type(value) is CoroutineType:
+            if self._plan.declaration.options.sync:
+                refuse_coroutine(value)
+            if not self._waits and self._plan.declaration.options.mode not in _HANDING_BACK:
+                refuse_to_wait(value)
         return value
 
     def _fail(self, step: Step, error: BaseException, begun: float) -> None:
@@ -166,7 +254,7 @@ class Call:
         try:
             for step in self._plan.wrappers:
                 self._open(step, opened)
-            await self._ask_from(0)
+            await self._ask_all()
             result = self.gathering.result()
         except BaseException as raised:
             error = raised

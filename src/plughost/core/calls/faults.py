@@ -28,13 +28,19 @@ def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
     Raises:
         BaseException: ``error`` itself, when it belongs to the caller.
         HookTimeoutError: The implementation passed its limit, and the hook's policy is ``abort``.
-        HookCallError: It failed otherwise, and the hook's policy is ``abort``; the cause is attached.
+        HookCallError: It failed otherwise, and the hook's policy is ``abort``; the cause is attached. Out of a
+            hook that pluggy's own marker declared comes ``error`` itself, with a note that says whose it is.
     """
     if goes_through(error):
         raise error
     if isinstance(error, LimitPassedError):
         return "timed_out", _timed_out(step)
     step.tally.errors += 1
+    if step.aborts and step.bare:
+        note = f"in hook {step.hook!r} of plugin {step.plugin!r}"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+        raise error
     _log.error("hook implementation failed", plugin=step.plugin, hook=step.hook, kind="error", exc_info=error)
     if step.aborts:
         raise HookCallError(

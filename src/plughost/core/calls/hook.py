@@ -3,26 +3,69 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, NoReturn
+
+import anyio.from_thread
+import pluggy
+from anyio.lowlevel import EventLoopToken
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.hooks import HookReport, Outcome
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
+from plughost.core.calls.manager import Monitor
 from plughost.core.calls.plan import CallPlan
 from plughost.core.calls.shortcut import Shortcut, count_up_to, define, shortcut, waits_at
 from plughost.core.calls.watchdog import Watchdog
 from plughost.core.stepping import event_library, step_at_once
-from plughost.exceptions import UnknownHookError
+from plughost.exceptions import HistoricHookError, HookError, UnknownHookError
 
 Observer = Callable[[str], AbstractContextManager[object]]
 """Called with the name of a hook; returns what the call is to happen in."""
 
 _UNOBSERVED: AbstractContextManager[object] = nullcontext()
 _HOT = 64  # calls after which a plan has earned a short way
+
+
+@dataclass(slots=True)
+class Home:
+    """Where a host runs, while it does.
+
+    Attributes:
+        token: Its event loop; None before and after.
+        thread: The thread of that.
+    """
+
+    token: EventLoopToken | None = None
+    thread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallKit:
+    """What all calls of one dispatcher share.
+
+    Attributes:
+        watchdog: Keeps the limits.
+        lane: Runs blocking steps.
+        clock: Measures durations.
+        sample_every: One call in so many is timed on a hot plan.
+        home: Where the host runs.
+        monitors: Who watches calls by pluggy's own means.
+        extend: Makes a plan with further implementations out of another.
+    """
+
+    watchdog: Watchdog
+    lane: BlockingLane
+    clock: Clock
+    sample_every: int
+    home: Home
+    monitors: list[Monitor]
+    extend: Callable[[CallPlan, Sequence[Any]], CallPlan]
 
 
 class HookPoint:
@@ -33,20 +76,23 @@ class HookPoint:
         short: The short way of the present plan, once that is hot and if it has one.
         mask: On a hot plan a call is measured when these bits of its number are all zero.
         observer: Makes what each call happens in; see ``HookDispatcher.observe``.
+
+    Args:
+        plan: Who is called at first.
+        kit: What all points of a dispatcher share.
     """
 
-    __slots__ = ("_lane", "_now", "_plan", "_watchdog", "mask", "name", "observer", "short")
+    __slots__ = ("_kit", "_lane", "_now", "_plan", "_watchdog", "mask", "name", "observer", "short")
 
-    def __init__(
-        self, plan: CallPlan, watchdog: Watchdog, lane: BlockingLane, clock: Clock, every: int
-    ) -> None:
+    def __init__(self, plan: CallPlan, kit: CallKit) -> None:
         self.name = plan.declaration.name
         self.short: Shortcut | None = None
         self._plan: CallPlan | None = plan
-        self._watchdog = watchdog
-        self._lane = lane
-        self._now = clock.monotonic
-        self.mask = (1 << (every - 1).bit_length()) - 1
+        self._kit = kit
+        self._watchdog = kit.watchdog
+        self._lane = kit.lane
+        self._now = kit.clock.monotonic
+        self.mask = (1 << (kit.sample_every - 1).bit_length()) - 1
         self.observer: Observer | None = None
 
     @property
@@ -71,8 +117,7 @@ class HookPoint:
         if plan.traffic.entered % _HOT == 0 and self.short is None:
             self._shorten(plan)
         try:
-            with self._observed():
-                return await Call(plan, values, self._watchdog, self._lane.run, self._now).run()
+            return await self._run(plan, values)
         finally:
             plan.traffic.leave()
 
@@ -83,8 +128,7 @@ class HookPoint:
         begun = self._now()
         try:
             outcomes: list[Outcome] = []
-            with self._observed():
-                result = await Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes).run()
+            result = await self._run(plan, values, outcomes)
             return HookReport(self.name, result, tuple(outcomes), self._now() - begun)
         finally:
             plan.traffic.leave()
@@ -102,6 +146,59 @@ class HookPoint:
             if inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
                 self._watchdog.unclosable.append(run)  # it would try to close it
 
+    async def call_extra(self, methods: Sequence[Any], values: dict[str, Any]) -> Any:
+        """Call the hook with further implementations for this once, as pluggy's ``call_extra``."""
+        plan = self.plan
+        plan.traffic.entered += 1
+        extended = self._kit.extend(plan, methods)
+        try:
+            return await self._run(extended, values)
+        finally:
+            extended.settle()
+            plan.traffic.leave()
+
+    def from_here(self, values: dict[str, Any]) -> Any:
+        """Call the hook without ``await``, from whichever thread; see ``SyncHookRelay``."""
+        home = self._kit.home
+        if self.plan.declaration.options.sync:
+            return self.at_once(values)
+        if home.token is None or home.thread == threading.get_ident():
+            return step_at_once(self._without_waiting(values))
+        return anyio.from_thread.run(self.call, values, token=home.token)
+
+    async def _without_waiting(self, values: dict[str, Any]) -> Any:
+        plan = self.plan
+        plan.traffic.entered += 1
+        try:
+            return await self._run(plan, values, waits=False)
+        finally:
+            plan.traffic.leave()
+
+    async def _run(
+        self,
+        plan: CallPlan,
+        values: dict[str, Any],
+        outcomes: list[Outcome] | None = None,
+        *,
+        waits: bool = True,
+    ) -> Any:
+        """Make a call the plain way, within what watches it."""
+        call = Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes, waits=waits)
+        monitors = [*self._kit.monitors]
+        with self._observed():
+            if not monitors:
+                return await call.run()
+            impls = [*plan.source]
+            for before, _ in reversed(monitors):
+                before(self.name, impls, values)
+            try:
+                result = pluggy.Result(await call.run(), None)
+            except BaseException as error:
+                result = pluggy.Result(None, error)
+            for _, after in monitors:
+                after(result, self.name, impls, values)
+            return result.get_result()
+
     def at_once(self, values: dict[str, Any], *, report: bool = False) -> Any:
         """Call a hook that is not awaited the plain way; nothing in it waits."""
         return step_at_once(self.report(values) if report else self.call(values))
@@ -109,15 +206,16 @@ class HookPoint:
     def _shorten(self, plan: CallPlan) -> None:
         """The plan has proven hot: write its short way."""
         short = shortcut(plan)
-        if plan is self._plan and self.observer is None:  # nor replaced from another thread in the meantime
+        watched = self.observer is not None or self._kit.monitors
+        if plan is self._plan and not watched:  # nor replaced from another thread in the meantime
             self.short = short
 
     def _observed(self) -> AbstractContextManager[object]:
         return _UNOBSERVED if self.observer is None else self.observer(self.name)
 
 
-def hook_function(point: HookPoint, declared: Declaration) -> Callable[..., Any]:
-    """Return the function that is ``hooks.name``, with ``.report`` on it.
+def hook_function(point: HookPoint, declared: Declaration, caller: pluggy.HookCaller) -> Callable[..., Any]:
+    """Return the function that is ``hooks.name``, with ``.report`` on it and what pluggy's own caller offers.
 
     It has the signature of the spec, with keywords only, so Python itself checks the arguments.
     """
@@ -125,8 +223,50 @@ def hook_function(point: HookPoint, declared: Declaration) -> Callable[..., Any]
     call, report = (
         _define(point, declared, name, text) for name, text in zip(("call", "report"), source, strict=True)
     )
+    call = _refuses_plain_calls(declared) if declared.historic else call
     call.report = report
+
+    def call_extra(methods: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        made = point.call_extra(methods, {**declared.defaults, **kwargs})
+        return step_at_once(made) if declared.options.sync else made
+
+    call.call_extra = call_extra
+    return _with_face(call, caller)
+
+
+def sync_hook_function(
+    point: HookPoint, declared: Declaration, caller: pluggy.HookCaller
+) -> Callable[..., Any]:
+    """Return the function that is ``sync_hooks.name``."""
+    call = _refuses_plain_calls(declared) if declared.historic else _define(point, declared, "call", _HERE)
+    return _with_face(call, caller)
+
+
+def _with_face(call: Any, caller: pluggy.HookCaller) -> Callable[..., Any]:
+    call.spec = caller.spec
+    for name in ("get_hookimpls", "has_spec", "is_historic", "call_historic"):
+        setattr(call, name, getattr(caller, name))
     return call  # type: ignore[no-any-return]
+
+
+def _refuses_plain_calls(declared: Declaration) -> Any:
+    return refusing(
+        HistoricHookError(
+            f"hook {declared.name!r} is historic: plugins that come later are called too. Call it as "
+            f"{declared.name}.call_historic(kwargs={{...}})",
+            hook=declared.name,
+        )
+    )
+
+
+def refusing(error: HookError) -> Any:
+    """Return a function that stands where a hook would and says why it cannot be called."""
+
+    def call(*_: object, **__: object) -> NoReturn:
+        raise error.with_traceback(None)
+
+    call.__name__ = call.__qualname__ = error.hook
+    return call
 
 
 _ASYNC = (
@@ -187,6 +327,13 @@ def {name}(*_positional{parameters}):
 """,
 )
 
+_HERE = """
+def {name}(*_positional{parameters}):
+    if _positional:
+        _refuse(_positional)
+    return _point.from_here({values})
+"""
+
 _RESULTS = {
     "broadcast": "None",
     "collect": "_values",
@@ -202,7 +349,8 @@ def _define(point: HookPoint, declared: Declaration, name: str, template: str) -
         parameters="".join(
             f", {each}=_defaults[{each!r}]" if each in declared.defaults else f", {each}"
             for each in declared.arguments
-        ),
+        )
+        + (", **_more" if declared.foreign else ""),  # pluggy lets a caller say more than the spec names
         arguments="".join(f", {each}" for each in declared.arguments),
         values="{" + ", ".join(f"{each!r}: {each}" for each in declared.arguments) + "}",
         result=_RESULTS[declared.options.mode],

@@ -12,6 +12,7 @@ from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.drain import Traffic
 from plughost.core.calls.metrics import CallMetrics, Tally
 from plughost.core.calls.modes import Gathering, gathering_for
+from plughost.core.calls.old_wrappers import as_wrapper
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.verify import is_async, options_of
 
@@ -31,6 +32,7 @@ class Step:
         kind: How it is to be called.
         limit: Seconds it may take; None means no limit.
         aborts: Whether its failure is the caller's.
+        bare: Whether a failure that is the caller's comes out as it is, as with pluggy.
         tally: Where its calls are counted.
     """
 
@@ -42,6 +44,7 @@ class Step:
     kind: Kind
     limit: float | None
     aborts: bool
+    bare: bool
     tally: Tally
 
     def call(self, values: Mapping[str, Any]) -> Any:
@@ -71,6 +74,11 @@ class CallPlan:
     gather: Callable[[dict[str, Any]], Gathering]
     source: tuple[pluggy.HookImpl, ...]
     traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether its implementations wait together."""
+        return self.declaration.options.concurrent and len(self.steps) > 1
 
     def settle(self) -> None:
         """Close the books of a plan on which no call is under way and none will be."""
@@ -133,7 +141,7 @@ class Planner:
         return Step(
             plugin=impl.plugin_name,
             hook=name,
-            function=impl.function,
+            function=as_wrapper(impl.function) if impl.hookwrapper else impl.function,
             arguments=tuple(impl.argnames),
             keywords=tuple(each for each in impl.kwargnames if each in declaration.arguments),
             kind=_kind(impl, blocking=options.blocking),
@@ -141,12 +149,13 @@ class Planner:
                 name, impl.plugin_name, asked=options.timeout, declared=declaration.options.timeout
             ),
             aborts=declaration.options.on_error == "abort",
+            bare=declaration.foreign,
             tally=self._metrics.tally(name, impl.plugin_name),
         )
 
 
 def _kind(impl: pluggy.HookImpl, *, blocking: bool) -> Kind:
-    if impl.wrapper:
+    if impl.wrapper or impl.hookwrapper:
         return "wrapper"
     if blocking:
         return "blocking"

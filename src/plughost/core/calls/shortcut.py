@@ -66,11 +66,13 @@ class Shortcut:
 def shortcut(plan: CallPlan) -> Shortcut | None:
     """Write the short way of ``plan``; None if it has none.
 
-    Wrappers and threads have costs of their own, and a decision is nothing to hurry: they have one way only.
+    Waiting side by side takes tasks, wrappers and threads have costs of their own, and a decision is nothing to
+    hurry: they have one way only.
     """
     declared = plan.declaration
     if (
         plan.wrappers
+        or plan.side_by_side
         or declared.options.mode == "decide"
         or any(step.kind == "blocking" for step in plan.steps)
     ):

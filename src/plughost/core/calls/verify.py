@@ -63,9 +63,7 @@ def problems(
 def misfits(declaration: Declaration, function: Any, opts: Any, blocking: bool) -> Iterator[str]:
     """Yield what keeps one implementation from serving the hook it names."""
     yield from _argument_misfits(declaration, function)
-    if opts.get("hookwrapper"):
-        yield "hookwrapper=True is pluggy's old style; use wrapper=True: yield once, return the result"
-    elif opts.get("wrapper"):
+    if opts.get("wrapper") or opts.get("hookwrapper"):
         yield from _wrapper_misfits(function, blocking)
     else:
         yield from _kind_misfits(declaration, function, blocking)

@@ -21,7 +21,7 @@ class Announcer:
     def __init__(self, registry: PluginRegistry, facilities: Facilities) -> None:
         self._registry = registry
         self._events = facilities.events
-        self._hooks = facilities.dispatcher.hooks
+        self._hooks = facilities.own_hooks
 
     async def announce(self) -> None:
         """Tell everything that was not told yet."""

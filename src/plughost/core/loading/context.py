@@ -15,6 +15,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Events, JobScope, Seconds, Service
+from plughost.core.calls.absent import hooks_of_plugins, own_hooks
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.events import EventBus
 from plughost.core.jobs import JobScheduler
@@ -50,6 +51,8 @@ class Facilities:
         self.host_name = host_name
         self.data_dir = data_dir
         self.dispatcher = dispatcher
+        self.own_hooks = own_hooks(dispatcher)
+        self.hooks = hooks_of_plugins(dispatcher)
         self.events = events
         self.services = services
         self.jobs = jobs
@@ -86,7 +89,7 @@ class BoundContext:
     @property
     def hooks(self) -> Hooks:
         """The hooks of the host."""
-        return self._facilities.dispatcher.hooks
+        return self._facilities.hooks
 
     @property
     def events(self) -> Events:

@@ -11,6 +11,7 @@ from plughost.core.containment import Point, contained
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.ledger import Ledger
 from plughost.exceptions import PluginInvalidError
+from plughost.hookspecs import contributions
 
 
 def adopt_jobs(name: str, facilities: Facilities, ledger: Ledger) -> None:
@@ -21,6 +22,8 @@ def adopt_jobs(name: str, facilities: Facilities, ledger: Ledger) -> None:
     Raises:
         PluginInvalidError: It raised, or returned something else than jobs.
     """
+    if contributions not in facilities.dispatcher.setup.families:
+        return  # a hook of that name is the application's own
     for implementation in facilities.dispatcher.pluggy.hook.register_jobs.get_hookimpls():
         if implementation.plugin_name == name and not implementation.wrapper:
             for job in _asked(name, implementation.function):

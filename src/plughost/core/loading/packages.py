@@ -20,7 +20,7 @@ from plughost.core.config.paths import canonical
 from plughost.core.loading.digests import check_digest, digest_of, remove_compiled
 from plughost.core.loading.discovery import Limits, Wish, verdict_of
 from plughost.core.loading.installed import parse_entry_points
-from plughost.core.loading.sources import MANIFEST, Finding, from_folder, groups_for
+from plughost.core.loading.sources import MANIFEST, Finding, from_folder
 from plughost.core.loading.unpacking import UNREADABLE, read_entry_points, unpack
 from plughost.core.loading.urls import shown
 from plughost.exceptions import PluginSourceError
@@ -230,6 +230,6 @@ def _told_distribution(package: Package, loaded: LoadedConfig) -> str:
     if name.endswith(".whl"):
         return name.partition("-")[0]
     if package.path.is_dir():
-        declared = from_folder(_project_in(package.path), groups_for(loaded.config.host.name))
+        declared = from_folder(_project_in(package.path), loaded.config.host.plugin_groups)
         return next((finding.distribution for finding in declared), "")
     return ""

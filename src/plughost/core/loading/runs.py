@@ -91,6 +91,7 @@ class Runs:
             else:
                 drain = contained(Point.REGISTER, dispatcher.replace, name, target)
                 old.ledger.undo()
+            dispatcher.pluggy.note_distribution(target, run.plugin.candidate.finding.distribution)
             adopt_jobs(name, self.facilities, run.ledger)
         except BaseException as error:
             await self.discard(run)

@@ -10,10 +10,11 @@ from typing import Any
 
 from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.plugin import Plugin, PluginContext
+from plughost.core.calls.declaration import projects_marking
 from plughost.core.containment import Point, contained
 from plughost.core.threads import run_in_daemon_thread
 from plughost.exceptions import PluginError, PluginInvalidError
-from plughost.hookspecs._markers import IMPL_ATTRIBUTE, PROJECT
+from plughost.hookspecs import PROJECT
 
 _METHODS = ("start", "stop", "status", "check_config")
 
@@ -24,6 +25,8 @@ class PluginHandle:
     Attributes:
         name: The plugin's name.
         target: The module or instance itself; what pluggy is given.
+        is_foreign: Whether it was written for bare pluggy: then its hooks are all that is read of it, and names
+            such as ``start``, ``status`` or ``Config`` in it are its own business.
         version: What the plugin itself says its version is; empty when it does not.
         requires: Names of plugins it cannot do without.
         after: Names of plugins it starts after when they are there.
@@ -34,11 +37,13 @@ class PluginHandle:
     def __init__(self, name: str, target: object) -> None:
         self.name = name
         self.target = target
-        self.version = str(getattr(target, "version", "") or getattr(target, "__version__", "") or "")
-        self.requires = _names(name, "requires", getattr(target, "requires", ()))
-        self.after = _names(name, "after", getattr(target, "after", ()))
-        self.host_api = str(getattr(target, "host_api", "") or "")
-        self.config_class = _config_class(name, target)
+        self.is_foreign = is_foreign(target)
+        self.version = _text(target, "version") or _text(target, "__version__")
+        said = _NOTHING if self.is_foreign else target
+        self.requires = _names(name, "requires", getattr(said, "requires", ()))
+        self.after = _names(name, "after", getattr(said, "after", ()))
+        self.host_api = _text(said, "host_api")
+        self.config_class = _config_class(name, said)
 
     @classmethod
     def of(cls, name: str, found: object) -> PluginHandle:
@@ -85,7 +90,7 @@ class PluginHandle:
             return MappingProxyType({"error": f"status() raised {error_line(error)}"})
 
     def _ask_status(self) -> dict[str, object]:
-        report = getattr(self.target, "status", None)
+        report = None if self.is_foreign else getattr(self.target, "status", None)
         said = report() if callable(report) else {}
         if inspect.isawaitable(said):
             _close(said)
@@ -95,7 +100,7 @@ class PluginHandle:
         return dict(said) if isinstance(said, Mapping) else {"status": said}
 
     async def _call(self, method: str, *args: object) -> None:
-        function = getattr(self.target, method, None)
+        function = None if self.is_foreign else getattr(self.target, method, None)
         if function is None:
             return
         await call_either_way(function, *args)
@@ -143,7 +148,9 @@ def _not_made(name: str, factory: Any, error: Exception) -> str:
 
 
 def _is_factory(found: object) -> bool:
-    return callable(found) and not isinstance(found, ModuleType | Plugin)
+    if not callable(found) or isinstance(found, ModuleType | Plugin):
+        return False
+    return isinstance(found, type) or inspect.isroutine(found) or not has_hooks(found)
 
 
 def _close(awaitable: object) -> None:
@@ -152,6 +159,8 @@ def _close(awaitable: object) -> None:
 
 
 def _check_shape(name: str, target: object) -> None:
+    if is_foreign(target):
+        return
     for method in _METHODS:
         found = getattr(target, method, None)
         if found is not None and not callable(found):
@@ -171,14 +180,23 @@ def _check_shape(name: str, target: object) -> None:
 
 
 def has_hooks(target: object) -> bool:
-    """Whether something on ``target`` is marked as a hook implementation; properties are not executed."""
-    holder = target if isinstance(target, ModuleType) else type(target)
-    for attribute in dir(holder):
-        value = inspect.getattr_static(holder, attribute, None)
-        function = getattr(value, "__func__", value)
-        if hasattr(function, IMPL_ATTRIBUTE) or hasattr(function, f"{PROJECT}_impl"):
-            return True
-    return False
+    """Whether something on ``target`` is marked as a hook implementation, whoever's; properties are not executed."""
+    return bool(projects_marking(target, "_impl"))
+
+
+def is_foreign(target: object) -> bool:
+    """Whether ``target`` is marked by other projects' markers alone, and is no ``Plugin``."""
+    marking = projects_marking(target, "_impl")
+    return bool(marking) and PROJECT not in marking and not isinstance(target, Plugin)
+
+
+_NOTHING = object()
+
+
+def _text(target: object, attribute: str) -> str:
+    """Return a text that a plugin says of itself; a module may have imported something else of that name."""
+    found = getattr(target, attribute, "")
+    return found if isinstance(found, str) else ""
 
 
 def _names(plugin: str, attribute: str, value: object) -> tuple[str, ...]:

@@ -55,11 +55,6 @@ class Finding:
     passed_over: str = ""
 
 
-def groups_for(host_name: str) -> tuple[str, ...]:
-    """Entry-point groups that a host of that name reads."""
-    return tuple(dict.fromkeys(("plughost.plugins", f"{host_name}.plugins")))
-
-
 def from_entry_points(
     groups: Sequence[str], path: Iterable[str] | None = None, tell: Tell | None = None
 ) -> Iterator[Finding]:

@@ -20,7 +20,6 @@ from plughost.core.loading.sources import (
     from_directory,
     from_entry_points,
     from_folder,
-    groups_for,
 )
 from plughost.exceptions import PluginSourceError
 
@@ -38,7 +37,7 @@ def survey(
         folders: Folders of plugins that somebody named by hand; they come before all others.
     """
     limits = Limits.of(loaded.config.host)
-    groups = groups_for(loaded.config.host.name)
+    groups = loaded.config.host.plugin_groups
     named = [replace(one, source="package") for folder in folders for one in from_folder(folder, groups)]
     taken = {canonical(finding.name) for finding in named}
     others = (finding for finding in _findings(loaded, refusals) if canonical(finding.name) not in taken)
@@ -47,7 +46,7 @@ def survey(
 
 def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -> Iterator[Finding]:
     config = loaded.config
-    groups = groups_for(config.host.name)
+    groups = config.host.plugin_groups
     yield from from_packages(loaded, groups, refusals)
     yield from from_configuration(
         (name, section.module)

@@ -145,7 +145,7 @@ def _panels(runtime: HttpRuntime) -> list[tuple[str, AdminPanel]]:
     context = HttpContext(
         host_name=host.name, environment=runtime.environment, read_only=runtime.settings.read_only
     )
-    report = host.hooks.register_admin_panels.report(context=context)
+    report = host.own_hooks.register_admin_panels.report(context=context)
     return [
         (outcome.plugin, panel)
         for outcome in report.outcomes

@@ -1,0 +1,112 @@
+"""pluggy's own plugin manager, as a dispatcher needs it: it tells of what changes, and reads plughost's marks too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pluggy
+from pluggy import PluginManager
+
+from plughost.hookspecs import PROJECT
+
+Before = Callable[[str, Sequence[pluggy.HookImpl], Mapping[str, Any]], None]
+After = Callable[[pluggy.Result[Any], str, Sequence[pluggy.HookImpl], Mapping[str, Any]], None]
+Monitor = tuple[Before, After]
+"""What is called before and after every hook call; see ``PluginManager.add_hookcall_monitoring``."""
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+class HookManager(PluginManager):
+    """A ``pluggy.PluginManager`` of any project, beside which plughost's own markers count as well.
+
+    Attributes:
+        monitors: Who watches hook calls, oldest first; whoever makes calls otherwise than by ``hook`` tells them.
+
+    Args:
+        project: The name in ``HookspecMarker`` and ``HookimplMarker``.
+        changed: Called when plugins, or monitors, came or went.
+        declared: Called with a namespace whose specs came by ``add_hookspecs``.
+    """
+
+    def __init__(
+        self,
+        project: str = PROJECT,
+        changed: Callable[[], None] = _nothing,
+        declared: Callable[[object], None] = _nothing,
+    ) -> None:
+        super().__init__(project)
+        self._ours = PluginManager(PROJECT)
+        self._changed = changed
+        self._declared = declared
+        self._distributions: dict[int, tuple[object, str]] = {}
+        self.monitors: list[Monitor] = []
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
+        """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
+        return super().parse_hookimpl_opts(plugin, name) or self._ours.parse_hookimpl_opts(plugin, name)
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> pluggy.HookspecOpts | None:
+        """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
+        found = super().parse_hookspec_opts(module_or_class, name)
+        return found or self._ours.parse_hookspec_opts(module_or_class, name)
+
+    def add_hookspecs(self, module_or_class: Any) -> None:
+        """Declare hooks as pluggy does; they are hooks of the host from now on."""
+        super().add_hookspecs(module_or_class)
+        self._declared(module_or_class)
+
+    def enter_hookspecs(self, part: Any) -> None:
+        """Declare hooks that the dispatcher knows already."""
+        super().add_hookspecs(part)
+
+    def register(self, plugin: Any, name: str | None = None) -> str | None:
+        """Register a plugin as pluggy does; it is called from now on."""
+        registered = super().register(plugin, name)
+        self._changed()
+        return registered
+
+    def unregister(self, plugin: Any | None = None, name: str | None = None) -> Any | None:
+        """Unregister a plugin as pluggy does; it is not called any more."""
+        unregistered = super().unregister(plugin, name)
+        self._changed()
+        return unregistered
+
+    def add_hookcall_monitoring(self, before: Before, after: After) -> Callable[[], None]:
+        """Call ``before`` and ``after`` around every hook call, whichever way it is made; return what ends that."""
+        end = super().add_hookcall_monitoring(before, after)
+        monitor = (before, after)
+        self.monitors.append(monitor)
+        self._changed()
+
+        def undo() -> None:
+            end()
+            self.monitors.remove(monitor)
+            self._changed()
+
+        return undo
+
+    def note_distribution(self, plugin: object, distribution: str) -> None:
+        """Remember which distribution a plugin belongs to; an empty name is none."""
+        if distribution:
+            self._distributions[id(plugin)] = (plugin, distribution)
+
+    def list_plugin_distinfo(self) -> list[tuple[Any, Any]]:
+        """Return the registered plugins of distributions, each with what is known of its distribution."""
+        from importlib import metadata  # takes longer to import than all else here
+
+        from pluggy._compat import DistFacade
+
+        found = super().list_plugin_distinfo()
+        listed = {id(plugin) for plugin, _ in found}
+        for plugin, name in self._distributions.values():
+            if id(plugin) not in listed and self.is_registered(plugin):
+                try:
+                    distribution = metadata.distribution(name)
+                except metadata.PackageNotFoundError:  # a folder of plugins is not installed
+                    continue
+                found.append((plugin, DistFacade(distribution)))
+        return found

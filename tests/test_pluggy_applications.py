@@ -1,0 +1,367 @@
+"""An application that lived on bare pluggy moves in: its markers, its options, its errors, its plugin manager."""
+
+import sys
+import threading
+import types
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pluggy
+import pytest
+
+from plughost import Host, Plugin, hookimpl, hookspec
+from plughost.exceptions import PluginInvalidError
+
+pytestmark = pytest.mark.anyio
+PROJECTS = ("datasette", "acme")
+
+
+def marks(project):
+    return pluggy.HookspecMarker(project), pluggy.HookimplMarker(project)
+
+
+def specs_of(project):
+    spec, _ = marks(project)
+
+    class Specs:
+        @spec
+        def transform(self, text):
+            """Change a text."""
+
+        @spec(firstresult=True)
+        def pick(self, text):
+            """Choose one."""
+
+        @spec
+        def register_commands(self, cli):
+            """A name that plughost's catalogue has, too."""
+
+    return Specs
+
+
+def plugin_of(project, **functions):
+    _, impl = marks(project)
+    module = types.ModuleType("guest")
+    for name, function in functions.items():
+        options = getattr(function, "options", {})
+        setattr(module, name, impl(**options)(function))
+    return module
+
+
+def option(**options):
+    def note(function):
+        function.options = options
+        return function
+
+    return note
+
+
+def moved_in(project="datasette", hookspecs=None, only="", **options):
+    declared = specs_of(project) if hookspecs is None else hookspecs
+    environ = {"PLUGHOST_LOAD_PLUGINS": only}  # whatever else is installed beside the tests
+    return Host.for_pluggy(project, declared, config={}, environ=environ, **options)
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+@pytest.mark.parametrize("shape", [lambda specs: specs, lambda specs: specs(), lambda specs: [specs()]])
+async def test_one_line_moves_an_application_in(project, shape):
+    async with moved_in(project, shape(specs_of(project))) as host:
+        await host.load_plugin(plugin_of(project, transform=lambda text: text.upper()), name="loud")
+        assert await host.hooks.transform(text="a") == ["A"]
+        assert host.pluggy.hook.transform(text="a") == ["A"]
+        assert host.pluggy.project_name == project
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+async def test_its_manager_has_its_hooks_and_no_others(project):
+    async with moved_in(project) as host:
+        assert [name for name in dir(host.pluggy.hook) if name[0] != "_"] == [
+            "pick",
+            "register_commands",
+            "transform",
+        ]
+        assert (await host.health()).status == "pass"
+
+
+async def test_the_same_spelled_out_is_the_same():
+    host = Host(
+        "acme",
+        project="acme",
+        groups=("acme",),
+        hookspecs=[specs_of("acme")],
+        catalogue=(),
+        config={},
+        environ={},
+    )
+    async with host:
+        await host.load_plugin(plugin_of("acme", transform=lambda text: text * 2), name="twice")
+        assert await host.hooks.transform(text="a") == ["aa"]
+
+
+async def test_families_of_the_catalogue_can_be_chosen():
+    host = Host(config={}, environ={}, catalogue=("health", "plugins"))
+    assert {"health_check", "plugin_started"} <= set(dir(host.pluggy.hook))
+    assert "register_commands" not in dir(host.pluggy.hook)
+
+
+async def test_a_failing_implementation_comes_out_as_it_is():
+    def fail(text):
+        raise KeyError(text)
+
+    async with moved_in() as host:
+        await host.load_plugin(plugin_of("datasette", transform=fail), name="bad")
+        with pytest.raises(KeyError) as raised:
+            await host.hooks.transform(text="a")
+        assert any("'bad'" in note for note in raised.value.__notes__)
+
+
+async def test_or_is_isolated_when_the_host_says_so():
+    def fail(text):
+        raise KeyError(text)
+
+    async with moved_in(on_error="isolate") as host:
+        await host.load_plugin(plugin_of("datasette", transform=fail), name="bad")
+        await host.load_plugin(plugin_of("datasette", transform=lambda text: text), name="good")
+        assert await host.hooks.transform(text="a") == ["a"]
+
+
+@pytest.mark.parametrize("timeout", [None, 2.5])
+async def test_the_limit_is_the_host_s(timeout):
+    host = moved_in(timeout=timeout)
+    assert {one.options.timeout for one in host.hook_setup.declarations()} == {timeout}
+
+
+@pytest.mark.parametrize("door", ["load_plugin", "pluggy"])
+async def test_an_old_wrapper_is_a_wrapper_at_every_door(door):
+    @option(hookwrapper=True)
+    def around(text):
+        outcome = yield
+        outcome.force_result([*outcome.get_result(), "wrapped"])
+
+    async with moved_in() as host:
+        await host.load_plugin(plugin_of("datasette", transform=lambda text: text), name="inner")
+        wrapper = plugin_of("datasette", transform=around)
+        if door == "pluggy":
+            host.pluggy.register(wrapper, "outer")
+        else:
+            await host.load_plugin(wrapper, name="outer")
+        assert await host.hooks.transform(text="a") == ["a", "wrapped"]
+
+
+async def test_an_old_wrapper_sees_the_exception_and_may_replace_it():
+    @option(hookwrapper=True)
+    def around(text):
+        outcome = yield
+        if outcome.excinfo is not None:
+            outcome.force_result(["mended"])
+
+    def fail(text):
+        raise ValueError(text)
+
+    async with moved_in() as host:
+        await host.load_plugin(plugin_of("datasette", transform=fail), name="inner")
+        await host.load_plugin(plugin_of("datasette", transform=around), name="outer")
+        assert await host.hooks.transform(text="a") == ["mended"]
+
+
+async def test_hooks_declared_on_the_manager_are_the_host_s():
+    async with moved_in(hookspecs=[]) as host:
+        host.pluggy.add_hookspecs(specs_of("datasette"))
+        host.pluggy.register(plugin_of("datasette", pick=lambda text: text), "guest")
+        assert await host.hooks.pick(text="a") == "a"
+
+
+async def test_what_only_pluggy_can_call_says_so():
+    spec, _ = marks("datasette")
+
+    class Specs:
+        @spec
+        def odd(self, _hidden):
+            """An argument that cannot be handed on by name."""
+
+    async with moved_in(hookspecs=[]) as host:
+        host.pluggy.add_hookspecs(Specs)
+        with pytest.raises(AttributeError, match="underscore"):
+            await host.hooks.odd(_hidden=1)
+    with pytest.raises(ValueError, match="underscore"):
+        moved_in(hookspecs=Specs)
+
+
+async def test_monitors_of_the_manager_see_calls_of_both_faces():
+    seen = []
+    async with moved_in() as host:
+        undo = host.pluggy.add_hookcall_monitoring(
+            lambda name, impls, kwargs: seen.append(("before", name, dict(kwargs))),
+            lambda outcome, name, impls, kwargs: seen.append(("after", name, outcome.get_result())),
+        )
+        await host.load_plugin(plugin_of("datasette", transform=lambda text: text), name="guest")
+        for _ in range(200):  # a hot plan is watched as well
+            await host.hooks.transform(text="a")
+        assert seen[-2:] == [("before", "transform", {"text": "a"}), ("after", "transform", ["a"])]
+        assert len(seen) == 400
+        undo()
+        await host.hooks.transform(text="a")
+        assert len(seen) == 400
+
+
+async def test_pluggy_s_calls_stand_on_a_hook():
+    async with moved_in() as host:
+        await host.load_plugin(plugin_of("datasette", transform=lambda text: text), name="guest")
+        assert await host.hooks.transform.call_extra([lambda text: "extra"], {"text": "a"}) == ["extra", "a"]
+        assert await host.hooks.transform(text="a", unheard="of") == ["a"]
+        assert host.hooks.transform.spec is host.pluggy.hook.transform.spec
+        assert [impl.plugin_name for impl in host.hooks.transform.get_hookimpls()] == ["guest"]
+
+
+async def test_names_of_a_foreign_plugin_are_its_own():
+    guest = plugin_of("datasette", transform=lambda text: text)
+    guest.status, guest.requires, guest.after = 200, lambda: None, "noon"
+    guest.Config, guest.host_api, guest.version = {"a": 1}, ("x",), lambda: "no text"
+
+    def stop():
+        raise AssertionError("not ours to call")
+
+    guest.stop = guest.start = stop
+    async with moved_in() as host:
+        record = await host.load_plugin(guest, name="guest")
+        assert (record.version, record.requires) == ("", ())
+        assert await host.hooks.transform(text="a") == ["a"]
+        await host.unload_plugin("guest")
+
+
+async def test_one_that_derives_from_plugin_is_started():
+    _, impl = marks("datasette")
+    started = []
+
+    class Both(Plugin):
+        async def start(self, context):
+            started.append(context.host_name)
+
+        @impl
+        def transform(self, text):
+            return text
+
+    async with moved_in() as host:
+        await host.load_plugin(Both)
+    assert started == ["datasette"]
+
+
+async def test_an_instance_that_can_be_called_is_not_taken_for_a_factory():
+    _, impl = marks("datasette")
+
+    class Callable:
+        def __call__(self):
+            raise AssertionError("not a factory")
+
+        @impl
+        def transform(self, text):
+            return text
+
+    async with moved_in() as host:
+        await host.load_plugin(Callable(), name="guest")
+        assert await host.hooks.transform(text="a") == ["a"]
+
+
+async def test_errors_are_those_that_pluggy_users_catch():
+    async with moved_in() as host:
+        misfit = plugin_of("datasette", transform=lambda unknown: unknown)
+        with pytest.raises(pluggy.PluginValidationError):
+            await host.load_plugin(misfit, name="misfit")
+        guest = plugin_of("datasette", transform=lambda text: text)
+        await host.load_plugin(guest, name="guest")
+        with pytest.raises(ValueError, match="guest"):
+            await host.load_plugin(plugin_of("datasette", pick=lambda text: text), name="guest")
+    assert issubclass(PluginInvalidError, ValueError)
+
+
+async def test_specs_of_another_project_are_refused_with_its_name():
+    with pytest.raises(ValueError, match="project='acme'"):
+        moved_in("datasette", specs_of("acme"))
+
+
+async def test_distributions_keep_their_names(tmp_path, monkeypatch):
+    folder = tmp_path / "guest_dist-1.2.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: guest-dist\nVersion: 1.2\n")
+    (folder / "entry_points.txt").write_text("[datasette]\nguest = guest_of_dist\n")
+    (tmp_path / "guest_of_dist.py").write_text(
+        "import pluggy\n@pluggy.HookimplMarker('datasette')\ndef transform(text):\n    return text\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    async with moved_in(only="guest") as host:
+        assert (host.plugins["guest"].distribution, host.plugins["guest"].version) == ("guest-dist", "1.2")
+        ((plugin, distribution),) = host.pluggy.list_plugin_distinfo()
+        assert (plugin, distribution.project_name) == (sys.modules["guest_of_dist"], "guest-dist")
+    sys.modules.pop("guest_of_dist")
+
+
+# without await
+
+
+async def test_without_await_the_own_thread_gets_what_must_be_awaited():
+    async def later(text):
+        return text
+
+    async with moved_in() as host:
+        await host.load_plugin(plugin_of("datasette", transform=later), name="late")
+        await host.load_plugin(plugin_of("datasette", transform=lambda text: text), name="now")
+        now, coming = host.sync_hooks.transform(text="a")
+        assert (now, await coming) == ("a", "a")
+
+
+async def test_without_await_another_thread_waits_on_the_host_s_loop():
+    threads = []
+
+    async def later(text):
+        await anyio.lowlevel.checkpoint()
+        threads.append(threading.get_ident())
+        return text
+
+    async with moved_in() as host:
+        await host.load_plugin(plugin_of("datasette", transform=later), name="late")
+        found = await anyio.to_thread.run_sync(lambda: host.sync_hooks.transform(text="a"))
+        assert found == ["a"]
+        assert threads == [threading.get_ident()]
+
+
+async def test_without_await_failures_are_isolated_and_counted():
+    class Specs:
+        @hookspec
+        def ask(self, what):
+            """Ask."""
+
+    class Bad(Plugin):
+        @hookimpl
+        def ask(self, what):
+            raise RuntimeError(what)
+
+    class Good(Plugin):
+        @hookimpl
+        def ask(self, what):
+            return what
+
+    async with Host(config={"plugins": {}}, environ={"PLUGHOST_LOAD_PLUGINS": ""}, hookspecs=[Specs]) as host:
+        await host.load_plugin(Bad)
+        await host.load_plugin(Good)
+        assert host.sync_hooks.ask(what=1) == [1]
+        assert await anyio.to_thread.run_sync(lambda: host.sync_hooks.ask(what=2)) == [2]
+        figures = {(row.hook, row.plugin): row for row in host.metrics.snapshot()}
+        assert (figures["ask", "bad"].calls, figures["ask", "bad"].errors) == (2, 2)
+
+
+async def test_without_await_and_without_a_taker_a_coroutine_is_refused():
+    class Specs:
+        @hookspec(mode="waterfall")
+        def flow(self, text):
+            """Hand on."""
+
+    class Late(Plugin):
+        @hookimpl
+        async def flow(self, text):
+            return text + "!"
+
+    async with Host(config={}, environ={"PLUGHOST_LOAD_PLUGINS": ""}, hookspecs=[Specs]) as host:
+        await host.load_plugin(Late)
+        assert host.sync_hooks.flow(text="a") == "a"  # the failure is logged, in words
+        assert await anyio.to_thread.run_sync(lambda: host.sync_hooks.flow(text="a")) == "a!"
