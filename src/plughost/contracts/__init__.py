@@ -67,6 +67,7 @@ from plughost.contracts.commands import (
 )
 from plughost.contracts.config import (
     ConfigEntry,
+    HookFamily,
     HooksSection,
     HostConfig,
     HostName,
@@ -268,6 +269,7 @@ __all__ = [
     "HealthCheck",
     "HealthReport",
     "HealthStatus",
+    "HookFamily",
     "HookMetrics",
     "HookReport",
     "HooksSection",

@@ -23,7 +23,7 @@ PositiveSeconds = Annotated[float, Meta(gt=0)]
 HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 """Letters, digits, dashes and underscores, beginning with a letter: it becomes a prefix of variable names."""
 
-Family = Literal[
+HookFamily = Literal[
     "auth",
     "users",
     "backup",
@@ -109,7 +109,7 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hookspecs: tuple[ModuleReference, ...] = ()
     project: str = "plughost"
     groups: tuple[str, ...] | None = None
-    catalogue: tuple[Family, ...] | None = None
+    catalogue: tuple[HookFamily, ...] | None = None
     on_error: Literal["abort", "isolate"] = "abort"
     hook_timeout: PositiveSeconds | None = None
 
