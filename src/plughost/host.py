@@ -494,7 +494,7 @@ class Host:
         lifecycle = PluginLifecycle(self._registry, self._facilities, limits, configs, tasks, self._clock)
         self._exit.push_async_callback(lifecycle.stop_all)
         host_limits, memory = Limits.of(self.config.host), HostMemory.of(self._loaded)
-        return PluginManager(self._registry, lifecycle, memory, self._clock, host_limits)
+        return PluginManager(self._registry, lifecycle, memory, self._clock, host_limits, self._survey)
 
     def _raise_if_strict(self) -> None:
         failed = self.report.failed

@@ -12,6 +12,7 @@ from plughost.core.config import LoadedConfig, set_plugin_enabled
 from plughost.core.config.load import DEFAULT_FILE
 from plughost.core.config.paths import canonical, match_name
 from plughost.core.loading.discovery import SWITCH, PluginCandidate
+from plughost.core.loading.ordering import Needs
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 
@@ -83,7 +84,8 @@ def _dependents(name: str, candidates: list[PluginCandidate]) -> list[str]:
     return [
         candidate.name
         for candidate in candidates
-        if candidate.wanted and canonical(name) in map(canonical, candidate.card.requires)
+        if candidate.wanted
+        and canonical(name) in map(canonical, Needs.said(candidate.card.requires, ()).requires)
     ]
 
 

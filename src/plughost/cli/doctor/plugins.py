@@ -83,7 +83,7 @@ def _can_be_found(top: str) -> bool:
 
 
 def _dependencies(patient: Patient) -> Iterator[Problem]:
-    wanted = {one.name: Needs(requires=one.card.requires, after=one.card.after) for one in _wanted(patient)}
+    wanted = {one.name: Needs.said(one.card.requires, one.card.after) for one in _wanted(patient)}
     away = {one.name: one.reason for one in patient.candidates if not one.wanted}
     for name, error in plan_load(wanted, unavailable=away).hopeless.items():
         yield Problem(message=str(error), plugin=name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,8 @@ class HookDispatcher:
         self._observer: Observer | None = None
         self._retired: list[CallPlan] = []
         self._ages: dict[str, int] = {}
+        self._reserved: dict[str, int] = {}
+        self._newest = 0
         self._lock = threading.RLock()
         self._holding = False
         for namespace in setup.namespaces:
@@ -162,6 +164,16 @@ class HookDispatcher:
             self._refuse_misfits(name, plugin, taken=self.pluggy.has_plugin(name))
             self._enter(name, plugin)
         return self.hooks_of(name)
+
+    def reserve_places(self, names: Iterable[str]) -> None:
+        """Treat plugins as if they had been registered in this order, whenever that happens.
+
+        Among equals the last one registered is called first; starts that take different times from run to run
+        must not change who that is.
+        """
+        for name in names:
+            self._newest += 1
+            self._reserved[name] = self._newest
 
     def unregister(self, name: str) -> Drain:
         """Stop calling the plugin of that name; return the way to wait for the calls under way.
@@ -286,10 +298,12 @@ class HookDispatcher:
 
     def _renew_ages(self) -> None:
         present = [name for name, plugin in self.pluggy.list_name_plugin() if plugin is not None]
-        newest = max(self._ages.values(), default=0)
-        kept = {name: self._ages[name] for name in present if name in self._ages}
-        new = (name for name in present if name not in kept)
-        self._ages = kept | {name: age for age, name in enumerate(new, newest + 1)}
+        ages = {name: self._ages[name] for name in present if name in self._ages}
+        for name in present:
+            if name not in ages:
+                self._newest += 1
+                ages[name] = self._reserved.pop(name, self._newest)
+        self._ages = ages
 
     def _renew(self, name: str, declaration: Declaration) -> None:
         caller: pluggy.HookCaller = getattr(self.pluggy.hook, name)

@@ -53,14 +53,13 @@ def find_card(reference: str, folder: Path | None = None) -> Path | None:
     """
     module, _, _ = reference.partition(":")
     top, *inner = module.split(".")
-    home = folder / top if folder is not None else _home_of(top)
-    if home is None:
-        return None
-    home = home if home.is_dir() else home.parent
+    homes = [folder / top] if folder is not None else _homes_of(top)
+    homes = [home if home.is_dir() else home.parent for home in homes]
     for depth in range(len(inner), -1, -1):
-        card = home.joinpath(*inner[:depth], CARD)
-        if card.is_file():
-            return card
+        for home in homes:  # a namespace package has several, each of another distribution
+            card = home.joinpath(*inner[:depth], CARD)
+            if card.is_file():
+                return card
     return None
 
 
@@ -107,13 +106,13 @@ def _is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _home_of(top: str) -> Path | None:
+def _homes_of(top: str) -> list[Path]:
     spec = _find_top(top)
     if spec is None:
-        return None
+        return []
     if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations)))
-    return Path(spec.origin).parent if spec.origin else None
+        return [Path(portion) for portion in spec.submodule_search_locations]
+    return [Path(spec.origin).parent] if spec.origin else []
 
 
 def _is_installed(module: str) -> bool:

@@ -1,54 +1,138 @@
-"""Which code a reload must read again: that of the plugin's own package, when a file of it changed."""
+"""Which code a reload must read again: all modules of the plugin, when a file of one of them changed."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
+
+from plughost.core.loading.sources import Finding
 
 _SHARED_ROOTS = frozenset({"plughost"})
 """Packages that many plugins live in; for them only the plugin's own part of it is its package."""
 
+State = tuple[int, int]
+"""Time of the last change in nanoseconds, and size: two saves within one tick of a clock seldom have both."""
+
 
 class CodeWatch:
-    """Remembers, per plugin, the newest modification of its source files when it was imported."""
+    """Remembers, per plugin, the state of its source files when it was imported."""
 
     def __init__(self) -> None:
-        self._imported: dict[str, float] = {}
+        self._imported: dict[str, dict[str, State]] = {}
+        self._roots: dict[str, str] = {}
+        self._foreign = frozenset(sys.modules)  # the application's own, which may lie beside a plugin's
 
-    def remember(self, plugin: str, reference: str) -> None:
-        """Note the present state of the files behind ``reference``."""
-        self._imported[plugin] = _newest(reference)
+    def remember(self, plugin: str, finding: Finding) -> None:
+        """Note the present state of the files of a plugin."""
+        self._roots[plugin] = _root_of(_module_of(finding))
+        self._imported[plugin] = self._states(plugin, finding)
 
-    def forget_if_stale(self, plugin: str, reference: str) -> bool:
-        """Drop the plugin's modules from the interpreter when their files changed; returns whether it did.
+    @contextmanager
+    def reading_again(self, plugin: str, finding: Finding) -> Iterator[None]:
+        """Let what is imported in the block be what is on the disk; when the block fails, nothing has changed.
 
-        The running plugin keeps its old code: only new imports see the new one.
+        The running plugin keeps its old code, and its late imports find the old modules again after a failure.
         """
-        if _newest(reference) <= self._imported.get(plugin, float("inf")):
-            return False
-        for name in list(_modules_of(reference)):
-            del sys.modules[name]
+        forgotten = self._forget_if_stale(plugin, finding)
+        try:
+            yield
+        except BaseException:
+            if forgotten:
+                self._put_back(plugin, forgotten, finding)
+            raise
+        self.remember(plugin, finding)
+
+    def _forget_if_stale(self, plugin: str, finding: Finding) -> dict[str, ModuleType]:
+        before = self._imported.get(plugin)
+        if before is None or before == self._states(plugin, finding):
+            return {}
+        forgotten = {name: sys.modules.pop(name) for name in self._modules_of(plugin, finding)}
+        for module in forgotten.values():
+            _drop_bytecode(module)
         importlib.invalidate_caches()
-        return True
+        return forgotten
+
+    def _put_back(self, plugin: str, forgotten: dict[str, ModuleType], finding: Finding) -> None:
+        for name in self._modules_of(plugin, finding):
+            del sys.modules[name]
+        sys.modules.update(forgotten)
+        for name, module in forgotten.items():  # `import a.b` finds b as an attribute of a
+            parent, _, own = name.rpartition(".")
+            if parent in sys.modules:
+                setattr(sys.modules[parent], own, module)
+
+    def _states(self, plugin: str, finding: Finding) -> dict[str, State]:
+        found: dict[str, State] = {}
+        for name in self._modules_of(plugin, finding):
+            if file := getattr(sys.modules.get(name), "__file__", None):
+                with suppress(OSError):
+                    status = Path(file).stat()
+                    found[name] = (status.st_mtime_ns, status.st_size)
+        return found
+
+    def _modules_of(self, plugin: str, finding: Finding) -> list[str]:
+        """Return the names of the modules that belong to a plugin, as far as they are imported.
+
+        Those of its package, or of its part of a package that several distributions share; with them what lies
+        in the plugin's folder, or beside a module that is a plugin by itself and was found in no distribution.
+        """
+        module = _module_of(finding)
+        if not module:
+            return []
+        root, home = _root_of(module), _home_of(module, finding)
+        others = [other for name, other in self._roots.items() if name != plugin]
+        return [
+            name
+            for name, loaded in list(sys.modules.items())
+            if _is_within(name, root)
+            or (
+                home is not None
+                and name not in self._foreign
+                and not any(_is_within(name, other) for other in others)
+                and _lies_in(loaded, home)
+            )
+        ]
 
 
-def _newest(reference: str) -> float:
-    times = (_modified(sys.modules[name]) for name in list(_modules_of(reference)))
-    return max(times, default=0.0)
+def _drop_bytecode(module: ModuleType) -> None:
+    """Remove compiled code: Python takes it for current by whole seconds and size, which two saves may share."""
+    if file := getattr(module, "__file__", None):
+        with suppress(OSError, NotImplementedError, ValueError):
+            Path(importlib.util.cache_from_source(file)).unlink()
 
 
-def _modified(module: object) -> float:
+def _module_of(finding: Finding) -> str:
+    return finding.reference.partition(":")[0].strip()
+
+
+def _root_of(module: str) -> str:
+    """Return the outermost package of a module that is no namespace of several distributions."""
+    parts = module.split(".")
+    for end in range(1, len(parts)):
+        prefix = ".".join(parts[:end])
+        if parts[0] not in _SHARED_ROOTS and getattr(sys.modules.get(prefix), "__file__", None):
+            return prefix
+    return module
+
+
+def _home_of(module: str, finding: Finding) -> Path | None:
+    if finding.folder is not None:
+        return finding.folder.resolve()
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if finding.distribution or not file or "." in module or Path(file).name == "__init__.py":
+        return None
+    return Path(file).resolve().parent
+
+
+def _is_within(name: str, root: str) -> bool:
+    return name == root or name.startswith(f"{root}.")
+
+
+def _lies_in(module: object, home: Path) -> bool:
     file = getattr(module, "__file__", None)
-    try:
-        return Path(file).stat().st_mtime if file else 0.0
-    except OSError:
-        return 0.0
-
-
-def _modules_of(reference: str) -> Iterator[str]:
-    module = reference.partition(":")[0]
-    top = module.partition(".")[0]
-    root = module if top in _SHARED_ROOTS else top
-    return (name for name in sys.modules if name == root or name.startswith(f"{root}."))
+    return isinstance(file, str) and Path(file).resolve().is_relative_to(home)

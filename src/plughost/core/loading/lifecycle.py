@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -13,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.records import PluginRecord, PluginState
+from plughost.core.calls.drain import Drain
 from plughost.core.loading.announcer import Announcer
 from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
@@ -22,8 +24,11 @@ from plughost.core.loading.loader import ImportedPlugin, ImportLane, PluginConfi
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load
 from plughost.core.loading.registry import Entry, PluginRegistry
 from plughost.core.loading.runs import Runs
+from plughost.core.loading.turns import Turns
 from plughost.core.loading.window import Window
 from plughost.exceptions import PluginDependencyError, PluginError, PluginIncompatibleError, did_you_mean
+
+_UNDER_WAY = frozenset({PluginState.IMPORTING, PluginState.WAITING, PluginState.STARTING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,8 @@ class PluginLifecycle:
         self._configs = configs
         self._tasks = tasks
         self._clock = clock
+        self.turns = Turns(tasks)
+        self._waits: dict[str, str] = {}  # plugin -> the one it waits for at this moment
         self._lane = ImportLane(clock)
         self._window = Window(limits.concurrency)
         self._announcer = Announcer(registry, facilities)
@@ -81,12 +88,20 @@ class PluginLifecycle:
         """
         needs = {name: _card_needs(self._registry[name].candidate) for name in names}
         plan = self._plan(needs, durations or {})
+        # Without durations: who is called first among equals is the same in every run.
+        self._dispatcher.reserve_places(plan_load(needs).order)
+        scopes = {name: await self.turns.of(name).begin_start() for name in plan.order}
         async with anyio.create_task_group() as starting:
             for name in plan.order:
-                imported = await self.import_code(self._registry[name].candidate)
-                if imported is not None:
+                imported = None
+                if not scopes[name].cancel_called:
+                    imported = await self.import_code(self._registry[name].candidate)
+                if imported is None:
+                    self._settle_broken_off(name, scopes[name])
+                    self.turns.of(name).end()
+                else:
                     needs[name] = imported.needs
-                    starting.start_soon(self.bring_up, imported, plan.urgency[name])
+                    starting.start_soon(self._bring_up, imported, plan.urgency[name], scopes[name])
             # Cards may be silent on what classes say: only now is it certain that nobody waits in a circle.
             self._plan({name: needs[name] for name in plan.order}, durations or {})
         await self._announcer.announce()
@@ -106,37 +121,50 @@ class PluginLifecycle:
         """Import a plugin for a reload: what fails is raised, and the record of the running one stays."""
         return await self._lane.load(candidate, self._limits.load)
 
-    async def bring_up(self, imported: ImportedPlugin, urgency: float = 0.0) -> None:
+    async def _bring_up(self, imported: ImportedPlugin, urgency: float, scope: anyio.CancelScope) -> None:
         """Check an imported plugin, wait for those it needs and start it; a failure is noted in its record."""
-        with contextlib.suppress(PluginError):
-            await self.insist(imported, urgency)
+        name = imported.candidate.name
+        try:
+            with scope, contextlib.suppress(PluginError):
+                await self._insist(imported, urgency)
+        finally:
+            self.turns.of(name).end()
 
-    async def insist(self, imported: ImportedPlugin, urgency: float = 0.0) -> PluginRecord:
-        """Do the same for a caller who wants to know.
+    async def insist(self, imported: ImportedPlugin) -> PluginRecord:
+        """Do the same for a caller who wants to know, in the plugin's turn.
 
         Raises:
             PluginError: It failed; its record says so too.
         """
+        return await self._insist(imported, by_hand=True)
+
+    async def _insist(
+        self, imported: ImportedPlugin, urgency: float = 0.0, *, by_hand: bool = False
+    ) -> PluginRecord:
         name = imported.candidate.name
         entry = self._registry[name]
         self._note_facts(imported)
         try:
-            await self._check_and_start(entry, imported, urgency)
+            await self._check_and_start(entry, imported, urgency, by_hand)
         except PluginError as error:
             self._registry.fail(name, error, _state_after(error))
             raise
         finally:
+            if entry.record.state in _UNDER_WAY:
+                self._registry.move(name, PluginState.STOPPED, reason="its start was broken off")
             entry.settled.set()
             with anyio.CancelScope(shield=True):
                 await self._announcer.announce()
         return entry.record
 
-    async def _check_and_start(self, entry: Entry, imported: ImportedPlugin, urgency: float) -> None:
+    async def _check_and_start(
+        self, entry: Entry, imported: ImportedPlugin, urgency: float, by_hand: bool
+    ) -> None:
         name = imported.candidate.name
         began = self._clock.monotonic()
         config = await check(imported, self._configs, self._limits.load)
         self._runs.time(name, validated=self._clock.monotonic() - began)
-        await self._wait_for_needs(imported)
+        await self._wait_for_needs(imported, refuse_circles=by_hand)
         async with self._window.place(urgency):
             self._runs.time(name, waited=self._clock.monotonic() - began)
             if not entry.settled.is_set():
@@ -169,7 +197,12 @@ class PluginLifecycle:
                 self._registry.fail(name, error)
         return plan
 
-    async def _wait_for_needs(self, imported: ImportedPlugin) -> None:
+    def _settle_broken_off(self, name: str, scope: anyio.CancelScope) -> None:
+        if scope.cancel_called:
+            self._registry.move(name, PluginState.STOPPED, reason="its start was broken off")
+        self._registry[name].settled.set()
+
+    async def _wait_for_needs(self, imported: ImportedPlugin, *, refuse_circles: bool) -> None:
         name = imported.candidate.name
         mine = self._registry[name].settled
         if mine.is_set():
@@ -180,12 +213,40 @@ class PluginLifecycle:
             other = self._registry.get(wanted)
             if other is None:
                 raise _not_installed(name, wanted, self._registry)
-            await other.settled.wait()
+            await self._wait_for(name, wanted, refuse_circles)
             if not other.running and not mine.is_set():
                 raise _not_running(name, other.record)
+            needs.refuse_version(name, other.record)
         for wanted in needs.after:
             if wanted in self._registry:
-                await self._registry[wanted].settled.wait()
+                await self._wait_for(name, wanted, refuse_circles)
+
+    async def _wait_for(self, name: str, wanted: str, refuse_circles: bool) -> None:
+        if refuse_circles and not (self._registry[wanted].settled.is_set() and wanted != name):
+            circle = [name, wanted]
+            while circle[-1] != name and circle[-1] in self._waits:
+                circle.append(self._waits[circle[-1]])
+            if circle[-1] == name:
+                raise _circle(name, circle)
+        self._waits[name] = wanted
+        try:
+            await self._registry[wanted].settled.wait()
+        finally:
+            del self._waits[name]
+
+    def _refuse_unmet(self, imported: ImportedPlugin) -> None:
+        """Refuse a start in the place of another when what it needs now does not run."""
+        name = imported.candidate.name
+        needs = imported.needs.spelled_as(self._registry)
+        for wanted in needs.requires:
+            other = self._registry.get(wanted)
+            if other is None:
+                raise _not_installed(name, wanted, self._registry)
+            if wanted == name:
+                raise _circle(name, [name, name])
+            if not other.running:
+                raise _not_running(name, other.record)
+            needs.refuse_version(name, other.record)
 
     def _note_facts(self, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
@@ -199,17 +260,22 @@ class PluginLifecycle:
 
     async def unload(self, name: str, reason: str = "unloaded") -> bool:
         """Stop a plugin, and first those that require it; returns whether it was running."""
-        entry = self._registry.find(name)
+        broken_off = self.turns.of(name).interrupt()
+        return await self.turns.take(name, partial(self._unload, name, reason)) or broken_off
+
+    async def _unload(self, name: str, reason: str) -> bool:
         for dependent in self._dependents(name, soft=False):
-            await self.unload(dependent, f"{name!r}, which it requires, was unloaded")
-        async with entry.lock:
-            stopped = await self._stop(entry, PluginState.STOPPED, reason)
+            if dependent != name:
+                await self.unload(dependent, f"{name!r}, which it requires, was unloaded")
+        stopped = await self._stop(self._registry[name], PluginState.STOPPED, reason)
         await self._announcer.announce()
         return stopped
 
     async def stop_all(self) -> None:
         """Stop every running plugin: dependents before what they depend on, otherwise all at once."""
-        gone = {name: anyio.Event() for name, entry in self._registry.items() if entry.run is not None}
+        for name in self._registry:
+            self.turns.of(name).interrupt()
+        gone = {name: anyio.Event() for name in self._registry}
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as stopping:
                 for name in gone:
@@ -219,11 +285,10 @@ class PluginLifecycle:
     async def _stop_after_dependents(self, name: str, gone: Mapping[str, anyio.Event]) -> None:
         try:
             for dependent in self._dependents(name, soft=True):
-                if dependent in gone:
+                if dependent in gone and dependent != name:
                     await gone[dependent].wait()
-            entry = self._registry[name]
-            async with entry.lock:
-                await self._stop(entry, PluginState.STOPPED, "the host stopped")
+            async with self.turns.hold(name):
+                await self._stop(self._registry[name], PluginState.STOPPED, "the host stopped")
         finally:
             gone[name].set()
 
@@ -233,7 +298,8 @@ class PluginLifecycle:
             return False
         name = entry.record.name
         self._registry.move(name, PluginState.STOPPING, reason=reason)
-        drain = self._dispatcher.unregister(name)
+        # An application may have taken it out of host.pluggy by itself: it is stopped all the same.
+        drain = self._dispatcher.unregister(name) if self._dispatcher.pluggy.has_plugin(name) else Drain(())
         run.ledger.undo()
         error = await self._runs.retire(run, drain)
         said = reason if error is None else f"{reason}; {error}"
@@ -259,21 +325,22 @@ class PluginLifecycle:
         Raises:
             PluginError: The new one failed. The old one goes on, if it had not to stop first.
         """
-        name = imported.candidate.name
-        entry = self._registry.find(name)
-        async with entry.lock:
+        entry = self._registry[imported.candidate.name]
+        if entry.run is None or entry.run.plugin.handle.target is imported.handle.target:
+            self._refuse_unmet(imported)
+            await self._stop(entry, PluginState.STOPPED, "reloading")
             entry.candidate = imported.candidate
-            if entry.run is None or entry.run.plugin.handle.target is imported.handle.target:
-                await self._stop(entry, PluginState.STOPPED, "reloading")
-                entry.settled = anyio.Event()
-                await self.insist(imported)
-            else:
-                await self._swap(entry, imported)
+            entry.settled = anyio.Event()
+            await self.insist(imported)
+        else:
+            await self._swap(entry, imported)
+            entry.candidate = imported.candidate
         await self._announcer.announce()
         return entry.record
 
     async def _swap(self, entry: Entry, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
+        self._refuse_unmet(imported)
         config = await check(imported, self._configs, self._limits.load)
         old = entry.run
         new = await self._runs.begin(imported, config)
@@ -299,7 +366,8 @@ class PluginLifecycle:
     async def _quarantine(self, name: str, error: PluginError) -> None:
         entry = self._registry[name]
         await entry.settled.wait()
-        async with entry.lock:
+        async with self.turns.hold(name):
+            entry = self._registry[name]
             if await self._stop(entry, PluginState.STOPPING, str(error)):
                 self._registry.fail(name, error, PluginState.QUARANTINED)
         await self._announcer.announce()
@@ -312,7 +380,7 @@ async def _let_followers_queue() -> None:
 
 
 def _card_needs(candidate: PluginCandidate) -> Needs:
-    return Needs(requires=candidate.card.requires, after=candidate.card.after)
+    return Needs.said(candidate.card.requires, candidate.card.after)
 
 
 def _state_after(error: PluginError) -> PluginState:
@@ -324,6 +392,14 @@ def _not_installed(name: str, wanted: str, known: Iterable[str]) -> PluginDepend
     return PluginDependencyError(
         f"plugin {name!r} requires {wanted!r}, which is not installed: install it, or disable {name!r}"
         f"{near and f'.{near}'}",
+        plugin=name,
+    )
+
+
+def _circle(name: str, circle: Sequence[str]) -> PluginDependencyError:
+    return PluginDependencyError(
+        f"plugin {name!r} waits for itself: {' -> '.join(map(repr, circle))}. Take one of these out of `requires`"
+        " or `after`",
         plugin=name,
     )
 

@@ -19,6 +19,7 @@ from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_line, error_text
 from plughost.core.containment import Point, contained
 from plughost.core.loading.discovery import PluginCandidate, check_host_api
+from plughost.core.loading.neighbours import refuse_clashes
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.shape import PluginHandle
 from plughost.core.stepping import LimitPassedError
@@ -63,9 +64,9 @@ class ImportedPlugin:
     @property
     def needs(self) -> Needs:
         """Whom it waits for: what its card says and what its code says."""
-        return Needs(
-            requires=tuple(dict.fromkeys((*self.candidate.card.requires, *self.handle.requires))),
-            after=tuple(dict.fromkeys((*self.candidate.card.after, *self.handle.after))),
+        return Needs.said(
+            (*self.candidate.card.requires, *self.handle.requires),
+            (*self.candidate.card.after, *self.handle.after),
         )
 
 
@@ -146,9 +147,11 @@ def _import_candidate(candidate: PluginCandidate) -> object:
     folder = candidate.finding.folder
     if candidate.finding.package is not None:
         candidate.finding.package.open()  # it may have been changed since it was found
-    if folder is not None and str(folder) not in sys.path:
-        sys.path.append(str(folder))
-        importlib.invalidate_caches()
+    if folder is not None:
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+            importlib.invalidate_caches()
+        refuse_clashes(name, folder, module_name)
     module = _import_module(name, module_name, candidate)
     if folder is not None:
         _check_home(name, module, folder)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -31,9 +32,12 @@ from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.shape import PluginHandle
 from plughost.core.loading.sources import Finding
-from plughost.exceptions import PluginError, PluginInvalidError
+from plughost.exceptions import PluginError, PluginInvalidError, PluginNotFoundError
 
 _log = get_logger("plughost.loading")
+
+Find = Callable[[], Awaitable[Sequence[PluginCandidate]]]
+"""Finds plugins: metadata only, nothing of a plugin is imported."""
 
 _SKIPPED = frozenset({PluginState.DISABLED, PluginState.BLOCKED, PluginState.SKIPPED})
 _FAILED = frozenset({PluginState.FAILED, PluginState.INCOMPATIBLE, PluginState.QUARANTINED})
@@ -48,6 +52,7 @@ class PluginManager:
         memory: What it remembers of earlier starts.
         clock: Time.
         limits: What the deployer keeps out, whoever hands it over.
+        find: Finds plugins anew; what is on the disk when one is reloaded counts, not what was there before.
     """
 
     def __init__(
@@ -57,12 +62,15 @@ class PluginManager:
         memory: HostMemory,
         clock: Clock,
         limits: Limits = NO_LIMITS,
+        find: Find | None = None,
     ) -> None:
         self._registry = registry
         self._lifecycle = lifecycle
         self._memory = memory
         self._clock = clock
         self._limits = replace(limits, allow=None)  # that list says what is found, not what code hands over
+        self._find = find
+        self._given: dict[str, Mapping[str, Any]] = {}
         self._code = CodeWatch()
         self._by_hand: dict[str, object] = {}
         self._report = LoadReport()
@@ -141,8 +149,12 @@ class PluginManager:
             PluginError: It failed; its record says so too.
         """
         if isinstance(thing, str):
-            return await self._load_known(thing, config)
+            known_as = self._registry.find(thing).record.name
+            return await self._lifecycle.turns.start(known_as, partial(self._load_known, known_as, config))
         name = match_name(name or _name_of(thing), self._registry)
+        return await self._lifecycle.turns.start(name, partial(self._load_thing, name, thing, config))
+
+    async def _load_thing(self, name: str, thing: object, config: Mapping[str, Any] | None) -> PluginRecord:
         if (known := self._registry.get(name)) is not None and known.run is not None:
             raise PluginInvalidError(
                 f"a plugin {name!r} is running already: reload or unload it, or give this one another name",
@@ -181,7 +193,7 @@ class PluginManager:
         self._registry.add(candidate)
         if candidate.error is not None:
             raise candidate.error
-        return await self._load_known(name, None)
+        return await self._lifecycle.turns.start(name, partial(self._load_known, name, None))
 
     async def disable(self, name: str) -> bool:
         """Stop a plugin, and keep it out until it is enabled; returns whether it was running."""
@@ -205,10 +217,13 @@ class PluginManager:
         Raises:
             PluginError: The new start failed; the old one goes on where that is possible.
         """
-        entry = self._registry.find(name)
-        entry.candidate.refuse_if_kept_out()
-        candidate = _reconfigured(entry.candidate, config)
-        return await self._lifecycle.reload(await self._import_again(candidate))
+        name = self._registry.find(name).record.name
+        return await self._lifecycle.turns.restart(name, partial(self._reload, name, config))
+
+    async def _reload(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
+        candidate = await self._fresh(name, config)
+        with self._code.reading_again(name, candidate.finding):
+            return await self._lifecycle.reload(await self._import_again(candidate))
 
     async def reload_all(self) -> None:
         """Reload every running plugin, dependencies first; the first failure is raised when all were tried."""
@@ -226,26 +241,40 @@ class PluginManager:
         entry = self._registry.find(name)
         if entry.run is not None:
             return entry.record
-        entry.candidate.refuse_if_kept_out()
-        candidate = replace(
-            _reconfigured(entry.candidate, config), verdict=PluginState.DISCOVERED, reason="", error=None
-        )
-        imported = await self._import_again(candidate)
-        self._registry.add(candidate)
-        return await self._lifecycle.insist(imported)
+        candidate = await self._fresh(name, config)
+        with self._code.reading_again(name, candidate.finding):
+            imported = await self._import_again(candidate)
+            self._registry.add(candidate)
+            return await self._lifecycle.insist(imported)
+
+    async def _fresh(self, name: str, config: Mapping[str, Any] | None) -> PluginCandidate:
+        """Return a plugin as it is found now.
+
+        Raises:
+            PluginNotFoundError: It is not there any more.
+            PluginBlockedError: The deployer keeps it out.
+            PluginError: What is there now does not fit this host.
+        """
+        if config is not None:
+            self._given[name] = config
+        candidate = self._registry[name].candidate
+        if name not in self._by_hand and self._find is not None:
+            candidate = _named(name, await self._find(), candidate.finding.origin)
+            if candidate.error is not None:
+                raise candidate.error
+        candidate.refuse_if_kept_out()
+        wish = replace(candidate.wish, config=self._given.get(name, candidate.wish.config))
+        return replace(candidate, wish=wish, verdict=PluginState.DISCOVERED, reason="", error=None)
 
     async def _import_again(self, candidate: PluginCandidate) -> ImportedPlugin:
         if candidate.name in self._by_hand:
             return ImportedPlugin(candidate, PluginHandle.of(candidate.name, self._by_hand[candidate.name]))
-        self._code.forget_if_stale(candidate.name, candidate.finding.reference)
-        imported = await self._lifecycle.import_again(candidate)
-        self._code.remember(candidate.name, candidate.finding.reference)
-        return imported
+        return await self._lifecycle.import_again(candidate)
 
     def _remember(self) -> None:
         for name, entry in self._registry.items():
             if entry.candidate.wanted:  # also one that failed: what is mended is read again
-                self._code.remember(name, entry.candidate.finding.reference)
+                self._code.remember(name, entry.candidate.finding)
         records = [entry.record for entry in self._registry.values() if entry.run is not None]
         candidates = [entry.candidate for entry in self._registry.values()]
         seconds = {r.name: r.timings.started for r in records if r.timings.started}
@@ -253,8 +282,14 @@ class PluginManager:
             _log.warning("a plugin of an earlier start is gone", plugin=seen.name, advice=str(seen))
 
 
-def _reconfigured(candidate: PluginCandidate, config: Mapping[str, Any] | None) -> PluginCandidate:
-    return candidate if config is None else replace(candidate, wish=replace(candidate.wish, config=config))
+def _named(name: str, found: Sequence[PluginCandidate], origin: str) -> PluginCandidate:
+    for candidate in found:
+        if canonical(candidate.name) == canonical(name):
+            return replace(candidate, name=name)
+    raise PluginNotFoundError(
+        f"plugin {name!r} came from {origin} and is not there any more: install it again, or unload it",
+        plugin=name,
+    )
 
 
 def _name_of(thing: object) -> str:

@@ -6,12 +6,16 @@ with the longest chain behind it goes first. Durations are those of the last sta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
+from plughost.contracts.records import PluginRecord
 from plughost.core.config.paths import match_name
 from plughost.exceptions import PluginDependencyError, did_you_mean
+
+_REQUIREMENT = re.compile(r"(?P<name>[^\s<>=!~,]+)\s*(?P<versions>[<>=!~].*)")
 
 TYPICAL_START = 0.05
 """Seconds assumed for a plugin that never started before."""
@@ -24,17 +28,63 @@ class Needs:
     Attributes:
         requires: Names without which it cannot start.
         after: Names it lets go first when they are there.
+        ranges: Required name to the versions of it that will do, where not all will.
     """
 
     requires: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    ranges: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def said(cls, requires: Iterable[str], after: Iterable[str]) -> Needs:
+        """Return the needs that a card or a class states: ``cache``, or with versions ``cache>=1.2,<2``."""
+        parted = dict(map(name_and_range, requires))
+        return cls(
+            requires=tuple(parted),
+            after=tuple(dict.fromkeys(after)),
+            ranges={name: versions for name, versions in parted.items() if versions},
+        )
+
+    def refuse_version(self, plugin: str, other: PluginRecord) -> None:
+        """Refuse a required plugin whose version is not one of those that were asked for.
+
+        Raises:
+            PluginDependencyError: It is not, or the range is not one.
+        """
+        if (versions := self.ranges.get(other.name)) is None:
+            return
+        # Most plugins name no versions, and this import takes as long as the start of some of them.
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        try:
+            fits = bool(other.version) and SpecifierSet(versions).contains(other.version, prereleases=True)
+        except InvalidSpecifier:
+            raise PluginDependencyError(
+                f"plugin {plugin!r} requires {other.name!r} in versions {versions!r}, which is not a version range:"
+                " write it as in `cache>=1.2,<2`",
+                plugin=plugin,
+            ) from None
+        if not fits:
+            there = f"version {other.version}" if other.version else "one that tells no version"
+            raise PluginDependencyError(
+                f"plugin {plugin!r} requires {other.name}{versions}, but {there} is loaded: install a version of"
+                f" {other.name!r} that fits, or a {plugin!r} that works with this one",
+                plugin=plugin,
+            )
 
     def spelled_as(self, known: Collection[str]) -> Needs:
         """Return the same needs, in the spelling of those plugins that are known."""
         return Needs(
             requires=tuple(match_name(name, known) for name in self.requires),
             after=tuple(match_name(name, known) for name in self.after),
+            ranges={match_name(name, known): versions for name, versions in self.ranges.items()},
         )
+
+
+def name_and_range(requirement: str) -> tuple[str, str]:
+    """Part ``cache>=1.2,<2`` into the name of a plugin and a version range, which is empty when there is none."""
+    found = _REQUIREMENT.fullmatch(requirement.strip())
+    return (found["name"], found["versions"].replace(" ", "")) if found else (requirement, "")
 
 
 @dataclass(frozen=True, slots=True)

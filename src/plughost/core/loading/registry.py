@@ -53,14 +53,12 @@ class Entry:
         record: What everybody may see.
         settled: Set when the plugin is ready, or never will be in this load.
         run: Its present start, while there is one.
-        lock: Held by whoever loads, reloads or unloads it.
     """
 
     candidate: PluginCandidate
     record: PluginRecord
     settled: anyio.Event = field(default_factory=anyio.Event)
     run: Run | None = None
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
 
     @property
     def running(self) -> bool:

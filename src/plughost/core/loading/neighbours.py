@@ -1,0 +1,84 @@
+"""Plugin folders share one space of module names; a plugin must not silently be given somebody else's module."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from plughost.exceptions import PluginImportError
+
+
+def refuse_clashes(plugin: str, folder: Path, module: str) -> None:
+    """Refuse a plugin in whose folder a module lies that Python would find somewhere else.
+
+    Only modules count that the plugin's own code imports; tests and scripts that lie there bother nobody.
+
+    Args:
+        plugin: Its name, for the message.
+        folder: Where it lies; it is on ``sys.path`` already.
+        module: The module that is going to be imported.
+
+    Raises:
+        PluginImportError: A module of that name comes from elsewhere.
+    """
+    home = folder.resolve()
+    for name in sorted(_imported_from(home, module.partition(".")[0])):
+        place = _place_of(name)
+        if place is not None and not place.is_relative_to(home):
+            raise PluginImportError(
+                f"plugin {plugin!r} in {folder} has a module {name!r}, but another of that name is found first, at"
+                f" {place}: rename the one in the plugin's folder, or put it into a package with a name of its own",
+                plugin=plugin,
+            )
+
+
+def _imported_from(home: Path, first: str) -> set[str]:
+    """Return the names of the folder's modules that are imported, from one to the next, beginning with ``first``."""
+    reached: set[str] = set()
+    waiting = [first]
+    while waiting:
+        name = waiting.pop()
+        files = list(_files_of(home, name))
+        if name in reached or not files:
+            continue
+        reached.add(name)
+        for file in files:
+            waiting.extend(_imports(file))
+    return reached
+
+
+def _files_of(home: Path, name: str) -> Iterator[Path]:
+    if (home / f"{name}.py").is_file():
+        yield home / f"{name}.py"
+    if (home / name).is_dir():
+        yield from (home / name).rglob("*.py")
+
+
+def _imports(file: Path) -> Iterator[str]:
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return  # importing it says what is wrong
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
+
+
+def _place_of(name: str) -> Path | None:
+    """Return the file or folder that importing ``name`` would give; None when that cannot be told."""
+    if (loaded := sys.modules.get(name)) is not None:
+        file = getattr(loaded, "__file__", None) or next(iter(getattr(loaded, "__path__", ())), None)
+        return Path(file).resolve() if isinstance(file, str) else None
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    place = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+    return Path(place).resolve() if place and place not in ("built-in", "frozen") else None
