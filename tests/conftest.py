@@ -8,9 +8,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from plughost.testing import MadeDistribution, PluginMaker
+
+# On a machine that has other things to do a first draw may take seconds: that says nothing about the strategy.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 _numbers = count()
 
