@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from plughost.contracts.session_store import ReplacedSession, SessionPatch, StoredSession, VersionConflict
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.sessions.stores.redis import RedisStore
 from plughost.testing.clock import FakeClock
@@ -125,3 +127,65 @@ def test_its_address_is_not_shown() -> None:
 async def test_on_trio_it_says_that_it_needs_asyncio(anyio_backend: str) -> None:
     with pytest.raises(ConfigError, match="asyncio"):
         await RedisStore("redis://localhost", prefix="x").open()
+
+
+async def _scripts_run(store: RedisStore) -> int:
+    assert store._client is not None
+    calls = await store._client.info("commandstats")
+    return sum(
+        figures["calls"] for name, figures in calls.items() if name in ("cmdstat_evalsha", "cmdstat_eval")
+    )
+
+
+async def test_what_many_ask_in_one_turn_of_the_loop_is_one_script(store: RedisStore) -> None:
+    names = [f"s{number}" for number in range(30)]
+    for name in names:
+        await store.create(new(name, subject=None))
+
+    async def read(name: str) -> StoredSession | ReplacedSession | None:
+        return await store.read(digest(name))
+
+    async def write(name: str) -> StoredSession | None:
+        return await store.patch(digest(name), SessionPatch(set={"mine": name.encode()}))
+
+    await asyncio.gather(*map(read, names[:2]), *map(write, names[:2]))  # the server learns the scripts
+    before = await _scripts_run(store)
+    written = await asyncio.gather(*map(write, [*names, "nobody"]))
+    found = await asyncio.gather(*map(read, ["nobody", *names]))
+    assert await _scripts_run(store) - before == 2
+    assert written[-1] is None
+    assert found[0] is None
+    for name, changed, row in zip(names, written[:-1], found[1:], strict=True):
+        assert isinstance(row, StoredSession)
+        assert row == changed
+        assert (row.digest, row.fields["mine"]) == (digest(name), name.encode())
+
+
+async def test_one_change_that_is_refused_harms_none_of_the_same_turn(store: RedisStore) -> None:
+    for name in ("a", "b", "c"):
+        await store.create(new(name))
+    client = store._client
+    assert client is not None
+    await client.delete(f"{store._base}:s:{digest('b').hex()}")
+    await client.set(f"{store._base}:s:{digest('b').hex()}", "not a session")
+    change = SessionPatch(set={"n": b"1"})
+    stale = SessionPatch(set={"n": b"1"}, version=99)
+    first, second, third = await asyncio.gather(
+        store.patch(digest("a"), change),
+        store.patch(digest("b"), change),
+        store.patch(digest("c"), stale),
+        return_exceptions=True,
+    )
+    assert isinstance(first, StoredSession)
+    assert isinstance(second, StoreUnavailableError)
+    assert isinstance(third, VersionConflict)
+
+
+async def test_who_gives_up_waiting_takes_nobody_along(store: RedisStore) -> None:
+    await store.create(new("a"))
+    impatient = asyncio.create_task(store.read(digest("a")))
+    patient = asyncio.create_task(store.read(digest("a")))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert isinstance(await patient, StoredSession)
+    assert impatient.cancelled()

@@ -22,6 +22,7 @@ from plughost.contracts.session_store import (
 from plughost.exceptions import ConfigError, SessionUnreadableError, StoreUnavailableError
 from plughost.plugins.sessions.merge import too_large
 from plughost.plugins.sessions.stores import redis_scripts as scripts
+from plughost.plugins.sessions.stores.redis_together import Together
 
 try:
     from redis import exceptions as answers
@@ -57,10 +58,11 @@ _decode_names = msgspec.msgpack.Decoder(list[str]).decode
 class RedisStore:
     """A ``SessionStore`` over one Redis deployment. Works on asyncio only, as its client does.
 
-    Every call is one script. When Redis is away, calls fail at once for half a second after each failure, so
-    that a busy server does not wait for one time-out per request; nothing is tried twice. An answer that refuses
-    one command is that command's failure alone. When the server turns out to be a replica, all connections to it
-    are let go: the next ones lead to the server that took its place.
+    Every call is one script; reads, changes and touches of one turn of the loop share one. When Redis is away,
+    calls fail at once for half a second after each failure, so that a busy server does not wait for one time-out
+    per request; nothing is tried twice. An answer that refuses one command is that command's failure alone. When
+    the server turns out to be a replica, all connections to it are let go: the next ones lead to the server that
+    took its place.
 
     Args:
         url: Where it is.
@@ -82,6 +84,9 @@ class RedisStore:
         self._client: Redis | None = None
         self._left: list[Redis] = []  # clients of servers that became replicas, with calls still under way
         self._scripts: dict[str, Any] = {}
+        self._read, self._patch, self._touch = (
+            self._together(script) for script in (scripts.READ, scripts.PATCH, scripts.TOUCH)
+        )
 
     def __repr__(self) -> str:
         return f"RedisStore(prefix={self._base!r})"  # the address may hold a password
@@ -107,6 +112,8 @@ class RedisStore:
 
     async def close(self) -> None:
         """Let the connections go."""
+        for calls in (self._read, self._patch, self._touch):
+            await calls.finish()
         clients, self._left = [*self._left, *([self._client] if self._client else [])], []
         self._client = None
         self._scripts.clear()
@@ -150,7 +157,7 @@ class RedisStore:
 
     async def read(self, digest: bytes) -> StoredSession | ReplacedSession | None:
         """Return the session if it is alive."""
-        found = await self._run(scripts.READ, digest.hex())
+        found = await self._read(digest.hex())
         if found is not None and len(found) == 1:
             return ReplacedSession(successor=bytes.fromhex(found[0].decode()))
         return _row(found, digest)
@@ -159,8 +166,7 @@ class RedisStore:
         """Merge a change into a living session."""
         pairs = [part for pair in patch.set.items() for part in pair]
         removed = [name for name in patch.remove if name not in patch.set]
-        answer = await self._run(
-            scripts.PATCH,
+        answer = await self._patch(
             digest.hex(),
             "" if patch.version is None else patch.version,
             patch.max_bytes,
@@ -177,7 +183,7 @@ class RedisStore:
 
     async def touch(self, digest: bytes) -> None:
         """Note that it is used."""
-        await self._run(scripts.TOUCH, digest.hex())
+        await self._touch(digest.hex())
 
     async def replace(
         self, digest: bytes, new: NewSession, *, version: int, grace: float
@@ -248,6 +254,18 @@ class RedisStore:
         now = "" if self._now is None else repr(self._now())
         return await self._do(self._scripts[script], keys=[self._base], args=[now, *arguments])
 
+    def _together(self, script: str) -> Together:
+        several = scripts.together(script)
+
+        async def many(calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+            parts = [part for call in calls for part in (len(call), *call)]
+            found = await self._run(several, *parts)
+            return [
+                await self._refusal(one) if isinstance(one, answers.ResponseError) else one for one in found
+            ]
+
+        return Together(lambda call: self._run(script, *call), many)
+
     async def _do(self, call: Callable[..., Any], **options: Any) -> Any:
         moment = SYSTEM_CLOCK.monotonic()
         if moment < self._quiet_until:
@@ -255,15 +273,18 @@ class RedisStore:
         try:
             return await call(**options)
         except _ANSWERED as refusal:
-            if isinstance(refusal, answers.ReadOnlyError):
-                await self._let_go()
-            why = next(text for kind, text in _REFUSALS if isinstance(refusal, kind))
-            _log.warning("session store refused", store="redis", error=type(refusal).__name__, why=why)
-            raise StoreUnavailableError(f"Redis refused, {type(refusal).__name__}: {why}") from refusal
+            raise await self._refusal(refusal) from refusal
         except (answers.RedisError, OSError, TimeoutError) as error:
             self._quiet_until = SYSTEM_CLOCK.monotonic() + _PAUSE
             _log.warning("session store is away", store="redis", error=type(error).__name__)
             raise StoreUnavailableError(f"Redis cannot be reached: {type(error).__name__}") from error
+
+    async def _refusal(self, refusal: Exception) -> StoreUnavailableError:
+        if isinstance(refusal, answers.ReadOnlyError):
+            await self._let_go()
+        why = next(text for kind, text in _REFUSALS if isinstance(refusal, kind))
+        _log.warning("session store refused", store="redis", error=type(refusal).__name__, why=why)
+        return StoreUnavailableError(f"Redis refused, {type(refusal).__name__}: {why}")
 
     def _connected(self) -> Redis:
         try:

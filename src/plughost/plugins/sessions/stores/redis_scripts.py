@@ -363,3 +363,26 @@ redis.call('SET', base .. ':probe', text(now), 'PX', 60000)
 return 1
 """
 )
+
+
+def together(script: str) -> str:
+    """Return a script that makes several calls of one of these, each with its own end.
+
+    Its arguments are the time, and for each call how many arguments follow and these, without the time. It answers
+    a list: for each call its answer, or the error.
+    """
+    return f"""{_PRELUDE}
+local function once(ARGV)
+{script.removeprefix(_PRELUDE)}
+end
+local answers, at = {{}}, 2
+while at <= #ARGV do
+  local last, one = at + tonumber(ARGV[at]), {{ARGV[1]}}
+  for n = at + 1, last do one[#one + 1] = ARGV[n] end
+  local fine, answer = pcall(once, one)
+  if not fine then answer = redis.error_reply(type(answer) == 'table' and answer.err or tostring(answer)) end
+  answers[#answers + 1] = answer
+  at = last + 1
+end
+return answers
+"""
