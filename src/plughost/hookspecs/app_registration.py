@@ -223,7 +223,7 @@ def load_models(app_name: str, connection: Any, config: Mapping[str, Any]) -> Op
     """
 
 
-@hookspec(mode="broadcast", timeout=30.0)
+@hookspec(mode="broadcast", timeout=30.0, concurrent=True)
 def auto_operations_completed(app_name: str, result: Mapping[str, OperationResult]) -> None:
     """Migrations, seeds and models of an app have run.
 
@@ -250,7 +250,7 @@ def auto_operations_completed(app_name: str, result: Mapping[str, OperationResul
     """
 
 
-@hookspec(mode="broadcast", timeout=30.0)
+@hookspec(mode="broadcast", timeout=30.0, concurrent=True)
 def app_registered(app_name: str, connection: Any, config: Mapping[str, Any]) -> None:
     """An app was registered.
 

@@ -153,7 +153,7 @@ def connection_shutdown(app_name: str, connection: Any, options: UnregisterOptio
     """
 
 
-@hookspec(mode="broadcast", timeout=30.0)
+@hookspec(mode="broadcast", timeout=30.0, concurrent=True)
 def app_unregistered(app_name: str, options: UnregisterOptions) -> None:
     """An app is gone.
 

@@ -75,7 +75,7 @@ def authenticate(attempt: AuthAttempt) -> Verdict:  # type: ignore[empty-body]  
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def after_auth(attempt: AuthAttempt, principal: Principal) -> None:
     """Somebody was signed in.
 
@@ -100,7 +100,7 @@ def after_auth(attempt: AuthAttempt, principal: Principal) -> None:
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def auth_failed(attempt: AuthAttempt, reason: str) -> None:
     """Somebody was not signed in.
 
@@ -153,7 +153,7 @@ def before_logout(principal: Principal, session_handle: str) -> None:
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def after_logout(principal: Principal, session_handle: str) -> None:
     """Somebody was signed out.
 

@@ -113,7 +113,7 @@ def store_backup(archive: Archive) -> BackupLocation | None:
     """
 
 
-@hookspec(mode="broadcast", timeout=60.0)
+@hookspec(mode="broadcast", timeout=60.0, concurrent=True)
 def after_backup(result: BackupResult) -> None:
     """A backup was made and stored.
 
@@ -137,7 +137,7 @@ def after_backup(result: BackupResult) -> None:
     """
 
 
-@hookspec(mode="broadcast", timeout=60.0)
+@hookspec(mode="broadcast", timeout=60.0, concurrent=True)
 def backup_failed(plan: BackupPlan, error: Exception) -> None:
     """A backup was not made.
 
@@ -162,7 +162,7 @@ def backup_failed(plan: BackupPlan, error: Exception) -> None:
     """
 
 
-@hookspec(mode="collect", timeout=60.0)
+@hookspec(mode="collect", timeout=60.0, concurrent=True)
 def list_backups() -> Sequence[BackupLocation] | None:
     """Say which archives this plugin has stored.
 
@@ -253,7 +253,7 @@ def restore_artifact(artifact: Artifact, plan: RestorePlan) -> bool | None:
     """
 
 
-@hookspec(mode="broadcast", timeout=60.0)
+@hookspec(mode="broadcast", timeout=60.0, concurrent=True)
 def after_restore(result: RestoreResult) -> None:
     """A backup was restored.
 

@@ -8,7 +8,7 @@ from plughost.contracts.cache_events import CacheEvent, WarmEntry
 from plughost.hookspecs._markers import hookspec
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def cache_event(events: Sequence[CacheEvent]) -> None:
     """Things happened in a cache.
 
@@ -36,7 +36,7 @@ def cache_event(events: Sequence[CacheEvent]) -> None:
     """
 
 
-@hookspec(mode="collect", timeout=60.0)
+@hookspec(mode="collect", timeout=60.0, concurrent=True)
 def warm_cache(cache: str) -> Sequence[WarmEntry] | None:
     """Say what this cache shall load before anybody asks for it.
 

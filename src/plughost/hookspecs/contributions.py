@@ -174,7 +174,7 @@ def register_jobs() -> Sequence[Job] | None:
     """
 
 
-@hookspec(mode="collect", timeout=2.0)
+@hookspec(mode="collect", timeout=2.0, concurrent=True)
 def describe_metrics() -> Sequence[MetricFamily] | None:
     """Give the figures that this plugin wants to have measured from outside.
 

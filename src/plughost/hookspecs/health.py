@@ -9,7 +9,7 @@ from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.hookspecs._markers import hookspec
 
 
-@hookspec(mode="broadcast", timeout=30.0)
+@hookspec(mode="broadcast", timeout=30.0, concurrent=True)
 def operation_failed(app_name: str, operation: str, error: Exception, context: Mapping[str, Any]) -> None:
     """A step of an app's registration or unregistration failed.
 
@@ -37,7 +37,7 @@ def operation_failed(app_name: str, operation: str, error: Exception, context: M
     """
 
 
-@hookspec(mode="collect", timeout=2.0)
+@hookspec(mode="collect", timeout=2.0, concurrent=True)
 def health_check(app_name: str | None, health_status: HealthReport) -> HealthCheck | Mapping[str, Any] | None:
     """Say how it is from where you stand.
 

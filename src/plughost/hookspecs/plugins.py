@@ -10,7 +10,7 @@ from plughost.contracts.records import PluginFailure, PluginRecord
 from plughost.hookspecs._markers import hookspec
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def plugin_started(plugin: PluginRecord) -> None:
     """A plugin became ready.
 
@@ -34,7 +34,7 @@ def plugin_started(plugin: PluginRecord) -> None:
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def plugin_failed(plugin: PluginRecord, phase: str, error: PluginFailure) -> None:
     """A phase of a plugin's life failed.
 
@@ -60,7 +60,7 @@ def plugin_failed(plugin: PluginRecord, phase: str, error: PluginFailure) -> Non
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def plugin_stopped(plugin: PluginRecord) -> None:
     """A plugin was stopped.
 

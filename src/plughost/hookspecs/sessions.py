@@ -9,7 +9,7 @@ from plughost.contracts.devices import Device
 from plughost.hookspecs._markers import hookspec
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def session_created(handle: str, subject: str | None, reason: str) -> None:
     """A session was created.
 
@@ -35,7 +35,7 @@ def session_created(handle: str, subject: str | None, reason: str) -> None:
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def session_rotated(handle: str, subject: str | None, reason: str) -> None:
     """A session got a new secret id; the old one is dead.
 
@@ -61,7 +61,7 @@ def session_rotated(handle: str, subject: str | None, reason: str) -> None:
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def session_ended(handle: str, subject: str | None, reason: str) -> None:
     """A session ended and will not come back.
 

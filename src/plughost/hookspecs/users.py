@@ -73,7 +73,7 @@ def create_user(user: NewUser) -> User | None:
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def after_user_create(user: User) -> None:
     """A user was created.
 
@@ -161,7 +161,7 @@ def update_user(change: UserChange) -> User | None:
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def after_user_update(user: User, changed: tuple[str, ...]) -> None:
     """A user was changed.
 
@@ -244,7 +244,7 @@ def delete_user(user: User) -> bool | None:
     """
 
 
-@hookspec(mode="broadcast", timeout=5.0)
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
 def after_user_delete(user: User) -> None:
     """A user was deleted.
 
