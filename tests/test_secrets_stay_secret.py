@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import httpx2
@@ -27,10 +28,12 @@ PLANTED = {
 }
 
 PLUGIN = """
+import shutil
+from pathlib import Path
 import msgspec
 from starlette.responses import PlainTextResponse
 from plughost import Plugin, hookimpl
-from plughost.contracts import Artifact, HealthCheck, Secret
+from plughost.contracts import Artifact, BackupLocation, HealthCheck, Secret
 from plughost.http import PUBLIC, Route
 
 class LeakyConfig(msgspec.Struct):
@@ -57,6 +60,21 @@ class Leaky(Plugin):
     @hookimpl
     def health_check(self, app_name):
         return HealthCheck(name="leaky", status="warn", detail=self.all, figures={"with": self.all})
+
+    @hookimpl
+    def provide_backup_artifacts(self, plan):
+        return [Artifact(name="notes.txt", stream=lambda: [b"nothing secret"])]
+
+    @hookimpl
+    def store_backup(self, archive):
+        kept = Path("kept") / archive.path.name
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copy(archive.path, kept)
+        return BackupLocation(uri=f"https://someone:Nm8-url-password-2R@store.example/{kept.name}")
+
+    @hookimpl
+    def after_backup(self, result):
+        self.context.log.info("stored", told=self.all)
 
     @hookimpl
     def register_routes(self):
@@ -131,6 +149,21 @@ def command(serve: Serve, folder: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+def everything_in(folder: Path) -> str:
+    """Return all bytes under a folder, those within archives too, as text."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            found.append(path.read_bytes())
+            if tarfile.is_tarfile(path):
+                with tarfile.open(path) as archive:
+                    found += [
+                        file.read() for each in archive if (file := archive.extractfile(each)) is not None
+                    ]
+    assert found, "there is a backup"
+    return b"".join(found).decode("utf-8", "replace")
+
+
 @pytest.fixture(params=["text", "json"])
 def told(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "leaky.py").write_text(PLUGIN)
@@ -167,9 +200,9 @@ def told(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     told["report"] = command(serve, tmp_path, "run", "--once")
     told["report as JSON"] = command(serve, tmp_path, "run", "--once", "--json")
     told["info"] = command(serve, tmp_path, "info", "broken")
-    shown = command(serve, tmp_path, "config", "show")
-    # It imports no plugin, so that it cannot know what is declared secret under a harmless name.
-    told["configuration"] = shown.replace(PLANTED["declared"], "")
+    told["configuration"] = command(serve, tmp_path, "config", "show")
+    told["configuration as JSON"] = command(serve, tmp_path, "config", "show", "--json")
+    told["backup"] = command(serve, tmp_path, "backup", "run", "--json") + everything_in(tmp_path / "kept")
     return told
 
 

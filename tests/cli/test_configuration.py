@@ -178,3 +178,30 @@ def test_safe_mode_loads_first_party_plugins_only(cli, install) -> None:
     document = cli("run", "--once", "--safe-mode", "--json").document
     assert "good" in [row["name"] for row in document["skipped"]]
     assert "good" not in document["loaded"]
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://me:{}@h:1/0", "postgresql://me:{}@h/db", "https://x:{}@h/", "amqp://u:{}@[::1]:5672"]
+)
+@pytest.mark.parametrize("password", ["pa55 word", "a pa55 word b", "pa55@ word"])
+def test_a_password_with_spaces_in_a_url_is_not_shown(cli, configure, url, password) -> None:
+    configure(f'[plugins.some.config]\naddress = "{url.format(password)}"\n')
+    shown = cli("config", "show").out + cli("config", "show", "--json").out
+    assert "plugins.some.config.address" in shown
+    for piece in ("pa55", "word"):
+        assert piece not in shown
+
+
+def test_show_hides_what_a_plugin_declares_secret_under_a_harmless_name(cli, configure, folder) -> None:
+    (folder / "own").mkdir()
+    (folder / "own" / "declaring.py").write_text(
+        "import msgspec\nfrom plughost import Plugin\nfrom plughost.contracts import Secret\n"
+        "class Settings(msgspec.Struct):\n    motto: Secret\n    colour: str\n"
+        "class Declaring(Plugin):\n    name = 'declaring'\n    Config = Settings\n"
+    )
+    configure(
+        '[host]\nplugin_dir = "own"\n[plugins.declaring.config]\nmotto = "open sesame"\ncolour = "green"\n'
+    )
+    for ran in (cli("config", "show"), cli("config", "show", "--json")):
+        assert "green" in ran.out, ran.err
+        assert "open sesame" not in ran.out + ran.err

@@ -15,6 +15,7 @@ from weakref import WeakSet
 from plughost.contracts.secret import MASK
 
 _SHORTEST: Final = 5  # characters; hiding every "a" of a text would hide the text
+_LONG: Final = 8  # below, a value may be part of a word that has nothing to do with it: "short" of "shorter"
 _WORDS: Final = r"(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature)"
 _PAIR: Final = re.compile(rf"({_WORDS}=)[^&;\s]+", re.IGNORECASE)
 _ITEM: Final = re.compile(rf"""({_WORDS}["']: ?b?["'])[^"']+""", re.IGNORECASE)
@@ -45,7 +46,10 @@ class KnownSecrets:
     def hidden_in(self, text: str) -> str:
         """Return the text without them; the longest first, for one may be part of another."""
         for value in sorted(self._values, key=len, reverse=True):
-            text = text.replace(value, MASK)
+            if len(value) >= _LONG:
+                text = text.replace(value, MASK)
+            elif value in text:
+                text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text)
         return text
 
 

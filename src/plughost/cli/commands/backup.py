@@ -17,6 +17,7 @@ from plughost.cli.logs import configure_logging
 from plughost.cli.program import Program, reads
 from plughost.cli.tables import seconds, table
 from plughost.contracts.backup import ArchiveEntry, BackupProgress, BackupSummary, OnProgress
+from plughost.contracts.masking import masked_text
 from plughost.exceptions import BackupError
 from plughost.host import Host
 
@@ -42,7 +43,7 @@ def run_backup(program: Program, apps: tuple[str, ...]) -> None:
             result = await host.backups.run(apps=apps, on_progress=on_progress)
         return {
             "backup_id": result.plan.backup_id,
-            "uri": result.location.uri,
+            "uri": masked_text(result.location.uri),
             "stored_by": result.location.plugin,
             "size": result.size,
             "sha256": result.sha256,
@@ -161,7 +162,7 @@ def _bar(program: Program, label: str) -> Iterator[OnProgress]:
 def _summary(backup: BackupSummary) -> Mapping[str, Any]:
     return {
         "backup_id": backup.backup_id,
-        "uri": backup.location.uri,
+        "uri": masked_text(backup.location.uri),
         "size": backup.location.size,
         "created_at": backup.created_at,
         "reason": backup.reason,
@@ -179,7 +180,7 @@ def _listing(found: tuple[BackupSummary, ...]) -> str:
             _moment(backup.created_at),
             backup.reason or "-",
             _size(backup.location.size),
-            backup.problem or backup.location.uri,
+            backup.problem or masked_text(backup.location.uri),
         )
         for backup in found
     ]

@@ -26,10 +26,16 @@ def config() -> None:
 @reads
 @click.pass_obj
 def show(program: Program) -> None:
-    """Show every setting with where it came from; secrets are hidden."""
+    """Show every setting with where it came from; secrets are hidden.
+
+    Plugins that are configured are imported, to know which of their settings they declare secret; of one that
+    cannot be, only what looks secret is hidden, and it is named on standard error.
+    """
     loaded = program.load_config()
+    classes = _config_classes(program, loaded, only_configured=True)
     entries = [
-        {"path": entry.path, "value": entry.value, "origin": entry.origin} for entry in loaded.entries()
+        {"path": entry.path, "value": entry.value, "origin": entry.origin}
+        for entry in loaded.entries(classes)
     ]
     lines = [
         f"{entry['path']} = {json.dumps(entry['value'], default=str)}  # {entry['origin']}"
@@ -46,16 +52,7 @@ def schema(program: Program) -> None:
 
     Plugins are imported; one that cannot be is described by a free table, and named on standard error.
     """
-    loaded = program.load_config()
-    classes: dict[str, Any] = {}
-    for candidate in survey(loaded):
-        if not candidate.wanted:
-            continue
-        subject = examine(candidate, loaded, {})
-        classes[candidate.name] = subject.handle.config_class if subject.is_imported else None
-        if subject.error is not None:
-            program.talk(f"The settings of plugin {candidate.name!r} are unknown: {subject.error}")
-    program.show(config_schema(classes))
+    program.show(config_schema(_config_classes(program, program.load_config())))
 
 
 @config.command()
@@ -75,6 +72,21 @@ def check(program: Program) -> None:
     text = "\n".join(map(_line, problems)) or "The configuration is fine."
     program.show({"config": file, "problems": problems}, text)
     leave_with_problems(problems)
+
+
+def _config_classes(
+    program: Program, loaded: LoadedConfig, *, only_configured: bool = False
+) -> dict[str, Any]:
+    """Return the ``Config`` of each plugin that is wanted, by name; None where that cannot be told."""
+    classes: dict[str, Any] = {}
+    for candidate in survey(loaded):
+        if not candidate.wanted or (only_configured and not candidate.wish.config):
+            continue
+        subject = examine(candidate, loaded, {})
+        classes[candidate.name] = subject.handle.config_class if subject.is_imported else None
+        if subject.error is not None:
+            program.talk(f"The settings of plugin {candidate.name!r} are unknown: {subject.error}")
+    return classes
 
 
 def _problems_of_plugins(loaded: LoadedConfig) -> Iterator[Document]:
