@@ -34,20 +34,19 @@ class _Log:
     def __init__(self) -> None:
         self._moments: deque[float] = deque()
 
-    def look(self, now: float, limit: Limit, cost: int) -> LimitResult:
-        """Say whether ``cost`` more would be allowed."""
+    def look(self, now: float, limit: Limit, cost: int, *, take: bool) -> LimitResult:
+        """Say whether ``cost`` more is allowed; with ``take`` count it if it is, and say what is left then."""
         moments = self._moments
         while moments and moments[0] <= now - limit.window:
             moments.popleft()
         used = len(moments)
-        allowed = used + cost <= limit.limit
-        retry = 0.0 if allowed else moments[used + cost - limit.limit - 1] + limit.window - now
-        reset = moments[-1] + limit.window - now if moments else 0.0
-        return _result(limit, allowed, limit.limit - used, reset, retry)
-
-    def count(self, now: float, limit: Limit, cost: int) -> None:
-        """Count ``cost`` uses."""
-        self._moments.extend([now] * cost)
+        if used + cost > limit.limit:
+            retry = moments[used + cost - limit.limit - 1] + limit.window - now
+            return _result(limit, False, limit.limit - used, moments[-1] + limit.window - now, retry)
+        if take:
+            moments.extend([now] * cost)
+            used += cost
+        return _result(limit, True, limit.limit - used, moments[-1] + limit.window - now if moments else 0.0)
 
     def over(self, now: float, window: float) -> bool:
         """Whether nothing of it matters any more."""
@@ -55,43 +54,44 @@ class _Log:
 
 
 class _Parts:
-    """Counts of the parts of a window."""
+    """Counts of the parts of a window, the oldest first."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_newest", "_used")
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
+        self._newest = 0
+        self._used = 0
 
-    def look(self, now: float, limit: Limit, cost: int) -> LimitResult:
-        """Say whether ``cost`` more would be allowed."""
+    def look(self, now: float, limit: Limit, cost: int, *, take: bool) -> LimitResult:
+        """Say whether ``cost`` more is allowed; with ``take`` count it if it is, and say what is left then."""
         width = limit.window / PARTS
         current = math.floor(now / width)
-        for part in [part for part in self._counts if part < current - PARTS]:
-            del self._counts[part]
-        used = sum(self._counts.values())
-        allowed = used + cost <= limit.limit
-        retry = 0.0 if allowed else self._retry(limit, used + cost - limit.limit, width, now)
-        reset = (max(self._counts) + PARTS + 1) * width - now if self._counts else 0.0
-        return _result(limit, allowed, limit.limit - used, reset, retry)
+        counts = self._counts
+        while counts and (oldest := next(iter(counts))) < current - PARTS:
+            self._used -= counts.pop(oldest)
+        allowed = self._used + cost <= limit.limit
+        retry = 0.0 if allowed else self._retry(limit, self._used + cost - limit.limit, width, now)
+        if take and allowed:
+            counts[current] = counts.get(current, 0) + cost
+            self._newest = current
+            self._used += cost
+        reset = (self._newest + PARTS + 1) * width - now if counts else 0.0
+        return _result(limit, allowed, limit.limit - self._used, reset, retry)
 
     def _retry(self, limit: Limit, too_many: int, width: float, now: float) -> float:
-        for part in sorted(self._counts):
-            too_many -= self._counts[part]
+        for part, count in self._counts.items():
+            too_many -= count
             if too_many <= 0:
                 return (part + PARTS + 1) * width - now
         return limit.window
 
-    def count(self, now: float, limit: Limit, cost: int) -> None:
-        """Count ``cost`` uses."""
-        part = math.floor(now / (limit.window / PARTS))
-        self._counts[part] = self._counts.get(part, 0) + cost
-
     def over(self, now: float, window: float) -> bool:
         """Whether nothing of it matters any more."""
-        return not self._counts or (max(self._counts) + PARTS + 1) * (window / PARTS) <= now
+        return not self._counts or (self._newest + PARTS + 1) * (window / PARTS) <= now
 
 
-def _result(limit: Limit, allowed: bool, left: int, reset: float, retry: float) -> LimitResult:
+def _result(limit: Limit, allowed: bool, left: int, reset: float, retry: float = 0.0) -> LimitResult:
     return LimitResult(
         allowed=allowed,
         limit=limit.limit,
@@ -124,12 +124,11 @@ class WindowCounts:
         """Count ``cost`` against all keys or none; ``peek`` only asks. Returns the result of each."""
         with self._lock:
             now = self._clock.monotonic()
-            uses = [self._of(key, limit) for key, limit in asked]
-            results = [use.look(now, limit, cost) for use, (_, limit) in zip(uses, asked, strict=True)]
-            if not peek and all(result.allowed for result in results):
-                for use, (_, limit) in zip(uses, asked, strict=True):
-                    use.count(now, limit, cost)
-                results = [use.look(now, limit, 0) for use, (_, limit) in zip(uses, asked, strict=True)]
+            uses = [(self._of(key, limit), limit) for key, limit in asked]
+            take = not peek and len(uses) == 1  # one that refuses counts nothing, but others would
+            results = [use.look(now, limit, cost, take=take) for use, limit in uses]
+            if not peek and not take and all(result.allowed for result in results):
+                results = [use.look(now, limit, cost, take=True) for use, limit in uses]
             self._sweep(now)
             return results
 

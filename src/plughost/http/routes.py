@@ -109,8 +109,9 @@ class Route(StarletteRoute):
 
         async def send_in_time(message: Message) -> None:
             nonlocal begun
-            begun = True
-            waiting.deadline = math.inf
+            if not begun:
+                begun = True
+                waiting.deadline = math.inf
             if standing is not None and message.get("more_body") and await standing.is_over_unwatched():
                 raise ClientDisconnect  # nobody is there any more who may be told the rest
             await send(message)
