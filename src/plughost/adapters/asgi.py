@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
-from plughost.contracts.http import ASGIApp, Receive, Scope, Send
+from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.host import Host
 from plughost.http import HostApplication
 
@@ -33,6 +33,39 @@ async def running(application: HostApplication) -> AsyncIterator[Host]:
         finally:
             application.drain()
             application.close()
+
+
+async def live_around(
+    inner: ASGIApp, application: HostApplication, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Run the host of an application around the lifespan of another one.
+
+    The server hears that all has ended only once the host has too: it does not wait for more than that word.
+    """
+    scope.setdefault("state", {})[STATE] = application.host
+    last: Message | None = None
+
+    async def keep_the_last(message: Message) -> None:
+        nonlocal last
+        if message["type"].startswith("lifespan.shutdown."):
+            last = message
+        else:
+            await send(message)
+
+    said = False
+    try:
+        async with running(application):
+            said = True  # from here on the application inside speaks for itself
+            await inner(scope, receive, keep_the_last)
+    except BaseException as error:
+        if not said:
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+        elif last is not None:
+            await send({"type": "lifespan.shutdown.failed", "message": str(error)})
+        raise
+    if last is not None:
+        await send(last)
 
 
 def beside(outer: ASGIApp, application: HostApplication, prefix: str) -> ASGIApp:

@@ -31,12 +31,14 @@ class HttpContext:
         environment: ``production`` or ``development`` or what the deployer calls it.
         root_path: Where the application is mounted; empty at the top.
         read_only: Whether administrative actions are switched off.
+        admin_path: What the addresses of the administration begin with; empty when they begin at the top.
     """
 
     host_name: str
     environment: str = "production"
     root_path: str = ""
     read_only: bool = False
+    admin_path: str = "/admin"
 
 
 class GuardedRoute(Protocol):

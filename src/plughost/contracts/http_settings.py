@@ -12,6 +12,8 @@ from msgspec.structs import force_setattr
 _Seconds = Annotated[float, Meta(gt=0)]
 _Origin = Annotated[str, Meta(pattern=r"^https?://[^/?#@*\s]+$")]
 _Count = Annotated[int, Meta(ge=1)]
+AdminPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\Z")]
+"""A prefix of paths such as ``/admin`` or ``/ops/admin``; empty for none."""
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,6 +26,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         read_only: Refuse every administrative action with 405.
         public_url: How browsers reach the host, when that is not the address it listens on: printed links begin
             so, and its origin counts as the host's own. A request whose ``Host`` is the one in it came that way.
+        admin_path: What the addresses of the admin page and its API begin with. Empty puts the page at ``/system``
+            and the API at ``/api``, for an application that is mounted at ``/admin`` itself.
         environment: Name shown on the admin page; None takes ``[host] environment``.
         gzip_minimum: Bytes from which on answers are compressed; None never compresses.
         hsts: Seconds that browsers shall insist on https; sent over https only. 0 sends nothing.
@@ -49,6 +53,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_depth: _Count = 32
     read_only: bool = False
     public_url: str = ""
+    admin_path: AdminPath = "/admin"
     environment: str | None = None
     gzip_minimum: Annotated[int, Meta(ge=0)] | None = 1024
     hsts: Annotated[int, Meta(ge=0)] = 31_536_000

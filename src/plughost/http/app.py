@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from starlette.requests import HTTPConnection
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.http import ASGIApp, HttpContext, Receive, Scope, Send
-from plughost.contracts.http_settings import HttpSettings
+from plughost.contracts.http import ASGIApp, Receive, Scope, Send
+from plughost.contracts.http_settings import AdminPath, HttpSettings
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import PluginStateChanged
 from plughost.exceptions import RouteError
 from plughost.host import Host
-from plughost.http.composition import Composition, compose
+from plughost.http.composition import Composition, compose, compose_around
 from plughost.http.health import health_routes
 from plughost.http.metrics import metrics_routes
 from plughost.http.problems import Problem
-from plughost.http.runtime import HttpRuntime
+from plughost.http.runtime import ANSWERED_WITHIN, AROUND, HttpRuntime
 from plughost.http.tracing import request_tracer
 
 _log = get_logger("plughost.http")
@@ -29,12 +30,26 @@ class HostApplication:
     It follows the host's plugins: routes of one that is unloaded are gone with the next request, those of one
     that is loaded are there. Make it with ``create_app``.
 
+    Given an application of somebody's own, ``inner``, it stands around that one: the plugins' middleware, the check
+    of where a request comes from, and problem documents for what fails; the plugins' routes are served where an
+    application that ``create_app`` made is mounted.
+
     Attributes:
         runtime: What it works with.
     """
 
-    def __init__(self, host: Host, settings: HttpSettings, clock: Clock, tracer_provider: Any = None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        settings: HttpSettings,
+        clock: Clock,
+        tracer_provider: Any = None,
+        *,
+        inner: ASGIApp | None = None,
+    ) -> None:
         self.runtime = HttpRuntime(host, settings, clock)
+        self._inner = inner
+        self._within: set[HostApplication] = set()
         self._tracer_provider = tracer_provider
         self._composition: Composition | None = None
         self._stale = True
@@ -69,28 +84,44 @@ class HostApplication:
     def drain(self) -> None:
         """End event streams and fail readiness: the server is about to stop."""
         self.runtime.draining.set()
+        for application in self._within:
+            application.drain()
 
     def close(self) -> None:
         """Let go of the host and of files."""
         self._unsubscribe()
         self.runtime.close()
+        for application in self._within:
+            application.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a WebSocket; a lifespan is acknowledged and nothing hangs on it."""
         if scope["type"] == "lifespan":
             await _acknowledge_lifespan(receive, send)
             return
-        app = self._present()
-        if isinstance(app, Problem):
-            await _refuse(app, scope, receive, send)
+        present = self._present()
+        if isinstance(present, Problem):
+            await _refuse(present, scope, receive, send)
             return
-        await app(scope, receive, send)
+        around = scope.get(AROUND)
+        if around is not None and around.host is self.host:
+            around._take_in(self)
+            scope[ANSWERED_WITHIN].append(self)
+            await present.within(scope, receive, send)  # the middleware of plugins has seen it already
+            return
+        if self._inner is not None:
+            scope[AROUND], scope[ANSWERED_WITHIN] = self, []
+        await present.app(scope, receive, send)
 
-    def _present(self) -> ASGIApp | Problem:
+    def _take_in(self, application: HostApplication) -> None:
+        """End with this one what is mounted within it."""
+        self._within.add(application)
+
+    def _present(self) -> Composition | Problem:
         if not self.host.running:
             return Problem(503, _NOT_STARTED.format(name=self.host.name), code="host_not_started")
         try:
-            return self.composition.app
+            return self.composition
         except RouteError as error:
             _log.error("routes refused", plugin=error.plugin, path=error.path, reason=str(error))
             return Problem(503, _NOT_COMPOSED, code="routes_refused")
@@ -99,13 +130,12 @@ class HostApplication:
         first = self._composition is None
         self.runtime.forget_services()
         self.runtime.tracer = request_tracer(self._tracer_provider)
-        context = HttpContext(
-            host_name=self.host.name,
-            environment=self.runtime.environment,
-            read_only=self.runtime.settings.read_only,
-        )
-        own = [*health_routes(), *metrics_routes()]
-        self._composition = compose(self.runtime, own, context, strict=first)
+        context = self.runtime.context
+        if self._inner is None:
+            own = [*health_routes(), *metrics_routes()]
+            self._composition = compose(self.runtime, own, context, strict=first)
+        else:
+            self._composition = compose_around(self._inner, self.runtime, context, strict=first)
         self.runtime.left_out = self._composition.left_out
         self.runtime.routes = self._composition.routes
         self._stale = False
@@ -118,6 +148,7 @@ def create_app(
     host: Host,
     *,
     settings: HttpSettings | None = None,
+    admin_path: str | None = None,
     clock: Clock = SYSTEM_CLOCK,
     tracer_provider: Any = None,
 ) -> HostApplication:
@@ -129,13 +160,19 @@ def create_app(
     Args:
         host: The host to serve.
         settings: How to behave; the configuration's table ``[http]`` when None.
+        admin_path: What the addresses of the admin page and its API begin with; as ``settings`` say when None.
+            Empty for an application that is mounted at ``/admin``: the page is then at ``/admin/system``.
         clock: Tells when tokens and sign-ins end.
         tracer_provider: An OpenTelemetry tracer provider; the program's own when None.
 
     Raises:
         RouteError: The host runs, and a route has no guard, or something else does not fit.
+        ValueError: ``admin_path`` is no prefix of a path.
     """
-    application = HostApplication(host, settings or host.config.http, clock, tracer_provider)
+    settings = settings or host.config.http
+    if admin_path is not None:
+        settings = _with_admin_path(settings, admin_path)
+    application = HostApplication(host, settings, clock, tracer_provider)
     if host.running:
         application.check()
     return application
@@ -146,6 +183,15 @@ _NOT_STARTED = (
     " `async with host:` in its lifespan, or one of plughost.adapters."
 )
 _NOT_COMPOSED = "A plugin contributed a route that cannot be served; the log names it."
+
+
+def _with_admin_path(settings: HttpSettings, admin_path: str) -> HttpSettings:
+    try:
+        return msgspec.structs.replace(settings, admin_path=msgspec.convert(admin_path, AdminPath))
+    except msgspec.ValidationError:
+        raise ValueError(
+            f"admin_path is a prefix such as '/admin' or '/ops/admin', or empty; it is not {admin_path!r}"
+        ) from None
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,6 +15,7 @@ from plughost.core.containment import Point, contained
 from plughost.exceptions import RouteError
 from plughost.http.compression import Compression
 from plughost.http.guards import Guard
+from plughost.http.outer import OriginCheck, OuterShell
 from plughost.http.routes import Route, WebSocketRoute
 from plughost.http.runtime import HttpRuntime
 from plughost.http.shell import Shell
@@ -29,12 +30,14 @@ class Composition:
 
     Attributes:
         app: It.
+        within: It without the plugins' middleware, where that stands further out already.
         routes: What it serves, each knowing its plugin.
         middleware: Names of what stands around, outermost first.
         left_out: What could not be part of it, in sentences.
     """
 
     app: ASGIApp
+    within: ASGIApp
     routes: tuple[Route | WebSocketRoute, ...]
     middleware: tuple[str, ...]
     left_out: tuple[str, ...]
@@ -58,23 +61,65 @@ def compose(runtime: HttpRuntime, own: Sequence[Route], context: HttpContext, *,
     routes: list[Route | WebSocketRoute] = list(own)
     for plugin, items in _by_plugin(hooks.register_routes.report(context=context)):
         routes += sieve.pass_on(plugin, _checked(plugin, items, routes, runtime))
-    around: list[tuple[str, Middleware]] = []
-    for plugin, items in _by_plugin(hooks.register_middleware.report(context=context)):
-        around += sieve.pass_on(plugin, _checked_middleware(plugin, items))
-    around.sort(key=lambda pair: -pair[1].priority)  # stable: equals stay in call order
-    app: ASGIApp = RouteTable(_without(sieve.refused, routes))
-    for plugin, middleware in reversed(around):
-        if plugin not in sieve.refused:
-            app = sieve.wrap(plugin, middleware, app)
-    minimum = runtime.settings.gzip_minimum
-    if minimum is not None:
-        app = Compression(app, minimum)
+    around = _contributed_middleware(runtime, context, sieve)
+    table = RouteTable(_without(sieve.refused, routes))
+    app = _wrapped(table, around, sieve)
     return Composition(
-        app=Shell(app, runtime),
+        app=Shell(_compressed(app, runtime), runtime),
+        within=Shell(_compressed(table, runtime), runtime),
         routes=tuple(_without(sieve.refused, routes)),
         middleware=tuple(_name_of(each) for plugin, each in around if plugin not in sieve.refused),
         left_out=tuple(sieve.sentences),
     )
+
+
+def compose_around(
+    inner: ASGIApp, runtime: HttpRuntime, context: HttpContext, *, strict: bool
+) -> Composition:
+    """Put the plugins' middleware, and what the host sees to, around an application of somebody's own.
+
+    Args:
+        inner: That application. What it answers is left as it is.
+        runtime: The parts of the application around it.
+        context: What plugins are told of the application.
+        strict: Whether something that does not fit stops everything.
+
+    Raises:
+        RouteError: Something does not fit, and ``strict``.
+    """
+    sieve = _Sieve(strict)
+    around = _contributed_middleware(runtime, context, sieve)
+    app = OuterShell(_wrapped(OriginCheck(inner), around, sieve), runtime)
+    return Composition(
+        app=app,
+        within=app,
+        routes=(),
+        middleware=tuple(_name_of(each) for plugin, each in around if plugin not in sieve.refused),
+        left_out=tuple(sieve.sentences),
+    )
+
+
+def _contributed_middleware(
+    runtime: HttpRuntime, context: HttpContext, sieve: _Sieve
+) -> list[tuple[str, Middleware]]:
+    """Return the middleware of every plugin that is not refused, outermost first."""
+    around: list[tuple[str, Middleware]] = []
+    for plugin, items in _by_plugin(runtime.host.own_hooks.register_middleware.report(context=context)):
+        around += sieve.pass_on(plugin, _checked_middleware(plugin, items))
+    around.sort(key=lambda pair: -pair[1].priority)  # stable: equals stay in call order
+    return around
+
+
+def _wrapped(app: ASGIApp, around: Sequence[tuple[str, Middleware]], sieve: _Sieve) -> ASGIApp:
+    for plugin, middleware in reversed(around):
+        if plugin not in sieve.refused:
+            app = sieve.wrap(plugin, middleware, app)
+    return app
+
+
+def _compressed(app: ASGIApp, runtime: HttpRuntime) -> ASGIApp:
+    minimum = runtime.settings.gzip_minimum
+    return app if minimum is None else Compression(app, minimum)
 
 
 class _Sieve:

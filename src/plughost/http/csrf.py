@@ -83,6 +83,17 @@ def bears_only_a_token(connection: Mapping[str, Any]) -> bool:
     return bool(_values(connection, b"authorization")) and not _values(connection, b"cookie")
 
 
+def is_unchecked_from_elsewhere(connection: Mapping[str, Any]) -> bool:
+    """Whether another site's page may have made the request, and no middleware that knows more has let it pass.
+
+    Args:
+        connection: The ASGI scope.
+    """
+    if connection.get(CSRF_CHECKED) or not is_cross_site(connection, connection.get(ORIGINS, NO_OTHERS)):
+        return False
+    return not bears_only_a_token(connection)
+
+
 def cross_site() -> Problem:
     """Return the refusal of a request that another site made."""
     return Problem(

@@ -9,12 +9,8 @@ from plughost.contracts.limits import RateLimiter
 from plughost.contracts.session import RequestSession
 from plughost.exceptions import StoreUnavailableError
 from plughost.http.csrf import (
-    CSRF_CHECKED,
-    NO_OTHERS,
-    ORIGINS,
-    bears_only_a_token,
     cross_site,
-    is_cross_site,
+    is_unchecked_from_elsewhere,
 )
 from plughost.http.guards import ANONYMOUS, Guard, Identity
 from plughost.http.problems import Problem, too_often
@@ -50,18 +46,13 @@ async def pass_gate(route: Gated, runtime: HttpRuntime, connection: Any) -> None
     except Problem:
         await _count("refused", runtime, connection, ANONYMOUS)
         raise
-    if route.csrf and not connection.get(CSRF_CHECKED) and _is_from_elsewhere(connection):
+    if route.csrf and is_unchecked_from_elsewhere(connection):
         raise cross_site()
     if route.audit and runtime.settings.read_only:
         raise Problem(
             405, "This host is administered read-only.", code="read_only", headers={"Allow": "GET, HEAD"}
         )
     await _count(route.rate, runtime, connection, identity)
-
-
-def _is_from_elsewhere(connection: Mapping[str, Any]) -> bool:
-    policy = connection.get(ORIGINS, NO_OTHERS)
-    return is_cross_site(connection, policy) and not bears_only_a_token(connection)
 
 
 async def may(guard: Guard, runtime: HttpRuntime, connection: Any) -> bool:

@@ -10,6 +10,7 @@ import anyio
 from starlette.requests import HTTPConnection
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.http import HttpContext
 from plughost.contracts.http_settings import HttpSettings
 from plughost.exceptions import HostNotReadyError, ServiceError
 from plughost.host import Host
@@ -29,7 +30,10 @@ IDENTITY = "plughost.identity"
 REQUEST_ID = "plughost.request_id"
 AUDIT_DETAIL = "plughost.audit_detail"
 AUDIT_TARGET = "plughost.audit_target"
-"""Keys of the ASGI scope."""
+AROUND = "plughost.around"
+ANSWERED_WITHIN = "plughost.answered_within"
+"""Keys of the ASGI scope. ``AROUND`` is the application that stands around somebody's own one, and ``ANSWERED_WITHIN``
+whoever within that one answers, and counts, the request in its place."""
 
 _SYNC_ENDPOINTS_AT_ONCE = 40
 
@@ -90,6 +94,16 @@ class HttpRuntime:
     def environment(self) -> str:
         """Name of the environment, for the badge and for plugins."""
         return self.settings.environment or self.host.config.host.environment or "production"
+
+    @property
+    def context(self) -> HttpContext:
+        """What plugins are told of the application."""
+        return HttpContext(
+            host_name=self.host.name,
+            environment=self.environment,
+            read_only=self.settings.read_only,
+            admin_path=self.settings.admin_path,
+        )
 
     def service(self, kind: Any) -> Any:
         """Return a service when a plugin provides it; looked up once until plugins change."""

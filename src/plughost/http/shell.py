@@ -51,7 +51,7 @@ class Shell:
         self._origins = OriginPolicy.of(runtime.settings.trusted_origins)
         # A public address is one that a proxy passes on, whatever it says of it.
         self._trust = runtime.settings.trust_loopback if not public.netloc else False
-        self._headers = SecurityHeaders(runtime.settings.hsts)
+        self._added_to = SecurityHeaders(runtime.settings.hsts).added_to
         self._log = get_logger("plughost.http")
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -90,7 +90,7 @@ class Shell:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = self._headers.added_to(message.get("headers", ()), scope.get("scheme", "http"))
+                headers = self._added_to(message.get("headers", ()), scope.get("scheme", "http"))
                 message = {**message, "headers": [*headers, *_private(scope, headers)]}
             await send(message)
 

@@ -137,12 +137,13 @@ class OneProcess:
     def _announce(self, application: HostApplication, listeners: Listeners) -> None:
         listening = listeners.address(self._serving.scheme)
         base = application.runtime.settings.public_url.rstrip("/") or listening + self._serving.root_path
-        admin = f"{base}/admin/system"
+        prefix = base + application.runtime.settings.admin_path
+        admin = f"{prefix}/system"
         document = {"address": base, "admin": admin}
         lines = [f"Host {application.host.name!r} is listening on {listening}", f"Admin page: {admin}"]
         if self._serving.link:
             code = application.runtime.sign_ins.make_link_code()
-            document["sign_in"] = f"{base}/admin/sign-in?code={code}"
+            document["sign_in"] = f"{prefix}/sign-in?code={code}"
             minutes = application.runtime.settings.link_lifetime / 60
             lines.append(f"One-time sign-in link (valid for {minutes:.0f} minutes): {document['sign_in']}")
         self._program.show(document, "\n".join(lines))

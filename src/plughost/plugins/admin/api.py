@@ -1,4 +1,4 @@
-"""The endpoints below ``/admin/api``."""
+"""The endpoints of the API."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ from plughost.plugins.admin.live import Live
 from plughost.plugins.admin.openapi import openapi
 from plughost.plugins.admin.tabs import Tabs
 
-PREFIX = "/admin/api"
+API = "/api"
+"""Where the API is, below the prefix of the administration."""
+
 _BODY = 64 * 1024
 _MOST_KEYS = 10_000
 _MOST_SESSIONS = 1000
@@ -53,19 +55,18 @@ class Api:
         self._tabs = tabs
         self._live = live
 
-    def routes(self) -> list[Route]:
-        """Return the routes, each with its guard."""
-        return [*self._reading(), *(action_route(action) for action in ACTIONS)]
+    def routes(self, prefix: str) -> list[Route]:
+        """Return the routes below ``prefix``, each with its guard."""
+        base = prefix + API
+        return [*self._reading(base), *(action_route(base, action) for action in ACTIONS)]
 
-    def _reading(self) -> list[Route]:
+    def _reading(self, base: str) -> list[Route]:
         def read(path: str, wanted: str, make: Callable[[Request], Awaitable[Any]], summary: str) -> Route:
             async def endpoint(request: Request) -> Response:
                 return answer(await make(request))
 
             name = f"read_{path.strip('/').replace('/', '_')}"
-            return Route(
-                PREFIX + path, endpoint, guard=scope(wanted), rate="read", name=name, summary=summary
-            )
+            return Route(base + path, endpoint, guard=scope(wanted), rate="read", name=name, summary=summary)
 
         def tab(make: figures.Figures) -> Callable[[Request], Awaitable[Document]]:
             return lambda request: make(runtime_of(request), self._desk)
@@ -87,10 +88,10 @@ class Api:
             read("/stats/errors", "stats:read", _errors, "What failed."),
             read("/audit", "audit:read", _audit, "Who did what, newest first."),
             Route(
-                PREFIX + "/events", self._events, guard=SIGNED_IN, rate="read", timeout=math.inf,
+                base + "/events", self._events, guard=SIGNED_IN, rate="read", timeout=math.inf,
                 summary="A stream of figures of one tab.",
             ),
-            Route(PREFIX + "/openapi.json", _openapi, guard=scope("plugins:read"), rate="read", summary="This API."),
+            Route(base + "/openapi.json", _openapi, guard=scope("plugins:read"), rate="read", summary="This API."),
         ]  # fmt: skip
 
     async def _events(self, request: Request) -> Response:
@@ -101,8 +102,8 @@ class Api:
         return EventStream(self._live.watch(runtime_of(request), tab, parts=parts))
 
 
-def action_route(action: Action) -> Route:
-    """Return the route of an action."""
+def action_route(base: str, action: Action) -> Route:
+    """Return the route of an action of the API at ``base``."""
 
     async def endpoint(request: Request) -> Response:
         told = await json_body(request)
@@ -113,7 +114,7 @@ def action_route(action: Action) -> Route:
 
     method, path = action.api
     return Route(
-        PREFIX + path,
+        base + path,
         endpoint,
         methods=[method],
         guard=scope(action.scope),
@@ -215,7 +216,10 @@ async def _audit(request: Request) -> Document:
 
 
 async def _openapi(request: Request) -> Response:
-    return answer(openapi([r for r in runtime_of(request).routes if r.path.startswith(PREFIX)]))
+    runtime = runtime_of(request)
+    base, plugin = runtime.settings.admin_path + API, request.scope["route"].plugin
+    ours = [each for each in runtime.routes if each.plugin == plugin and each.path.startswith(f"{base}/")]
+    return answer(openapi(ours, base))
 
 
 def _is_number(text: str) -> bool:

@@ -13,20 +13,20 @@ from plughost.http.problems import PROBLEM_TYPE
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _QUERIES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
-    "/admin/api/cache/keys": (
+    "/cache/keys": (
         ("cache", {"type": "string", "default": "default"}),
         ("limit", {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 100}),
     ),
-    "/admin/api/sessions/users/{id}": (
+    "/sessions/users/{id}": (
         ("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
         ("cursor", {"type": "string"}),
     ),
-    "/admin/api/cache/debug": (("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),),
-    "/admin/api/audit": (
+    "/cache/debug": (("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),),
+    "/audit": (
         ("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
         ("before", {"type": "integer", "minimum": 0, "maximum": 10**17 - 1}),
     ),
-    "/admin/api/events": (
+    "/events": (
         ("tab", {"type": "string", "default": "plugins"}),
         ("as", {"type": "string", "enum": ["figures", "parts"]}),
     ),
@@ -47,14 +47,14 @@ _OF_BODIES = {
 }
 
 
-def openapi(routes: Iterable[Route]) -> dict[str, Any]:
-    """Return the document of ``routes``."""
+def openapi(routes: Iterable[Route], base: str) -> dict[str, Any]:
+    """Return the document of ``routes``, whose paths begin with ``base``."""
     paths: dict[str, Any] = {}
     bodies = [route.body for route in routes if route.body is not None]
     _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     for route in routes:
         for method in sorted((route.methods or set()) - {"HEAD"}):
-            paths.setdefault(route.path, {})[method.lower()] = _operation(route, method)
+            paths.setdefault(route.path, {})[method.lower()] = _operation(route, method, base)
     return {
         "openapi": "3.1.0",
         "info": {"title": "plughost administration", "version": "1"},
@@ -67,14 +67,17 @@ def openapi(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, method: str) -> dict[str, Any]:
+def _operation(route: Route, method: str, base: str) -> dict[str, Any]:
     named = _PARAMETER.findall(route.path)
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
         "parameters": [
             *({"name": n, "in": "path", "required": True, "schema": _PATH_PART} for n in named),
-            *({"name": n, "in": "query", "schema": s} for n, s in _QUERIES.get(route.path, ())),
+            *(
+                {"name": n, "in": "query", "schema": s}
+                for n, s in _QUERIES.get(route.path.removeprefix(base), ())
+            ),
         ],
         "responses": _responses(route),
     }

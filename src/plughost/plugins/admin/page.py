@@ -1,4 +1,4 @@
-"""The page below ``/admin/system``: a document made into HTML, and forms that do what the API does."""
+"""The page below ``/system``: a document made into HTML, and forms that do what the API does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ from plughost.plugins.admin.live import Live, look_of
 from plughost.plugins.admin.rendering import STATIC, Renderer, static_file, static_version
 from plughost.plugins.admin.tabs import OWN, Tab, Tabs, find_action
 
-PREFIX = "/admin"
 _NOTICES = 256
 
 
@@ -85,35 +84,35 @@ class Page:
         self._live = live
         self._renderer = renderer
 
-    def routes(self) -> list[Route]:
-        """Return the routes, each with its guard."""
+    def routes(self, prefix: str) -> list[Route]:
+        """Return the routes below ``prefix``, each with its guard."""
         return [
-            Route(PREFIX, _to_system, guard=PUBLIC, name="admin"),
-            Route(f"{PREFIX}/", _to_index, guard=PUBLIC, name="admin_slash"),
-            Route(f"{PREFIX}/system", self._index, guard=SIGNED_IN, refuse=self._refuse, rate="read"),
+            *([Route(prefix, _to_system, guard=PUBLIC, name="admin")] if prefix else []),
+            Route(f"{prefix}/", _to_index, guard=PUBLIC, name="admin_slash"),
+            Route(f"{prefix}/system", self._index, guard=SIGNED_IN, refuse=self._refuse, rate="read"),
             *(
                 Route(
-                    f"{PREFIX}/system/{tab.name}{suffix}", self._show, guard=scope(tab.scope),
+                    f"{prefix}/system/{tab.name}{suffix}", self._show, guard=scope(tab.scope),
                     refuse=self._refuse, rate="read", name=f"tab_{tab.name}{suffix.replace('.', '_')}",
                 )
                 for tab in OWN
                 for suffix in ("", ".json", ".live")
             ),
-            *(self._form(action) for action in ACTIONS),
+            *(self._form(prefix, action) for action in ACTIONS),
             Route(
-                f"{PREFIX}/system/{{tab}}", self._show, guard=OfTab(self._tabs), refuse=self._refuse, rate="read"
+                f"{prefix}/system/{{tab}}", self._show, guard=OfTab(self._tabs), refuse=self._refuse, rate="read"
             ),
             Route(
-                f"{PREFIX}/system/{{tab}}/{{action}}", self._press, methods=["POST"], guard=OfTab(self._tabs),
+                f"{prefix}/system/{{tab}}/{{action}}", self._press, methods=["POST"], guard=OfTab(self._tabs),
                 refuse=self._refuse, rate="write", audit="panel.action",
             ),
-            Route(f"{PREFIX}/sign-in", self._sign_in, guard=PUBLIC, rate="auth"),
+            Route(f"{prefix}/sign-in", self._sign_in, guard=PUBLIC, rate="auth"),
             Route(
-                f"{PREFIX}/sign-in", self._sign_in_with_token, methods=["POST"], guard=PUBLIC, rate="auth",
+                f"{prefix}/sign-in", self._sign_in_with_token, methods=["POST"], guard=PUBLIC, rate="auth",
                 max_body=4096,
             ),
-            Route(f"{PREFIX}/sign-out", self._sign_out, methods=["POST"], guard=PUBLIC),
-            *(Route(f"{PREFIX}/static/{name}", _static, guard=PUBLIC, name=f"static_{name}") for name in STATIC),
+            Route(f"{prefix}/sign-out", self._sign_out, methods=["POST"], guard=PUBLIC),
+            *(Route(f"{prefix}/static/{name}", _static, guard=PUBLIC, name=f"static_{name}") for name in STATIC),
         ]  # fmt: skip
 
     # looking
@@ -159,7 +158,7 @@ class Page:
 
     # doing
 
-    def _form(self, action: Action) -> Route:
+    def _form(self, prefix: str, action: Action) -> Route:
         async def endpoint(request: Request) -> Response:
             fields = {name: value for name, value in (await form_body(request)).items() if value}
             try:
@@ -169,7 +168,7 @@ class Page:
             return _back_to(request, action.tab, done)
 
         return Route(
-            f"{PREFIX}/system/{action.tab}/{action.name}", endpoint, methods=["POST"],
+            f"{prefix}/system/{action.tab}/{action.name}", endpoint, methods=["POST"],
             guard=scope(action.scope), refuse=self._refuse, rate=action.rate, audit=action.verb,
             max_body=64 * 1024, timeout=120.0, name=f"form_{action.verb}",
         )  # fmt: skip
@@ -229,8 +228,9 @@ class Page:
 
     def _door(self, connection: HTTPConnection, status: int, refusal: str = "") -> Response:
         runtime = runtime_of(connection)
-        depth = connection.scope["path"].removeprefix(connection.scope.get("root_path", "")).count("/")
-        html = self._renderer.sign_in(runtime, up="../" * (depth - 2), refusal=refusal)
+        path = connection.scope["path"].removeprefix(connection.scope.get("root_path", ""))
+        depth = path.removeprefix(runtime.settings.admin_path).count("/")
+        html = self._renderer.sign_in(runtime, up="../" * (depth - 1), refusal=refusal)
         return HTMLResponse(html, status, headers={"Cache-Control": "no-store"})
 
 
@@ -264,7 +264,8 @@ def _failed(request: Request, problem: Problem) -> Done:
 
 
 async def _to_system(request: Request) -> Response:
-    return RedirectResponse("admin/system", 303)
+    last = request.scope["path"].rpartition("/")[2]
+    return RedirectResponse(f"{last}/system", 303)
 
 
 async def _to_index(request: Request) -> Response:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from plughost import Plugin, PluginContext, hookimpl
-from plughost.contracts import SYSTEM_CLOCK, CacheEvent, CacheManager, Clock, SessionManager
+from plughost.contracts import SYSTEM_CLOCK, CacheEvent, CacheManager, Clock, HttpContext, SessionManager
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import Route
 from plughost.plugins.admin.api import Api
@@ -24,7 +24,7 @@ from plughost.plugins.admin.tabs import Tabs
 
 
 class AdminPlugin(Plugin):
-    """The administration: ``/admin/api`` and the page at ``/admin/system``.
+    """The administration: the API and the page, at ``/admin/api`` and ``/admin/system`` unless told otherwise.
 
     Args:
         clock: Time.
@@ -37,6 +37,7 @@ class AdminPlugin(Plugin):
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._desk = Desk(CacheHistory(), SessionHistory())
+        self._makers: tuple[Api | Page, ...] = ()
         self._routes: list[Route] = []
         self._context: PluginContext | None = None
 
@@ -50,15 +51,16 @@ class AdminPlugin(Plugin):
         context.on_stop(live.end)
         context.spawn(live.run)
         context.every(config.history, self._sample, name="history", scope="process")
-        self._routes = [*Api(self._desk, tabs, live).routes(), *Page(tabs, live, renderer).routes()]
+        self._makers = (Api(self._desk, tabs, live), Page(tabs, live, renderer))
 
     def status(self) -> Mapping[str, object]:
         """Return how many routes there are."""
         return {"routes": len(self._routes)}
 
     @hookimpl
-    def register_routes(self) -> Sequence[Route]:
-        """Contribute the API and the page."""
+    def register_routes(self, context: HttpContext) -> Sequence[Route]:
+        """Contribute the API and the page, below the prefix that the application was given."""
+        self._routes = [route for maker in self._makers for route in maker.routes(context.admin_path)]
         return self._routes
 
     @hookimpl

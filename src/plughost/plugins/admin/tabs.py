@@ -9,8 +9,7 @@ from typing import Any
 
 import anyio
 
-from plughost import Host
-from plughost.contracts import AdminPanel, HttpContext, PanelAction, get_logger
+from plughost.contracts import AdminPanel, PanelAction, get_logger
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import Done
@@ -141,11 +140,7 @@ def find_action(tab: Tab, name: str) -> PanelAction:
 
 
 def _panels(runtime: HttpRuntime) -> list[tuple[str, AdminPanel]]:
-    host: Host = runtime.host
-    context = HttpContext(
-        host_name=host.name, environment=runtime.environment, read_only=runtime.settings.read_only
-    )
-    report = host.own_hooks.register_admin_panels.report(context=context)
+    report = runtime.host.own_hooks.register_admin_panels.report(context=runtime.context)
     return [
         (outcome.plugin, panel)
         for outcome in report.outcomes
