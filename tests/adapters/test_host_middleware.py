@@ -119,7 +119,10 @@ def test_a_host_that_cannot_start_keeps_the_application_from_starting(make_app, 
         "host": {"data_dir": str(tmp_path), "allow": ["gone"], "strict": True},
         "plugins": {"gone": {"module": "no_such_module_anywhere:Plugin"}},
     }
-    with pytest.raises(Exception, match="no_such_module_anywhere"), TestClient(make_app(Host(config=settings))):
+    with (
+        pytest.raises(Exception, match="no_such_module_anywhere"),
+        TestClient(make_app(Host(config=settings))),
+    ):
         pass
 
 
