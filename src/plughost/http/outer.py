@@ -43,5 +43,5 @@ class OriginCheck:
         await self._app(scope, receive, send)
 
 
-def _as_they_are(headers: Iterable[Sequence[bytes]], _: str) -> RawHeaders:
+def _as_they_are(headers: Iterable[Sequence[bytes]], scheme: str) -> RawHeaders:
     return [(name, value) for name, value in headers]
