@@ -224,6 +224,7 @@ __all__ = [
     "ASGIApp",
     "Abstain",
     "AdminPanel",
+    "AdminPath",
     "Allow",
     "AppRecord",
     "AppRegistered",
