@@ -121,6 +121,7 @@ from plughost.contracts.http import (
     Send,
 )
 from plughost.contracts.http_settings import (
+    AdminPath,
     HttpSettings,
 )
 from plughost.contracts.jobs import (
