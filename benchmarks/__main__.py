@@ -12,8 +12,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_ONE = {"__main__.py", "harness.py"}
-OWN_PEERS = ("cache_*.py", "session_*.py")
+NOT_ONE = {"__main__.py", "cache_servers.py", "harness.py", "hosting.py"}
+OWN_PEERS = ("cache_*.py", "direct_peers.py", "session_*.py")
 
 
 def chosen(patterns: list[str]) -> list[Path]:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from app_host import AppHost
-from plughost.plugins.database import DatabasePlugin
+from hosting import hosted
+
 from revisions import write_revisions
 
+Work = Callable[[], Awaitable[None]]
+Program = Callable[[AsyncExitStack, Path, str], Awaitable[Work]]
 APPS = 50
 ROUNDS = 5
 CODE = """
@@ -51,9 +54,8 @@ with context.begin_transaction():
 """
 
 
-async def with_plughost(folder: Path, revisions: str) -> Callable[[], Awaitable[object]]:
-    host = AppHost(folder / "host")
-    await host.load("database", DatabasePlugin())
+async def with_plughost(stack: AsyncExitStack, folder: Path, revisions: str) -> Work:
+    host = await stack.enter_async_context(hosted("database"))
     configs: dict[str, dict[str, Any]] = {
         f"app{number}": {
             "url": f"sqlite:///{folder / f'{number}.db'}",
@@ -63,19 +65,21 @@ async def with_plughost(folder: Path, revisions: str) -> Callable[[], Awaitable[
         }
         for number in range(APPS)
     }
-    errors = await host.apps.register_all(configs)
-    assert errors == {}, errors
-    return host.close
+
+    async def work() -> None:
+        errors = await host.apps.register_all(configs)
+        assert errors == {}, errors
+
+    return work
 
 
-async def by_hand(folder: Path, revisions: str) -> Callable[[], Awaitable[object]]:
-    engines = [await one_by_hand(f"{folder / f'{number}.db'}", revisions) for number in range(APPS)]
+async def by_hand(stack: AsyncExitStack, folder: Path, revisions: str) -> Work:
+    async def work() -> None:
+        for number in range(APPS):
+            engine = await one_by_hand(f"{folder / f'{number}.db'}", revisions)
+            stack.push_async_callback(engine.dispose)
 
-    async def close() -> None:
-        for engine in engines:
-            await engine.dispose()
-
-    return close
+    return work
 
 
 async def one_by_hand(file: str, revisions: str) -> AsyncEngine:
@@ -113,9 +117,6 @@ def transactional(engine: sa.Engine) -> None:
         connection.exec_driver_sql("BEGIN")
 
 
-Program = Callable[[Path, str], Awaitable[Callable[[], Awaitable[object]]]]
-
-
 def measure(program: Program, env: bool) -> tuple[float, float]:
     folder = Path(tempfile.mkdtemp(prefix="plughost-bench-"))
     try:
@@ -124,11 +125,11 @@ def measure(program: Program, env: bool) -> tuple[float, float]:
             (folder / "shop" / "env.py").write_text(ENV)
 
         async def run() -> tuple[float, float]:
-            began, busy = time.perf_counter(), time.process_time()
-            close = await program(folder, revisions)
-            took = time.perf_counter() - began, time.process_time() - busy
-            await close()
-            return took
+            async with AsyncExitStack() as stack:
+                work = await program(stack, folder, revisions)
+                began, busy = time.perf_counter(), time.process_time()
+                await work()
+                return time.perf_counter() - began, time.process_time() - busy
 
         return asyncio.run(run())
     finally:

@@ -22,11 +22,7 @@ from contextlib import closing
 from pathlib import Path
 
 import anyio
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
-from app_host import AppHost
-from plughost.plugins.database import DatabasePlugin
+from hosting import hosted
 
 ROUNDS = 3
 WORDS = "the quick brown fox jumps over the lazy dog while nobody looks at the moon".split()  # noqa: SIM905
@@ -59,20 +55,18 @@ def children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def with_plughost(file: Path, folder: Path) -> tuple[float, float, int]:
-    host = AppHost(folder)
-    await host.load("database", DatabasePlugin())
-    await host.apps.register("shop", {"url": f"sqlite:///{file}"})
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began, busy = time.perf_counter(), time.process_time()
-    await host.backups.run()
-    took, busy = time.perf_counter() - began, time.process_time() - busy
-    await host.close()
+async def with_plughost(file: Path) -> tuple[float, float, int]:
+    async with hosted("database") as host:
+        await host.apps.register("shop", {"url": f"sqlite:///{file}"})
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began, busy = time.perf_counter(), time.process_time()
+        await host.backups.run()
+        took, busy = time.perf_counter() - began, time.process_time() - busy
     return took, busy, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
 
-def in_a_process(file: Path, folder: Path) -> tuple[float, float, int]:
-    arguments = [sys.executable, __file__, "--one", str(file), str(folder)]
+def in_a_process(file: Path) -> tuple[float, float, int]:
+    arguments = [sys.executable, __file__, "--one", str(file)]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)
     took, busy, kilobytes = json.loads(done.stdout)
     return took, busy, kilobytes
@@ -88,9 +82,8 @@ def main(megabytes: int) -> None:
         for _ in range(ROUNDS):
             hand.append(by_hand(large, place / "hand"))
             shutil.rmtree(place / "hand")
-            ours.append(in_a_process(large, place / "ours"))
-            shutil.rmtree(place / "ours")
-        smaller = in_a_process(small, place / "ours")
+            ours.append(in_a_process(large))
+        smaller = in_a_process(small)
         figures = {
             "megabytes": large.stat().st_size / 1e6,
             "by hand: seconds, processor seconds": hand,
@@ -107,6 +100,6 @@ def main(megabytes: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(anyio.run(with_plughost, Path(sys.argv[2]), Path(sys.argv[3]))))
+        print(json.dumps(anyio.run(with_plughost, Path(sys.argv[2]))))
     else:
         main(int(sys.argv[1]) if sys.argv[1:] else 500)

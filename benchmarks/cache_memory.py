@@ -17,9 +17,10 @@ import theine
 from async_lru import alru_cache
 from cashews import Cache as CashewsCache
 from dogpile.cache import make_region
-from harness import Contender, compare, surroundings, table
+from harness import Contender, compare_here, surroundings, table
+from hosting import hosted
 
-from plughost.plugins.cache.manager import NamedCaches
+from plughost.contracts import CacheManager
 
 KEY = "user:123:profile"
 VALUE = {"name": "somebody", "roles": ["reader"]}
@@ -37,9 +38,8 @@ class Plain:
         return self._values[key]
 
 
-async def prepared() -> dict[str, Any]:
+async def prepared(caches: CacheManager) -> dict[str, Any]:
     """Everybody with the same value under the same key."""
-    caches = NamedCaches()
     lru, fifo = (
         caches.get("lru", max_entries=10_000),
         caches.get("s3fifo", max_entries=10_000, policy="s3fifo"),
@@ -73,19 +73,16 @@ async def prepared() -> dict[str, Any]:
     return names
 
 
-def weigh() -> float:
+async def weigh(caches: CacheManager) -> float:
     """Bytes an entry takes beyond its key and value."""
     keys = [f"user:{number}:profile" for number in range(ENTRIES)]
-    cache = NamedCaches().get("c", max_entries=ENTRIES)
-
-    async def fill() -> None:
-        for key in keys:
-            await cache.set(key, True)
+    cache = caches.get("c", max_entries=ENTRIES)
 
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    asyncio.run(fill())
+    for key in keys:
+        await cache.set(key, True)
     gc.collect()
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
@@ -93,7 +90,7 @@ def weigh() -> float:
     return (after - before) / ENTRIES
 
 
-def main() -> None:
+async def main() -> None:
     print(
         surroundings(
             "plughost",
@@ -106,7 +103,12 @@ def main() -> None:
             "theine",
         )
     )
-    names = asyncio.run(prepared())
+    async with hosted("cache") as host:
+        await measure(host.use(CacheManager))
+
+
+async def measure(caches: CacheManager) -> None:
+    names = await prepared(caches)
     asynchronous = [
         Contender("dict behind async def", "await plain.get(KEY)"),
         Contender("plughost, LRU", "await lru.get(KEY)", "statistics, ttl"),
@@ -114,7 +116,7 @@ def main() -> None:
         Contender("cashews", "await cashews.get(KEY)"),
         Contender("aiocache", "await memory.get(KEY)"),
     ]
-    print(table("asynchronous get, hit", compare(asynchronous, names)))
+    print(table("asynchronous get, hit", await compare_here(asynchronous, names)))
     computing = [
         Contender("dict behind async def", "await plain.get(KEY)"),
         Contender("plughost", "await lru.get_or_set(KEY, load)", "single flight, ttl"),
@@ -123,7 +125,7 @@ def main() -> None:
         Contender("aiocache.cached", "await aiocache_cached(KEY)"),
         Contender("cashews", "await cashews_cached(KEY)"),
     ]
-    print(table("get or compute, hit", compare(computing, names)))
+    print(table("get or compute, hit", await compare_here(computing, names)))
     synchronous = [
         Contender("cachetools.LRUCache", "bare[KEY]", "no ttl, no lock, no statistics"),
         Contender("plughost, LRU", "lru_sync.get(KEY)", "ttl, statistics"),
@@ -131,9 +133,9 @@ def main() -> None:
         Contender("theine", "wtinylfu.get(KEY)"),
         Contender("dogpile.cache", "region.get(KEY)"),
     ]
-    print(table("synchronous get, hit", compare(synchronous, names)))
-    print(f"\nBytes per entry beyond key and value, LRU: {weigh():.0f}")
+    print(table("synchronous get, hit", await compare_here(synchronous, names)))
+    print(f"\nBytes per entry beyond key and value, LRU: {await weigh(caches):.0f}")
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

@@ -21,8 +21,6 @@ from cache_servers import free_port, server, shared
 from cashews import Cache as CashewsCache
 from harness import surroundings
 
-from plughost.plugins.cache.manager import NamedCaches
-
 numbers = itertools.count()
 RACES = 50
 Load = Callable[[], Awaitable[Any]]
@@ -40,7 +38,7 @@ class Subject:
 
 @asynccontextmanager
 async def plughost(url: str | None, **settings: Any) -> AsyncIterator[Subject]:
-    async with NamedCaches() if url is None else shared(url) as caches:
+    async with shared(url) as caches:
         cache = caches.get(f"proof{next(numbers)}", **settings)
         yield Subject(
             lambda load: cache.get_or_set("user:1", load, tags=["users"]),

@@ -5,20 +5,23 @@ $ python benchmarks/cache_ratio.py
 
 from __future__ import annotations
 
+import asyncio
 import bisect
 import random
 import time
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import Any
 
 import cachebox
 import cachetools
 import theine
 from harness import surroundings
+from hosting import hosted
 
-from plughost.plugins.cache.policies import LRUCache, S3FIFOCache
+from plughost.contracts import CacheManager
 
+_numbers = count()
 KEYS, LENGTH, CAPACITIES = 20_000, 150_000, (200, 2000)
 
 
@@ -96,6 +99,19 @@ def measured(cache: Any, trace: list[str]) -> tuple[float, float]:
     return hits / len(trace), (time.thread_time() - began) / len(trace)
 
 
+def measured_ours(caches: CacheManager, policy: str, capacity: int, trace: list[str]) -> tuple[float, float]:
+    """The same for a cache of a host, asked as an application asks it: with its statistics and its times to live."""
+    cache = caches.get(f"{policy}-{next(_numbers)}", policy=policy, max_entries=capacity, tier="memory").sync
+    hits = 0
+    began = time.thread_time()
+    for key in trace:
+        if cache.get(key) is None:
+            cache.set(key, True)
+        else:
+            hits += 1
+    return hits / len(trace), (time.thread_time() - began) / len(trace)
+
+
 def measured_theine(cache: Any, trace: list[str]) -> tuple[float, float]:
     """The same for theine, whose ``get`` says beside the value whether there is one."""
     hits = 0
@@ -108,7 +124,12 @@ def measured_theine(cache: Any, trace: list[str]) -> tuple[float, float]:
     return hits / len(trace), (time.thread_time() - began) / len(trace)
 
 
-def main() -> None:
+async def main() -> None:
+    async with hosted("cache") as host:
+        measure(host.use(CacheManager))
+
+
+def measure(caches: CacheManager) -> None:
     print(surroundings("plughost", "cachetools", "cachebox", "theine") + "\n")
     print("Hits as a share of Belady's, and time per request.\n")
     names = ("LRU", "S3-FIFO", "theine W-TinyLFU", "cachetools LFU", "cachebox LRU")
@@ -119,8 +140,8 @@ def main() -> None:
         for capacity in CAPACITIES:
             best = belady(trace, capacity)
             found = [
-                measured(LRUCache(capacity), trace),
-                measured(S3FIFOCache(capacity), trace),
+                measured_ours(caches, "lru", capacity, trace),
+                measured_ours(caches, "s3fifo", capacity, trace),
                 measured_theine(theine.Cache(capacity), trace),
                 measured(cachetools.LFUCache(capacity), trace),
                 measured(cachebox.LRUCache(capacity), trace),
@@ -132,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

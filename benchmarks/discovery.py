@@ -2,8 +2,8 @@
 
     python benchmarks/discovery.py
 
-Contenders, in turn within each round: plughost's own scan, the standard library's and importlib_metadata's
-``entry_points``, stevedore with its cache filled (when it is installed), and the whole of ``plughost list``.
+Contenders, in turn within each round: the whole of ``plughost list``, the standard library's and importlib_metadata's
+``entry_points``, and stevedore with its cache filled (when it is installed).
 Each is a process of its own; what is reported is its wall time less that of an interpreter that does nothing.
 """
 
@@ -19,18 +19,9 @@ from pathlib import Path
 ROUNDS = 9
 SIZES = (50, 200, 1000)
 
-_SCAN = """
-import sys
-for name in ("plughost", "plughost.core", "plughost.core.loading"):  # packages without what they import
-    package = sys.modules[name] = type(sys)(name)
-    package.__path__ = [SOURCE + name.removeprefix("plughost").replace(".", "/")]
-from plughost.core.loading.installed import entry_points
-assert len(entry_points(["plughost.plugins"])) >= 3
-"""
 _PEER = "from {} import entry_points; assert len(entry_points(group='plughost.plugins')) >= 3"
 _LIST = "import sys; sys.argv = ['plughost', 'list', '--json']; from plughost.cli import main; main()"
 CONTENDERS = {
-    "plughost, scan alone": _SCAN,
     "importlib_metadata": _PEER.format("importlib_metadata"),
     "importlib.metadata (stdlib)": _PEER.format("importlib.metadata"),
     "stevedore, cache filled": "from stevedore import ExtensionManager; ExtensionManager('acme.none')",
@@ -66,15 +57,10 @@ def seconds(code: str, folder: Path) -> float:
 
 
 def measure(size: int) -> None:
-    import plughost
-
-    source = str(Path(plughost.__file__).parent)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "site"
         install(folder, size)
-        codes = {
-            peer: code.replace("SOURCE", repr(source)) for peer, code in CONTENDERS.items() if _is_there(peer)
-        }
+        codes = {peer: code for peer, code in CONTENDERS.items() if _is_there(peer)}
         rounds: dict[str, list[float]] = {peer: [] for peer in codes}
         for turn in range(ROUNDS + 1):
             empty = seconds("pass", folder)

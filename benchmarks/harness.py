@@ -53,12 +53,18 @@ def compare(
     slice_seconds: float = 0.004,
 ) -> list[Row]:
     """Measure ``contenders``, the first of which is the yardstick; ``names`` are what their statements use."""
-    return asyncio.run(_compare(contenders, dict(names), rounds, slice_seconds))
+    return asyncio.run(compare_here(contenders, names, rounds=rounds, slice_seconds=slice_seconds))
 
 
-async def _compare(
-    contenders: Sequence[Contender], names: dict[str, Any], rounds: int, slice_seconds: float
+async def compare_here(
+    contenders: Sequence[Contender],
+    names: Mapping[str, Any],
+    *,
+    rounds: int = 41,
+    slice_seconds: float = 0.004,
 ) -> list[Row]:
+    """The same within the running event loop, which is that of the host whose calls are measured."""
+    names = dict(names)
     loops = [_loop_of(each.statement, names) for each in contenders]
     counts = [await _calibrate(loop, slice_seconds) for loop in loops]
     times: list[list[float]] = [[] for _ in contenders]

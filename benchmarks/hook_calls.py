@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
 from typing import Any
 
 import anyio
 import apluggy
 import blinker
 import pluggy
-from harness import Contender, compare, surroundings, table
+from harness import Contender, compare_here, surroundings, table
 from stevedore import ExtensionManager
 from stevedore.extension import Extension
 
-from plughost.core.calls.dispatch import HookDispatcher
+from plughost import Host
 from plughost.hookspecs import hookimpl, hookspec
 
 COUNT = 5
@@ -45,11 +46,26 @@ class Specs:
     def setup(self, what: int) -> int: ...
 
     @hookspec(mode="collect", timeout=LIMIT)
+    def wrapped(self, what: int) -> int: ...
+
+    @hookspec(mode="collect", timeout=LIMIT)
     def nobody(self, what: int) -> int: ...
+
+
+class Wrapper:
+    """Around all others."""
+
+    @hookimpl(wrapper=True)
+    def wrapped(self, what: int) -> Any:
+        return (yield)
 
 
 class Guest:
     """One implementation of each."""
+
+    @hookimpl
+    def wrapped(self, what: int) -> int:
+        return what
 
     @hookimpl
     def plain(self, what: int) -> int:
@@ -72,12 +88,22 @@ class Guest:
 guests = [Guest() for _ in range(COUNT)]
 
 
-def plughost_hooks() -> Any:
-    dispatcher = HookDispatcher()
-    dispatcher.add_hookspecs(Specs)
-    for number, guest in enumerate(guests):
-        dispatcher.register(f"guest{number}", guest)
-    return dispatcher.hooks
+def plughost_host(folder: str) -> Host:
+    """A host whose configuration names this module for each guest, as an application's would."""
+    sys.modules["hook_calls"] = sys.modules["__main__"]
+    modules = {f"guest{number}": "hook_calls:Guest" for number in range(COUNT)} | {
+        "around": "hook_calls:Wrapper"
+    }
+    host = Host(
+        "bench",
+        config={
+            "host": {"allow": [*modules], "required": [*modules], "data_dir": folder},
+            "plugins": {name: {"module": module} for name, module in modules.items()},
+        },
+        environ={},
+    )
+    host.add_hookspecs(Specs)
+    return host
 
 
 def pluggy_hooks() -> Any:
@@ -85,6 +111,7 @@ def pluggy_hooks() -> Any:
     manager.add_hookspecs(Specs)
     for guest in guests:
         manager.register(guest)
+    manager.register(Wrapper())
     return manager.hook
 
 
@@ -176,7 +203,6 @@ awaited_calls = [guest.awaited for guest in guests]
 waiting_calls = [guest.waiting for guest in guests]
 
 NAMES: dict[str, Any] = {
-    "hooks": plughost_hooks(),
     "peer": pluggy_hooks(),
     "apeer": apluggy_hooks(),
     "signal": signal_of("plain"),
@@ -234,17 +260,27 @@ WAITING = [
     Contender("datasette's way: pluggy and gather", "await gather(*peer.waiting(what=1))", "side by side"),
 ]
 
+WRAPPED = [
+    Contender("pluggy", "peer.wrapped(what=1)", "one failure loses all results"),
+    Contender("plughost", "await hooks.wrapped(what=1)", "isolated, a limit for each, counted"),
+]
 
-def main() -> None:
+
+async def main() -> None:
     print(surroundings("plughost", "pluggy", "apluggy", "blinker", "stevedore", "anyio"), "\n")
-    print(table(f"{COUNT} plain implementations", compare(PLAIN, NAMES)))
-    print(table(f"{COUNT} async implementations that return at once", compare(AWAITED, NAMES)))
-    print(
-        table(
-            f"{COUNT} async implementations, each waiting for one turn of the loop", compare(WAITING, NAMES)
-        )
-    )
+    waiting = f"{COUNT} async implementations, each waiting for one turn of the loop"
+    with tempfile.TemporaryDirectory(prefix="plughost-bench-") as folder:
+        async with plughost_host(folder) as host:
+            names = {**NAMES, "hooks": host.hooks}
+            print(table(f"{COUNT} plain implementations", await compare_here(PLAIN, names)))
+            print(
+                table(
+                    f"{COUNT} async implementations that return at once", await compare_here(AWAITED, names)
+                )
+            )
+            print(table(waiting, await compare_here(WAITING, names)))
+            print(table(f"{COUNT} plain implementations in a wrapper", await compare_here(WRAPPED, names)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    asyncio.run(main())

@@ -9,6 +9,7 @@ for its slowest member, are measured beside it, because that is how loaders usua
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import statistics
 import sys
@@ -16,10 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from plughost import Host, Plugin
-from plughost.core.loading.cards import PluginCard
-from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.sources import Finding
+from plughost import Host
 
 COUNT, ROUNDS, SEED = 30, 7, 7
 
@@ -47,54 +45,35 @@ def bound(times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int
     return max(max(chains.values()), sum(times.values()) / limit)
 
 
+PLUGIN = """
+import asyncio
+
+from plughost import Plugin
+
+
 class Sleeper(Plugin):
-    """A plugin whose start takes a while and nothing else."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    async def start(self, context: object) -> None:
-        """Take that while."""
-        await asyncio.sleep(self.seconds)
+    async def start(self, context):
+        await asyncio.sleep({seconds})
+"""
 
 
-class _Namespace:
-    """What the reference ``plugin_loading:PLUGINS.NAME`` looks into."""
+def write_plugins(folder: Path, times: dict[str, float], graph: dict[str, tuple[str, ...]]) -> None:
+    """Write a package for each, with a card that says what it requires before anything is imported."""
+    for name, seconds in times.items():
+        package = folder / f"sleeping_{name}"
+        package.mkdir()
+        (package / "__init__.py").write_text(PLUGIN.format(seconds=seconds), "utf-8")
+        (package / "plugin.toml").write_text(f"requires = {json.dumps(graph[name])}\n", "utf-8")
 
 
-PLUGINS = _Namespace()
-
-
-async def through_the_host(
-    times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int, data: Path
-) -> float:
-    vars(PLUGINS).update({name: Sleeper(seconds) for name, seconds in times.items()})
-    host = _Host(times, graph, limit, data)
-    async with host:
+async def through_the_host(times: dict[str, float], limit: int, data: Path) -> float:
+    config = {
+        "host": {"load_concurrency": limit, "data_dir": str(data), "allow": [*times]},
+        "plugins": {name: {"module": f"sleeping_{name}:Sleeper"} for name in times},
+    }
+    async with Host("bench", config=config, environ={}) as host:
         assert len(host.report.loaded) == COUNT, host.report
         return host.report.duration
-
-
-class _Host(Host):
-    """A host whose survey finds the sleepers; everything after the survey is the real thing."""
-
-    def __init__(
-        self, times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int, data: Path
-    ) -> None:
-        super().__init__(config={"host": {"load_concurrency": limit, "data_dir": str(data)}}, environ={})
-        self._candidates = [
-            PluginCandidate(
-                name=name,
-                finding=Finding(
-                    name=name, reference=f"plugin_loading:PLUGINS.{name}", source="code", origin="benchmark"
-                ),
-                card=PluginCard(requires=graph[name]),
-            )
-            for name in times
-        ]
-
-    async def _survey(self) -> list[PluginCandidate]:
-        return self._candidates
 
 
 async def in_fixed_groups(times: dict[str, float], graph: dict[str, tuple[str, ...]], limit: int) -> float:
@@ -114,9 +93,15 @@ async def measure(chained: bool, limit: int) -> str:
     least = bound(times, graph, limit)
     first, later, groups = [], [], []
     for _ in range(ROUNDS):
-        with tempfile.TemporaryDirectory() as folder:
-            first.append(await through_the_host(times, graph, limit, Path(folder)) / least)
-            later.append(await through_the_host(times, graph, limit, Path(folder)) / least)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_plugins(folder, times, graph)
+            sys.path.insert(0, name)
+            first.append(await through_the_host(times, limit, folder / "data") / least)
+            later.append(await through_the_host(times, limit, folder / "data") / least)
+            sys.path.remove(name)
+            for plugin in times:
+                del sys.modules[f"sleeping_{plugin}"]
         groups.append(await in_fixed_groups(times, graph, limit) / least)
     medians = [f"{statistics.median(column):.3f}" for column in (first, later, groups)]
     kind = "with dependencies" if chained else "independent"
@@ -132,5 +117,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["plugin_loading"] = sys.modules["__main__"]  # so that references find this very module
     asyncio.run(main())

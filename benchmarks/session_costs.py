@@ -14,14 +14,15 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
-from hashlib import sha256
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness import surroundings
-from session_peers import SECRET, asgi, missing
+from hosting import hosted
+from session_peers import SECRET, asgi, missing, session_middleware
 from session_scenarios import redis_url
+
+from plughost import Plugin, hookimpl
+from plughost.contracts import Allow, AuthAttempt, Principal, SessionManager
 
 ROUNDS = 11
 REQUESTS = 300
@@ -117,38 +118,11 @@ class Contender:
         return (time.process_time() - worked) * per_request, (time.perf_counter() - began) * per_request
 
 
-async def ours(stack: AsyncExitStack, kind: str, url: str, folder: Path, *, seal: bool = True) -> Contender:
-    from plughost.contracts.clock import SYSTEM_CLOCK
-    from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
-    from plughost.plugins.sessions.cookies import CookiePolicy, SessionCookie
-    from plughost.plugins.sessions.crypto import KeyRing, PlainEnvelope, SealedEnvelope
-    from plughost.plugins.sessions.csrf import CsrfCheck, CsrfPolicy
-    from plughost.plugins.sessions.desk import Desk
-    from plughost.plugins.sessions.manager import Policy, Sessions
-    from plughost.plugins.sessions.middleware import SessionMiddleware
-    from plughost.plugins.sessions.rows import RowCodec
-    from plughost.plugins.sessions.sockets import SocketWatch
-    from plughost.plugins.sessions.stores.memory import MemoryStore
-    from plughost.plugins.sessions.stores.sqlite import SQLiteStore
-
-    now = SteadyTime(SYSTEM_CLOCK)
-    if kind == "redis":
-        from plughost.plugins.sessions.stores.redis import RedisStore
-
-        store: Any = RedisStore(url, prefix="costs")
-    else:
-        store = MemoryStore(now) if kind == "memory" else SQLiteStore(folder / f"{seal}.db", now)
-    await store.open()
-    stack.push_async_callback(store.close)
-    ring = KeyRing([SECRET])
-    codec = RowCodec(SealedEnvelope(ring) if seal else PlainEnvelope())
-    sessions = Sessions(store, codec, Policy(lifetimes=Lifetimes(1800, 28800, 60)), now)
-    desk = Desk(sessions, SessionCookie(CookiePolicy(name="acme")), ring)
-    csrf, watch = CsrfCheck(CsrfPolicy(), desk.token_matches, desk.has_cookie), SocketWatch(sessions)
-
-    def wrap(app: App) -> App:
-        return SessionMiddleware(app, desk=desk, csrf=csrf, watch=watch, preload=False)
-
+async def ours(stack: AsyncExitStack, kind: str, url: str, *, seal: bool = True) -> Contender:
+    where = {"redis_url": url, "redis_prefix": "costs"} if kind == "redis" else {}
+    _, wrap = await stack.enter_async_context(
+        session_middleware(store=kind, encrypt=seal, preload=False, **where)
+    )
     found = Contender(f"plughost {kind}{'' if seal else ', not sealed'}", wrap, load_first=kind == "redis")
     found.wrap_fill = wrap
     return found
@@ -221,21 +195,14 @@ async def table(kind: str, at_once: int, contenders: list[Contender]) -> None:
         print(f"| {name} | {over[0]:.1f} us | {over[1]:.1f} us |")
 
 
-async def durable_writes(folder: Path) -> None:
-    from plughost.contracts.clock import SYSTEM_CLOCK
-    from plughost.contracts.session_store import NewSession, SessionPatch
-    from plughost.plugins.sessions.clocks import SteadyTime
-    from plughost.plugins.sessions.stores.sqlite import SQLiteStore
-
-    store = SQLiteStore(folder / "writes.db", SteadyTime(SYSTEM_CLOCK))
-    await store.open()
-    digests = [sha256(str(number).encode()).digest() for number in range(20_000)]
-    for begin in range(0, len(digests), 500):
-        await asyncio.gather(*(
-            store.create(NewSession(digest=one, handle=one[:8].hex(), subject="u", idle=1800.0, absolute=28800.0,
-                                    about=b"x" * 60, fields={"cart": b"y" * 500, "n": b"0"}))
-            for one in digests[begin : begin + 500]
-        ))  # fmt: skip
+async def durable_writes(sessions: SessionManager) -> None:
+    """Fields of 600 bytes, written through the manager, as a handler without a request would."""
+    ids: list[str] = []
+    for _ in range(0, 20_000, 500):
+        made = await asyncio.gather(
+            *(sessions.create("u", fields={"cart": "y" * 500, "n": 0}) for _ in range(500))
+        )
+        ids += [one.session_id for one in made]
     print("\n### durable writes on SQLite: 600-byte rows, 20,000 sessions, synchronous=FULL\n")
     print("| tasks | processor time of one | wall time of one | per second |\n|---:|---:|---:|---:|")
     for tasks in (1, 50, 200):
@@ -243,8 +210,7 @@ async def durable_writes(folder: Path) -> None:
 
         async def writer(task: int, each: int = each) -> None:
             for step in range(each):
-                which = digests[(task * 997 + step * 31) % len(digests)]
-                await store.patch(which, SessionPatch(set={"n": b"%d" % step}))
+                await sessions.update(ids[(task * 997 + step * 31) % len(ids)], {"n": step})
 
         took, worked = [], []
         for _ in range(5):
@@ -258,45 +224,32 @@ async def durable_writes(folder: Path) -> None:
     for count in (1, 100, 10_000):
         took = []
         for turn in range(5):
-            subject = f"{count}-{turn}"
+            user = f"{count}-{turn}"
             for begin in range(0, count, 500):
-                numbers = range(begin, min(begin + 500, count))
-                await asyncio.gather(*(store.create(_of(subject, number)) for number in numbers))
-            await store.end_subject("nobody")  # takes the checkpoint that the creations left, if it is due
+                await asyncio.gather(*(sessions.create(user) for _ in range(begin, min(begin + 500, count))))
+            await sessions.destroy_user(
+                "nobody"
+            )  # takes the checkpoint that the creations left, if it is due
             began = time.perf_counter()
-            ended = await store.end_subject(subject)
+            ended = await sessions.destroy_user(user)
             took.append(time.perf_counter() - began)
             if ended != count:
                 raise AssertionError(f"{ended} of {count} were ended")
         print(f"| {count:,} | {min(took) * 1e6:.0f} us |")
-    await store.close()
 
 
-def _of(subject: str, number: int) -> Any:
-    from plughost.contracts.session_store import NewSession
+class Everybody(Plugin):
+    """Lets everybody in."""
 
-    digest = sha256(f"{subject}-{number}".encode()).digest()
-    return NewSession(digest=digest, handle="h", subject=subject, idle=1800.0, absolute=28800.0, about=b"x")
+    @hookimpl
+    async def authenticate(self, attempt: AuthAttempt) -> Allow:
+        return Allow(Principal(attempt.username, attempt.username))
 
 
-async def sign_ins(folder: Path) -> None:
-    from plughost import Host, hookimpl
-    from plughost.contracts import Allow, AuthAttempt, Principal, SessionManager
-    from plughost.plugins.sessions import SessionsPlugin
-
-    class Everybody:
-        def start(self, context: Any) -> None: ...
-
-        @hookimpl
-        async def authenticate(self, attempt: AuthAttempt) -> Allow:
-            return Allow(Principal(attempt.username, attempt.username))
-
-    host = Host(
-        "bench", config={"host": {"data_dir": str(folder / "host")}}, environ={"PLUGHOST_LOAD_PLUGINS": ""}
-    )
-    async with host:
-        await host.load_plugin(Everybody(), name="everybody")
-        await host.load_plugin(SessionsPlugin, name="sessions")
+async def sign_ins() -> None:
+    sys.modules["session_costs"] = sys.modules["__main__"]  # so that the configuration finds this very module
+    tables = {"sessions": {}, "everybody": {"module": "session_costs:Everybody"}}
+    async with hosted(tables=tables) as host:
         sessions = host.use(SessionManager)
 
         async def person(number: int) -> None:
@@ -324,24 +277,24 @@ async def sign_ins(folder: Path) -> None:
 async def main() -> int:
     print(surroundings("plughost", "starlette", "msgspec", "cryptography", "redis"))
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
         servers = stack.enter_context(ExitStack())
         url = redis_url(servers)
         bare = Contender("no middleware", None)
         bare.headers = [
             [(b"host", b"shop.example"), (b"user-agent", b"bench"), (b"cookie", b"a=b")]
         ] * AT_ONCE
-        contenders = [bare, await ours(stack, "memory", url, folder), await ours(stack, "sqlite", url, folder),
-                      await ours(stack, "sqlite", url, folder, seal=False)]  # fmt: skip
+        contenders = [bare, await ours(stack, "memory", url), await ours(stack, "sqlite", url),
+                      await ours(stack, "sqlite", url, seal=False)]  # fmt: skip
         if url:
-            contenders.append(await ours(stack, "redis", url, folder))
+            contenders.append(await ours(stack, "redis", url))
         contenders += peers()
         for each in contenders[1:]:
             await each.sign_in()
         for kind, at_once in (("untouched", 1), ("read", 1), ("read", 50), ("write", 1), ("write", 50)):
             await table(kind, at_once, contenders)
-        await durable_writes(folder)
-        await sign_ins(folder)
+        async with hosted("sessions") as host:
+            await durable_writes(host.use(SessionManager))
+        await sign_ins()
     return 0
 
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sqlite3
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+
+from hosting import hosted
+
+from plughost import Host
+from plughost.contracts import HttpContext, session_of
 
 READ = ("read", "")
 LOGOUT = ("logout", "")
@@ -148,38 +153,19 @@ async def answer(send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-@contextmanager
-def plughost(kind: str, url: str = "") -> Iterator[Peer]:
+@asynccontextmanager
+async def session_middleware(**settings: Any) -> AsyncIterator[tuple[Host, Callable[[Any], Any]]]:
+    """A host with the sessions plugin, and what puts its middleware around an application."""
+    config = {"secret": SECRET, "cookie_name": "acme", "touch_interval": 60.0, **settings}
+    async with hosted(tables={"sessions": {"config": config}}) as host:
+        found = host.hooks.register_middleware(context=HttpContext(host_name=host.name))
+        [middleware] = [each for answer in found for each in answer]
+        yield host, middleware.factory
+
+
+@asynccontextmanager
+async def plughost(kind: str, url: str = "") -> AsyncIterator[Peer]:
     """Our own, over one of its stores."""
-    from plughost.contracts.clock import SYSTEM_CLOCK
-    from plughost.contracts.session import session_of
-    from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
-    from plughost.plugins.sessions.cookies import CookiePolicy, SessionCookie
-    from plughost.plugins.sessions.crypto import KeyRing, SealedEnvelope
-    from plughost.plugins.sessions.desk import Desk
-    from plughost.plugins.sessions.manager import Policy, Sessions
-    from plughost.plugins.sessions.middleware import SessionMiddleware
-    from plughost.plugins.sessions.rows import RowCodec
-    from plughost.plugins.sessions.sockets import SocketWatch
-    from plughost.plugins.sessions.stores.memory import MemoryStore
-    from plughost.plugins.sessions.stores.sqlite import SQLiteStore
-
-    now = SteadyTime(SYSTEM_CLOCK)
-    folder = tempfile.TemporaryDirectory()
-    path = Path(folder.name) / "sessions.db"
-    if kind == "redis":
-        from plughost.plugins.sessions.stores.redis import RedisStore
-
-        store: Any = RedisStore(url, prefix=f"bench{os.getpid()}")
-    else:
-        store = MemoryStore(now) if kind == "memory" else SQLiteStore(path, now)
-    opened = False
-    ring = KeyRing([SECRET])
-    sessions = Sessions(
-        store, RowCodec(SealedEnvelope(ring)), Policy(lifetimes=Lifetimes(1800, 28800, 60)), now
-    )
-    counter = Counter(store, "create", "patch", "replace", "delete", "touch")
-    desk = Desk(sessions, SessionCookie(CookiePolicy(name="acme")), ring)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         steps = scope["steps"]
@@ -188,26 +174,35 @@ def plughost(kind: str, url: str = "") -> Iterator[Peer]:
             await take(session, steps, session.sign_out, scope["keys"])
         await answer(send)
 
-    middleware = SessionMiddleware(app, desk=desk, csrf=None, watch=SocketWatch(sessions), preload=False)
+    where = {"redis_url": url, "redis_prefix": f"bench{os.getpid()}"} if kind == "redis" else {}
+    async with session_middleware(store=kind, preload=False, **where) as (host, around):
+        file = host.data_dir / "sessions" / "sessions.db"
 
-    async def handle(cookies: dict[str, str], steps: list[Step]) -> Reply:
-        nonlocal opened
-        if not opened:
-            await store.open()
-            opened = True
-        return await asgi(middleware, cookies, steps, [])
+        def contents() -> str:
+            return (
+                _redis_dump(url)
+                if kind == "redis"
+                else repr([each.read_bytes() for each in file.parent.iterdir()])
+            )
 
-    def contents() -> str:
-        if kind == "memory":
-            return repr(store.__dict__)
-        if kind == "redis":
-            return _redis_dump(url)
-        return repr([file.read_bytes() for file in Path(folder.name).iterdir()])
+        with closing(sqlite3.connect(file if kind == "sqlite" else ":memory:")) as looking:
 
-    try:
-        yield Peer(f"plughost {kind}", handle, contents, lambda: counter.count, "__Host-acme")
-    finally:
-        folder.cleanup()
+            def writes() -> int:
+                if kind == "redis":
+                    return _redis_changes(url)
+                return int(looking.execute("PRAGMA data_version").fetchone()[0])
+
+            wrapped = around(app)
+            yield Peer(
+                f"plughost {kind}", lambda c, s: asgi(wrapped, c, s, []), contents, writes, "__Host-acme"
+            )
+
+
+def _redis_changes(url: str) -> int:
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        return int(client.info("persistence")["rdb_changes_since_last_save"])
 
 
 def _redis_dump(url: str) -> str:
@@ -420,7 +415,6 @@ def django(engine: str) -> Iterator[Peer]:
 
 def peers(redis_url: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every peer there is here: its name, and what sets it up, or None when it is not installed."""
-    yield "plughost memory", lambda: plughost("memory")
     yield "plughost sqlite", lambda: plughost("sqlite")
     yield "plughost redis", (lambda: plughost("redis", redis_url)) if redis_url else None
     for name, module, make in (

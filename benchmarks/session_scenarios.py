@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from typing import Any
 
 from session_peers import LOGOUT, READ, Peer, meanwhile, peers, write
@@ -107,8 +107,10 @@ SCENARIOS: dict[str, tuple[Scenario, str]] = {
 
 async def run(make: Any) -> list[str]:
     cells = []
-    with ExitStack() as stack:
-        peer = stack.enter_context(make())
+    async with AsyncExitStack() as stack:
+        made = make()
+        ours = isinstance(made, AbstractAsyncContextManager)
+        peer = await stack.enter_async_context(made) if ours else stack.enter_context(made)
         for scenario, _ in SCENARIOS.values():
             try:
                 cells.append(await scenario(peer))

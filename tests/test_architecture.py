@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,30 @@ def _parents(module: str) -> Iterator[str]:
 def test_nothing_inside_imports_the_front_door(graph: grimp.ImportGraph) -> None:
     inside = graph.find_modules_that_directly_import("plughost")
     assert {module for module in inside if not module.startswith("plughost.plugins.")} <= {"plughost.testing"}
+
+
+IMPORTS = r"\bfrom plughost[.\w]* import|\bimport plughost[.\w]*|app_host"
+PUBLIC = {"contracts", "hookspecs", "http", "blocking", "adapters", "testing"}
+
+
+def test_what_is_measured_is_reached_by_the_doors_that_users_have() -> None:
+    """Imports, also those in code that a benchmark hands to another process; the tests' own parts reach deeper."""
+    scripts = sorted((ROOT / "benchmarks").glob("*.py"))
+    assert len(scripts) > 15
+    wrong = [
+        f"{script.name}: {found[0]}"
+        for script in scripts
+        for found in re.finditer(
+            r"\bfrom plughost[.\w]* import|\bimport plughost[.\w]*|app_host", script.read_text("utf-8")
+        )
+        if found[0] == "app_host" or not _is_public(found[0].removesuffix(" import").split()[-1])
+    ]
+    assert wrong == []
+
+
+def _is_public(module: str) -> bool:
+    inner = module.split(".")[1:]
+    return not inner or inner[0] in PUBLIC or inner == ["cli"]  # what the command itself imports
 
 
 def test_importing_plughost_brings_no_optional_package() -> None:
