@@ -15,7 +15,8 @@ from plughost.core.loading.cards import read_card
 from .rendered_plugins import ALL, FEW, KINDS, install, make, name_of, run
 
 FILES = {
-    ".copier-answers.yml", ".github/workflows/ci.yml", ".gitignore", "CHANGELOG.md", "LICENSE", "README.md",
+    ".copier-answers.yml", ".github/workflows/ci.yml", ".github/workflows/publish.yml", ".gitignore",
+    "CHANGELOG.md", "LICENSE", "README.md",
     "pyproject.toml", "src/plughost_hello/__init__.py", "src/plughost_hello/config.py",
     "src/plughost_hello/greetings.py", "src/plughost_hello/plugin.py", "src/plughost_hello/plugin.toml",
     "src/plughost_hello/py.typed", "tests/test_plugin.py", "tox.ini",
@@ -67,10 +68,10 @@ def test_an_existing_folder_is_left_alone(here: Path, capsys) -> None:
         ("HelloWorld", "Did you mean 'hello-world'?"),
         ("2fast", "Did you mean 'fast'?"),
         ("hello_world", "Did you mean 'hello-world'?"),
-        ("../evil", "no name for a plugin"),
+        ("../evil", "not a name for a plugin"),
         ("-x", "no such option"),
-        ("", "no name for a plugin"),
-        ("ü", "no name for a plugin"),
+        ("", "not a name for a plugin"),
+        ("ü", "not a name for a plugin"),
         ("x" * 41, "at most 40"),
         ("cache", "comes with plughost"),
     ],

@@ -226,7 +226,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(link, "/etc")
-    with pytest.raises(PluginSourceError, match="no plain file"):
+    with pytest.raises(PluginSourceError, match="not a plain file"):
         unpack("boxed", path, tmp_path / "unpacked")
 
 

@@ -72,7 +72,7 @@ def test_a_pattern_that_unfolds_into_too_many_steps_is_refused(source: str) -> N
 
 @pytest.mark.parametrize("source", [r"(a)\1", "a(?=b)", "a(?!b)", "(?<=a)b", r"\bword", "a*+b", "(?>a+)b"])
 def test_what_cannot_be_done_in_one_pass_is_refused_in_words(source: str) -> None:
-    with pytest.raises(ValueError, match=r"is not taken|no regular expression"):
+    with pytest.raises(ValueError, match=r"is not taken|not a regular expression"):
         regex(source)
 
 
