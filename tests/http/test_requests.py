@@ -189,3 +189,12 @@ async def test_a_person_is_answered_with_a_page_and_a_program_with_a_document(se
             "type": "about:blank", "title": "Not Found", "status": 404, "detail": "There is nothing here.",
             "code": "not_found",
         }  # fmt: skip
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b'{"a":[]},'])
+def test_json_of_more_parts_than_anybody_needs_is_refused_before_it_is_decoded(part):
+    refuse_depth(b"[" + part * 20_000 + b"1]", 32)
+    refuse_depth(b'["' + part.replace(b'"', b"") * 200_000 + b'"]', 32)  # text that only looks like it
+    with pytest.raises(Problem) as refused:
+        refuse_depth(b"[" + part * 60_000 + b"1]", 32)
+    assert (refused.value.status, refused.value.code) == (413, "body_too_many_parts")
