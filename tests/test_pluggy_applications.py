@@ -57,10 +57,10 @@ def option(**options):
     return note
 
 
-def moved_in(project="datasette", hookspecs=None, only="", **options):
+def moved_in(project="datasette", hookspecs=None, only="", config=None, **options):
     declared = specs_of(project) if hookspecs is None else hookspecs
     environ = {"PLUGHOST_LOAD_PLUGINS": only}  # whatever else is installed beside the tests
-    return Host.for_pluggy(project, declared, config={}, environ=environ, **options)
+    return Host.for_pluggy(project, declared, config=config or {}, environ=environ, **options)
 
 
 @pytest.mark.parametrize("project", PROJECTS)
@@ -280,7 +280,8 @@ async def test_specs_of_another_project_are_refused_with_its_name():
         moved_in("datasette", specs_of("acme"))
 
 
-async def test_distributions_keep_their_names(tmp_path, monkeypatch):
+@pytest.mark.parametrize("config", [{}, {"plugins": {"guest": {"module": "guest_of_dist"}}}])
+async def test_distributions_keep_their_names(tmp_path, monkeypatch, config):
     folder = tmp_path / "guest_dist-1.2.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: guest-dist\nVersion: 1.2\n")
@@ -289,7 +290,7 @@ async def test_distributions_keep_their_names(tmp_path, monkeypatch):
         "import pluggy\n@pluggy.HookimplMarker('datasette')\ndef transform(text):\n    return text\n"
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    async with moved_in(only="guest") as host:
+    async with moved_in(only="guest", config=config) as host:
         assert (host.plugins["guest"].distribution, host.plugins["guest"].version) == ("guest-dist", "1.2")
         ((plugin, distribution),) = host.pluggy.list_plugin_distinfo()
         assert (plugin, distribution.project_name) == (sys.modules["guest_of_dist"], "guest-dist")

@@ -48,12 +48,20 @@ def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -
     config = loaded.config
     groups = config.host.plugin_groups
     yield from from_packages(loaded, groups, refusals)
-    yield from from_configuration(
+    installed = list(from_entry_points(groups))
+    owners = {finding.reference.partition(":")[0]: finding for finding in installed}
+    for finding in from_configuration(
         (name, section.module)
         for name, section in config.plugins.items()
         if section.module is not None and not is_package(section)
-    )
-    yield from from_entry_points(groups)
+    ):
+        owner = owners.get(finding.reference.partition(":")[0])
+        yield (
+            finding
+            if owner is None
+            else replace(finding, distribution=owner.distribution, version=owner.version)
+        )
+    yield from installed
     if config.host.plugin_dir is not None:
         for finding in from_directory(loaded.located(config.host.plugin_dir), groups):
             if config.host.autoload_plugin_dir or loaded.section_of(finding.name) is not None:
