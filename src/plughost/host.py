@@ -186,7 +186,7 @@ class Host:
             hookspecs: What the application declares: a module, class or instance, or a list of them.
             group: The group of entry points that is read; ``name`` by default.
             on_error: What a failing implementation does to a call: ``abort`` as with pluggy, or ``isolate``.
-            timeout: Seconds each implementation may take when it is awaited; None is no limit.
+            timeout: Seconds each implementation may take when it is awaited; None means no limit.
             options: Further arguments of ``Host``.
 
         Raises:

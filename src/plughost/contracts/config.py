@@ -85,7 +85,7 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         groups: Groups of entry points that are read; None for ``plughost.plugins`` and ``NAME.plugins``.
         catalogue: Families of plughost's own hooks that are declared; None for all, an empty list for none.
         on_error: What a failing implementation does to a call of a hook that ``pluggy``'s own marker declared.
-        hook_timeout: Seconds each implementation of such a hook may take; None is no limit.
+        hook_timeout: Seconds each implementation of such a hook may take; None means no limit.
     """
 
     name: HostName = "plughost"

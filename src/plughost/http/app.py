@@ -167,7 +167,7 @@ def create_app(
 
     Raises:
         RouteError: The host runs, and a route has no guard, or something else does not fit.
-        ValueError: ``admin_path`` is no prefix of a path.
+        ValueError: ``admin_path`` is not a prefix of a path.
     """
     settings = settings or host.config.http
     if admin_path is not None:

@@ -23,7 +23,7 @@ class ForeignTerms:
     Attributes:
         on_error: ``abort``: as with pluggy, what an implementation raises comes out of the call as it is;
             ``isolate``: it is logged and counted, and the call goes on.
-        timeout: Seconds each implementation may take; None is no limit.
+        timeout: Seconds each implementation may take; None means no limit.
     """
 
     on_error: OnError = "abort"

@@ -90,7 +90,7 @@ class HookManager(PluginManager):
         return undo
 
     def note_distribution(self, plugin: object, distribution: str) -> None:
-        """Remember which distribution a plugin belongs to; an empty name is none."""
+        """Remember which distribution a plugin belongs to; an empty name stands for nothing."""
         if distribution:
             self._distributions[id(plugin)] = (plugin, distribution)
 
