@@ -15,9 +15,10 @@ from anyio.abc import TaskGroup
 
 from plughost.contracts.backup import BackupService
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.config import HostConfig
+from plughost.contracts.config import HostConfig, PluginSettings, SettingsChange
 from plughost.contracts.error_text import error_text
 from plughost.contracts.health import HealthCheck, HealthReport
+from plughost.contracts.hooks import HookReport
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.plugin import Service
 from plughost.contracts.records import LoadReport, PluginRecord
@@ -26,6 +27,7 @@ from plughost.contracts.status import HostStatus
 from plughost.core.calls.declared import HookSetup, family_of
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
+from plughost.core.calls.trace import write_trace
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
 from plughost.core.config.paths import match_name
 from plughost.core.events import EventBus
@@ -39,12 +41,13 @@ from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 from plughost.core.services import ServiceRegistry
-from plughost.exceptions import HostNotReadyError, PluginSourceError
+from plughost.exceptions import ConfigError, HostNotReadyError, PluginSourceError
 from plughost.flows.apps import Apps
 from plughost.flows.auth import AuthFlow
 from plughost.flows.backups import Backups
 from plughost.flows.configured_apps import ConfiguredApps
 from plughost.flows.health import Health
+from plughost.flows.plugin_settings import change_settings, settings_of
 from plughost.flows.users import UserFlow
 from plughost.hookspecs import Hooks
 
@@ -123,6 +126,8 @@ class Host:
             clock=clock,
             setup=HookSetup.of(self.config.host, tuple(hookspecs)),
         )
+        if self.config.host.trace_hooks:
+            self._dispatcher.trace(write_trace)
         self._events = EventBus(clock=clock)
         self._services = ServiceRegistry()
         self._jobs = JobScheduler(clock=clock, leads=leads)
@@ -270,6 +275,16 @@ class Host:
         """
         self._dispatcher.observe(observer)
 
+    def trace_hooks(self, tracer: Callable[[HookReport], None]) -> Callable[[], None]:
+        """Tell ``tracer`` of every hook call when it is over: what each plugin did, and how long it took.
+
+        ``PLUGHOST_TRACE_HOOKS=1`` writes the same into the log ``plughost.trace``. Calls are slower meanwhile.
+
+        Returns:
+            What ends the trace.
+        """
+        return self._dispatcher.trace(tracer)
+
     def use(self, service: Service[T]) -> T:
         """Return a service that a plugin provided.
 
@@ -391,6 +406,43 @@ class Host:
         if path is not None:
             set_plugin_enabled(path, name, enabled)
         return path
+
+    def plugin_settings(self, name: str) -> PluginSettings:
+        """Return the settings of a plugin with their origins and their JSON Schema; secrets are hidden.
+
+        Raises:
+            PluginNotFoundError: There is none of that name.
+        """
+        known, kind, imported = self._plugins.config_class_of(name)
+        return settings_of(self._loaded, known, kind, imported=imported)
+
+    def change_plugin_settings(
+        self, name: str, changes: Mapping[str, Any], *, preview: bool = False
+    ) -> SettingsChange:
+        """Check new settings of a running plugin and write them into the configuration file; comments stay.
+
+        They hold from the next start of the plugin: ``reload_plugin(name, host.config.plugins[name].config)``.
+
+        Args:
+            name: The plugin; its ``Config`` must be known, so it runs.
+            changes: New values by key of its table ``config``; None takes a key out, so that its default holds.
+            preview: Write nothing, and only tell what would change.
+
+        Raises:
+            PluginConfigError: The plugin would not accept them; every problem is named.
+            PluginNotFoundError: There is none of that name.
+            ConfigError: It does not run, there is no file, or the file must be edited by hand.
+            OSError: The file cannot be written.
+        """
+        known, kind, imported = self._plugins.config_class_of(name)
+        if not imported:
+            raise ConfigError(
+                f"Plugin {known!r} does not run, so what fits its settings is not known: start it first."
+            )
+        after, change = change_settings(self._loaded, known, kind, changes, preview=preview)
+        if change.written:
+            self._loaded = after
+        return change
 
     # how it is
 

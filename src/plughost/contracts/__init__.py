@@ -74,7 +74,9 @@ from plughost.contracts.config import (
     HostSection,
     ModuleReference,
     PluginSection,
+    PluginSettings,
     PositiveSeconds,
+    SettingsChange,
     Sha256,
 )
 from plughost.contracts.devices import (
@@ -317,6 +319,7 @@ __all__ = [
     "PluginLike",
     "PluginRecord",
     "PluginSection",
+    "PluginSettings",
     "PluginStarted",
     "PluginState",
     "PluginStateChanged",
@@ -342,6 +345,7 @@ __all__ = [
     "SessionPatch",
     "SessionStats",
     "SessionStore",
+    "SettingsChange",
     "Sha256",
     "SkippedPlugin",
     "StoredSession",

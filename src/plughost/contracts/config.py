@@ -71,6 +71,7 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         allow: Names of the only plugins to load; None for all, an empty list for none.
         disabled: Names of plugins not to load, in addition to those with ``enabled = false``.
         strict: A failed plugin makes the host's start fail.
+        trace_hooks: Write a line into the log ``plughost.trace`` for every hook call: what each plugin did in it.
         safe_mode: Load the plugins that come with plughost and no others.
         data_dir: Folder in which each plugin has its own; relative to the configuration file. None for the
             default.
@@ -99,6 +100,7 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allow: tuple[str, ...] | None = None
     disabled: tuple[str, ...] = ()
     strict: bool = False
+    trace_hooks: bool = False
     safe_mode: bool = False
     data_dir: Path | None = None
     health_interval: PositiveSeconds = 30.0
@@ -204,3 +206,40 @@ class ConfigEntry:
     path: str
     value: Any
     origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginSettings:
+    """The settings of one plugin, for people: what they may be, what they are, and where that comes from.
+
+    Attributes:
+        plugin: Name of the plugin.
+        file: The configuration file; None when there is none, and then nothing can be changed.
+        schema: JSON Schema of its table ``config``, with its own ``$defs``; None while the plugin is not imported.
+        values: The table as it was written, all layers laid over one another, secrets hidden.
+        entries: The same one by one, each with its origin.
+    """
+
+    plugin: str
+    file: Path | None
+    schema: Mapping[str, Any] | None
+    values: Mapping[str, Any]
+    entries: tuple[ConfigEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChange:
+    """What a change of a plugin's settings does to the configuration file.
+
+    Attributes:
+        plugin: Name of the plugin.
+        file: The configuration file.
+        lines: What goes and what comes, as lines of TOML that begin with ``-`` and ``+``, secrets hidden; empty
+            when nothing changes.
+        written: Whether the file was written; False for a preview.
+    """
+
+    plugin: str
+    file: Path
+    lines: tuple[str, ...]
+    written: bool

@@ -15,15 +15,17 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from browsing import Complaints, Films, Mailer, chromium
-from plughost.contracts import CacheManager, SessionManager
+from plughost import Host
+from plughost.contracts import AuthAttempt, CacheManager, SessionManager
 from plughost.exceptions import PluginStartError
 from plughost.http import HttpSettings
 from plughost.plugins.admin import AdminPlugin
+from plughost.plugins.admin.traces import HookTrace
 from plughost.plugins.cache.plugin import CachePlugin
 from plughost.plugins.sessions.plugin import SessionsPlugin
 from serving import LiveServer
 
-TABS = ("sessions", "cache", "plugins", "apps", "health", "shelves")
+TABS = ("sessions", "cache", "plugins", "apps", "health", "trace", "shelves")
 QUICK = {"refresh": 0.2, "history": 1.0}
 ACME = HttpSettings(environment="staging", rate_limits={"read": 10_000, "auth": 1000})
 
@@ -237,6 +239,17 @@ def test_axe_finds_nothing_and_the_pages_are_kept_for_the_documentation(visit, s
             expect(page.locator('[data-live="rate-chart-films"] polygon')).to_be_visible()
         page.screenshot(path=folder / f"admin-{tab}-{scheme}.png", full_page=True)
         _assert_accessible(checker, page)
+    seen.server.portal.call(_call_some_hooks, seen.server.host)
+    for name, path in (("trace", "trace"), ("plugin", "plugins/sessions"), ("failed", "plugins/mailer")):
+        page = seen.tab(path)
+        page.screenshot(path=folder / f"admin-{name}-{scheme}.png", full_page=True)
+        _assert_accessible(checker, page)
+    seen.page.set_viewport_size({"width": 390, "height": 844})
+    for path in (*TABS, "plugins/sessions"):
+        page = seen.tab(path)
+        page.screenshot(path=folder / f"phone-{path.replace('/', '-')}-{scheme}.png", full_page=True)
+        _assert_accessible(checker, page)
+    seen.page.set_viewport_size({"width": 1280, "height": 900})
     seen.context.clear_cookies()
     page = seen.page
     page.goto(f"{seen.base}system/plugins")
@@ -247,10 +260,59 @@ def test_axe_finds_nothing_and_the_pages_are_kept_for_the_documentation(visit, s
 def test_a_narrow_screen_shows_everything_without_scrolling_sideways(visit):
     seen = visit()
     seen.page.set_viewport_size({"width": 390, "height": 800})
-    for tab in TABS:
+    for tab in (*TABS, "plugins/sessions", "plugins/films"):
         page = seen.tab(tab)
         wide = page.locator("body").evaluate("body => body.scrollWidth")
         assert wide <= 390, tab
+        # Nor does anything stick out of a region that scrolls by itself: buttons must be seen to be found.
+        for button in page.locator("main button:visible, main summary:visible, main input:visible").all():
+            box = button.bounding_box()
+            assert box is None or (box["x"] >= 0 and box["x"] + box["width"] <= 390), (
+                tab,
+                button.inner_text(),
+            )
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_one_question_is_open_at_a_time_and_escape_closes_it(visit, width):
+    seen = visit()
+    seen.page.set_viewport_size({"width": width, "height": 800})
+    page = seen.tab("plugins")
+    row = page.locator("tr", has=page.get_by_text("films", exact=True)).first
+    opened = page.locator("details.confirm[open]")
+    row.locator("summary", has_text="Unload").click()
+    expect(opened).to_have_count(1)
+    row.locator("summary", has_text="Disable").click()
+    expect(opened).to_have_count(1)
+    expect(opened.locator("p")).to_have_text("Disable films? It stays off after a restart.")
+    page.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+    expect(row.locator("summary", has_text="Disable")).to_be_focused()
+    row.locator("summary", has_text="Unload").click()
+    page.locator("h1").click()
+    expect(opened).to_have_count(0)
+    assert seen.complaints.heard == []
+
+
+def test_the_list_of_plugins_is_filtered_while_one_types(visit):
+    seen = visit()
+    page = seen.tab("plugins")
+    rows = page.locator("#plugin-rows tbody tr:visible")
+    assert rows.count() >= 4
+    page.get_by_label("Search plugins").fill("fil")
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("films")
+    page.get_by_role("link", name="films", exact=True).click()
+    expect(page.locator("h1")).to_have_text("films")
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"q=fil$"))
+    assert seen.complaints.heard == []
+
+
+async def _call_some_hooks(host: Host) -> None:
+    host.use(HookTrace).start(host)
+    await host.auth.authenticate(AuthAttempt(username="ada", credentials="x"))
+    await host.health()
 
 
 def _assert_accessible(checker: Axe, page: Page) -> None:

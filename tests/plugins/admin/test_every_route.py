@@ -21,6 +21,7 @@ PUBLIC_ROUTES = {
     "GET /livez", "GET /readyz", "GET /health/redis", "GET /health/detailed",
     "GET /admin", "GET /admin/", "GET /admin/sign-in", "POST /admin/sign-in", "POST /admin/sign-out",
     "GET /admin/static/style.css", "GET /admin/static/live.js",
+    "GET /admin/static/page.js",
     "POST /api/auth/login", "GET /api/auth/validate", "POST /api/auth/logout",
 }  # fmt: skip
 """All that anybody may call; whatever is added to the host must be added here on purpose."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from plughost.core.calls.hook import (
     Home,
     HookPoint,
     Observer,
+    Tracer,
     hook_function,
     refusing,
     sync_hook_function,
@@ -108,6 +109,7 @@ class HookDispatcher:
         )
         self._points: dict[str, HookPoint] = {}
         self._observer: Observer | None = None
+        self._tracers: tuple[Tracer, ...] = ()
         self._retired: list[CallPlan] = []
         self._ages: dict[str, int] = {}
         self._reserved: dict[str, int] = {}
@@ -234,6 +236,23 @@ class HookDispatcher:
             for point in self._points.values():
                 point.observer, point.short = observer, None
 
+    def trace(self, tracer: Tracer) -> Callable[[], None]:
+        """Tell ``tracer`` of every call from now on; returns what ends that. Calls are slower meanwhile."""
+        entry: Tracer = lambda report: tracer(report)  # noqa: E731 - of its own, so that it can end alone
+
+        def change(tracers: tuple[Tracer, ...]) -> None:
+            self._tracers = tracers
+            for point in self._points.values():
+                point.tracers, point.short = tracers, None
+
+        def end() -> None:
+            with self._lock:
+                change(tuple(one for one in self._tracers if one is not entry))
+
+        with self._lock:
+            change((*self._tracers, entry))
+        return end
+
     # in one step
 
     @contextmanager
@@ -314,7 +333,7 @@ class HookDispatcher:
         plan = self._planner.plan(declaration, impls, self._ages)
         if point is None:
             point = HookPoint(plan, self._kit)
-            point.observer = self._observer
+            point.observer, point.tracers = self._observer, self._tracers
             self._points[name] = point
             setattr(self.hooks, name, hook_function(point, declaration, caller))
             setattr(self.sync_hooks, name, sync_hook_function(point, declaration, caller))

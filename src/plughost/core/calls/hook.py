@@ -14,7 +14,7 @@ import pluggy
 from anyio.lowlevel import EventLoopToken
 
 from plughost.contracts.clock import Clock
-from plughost.contracts.hooks import HookReport, Outcome
+from plughost.contracts.hooks import HookReport, Outcome, OutcomeKind
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
@@ -23,10 +23,19 @@ from plughost.core.calls.plan import CallPlan
 from plughost.core.calls.shortcut import Shortcut, count_up_to, define, shortcut, waits_at
 from plughost.core.calls.watchdog import Watchdog
 from plughost.core.stepping import event_library, step_at_once
-from plughost.exceptions import HistoricHookError, HookError, UnknownHookError
+from plughost.exceptions import (
+    HistoricHookError,
+    HookCallError,
+    HookError,
+    HookTimeoutError,
+    UnknownHookError,
+)
 
 Observer = Callable[[str], AbstractContextManager[object]]
 """Called with the name of a hook; returns what the call is to happen in."""
+
+Tracer = Callable[[HookReport], None]
+"""Told of each call of a hook when it is over, failed ones too."""
 
 _UNOBSERVED: AbstractContextManager[object] = nullcontext()
 _HOT = 64  # calls after which a plan has earned a short way
@@ -76,13 +85,25 @@ class HookPoint:
         short: The short way of the present plan, once that is hot and if it has one.
         mask: On a hot plan a call is measured when these bits of its number are all zero.
         observer: Makes what each call happens in; see ``HookDispatcher.observe``.
+        tracers: Are told of each call; see ``HookDispatcher.trace``.
 
     Args:
         plan: Who is called at first.
         kit: What all points of a dispatcher share.
     """
 
-    __slots__ = ("_kit", "_lane", "_now", "_plan", "_watchdog", "mask", "name", "observer", "short")
+    __slots__ = (
+        "_kit",
+        "_lane",
+        "_now",
+        "_plan",
+        "_watchdog",
+        "mask",
+        "name",
+        "observer",
+        "short",
+        "tracers",
+    )
 
     def __init__(self, plan: CallPlan, kit: CallKit) -> None:
         self.name = plan.declaration.name
@@ -94,6 +115,7 @@ class HookPoint:
         self._now = kit.clock.monotonic
         self.mask = (1 << (kit.sample_every - 1).bit_length()) - 1
         self.observer: Observer | None = None
+        self.tracers: tuple[Tracer, ...] = ()
 
     @property
     def plan(self) -> CallPlan:
@@ -182,6 +204,30 @@ class HookPoint:
         *,
         waits: bool = True,
     ) -> Any:
+        """Make a call the plain way, and tell the tracers what each implementation did, however it ends."""
+        if not self.tracers:
+            return await self._watched(plan, values, outcomes, waits=waits)
+        outcomes = [] if outcomes is None else outcomes
+        begun, result = self._now(), None
+        try:
+            result = await self._watched(plan, values, outcomes, waits=waits)
+            return result
+        except HookCallError as error:  # what stops the whole call never became an outcome
+            kind: OutcomeKind = "timed_out" if isinstance(error, HookTimeoutError) else "error"
+            outcomes.append(Outcome(error.plugin, kind, error=error, duration=self._now() - begun))
+            raise
+        finally:
+            for tracer in self.tracers:
+                tracer(HookReport(self.name, result, tuple(outcomes), self._now() - begun))
+
+    async def _watched(
+        self,
+        plan: CallPlan,
+        values: dict[str, Any],
+        outcomes: list[Outcome] | None = None,
+        *,
+        waits: bool = True,
+    ) -> Any:
         """Make a call the plain way, within what watches it."""
         call = Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes, waits=waits)
         monitors = [*self._kit.monitors]
@@ -206,7 +252,7 @@ class HookPoint:
     def _shorten(self, plan: CallPlan) -> None:
         """The plan has proven hot: write its short way."""
         short = shortcut(plan)
-        watched = self.observer is not None or self._kit.monitors
+        watched = self.observer is not None or self._kit.monitors or self.tracers
         if plan is self._plan and not watched:  # nor replaced from another thread in the meantime
             self.short = short
 

@@ -4,12 +4,12 @@
 ``config_schema`` describes a whole file, ``set_plugin_enabled`` edits one.
 """
 
-from plughost.core.config.editing import set_plugin_enabled
+from plughost.core.config.editing import set_plugin_config, set_plugin_enabled
 from plughost.core.config.load import ConfigSource, load_config
 from plughost.core.config.loaded import LoadedConfig
 from plughost.core.config.plugin_config import decode_plugin_config
 from plughost.core.config.redaction import redacted
-from plughost.core.config.schema import config_schema
+from plughost.core.config.schema import config_schema, plugin_schema
 
 __all__ = [
     "ConfigSource",
@@ -17,6 +17,8 @@ __all__ = [
     "config_schema",
     "decode_plugin_config",
     "load_config",
+    "plugin_schema",
     "redacted",
+    "set_plugin_config",
     "set_plugin_enabled",
 ]

@@ -1,9 +1,10 @@
-"""Changing a configuration file the way a careful person would: one value, and nothing else in it."""
+"""Changing a configuration file the way a careful person would: single values, and nothing else in it."""
 
 from __future__ import annotations
 
 import copy
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +32,64 @@ def set_plugin_enabled(path: Path | str, name: str, enabled: bool) -> bool:
         ConfigError: The file is not TOML, or is laid out so that it must be edited by hand.
         OSError: The file cannot be written.
     """
+    return _change(path, name, {"enabled": enabled}, ())
+
+
+def set_plugin_config(path: Path | str, name: str, changes: Mapping[str, Any]) -> bool:
+    """Write settings into the plugin's table ``config``, keeping comments, order and layout.
+
+    Args:
+        path: The file; a symbolic link stays one.
+        name: The plugin.
+        changes: New values by key of the table; None takes the key out, so that its default holds.
+
+    Returns:
+        Whether the file changed.
+
+    Raises:
+        ConfigError: The file is not TOML, or is laid out so that it must be edited by hand.
+        OSError: The file cannot be written.
+    """
+    return _change(path, name, changes, ("config",))
+
+
+def _change(path: Path | str, name: str, changes: Mapping[str, Any], inner: tuple[str, ...]) -> bool:
     file = Path(path).expanduser()
     file = file.resolve() if file.is_symlink() else file
     before = read_toml(file) if file.exists() else {}
-    section = _section(before, name, file)
+    where = ("plugins", _section(before, name, file), *inner)
     after = copy.deepcopy(before)
-    after.setdefault("plugins", {}).setdefault(section, {})["enabled"] = enabled
-    if after == before:
+    table = after
+    for key in where:
+        table = table.setdefault(key, {})
+    _apply(table, changes)
+    if after == before or (not table and not _at(before, where)):
         return False
-    text = _edited(file, section, enabled)
+    text = _edited(file, where, changes)
     if tomllib.loads(text) != after:  # better no edit than one that changed something else
+        wanted = ", ".join(f"`{key}`" for key in changes)
+        only = f"`enabled = {str(changes['enabled']).lower()}`" if not inner else wanted
         raise ConfigError(
-            f"{file} cannot be edited safely: write `enabled = {str(enabled).lower()}` under"
-            f" [{dotted(('plugins', section))}] yourself",
-            path=dotted(("plugins", section, "enabled")),
+            f"{file} cannot be edited safely: write {only} under [{dotted(where)}] yourself",
+            path=dotted((*where, *changes)) if len(changes) == 1 else dotted(where),
             origin=str(file),
         )
     replace_file(file, text.encode(), durable=True)
     return True
+
+
+def _apply(table: Any, changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
+
+
+def _at(values: Any, where: tuple[str, ...]) -> Any:
+    for key in where:
+        values = values.get(key, {})
+    return values
 
 
 def _section(values: dict[str, Any], name: str, file: Path) -> str:
@@ -60,15 +101,16 @@ def _section(values: dict[str, Any], name: str, file: Path) -> str:
     return match_name(name, plugins)
 
 
-def _edited(file: Path, section: str, enabled: bool) -> str:
+def _edited(file: Path, where: tuple[str, ...], changes: Mapping[str, Any]) -> str:
     import tomlkit  # here, because it takes as long to import as all of msgspec, and few hosts edit a file
 
     document: Any = (
         tomlkit.parse(file.read_bytes().decode("utf-8-sig")) if file.exists() else tomlkit.document()
     )
-    if "plugins" not in document:
-        document["plugins"] = tomlkit.table(is_super_table=True)
-    if section not in document["plugins"]:
-        document["plugins"][section] = tomlkit.table()
-    document["plugins"][section]["enabled"] = enabled
+    table = document
+    for depth, key in enumerate(where):
+        if key not in table:
+            table[key] = tomlkit.table(is_super_table=depth == 0 or None)
+        table = table[key]
+    _apply(table, changes)
     return tomlkit.dumps(document)

@@ -21,6 +21,7 @@ _SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "LOAD_PLUGINS": ("host", "allow"),
     "SAFE_MODE": ("host", "safe_mode"),
     "STRICT": ("host", "strict"),
+    "TRACE_HOOKS": ("host", "trace_hooks"),
     "ENVIRONMENT": ("host", "environment"),
 }
 """Variables with a name of their own."""

@@ -83,6 +83,25 @@ class LoadedConfig:
         plugins = {**self.config.plugins, section: table}
         return replace(self, config=msgspec.structs.replace(self.config, plugins=plugins))
 
+    def configured(self, plugin_name: str, changes: Mapping[str, Any]) -> LoadedConfig:
+        """Return the same configuration with other settings of the plugin, as the file would give them.
+
+        Args:
+            plugin_name: The plugin.
+            changes: New values by key of its table ``config``; None takes the key out.
+        """
+        section, table = self.section_of(plugin_name) or plugin_name, self.plugin(plugin_name)
+        kept = {**table.config, **changes}
+        config = {key: value for key, value in kept.items() if value is not None}
+        plugins = {**self.config.plugins, section: msgspec.structs.replace(table, config=config)}
+        where = ("plugins", section, "config")
+        changed = {dotted((*where, key)): str(self.path) for key in changes}
+        stale = tuple(f"{name}{end}" for name in changed for end in (".", "["))
+        origins = {name: origin for name, origin in self.origins.items() if not name.startswith(stale)}
+        return replace(
+            self, config=msgspec.structs.replace(self.config, plugins=plugins), origins={**origins, **changed}
+        )
+
     def is_required(self, plugin_name: str) -> bool:
         """Whether the host is not ready without the plugin."""
         name = canonical(plugin_name)

@@ -77,6 +77,19 @@ def config_schema(plugin_config_classes: Mapping[str, Any] | None = None) -> Sch
     return {"$schema": _DIALECT, **root, "properties": sections, "$defs": definitions}
 
 
+def plugin_schema(name: str, kind: Any) -> Schema:
+    """Return the JSON Schema of the table ``config`` of one plugin, with its own definitions; see ``config_schema``.
+
+    Args:
+        name: Name of the plugin.
+        kind: Its ``Config``; None for one that declares none, which has no settings.
+    """
+    if kind is None:
+        return {"$schema": _DIALECT, "type": "object", "properties": {}, "additionalProperties": True}
+    table, definitions = _of_plugin(name, kind)
+    return {"$schema": _DIALECT, **table, "$defs": {**definitions, "Reference": dict(_REFERENCE)}}
+
+
 def _of_plugin(name: str, kind: Any) -> tuple[Schema, dict[str, Schema]]:
     """Return the schema of a plugin's table, and the definitions it refers to, under names of their own."""
     builder = _Builder(f"{name}.")

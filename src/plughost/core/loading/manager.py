@@ -104,6 +104,17 @@ class PluginManager:
             return entry.record
         return replace(entry.record, status=masked(entry.run.plugin.handle.status()))
 
+    def config_class_of(self, name: str) -> tuple[str, Any, bool]:
+        """Return a plugin's own name, its ``Config`` or None, and whether that is known: whether it runs.
+
+        Raises:
+            PluginNotFoundError: There is none of that name.
+        """
+        entry = self._registry.find(name)
+        if entry.run is None:
+            return entry.record.name, None, False
+        return entry.record.name, entry.run.plugin.handle.config_class, True
+
     @property
     def counts(self) -> PluginCounts:
         """How many plugins there are."""

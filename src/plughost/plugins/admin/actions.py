@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from anyio.lowlevel import checkpoint
 from msgspec import Meta, Struct
@@ -15,7 +15,9 @@ from plughost.exceptions import PluginError, PluginNotFoundError
 from plughost.http import Problem
 from plughost.plugins.admin.documents import Document, plain
 from plughost.plugins.admin.figures import cache_named, caches_of, sessions_of
+from plughost.plugins.admin.logs import level_of, set_level
 from plughost.plugins.admin.offers import OWN_NAME
+from plughost.plugins.admin.traces import HookTrace
 
 _FIRST_TURNS = 5  # a task that cannot even begin has crashed by then, and the host has noted it
 
@@ -92,6 +94,13 @@ class OfJob(Struct, frozen=True, forbid_unknown_fields=True):
     """Which job, as it is listed: its name, or ``plugin:name`` when several plugins have one of that name."""
 
     name: Name
+
+
+class OfLog(Struct, frozen=True, forbid_unknown_fields=True):
+    """From which level on the log of which plugin is written."""
+
+    name: Name
+    level: Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,6 +346,29 @@ async def disable_plugin(host: Host, of: OfPlugin) -> Done:
     return _with_future(host, of.name, False, done)
 
 
+async def set_log_level(host: Host, of: OfLog) -> Done:
+    """Write what a plugin logs from another level on, until the process ends."""
+    name = _plugin(host, of.name).name
+    set_level(name, of.level)
+    confirmed = level_of(name) == of.level
+    how = _confirmed(confirmed, f"it is {level_of(name)}")
+    return Done(f"The log of {name} is written from {of.level} on, {how}", confirmed, {"level": of.level})
+
+
+async def start_trace(host: Host, _: Nothing) -> Done:
+    """Note every hook call from now on."""
+    trace = host.use(HookTrace)
+    trace.start(host)
+    return Done("Hook calls are traced, confirmed.", trace.on, {"on": trace.on})
+
+
+async def stop_trace(host: Host, _: Nothing) -> Done:
+    """Note no more hook calls."""
+    trace = host.use(HookTrace)
+    trace.stop()
+    return Done("Hook calls are not traced any more, confirmed.", not trace.on, {"on": trace.on})
+
+
 async def run_job(host: Host, of: OfJob) -> Done:
     """Run a job now."""
     try:
@@ -464,6 +496,18 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         tab="plugins", name="disable", api=("POST", "/plugins/{name}/disable"), scope="plugins:write",
         body=OfPlugin, run=disable_plugin, rate="code", summary="Switch a plugin off, now and for the next start.",
+    ),
+    Action(
+        tab="plugins", name="log-level", api=("POST", "/plugins/{name}/log-level"), scope="plugins:write",
+        body=OfLog, run=set_log_level, summary="Write what a plugin logs from another level on.",
+    ),
+    Action(
+        tab="trace", name="start", api=("POST", "/trace/start"), scope="plugins:write", body=Nothing,
+        run=start_trace, summary="Trace hook calls from now on.",
+    ),
+    Action(
+        tab="trace", name="stop", api=("POST", "/trace/stop"), scope="plugins:write", body=Nothing,
+        run=stop_trace, summary="End the trace of hook calls.",
     ),
     Action(
         tab="health", name="run-job", api=("POST", "/jobs/run"), scope="jobs:write", body=OfJob, run=run_job,

@@ -28,6 +28,8 @@ from plughost.plugins.admin.actions import ACTIONS, Action, Done
 from plughost.plugins.admin.documents import Document, plain
 from plughost.plugins.admin.figures import Desk
 from plughost.plugins.admin.live import Live
+from plughost.plugins.admin.logs import level_of
+from plughost.plugins.admin.one_plugin import NewSettings, change, log_lines, record_of, settings_document
 from plughost.plugins.admin.openapi import openapi
 from plughost.plugins.admin.tabs import Tabs
 
@@ -80,6 +82,15 @@ class Api:
             read("/plugins", "plugins:read", tab(figures.plugin_figures), "Every plugin and hook."),
             read("/plugins/hooks", "plugins:read", _hooks, "Hooks with their implementers in call order."),
             read("/plugins/{name}", "plugins:read", _plugin, "One plugin."),
+            read("/plugins/{name}/config", "plugins:read", _settings, "Settings of a plugin, with their origins."),
+            read("/plugins/{name}/logs", "plugins:read", self._logs, "The last log lines of a plugin."),
+            Route(
+                base + "/plugins/{name}/config", _configure, methods=["PUT"], guard=scope("plugins:configure"),
+                rate="code", audit="plugins.configure", max_body=_BODY, timeout=120.0, name="plugins_configure",
+                summary="Change settings of a plugin in the file; ?preview=1 only tells what would change.",
+                body=NewSettings,
+            ),
+            read("/trace", "plugins:read", tab(figures.trace_figures), "The last hook calls, while they are traced."),
             read("/apps", "apps:read", tab(figures.app_figures), "Every app."),
             read("/health", "health:read", tab(figures.health_figures), "Health, jobs and requests."),
             read("/jobs", "jobs:read", _jobs, "Every job."),
@@ -93,6 +104,11 @@ class Api:
             ),
             Route(base + "/openapi.json", _openapi, guard=scope("plugins:read"), rate="read", summary="This API."),
         ]  # fmt: skip
+
+    async def _logs(self, request: Request) -> Document:
+        name = record_of(host_from(request), request.path_params["name"]).name
+        limit = _limit(request, 100, 200)
+        return {"plugin": name, "level": level_of(name), "lines": log_lines(self._desk, name, limit)}
 
     async def _events(self, request: Request) -> Response:
         tab = self._tabs.find(runtime_of(request), request.query_params.get("tab", "plugins"))
@@ -181,12 +197,21 @@ async def _hooks(request: Request) -> Document:
 
 
 async def _plugin(request: Request) -> Document:
-    name = request.path_params["name"]
-    record = host_from(request).plugin(name)
-    if record is None:
-        raise Problem(404, f"There is no plugin {name!r}.", code="not_found")
-    document: Document = plain(record)
+    document: Document = plain(record_of(host_from(request), request.path_params["name"]))
     return document
+
+
+async def _settings(request: Request) -> Document:
+    return settings_document(host_from(request), request.path_params["name"])
+
+
+async def _configure(request: Request) -> Response:
+    name, preview = request.path_params["name"], request.query_params.get("preview") == "1"
+    told = await json_body(request, NewSettings)
+    note_target(request, name)
+    done = await change(host_from(request), name, told.config, preview=preview, reload=told.reload)
+    note_detail(request, f"{name}: {', '.join(told.config)}{' (preview)' if preview else ''}")
+    return answer({**plain(done), "file": str(done.file), "reloaded": told.reload and done.written})
 
 
 async def _jobs(request: Request) -> Document:

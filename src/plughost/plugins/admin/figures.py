@@ -14,7 +14,9 @@ from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
 from plughost.plugins.admin.documents import Document, plain
 from plughost.plugins.admin.history import CacheHistory, SessionHistory
+from plughost.plugins.admin.logs import PluginLogs
 from plughost.plugins.admin.offers import offers
+from plughost.plugins.admin.traces import HookTrace
 
 _USERS_SHOWN = 20
 
@@ -26,10 +28,14 @@ class Desk:
     Attributes:
         caches: Caches over time.
         sessions: Sessions over time.
+        logs: The last log lines of each plugin.
+        trace: The last hook calls, while somebody traces them.
     """
 
     caches: CacheHistory
     sessions: SessionHistory
+    logs: PluginLogs
+    trace: HookTrace
 
 
 Figures = Callable[[HttpRuntime, Desk], Awaitable[Document]]
@@ -208,6 +214,7 @@ async def plugin_figures(runtime: HttpRuntime, desk: Desk) -> Document:
             name: plain(record) | {"offers": list(offers(record))} for name, record in records.items()
         },
         "order": list(host.report.loaded),
+        "states": sorted({record.state.value for record in records.values()}),
         "hooks": await hook_figures(runtime),
         "advice": _told(about_plugins(records.values()))
         + [asdict(Advice("fail", "routes", text)) for text in runtime.left_out],
@@ -282,6 +289,11 @@ async def health_figures(runtime: HttpRuntime, desk: Desk) -> Document:
             if check.status != "pass"
         ],
     }
+
+
+async def trace_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+    """Return the figures of the tab Trace."""
+    return {"on": desk.trace.on, "calls": desk.trace.calls(), "advice": []}
 
 
 def usage(runtime: HttpRuntime) -> Document:

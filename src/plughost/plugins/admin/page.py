@@ -6,6 +6,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -89,22 +90,22 @@ class Page:
         return [
             *([Route(prefix, _to_system, guard=PUBLIC, name="admin")] if prefix else []),
             Route(f"{prefix}/", _to_index, guard=PUBLIC, name="admin_slash"),
-            Route(f"{prefix}/system", self._index, guard=SIGNED_IN, refuse=self._refuse, rate="read"),
+            Route(f"{prefix}/system", self._index, guard=SIGNED_IN, refuse=self.refuse, rate="read"),
             *(
                 Route(
                     f"{prefix}/system/{tab.name}{suffix}", self._show, guard=scope(tab.scope),
-                    refuse=self._refuse, rate="read", name=f"tab_{tab.name}{suffix.replace('.', '_')}",
+                    refuse=self.refuse, rate="read", name=f"tab_{tab.name}{suffix.replace('.', '_')}",
                 )
                 for tab in OWN
                 for suffix in ("", ".json", ".live")
             ),
             *(self._form(prefix, action) for action in ACTIONS),
             Route(
-                f"{prefix}/system/{{tab}}", self._show, guard=OfTab(self._tabs), refuse=self._refuse, rate="read"
+                f"{prefix}/system/{{tab}}", self._show, guard=OfTab(self._tabs), refuse=self.refuse, rate="read"
             ),
             Route(
                 f"{prefix}/system/{{tab}}/{{action}}", self._press, methods=["POST"], guard=OfTab(self._tabs),
-                refuse=self._refuse, rate="write", audit="panel.action",
+                refuse=self.refuse, rate="write", audit="panel.action",
             ),
             Route(f"{prefix}/sign-in", self._sign_in, guard=PUBLIC, rate="auth"),
             Route(
@@ -119,7 +120,7 @@ class Page:
 
     async def _index(self, request: Request) -> Response:
         identity = identity_of(request)
-        seen = self._seen(request, identity)
+        seen = self._tabs.seen(runtime_of(request), identity)
         if not seen:
             raise Problem(403, f"{identity.name} may see no tab.", code="insufficient_scope")
         usual = next((tab for tab in seen if tab.name == "plugins"), seen[0])
@@ -140,6 +141,7 @@ class Page:
         document, problem = None, ""
         try:
             document = await tab.figures(runtime, self._live.desk)
+            document["filter"] = {key: request.query_params.get(key, "")[:100] for key in ("q", "state")}
             wanted = request.query_params.get("user", "").strip()
             if wanted and tab.name == "sessions":
                 document["found"] = await user_sessions(runtime.host, wanted[:200])
@@ -147,14 +149,11 @@ class Page:
             problem = raised.detail
         parts = self._renderer.parts(runtime, tab, document) if document is not None else {}
         html = self._renderer.page(
-            runtime, tab, document, identity=identity, tabs=self._seen(request, identity), base=base,
+            runtime, tab, document, identity=identity, tabs=self._tabs.seen(runtime_of(request), identity), base=base,
             shape=look_of({}, parts).shape, problem=problem,
-            notice=_notice(request),
+            notice=notice_of(request),
         )  # fmt: skip
         return HTMLResponse(html, headers={"Cache-Control": "no-store"})
-
-    def _seen(self, request: Request, identity: Identity) -> list[Tab]:
-        return [tab for tab in self._tabs.all(runtime_of(request)) if identity.holds(tab.scope)]
 
     # doing
 
@@ -165,11 +164,11 @@ class Page:
                 done = await perform(action, request, fields, strict=False)
             except Problem as problem:
                 done = _failed(request, problem)
-            return _back_to(request, action.tab, done)
+            return _back_to(request, action.tab, done, fields.get("name", ""))
 
         return Route(
             f"{prefix}/system/{action.tab}/{action.name}", endpoint, methods=["POST"],
-            guard=scope(action.scope), refuse=self._refuse, rate=action.rate, audit=action.verb,
+            guard=scope(action.scope), refuse=self.refuse, rate=action.rate, audit=action.verb,
             max_body=64 * 1024, timeout=120.0, name=f"form_{action.verb}",
         )  # fmt: skip
 
@@ -219,7 +218,8 @@ class Page:
         response.headers.append("Set-Cookie", runtime_of(request).sign_ins.cookie(request.scope, secret))
         return response
 
-    def _refuse(self, connection: HTTPConnection, problem: Problem) -> Response:
+    def refuse(self, connection: HTTPConnection, problem: Problem) -> Response:
+        """Show the door to a person, and the problem to a program."""
         accept = connection.headers.get("accept", "")
         if "text/html" not in accept:
             return problem.response(connection)
@@ -239,7 +239,7 @@ def tab_name(last: str) -> str:
     return last.removesuffix(".json").removesuffix(".live")
 
 
-def _notices(request: Request) -> Notices:
+def notices_of(request: Request) -> Notices:
     """Return the notices, which outlive a reload of this very plugin: it must still be said that it went well."""
     kept = runtime_of(request).kept
     notices = kept.get("admin")
@@ -248,14 +248,17 @@ def _notices(request: Request) -> Notices:
     return notices
 
 
-def _notice(request: Request) -> Done | None:
+def notice_of(request: Request) -> Done | None:
     """Return what the last action said, as it stands now; None when there was none."""
-    done = _notices(request).take(request.query_params.get("done", ""))
+    done = notices_of(request).take(request.query_params.get("done", ""))
     return None if done is None else done.still(host_from(request))
 
 
-def _back_to(request: Request, tab: str, done: Done) -> Response:
-    return RedirectResponse(f"../{tab}?done={_notices(request).leave(done)}", 303)
+def _back_to(request: Request, tab: str, done: Done, plugin: str = "") -> Response:
+    """Send a person back to where the button was: the tab, or the page of a plugin, which says so in the form."""
+    left = notices_of(request).leave(done)
+    inside = f"/{quote(plugin, safe='')}" if plugin and request.query_params.get("page") == "1" else ""
+    return RedirectResponse(f"../{tab}{inside}?done={left}", 303)
 
 
 def _failed(request: Request, problem: Problem) -> Done:

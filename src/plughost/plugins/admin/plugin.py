@@ -18,9 +18,12 @@ from plughost.plugins.admin.config import AdminConfig
 from plughost.plugins.admin.figures import Desk
 from plughost.plugins.admin.history import CacheHistory, SessionEvent, SessionHistory
 from plughost.plugins.admin.live import Live
+from plughost.plugins.admin.logs import PluginLogs
 from plughost.plugins.admin.page import Page
+from plughost.plugins.admin.plugin_page import PluginPage
 from plughost.plugins.admin.rendering import Renderer
 from plughost.plugins.admin.tabs import Tabs
+from plughost.plugins.admin.traces import HookTrace
 
 
 class AdminPlugin(Plugin):
@@ -36,8 +39,8 @@ class AdminPlugin(Plugin):
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._desk = Desk(CacheHistory(), SessionHistory())
-        self._makers: tuple[Api | Page, ...] = ()
+        self._desk = Desk(CacheHistory(), SessionHistory(), PluginLogs(), HookTrace(clock))
+        self._makers: tuple[Api | Page | PluginPage, ...] = ()
         self._routes: list[Route] = []
         self._context: PluginContext | None = None
 
@@ -49,9 +52,15 @@ class AdminPlugin(Plugin):
         renderer = Renderer(self._clock, refresh=config.refresh, title=config.title)
         live = Live(tabs, self._desk, renderer.parts, every=config.refresh, clock=self._clock)
         context.on_stop(live.end)
+        self._desk.logs.begin()
+        context.on_stop(self._desk.logs.end)
+        context.on_stop(self._desk.trace.stop)
+        context.provide(HookTrace, self._desk.trace)
         context.spawn(live.run)
         context.every(config.history, self._sample, name="history", scope="process")
-        self._makers = (Api(self._desk, tabs, live), Page(tabs, live, renderer))
+        page = Page(tabs, live, renderer)
+        one = PluginPage(self._desk, tabs, page, renderer)
+        self._makers = (Api(self._desk, tabs, live), page, one)
 
     def status(self) -> Mapping[str, object]:
         """Return how many routes there are."""

@@ -20,10 +20,15 @@ from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.offers import standing
 from plughost.plugins.admin.tabs import Tab
 
-STATIC: Mapping[str, str] = {"style.css": "text/css", "live.js": "text/javascript"}
+STATIC: Mapping[str, str] = {
+    "style.css": "text/css",
+    "page.js": "text/javascript",
+    "live.js": "text/javascript",
+}
 """The files that pages load, with their types."""
 
 _ACTIONS = {action.verb: action for action in ACTIONS}
+_UP = {"": "../", "system/": "", "../": "../../"}
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -51,6 +56,7 @@ class Renderer:
         self._env.filters |= {
             "ago": self._ago,
             "bytes": readable_bytes,
+            "coded": coded,
             "facts": facts,
             "facts_table": facts_table,
             "ms": milliseconds,
@@ -88,7 +94,7 @@ class Renderer:
             document: Its figures; None when there are none, for which ``problem`` gives the reason.
             identity: Who looks; buttons for what they may not do are left out.
             tabs: The tabs they may see.
-            base: What leads from the page's address to that of the tabs: empty or ``system/``.
+            base: What leads from the page's address to that of the tabs: empty, ``system/`` or ``../``.
             shape: The shape of the pieces that may change.
             problem: Why there are no figures.
             notice: What an action said.
@@ -98,13 +104,14 @@ class Renderer:
             "identity": identity,
             "tabs": tabs,
             "base": base,
-            "up": "../" if not base else "",
+            "up": _UP[base],
             "shape": shape,
             "problem": problem,
             "notice": notice,
             "read_only": not writable,
             "environment": runtime.environment,
             "may": lambda action: writable and identity.holds(_scope_of(action)),
+            "may_configure": writable and identity.holds("plugins:configure"),
             "may_press": lambda action: writable and identity.holds(action.scope),
         }
         return self._render(runtime, tab, document, told, {})
@@ -139,6 +146,7 @@ class Renderer:
             "standing": standing(runtime.host.plugins.values(), runtime.host.ready),
             "refresh": self._refresh,
             "part": part,
+            "fits": _filter((document or {}).get("filter") or {}),
             **_derived(tab, document or {}),
         }
         if tab.panel is not None:
@@ -170,6 +178,17 @@ def _shown(value: Any) -> Any:
     return visible(value) if isinstance(value, str) else value
 
 
+def _filter(wanted: Mapping[str, str]) -> Callable[[Document], bool]:
+    """Return what tells whether a plugin is searched for: every word is in its name, state, distribution or hooks."""
+    words, state = wanted.get("q", "").lower().split(), wanted.get("state", "")
+
+    def fits(plugin: Document) -> bool:
+        text = " ".join((plugin["name"], plugin["state"], plugin["distribution"], *plugin["hooks"])).lower()
+        return all(word in text for word in words) and state in ("", plugin["state"])
+
+    return fits
+
+
 def _never(_: Any) -> bool:
     return False
 
@@ -181,10 +200,14 @@ def _scope_of(action: Action) -> str:
 def _collector(parts: dict[str, str]) -> Callable[..., Markup]:
     """Return what marks a piece that may change, and notes what is in it."""
 
-    def part(name: str, tag: str = "span", kind: str = "", *, focus: str = "", caller: Any) -> Markup:
+    def part(
+        name: str, tag: str = "span", kind: str = "", *, focus: str = "", label: str = "", caller: Any
+    ) -> Markup:
         html = str(caller()).strip()
         parts[name] = html
         attributes = Markup(' class="{}"').format(kind) if kind else Markup("")
+        if label:  # what a narrow screen shows before the value, in place of the head of the table
+            attributes += Markup(' data-label="{}"').format(label)
         if focus:  # what scrolls must be reachable by keyboard, and say what it is
             attributes += Markup(' tabindex="0" role="region" aria-label="{}"').format(focus)
         return Markup('<{tag} data-live="{name}"{attributes}>{html}</{tag}>').format(
@@ -240,6 +263,15 @@ def span(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def coded(text: str) -> Markup:
+    """Return a sentence of a docstring, in which code stands between double backticks, as HTML."""
+    pieces = text.split("``")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece)
+        for number, piece in enumerate(pieces)
+    )
 
 
 def facts(figures: Any) -> str:

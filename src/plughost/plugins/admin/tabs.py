@@ -1,4 +1,4 @@
-"""The tabs of the page: the five of our own, and those that plugins add."""
+"""The tabs of the page: those of our own, and those that plugins add."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from plughost.contracts import AdminPanel, PanelAction, get_logger
-from plughost.http import HttpRuntime, Problem
+from plughost.http import HttpRuntime, Identity, Problem
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import Done
 from plughost.plugins.admin.documents import Document, plain
@@ -30,6 +30,7 @@ class Tab:
         figures: Makes its document.
         template: File of its template.
         panel: The plugin's panel, when it is one.
+        live: Whether its figures are renewed while somebody looks.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Tab:
     figures: Figures
     template: str
     panel: AdminPanel | None = None
+    live: bool = True
 
 
 OWN: tuple[Tab, ...] = (
@@ -49,6 +51,7 @@ OWN: tuple[Tab, ...] = (
     Tab(name="apps", title="Apps", scope="apps:read", figures=figures.app_figures, template="apps.html"),
     Tab(name="health", title="Health", scope="health:read", figures=figures.health_figures,
         template="health.html"),
+    Tab(name="trace", title="Trace", scope="plugins:read", figures=figures.trace_figures, template="trace.html"),
 )  # fmt: skip
 
 
@@ -77,6 +80,10 @@ class Tabs:
         if (plugin, panel.name) not in self._named:
             self._named.add((plugin, panel.name))
             _log.error("panel left out: its name is taken", plugin=plugin, panel=panel.name)
+
+    def seen(self, runtime: HttpRuntime, identity: Identity) -> list[Tab]:
+        """Return the tabs that somebody may see."""
+        return [tab for tab in self.all(runtime) if identity.holds(tab.scope)]
 
     def find(self, runtime: HttpRuntime, name: str) -> Tab:
         """Return the tab of that name.

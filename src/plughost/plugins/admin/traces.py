@@ -1,0 +1,68 @@
+"""A trace of hook calls: the last calls with what each plugin did, while somebody wants to know."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from plughost import Host
+from plughost.contracts import Clock, HookReport, error_line
+from plughost.plugins.admin.documents import Document
+
+_KEPT = 100
+
+
+class HookTrace:
+    """The last hook calls, the newest first. It costs the calls nothing while it is off.
+
+    Args:
+        clock: Tells when a call was.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._calls: deque[Document] = deque(maxlen=_KEPT)
+        self._end: Callable[[], None] | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether calls are noted."""
+        return self._end is not None
+
+    def start(self, host: Host) -> None:
+        """Note every call from now on, and forget those of an earlier trace."""
+        if self._end is None:
+            self._calls.clear()
+            self._end = host.trace_hooks(self._note)
+
+    def stop(self) -> None:
+        """Note no more calls; those that were noted stay."""
+        if self._end is not None:
+            self._end()
+            self._end = None
+
+    def calls(self) -> list[Document]:
+        """Return the calls."""
+        return list(reversed(self._calls))
+
+    def _note(self, report: HookReport) -> None:
+        # Neither arguments nor results: they belong to whoever called, and may be secret.
+        self._calls.append(
+            {
+                "at": self._clock.time(),
+                "hook": report.hook,
+                "duration": report.duration,
+                "outcomes": [_outcome(each) for each in report.outcomes],
+            }
+        )
+
+
+def _outcome(outcome: Any) -> Document:
+    error = error_line(outcome.error) if outcome.error is not None else ""
+    return {
+        "plugin": outcome.plugin,
+        "kind": outcome.kind.replace("_", " "),
+        "duration": outcome.duration,
+        "error": error,
+    }
