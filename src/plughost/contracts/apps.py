@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
+
+from plughost.contracts.frozen import FrozenDict, Payload
 
 
 class AppState(StrEnum):
@@ -19,7 +20,7 @@ class AppState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperationResult:
+class OperationResult(Payload):
     """What became of one automatic operation of an app: its migrations, seeds, models or rollback.
 
     Attributes:
@@ -33,12 +34,12 @@ class OperationResult:
     operation: str
     ok: bool = True
     detail: str = ""
-    figures: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    figures: Mapping[str, Any] = field(default_factory=FrozenDict)
     duration: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AppRecord:
+class AppRecord(Payload):
     """All there is to say about one app at one moment.
 
     Attributes:
@@ -53,17 +54,17 @@ class AppRecord:
     """
 
     name: str
-    config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    config: Mapping[str, Any] = field(default_factory=FrozenDict, repr=False)
     connection: Any = field(default=None, repr=False)
     shared_with: tuple[str, ...] = ()
     state: AppState = AppState.REGISTERING
-    results: Mapping[str, OperationResult] = field(default_factory=lambda: MappingProxyType({}))
+    results: Mapping[str, OperationResult] = field(default_factory=FrozenDict)
     registered_at: float | None = None
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnregisterOptions:
+class UnregisterOptions(Payload):
     """How an app leaves.
 
     Attributes:
@@ -79,7 +80,7 @@ class UnregisterOptions:
     shared: bool = False
     limit: float = 15.0
     reason: str = "requested"
-    config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    config: Mapping[str, Any] = field(default_factory=FrozenDict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

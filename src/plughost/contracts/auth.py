@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
+
+from plughost.contracts.frozen import FrozenDict, Payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuthAttempt:
+class AuthAttempt(Payload):
     """Somebody tries to sign in.
 
     Attributes:
@@ -20,7 +21,7 @@ class AuthAttempt:
     """
 
     username: str
-    credentials: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    credentials: Mapping[str, Any] = field(default_factory=FrozenDict, repr=False)
     address: str | None = None
     user_agent: str | None = None
 
@@ -38,6 +39,11 @@ class Principal:
     user_id: str
     username: str
     roles: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Keep the roles as a tuple. Each request of a session makes one of these, so no more is looked at."""
+        if type(self.roles) is not tuple:
+            object.__setattr__(self, "roles", tuple(self.roles))
 
 
 @dataclass(frozen=True, slots=True)

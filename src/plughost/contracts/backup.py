@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
+
+from plughost.contracts.frozen import FrozenDict, Payload
 
 ByteStream = Callable[[], AsyncIterable[bytes] | Iterable[bytes]]
 """Opens the bytes again on each call and gives them in pieces; an (async) generator function is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackupPlan:
+class BackupPlan(Payload):
     """A backup that is about to be made.
 
     Attributes:
@@ -34,7 +35,7 @@ class BackupPlan:
     without: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     staging_dir: Path | None = None
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=FrozenDict)
     created_at: float = 0.0
 
     def wants(self, app_name: str) -> bool:
@@ -43,7 +44,7 @@ class BackupPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(Payload):
     """One piece of a backup: a file, or bytes that are made while they are read.
 
     Exactly one of ``path`` and ``stream`` is given.
@@ -66,10 +67,11 @@ class Artifact:
     media_type: str = "application/octet-stream"
     plugin: str = ""
     app_name: str | None = None
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=FrozenDict)
 
     def __post_init__(self) -> None:
         """Refuse what could not be saved, or would be written outside of the archive when restored."""
+        Payload.__post_init__(self)  # super() is of no use in a class with slots that a decorator makes
         if (self.path is None) == (self.stream is None):
             raise ValueError(f"artifact {self.name!r} needs exactly one of path and stream")
         parts = self.name.split("/")
@@ -78,7 +80,7 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveEntry:
+class ArchiveEntry(Payload):
     """A line of an archive's manifest.
 
     Attributes:
@@ -97,11 +99,11 @@ class ArchiveEntry:
     sha256: str
     media_type: str = "application/octet-stream"
     app_name: str | None = None
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=FrozenDict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
+class Archive(Payload):
     """All artifacts of one backup in one file, complete and closed.
 
     Attributes:
@@ -137,7 +139,7 @@ class BackupLocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackupResult:
+class BackupResult(Payload):
     """A backup that was made and stored.
 
     Attributes:
@@ -158,7 +160,7 @@ class BackupResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackupSummary:
+class BackupSummary(Payload):
     """A backup that is there, as lists show it.
 
     Attributes:
@@ -179,7 +181,7 @@ class BackupSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestorePlan:
+class RestorePlan(Payload):
     """A way back that is about to be gone.
 
     Attributes:
@@ -195,11 +197,11 @@ class RestorePlan:
     backup_id: str = ""
     entries: tuple[ArchiveEntry, ...] = ()
     overwrite: bool = False
-    apps: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    apps: Mapping[str, Mapping[str, Any]] = field(default_factory=FrozenDict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreResult:
+class RestoreResult(Payload):
     """What was restored.
 
     Attributes:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
+from plughost.contracts.frozen import FrozenDict, Payload
+
 HealthStatus = Literal["pass", "warn", "fail"]
 """``pass``: fine. ``warn``: works, but look at it. ``fail``: does not do its work."""
 
@@ -19,7 +21,7 @@ def worst_of(statuses: Iterable[HealthStatus]) -> HealthStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthCheck:
+class HealthCheck(Payload):
     """One thing that was looked at.
 
     Attributes:
@@ -35,7 +37,7 @@ class HealthCheck:
     name: str
     status: HealthStatus = "pass"
     detail: str = ""
-    figures: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    figures: Mapping[str, Any] = field(default_factory=FrozenDict)
     plugin: str = ""
     app_name: str | None = None
     duration: float = 0.0
@@ -57,7 +59,7 @@ class HealthCheck:
             name=name,
             status=cast("HealthStatus", status),
             detail=str(figures.get("detail", "")),
-            figures=MappingProxyType(rest),
+            figures=rest,
         )
 
 

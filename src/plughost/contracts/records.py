@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
+
+from plughost.contracts.frozen import FrozenDict, Payload
 
 
 class PluginState(StrEnum):
@@ -66,7 +67,7 @@ class PluginTimings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PluginRecord:
+class PluginRecord(Payload):
     """All there is to say about one plugin at one moment.
 
     Attributes:
@@ -102,10 +103,10 @@ class PluginRecord:
     after: tuple[str, ...] = ()
     required: bool = False
     hooks: tuple[str, ...] = ()
-    config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    config: Mapping[str, Any] = field(default_factory=FrozenDict)
     restarts: int = 0
     generation: int = 0
-    status: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    status: Mapping[str, object] = field(default_factory=FrozenDict)
 
     @property
     def running(self) -> bool:

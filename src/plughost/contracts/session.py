@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
+from plughost.contracts.frozen import FrozenDict, Payload
 from plughost.contracts.plugin import Seconds
 
 SOCKET_CLOSED_BY_SESSION = 4001
@@ -18,7 +18,7 @@ SOCKET_CLOSED_BY_SESSION = 4001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Payload):
     """One session at one moment. Changing it changes nothing: use the manager.
 
     Attributes:
@@ -41,8 +41,8 @@ class Session:
     user_id: str | None
     username: str = ""
     roles: tuple[str, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
-    metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    fields: Mapping[str, Any] = field(default_factory=FrozenDict, repr=False)
+    metadata: Mapping[str, Any] = field(default_factory=FrozenDict, repr=False)
     created_at: float = 0.0
     last_seen_at: float = 0.0
     expires_at: float = 0.0

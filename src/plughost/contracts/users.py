@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
-
-def _no_fields() -> Mapping[str, Any]:
-    return MappingProxyType({})
+from plughost.contracts.frozen import FrozenDict, Payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewUser:
+class NewUser(Payload):
     """A user who does not exist yet.
 
     Attributes:
@@ -29,11 +26,11 @@ class NewUser:
     password: str | None = field(default=None, repr=False)
     email: str | None = None
     roles: tuple[str, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=_no_fields)
+    fields: Mapping[str, Any] = field(default_factory=FrozenDict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(Payload):
     """A user as a provider stores it. It carries nothing that could sign anybody in.
 
     Attributes:
@@ -50,13 +47,13 @@ class User:
     username: str
     email: str | None = None
     roles: tuple[str, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=_no_fields)
+    fields: Mapping[str, Any] = field(default_factory=FrozenDict)
     active: bool = True
     created_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UserChange:
+class UserChange(Payload):
     """What shall become different about one user. None everywhere means: as it was.
 
     Attributes:
@@ -75,7 +72,7 @@ class UserChange:
     password: str | None = field(default=None, repr=False)
     email: str | None = None
     roles: tuple[str, ...] | None = None
-    fields: Mapping[str, Any] = field(default_factory=_no_fields)
+    fields: Mapping[str, Any] = field(default_factory=FrozenDict)
     remove_fields: tuple[str, ...] = ()
     active: bool | None = None
 

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import math
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Protocol
 
 import anyio
@@ -79,6 +79,35 @@ def step_at_once(coroutine: Coro) -> Any:
         return done.value
     coroutine.close()
     raise AssertionError("nothing may wait here, and yet something does")
+
+
+@types.coroutine
+def own_exits_contained(called: Awaitable[Any], point: str = "") -> Generator[Any, Any, Any]:
+    """Step what a call gave to await to its end in the caller's task; return what it returns.
+
+    From outside, a ``GeneratorExit`` that a coroutine raises looks like that of its closing. Here they come by
+    different ways: a closing arrives while it waits.
+
+    Raises:
+        StrayError: It raised ``GeneratorExit``, though nobody closed it.
+    """
+    stepped = called.__await__()
+    step: Callable[[Any], Any] = stepped.send
+    value: Any = None
+    while True:
+        try:
+            waiting = step(value)
+        except StopIteration as done:
+            return done.value
+        except GeneratorExit as error:
+            raise stray(error, point) from error
+        try:
+            value, step = (yield waiting), stepped.send
+        except GeneratorExit:
+            stepped.close()
+            raise
+        except BaseException as error:
+            value, step = error, stepped.throw
 
 
 class Driven:

@@ -13,6 +13,7 @@ import anyio
 from plughost.contracts.apps import AppRecord, AppRegistered, AppState, AppUnregistered, UnregisterOptions
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_text
+from plughost.contracts.frozen import frozen
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Events
 from plughost.exceptions import AppError, HookCallError, PlughostError, Refused, did_you_mean
@@ -99,7 +100,7 @@ class Apps(Mapping[str, AppRecord]):
             AppError: The name is taken or busy, or a step failed; the steps before it are undone.
         """
         self._check_free(name)
-        settings = MappingProxyType(dict(config or {}))
+        settings = frozen(config or {})
         check_settings(name, settings)
         with _Busy(self._busy, name, "being registered"):
             await self._drop_failed(name)
@@ -303,7 +304,7 @@ class Apps(Mapping[str, AppRecord]):
         }
         _log.error("app_operation_failed", app=name, step=failure.step, error=error_text(error), **context)
         await self._hooks.operation_failed(
-            app_name=name, operation=failure.step, error=error, context=MappingProxyType(context)
+            app_name=name, operation=failure.step, error=error, context=frozen(context)
         )
 
 

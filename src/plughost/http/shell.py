@@ -20,7 +20,7 @@ from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import RUNNING_STATES
 from plughost.core.containment import Point, stray
-from plughost.core.stepping import belongs_to_caller
+from plughost.core.stepping import belongs_to_caller, own_exits_contained
 from plughost.exceptions import HostNotReadyError, StoreUnavailableError
 from plughost.http.csrf import ORIGINS, OriginPolicy
 from plughost.http.figures import FailedRequest
@@ -105,7 +105,7 @@ class Shell:
     async def _guarded(self, scope: Scope, receive: Receive, send: Send, has_begun: Any) -> None:
         try:
             refuse_odd_shape(scope)
-            await self._app(scope, receive, send)
+            await own_exits_contained(self._app(scope, receive, send), Point.ROUTE)
         except ClientDisconnect:
             return  # nobody is left to answer
         except BaseException as error:
@@ -127,7 +127,7 @@ class Shell:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noting)
+            await own_exits_contained(self._app(scope, receive, send_noting), Point.ROUTE)
         except BaseException as error:
             if belongs_to_caller(error):
                 raise
