@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plughost.contracts.error_text import error_line
 from plughost.core.config.paths import canonical
 
 _STANDARD_FINDERS = frozenset({"PathFinder", "MetadataPathFinder"})
@@ -164,7 +165,7 @@ def _in_archive(location: str, groups: Sequence[str], tell: Tell) -> Iterator[tu
     try:
         yield from _of_all(importlib_metadata.distributions(path=[location]), groups, location, tell)
     except Exception as error:
-        tell(f"{location} cannot be searched for plugins: {type(error).__name__}: {error}")
+        tell(f"{location} cannot be searched for plugins: {error_line(error)}")
 
 
 def _from_other_finders(groups: Sequence[str], tell: Tell) -> Iterator[tuple[str, list[EntryPoint]]]:
@@ -176,7 +177,7 @@ def _from_other_finders(groups: Sequence[str], tell: Tell) -> Iterator[tuple[str
         try:
             yield from _of_all(find() or (), groups, "", tell)
         except Exception as error:  # somebody's own finder may do anything
-            tell(f"finder {name} was asked for plugins and failed: {type(error).__name__}: {error}")
+            tell(f"finder {name} was asked for plugins and failed: {error_line(error)}")
 
 
 def _of_all(
@@ -191,7 +192,7 @@ def _of_all(
         except Exception as error:
             tell(
                 f"a distribution in {location or 'a finder'} cannot be read and is passed over: "
-                f"{type(error).__name__}: {error}"
+                f"{error_line(error)}"
             )
             continue
         if name:
