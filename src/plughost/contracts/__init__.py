@@ -94,10 +94,17 @@ from plughost.contracts.error_text import (
     error_line,
     error_lines,
     error_text,
+    error_type_name,
 )
 from plughost.contracts.events import (
     EventCallback,
     Unsubscribe,
+)
+from plughost.contracts.frozen import (
+    FrozenDict,
+    FrozenList,
+    Payload,
+    frozen,
 )
 from plughost.contracts.health import (
     HealthCheck,
@@ -269,6 +276,8 @@ __all__ = [
     "FailedPlugin",
     "Fetch",
     "Fetched",
+    "FrozenDict",
+    "FrozenList",
     "GuardedRoute",
     "HealthCheck",
     "HealthReport",
@@ -311,6 +320,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "PanelAction",
+    "Payload",
     "Plugin",
     "PluginContext",
     "PluginCounts",
@@ -363,6 +373,8 @@ __all__ = [
     "error_line",
     "error_lines",
     "error_text",
+    "error_type_name",
+    "frozen",
     "get_logger",
     "is_being_cancelled",
     "masked",

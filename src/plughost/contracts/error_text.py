@@ -31,7 +31,7 @@ def _line(error: BaseException, depth: int) -> str:
     said = _said(error, depth)
     if isinstance(error, StrayError):
         return said  # it names the type of what it stands for
-    name = type_name(error)
+    name = error_type_name(error)
     return f"{name}: {said}" if said else name
 
 
@@ -41,7 +41,7 @@ def _said(error: BaseException, depth: int) -> str:
     try:
         return str.__str__(str(error))
     except BaseException as failure:
-        return f"(its text cannot be shown, because making it raises {type_name(failure)})"
+        return f"(its text cannot be shown, because making it raises {error_type_name(failure)})"
 
 
 def _group(group: BaseExceptionGroup[BaseException], depth: int) -> str:
@@ -54,7 +54,7 @@ def _group(group: BaseExceptionGroup[BaseException], depth: int) -> str:
     return "; ".join(told)
 
 
-def type_name(error: BaseException) -> str:
+def error_type_name(error: BaseException) -> str:
     """Return the name of an error's type. Never raises."""
     try:
         return str.__str__(type.__dict__["__name__"].__get__(type(error)))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar, TypeVarTuple, Unpack
 
-from plughost.contracts.error_text import error_line, type_name
+from plughost.contracts.error_text import error_line, error_type_name
 from plughost.exceptions import StrayError
 
 T = TypeVar("T")
@@ -86,4 +86,4 @@ def stray(error: BaseException, point: str = "") -> StrayError:
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    return type_name(error) in ("CancelledError", "Cancelled")  # asyncio's, trio's
+    return error_type_name(error) in ("CancelledError", "Cancelled")  # asyncio's, trio's

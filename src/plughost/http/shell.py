@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
-from plughost.contracts.error_text import error_text, type_name
+from plughost.contracts.error_text import error_text, error_type_name
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import RUNNING_STATES
@@ -145,7 +145,7 @@ class Shell:
             return error
         if isinstance(error, HTTPException):
             return Problem(error.status_code, error.detail, headers=dict(error.headers or {}))
-        self._note_failure(scope, type_name(error), error_text(error), error)
+        self._note_failure(scope, error_type_name(error), error_text(error), error)
         if isinstance(error, StoreUnavailableError | HostNotReadyError) or self._is_leaving(scope):
             return Problem(
                 503, "A part of this host is not available now; try again later.", code="unavailable"

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from plughost.contracts.error_text import error_lines, error_text, type_name
+from plughost.contracts.error_text import error_lines, error_text, error_type_name
 from plughost.contracts.records import (
     RUNNING_STATES,
     PluginFailure,
@@ -168,7 +168,7 @@ def failure_of(error: PluginError | None) -> PluginFailure | None:
     lines = error_lines(cause) if cause.__traceback__ is not None else []
     return PluginFailure(
         phase=error.phase,
-        kind=type_name(error),
+        kind=error_type_name(error),
         message=error_text(error),
         limit=getattr(error, "limit", None),
         traceback="".join(lines[-_TRACEBACK_LINES:]),

@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 from msgspec.msgpack import Ext
 
-from plughost.contracts.error_text import type_name
+from plughost.contracts.error_text import error_type_name
 from plughost.exceptions import CacheValueError
 
 Format = Literal["msgpack", "json"]
@@ -246,7 +246,7 @@ class Codec:
             decode = self._decoders.get(flags & JSON)
             return decode(data) if decode is not None else self._other(flags & JSON, data)
         except Exception as error:
-            raise UndecodableError(type_name(error)) from error
+            raise UndecodableError(error_type_name(error)) from error
 
     def _other(self, form: int, data: bytes) -> Any:
         # Written before the configuration changed the format: a rolling deployment reads both.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plughost.contracts.error_text import type_name
+from plughost.contracts.error_text import error_type_name
 from plughost.exceptions import StoreUnavailableError
 
 
@@ -56,6 +56,6 @@ class LoadBreaker:
     def failed(self, error: Exception) -> None:
         """Called when a loader raised."""
         self._row += 1
-        self._last = type_name(error)
+        self._last = error_type_name(error)
         if self.open:
             self._retry_at = self._monotonic() + self._pause

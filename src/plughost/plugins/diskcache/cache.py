@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from plughost.contracts import Clock, Seconds, call_loader, get_logger
 from plughost.contracts.disk_cache import DiskCacheStats, DiskEntry, Fetch, Fetched
-from plughost.contracts.error_text import type_name
+from plughost.contracts.error_text import error_type_name
 from plughost.exceptions import CacheValueError, StoreUnavailableError
 from plughost.plugins.diskcache.shelf import Card, Shelf
 
@@ -197,7 +197,7 @@ class FileCache:
         except Exception as error:
             self._counts.fetch_errors += 1
             flight.error = error
-            _log.warning("fetch failed", key=key[:200], kind=type_name(error))
+            _log.warning("fetch failed", key=key[:200], kind=error_type_name(error))
         finally:
             if self._flights.get(key) is flight:
                 del self._flights[key]

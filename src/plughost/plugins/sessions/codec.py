@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from plughost.contracts.error_text import type_name
+from plughost.contracts.error_text import error_type_name
 from plughost.exceptions import SessionDataError
 
 MAX_DEPTH = 16
@@ -42,7 +42,9 @@ def encode_value(name: str, value: object) -> bytes:
     try:
         return _encode(value)
     except (UnicodeEncodeError, msgspec.MsgspecError) as error:
-        raise SessionDataError(f"session field {name!r} cannot be stored: {type_name(error)}") from error
+        raise SessionDataError(
+            f"session field {name!r} cannot be stored: {error_type_name(error)}"
+        ) from error
 
 
 def decode_value(raw: bytes) -> Any:
