@@ -40,6 +40,7 @@ from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
+from plughost.core.running import marked_as_running
 from plughost.core.services import ServiceRegistry
 from plughost.exceptions import ConfigError, HostNotReadyError, PluginSourceError
 from plughost.flows.apps import Apps
@@ -513,6 +514,7 @@ class Host:
             raise KeyboardInterrupt from group
 
     async def _start(self) -> None:
+        self._exit.enter_context(marked_as_running(self.data_dir))
         tasks = await self._exit.enter_async_context(anyio.create_task_group())
         self._exit.callback(tasks.cancel_scope.cancel)
         self._exit.callback(self._dispatcher.move_out)

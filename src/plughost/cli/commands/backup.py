@@ -18,6 +18,7 @@ from plughost.cli.program import Program, reads
 from plughost.cli.tables import seconds, table
 from plughost.contracts.backup import ArchiveEntry, BackupProgress, BackupSummary, OnProgress
 from plughost.contracts.masking import masked_text
+from plughost.core.running import running_host
 from plughost.exceptions import BackupError
 from plughost.host import Host
 
@@ -104,7 +105,7 @@ def restore(program: Program, archive: str, yes: bool) -> None:
     """Restore what is in ARCHIVE (a path, or a name or id of the list).
 
     Nothing is touched unless every sum in the archive is right, and nothing that is there is overwritten without
-    --yes. Exits 3 when there are pieces that no plugin took. Stop other processes of the host first.
+    --yes. Exits 3 when there are pieces that no plugin took. Refuses to overwrite while a process of the host runs.
     """
 
     async def work(host: Host) -> Mapping[str, Any]:
@@ -118,6 +119,11 @@ def restore(program: Program, archive: str, yes: bool) -> None:
             "duration": result.duration,
         }
 
+    if yes and (running := running_host(program.load_config().data_dir)) is not None:
+        raise click.ClickException(
+            f"this host runs (process {running.pid}), and would go on with what is replaced under it: stop it first,"
+            " then restore"
+        )
     document = _with_host(program, work)
     lines = [f"restored {name}" for name in document["restored"]]
     lines += [f"nobody took {name}" for name in document["skipped"]]

@@ -14,6 +14,7 @@ from plughost.core.config.paths import canonical, match_name
 from plughost.core.loading.discovery import SWITCH, PluginCandidate
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.survey import survey
+from plughost.core.running import running_host
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 
 
@@ -57,6 +58,11 @@ def _switch(program: Program, name: str, *, enabled: bool) -> None:
         "dependents": _dependents(known, candidates) if not enabled else [],
     }
     program.show(document, _sentence(document))
+    if changed and (running := running_host(after.data_dir)) is not None:
+        program.talk(
+            f"A running host (process {running.pid}) goes on as it was: switch the plugin on its admin page too, or"
+            " start the host again."
+        )
     if not effective:
         program.talk(f"It still is not: {_overruled_by(after, candidate)}")
     leave_with_problems(not effective)
