@@ -64,7 +64,7 @@ def test_there_are_examples() -> None:
 
 def test_its_own_tests_pass(example: Installed, tmp_path: Path) -> None:
     ran = example.run(
-        *("pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(example.source)),
+        *("pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider", "--rootdir", str(example.source)),
         *("-c", str(example.source / "pyproject.toml"), str(example.source / "tests")),
         folder=tmp_path,
     )

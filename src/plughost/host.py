@@ -21,7 +21,7 @@ from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.hooks import HookReport
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.plugin import Service
-from plughost.contracts.records import LoadReport, PluginRecord
+from plughost.contracts.records import LoadReport, PluginFailed, PluginRecord
 from plughost.contracts.session import SessionManager
 from plughost.contracts.status import HostStatus
 from plughost.core.calls.declared import HookSetup, family_of
@@ -522,6 +522,7 @@ class Host:
         await tasks.start(self._jobs.run)
         self._manager = self._make_manager(tasks)
         await self._manager.load_found(await self._survey())
+        self._exit.callback(self._events.subscribe(PluginFailed, self._manager.remember_failure))
         self._exit.push_async_callback(self.apps.close)
         if self._registers_apps:
             await self._configured_apps.register()

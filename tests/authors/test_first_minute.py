@@ -58,7 +58,15 @@ def assert_ready_in_dev(folder: Path) -> None:
 
 def own_tests(folder: Path) -> None:
     ran = run(
-        "pytest", "-q", "-p", "no:cacheprovider", folder=folder / "hello", site=folder / "site", timeout=LIMIT
+        "pytest",
+        "-q",
+        "-p",
+        "no:asyncio",
+        "-p",
+        "no:cacheprovider",
+        folder=folder / "hello",
+        site=folder / "site",
+        timeout=LIMIT,
     )
     assert " passed" in ran.stdout
     assert "failed" not in ran.stdout

@@ -64,7 +64,8 @@ class Health:
             await self._clock.sleep(self._interval)
             report = await self.check_all()
             if report.status != "pass":
-                _log.warning("health", status=report.status, output=report.output)
+                bad = [check.name for check in report.checks if check.status != "pass"]
+                _log.warning(f"health is {report.status}: {', '.join(bad)}", output=report.output)
 
     async def check_all(self) -> HealthReport:
         """Look at the host and at each app, all at the same time; return one report with all checks."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
+import msgspec
 
 from plughost.checks.candidates import find_candidate, project_of
 from plughost.checks.catalogue import CHECKS
@@ -15,6 +18,7 @@ from plughost.contracts.masking import masked
 from plughost.core.calls.verify import implementations
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.registry import failure_of
+from plughost.core.loading.remembered import HostMemory
 from plughost.exceptions import ConfigError
 
 
@@ -26,11 +30,14 @@ from plughost.exceptions import ConfigError
 def info(program: Program, name: str, no_import: bool) -> None:
     """Inspect plugin NAME without starting it.
 
-    The plugin is imported under its limit; a failure, with its traceback, is part of what is shown.
+    The plugin is imported under its limit; a failure, with its traceback, is part of what is shown, and so
+    is the last one of a host that ran.
     """
     loaded = program.load_config()
     candidate = find_candidate(name, loaded)
     document: Document = candidate_document(candidate) | {"config": _settings(loaded, candidate.name)}
+    failure = HostMemory.of(loaded).last_failure(candidate.name)
+    document["last_failure"] = None if failure is None else msgspec.to_builtins(failure)
     results: list[CheckResult] = []
     if candidate.wanted and not no_import:
         subject = examine(candidate, loaded, project_of(candidate))
@@ -101,6 +108,9 @@ def _text(document: Document, results: list[CheckResult]) -> str:
     traceback = getattr(error, "traceback", "")
     if traceback:
         lines += ["", traceback.rstrip()]
+    if was := document["last_failure"]:
+        when = datetime.fromtimestamp(was["at"]).astimezone().isoformat(" ", "seconds")
+        lines += ["", f"  last failure ({was['phase']}, {when}): {was['message']}", was["traceback"].rstrip()]
     faults = [result_text(result) for result in results if result.problems]
     return "\n".join([*lines, "", *faults] if faults else lines)
 

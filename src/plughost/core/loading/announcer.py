@@ -1,7 +1,8 @@
-"""Tells what became of plugins: every change as an event, the three that matter to others also as a hook."""
+"""Tells what became of plugins: each change as an event, some also as a hook, and failures in the log too."""
 
 from __future__ import annotations
 
+from plughost.contracts.logs import get_logger
 from plughost.contracts.records import (
     PluginFailed,
     PluginRecord,
@@ -11,6 +12,8 @@ from plughost.contracts.records import (
 )
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.registry import PluginRegistry
+
+_log = get_logger("plughost.loading")
 
 _STOPPED = frozenset({PluginState.STOPPED, PluginState.QUARANTINED})
 
@@ -31,6 +34,13 @@ class Announcer:
 
     async def _tell(self, record: PluginRecord, previous: PluginState) -> None:
         if record.error is not None:
+            # In words, because an application that sets up plain logging is shown the message and no fields.
+            _log.error(
+                f"plugin {record.name!r} failed ({record.error.phase}): {record.error.message}",
+                plugin=record.name,
+                phase=record.error.phase,
+                advice=_advice(record),
+            )
             await self._events.publish(PluginFailed(record, record.error.phase, record.error))
             await self._hooks.plugin_failed(plugin=record, phase=record.error.phase, error=record.error)
         elif record.state is PluginState.READY and previous is not PluginState.DEGRADED:
@@ -39,3 +49,10 @@ class Announcer:
         elif record.state in _STOPPED:
             await self._events.publish(PluginStopped(record))
             await self._hooks.plugin_stopped(plugin=record)
+
+
+def _advice(record: PluginRecord) -> str:
+    """Say where more is to be seen; the reason itself ends with what to do."""
+    if record.error is not None and record.error.traceback:
+        return f"`plughost info {record.name}` shows the traceback; `plughost disable {record.name}` leaves it out"
+    return f"`plughost disable {record.name}` leaves it out"

@@ -18,6 +18,8 @@ from plughost.contracts.records import (
     RUNNING_STATES,
     FailedPlugin,
     LoadReport,
+    PluginFailed,
+    PluginFailure,
     PluginRecord,
     PluginState,
     SkippedPlugin,
@@ -29,7 +31,7 @@ from plughost.core.loading.freshness import CodeWatch
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.registry import PluginRegistry
-from plughost.core.loading.remembered import HostMemory
+from plughost.core.loading.remembered import HostMemory, LastFailure
 from plughost.core.loading.shape import PluginHandle
 from plughost.core.loading.sources import Finding
 from plughost.exceptions import PluginError, PluginInvalidError, PluginNotFoundError
@@ -282,6 +284,10 @@ class PluginManager:
             return ImportedPlugin(candidate, PluginHandle.of(candidate.name, self._by_hand[candidate.name]))
         return await self._lifecycle.import_again(candidate)
 
+    def remember_failure(self, event: PluginFailed) -> None:
+        """Keep for a later ``plughost info`` why a plugin failed."""
+        self._memory.note_failure(event.plugin.name, _last_failure(event.error, self._clock.time()))
+
     def _remember(self) -> None:
         for name, entry in self._registry.items():
             if entry.candidate.wanted:  # also one that failed: what is mended is read again
@@ -289,8 +295,14 @@ class PluginManager:
         records = [entry.record for entry in self._registry.values() if entry.run is not None]
         candidates = [entry.candidate for entry in self._registry.values()]
         seconds = {r.name: r.timings.started for r in records if r.timings.started}
-        for seen in self._memory.note_start(candidates, seconds):
+        failed = (entry.record for entry in self._registry.values())
+        failures = {r.name: _last_failure(r.error, self._clock.time()) for r in failed if r.error is not None}
+        for seen in self._memory.note_start(candidates, seconds, failures):
             _log.warning("a plugin of an earlier start is gone", plugin=seen.name, advice=str(seen))
+
+
+def _last_failure(error: PluginFailure, at: float) -> LastFailure:
+    return LastFailure(at, error.phase, error.message, error.traceback)
 
 
 def _named(name: str, found: Sequence[PluginCandidate], origin: str) -> PluginCandidate:

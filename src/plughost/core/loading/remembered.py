@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -53,6 +54,22 @@ class SeenPlugin(msgspec.Struct, frozen=True):
         )
 
 
+class LastFailure(msgspec.Struct, frozen=True):
+    """Why a plugin failed when it last did.
+
+    Attributes:
+        at: When, in seconds since 1970.
+        phase: What it was in.
+        message: What happened and what to do, without secrets.
+        traceback: The last lines of the traceback; empty when there is none.
+    """
+
+    at: float
+    phase: str
+    message: str
+    traceback: str = ""
+
+
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of one project in one environment.
 
@@ -62,6 +79,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
         seen: Plugins that were there, by name.
         told: Names of those that are gone and of which a start has told.
         seconds: How long each plugin took to start, by name.
+        failures: The last failure of each plugin that has not started well since, by name.
     """
 
     project: str
@@ -69,6 +87,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     seen: dict[str, SeenPlugin] = {}
     told: tuple[str, ...] = ()
     seconds: dict[str, float] = {}
+    failures: dict[str, LastFailure] = {}
 
     @property
     def is_there(self) -> bool:
@@ -107,13 +126,17 @@ class HostMemory:
         return _missing(self._read(), candidates)
 
     def note_start(
-        self, candidates: Iterable[PluginCandidate], seconds: Mapping[str, float]
+        self,
+        candidates: Iterable[PluginCandidate],
+        seconds: Mapping[str, float],
+        failures: Mapping[str, LastFailure] = MappingProxyType({}),
     ) -> list[SeenPlugin]:
         """Note what is there now, beside what is missed; returns what is gone and was not told before.
 
         Args:
             candidates: What was found.
             seconds: How long each plugin took to start this time.
+            failures: Why those that failed did.
         """
         before, given = self._read(), list(candidates)
         missing = _missing(before, given)
@@ -122,11 +145,27 @@ class HostMemory:
             seen=before.seen | {canonical(one.name): _seen(one) for one in given if _is_here(one)},
             told=tuple(one.name for one in missing),
             seconds=before.seconds | {name: round(took, 4) for name, took in seconds.items()},
+            failures={name: was for name, was in before.failures.items() if name not in seconds}
+            | dict(failures),
         )
+        if failures:
+            self._make_folder()
         if self.data_dir.is_dir() and after != before:
             with contextlib.suppress(OSError):
                 self._write(after)
         return [one for one in missing if one.name not in before.told]
+
+    def note_failure(self, name: str, failure: LastFailure) -> None:
+        """Note that a plugin failed after the start; where that cannot be written, it is not known later."""
+        before = self._read()
+        self._make_folder()
+        with contextlib.suppress(OSError):
+            self._write(msgspec.structs.replace(before, failures=before.failures | {name: failure}))
+
+    def last_failure(self, name: str) -> LastFailure | None:
+        """Return why a plugin failed when it last did; None when it never did, or started well since."""
+        wanted = canonical(name)
+        return next((was for known, was in self._read().failures.items() if canonical(known) == wanted), None)
 
     def forget(self, name: str) -> None:
         """Miss a plugin no longer.
@@ -137,6 +176,10 @@ class HostMemory:
         before = self._read()
         left = {key: seen for key, seen in before.seen.items() if key != canonical(name)}
         self._write(msgspec.structs.replace(before, seen=left))
+
+    def _make_folder(self) -> None:
+        with contextlib.suppress(OSError):
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _read(self) -> _Place:
         mine = next((place for place in self._places() if self._is_mine(place)), None)

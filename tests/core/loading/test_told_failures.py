@@ -1,0 +1,82 @@
+"""What an embedding application and ``plughost info`` learn of plugins that failed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plughost import Host, Plugin
+
+pytestmark = pytest.mark.anyio
+
+
+class Broken(Plugin):
+    name = "broken"
+
+    async def start(self, context: Any) -> None:
+        raise OSError("no lamp oil")
+
+
+async def test_an_embedded_host_logs_one_error_for_each_failed_plugin(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "dim_lamp.py").write_text("raise OSError('no lamp oil')")
+    (tmp_path / "dark_lamp.py").write_text("raise KeyError('wick')")
+    sys.path.insert(0, str(tmp_path))
+    tables = {name: {"module": f"{name}_lamp"} for name in ("dim", "dark")}
+    try:
+        with caplog.at_level(logging.ERROR, "plughost"):
+            async with Host(config={"host": {"allow": ["dim", "dark"]}, "plugins": tables}, environ={}):
+                pass
+    finally:
+        sys.path.remove(str(tmp_path))
+    told = [record.getMessage() for record in caplog.records if " failed (" in record.getMessage()]
+    assert len(told) == 2
+    for name, cause in (("dim", "no lamp oil"), ("dark", "wick")):
+        (line,) = (line for line in told if f"'{name}'" in line)
+        assert cause in line
+        assert "import" in line
+
+
+async def test_one_that_fails_when_loaded_by_hand_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, "plughost"):
+        async with Host(config={"host": {"allow": []}}, environ={}) as host:
+            with pytest.raises(Exception, match="no lamp oil"):
+                await host.load_plugin(Broken)
+    assert sum("plugin 'broken' failed (start)" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def test_the_traceback_of_the_last_failure_is_where_the_message_says(tmp_path: Path) -> None:
+    (tmp_path / "lamp.py").write_text(
+        "from plughost import Plugin\nclass Lamp(Plugin):\n    async def start(self, context):\n        fill()\n"
+        "def fill():\n    raise OSError('no lamp oil')\n"
+    )
+    (tmp_path / "plughost.toml").write_text(
+        '[host]\nallow = ["lamp"]\ndata_dir = "data"\n[plugins.lamp]\nmodule = "lamp:Lamp"\n'
+    )
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "plughost", *arguments],
+            cwd=tmp_path, env={**environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+
+    assert "plughost info lamp" in run("run", "--once").stdout
+    shown = run("info", "lamp").stdout
+    assert "last failure (start" in shown
+    assert "in fill" in shown
+    (tmp_path / "lamp.py").write_text("from plughost import Plugin\nclass Lamp(Plugin):\n    pass\n")
+    run("run", "--once")
+    assert "last failure" not in run("info", "lamp").stdout
