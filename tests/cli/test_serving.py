@@ -282,7 +282,8 @@ def test_few_descriptors_do_not_fill_the_log_and_the_server_recovers(start):
 
 
 def test_websockets_are_served(start, tmp_path):
-    websockets = pytest.importorskip("websockets.sync.client")
+    from websockets.sync import client as websockets
+
     (tmp_path / "probe.py").write_text(
         PROBE.replace("        return [\n", "        return [\n            Echo('/echo', echo, guard=PUBLIC),\n")
         .replace("PUBLIC, Route\n", "PUBLIC, Route, WebSocketRoute as Echo\n")
