@@ -66,6 +66,8 @@ def _type(annotation: Any) -> str:
         return _type(arguments[0]) + _bound(arguments[1:])
     if origin in {typing.Union, types.UnionType}:
         return " or ".join(_type(one) for one in arguments if one is not types.NoneType)
+    if origin is typing.Literal:
+        return " or ".join(f'`"{one}"`' for one in arguments)
     if origin is tuple:
         return f"list of {_plural(_type(arguments[0]))}"
     if origin is Mapping:
