@@ -165,7 +165,16 @@ class PluginManager:
             known_as = self._registry.find(thing).record.name
             return await self._lifecycle.turns.start(known_as, partial(self._load_known, known_as, config))
         name = match_name(name or _name_of(thing), self._registry)
-        return await self._lifecycle.turns.start(name, partial(self._load_thing, name, thing, config))
+        try:
+            return await self._lifecycle.turns.start(name, partial(self._load_thing, name, thing, config))
+        except Exception:
+            raise
+        except BaseException:  # broken off, perhaps before its turn came
+            if name not in self._registry:
+                self._registry.add(self._candidate_by_hand(name, thing, config))
+                self._registry.move(name, PluginState.STOPPED, reason="its start was broken off")
+                self._registry[name].settled.set()
+            raise
 
     async def _load_thing(self, name: str, thing: object, config: Mapping[str, Any] | None) -> PluginRecord:
         if (known := self._registry.get(name)) is not None and known.run is not None:
@@ -173,15 +182,20 @@ class PluginManager:
                 f"a plugin {name!r} is running already: reload or unload it, or give this one another name",
                 plugin=name,
             )
-        finding = Finding(name=name, reference="", source="code", origin=_origin_of(thing))
-        enabled = known is None or known.candidate.wish.enabled
-        wish = Wish(enabled=enabled, mentioned=True, config=config)
-        candidate = PluginCandidate(name=name, finding=finding, wish=wish)
-        candidate.ruled(verdict_of(finding, wish, self._limits)).refuse_if_kept_out()
+        candidate = self._candidate_by_hand(name, thing, config)
+        candidate.ruled(verdict_of(candidate.finding, candidate.wish, self._limits)).refuse_if_kept_out()
         handle = PluginHandle.of(name, thing)
         self._registry.add(candidate)
         self._by_hand[name] = thing
         return await self._lifecycle.insist(ImportedPlugin(candidate, handle))
+
+    def _candidate_by_hand(
+        self, name: str, thing: object, config: Mapping[str, Any] | None
+    ) -> PluginCandidate:
+        known = self._registry.get(name)
+        finding = Finding(name=name, reference="", source="code", origin=_origin_of(thing))
+        wish = Wish(enabled=known is None or known.candidate.wish.enabled, mentioned=True, config=config)
+        return PluginCandidate(name=name, finding=finding, wish=wish)
 
     async def enable(self, name: str, found: Sequence[PluginCandidate]) -> PluginRecord:
         """Start a plugin that its own switch kept out; what else keeps it out still does.
