@@ -9,7 +9,7 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from plughost.exceptions import HostNotReadyError
+from plughost.exceptions import HostNotReadyError, PluginStartError
 
 T = TypeVar("T")
 
@@ -80,6 +80,7 @@ class Turns:
 
         Raises:
             Exception: What ``work`` raised.
+            PluginStartError: It was unloaded meanwhile.
             HostNotReadyError: The host stopped meanwhile.
         """
         return await self._in_own_task(name, work, is_start=True, outlives_caller=False)
@@ -127,6 +128,10 @@ class Turns:
             raise
         if failures:
             raise failures[0]
+        if not results and waiting.cancel_called:
+            raise PluginStartError(
+                f"the start of plugin {name!r} was broken off: it was unloaded meanwhile", plugin=name
+            )
         if not results:
             raise HostNotReadyError(f"the host stopped before it was done with plugin {name!r}")
         return results[0]
