@@ -235,7 +235,7 @@ def test_a_card_is_mended_and_its_comments_stay(tmp_path: Path, capsys) -> None:
     assert check(capsys, folder)["status"] == "pass"
     text = card.read_text()
     assert text.startswith("# mine\n")
-    assert 'hooks = ["after_auth"] # old' in text
+    assert 'hooks = ["after_auth", "health_check"] # old' in text
     assert 'host_api = ">=1,<2"' in text
 
 

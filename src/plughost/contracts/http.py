@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from plughost.contracts.http_settings import AdminPath
+
 Scope = MutableMapping[str, Any]
 """What an ASGI server says about a connection; middleware may add to it."""
 
@@ -38,7 +40,7 @@ class HttpContext:
     environment: str = "production"
     root_path: str = ""
     read_only: bool = False
-    admin_path: str = "/admin"
+    admin_path: AdminPath = "/admin"
 
 
 class GuardedRoute(Protocol):

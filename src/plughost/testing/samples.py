@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import enum
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -79,7 +80,7 @@ def _samples(annotation: Any) -> Iterator[Any]:
 
 def _of_generic(origin: Any, arguments: tuple[Any, ...]) -> Iterator[Any]:
     if origin is typing.Annotated:
-        yield from _samples(arguments[0])
+        yield from _that_fit(_samples(arguments[0]), arguments[1:])
     elif origin is typing.Literal:
         yield from arguments
     elif origin in (typing.Union, types.UnionType):
@@ -93,6 +94,14 @@ def _of_generic(origin: Any, arguments: tuple[Any, ...]) -> Iterator[Any]:
         yield from _of_collection(origin, arguments)
     else:
         yield from _of_class(origin)
+
+
+def _that_fit(values: Iterator[Any], limits: tuple[Any, ...]) -> Iterator[Any]:
+    """Those that fit the pattern of an annotated text; other limits are not looked at."""
+    patterns = [one.pattern for one in limits if isinstance(one, msgspec.Meta) and one.pattern is not None]
+    for value in values:
+        if all(re.search(pattern, value) for pattern in patterns):
+            yield value
 
 
 def _of_union(members: tuple[Any, ...]) -> Iterator[Any]:

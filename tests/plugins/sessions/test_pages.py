@@ -27,5 +27,5 @@ def test_every_setting_is_described() -> None:
 def test_the_proof_shows_our_stores_with_the_promised_cells() -> None:
     page = (ROOT / "docs/explanation/session-proof.md").read_text("utf-8")
     promised = "| refused | final | final | both kept | 0 | none | nothing | digest only | dead |"
-    for store in ("memory", "sqlite", "redis"):
+    for store in ("sqlite", "redis"):
         assert f"| plughost {store} {promised}" in page

@@ -53,7 +53,8 @@ class Directory:
         self, *, user_id: str | None = None, username: str | None = None
     ) -> tuple[User, str | None] | None:
         """Return a user with the hash of the password, or None."""
-        where, values = "user_id = ?", (user_id,)
+        where: str = "user_id = ?"
+        values: tuple[str | None, ...] = (user_id,)
         if username is not None:
             # Accounts from before look-alikes were folded are known by their old spelling, which comes first.
             values = (_folded_before(username), _folded(username))
