@@ -153,7 +153,7 @@ def _filled(kind: Any, needed: set[str], names: list[str]) -> Iterator[Any]:
 
     Some want one of several fields, or cannot have two at the same time: those are given the first that will do.
     """
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     least = {name: _first(hints[name]) for name in needed}
     everything = dict(_each_field(hints, names, needed))
     more = [{name: value} for name, value in everything.items() if name not in needed]
