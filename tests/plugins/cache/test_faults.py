@@ -147,11 +147,13 @@ async def test_a_connection_lost_before_anything_was_sent_leaves_nobody_waiting(
         link = caches.link
         assert isinstance(link, RedisLink)
         for turn in range(4):
+            await until(lambda: link._lane is not None)
+            lane = link._lane
+            assert lane is not None
             questions = [asyncio.ensure_future(cache.get("k")), asyncio.ensure_future(cache.set("j", 1))]
             for _ in range(turn):
                 await asyncio.sleep(0)
-            assert link._lane is not None
-            link._lane.lose(ConnectionResetError("test"))
+            lane.lose(ConnectionResetError("test"))
             await asyncio.gather(*questions)
             await until(lambda: there(caches))
             with anyio.fail_after(10):
