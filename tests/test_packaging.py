@@ -78,7 +78,7 @@ def test_every_plugin_of_ours_has_a_card_that_names_its_extras() -> None:
 
 def test_the_test_extra_is_the_test_group() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
-    assert groups["test"] == ["plughost[test]"]
+    assert groups["test"] == ["plughost[test-all]"]
 
 
 class BaseInstall:
