@@ -75,7 +75,7 @@ def _unpacked(packed: bytes) -> Iterator[tuple[Path, str]]:
 
 
 def _docstrings(tree: ast.AST) -> Iterator[ast.Expr]:
-    """Texts that stand for themselves: those that describe a module, class or function, and those under an attribute."""
+    """Texts that stand for themselves: of modules, classes and functions, and under attributes."""
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Expr)

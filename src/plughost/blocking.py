@@ -204,7 +204,7 @@ class _LoopThread:
             await portal.stop(cancel_remaining=self._cancel)
 
 
-class Window:
+class ThreadView:
     """A live object of the event loop's thread as other threads see it.
 
     It is equal to the object it shows and of its class; handed back into the host it is that object again.
@@ -270,13 +270,13 @@ async def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 def _inward(thing: Any) -> Any:
     """Return what a caller gives as the host knows it."""
-    return object.__getattribute__(thing, "_thing") if type(thing) is Window else thing
+    return object.__getattribute__(thing, "_thing") if type(thing) is ThreadView else thing
 
 
 def _shown(loop: _LoopThread, thing: Any) -> Any:
     """Show a part of a live object; data are data in every thread."""
     kind: Any = type(thing)
-    return thing if isinstance(thing, _PLAIN) or _is_value(kind) else Window(loop, thing)
+    return thing if isinstance(thing, _PLAIN) or _is_value(kind) else ThreadView(loop, thing)
 
 
 def _given(loop: _LoopThread, thing: Any, args: tuple[Any, ...] = ()) -> Any:
@@ -286,7 +286,7 @@ def _given(loop: _LoopThread, thing: Any, args: tuple[Any, ...] = ()) -> Any:
     kind: Any = type(thing)
     ours = getattr(thing if inspect.isroutine(thing) else kind, "__module__", None) or ""
     alive = ours.startswith("plughost.") or _is_live(kind)
-    return Window(loop, thing) if alive and not _is_value(kind) else thing
+    return ThreadView(loop, thing) if alive and not _is_value(kind) else thing
 
 
 @cache

@@ -15,7 +15,7 @@ import pytest
 
 from plughost.cli.entry import run_program
 from plughost.cli.freezing.differences import differences, pip_command
-from plughost.cli.freezing.snapshot import FrozenPlugin, Snapshot, read_snapshot
+from plughost.cli.freezing.snapshot import FrozenHost, FrozenPlugin, read_snapshot
 from plughost.exceptions import ConfigError
 
 from .rendered_plugins import environment, install, make
@@ -132,8 +132,8 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
         read_snapshot(file)
 
 
-def snapshot(**about: Any) -> Snapshot:
-    return Snapshot(host="h", plughost="1", plugins=(FrozenPlugin(name="a", **about),))
+def snapshot(**about: Any) -> FrozenHost:
+    return FrozenHost(host="h", plughost="1", plugins=(FrozenPlugin(name="a", **about),))
 
 
 def test_another_version_is_brought_back_by_pip() -> None:
@@ -145,12 +145,12 @@ def test_another_version_is_brought_back_by_pip() -> None:
 
 def test_what_pip_cannot_bring_back_is_said_to_be_a_person_s_work() -> None:
     for about in ({"distribution": "d", "editable": True}, {"path": "folder", "sha256": "x"}):
-        (found,) = differences(snapshot(**about), Snapshot(host="h", plughost="1"))
+        (found,) = differences(snapshot(**about), FrozenHost(host="h", plughost="1"))
         assert (found.kind, pip_command([found])) == ("by hand", [])
 
 
 def test_plugins_that_came_since_are_left_alone() -> None:
-    assert differences(Snapshot(host="h", plughost="1"), snapshot(distribution="d", version="1")) == []
+    assert differences(FrozenHost(host="h", plughost="1"), snapshot(distribution="d", version="1")) == []
 
 
 def test_a_lost_distribution_is_really_brought_back(tmp_path: Path) -> None:

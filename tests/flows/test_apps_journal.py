@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from app_plugins import EVERYTHING, staged
-from plughost.flows.journal import Entry, Journal
+from plughost.flows.journal import Journal, Unfinished
 
 pytestmark = pytest.mark.anyio
 
-CUT_SHORT = Entry(app_name="shop/eu", operation="register", step="run_seeds", started_at=1.0)
+CUT_SHORT = Unfinished(app_name="shop/eu", operation="register", step="run_seeds", started_at=1.0)
 
 
 async def test_a_note_is_there_while_an_operation_runs_and_gone_after_it(tmp_path: Path) -> None:
-    seen: list[Entry] = []
+    seen: list[Unfinished] = []
     async with staged(tmp_path) as stage:
 
         async def look(_: str) -> None:
@@ -50,7 +50,7 @@ async def test_registering_again_settles_what_was_cut_short(tmp_path: Path) -> N
 
 
 async def test_an_unregistration_that_was_cut_short_says_what_to_do(tmp_path: Path) -> None:
-    entry = Entry(app_name="shop", operation="unregister", step="rollback_app", started_at=1.0)
+    entry = Unfinished(app_name="shop", operation="unregister", step="rollback_app", started_at=1.0)
     assert str(entry).endswith("unregister it with a rollback again, or register it to keep it")
 
 

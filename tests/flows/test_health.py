@@ -117,10 +117,10 @@ async def test_an_app_whose_rollback_failed_fails(stage: Stage) -> None:
 
 
 async def test_what_is_unfinished_is_a_warning_of_the_host(stage: Stage, tmp_path: Path) -> None:
-    from plughost.flows.journal import Entry, Journal
+    from plughost.flows.journal import Journal, Unfinished
 
     Journal(tmp_path / "apps").note(
-        Entry(app_name="shop", operation="register", step="run_seeds", started_at=0.0)
+        Unfinished(app_name="shop", operation="register", step="run_seeds", started_at=0.0)
     )
     await stage.host.apps.recover()
     report = await health_of(stage).check_all()

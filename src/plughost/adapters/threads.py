@@ -19,7 +19,7 @@ _log = get_logger("plughost.host")
 
 
 @dataclass(slots=True)
-class _Place:
+class _HostHere:
     """Where the host of one process is. Its lock is held while that starts or stops."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -37,7 +37,7 @@ class HostOfProcess:
     def __init__(self, name: str = "plughost", config: ConfigSource = None) -> None:
         self._name = name
         self._config = config
-        self._places: dict[int, _Place] = {}
+        self._places: dict[int, _HostHere] = {}
 
     def get(self) -> BlockingHost:
         """Return the host of this process, started; wait for it when another thread is starting it."""
@@ -65,9 +65,9 @@ class HostOfProcess:
                 host.stop()
 
     @property
-    def _place(self) -> _Place:
+    def _place(self) -> _HostHere:
         # By process, lock and all: the lock that a forked process inherits may be held by a thread it has not.
-        return self._places.setdefault(os.getpid(), _Place())
+        return self._places.setdefault(os.getpid(), _HostHere())
 
     def _try(self) -> None:
         try:

@@ -18,7 +18,7 @@ from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Events
 from plughost.exceptions import AppError, HookCallError, PlughostError, Refused, did_you_mean
 from plughost.flows.connections import SharedConnections
-from plughost.flows.journal import Entry, Journal
+from plughost.flows.journal import Journal, Unfinished
 from plughost.flows.registration import Registration, check_settings, connection_key
 from plughost.flows.steps import Failure, StepError, run_steps
 from plughost.flows.unregistration import Unregistration
@@ -58,7 +58,7 @@ class Apps(Mapping[str, AppRecord]):
         self._connections = SharedConnections()
         self._records: dict[str, AppRecord] = {}
         self._busy: dict[str, str] = {}
-        self._unfinished: dict[str, Entry] = {}
+        self._unfinished: dict[str, Unfinished] = {}
 
     def __getitem__(self, name: str) -> AppRecord:
         record = self._records[name]
@@ -72,11 +72,11 @@ class Apps(Mapping[str, AppRecord]):
         return len(self._records)
 
     @property
-    def unfinished(self) -> tuple[Entry, ...]:
+    def unfinished(self) -> tuple[Unfinished, ...]:
         """What an earlier process, or a failed undo, left unfinished; ``str()`` of each says what to do."""
         return tuple(self._unfinished.values())
 
-    async def recover(self) -> tuple[Entry, ...]:
+    async def recover(self) -> tuple[Unfinished, ...]:
         """Read what an earlier process left unfinished, log it, and return it. Called once, at start."""
         for entry in self._journal.unfinished():
             self._unfinished[entry.app_name] = entry
@@ -277,7 +277,7 @@ class Apps(Mapping[str, AppRecord]):
         left = failure.not_undone
         if left or (operation == "unregister" and failure.step == "rollback_app"):
             step, problem = next(iter(left.items())) if left else (failure.step, failure.error)
-            entry = Entry(
+            entry = Unfinished(
                 app_name=name,
                 operation=operation,
                 step=step,

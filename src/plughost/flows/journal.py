@@ -17,7 +17,7 @@ from plughost.core.files import replace_file
 _log = get_logger("plughost.apps")
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
     """An operation on an app that was begun and not finished.
 
     Attributes:
@@ -58,7 +58,7 @@ class Journal:
 
     folder: Path
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: Unfinished) -> None:
         """Write a note in place of the app's earlier one, at once and in one piece."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(entry.app_name)
@@ -72,14 +72,14 @@ class Journal:
         except OSError as error:
             _log.warning("journal_not_cleared", path=str(path), error=str(error))
 
-    def note_if_possible(self, entry: Entry) -> None:
+    def note_if_possible(self, entry: Unfinished) -> None:
         """Write a note about a failure; one that cannot be written must not hide the failure."""
         try:
             self.note(entry)
         except OSError as error:
             _log.error("journal_not_written", entry=str(entry), error=str(error))
 
-    def unfinished(self) -> tuple[Entry, ...]:
+    def unfinished(self) -> tuple[Unfinished, ...]:
         """Return all notes, sorted by app."""
         found = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
         return tuple(entry for entry in found if entry is not None)
@@ -87,9 +87,9 @@ class Journal:
     def _path(self, app_name: str) -> Path:
         return self.folder / f"{quote(app_name, safe='')}.json"
 
-    def _read(self, path: Path) -> Entry | None:
+    def _read(self, path: Path) -> Unfinished | None:
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Entry)
+            return msgspec.json.decode(path.read_bytes(), type=Unfinished)
         except (OSError, msgspec.MsgspecError) as error:
             _log.warning("journal_unreadable", path=str(path), error=str(error))
             return None

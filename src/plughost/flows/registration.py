@@ -10,8 +10,8 @@ from plughost.contracts.apps import OperationResult, UnregisterOptions
 from plughost.contracts.secret import Secret
 from plughost.exceptions import AppError, ConfigError
 from plughost.flows.connections import SharedConnections
-from plughost.flows.journal import Entry, Journal
-from plughost.flows.steps import Step, Work
+from plughost.flows.journal import Journal, Unfinished
+from plughost.flows.steps import SagaStep, Work
 from plughost.hookspecs import Hooks
 
 OPERATIONS: Mapping[str, str] = MappingProxyType(
@@ -101,7 +101,7 @@ class Registration:
         self._close_limit = close_limit
         self._reused = False
 
-    def steps(self, enter: Work, leave: Work) -> list[Step]:
+    def steps(self, enter: Work, leave: Work) -> list[SagaStep]:
         """Return the whole sequence.
 
         Args:
@@ -116,13 +116,13 @@ class Registration:
             )
 
         return [
-            Step("app_registration_started", self._start),
-            Step("open_connection", self._open, self._let_go),
-            Step("connection_created", self._tell_connection),
-            Step("auto_operations_started", self._tell_operations),
+            SagaStep("app_registration_started", self._start),
+            SagaStep("open_connection", self._open, self._let_go),
+            SagaStep("connection_created", self._tell_connection),
+            SagaStep("auto_operations_started", self._tell_operations),
             *self._operations(),
-            Step("auto_operations_completed", self._tell_results),
-            Step("app_registered", registered, leave, half_done=True),
+            SagaStep("auto_operations_completed", self._tell_results),
+            SagaStep("app_registered", registered, leave, half_done=True),
         ]
 
     async def _start(self) -> None:
@@ -158,20 +158,22 @@ class Registration:
             app_name=self._name, connection=self.connection, config=self._config
         )
 
-    def _operations(self) -> list[Step]:
+    def _operations(self) -> list[SagaStep]:
         wanted = [(key, hook) for key, hook in OPERATIONS.items() if self._config.get(key)]
         steps = []
         for position, (key, hook) in enumerate(wanted):
             # One rollback takes back all operations, so it is the undo of the first of them.
             undo = self._roll_back if position == 0 and key != "models" else None
-            steps.append(Step(hook, self._operation(key, hook), undo, half_done=True))
+            steps.append(SagaStep(hook, self._operation(key, hook), undo, half_done=True))
         return steps
 
     def _operation(self, key: str, hook: str) -> Work:
         async def run() -> None:
             if key != "models":  # an import leaves nothing behind
                 self._journal.note(
-                    Entry(app_name=self._name, operation="register", step=hook, started_at=self._started_at)
+                    Unfinished(
+                        app_name=self._name, operation="register", step=hook, started_at=self._started_at
+                    )
                 )
             result = await getattr(self._hooks, hook)(
                 app_name=self._name, connection=self.connection, config=self._config

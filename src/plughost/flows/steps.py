@@ -15,7 +15,7 @@ Work = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SagaStep:
     """One step.
 
     Attributes:
@@ -65,7 +65,7 @@ class StepError(Exception):
         self.failure = failure
 
 
-async def run_steps(steps: Sequence[Step], on_failure: Callable[[Failure], Awaitable[object]]) -> None:
+async def run_steps(steps: Sequence[SagaStep], on_failure: Callable[[Failure], Awaitable[object]]) -> None:
     """Do the steps in order; when one fails or is cancelled, undo those before it, last one first.
 
     Undoing and ``on_failure`` are shielded from cancellation; what bounds them are the limits of the hooks
@@ -78,7 +78,7 @@ async def run_steps(steps: Sequence[Step], on_failure: Callable[[Failure], Await
     Raises:
         StepError: A step failed. A cancellation is raised on as it is.
     """
-    done: list[Step] = []
+    done: list[SagaStep] = []
     for step in steps:
         try:
             await step.do()
@@ -93,7 +93,7 @@ async def run_steps(steps: Sequence[Step], on_failure: Callable[[Failure], Await
         done.append(step)
 
 
-async def _undo(steps: Sequence[Step], failure: Failure) -> None:
+async def _undo(steps: Sequence[SagaStep], failure: Failure) -> None:
     for step in reversed(steps):
         if step.undo is None:
             continue

@@ -9,8 +9,8 @@ from plughost.contracts.apps import AppRecord, UnregisterOptions
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import AppError, AppRefused
 from plughost.flows.connections import SharedConnections
-from plughost.flows.journal import Entry, Journal
-from plughost.flows.steps import Step
+from plughost.flows.journal import Journal, Unfinished
+from plughost.flows.steps import SagaStep
 from plughost.hookspecs import Hooks
 
 _log = get_logger("plughost.apps")
@@ -46,10 +46,10 @@ class Unregistration:
         self._journal = journal
         self._started_at = started_at
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[SagaStep]:
         """Return the steps that can still fail the unregistration."""
-        first = Step("app_unregistration_started", self._start)
-        return [first, Step("rollback_app", self._roll_back)] if self._options.rollback else [first]
+        first = SagaStep("app_unregistration_started", self._start)
+        return [first, SagaStep("rollback_app", self._roll_back)] if self._options.rollback else [first]
 
     async def _start(self) -> None:
         try:
@@ -62,7 +62,7 @@ class Unregistration:
     async def _roll_back(self) -> None:
         record = self._record
         self._journal.note(
-            Entry(
+            Unfinished(
                 app_name=record.name, operation="unregister", step="rollback_app", started_at=self._started_at
             )
         )

@@ -12,7 +12,7 @@ import msgspec
 
 from plughost.cli.exits import leave_with_problems
 from plughost.cli.freezing.differences import Difference, differences, pip_command
-from plughost.cli.freezing.snapshot import Snapshot, read_snapshot, take_snapshot, write_snapshot
+from plughost.cli.freezing.snapshot import FrozenHost, read_snapshot, take_snapshot, write_snapshot
 from plughost.cli.program import Program, reads
 from plughost.cli.tables import counted
 from plughost.core.config import set_plugin_enabled
@@ -63,7 +63,7 @@ def restore(program: Program, file: Path, yes: bool) -> None:
     leave_with_problems(found)
 
 
-def _present(program: Program) -> Snapshot:
+def _present(program: Program) -> FrozenHost:
     loaded = program.load_config()
     return take_snapshot(loaded, survey(loaded))
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from plughost.cli.program import Program, json_option
-from plughost.cli.scaffold.questions import TEMPLATE, Question, Template, read_template
+from plughost.cli.scaffold.questions import TEMPLATE, Template, TemplateQuestion, read_template
 from plughost.cli.scaffold.rendering import complete, render
 from plughost.cli.tables import counted
 
@@ -107,7 +107,7 @@ def _checked_kinds(template: Template, kinds: Iterable[str]) -> list[str] | None
     return [choice for choice in question.choices if choice in wanted] or None
 
 
-def _checked_choice(question: Question, given: str | None) -> str | None:
+def _checked_choice(question: TemplateQuestion, given: str | None) -> str | None:
     if given is not None and given not in question.choices:
         raise click.UsageError(f"{question.text}: {given!r} is not one of {', '.join(question.choices)}.")
     return given

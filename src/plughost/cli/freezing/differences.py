@@ -9,7 +9,7 @@ from typing import Literal
 
 from packaging.utils import canonicalize_name
 
-from plughost.cli.freezing.snapshot import FrozenPlugin, Snapshot
+from plughost.cli.freezing.snapshot import FrozenHost, FrozenPlugin
 
 Kind = Literal["install", "switch", "by hand"]
 
@@ -33,7 +33,7 @@ class Difference:
     enabled: bool = True
 
 
-def differences(then: Snapshot, now: Snapshot) -> list[Difference]:
+def differences(then: FrozenHost, now: FrozenHost) -> list[Difference]:
     """Return what must change for the plugins to be as they were; plugins that came since are not looked at."""
     present = {plugin.name: plugin for plugin in now.plugins}
     return [one for plugin in then.plugins for one in _of(plugin, present.get(plugin.name))]

@@ -53,7 +53,7 @@ class FrozenPlugin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     sha256: str = ""
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FrozenHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The plugins of a host.
 
     Attributes:
@@ -69,16 +69,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     plugins: tuple[FrozenPlugin, ...] = ()
 
 
-def take_snapshot(loaded: LoadedConfig, candidates: list[PluginCandidate]) -> Snapshot:
+def take_snapshot(loaded: LoadedConfig, candidates: list[PluginCandidate]) -> FrozenHost:
     """Return the plugins that are there; reads metadata and files, and imports nothing."""
-    return Snapshot(
+    return FrozenHost(
         host=loaded.config.host.name,
         plughost=importlib.metadata.version("plughost"),
         plugins=tuple(_frozen(loaded, candidates)),
     )
 
 
-def write_snapshot(snapshot: Snapshot) -> str:
+def write_snapshot(snapshot: FrozenHost) -> str:
     """Return the text of the file."""
     plain = msgspec.to_builtins(snapshot)
     document = tomlkit.document()
@@ -95,14 +95,14 @@ def write_snapshot(snapshot: Snapshot) -> str:
     return tomlkit.dumps(document)
 
 
-def read_snapshot(path: Path) -> Snapshot:
+def read_snapshot(path: Path) -> FrozenHost:
     """Read a file that ``write_snapshot`` made.
 
     Raises:
         ConfigError: It is something else, or was made by a newer plughost.
     """
     try:
-        snapshot = msgspec.toml.decode(path.read_bytes(), type=Snapshot)
+        snapshot = msgspec.toml.decode(path.read_bytes(), type=FrozenHost)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a file of `plughost freeze`: {error}", origin=str(path)) from error
     if snapshot.format > FORMAT:

@@ -13,7 +13,7 @@ TEMPLATE = Path(__file__).parent.parent.parent / "template"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class TemplateQuestion:
     """One question of the template.
 
     Attributes:
@@ -49,9 +49,9 @@ class Template:
     suffix: str
     answers_file: str
     options: Mapping[str, Any]
-    questions: tuple[Question, ...]
+    questions: tuple[TemplateQuestion, ...]
 
-    def question(self, name: str) -> Question:
+    def question(self, name: str) -> TemplateQuestion:
         """Return the question of that name."""
         return next(question for question in self.questions if question.name == name)
 
@@ -68,10 +68,10 @@ def read_template(folder: Path = TEMPLATE) -> Template:
     )
 
 
-def _questions(said: Mapping[str, Any]) -> Iterator[Question]:
+def _questions(said: Mapping[str, Any]) -> Iterator[TemplateQuestion]:
     for name, about in said.items():
         if not name.startswith("_"):
-            yield Question(
+            yield TemplateQuestion(
                 name=name,
                 text=about.get("help", ""),
                 default=about["default"],

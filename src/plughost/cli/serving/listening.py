@@ -19,7 +19,7 @@ _FIRST_INHERITED = 3  # SD_LISTEN_FDS_START
 _BACKLOG = 2048
 
 
-class Listeners:
+class ListeningSockets:
     """The listening sockets of one program, and what has to be tidied up after them."""
 
     def __init__(self, sockets: list[socket.socket], made: Path | None = None) -> None:
@@ -48,7 +48,7 @@ class Listeners:
         return f"unix:{name}"
 
 
-def listen(serving: Serving, environ: Mapping[str, str]) -> Listeners:
+def listen(serving: Serving, environ: Mapping[str, str]) -> ListeningSockets:
     """Return the sockets to serve on, before the host starts: a place that is taken is known at once.
 
     In this order: ``--fd``, ``--uds``, those that a service manager handed over (``LISTEN_FDS``), the address.
@@ -57,12 +57,12 @@ def listen(serving: Serving, environ: Mapping[str, str]) -> Listeners:
         click.ClickException: It cannot listen there; the message says why.
     """
     if serving.fds:
-        return Listeners([_inherited(number) for number in serving.fds])
+        return ListeningSockets([_inherited(number) for number in serving.fds])
     if serving.uds is not None:
         return _at_path(serving.uds)
     if activated := _activated(environ):
-        return Listeners([_inherited(number) for number in activated])
-    return Listeners([_at_address(serving.host, serving.port)])
+        return ListeningSockets([_inherited(number) for number in activated])
+    return ListeningSockets([_at_address(serving.host, serving.port)])
 
 
 def _at_address(host: str, port: int) -> socket.socket:
@@ -83,7 +83,7 @@ def _at_address(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _at_path(path: Path) -> Listeners:
+def _at_path(path: Path) -> ListeningSockets:
     if path.exists():
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise click.ClickException(f"cannot listen on {path}: there is a file that is not a socket")
@@ -99,7 +99,7 @@ def _at_path(path: Path) -> Listeners:
         except OSError as error:
             raise click.ClickException(f"cannot listen on {path}: {error.strerror or error}") from error
         undo.pop_all()
-    return Listeners([listener], made=path)
+    return ListeningSockets([listener], made=path)
 
 
 def _somebody_listens(path: Path) -> bool:

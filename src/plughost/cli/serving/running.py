@@ -12,7 +12,7 @@ import msgspec
 from plughost.cli.dev.reloading import expect_changes, reload_on_save
 from plughost.cli.program import Program
 from plughost.cli.report import report_text
-from plughost.cli.serving.listening import Listeners
+from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
 from plughost.cli.serving.server import Server
@@ -44,7 +44,7 @@ class OneProcess:
         self._folders = folders
         self._notifier = Notifier(program.environ)
 
-    async def run(self, listeners: Listeners) -> bool:
+    async def run(self, listeners: ListeningSockets) -> bool:
         """Serve until asked to stop; return whether the host had become ready.
 
         Raises:
@@ -66,7 +66,7 @@ class OneProcess:
                         await self._serve(host, listeners, signals)
         return ready
 
-    async def _serve(self, host: Host, listeners: Listeners, signals: StopSignals) -> None:
+    async def _serve(self, host: Host, listeners: ListeningSockets, signals: StopSignals) -> None:
         application = create_app(host, settings=self._settings(host))
         _trace(host)
         try:
@@ -117,7 +117,7 @@ class OneProcess:
             self._notifier.ready(_status(host))
 
     async def _tell_when_started(
-        self, server: Server, application: HostApplication, listeners: Listeners
+        self, server: Server, application: HostApplication, listeners: ListeningSockets
     ) -> None:
         await server.listening.wait()
         if not self._serving.worker:
@@ -134,7 +134,7 @@ class OneProcess:
                 " Make a token first: plughost admin token create --name NAME --scope SCOPE"
             )
 
-    def _announce(self, application: HostApplication, listeners: Listeners) -> None:
+    def _announce(self, application: HostApplication, listeners: ListeningSockets) -> None:
         listening = listeners.address(self._serving.scheme)
         base = application.runtime.settings.public_url.rstrip("/") or listening + self._serving.root_path
         prefix = base + application.runtime.settings.admin_path

@@ -21,7 +21,7 @@ from typing import Self
 import anyio
 from anyio.abc import Process, TaskGroup
 
-from plughost.cli.serving.listening import Listeners
+from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
 from plughost.cli.signals import StopSignals, each_hangup
@@ -46,7 +46,7 @@ class Workers:
         environ: The environment; each worker gets it, but for what is meant for this process alone.
     """
 
-    def __init__(self, serving: Serving, listeners: Listeners, environ: Mapping[str, str]) -> None:
+    def __init__(self, serving: Serving, listeners: ListeningSockets, environ: Mapping[str, str]) -> None:
         self._serving = serving
         self._listeners = listeners
         self._environ = environ
@@ -156,7 +156,7 @@ class _Worker:
     def __exit__(self, *_: object) -> None:
         self._channel.close()
 
-    async def live(self, command: list[str], listeners: Listeners, environ: Mapping[str, str]) -> int:
+    async def live(self, command: list[str], listeners: ListeningSockets, environ: Mapping[str, str]) -> int:
         """Start the process, and return its exit code when it ends."""
         mine = {
             name: value for name, value in environ.items() if not name.startswith(("LISTEN_", "WATCHDOG_"))

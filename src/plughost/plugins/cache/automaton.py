@@ -24,7 +24,7 @@ Where = Literal["start", "end", "line end"]
 
 
 @dataclass(slots=True)
-class Step:
+class Move:
     """One step of a program: where to go on, and on what condition.
 
     Attributes:
@@ -40,13 +40,13 @@ class Step:
     accepts: bool = False
 
 
-class Program:
+class PatternProgram:
     """Steps, as they are put together by a reader of patterns; the first one is number 0."""
 
     def __init__(self) -> None:
-        self.steps: list[Step] = []
+        self.steps: list[Move] = []
 
-    def add(self, step: Step) -> int:
+    def add(self, step: Move) -> int:
         """Add a step; returns its number.
 
         Raises:
@@ -68,7 +68,7 @@ class Automaton:
         steps: The program; ``start`` is the step it begins with.
     """
 
-    def __init__(self, steps: list[Step], start: int) -> None:
+    def __init__(self, steps: list[Move], start: int) -> None:
         self._steps = steps
         self._start = start
         self._closed: dict[tuple[Places, int], Places | None] = {}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from plughost.plugins.cache.automaton import MOST_STEPS, Automaton, Program, Step, Test, Where
+from plughost.plugins.cache.automaton import MOST_STEPS, Automaton, Move, PatternProgram, Test, Where
 
 _DEEPEST: Final = 50
 _FLAGS: Final = re.compile(r"\(\?([aius]+)\)")
@@ -50,7 +50,7 @@ class _Reader:
         self._at = 0
         self._depth = 0
         self._flags = 0
-        self._program = Program()
+        self._program = PatternProgram()
         self._copies = 0
 
     def read(self) -> Automaton:
@@ -60,7 +60,7 @@ class _Reader:
             self._at = flags.end()
             self._flags = sum(getattr(re, flag.upper()) for flag in set(flags[1]))
         emit = self._alternatives()
-        start = emit(self._program.add(Step(accepts=True)))
+        start = emit(self._program.add(Move(accepts=True)))
         return Automaton(self._program.steps, start)
 
     def _alternatives(self) -> Emit:
@@ -70,7 +70,7 @@ class _Reader:
             branches.append(self._sequence())
         if len(branches) == 1:
             return branches[0]
-        return lambda then: self._program.add(Step(then=tuple(branch(then) for branch in branches)))
+        return lambda then: self._program.add(Move(then=tuple(branch(then) for branch in branches)))
 
     def _sequence(self) -> Emit:
         items: list[Emit] = []
@@ -97,11 +97,11 @@ class _Reader:
             self._at += 1
         where = _PLACES.get(token)
         if where is not None:
-            return lambda then: self._program.add(Step(then=(then,), where=where))
+            return lambda then: self._program.add(Move(then=(then,), where=where))
         if re.match(r"\\[bB1-9](?![0-7])", token):
             raise ValueError(f"{token} looks at more than one sign; say it without")
         test = self._test(token)
-        return lambda then: self._program.add(Step(then=(then,), test=test))
+        return lambda then: self._program.add(Move(then=(then,), test=test))
 
     def _test(self, sign: str) -> Test:
         if len(sign) == 1 and sign != "." and not self._flags:
@@ -146,11 +146,11 @@ class _Reader:
 
     def _emit_repeat(self, item: Emit, least: int, most: int | None, then: int) -> int:
         if most is None:
-            loop = self._program.add(Step())
+            loop = self._program.add(Move())
             self._program.steps[loop].then = (self._copy(item, loop), then)
             then = loop
         for _ in range((most or least) - least):
-            then = self._program.add(Step(then=(self._copy(item, then), then)))
+            then = self._program.add(Move(then=(self._copy(item, then), then)))
         for _ in range(least):
             then = self._copy(item, then)
         return then

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from plughost.plugins.cache.automaton import Automaton, Program, Step, Test
+from plughost.plugins.cache.automaton import Automaton, Move, PatternProgram, Test
 
 _SPECIAL_IN_CLASS: Final = "\\[]^&~|"
 
@@ -21,19 +21,19 @@ def read_glob(source: str) -> tuple[str, Automaton | None]:
     prefix, at = _literals(source)
     if source[at:] and not source[at:].strip("*"):
         return prefix, None
-    program = Program()
+    program = PatternProgram()
     while at < len(source):
         if source[at] == "*":
             here = len(program.steps)
             if not here or program.steps[-1].then != (here - 2,):  # two stars say no more than one
-                program.add(Step(then=(here + 1, here + 2)))
-                program.add(Step(then=(here,), test=_any))
+                program.add(Move(then=(here + 1, here + 2)))
+                program.add(Move(then=(here,), test=_any))
             at += 1
             continue
         test, at = _one(source, at)
-        program.add(Step(then=(len(program.steps) + 1,), test=test))
-    end = program.add(Step(where="end", then=(len(program.steps) + 1,)))
-    program.add(Step(accepts=True))
+        program.add(Move(then=(len(program.steps) + 1,), test=test))
+    end = program.add(Move(where="end", then=(len(program.steps) + 1,)))
+    program.add(Move(accepts=True))
     return prefix, Automaton(program.steps, 0 if program.steps else end)
 
 

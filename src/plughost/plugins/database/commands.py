@@ -12,7 +12,7 @@ from plughost.contracts import CommandLine
 from plughost.exceptions import PlughostError
 from plughost.plugins.database.config import DatabaseConfig
 from plughost.plugins.database.database import Database
-from plughost.plugins.database.found import Ledger
+from plughost.plugins.database.found import MigrationNotes
 from plughost.plugins.database.migrations import Migrations
 from plughost.plugins.database.settings import DatabaseSettings
 from plughost.plugins.database.urls import parse_url, printable
@@ -88,7 +88,7 @@ async def _compare(name: str, settings: DatabaseSettings, database: Database) ->
     if settings.migrations is None:
         return {}
     migrations = Migrations(settings.migrations, path=f"apps.{name}.migrations")
-    note = await database.run(lambda connection: Ledger(connection).read(name))
+    note = await database.run(lambda connection: MigrationNotes(connection).read(name))
     table = settings.version_table or (note.version_table if note else None)
     pending = await database.run(lambda connection: migrations.pending(connection, name, table))
     revisions = await database.run(lambda connection: migrations.present(connection, name, table))

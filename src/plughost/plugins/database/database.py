@@ -19,7 +19,7 @@ from plughost.plugins.database.engines import (
     prove_reachable,
     prove_readable,
 )
-from plughost.plugins.database.turns import Turn
+from plughost.plugins.database.turns import DatabaseTurn
 from plughost.plugins.database.urls import blocking_url, sqlite_file
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Database:
     def __init__(self, url: URL, *, connect_timeout: float, lock_timeout: float) -> None:
         self.url = url
         self.engine: AsyncEngine = make_engine(url, connect_timeout=connect_timeout)
-        self.turn = Turn(self.engine)
+        self.turn = DatabaseTurn(self.engine)
         blocking = blocking_url(url)
         self._blocking = (
             None if blocking is None else make_blocking_engine(blocking, lock_timeout=lock_timeout)

@@ -49,7 +49,7 @@ class Note:
     seeds: str = ""
 
 
-class Ledger:
+class MigrationNotes:
     """The notes and version tables of one database, seen through one connection, inside one transaction.
 
     The names of the tables are read once: every look at a catalogue costs as much as a statement.

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from plughost.contracts import error_line
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import ConfigError
-from plughost.plugins.database.found import Ledger, Note, enums_in
+from plughost.plugins.database.found import MigrationNotes, Note, enums_in
 
 _log = get_logger("plughost.database")
 
@@ -103,7 +103,7 @@ class Migrations:
 
     def upgrade(self, connection: Connection, app_name: str, version_table: str | None) -> Moved:
         """Bring the app's schema to the newest revision and note what was found, in the open transaction."""
-        ledger = Ledger(connection)
+        ledger = MigrationNotes(connection)
         earlier = ledger.read(app_name)
         note = self._note(ledger, earlier, app_name, version_table)
         table = note.version_table
@@ -121,7 +121,7 @@ class Migrations:
             The revisions that were undone, in order.
         """
         undone: list[str] = []
-        if set(Ledger(connection).revisions(table)) != set(revisions):
+        if set(MigrationNotes(connection).revisions(table)) != set(revisions):
             for target in tuple(revisions) or ("base",):
                 undone.extend(self._run(connection, table, partial(self._steps_down, target)))
         return tuple(undone)
@@ -133,12 +133,12 @@ class Migrations:
 
     def present(self, connection: Connection, app_name: str, version_table: str | None) -> tuple[str, ...]:
         """Return the revisions that the app's schema is at."""
-        ledger = Ledger(connection)
+        ledger = MigrationNotes(connection)
         return ledger.revisions(
             self._note(ledger, ledger.read(app_name), app_name, version_table).version_table
         )
 
-    def _note(self, ledger: Ledger, earlier: Note | None, app_name: str, wanted: str | None) -> Note:
+    def _note(self, ledger: MigrationNotes, earlier: Note | None, app_name: str, wanted: str | None) -> Note:
         """Return the app's note, or what one would say that is written now."""
         if earlier is not None and earlier.version_table and wanted in {None, earlier.version_table}:
             return earlier

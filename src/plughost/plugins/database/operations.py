@@ -15,7 +15,7 @@ from plughost.contracts import OperationResult, UnregisterOptions
 from plughost.exceptions import AppError, ConfigError
 from plughost.plugins.database.commits import Commits
 from plughost.plugins.database.database import Database
-from plughost.plugins.database.found import Ledger, Note, drop_enums, note_seeds
+from plughost.plugins.database.found import MigrationNotes, Note, drop_enums, note_seeds
 from plughost.plugins.database.migrations import Before, Migrations, RevisionFailedError
 from plughost.plugins.database.references import import_callable, import_module, tables_of
 from plughost.plugins.database.settings import DatabaseSettings
@@ -63,7 +63,7 @@ class Operations:
         sow = await anyio.to_thread.run_sync(lambda: import_callable(reference, path=path))
         async with database.turn.taken():
             async with database.engine.connect() as connection:
-                note = await connection.run_sync(lambda sync: Ledger(sync).read(app_name))
+                note = await connection.run_sync(lambda sync: MigrationNotes(sync).read(app_name))
             if note is not None and note.seeds == reference:
                 return OperationResult(operation="seeds", detail="sown before", figures={"sown": False})
             self._before.setdefault(app_name, Before(note, "", table_there=True, revisions=()))
@@ -93,7 +93,7 @@ class Operations:
             return await _go_back(app_name, database, migrations, before)
 
         def work(connection: Connection) -> Before | None:
-            ledger = Ledger(connection)
+            ledger = MigrationNotes(connection)
             note = ledger.read(app_name)
             return None if note is None else _before_first(ledger, note)
 
@@ -107,7 +107,7 @@ def _note_seeds(connection: Connection, sown: Note, is_noted: bool) -> None:
     if is_noted:
         note_seeds(connection, sown)
     else:
-        Ledger(connection).write(sown)
+        MigrationNotes(connection).write(sown)
 
 
 async def _go_back(
@@ -117,7 +117,7 @@ async def _go_back(
         undone = _restore_schema(connection, app_name, migrations, before)
         if before.enums:
             drop_enums(connection, before.enums)
-        ledger = Ledger(connection)
+        ledger = MigrationNotes(connection)
         if before.version_table and not before.table_there:
             ledger.drop(before.version_table)
         if before.note is None:
@@ -141,7 +141,7 @@ def _restore_schema(
     return migrations.downgrade(connection, before.version_table, before.revisions)
 
 
-def _before_first(ledger: Ledger, note: Note) -> Before:
+def _before_first(ledger: MigrationNotes, note: Note) -> Before:
     others = ledger.neighbours(note)
     if others:
         raise AppError(

@@ -26,7 +26,7 @@ _KEY: Final = 0x706C756768  # "plugh"; advisory locks are numbers, and each data
 _POLL: Final = 0.05  # seconds between two tries
 
 
-class Turn:
+class DatabaseTurn:
     """The turn of one database. Waiting for it is bounded by the limit of the hook that waits.
 
     Databases in memory and those of other servers are kept apart within this process only.
