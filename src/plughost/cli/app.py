@@ -11,7 +11,8 @@ from click.shell_completion import CompletionItem
 
 from plughost.cli.colour import colour_choice
 from plughost.cli.plugin_commands import find_command, names_on_cards
-from plughost.cli.program import Program, config_option, json_option, program_of, verbose_option
+from plughost.cli.program import Program, config_option, program_of, verbose_option
+from plughost.contracts.commands import json_option
 from plughost.exceptions import PlughostError, did_you_mean
 
 

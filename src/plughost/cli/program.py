@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from plughost.cli.documents import dump
+from plughost.contracts.commands import json_option
 from plughost.contracts.visible import visible
 from plughost.core.config import LoadedConfig, load_config
 from plughost.core.config.environment import prefixes
@@ -104,10 +105,6 @@ def program_of(context: click.Context) -> Program:
     return program
 
 
-def _note_json(context: click.Context, _: click.Parameter, value: bool) -> None:
-    program_of(context).as_json |= value
-
-
 def _note_config(context: click.Context, _: click.Parameter, value: Path | None) -> None:
     if value is not None:
         program_of(context).config_path = value
@@ -124,13 +121,6 @@ config_option = click.option(
     callback=_note_config,
     expose_value=False,
     help="Configuration file. Default: $PLUGHOST_CONFIG, else ./plughost.toml if it is there.",
-)
-json_option = click.option(
-    "--json",
-    is_flag=True,
-    callback=_note_json,
-    expose_value=False,
-    help="Write one JSON document to stdout.",
 )
 verbose_option = click.option(
     "-v",

@@ -64,6 +64,7 @@ from plughost.contracts.clock import (
 )
 from plughost.contracts.commands import (
     CommandLine,
+    json_option,
 )
 from plughost.contracts.config import (
     ConfigEntry,
@@ -175,6 +176,7 @@ from plughost.contracts.plugin import (
     PluginLike,
     Seconds,
     Service,
+    seconds_of,
 )
 from plughost.contracts.records import (
     RUNNING_STATES,
@@ -377,8 +379,10 @@ __all__ = [
     "frozen",
     "get_logger",
     "is_being_cancelled",
+    "json_option",
     "masked",
     "masked_text",
+    "seconds_of",
     "session_of",
     "visible",
     "worst_of",

@@ -1,4 +1,4 @@
-"""What a command that a plugin adds to the command line is given."""
+"""What a command that a plugin adds to the command line is given, and the option that all of them share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class CommandLine(Protocol):
@@ -19,9 +20,8 @@ class CommandLine(Protocol):
             line.run(clear_all)  # async def clear_all(host): ...
     """
 
-    @property
-    def as_json(self) -> bool:
-        """Whether ``--json`` was given before the command; a command may have an option of its own."""
+    as_json: bool
+    """Whether data are written as JSON: ``--json`` was given, before the command or, with ``json_option``, after it."""
 
     def host(self) -> Any:
         """Make a ``Host`` of this command line's configuration, not started.
@@ -60,3 +60,26 @@ class CommandLine(Protocol):
 
     def talk(self, message: str) -> None:
         """Write a line for people to standard error, where it does not disturb the data."""
+
+
+def json_option(command: F) -> F:
+    """Give a click command the option ``--json``: what it shows with ``CommandLine.show`` is then one document.
+
+    For example::
+
+        @click.command("cache-size")
+        @json_option
+        @click.pass_obj
+        def size(line: CommandLine) -> None:
+            line.show({"entries": 3}, "3 entries")
+    """
+    import click  # only those who make commands need it
+
+    def note(context: click.Context, _: click.Parameter, value: bool) -> None:
+        line: CommandLine = context.find_root().obj
+        line.as_json |= value
+
+    option = click.option(
+        "--json", is_flag=True, callback=note, expose_value=False, help="Write one JSON document to stdout."
+    )
+    return option(command)

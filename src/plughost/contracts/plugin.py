@@ -19,6 +19,24 @@ Service = Callable[..., T]
 Seconds = float | timedelta
 """A length of time: seconds, or a ``timedelta``."""
 
+
+def seconds_of(length: Seconds, what: str = "a length of time") -> float:
+    """Return a length of time as seconds. Whether it may be infinite, negative or not a number, the caller says.
+
+    Args:
+        length: Seconds, or a ``timedelta``.
+        what: What it is, for messages, such as ``ttl``.
+
+    Raises:
+        TypeError: It is neither of them; a bool is not a number here.
+    """
+    if isinstance(length, timedelta):
+        return length.total_seconds()
+    if isinstance(length, bool) or not isinstance(length, int | float):
+        raise TypeError(f"{what} is seconds or a timedelta, not {length!r}")
+    return float(length)
+
+
 JobScope = Literal["process", "host"]
 """Where a job runs when several processes serve one host: in each of them, or in one only."""
 

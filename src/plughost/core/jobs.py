@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import timedelta, tzinfo
+from datetime import tzinfo
 from typing import cast
 
 import anyio
@@ -16,6 +16,7 @@ from plughost.contracts.error_text import error_line
 from plughost.contracts.jobs import Job, JobRecord
 from plughost.contracts.logs import get_logger
 from plughost.contracts.masking import masked_text
+from plughost.contracts.plugin import seconds_of
 from plughost.core.containment import Point
 from plughost.core.schedules import CronSchedule, IntervalSchedule, Schedule
 from plughost.core.stepping import LimitPassedError
@@ -277,7 +278,6 @@ def _schedule_of(job: Job, zone: tzinfo | None) -> Schedule:
     try:
         if job.cron is not None:
             return CronSchedule(job.cron, zone)
-        every = job.every.total_seconds() if isinstance(job.every, timedelta) else job.every
-        return IntervalSchedule(every or 0.0)
+        return IntervalSchedule(seconds_of(job.every or 0.0, "every"))
     except ValueError as error:
         raise ValueError(f"job {job.name!r}: {error}") from None

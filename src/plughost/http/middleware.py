@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
 
 from plughost.contracts.cache import Cache
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.contracts.limits import LimitResult, RateLimiter
-from plughost.contracts.plugin import Seconds
+from plughost.contracts.plugin import Seconds, seconds_of
 from plughost.http.caching import AnswerCache, Keeping
 from plughost.http.problems import send_problem, too_often
 from plughost.http.rates import network_of
@@ -126,7 +125,7 @@ class ResponseCacheMiddleware:
     ) -> None:
         self._app = app
         self._cache = cache
-        self._ttl = ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl)
+        self._ttl = seconds_of(ttl, "ttl")
         self._vary = frozenset(name.lower().encode("latin-1") for name in vary)
         self._subject = subject
         self._tags = tags

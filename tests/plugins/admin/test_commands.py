@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from plughost import Host
+from plughost.cli.program import Program
 from plughost.plugins.admin.commands import admin
-
-
-class Line:
-    """The command line as far as the commands use it."""
-
-    def __init__(self, folder: Path, as_json: bool = False) -> None:
-        self.folder = folder
-        self.as_json = as_json
-
-    def host(self) -> Host:
-        return Host(config={"host": {"data_dir": str(self.folder)}}, environ={})
-
-    def show(self, document: Any, text: str | None = None, *, as_json: bool | None = None) -> None:
-        import click
-
-        click.echo(json.dumps(document) if as_json or text is None else text)
-
-    def talk(self, message: str) -> None:
-        import click
-
-        click.echo(message, err=True)
 
 
 @pytest.fixture
 def command(tmp_path):
     def invoke(*words: str) -> Result:
-        return CliRunner().invoke(admin, ["token", *words], obj=Line(tmp_path))
+        program = Program(environ={"PLUGHOST_HOST__DATA_DIR": str(tmp_path)})
+        return CliRunner().invoke(admin, ["token", *words], obj=program)
 
     return invoke
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import click
 import pytest
 from click.testing import CliRunner
 
-from plughost import Host
+from plughost.cli.program import Program
 from plughost.plugins.cache.commands import cache_group
 from servers import Server
 
@@ -37,25 +36,10 @@ def folder(tmp_path: Path, redis_url: str) -> Path:
     return tmp_path
 
 
-class Line:
-    """The command line as commands see it, over a real host."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def run(self, function: Any, *args: object) -> Any:
-        async def in_a_host() -> Any:
-            async with Host("plughost", config=self._folder / "plughost.toml") as host:
-                return await function(host, *args)
-
-        return anyio.run(in_a_host)
-
-    def show(self, document: Any, text: str | None = None, *, as_json: bool | None = None) -> None:
-        click.echo(json.dumps(document) if as_json else text)
-
-
 def plughost(folder: Path, *words: str) -> Any:
-    return CliRunner().invoke(cache_group, list(words), obj=Line(folder))
+    program = Program(environ={})
+    program.config_path = folder / "plughost.toml"
+    return CliRunner().invoke(cache_group, list(words), obj=program)
 
 
 def answer(folder: Path, *words: str) -> Any:

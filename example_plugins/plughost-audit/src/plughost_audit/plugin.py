@@ -22,6 +22,7 @@ from plughost.contracts import (
     RestoreResult,
     UnregisterOptions,
     User,
+    json_option,
 )
 from plughost_audit.chain import START, Chain, verify
 from plughost_audit.head import Head, parse_head, write_head
@@ -162,9 +163,9 @@ def audit() -> None:
 @click.option(
     "--head", "copy", type=click.File(), help="A copy of the head, kept elsewhere, that the chain must reach."
 )
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
+@json_option
 @click.pass_obj
-def verify_command(line: CommandLine, file: Path | None, copy: TextIO | None, as_json: bool) -> None:
+def verify_command(line: CommandLine, file: Path | None, copy: TextIO | None) -> None:
     """Follow the chain of FILE (default: the configured one) to its end. Exits 3 when it is broken."""
     path, key = _place(line, file)
     broken, last = verify(path, key)
@@ -181,7 +182,7 @@ def verify_command(line: CommandLine, file: Path | None, copy: TextIO | None, as
     }
     whole = f"{path} is whole: {document['records']} records"
     said = whole if broken is None else f"{path} line {broken.line}: {broken.problem}"
-    line.show(document, said, as_json=as_json or None)
+    line.show(document, said)
     if broken is not None:
         raise click.exceptions.Exit(3)
 

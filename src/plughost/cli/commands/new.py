@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
-from plughost.cli.program import Program, json_option
+from plughost.cli.program import Program
 from plughost.cli.scaffold.questions import TEMPLATE, Template, TemplateQuestion, read_template
 from plughost.cli.scaffold.rendering import complete, render
 from plughost.cli.tables import counted
+from plughost.contracts.commands import json_option
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TAKEN = frozenset({"admin", "cache", "database", "plughost", "sessions", "testing"})

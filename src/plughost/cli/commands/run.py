@@ -12,9 +12,10 @@ from plughost.cli.dev.reloading import expect_changes, reload_on_save
 from plughost.cli.documents import error_document, report_document
 from plughost.cli.exits import ExitCode, leave, leave_with_problems
 from plughost.cli.logs import configure_logging
-from plughost.cli.program import Program, config_option, json_option, verbose_option
+from plughost.cli.program import Program, config_option, verbose_option
 from plughost.cli.report import report_text
 from plughost.cli.signals import StopSignals
+from plughost.contracts.commands import json_option
 from plughost.exceptions import HostNotReadyError
 from plughost.host import Host
 

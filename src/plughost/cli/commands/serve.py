@@ -15,9 +15,10 @@ import click
 from plughost.cli.dev.folders import dev_folders
 from plughost.cli.exits import ExitCode, leave
 from plughost.cli.logs import configure_logging
-from plughost.cli.program import Program, config_option, json_option, verbose_option
+from plughost.cli.program import Program, config_option, verbose_option
 from plughost.cli.serving.listening import listen
 from plughost.cli.serving.options import Serving, check, is_loopback
+from plughost.contracts.commands import json_option
 from plughost.exceptions import RouteError
 
 try:

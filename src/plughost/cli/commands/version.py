@@ -7,7 +7,8 @@ import platform
 
 import click
 
-from plughost.cli.program import Program, json_option
+from plughost.cli.program import Program
+from plughost.contracts.commands import json_option
 from plughost.contracts.plugin import HOST_API
 
 

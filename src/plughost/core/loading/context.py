@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -122,8 +121,7 @@ class BoundContext:
         scope: JobScope = "host",
     ) -> None:
         """Call ``function`` each ``interval``."""
-        seconds = interval.total_seconds() if isinstance(interval, timedelta) else float(interval)
-        self._schedule(Job(name=name or _name_of(function), function=function, every=seconds, scope=scope))
+        self._schedule(Job(name=name or _name_of(function), function=function, every=interval, scope=scope))
 
     def cron(
         self,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
-from plughost.contracts import CommandLine
+from plughost.contracts import CommandLine, json_option
 from plughost.http import AccessFile, TokenRecord, Tokens
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -31,43 +31,41 @@ def token() -> None:
     "--scope", "scopes", required=True, multiple=True, help="What it may do: cache:read, cache:*, *."
 )
 @click.option("--expires", default="90d", show_default=True, help="How long it lives: 30m, 12h, 90d.")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
+@json_option
 @click.pass_obj
-def create(line: CommandLine, name: str, scopes: tuple[str, ...], expires: str, as_json: bool) -> None:
+def create(line: CommandLine, name: str, scopes: tuple[str, ...], expires: str) -> None:
     """Make a token and show it, for the only time."""
     try:
         with _tokens(line) as tokens:
             secret, record = tokens.create(name, scopes, _seconds(expires))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    line.show({"token": secret, **_document(record)}, secret, as_json=as_json or line.as_json)
+    line.show({"token": secret, **_document(record)}, secret)
     line.talk(f"Shown this once; it ends {_day(record.expires_at)}. Send it as `Authorization: Bearer ...`.")
 
 
 @token.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
+@json_option
 @click.pass_obj
-def list_tokens(line: CommandLine, as_json: bool) -> None:
+def list_tokens(line: CommandLine) -> None:
     """List tokens, ended ones too; never the secrets."""
     with _tokens(line) as tokens:
         records = tokens.list()
     text = "\n".join(map(_line, records)) or "There is no token yet: plughost admin token create"
-    line.show({"tokens": [_document(record) for record in records]}, text, as_json=as_json or line.as_json)
+    line.show({"tokens": [_document(record) for record in records]}, text)
 
 
 @token.command()
 @click.argument("token_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
+@json_option
 @click.pass_obj
-def revoke(line: CommandLine, token_id: str, as_json: bool) -> None:
+def revoke(line: CommandLine, token_id: str) -> None:
     """End the token with this ID at once, in running hosts too."""
     with _tokens(line) as tokens:
         revoked = tokens.revoke(token_id)
     if not revoked:
         raise click.ClickException(f"no token {token_id} is alive; `plughost admin token list` shows all")
-    line.show(
-        {"id": token_id, "revoked": True}, f"Token {token_id} revoked.", as_json=as_json or line.as_json
-    )
+    line.show({"id": token_id, "revoked": True}, f"Token {token_id} revoked.")
 
 
 @contextmanager

@@ -12,10 +12,8 @@ from typing import Any
 
 import click
 
-from plughost.contracts import CacheManager, CommandLine
+from plughost.contracts import CacheManager, CommandLine, json_option
 from plughost.exceptions import ConfigError, ServiceError
-
-_JSON = click.option("--json", "as_json", is_flag=True, default=None, help="One JSON document on stdout.")
 
 
 @click.group("cache")
@@ -24,24 +22,24 @@ def cache_group() -> None:
 
 
 @cache_group.command("status")
-@_JSON
+@json_option
 @click.pass_obj
-def status(line: CommandLine, as_json: bool | None) -> None:
+def status(line: CommandLine) -> None:
     """Show where values are kept, and whether Redis answers. Exit 3 when it does not."""
 
     async def work(host: Any) -> dict[str, Any]:
         return dict(_caches(host).status())
 
     found = line.run(work)
-    line.show(found, _table(found.items()), as_json=as_json)
+    line.show(found, _table(found.items()))
     if not found["available"]:
         raise SystemExit(3)
 
 
 @cache_group.command("stats")
-@_JSON
+@json_option
 @click.pass_obj
-def stats(line: CommandLine, as_json: bool | None) -> None:
+def stats(line: CommandLine) -> None:
     """Show the figures of each cache, as this process sees them."""
 
     async def work(host: Any) -> dict[str, Any]:
@@ -55,15 +53,15 @@ def stats(line: CommandLine, as_json: bool | None) -> None:
         f"{name:>20}  {figures['backend']:>7}  {figures['entries']:>8} entries  {figures['hit_rate']:.0%} hits"
         for name, figures in found.items()
     ]
-    line.show({"caches": found}, "\n".join(rows) or "no caches", as_json=as_json)
+    line.show({"caches": found}, "\n".join(rows) or "no caches")
 
 
 @cache_group.command("keys")
 @click.argument("name", default="default")
 @click.option("--limit", default=100, show_default=True, help="How many at most.")
-@_JSON
+@json_option
 @click.pass_obj
-def keys(line: CommandLine, name: str, limit: int, as_json: bool | None) -> None:
+def keys(line: CommandLine, name: str, limit: int) -> None:
     """List the keys of a cache; in development only (debug = true)."""
 
     async def work(host: Any) -> list[str]:
@@ -76,15 +74,15 @@ def keys(line: CommandLine, name: str, limit: int, as_json: bool | None) -> None
         return found
 
     found = line.run(work)
-    line.show({"cache": name, "keys": found}, "\n".join(found) or "no keys", as_json=as_json)
+    line.show({"cache": name, "keys": found}, "\n".join(found) or "no keys")
 
 
 @cache_group.command("get")
 @click.argument("name")
 @click.argument("key")
-@_JSON
+@json_option
 @click.pass_obj
-def get(line: CommandLine, name: str, key: str, as_json: bool | None) -> None:
+def get(line: CommandLine, name: str, key: str) -> None:
     """Show one entry; in development only (debug = true). Exit 1 when it is not there."""
 
     async def work(host: Any) -> dict[str, Any] | None:
@@ -99,15 +97,15 @@ def get(line: CommandLine, name: str, key: str, as_json: bool | None) -> None:
     found = line.run(work)
     if found is None:
         raise click.ClickException(f"nothing is kept under {key!r} in the cache {name!r}")
-    line.show(found, _table(found.items()), as_json=as_json)
+    line.show(found, _table(found.items()))
 
 
 @cache_group.command("clear")
 @click.argument("name", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_JSON
+@json_option
 @click.pass_obj
-def clear(line: CommandLine, name: str | None, yes: bool, as_json: bool | None) -> None:
+def clear(line: CommandLine, name: str | None, yes: bool) -> None:
     """Clear one cache, or all of them."""
     if not yes:
         click.confirm(f"Clear {'all caches' if name is None else name}?", abort=True, err=True)
@@ -120,7 +118,7 @@ def clear(line: CommandLine, name: str | None, yes: bool, as_json: bool | None) 
         return names
 
     cleared = line.run(work)
-    line.show({"cleared": cleared}, f"cleared: {', '.join(cleared)}", as_json=as_json)
+    line.show({"cleared": cleared}, f"cleared: {', '.join(cleared)}")
 
 
 @cache_group.command("invalidate")
@@ -129,7 +127,7 @@ def clear(line: CommandLine, name: str | None, yes: bool, as_json: bool | None) 
 @click.option("--tag", multiple=True, help="A tag; may be repeated.")
 @click.option("--glob", multiple=True, help="A shell pattern; may be repeated.")
 @click.option("--regex", multiple=True, help="A regular expression; may be repeated.")
-@_JSON
+@json_option
 @click.pass_obj
 def invalidate(
     line: CommandLine,
@@ -138,7 +136,6 @@ def invalidate(
     tag: tuple[str, ...],
     glob: tuple[str, ...],
     regex: tuple[str, ...],
-    as_json: bool | None,
 ) -> None:
     """Invalidate by key, tag, shell pattern or regular expression, in every instance."""
     if not (key_ or tag or glob or regex):
@@ -158,13 +155,13 @@ def invalidate(
         removed = line.run(work)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    line.show({"cache": name, "removed": removed}, "invalidated", as_json=as_json)
+    line.show({"cache": name, "removed": removed}, "invalidated")
 
 
 @cache_group.command("cleanup")
-@_JSON
+@json_option
 @click.pass_obj
-def cleanup(line: CommandLine, as_json: bool | None) -> None:
+def cleanup(line: CommandLine) -> None:
     """Remove what was invalidated but still takes space on the server."""
 
     async def work(host: Any) -> int:
@@ -174,7 +171,7 @@ def cleanup(line: CommandLine, as_json: bool | None) -> None:
         return await caches.cleanup()
 
     removed = line.run(work)
-    line.show({"removed": removed}, f"{removed} removed", as_json=as_json)
+    line.show({"removed": removed}, f"{removed} removed")
 
 
 def _caches(host: Any) -> CacheManager:

@@ -8,7 +8,7 @@ from typing import Any
 import anyio.to_thread
 import click
 
-from plughost.contracts import CommandLine
+from plughost.contracts import CommandLine, json_option
 from plughost.exceptions import PlughostError
 from plughost.plugins.database.config import DatabaseConfig
 from plughost.plugins.database.database import Database
@@ -17,8 +17,6 @@ from plughost.plugins.database.migrations import Migrations
 from plughost.plugins.database.settings import DatabaseSettings
 from plughost.plugins.database.urls import parse_url, printable
 
-_json = click.option("--json", "as_json", is_flag=True, help="Write one JSON document to stdout.")
-
 
 @click.group()
 def database() -> None:
@@ -26,26 +24,26 @@ def database() -> None:
 
 
 @database.command("status")
-@_json
+@json_option
 @click.pass_obj
-def status(line: CommandLine, as_json: bool) -> None:
+def status(line: CommandLine) -> None:
     """Show where each app's schema is and what would run. Changes nothing. Exits 3 when something is pending."""
     rows = anyio.run(_look_at_all, dict(line.host().config.apps))
     text = "\n".join(_sentence(row) for row in rows) or "No app of the configuration has a database."
-    line.show({"apps": rows}, text, as_json=as_json or None)
+    line.show({"apps": rows}, text)
     if any(row["problem"] or row["pending"] for row in rows):
         raise click.exceptions.Exit(3)
 
 
 @database.command("migrate")
-@_json
+@json_option
 @click.pass_obj
-def migrate(line: CommandLine, as_json: bool) -> None:
+def migrate(line: CommandLine) -> None:
     """Register every app once, which migrates and seeds its database. Exits 3 when one could not be."""
     document = line.run(_registered)
     said = [f"{name}: {', '.join(results) or 'nothing to do'}" for name, results in document["apps"].items()]
     said += [f"{name}: {problem}" for name, problem in document["problems"].items()]
-    line.show(document, "\n".join(said), as_json=as_json or None)
+    line.show(document, "\n".join(said))
     if document["problems"]:
         raise click.exceptions.Exit(3)
 

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from plughost.contracts import Clock, Seconds, call_loader, get_logger
+from plughost.contracts import Clock, Seconds, call_loader, get_logger, seconds_of
 from plughost.contracts.disk_cache import DiskCacheStats, DiskEntry, Fetch, Fetched
 from plughost.contracts.error_text import error_type_name
 from plughost.exceptions import CacheValueError, StoreUnavailableError
@@ -255,7 +254,7 @@ class FileCache:
     ) -> Card:
         now = self._clock.time()
         given = fetched.ttl if fetched.ttl is not None else ttl
-        expires = now + _seconds(given, self._ttl)
+        expires = now + (self._ttl if given is None else seconds_of(given, "ttl"))
         return Card(
             key=key,
             body=body,
@@ -263,7 +262,7 @@ class FileCache:
             content_type=fetched.content_type,
             stored_at=now,
             expires_at=expires,
-            gone_at=expires + _seconds(stale_for, self._stale_for),
+            gone_at=expires + self._stale_for if stale_for is None else seconds_of(stale_for, "stale_for"),
             metadata=dict(fetched.metadata),
         )
 
@@ -329,9 +328,3 @@ class _Whole:
         if not self._left:
             raise StopAsyncIteration
         return self._left.pop()
-
-
-def _seconds(given: Seconds | None, usual: float) -> float:
-    if given is None:
-        return usual
-    return given.total_seconds() if isinstance(given, timedelta) else float(given)

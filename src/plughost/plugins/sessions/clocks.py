@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from plughost.contracts.clock import Clock
-from plughost.contracts.plugin import Seconds
+from plughost.contracts.plugin import Seconds, seconds_of
 from plughost.contracts.session_store import StoredSession
 
 
@@ -67,7 +66,7 @@ def in_seconds(length: Seconds) -> float:
     Raises:
         ValueError: It is not positive, or not a number.
     """
-    seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
+    seconds = seconds_of(length)
     if not seconds > 0 or seconds == float("inf"):
         raise ValueError(f"a session lives for a positive number of seconds, not {length!r}")
     return seconds

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from plughost.contracts import CommandLine, Session
+from plughost.contracts import CommandLine, Session, json_option
 from plughost.contracts.session import SessionManager
 from plughost.exceptions import ServiceError
 
@@ -19,9 +19,9 @@ def sessions_group() -> None:
 
 
 @sessions_group.command("stats")
-@click.option("--json", "as_json", is_flag=True, default=None, help="One JSON document on stdout.")
+@json_option
 @click.pass_obj
-def stats(line: CommandLine, as_json: bool | None) -> None:
+def stats(line: CommandLine) -> None:
     """Show how many sessions and users there are."""
 
     async def work(host: Any) -> dict[str, Any]:
@@ -29,14 +29,14 @@ def stats(line: CommandLine, as_json: bool | None) -> None:
 
     found = line.run(work)
     rows = [f"{name:>10}  {value}" for name, value in found.items()]
-    line.show(found, "\n".join(rows), as_json=as_json)
+    line.show(found, "\n".join(rows))
 
 
 @sessions_group.command("list")
 @click.argument("user_id")
-@click.option("--json", "as_json", is_flag=True, default=None, help="One JSON document on stdout.")
+@json_option
 @click.pass_obj
-def list_(line: CommandLine, user_id: str, as_json: bool | None) -> None:
+def list_(line: CommandLine, user_id: str) -> None:
     """Show the sessions of one user: handles, devices and times, never ids."""
 
     async def work(host: Any) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def list_(line: CommandLine, user_id: str, as_json: bool | None) -> None:
         f"  {one['metadata'].get('device') or one['metadata'].get('user_agent', '')}"
         for one in found
     ]
-    line.show({"user_id": user_id, "sessions": found}, "\n".join(rows) or "no sessions", as_json=as_json)
+    line.show({"user_id": user_id, "sessions": found}, "\n".join(rows) or "no sessions")
 
 
 @sessions_group.command("end")
