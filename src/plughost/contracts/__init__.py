@@ -101,6 +101,11 @@ from plughost.contracts.events import (
     EventCallback,
     Unsubscribe,
 )
+from plughost.contracts.files import (
+    close_to_others,
+    replace_file,
+    sync_to_disk,
+)
 from plughost.contracts.frozen import (
     FrozenDict,
     FrozenList,
@@ -372,6 +377,7 @@ __all__ = [
     "VersionConflict",
     "WarmEntry",
     "call_loader",
+    "close_to_others",
     "error_line",
     "error_lines",
     "error_text",
@@ -382,8 +388,10 @@ __all__ = [
     "json_option",
     "masked",
     "masked_text",
+    "replace_file",
     "seconds_of",
     "session_of",
+    "sync_to_disk",
     "visible",
     "worst_of",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from plughost.contracts.backup import Archive, BackupLocation, BackupSummary
+from plughost.contracts.files import sync_to_disk
 from plughost.exceptions import BackupError
 from plughost.flows.archive_reading import read_head
 from plughost.flows.staging import staging_folder
@@ -26,9 +26,9 @@ def keep_in(archive: Archive, folder: Path) -> BackupLocation:
         with staging_folder(folder, archive.plan.backup_id) as aside:
             copy = Path(shutil.copyfile(archive.path, aside / archive.filename))
             copy.chmod(0o600)
-            _sync(copy)
+            sync_to_disk(copy)
             copy.replace(final)
-    _sync(folder)
+    sync_to_disk(folder)
     return BackupLocation(uri=final.absolute().as_uri(), size=archive.size)
 
 
@@ -83,11 +83,3 @@ def path_of(uri: str) -> Path | None:
     """Return the file behind a ``file:`` uri; None for any other."""
     parts = urlsplit(uri)
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from plughost.contracts.files import replace_file
 from plughost.contracts.logs import get_logger
-from plughost.core.files import replace_file
 
 _log = get_logger("plughost.apps")
 

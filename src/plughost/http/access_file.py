@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plughost.core.files import close_to_others
+from plughost.contracts.files import close_to_others
 from plughost.exceptions import StoreUnavailableError
 
 FILE_NAME = "access.sqlite3"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from plughost import Host
+from plughost.contracts.files import replace_file
 from plughost.core.config import LoadedConfig, load_config
-from plughost.core.files import replace_file
 from plughost.core.loading.discovery import discover
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.sources import Finding

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from plughost.contracts.files import replace_file
 from plughost.core.config.files import read_toml
 from plughost.core.config.paths import dotted, match_name
-from plughost.core.files import replace_file
 from plughost.exceptions import ConfigError
 
 

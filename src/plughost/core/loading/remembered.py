@@ -16,10 +16,10 @@ from types import MappingProxyType
 
 import msgspec
 
+from plughost.contracts.files import replace_file
 from plughost.contracts.records import PluginState
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical
-from plughost.core.files import replace_file
 from plughost.core.loading.discovery import PluginCandidate
 
 _FILE = "state.json"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from plughost.contracts import sync_to_disk
 from plughost.exceptions import BackupError
 
 
@@ -88,7 +88,7 @@ def _replace(staged: Path, target: Path) -> None:
             old.backup(new)
             new.execute("PRAGMA journal_mode = DELETE")
         aside.chmod(0o600)
-        _sync(aside)
+        sync_to_disk(aside)
         for leftover in (
             "-wal",
             "-shm",
@@ -96,14 +96,6 @@ def _replace(staged: Path, target: Path) -> None:
         ):  # of the file that goes; read with the new one they damage it
             target.with_name(target.name + leftover).unlink(missing_ok=True)
         aside.replace(target)
-        _sync(target.parent)
+        sync_to_disk(target.parent)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

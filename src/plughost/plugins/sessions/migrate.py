@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from plughost.contracts.files import replace_file
 from plughost.contracts.logs import get_logger
 from plughost.contracts.session_store import SessionPatch, SessionStore, StoredSession
 from plughost.plugins.sessions.rows import RowCodec
@@ -45,7 +46,7 @@ async def leave_behind(source: SessionStore, path: Path) -> int:
         if cursor is None:
             break
     if rows:
-        _write(path, _HEADER + _encode(rows))
+        replace_file(path, _HEADER + _encode(rows), durable=True)
     return len(rows)
 
 
@@ -114,15 +115,3 @@ def _decoded(content: bytes, path: Path) -> list[StoredSession]:
         path.rename(path.with_suffix(".damaged"))
         _log.error("sessions of the last run could not be read, their file is kept", path=str(path))
         return []
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.write(content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    draft.replace(path)

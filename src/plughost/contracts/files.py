@@ -39,7 +39,20 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
             Path(name).unlink()
         raise
     if durable:
-        _sync_folder(path.parent)
+        sync_to_disk(path.parent)
+
+
+def sync_to_disk(path: Path) -> None:
+    """Return when a file, or the names in a folder, would survive a power failure.
+
+    Raises:
+        OSError: It cannot be opened or written.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def close_to_others(path: Path, *, make: bool) -> None:
@@ -84,11 +97,3 @@ def _copy_permissions(path: Path, descriptor: int) -> None:
     with contextlib.suppress(PermissionError):  # not ours to give away: then it is ours now
         os.fchown(descriptor, known.st_uid, known.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(known.st_mode))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
