@@ -31,10 +31,10 @@ from plughost.core.calls.trace import write_trace
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
 from plughost.core.config.paths import match_name
 from plughost.core.events import EventBus
+from plughost.core.finding.discovery import Limits, PluginCandidate
 from plughost.core.jobs import JobScheduler
 from plughost.core.loading.configured import ConfiguredPlugins, life_limits
 from plughost.core.loading.context import Facilities
-from plughost.core.loading.discovery import Limits, PluginCandidate
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.registry import PluginRegistry
@@ -540,7 +540,7 @@ class Host:
         if not any(section.url for section in self.config.plugins.values()):
             return {}
         # An HTTP client takes longer to import than most hosts take to start, and most fetch nothing.
-        from plughost.core.loading.downloads import fetch_packages
+        from plughost.core.finding.downloads import fetch_packages
 
         return await fetch_packages(self._loaded)
 

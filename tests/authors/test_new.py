@@ -10,7 +10,7 @@ import pytest
 
 from plughost.cli.entry import run_program
 from plughost.cli.scaffold.questions import TEMPLATE, read_template
-from plughost.core.loading.cards import read_card
+from plughost.core.finding.cards import read_card
 
 from .rendered_plugins import ALL, FEW, KINDS, install, make, name_of, run
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import match_name
-from plughost.core.loading.discovery import PluginCandidate, Wish, discover
-from plughost.core.loading.sources import MANIFEST, from_folder
+from plughost.core.finding.discovery import PluginCandidate, Wish, discover
+from plughost.core.finding.sources import MANIFEST, from_folder
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 

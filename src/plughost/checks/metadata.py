@@ -9,7 +9,7 @@ from plughost.checks.findings import Check, Problem
 from plughost.checks.repairs import Repair, set_in_project, set_on_card
 from plughost.checks.subject import Subject
 from plughost.contracts.plugin import HOST_API
-from plughost.core.loading.discovery import check_host_api
+from plughost.core.finding.discovery import check_host_api
 from plughost.exceptions import PluginError, PluginIncompatibleError
 
 _REFERENCE = re.compile(r"^\w+(\.\w+)*(:\w+(\.\w+)*)?$")

@@ -9,8 +9,8 @@ from typing import Any
 import tomlkit
 
 from plughost.checks.subject import Subject
-from plughost.core.loading.cards import find_card
-from plughost.core.loading.sources import MANIFEST
+from plughost.core.finding.cards import find_card
+from plughost.core.finding.sources import MANIFEST
 
 Repair = Callable[[], None]
 

@@ -11,7 +11,7 @@ import anyio
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.core.calls.declared import HookSetup
 from plughost.core.config import LoadedConfig
-from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.loader import ImportedPlugin, ImportLane
 from plughost.core.loading.shape import PluginHandle
 from plughost.exceptions import PluginError

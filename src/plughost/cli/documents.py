@@ -16,7 +16,7 @@ from plughost.exceptions import AppError, ConfigError, HookError, PluginError
 
 if TYPE_CHECKING:
     from plughost.contracts.records import LoadReport, PluginRecord
-    from plughost.core.loading.discovery import PluginCandidate
+    from plughost.core.finding.discovery import PluginCandidate
 
 Document = dict[str, Any]
 

@@ -11,7 +11,7 @@ from plughost.cli.program import Program
 from plughost.contracts.error_text import error_line
 from plughost.core.config import LoadedConfig
 from plughost.core.containment import Point, contained
-from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginError, PluginInvalidError
 

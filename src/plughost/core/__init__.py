@@ -1,4 +1,5 @@
-"""Two walks: ``loading`` takes an entry point to a running plugin, ``calls`` a hook call to its outcomes.
+"""Two walks: ``finding`` and ``loading`` lead from entry point to running plugin, ``calls`` from hook call to outcomes.
 
-``loading`` may use ``calls``, never the other way. Beside them stand small rooms of one idea each.
+``finding`` reads metadata only; ``loading`` may use ``calls``, never the other way. ``packages`` opens code that is not
+installed. Beside them stand small rooms of one idea each.
 """

@@ -9,8 +9,8 @@ import pytest
 
 from plughost.contracts import PluginState
 from plughost.core.config import load_config
-from plughost.core.loading.discovery import NO_LIMITS, Limits, Wish, discover
-from plughost.core.loading.sources import Finding, from_directory
+from plughost.core.finding.discovery import NO_LIMITS, Limits, Wish, discover
+from plughost.core.finding.sources import Finding, from_directory
 from plughost.core.loading.survey import survey
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import importlib_metadata
 import pytest
 
-from plughost.core.loading.installed import entry_points
+from plughost.core.finding.installed import entry_points
 from plughost.testing.distributions import make_distribution
 
 GROUP = "plughost.plugins"

@@ -14,8 +14,8 @@ from plughost import Host, Plugin
 from plughost.contracts import PluginState
 from plughost.core.config import load_config
 from plughost.core.config.paths import canonical
-from plughost.core.loading.discovery import Limits, Wish, discover, verdict_of
-from plughost.core.loading.sources import Finding
+from plughost.core.finding.discovery import Limits, Wish, discover, verdict_of
+from plughost.core.finding.sources import Finding
 from plughost.core.loading.survey import survey
 from plughost.exceptions import ConfigError, PluginBlockedError, PluginError
 

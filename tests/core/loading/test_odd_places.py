@@ -14,10 +14,10 @@ from plughost import Host, Plugin, PluginContext
 from plughost.contracts import PluginState
 from plughost.core.config import load_config
 from plughost.core.config.files import read_toml
-from plughost.core.loading.cards import read_card
-from plughost.core.loading.discovery import discover
-from plughost.core.loading.installed import entry_points
-from plughost.core.loading.sources import from_directory
+from plughost.core.finding.cards import read_card
+from plughost.core.finding.discovery import discover
+from plughost.core.finding.installed import entry_points
+from plughost.core.finding.sources import from_directory
 from plughost.core.loading.survey import survey
 from plughost.testing.distributions import make_distribution
 
@@ -134,8 +134,8 @@ CLOSED = """
 import os
 import sys
 from pathlib import Path
-from plughost.core.loading.discovery import discover
-from plughost.core.loading.sources import from_directory
+from plughost.core.finding.discovery import discover
+from plughost.core.finding.sources import from_directory
 
 def look():
     return discover(from_directory(Path(sys.argv[1]), ["plughost.plugins"]), {})

@@ -17,11 +17,11 @@ import pytest
 from plughost import Host
 from plughost.contracts import PluginState
 from plughost.core.config import LoadedConfig, load_config
-from plughost.core.loading.digests import digest_of
-from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.fetching import FetchLimits, fetch
+from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.survey import survey
-from plughost.core.loading.unpacking import UnpackLimits, unpack
+from plughost.core.packages.digests import digest_of
+from plughost.core.packages.fetching import FetchLimits, fetch
+from plughost.core.packages.unpacking import UnpackLimits, unpack
 from plughost.exceptions import PluginError, PluginSourceError
 
 from .package_files import file, hash_of, serving, sources, wheel_files, write_folder, zipped

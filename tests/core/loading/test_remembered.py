@@ -9,9 +9,9 @@ import pytest
 from plughost import Host
 from plughost.contracts.files import replace_file
 from plughost.core.config import LoadedConfig, load_config
-from plughost.core.loading.discovery import discover
+from plughost.core.finding.discovery import discover
+from plughost.core.finding.sources import Finding
 from plughost.core.loading.remembered import HostMemory
-from plughost.core.loading.sources import Finding
 
 from .package_files import sources, write_folder
 

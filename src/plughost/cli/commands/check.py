@@ -17,7 +17,7 @@ from plughost.cli.exits import leave_with_problems
 from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program, reads
 from plughost.core.config import LoadedConfig
-from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.finding.discovery import PluginCandidate
 
 _IDS = [check.id for check in CHECKS]
 

@@ -7,7 +7,7 @@ import click
 from plughost.cli.documents import candidate_document
 from plughost.cli.program import Program, reads
 from plughost.cli.tables import state, table
-from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 

@@ -11,7 +11,7 @@ from plughost.cli.program import Program, reads
 from plughost.core.config import LoadedConfig, set_plugin_enabled
 from plughost.core.config.load import DEFAULT_FILE
 from plughost.core.config.paths import canonical, match_name
-from plughost.core.loading.discovery import SWITCH, PluginCandidate
+from plughost.core.finding.discovery import SWITCH, PluginCandidate
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.survey import survey
 from plughost.core.running import running_host

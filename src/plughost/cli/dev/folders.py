@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from plughost.core.loading.sources import MANIFEST, from_folder
+from plughost.core.finding.sources import MANIFEST, from_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from plughost.cli.dev.folders import DevPlugin, plugins_in
 from plughost.cli.dev.watching import saved_files
 from plughost.cli.tables import seconds
 from plughost.contracts.records import RUNNING_STATES
-from plughost.core.loading.sources import MANIFEST
+from plughost.core.finding.sources import MANIFEST
 from plughost.exceptions import PlughostError
 from plughost.host import Host
 

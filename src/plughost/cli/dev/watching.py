@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from plughost.core.loading.digests import files_of
+from plughost.core.packages.digests import files_of
 
 _INTERVAL = 0.4
 """Seconds from one look to the next."""

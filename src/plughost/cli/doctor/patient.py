@@ -8,8 +8,8 @@ from pathlib import Path
 
 from plughost.cli.program import Program
 from plughost.core.config import LoadedConfig
-from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.sources import Finding, from_directory, from_entry_points
+from plughost.core.finding.discovery import PluginCandidate
+from plughost.core.finding.sources import Finding, from_directory, from_entry_points
 from plughost.core.loading.survey import survey
 from plughost.exceptions import ConfigError
 from plughost.host import Host

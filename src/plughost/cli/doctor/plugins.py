@@ -10,8 +10,8 @@ from plughost.cli.doctor.patient import Patient
 from plughost.contracts.records import PluginState
 from plughost.core.calls.declared import HookSetup
 from plughost.core.config.paths import canonical
-from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.installed import entry_points
+from plughost.core.finding.discovery import PluginCandidate
+from plughost.core.finding.installed import entry_points
 from plughost.core.loading.ordering import Needs, plan_load
 from plughost.exceptions import (
     PluginDependencyError,

@@ -14,9 +14,9 @@ import msgspec
 import tomlkit
 
 from plughost.core.config import LoadedConfig
-from plughost.core.loading.digests import digest_of
-from plughost.core.loading.discovery import PluginCandidate
-from plughost.core.loading.packages import is_package, package_of
+from plughost.core.finding.discovery import PluginCandidate
+from plughost.core.finding.packaged import is_package, package_of
+from plughost.core.packages.digests import digest_of
 from plughost.exceptions import ConfigError
 
 FORMAT = 1

@@ -7,8 +7,8 @@ from typing import Any
 
 from plughost.contracts.config import HostSection
 from plughost.core.config import LoadedConfig
+from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.background import RestartPolicy
-from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.lifecycle import LifeLimits
 
 

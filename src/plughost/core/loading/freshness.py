@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
-from plughost.core.loading.sources import Finding
+from plughost.core.finding.sources import Finding
 
 _SHARED_ROOTS = frozenset({"plughost"})
 """Packages that many plugins live in; for them only the plugin's own part of it is its package."""

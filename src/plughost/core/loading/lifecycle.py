@@ -15,11 +15,11 @@ from anyio.abc import TaskGroup
 from plughost.contracts.clock import Clock
 from plughost.contracts.records import PluginRecord, PluginState
 from plughost.core.calls.drain import Drain
+from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.announcer import Announcer
 from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.crashes import CrashWatch
-from plughost.core.loading.discovery import PluginCandidate
 from plughost.core.loading.loader import ImportedPlugin, ImportLane, PluginConfigs, check
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load
 from plughost.core.loading.registry import Entry, PluginRegistry

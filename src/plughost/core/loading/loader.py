@@ -18,7 +18,7 @@ import anyio
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_line, error_text
 from plughost.core.containment import Point, contained
-from plughost.core.loading.discovery import PluginCandidate, check_host_api
+from plughost.core.finding.discovery import PluginCandidate, check_host_api
 from plughost.core.loading.neighbours import refuse_clashes
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.shape import PluginHandle

@@ -26,14 +26,14 @@ from plughost.contracts.records import (
 )
 from plughost.contracts.status import PluginCounts
 from plughost.core.config.paths import canonical, match_name
-from plughost.core.loading.discovery import NO_LIMITS, Limits, PluginCandidate, Wish, verdict_of
+from plughost.core.finding.discovery import NO_LIMITS, Limits, PluginCandidate, Wish, verdict_of
+from plughost.core.finding.sources import Finding
 from plughost.core.loading.freshness import CodeWatch
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory, LastFailure
 from plughost.core.loading.shape import PluginHandle
-from plughost.core.loading.sources import Finding
 from plughost.exceptions import PluginError, PluginInvalidError, PluginNotFoundError
 
 _log = get_logger("plughost.loading")

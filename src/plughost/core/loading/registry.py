@@ -18,7 +18,7 @@ from plughost.contracts.records import (
     PluginStateChanged,
 )
 from plughost.core.config.paths import match_name
-from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.supervisor import Supervisor

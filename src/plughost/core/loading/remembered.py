@@ -20,7 +20,7 @@ from plughost.contracts.files import replace_file
 from plughost.contracts.records import PluginState
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical
-from plughost.core.loading.discovery import PluginCandidate
+from plughost.core.finding.discovery import PluginCandidate
 
 _FILE = "state.json"
 _MOST_PLACES = 100  # more projects than one user works on; the least recently started are forgotten

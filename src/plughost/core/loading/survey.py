@@ -12,9 +12,9 @@ from types import MappingProxyType
 
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical
-from plughost.core.loading.discovery import Limits, PluginCandidate, Wish, discover
-from plughost.core.loading.packages import from_packages, is_package
-from plughost.core.loading.sources import (
+from plughost.core.finding.discovery import Limits, PluginCandidate, Wish, discover
+from plughost.core.finding.packaged import from_packages, is_package
+from plughost.core.finding.sources import (
     Finding,
     from_configuration,
     from_directory,

@@ -7,23 +7,17 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from plughost.contracts.logs import get_logger
-from plughost.core.loading.installed import Tell, bare_reference, entry_points
+from plughost.core.finding.installed import Tell, bare_reference, entry_points
+from plughost.core.packages.package import Package
 
 Source = Literal["entry point", "configuration", "directory", "package", "code"]
 
 MANIFEST = "pyproject.toml"
 
 _log = get_logger("plughost.loading")
-
-
-class Openable(Protocol):
-    """A package that can be checked and unpacked."""
-
-    def open(self) -> Path:
-        """Check it, and return the folder with its contents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +44,7 @@ class Finding:
     distribution: str = ""
     version: str = ""
     folder: Path | None = None
-    package: Openable | None = None
+    package: Package | None = None
     problem: str = ""
     passed_over: str = ""
 

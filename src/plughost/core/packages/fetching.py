@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from plughost.core.loading.digests import check_digest
-from plughost.core.loading.urls import shown
+from plughost.core.packages.digests import check_digest
+from plughost.core.packages.urls import shown
 from plughost.exceptions import PluginSourceError
 
 _CHUNK = 64 * 1024

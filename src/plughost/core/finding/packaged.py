@@ -1,15 +1,13 @@
 """Plugins that the configuration names by a path or a url: folders, wheels and zip files that are not installed.
 
-``[plugins.NAME] path = "x.whl"`` or ``url = "https://..."`` with ``sha256 = "..."``. A pinned digest is checked
-before anything is unpacked, and again before every start of the plugin. What is fetched or unpacked lies under
-the host's data folder by its digest. Nothing of it is imported here, and nothing is ever evaluated.
+``[plugins.NAME] path = "x.whl"`` or ``url = "https://..."`` with ``sha256 = "..."``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -17,62 +15,18 @@ from plughost.contracts.config import PluginSection
 from plughost.contracts.records import PluginState
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical
-from plughost.core.loading.digests import check_digest, digest_of, remove_compiled
-from plughost.core.loading.discovery import Limits, Wish, verdict_of
-from plughost.core.loading.installed import parse_entry_points
-from plughost.core.loading.sources import MANIFEST, Finding, from_folder
-from plughost.core.loading.unpacking import UNREADABLE, read_entry_points, unpack
-from plughost.core.loading.urls import shown
+from plughost.core.finding.discovery import Limits, Wish, verdict_of
+from plughost.core.finding.installed import parse_entry_points
+from plughost.core.finding.sources import MANIFEST, Finding, from_folder
+from plughost.core.packages.package import Package
+from plughost.core.packages.unpacking import UNREADABLE, read_entry_points
+from plughost.core.packages.urls import shown
 from plughost.exceptions import PluginSourceError
 
 STORE = ".packages"
 """Folder below the host's data folder; the dot keeps it apart from those of plugins."""
 
 _INFO_FOLDER = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """A wheel, zip file or folder that holds the code of a plugin.
-
-    Attributes:
-        plugin: Name of the plugin.
-        place: What the configuration calls it, for messages.
-        path: The file or folder; for a url, the file that was fetched.
-        sha256: The digest it must have; None when none was pinned.
-        store: Folder in which archives are unpacked.
-    """
-
-    plugin: str
-    place: str
-    path: Path
-    sha256: str | None
-    store: Path
-
-    def open(self) -> Path:
-        """Check it, and return the folder with its contents; called before every start.
-
-        Raises:
-            PluginSourceError: It is not there, is not what was pinned, or cannot be unpacked.
-        """
-        found = self._digest()
-        if self.sha256 is not None:
-            check_digest(self.plugin, self.place, self.sha256, found)
-        return self.path if self.path.is_dir() else unpack(self.plugin, self.path, self.store / found)
-
-    def _digest(self) -> str:
-        if self.path.is_dir() and self.sha256 is None:
-            return ""
-        try:
-            if self.path.is_dir():
-                remove_compiled(self.path)
-            return digest_of(self.path)
-        except OSError as error:
-            raise PluginSourceError(
-                f"plugin {self.plugin!r}: {self.place} cannot be read: {error.strerror or error}. Correct path under "
-                f"[plugins.{self.plugin}]",
-                plugin=self.plugin,
-            ) from error
 
 
 def is_package(section: PluginSection) -> bool:

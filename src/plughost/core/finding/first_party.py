@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from plughost.core.loading.installed import parse_entry_points
-from plughost.core.loading.sources import Finding
+from plughost.core.finding.installed import parse_entry_points
+from plughost.core.finding.sources import Finding
 
 _DISTRIBUTION = "plughost"
 

@@ -12,9 +12,9 @@ from plughost.contracts.config import HostSection
 from plughost.contracts.plugin import HOST_API
 from plughost.contracts.records import PluginState
 from plughost.core.config.paths import canonical
-from plughost.core.loading.cards import PluginCard, find_card, read_card
-from plughost.core.loading.first_party import is_first_party
-from plughost.core.loading.sources import Finding
+from plughost.core.finding.cards import PluginCard, find_card, read_card
+from plughost.core.finding.first_party import is_first_party
+from plughost.core.finding.sources import Finding
 from plughost.exceptions import (
     PluginBlockedError,
     PluginDependencyError,

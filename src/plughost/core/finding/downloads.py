@@ -8,9 +8,10 @@ import anyio
 
 from plughost.contracts.logs import get_logger
 from plughost.core.config import LoadedConfig
-from plughost.core.loading.fetching import FetchLimits, fetch
-from plughost.core.loading.packages import Package, packages_to_fetch
-from plughost.core.loading.urls import shown
+from plughost.core.finding.packaged import packages_to_fetch
+from plughost.core.packages.fetching import FetchLimits, fetch
+from plughost.core.packages.package import Package
+from plughost.core.packages.urls import shown
 from plughost.core.threads import run_in_daemon_thread
 from plughost.exceptions import PluginSourceError
 
