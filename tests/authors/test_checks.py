@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol
 
 import pytest
 
-from plughost.checks.annotations import is_within
 from plughost.cli.entry import run_program
+from plughost.core.calls.annotations import is_within
 
 from .rendered_plugins import make
 

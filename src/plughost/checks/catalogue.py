@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from plughost.checks.annotations import TYPE_CHECKS
 from plughost.checks.code import CODE_CHECKS
 from plughost.checks.findings import Check
 from plughost.checks.metadata import METADATA_CHECKS
@@ -14,7 +13,6 @@ from plughost.checks.waiting import WAIT_CHECKS
 CHECKS: tuple[Check[Subject], ...] = (
     *METADATA_CHECKS,
     *CODE_CHECKS,
-    *TYPE_CHECKS,
     *SOURCE_CHECKS,
     *WAIT_CHECKS,
     *SECRECY_CHECKS,

@@ -11,7 +11,8 @@ import pluggy
 from plughost.checks.findings import Check, Problem
 from plughost.checks.repairs import set_on_card
 from plughost.checks.subject import Subject
-from plughost.core.calls.verify import implementations, misfits, options_of
+from plughost.core.calls.annotations import type_misfits
+from plughost.core.calls.verify import implementations, options_of, shape_misfits
 from plughost.exceptions import ConfigError, PluginError, did_you_mean
 
 
@@ -59,7 +60,7 @@ def _hooks(subject: Subject) -> Iterator[Problem]:
         declaration = declared.get(hook)
         if declaration is not None:
             blocking = options_of(subject.handle.target, function).blocking
-            for misfit in misfits(declaration, function, opts, blocking):
+            for misfit in shape_misfits(declaration, function, opts, blocking):
                 yield Problem(message=f"hook {hook!r}: {misfit}")
         elif hook not in own and not opts.get("optionalhook"):
             yield Problem(
@@ -67,6 +68,14 @@ def _hooks(subject: Subject) -> Iterator[Problem]:
                 advice="mark it optionalhook=True if another plugin or the application declares it",
                 level="warning",
             )
+
+
+def _hook_types(subject: Subject) -> Iterator[Problem]:
+    declared = {declaration.name: declaration for declaration in subject.hooks.declarations()}
+    for hook, function, opts in implementations_of(subject):
+        if hook in declared and not opts.get("wrapper"):
+            for misfit in type_misfits(declared[hook], function):
+                yield Problem(message=f"hook {hook!r}: {misfit.message}", advice=misfit.advice)
 
 
 def _deprecated(subject: Subject) -> Iterator[Problem]:
@@ -140,6 +149,12 @@ CODE_CHECKS = (
     ),
     Check("card", "its card says what its code does", _card, applies=_is_imported),
     Check("hooks", "its hook implementations fit their specs", _hooks, applies=_is_imported),
+    Check(
+        "hook-types",
+        "the types of its hook implementations fit their specs",
+        _hook_types,
+        applies=_is_imported,
+    ),
     Check("deprecated-hooks", "it implements no deprecated hook", _deprecated, applies=_is_imported),
     Check("config-class", "a configuration can be made into its Config", _config_class, applies=_is_imported),
     Check(

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from plughost.checks.annotations import hints_of
 from plughost.checks.code import implementations_of
 from plughost.checks.findings import CheckResult
 from plughost.checks.subject import Subject
+from plughost.core.calls.annotations import hints_of
 
 Grade = Literal["none", "bronze", "silver", "gold"]
 

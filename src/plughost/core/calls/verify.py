@@ -8,6 +8,7 @@ from typing import Any
 
 import pluggy
 
+from plughost.core.calls.annotations import type_misfits
 from plughost.core.calls.declaration import Declaration
 from plughost.exceptions import did_you_mean
 from plughost.hookspecs._markers import IMPL_ATTRIBUTE, ImplOptions
@@ -61,7 +62,14 @@ def problems(
 
 
 def misfits(declaration: Declaration, function: Any, opts: Any, blocking: bool) -> Iterator[str]:
-    """Yield what keeps one implementation from serving the hook it names."""
+    """Yield what keeps one implementation from serving the hook it names: its shape, then its types."""
+    yield from shape_misfits(declaration, function, opts, blocking)
+    if not (opts.get("wrapper") or opts.get("hookwrapper")):
+        yield from map(str, type_misfits(declaration, function))
+
+
+def shape_misfits(declaration: Declaration, function: Any, opts: Any, blocking: bool) -> Iterator[str]:
+    """Yield what keeps one implementation from being called as the hook calls it, whatever its types."""
     yield from _argument_misfits(declaration, function)
     if opts.get("wrapper") or opts.get("hookwrapper"):
         yield from _wrapper_misfits(function, blocking)

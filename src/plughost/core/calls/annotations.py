@@ -7,33 +7,46 @@ import inspect
 import types
 import typing
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from plughost.checks.code import implementations_of
-from plughost.checks.findings import Check, Problem
-from plughost.checks.subject import Subject
 from plughost.core.calls.declaration import Declaration
 
 
-def _hook_types(subject: Subject) -> Iterator[Problem]:
-    declared = {declaration.name: declaration for declaration in subject.hooks.declarations()}
-    for hook, function, opts in implementations_of(subject):
-        if hook in declared and not opts.get("wrapper"):
-            yield from _misfits(declared[hook], function)
+@dataclass(frozen=True, slots=True)
+class TypeMisfit:
+    """An annotation of an implementation that contradicts its spec.
+
+    Attributes:
+        message: What contradicts what.
+        advice: What to write instead.
+    """
+
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.advice}"
 
 
-def _misfits(declaration: Declaration, function: Any) -> Iterator[Problem]:
+def type_misfits(declaration: Declaration, function: Any) -> Iterator[TypeMisfit]:
+    """Yield where the annotations of an implementation contradict its spec; what is not annotated contradicts nothing.
+
+    Specs of pluggy's own marker bind nobody by their types.
+    """
+    if declaration.foreign:
+        return
     spec, mine = hints_of(declaration.function), hints_of(function)
     for name in declaration.arguments:
         if name in mine and name in spec and not is_within(spec[name], mine[name]):
-            yield Problem(
-                message=f"hook {declaration.name!r}: argument {name!r} is declared as {_words(mine[name])}, but may "
+            yield TypeMisfit(
+                message=f"argument {name!r} is declared as {_words(mine[name])}, but may "
                 f"be any {_words(spec[name])}",
                 advice=f"annotate it as {_words(spec[name])}",
             )
     if "return" in mine and not is_within(_answer(mine["return"]), _allowed(declaration, spec)):
-        yield Problem(
-            message=f"hook {declaration.name!r} is declared to return {_words(mine['return'])}, but its spec says "
+        yield TypeMisfit(
+            message=f"it is declared to return {_words(mine['return'])}, but its spec says "
             f"{_words(spec.get('return'))}",
             advice="return what the spec names; `plughost hooks " + declaration.name + "` shows it",
         )
@@ -52,10 +65,13 @@ def _answer(annotation: Any) -> Any:
 
 
 def hints_of(function: Any) -> dict[str, Any]:
-    """Return the annotations of a function; empty when they name what is imported for type checkers only."""
+    """Return the annotations of a function; empty when they name what is imported for type checkers only.
+
+    Evaluating them runs what their author wrote there, so whatever it raises means that they are not known.
+    """
     try:
         return typing.get_type_hints(inspect.unwrap(function))
-    except (NameError, TypeError, AttributeError):
+    except Exception:
         return {}
 
 
@@ -107,13 +123,3 @@ def _words(annotation: Any) -> str:
         if isinstance(annotation, type) and not typing.get_args(annotation)
         else str(annotation)
     )
-
-
-TYPE_CHECKS = (
-    Check(
-        "hook-types",
-        "the types of its hook implementations fit their specs",
-        _hook_types,
-        applies=lambda subject: subject.is_imported,
-    ),
-)
