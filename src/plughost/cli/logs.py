@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 import structlog
@@ -18,6 +20,9 @@ from plughost.core.config import redacted
 
 _ACCESS_FIELDS = ("client", "method", "path", "status", "milliseconds")
 """What the HTTP application says of a request, in this order."""
+
+_MOST_LINES = 1000
+"""Lines that are kept for the end of a turn of the event loop."""
 
 _SHARED: tuple[Any, ...] = (
     structlog.stdlib.add_log_level,
@@ -47,10 +52,50 @@ def configure_logging(
     # What happens in other libraries is of interest when somebody looks for everything, or something is wrong.
     root.setLevel(logging.DEBUG if level == logging.DEBUG else logging.WARNING)
     access = logging.getLogger("plughost.access")
-    lines = logging.StreamHandler(sys.stderr)
+    lines = _TurnByTurn(sys.stderr)
     lines.setFormatter(_AccessLines(for_machines=machines))
     access.handlers[:] = [lines]
     access.propagate = False
+
+
+class _TurnByTurn(logging.StreamHandler[TextIO]):
+    """Writes together what was logged in one turn of the event loop: one system call for all requests of it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line for the end of the turn; outside an event loop write it."""
+        try:
+            self._lines.append(self.format(record))
+            if len(self._lines) == 1:
+                self._flush_soon()
+            elif len(self._lines) >= _MOST_LINES:
+                self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def _flush_soon(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+        else:
+            loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what there is; called at the end of a turn, and by ``logging`` at the end of the program."""
+        self.acquire()
+        try:
+            lines, self._lines = self._lines, []
+            # Nobody may be reading any more, and then there is nobody to be told so either.
+            with contextlib.suppress(OSError, ValueError):
+                if lines:
+                    self.stream.write("\n".join(lines) + "\n")
+                super().flush()
+        finally:
+            self.release()
 
 
 class _AccessLines(logging.Formatter):

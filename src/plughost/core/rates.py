@@ -26,6 +26,10 @@ Asked = Sequence[tuple[str, Limit]]
 """Keys, and the limit each is held to."""
 
 
+_Look = tuple[bool, int, float, float]
+"""Whether it is allowed, how many are left, seconds until all of the window is free, seconds until the next one is."""
+
+
 class _Log:
     """The moments of up to ``EXACT`` uses."""
 
@@ -34,19 +38,19 @@ class _Log:
     def __init__(self) -> None:
         self._moments: deque[float] = deque()
 
-    def look(self, now: float, limit: Limit, cost: int, *, take: bool) -> LimitResult:
+    def look(self, now: float, limit: int, window: float, cost: int, *, take: bool) -> _Look:
         """Say whether ``cost`` more is allowed; with ``take`` count it if it is, and say what is left then."""
         moments = self._moments
-        while moments and moments[0] <= now - limit.window:
+        while moments and moments[0] <= now - window:
             moments.popleft()
         used = len(moments)
-        if used + cost > limit.limit:
-            retry = moments[used + cost - limit.limit - 1] + limit.window - now
-            return _result(limit, False, limit.limit - used, moments[-1] + limit.window - now, retry)
+        if used + cost > limit:
+            retry = moments[used + cost - limit - 1] + window - now
+            return False, limit - used, moments[-1] + window - now, retry
         if take:
             moments.extend([now] * cost)
             used += cost
-        return _result(limit, True, limit.limit - used, moments[-1] + limit.window - now if moments else 0.0)
+        return True, limit - used, moments[-1] + window - now if moments else 0.0, 0.0
 
     def over(self, now: float, window: float) -> bool:
         """Whether nothing of it matters any more."""
@@ -63,42 +67,43 @@ class _Parts:
         self._newest = 0
         self._used = 0
 
-    def look(self, now: float, limit: Limit, cost: int, *, take: bool) -> LimitResult:
+    def look(self, now: float, limit: int, window: float, cost: int, *, take: bool) -> _Look:
         """Say whether ``cost`` more is allowed; with ``take`` count it if it is, and say what is left then."""
-        width = limit.window / PARTS
+        width = window / PARTS
         current = math.floor(now / width)
         counts = self._counts
         while counts and (oldest := next(iter(counts))) < current - PARTS:
             self._used -= counts.pop(oldest)
-        allowed = self._used + cost <= limit.limit
-        retry = 0.0 if allowed else self._retry(limit, self._used + cost - limit.limit, width, now)
+        allowed = self._used + cost <= limit
+        retry = 0.0 if allowed else self._retry(window, self._used + cost - limit, width, now)
         if take and allowed:
             counts[current] = counts.get(current, 0) + cost
             self._newest = current
             self._used += cost
         reset = (self._newest + PARTS + 1) * width - now if counts else 0.0
-        return _result(limit, allowed, limit.limit - self._used, reset, retry)
+        return allowed, limit - self._used, reset, retry
 
-    def _retry(self, limit: Limit, too_many: int, width: float, now: float) -> float:
+    def _retry(self, window: float, too_many: int, width: float, now: float) -> float:
         for part, count in self._counts.items():
             too_many -= count
             if too_many <= 0:
                 return (part + PARTS + 1) * width - now
-        return limit.window
+        return window
 
     def over(self, now: float, window: float) -> bool:
         """Whether nothing of it matters any more."""
         return not self._counts or (self._newest + PARTS + 1) * (window / PARTS) <= now
 
 
-def _result(limit: Limit, allowed: bool, left: int, reset: float, retry: float = 0.0) -> LimitResult:
+def _result(look: _Look, limit: int, name: str) -> LimitResult:
+    allowed, left, reset, retry = look
     return LimitResult(
         allowed=allowed,
-        limit=limit.limit,
+        limit=limit,
         remaining=max(0, left),
         reset_after=max(0.0, reset),
         retry_after=max(0.0, retry),
-        name=limit.name,
+        name=name,
     )
 
 
@@ -122,28 +127,39 @@ class WindowCounts:
 
     def check(self, asked: Asked, cost: int = 1, *, peek: bool = False) -> list[LimitResult]:
         """Count ``cost`` against all keys or none; ``peek`` only asks. Returns the result of each."""
+        if len(asked) == 1:
+            ((key, limit),) = asked
+            return [self.check_one(key, limit.limit, limit.window, cost, peek=peek, name=limit.name)]
         with self._lock:
             now = self._clock.monotonic()
-            uses = [(self._of(key, limit), limit) for key, limit in asked]
-            take = not peek and len(uses) == 1  # one that refuses counts nothing, but others would
-            results = [use.look(now, limit, cost, take=take) for use, limit in uses]
-            if not peek and not take and all(result.allowed for result in results):
-                results = [use.look(now, limit, cost, take=True) for use, limit in uses]
+            uses = [(self._of(key, each.limit, each.window), each) for key, each in asked]
+            looks = _looks(uses, now, cost, take=False)  # one that refuses counts nothing, but others would
+            if not peek and all(allowed for allowed, *_ in looks):
+                looks = _looks(uses, now, cost, take=True)
             self._sweep(now)
-            return results
+        return [_result(look, limit.limit, limit.name) for look, (_, limit) in zip(looks, asked, strict=True)]
 
-    def check_one(self, key: str, limit: int, window: float) -> LimitResult:
-        """Count one against ``key``, which is allowed ``limit`` in ``window`` seconds."""
-        return self.check([(key, Limit(limit=limit, window=window))])[0]
+    def check_one(
+        self, key: str, limit: int, window: float, cost: int = 1, *, peek: bool = False, name: str = ""
+    ) -> LimitResult:
+        """Count ``cost`` against ``key``, which is allowed ``limit`` in ``window`` seconds; ``peek`` only asks.
+
+        The result says that ``name`` decided.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            look = self._of(key, limit, window).look(now, limit, window, cost, take=not peek)
+            self._sweep(now)
+        return _result(look, limit, name)
 
     def forget(self, key: str, limit: int, window: float) -> None:
         """Begin again with a key under that limit and window."""
         with self._lock:
             self._uses.pop((key, window, limit <= EXACT), None)
 
-    def _of(self, key: str, limit: Limit) -> _Log | _Parts:
-        exact = limit.limit <= EXACT
-        place = (key, limit.window, exact)
+    def _of(self, key: str, limit: int, window: float) -> _Log | _Parts:
+        exact = limit <= EXACT
+        place = (key, window, exact)
         use = self._uses.pop(place, None) or (_Log() if exact else _Parts())
         self._uses[place] = use  # at the end: whoever goes on is the last to be forgotten
         return use
@@ -155,6 +171,10 @@ class WindowCounts:
         while len(self._uses) > self._most:
             del self._uses[next(iter(self._uses))]
         self._sweep_at = min(max(1024, 2 * len(self._uses)), self._most + 1)
+
+
+def _looks(uses: Sequence[tuple[_Log | _Parts, Limit]], now: float, cost: int, *, take: bool) -> list[_Look]:
+    return [use.look(now, limit.limit, limit.window, cost, take=take) for use, limit in uses]
 
 
 def network_of(address: str) -> str:

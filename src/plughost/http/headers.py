@@ -43,9 +43,14 @@ class SecurityHeaders:
 
     def added_to(self, headers: Iterable[Sequence[bytes]], scheme: str) -> RawHeaders:
         """Return the headers of an answer with those it lacks."""
-        given: RawHeaders = [(name, value) for name, value in headers]
         ours = self._https if scheme == "https" else self._http
-        said = self._names & {name.lower() for name, _ in given}
+        added: RawHeaders = []
+        said = False
+        for name, value in headers:
+            added.append((name, value))
+            said = said or name.lower() in self._names
         if said:
-            return given + [pair for pair in ours if pair[0] not in said]
-        return [*given, *ours]
+            names = {name.lower() for name, _ in added}
+            return added + [pair for pair in ours if pair[0] not in names]
+        added += ours
+        return added

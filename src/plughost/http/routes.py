@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Collection
 from typing import Any
 
-import anyio
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 
-from plughost.contracts.http import Message, Receive, Scope, Send
+from plughost.contracts.http import ASGIApp, Receive, Scope, Send
 from plughost.core.threads import run_in_daemon_thread
 from plughost.http.bodies import bounded, too_large
+from plughost.http.first_byte import answer_within
 from plughost.http.gate import pass_gate
 from plughost.http.guards import Guard
 from plughost.http.problems import Problem
@@ -71,7 +70,10 @@ class Route(StarletteRoute):
         summary: str = "",
         body: Any = None,
     ) -> None:
-        super().__init__(path, _never_blocking(endpoint), methods=methods, name=name)
+        endpoint = _never_blocking(endpoint)
+        super().__init__(path, endpoint, methods=methods, name=name)
+        if _is_function(endpoint):
+            self.app = _answering(endpoint, self.app)
         self.guard = guard
         self.csrf = csrf
         self.rate = rate
@@ -103,24 +105,11 @@ class Route(StarletteRoute):
             await serve_cached(app, self.cache, runtime, scope, receive, send)
 
     async def _answer_within(self, limit: float, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        standing = standing_of(self.guard, runtime_of(scope), scope)
-
-        async def send_in_time(message: Message) -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
-                waiting.deadline = math.inf
-            if standing is not None and message.get("more_body") and await standing.is_over_unwatched():
-                raise ClientDisconnect  # nobody is there any more who may be told the rest
-            await send(message)
-
-        with anyio.move_on_after(limit) as waiting:
-            await self.app(scope, receive, send_in_time)
-            return
-        if not begun:
-            raise Problem(503, "This took too long and was given up.", code="timeout")
+        runtime = runtime_of(scope)
+        standing = standing_of(self.guard, runtime, scope)
+        if standing is not None:
+            send = standing.ending(send)
+        await answer_within(limit, self.app, scope, receive, send, runtime.watchdog)
 
     def _bounded(self, scope: Scope, receive: Receive, most: int) -> Receive:
         most = most if self.max_body is None else self.max_body
@@ -181,13 +170,41 @@ def _never_blocking(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
     Starlette would run it in a thread that anyio waits for, so a hanging one would never be answered.
     """
-    inner = endpoint.func if isinstance(endpoint, functools.partial) else endpoint
-    if not (inspect.isfunction(inner) or inspect.ismethod(inner)) or inspect.iscoroutinefunction(inner):
+    if not _is_function(endpoint) or inspect.iscoroutinefunction(_unwrapped(endpoint)):
         return endpoint
 
-    @functools.wraps(inner)
+    @functools.wraps(_unwrapped(endpoint))
     async def in_thread(request: Request) -> Any:
         name = f"plughost route {request.scope['path'][:60]}"
         return await run_in_daemon_thread(endpoint, request, limiter=runtime_of(request).threads, name=name)
 
     return in_thread
+
+
+def _answering(endpoint: Callable[[Request], Any], in_application: ASGIApp) -> ASGIApp:
+    """Return ``endpoint`` as an ASGI application.
+
+    Starlette's own looks for exception handlers of the application around it; where there are none, as in one that
+    ``create_app`` made, whatever is raised goes through it, and it costs a request as much as the endpoint.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if "starlette.exception_handlers" in scope:
+            await in_application(scope, receive, send)
+            return
+        response = await endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return answer
+
+
+def _is_function(endpoint: Callable[..., Any]) -> bool:
+    """Whether it is called with a request, and is not an ASGI application."""
+    inner = _unwrapped(endpoint)
+    return inspect.isfunction(inner) or inspect.ismethod(inner)
+
+
+def _unwrapped(endpoint: Callable[..., Any]) -> Any:
+    while isinstance(endpoint, functools.partial):
+        endpoint = endpoint.func
+    return endpoint

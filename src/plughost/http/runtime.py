@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from plughost.contracts.clock import Clock
 from plughost.contracts.http import HttpContext
 from plughost.contracts.http_settings import HttpSettings
+from plughost.core.calls.watchdog import Watchdog
 from plughost.exceptions import HostNotReadyError, ServiceError
 from plughost.host import Host
 from plughost.http.access_file import AccessFile
@@ -36,6 +37,7 @@ ANSWERED_WITHIN = "plughost.answered_within"
 whoever within that one answers, and counts, the request in its place."""
 
 _SYNC_ENDPOINTS_AT_ONCE = 40
+_GRACE = 1.0  # seconds an endpoint has to end after it passed its limit; then it is let go
 
 
 class HttpRuntime:
@@ -53,6 +55,7 @@ class HttpRuntime:
         rates: Rate classes.
         answers: Answers kept for the next who asks.
         draining: Set when the server stops: streams end, readiness fails.
+        watchdog: Keeps the limits of answers.
         threads: Bounds the endpoints that run in threads.
         open_streams: How many event streams are open.
         streams_of: How many of them each client holds, by what it is counted as.
@@ -81,6 +84,7 @@ class HttpRuntime:
         self.rates = Rates(settings.rate_limits, clock)
         self.answers = AnswerCache(clock)
         self.draining = anyio.Event()
+        self.watchdog = Watchdog(_GRACE)
         self.threads = anyio.CapacityLimiter(_SYNC_ENDPOINTS_AT_ONCE)
         self.open_streams = 0
         self.streams_of: Counter[str | None] = Counter()

@@ -7,8 +7,8 @@ the same two moments, the beginning of the answer and its end.
 from __future__ import annotations
 
 import itertools
-import logging
 import secrets
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,16 +22,15 @@ from plughost.contracts.records import RUNNING_STATES
 from plughost.core.containment import Point, stray
 from plughost.core.stepping import belongs_to_caller, own_exits_contained
 from plughost.exceptions import HostNotReadyError, StoreUnavailableError
+from plughost.http.access_log import note_request
 from plughost.http.csrf import ORIGINS, OriginPolicy
 from plughost.http.figures import FailedRequest
 from plughost.http.guards import ANONYMOUS
-from plughost.http.headers import SecurityHeaders
+from plughost.http.headers import RawHeaders, SecurityHeaders
 from plughost.http.loopback import TRUST
 from plughost.http.problems import Problem
 from plughost.http.runtime import AUDIT_DETAIL, AUDIT_TARGET, IDENTITY, REQUEST_ID, RUNTIME, HttpRuntime
 from plughost.http.shapes import refuse_odd_shape
-
-_access = logging.getLogger("plughost.access")
 
 
 class Shell:
@@ -86,37 +85,34 @@ class Shell:
         now = self._runtime.clock.monotonic
         began, status = now(), 0
 
-        async def send_dressed(message: Message) -> None:
+        # No coroutine: that would cost every message of every answer.
+        def send_dressed(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = self._added_to(message.get("headers", ()), scope.get("scheme", "http"))
-                message = {**message, "headers": [*headers, *_private(scope, headers)]}
-            await send(message)
+                message = {**message, "headers": _private(scope, headers)}
+            return send(message)
 
         figures.under_way += 1
         try:
-            await self._guarded(scope, receive, send_dressed, lambda: status != 0)
-        finally:
-            figures.under_way -= 1
-            self._note(scope, status, now() - began)
-        return status
-
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send, has_begun: Any) -> None:
-        try:
             refuse_odd_shape(scope)
-            await own_exits_contained(self._app(scope, receive, send), Point.ROUTE)
+            await own_exits_contained(self._app(scope, receive, send_dressed), Point.ROUTE)
         except ClientDisconnect:
-            return  # nobody is left to answer
+            pass  # nobody is left to answer
         except BaseException as error:
             if belongs_to_caller(error):
                 raise
             failure = _as_exception(error)
             problem = self._problem_of(failure, scope)
-            if has_begun():
+            if status:
                 raise failure from error.__cause__  # too late for another answer: the server cuts the connection
             response = _answer(problem, scope)
-            await response(scope, receive, send)
+            await response(scope, receive, send_dressed)
+        finally:
+            figures.under_way -= 1
+            self._note(scope, status, now() - began)
+        return status
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         accepted = False
@@ -194,15 +190,7 @@ class Shell:
         self._runtime.figures.observe(method, path, plugin, status or 499, seconds)
         if getattr(route, "audit", "") and scope.get(IDENTITY, ANONYMOUS).known:
             self._audit(scope, route, status)
-        if _access.isEnabledFor(logging.INFO):
-            _access.info(
-                "%s %s %s %d %.1f ms",
-                (scope.get("client") or ("-",))[0],
-                scope["method"],
-                _loggable(scope["path"]),  # without the query: sign-in codes travel there
-                status,
-                seconds * 1000,
-            )
+        note_request(scope, status, seconds)
 
     def _audit(self, scope: Scope, route: Any, status: int) -> None:
         parts = ", ".join(str(value) for value in scope.get("path_params", {}).values())
@@ -220,11 +208,6 @@ class Shell:
             self._log.error("audit entry lost", verb=route.audit, status=status, exc_info=error)
 
 
-def _loggable(path: str) -> str:
-    """Return a path that fits one line of a log, whatever was encoded in it."""
-    return path if path.isprintable() else ascii(path)
-
-
 def _as_exception(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else stray(error, Point.ROUTE)
 
@@ -237,11 +220,12 @@ def _answer(problem: Problem, scope: Scope) -> Any:
     return problem.response(connection)
 
 
-def _private(scope: Scope, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _private(scope: Scope, headers: RawHeaders) -> RawHeaders:
     """Keep shared caches from what was made for somebody: said of every route that asks who it is."""
     guard = getattr(scope.get("route"), "guard", None)
     if guard is None or not guard.looks_at_identity:
-        return []
+        return headers
     names = {name.lower() for name, _ in headers}
     private = [] if b"cache-control" in names else [(b"cache-control", b"no-store")]
-    return private if b"vary" in names else [*private, (b"vary", b"Cookie, Authorization")]
+    told = [] if b"vary" in names else [(b"vary", b"Cookie, Authorization")]
+    return [*headers, *private, *told]

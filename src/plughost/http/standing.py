@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import anyio
+from starlette.requests import ClientDisconnect
 
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.contracts.session import SOCKET_CLOSED_BY_SESSION
@@ -56,6 +57,16 @@ class Standing:
     async def is_over_unwatched(self) -> bool:
         """Look, unless somebody waits in ``until_over``, who will act on it."""
         return not self._watched and await self.is_over()
+
+    def ending(self, send: Send) -> Send:
+        """Return a ``send`` that ends an answer which comes in pieces once the credential has ended."""
+
+        async def send_while_standing(message: Message) -> None:
+            if message.get("more_body") and await self.is_over_unwatched():
+                raise ClientDisconnect  # nobody is there any more who may be told the rest
+            await send(message)
+
+        return send_while_standing
 
     async def until_over(self) -> None:
         """Return when the credential has ended."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from starlette.routing import BaseRoute, Match, Router
 
@@ -24,37 +24,50 @@ class RouteTable(Router):
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         super().__init__(routes, redirect_slashes=False)
-        self._fixed: dict[str, list[BaseRoute]] = {}
+        self._fixed: dict[str, list[Route]] = {}
         self._patterned: list[BaseRoute] = []
         for route in routes:
-            if isinstance(route, Route) and not route.param_convertors:
+            if _is_fixed(route):
                 self._fixed.setdefault(route.path, []).append(route)
             else:
                 self._patterned.append(route)
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request to its route.
 
         Raises:
             Problem: 404 there is none; 405 there is one for other methods only.
         """
         scope.setdefault("router", self)
-        path = path_inside(scope)
         allowed: set[str] = set()
-        for routes in (self._fixed.get(path, ()), self._patterned):
-            for route in routes:
-                match, found = route.matches(scope)
-                if match is Match.NONE:
-                    continue
-                scope["route"] = route
-                scope.update(found)
-                if match is Match.FULL:
-                    await route.handle(scope, receive, send)
+        if scope["type"] == "http":
+            method = scope["method"]
+            for fixed in self._fixed.get(path_inside(scope), ()):
+                scope["route"] = fixed
+                if fixed.methods is None or method in fixed.methods:
+                    scope["endpoint"] = fixed.endpoint
+                    scope["path_params"] = dict(scope.get("path_params", {}))
+                    await fixed.handle(scope, receive, send)
                     return
-                allowed |= getattr(route, "methods", None) or set()
+                allowed |= fixed.methods
+        for route in self._patterned:
+            match, found = route.matches(scope)
+            if match is Match.NONE:
+                continue
+            scope["route"] = route
+            scope.update(found)
+            if match is Match.FULL:
+                await route.handle(scope, receive, send)
+                return
+            allowed |= getattr(route, "methods", None) or set()
         if allowed:
             raise Problem(405, headers={"Allow": ", ".join(sorted(allowed))}, code="method_not_allowed")
         raise Problem(404, "There is nothing here.", code="not_found")
+
+
+def _is_fixed(route: BaseRoute) -> TypeGuard[Route]:
+    """Whether a route matches one path, by nothing but that and its methods."""
+    return isinstance(route, Route) and not route.param_convertors and type(route).matches is Route.matches
 
 
 def path_inside(scope: Any) -> str:

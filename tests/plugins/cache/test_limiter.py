@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plughost.contracts import Limit
-from plughost.http.rates import EXACT, PARTS
-from plughost.plugins.cache.limiter import Limiter, MemoryLimits
+from plughost.http.rates import EXACT, PARTS, WindowCounts
+from plughost.plugins.cache.limiter import Limiter
 from plughost.plugins.cache.redis.limiter import RedisLimits
 from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.clock import FakeClock
@@ -143,7 +143,7 @@ class TestInMemory(LimiterPromises):
             await limiter.check(f"k{number}", window=1, limit=1)
             if number % 100 == 0:
                 await clock.advance(1)
-        assert len(limiter._local._counts) < 2500
+        assert len(limiter._local) < 2500
 
 
 class TestInRedis(LimiterPromises):
@@ -192,14 +192,14 @@ def test_no_window_ever_has_more_than_the_limit(
 ) -> None:
     async def run() -> None:
         clock = FakeClock()
-        store = MemoryLimits(clock)
+        store = WindowCounts(clock)
         scale = EXACT if large else 1
         asked = Limit(limit=limit * scale, window=5.0)
         uses: list[tuple[float, int]] = []
         for pause, cost in steps:
             clock._now += pause
             now = clock.monotonic()
-            (result,) = await store.check([("k", asked)], cost * scale, False)
+            (result,) = store.check([("k", asked)], cost * scale)
             inside = sum(count for moment, count in uses if moment > now - asked.window)
             near = sum(count for moment, count in uses if moment > now - asked.window * (1 + 2 / PARTS))
             if result.allowed:
@@ -218,11 +218,11 @@ def test_another_library_decides_the_same(steps: list[tuple[float, int]], limit:
     """``limits`` keeps a moving window too; its clock is the wall's, so both are asked within one instant."""
 
     async def run() -> None:
-        store = MemoryLimits()
+        store = WindowCounts()
         other = oracle.strategies.MovingWindowRateLimiter(oracle.storage.MemoryStorage())
         item = oracle.RateLimitItemPerHour(limit)
         for _, cost in steps:
-            (result,) = await store.check([("k", Limit(limit=limit, window=3600))], cost, False)
+            (result,) = store.check([("k", Limit(limit=limit, window=3600))], cost)
             assert result.allowed == other.hit(item, "k", cost=cost)
 
     anyio.run(run)

@@ -27,12 +27,12 @@ from plughost.core.stepping import (
 )
 from plughost.exceptions import Refused
 
-_MESSAGE = "plughost: a hook implementation passed its limit"
+_MESSAGE = "plughost: this passed its limit"
 _CLOSEST = 0.01  # seconds between two looks of a ticker
 
 
 class Watchdog:
-    """Awaits implementations, each for so long and no longer; belongs to one dispatcher, serves many loops.
+    """Awaits implementations, each for so long and no longer; belongs to one dispatcher or one application.
 
     Attributes:
         unclosable: Coroutines that swallowed even being closed. They are kept so that nobody steps them.

@@ -23,21 +23,6 @@ class LimitStore(Protocol):
         """Forget what was counted."""
 
 
-class MemoryLimits:
-    """Counts in this process; the face that the limiter asks."""
-
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._counts = WindowCounts(clock)
-
-    async def check(self, asked: Asked, cost: int, peek: bool) -> list[LimitResult]:
-        """Count against all or none."""
-        return self._counts.check(asked, cost, peek=peek)
-
-    async def reset(self, key: str, limit: Limit) -> None:
-        """Forget what was counted."""
-        self._counts.forget(key, limit.limit, limit.window)
-
-
 class Limiter:
     """Implements ``plughost.contracts.RateLimiter``.
 
@@ -53,7 +38,7 @@ class Limiter:
         named: Mapping[str, Limit] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._local = MemoryLimits(clock)
+        self._local = WindowCounts(clock)
         self._shared = shared
         self._named = dict(named or {})
 
@@ -73,7 +58,12 @@ class Limiter:
         outage: OutagePolicy = "local",
     ) -> LimitResult:
         """Count ``cost`` against ``key`` and say whether that was allowed."""
-        asked = Limit(limit=limit, window=seconds_of(window, "window"), outage=outage, name=key)
+        seconds = seconds_of(window, "window")
+        if self._shared is None:  # as for every request of a route; nothing to wait for
+            _validate(key, limit, seconds, cost)
+            if cost <= limit:
+                return self._local.check_one(key, limit, seconds, cost, peek=peek, name=key)
+        asked = Limit(limit=limit, window=seconds, outage=outage, name=key)
         return await self._check([(key, asked)], cost, peek)
 
     async def check_all(
@@ -95,8 +85,8 @@ class Limiter:
     async def reset(self, key: str, window: Seconds, limit: int) -> None:
         """Forget what was counted for a key under that window and limit."""
         asked = Limit(limit=limit, window=seconds_of(window, "window"))
-        _validate(key, asked, 0)
-        await self._local.reset(key, asked)
+        _validate(key, asked.limit, asked.window, 0)
+        self._local.forget(key, asked.limit, asked.window)
         if self._shared is not None:
             try:
                 await self._shared.reset(key, asked)
@@ -105,13 +95,13 @@ class Limiter:
 
     async def _check(self, asked: Asked, cost: int, peek: bool) -> LimitResult:
         for key, limit in asked:
-            _validate(key, limit, cost)
+            _validate(key, limit.limit, limit.window, cost)
         beyond = next((limit for _, limit in asked if cost > limit.limit), None)
         if beyond is not None:  # never to be allowed, and nothing is counted
             now = await self._check([(key, limit) for key, limit in asked if limit is beyond], 0, True)
             return replace(now, allowed=False, retry_after=beyond.window)
         if self._shared is None:
-            return _strictest(await self._local.check(asked, cost, peek))
+            return _strictest(self._local.check(asked, cost, peek=peek))
         try:
             return _strictest(await self._shared.check(asked, cost, peek))
         except StoreUnavailableError:
@@ -140,7 +130,7 @@ class Limiter:
                 name=limit.name,
                 degraded=True,
             )
-        return _degraded(_strictest(await self._local.check(counted, cost, peek)))
+        return _degraded(_strictest(self._local.check(counted, cost, peek=peek)))
 
 
 def _degraded(result: LimitResult) -> LimitResult:
@@ -154,11 +144,11 @@ def _strictest(results: Sequence[LimitResult]) -> LimitResult:
     return min(results, key=lambda result: result.remaining)
 
 
-def _validate(key: str, limit: Limit, cost: int) -> None:
+def _validate(key: str, limit: int, window: float, cost: int) -> None:
     check_key(key)
-    if isinstance(limit.limit, bool) or not isinstance(limit.limit, int) or limit.limit < 1:
-        raise ValueError(f"a limit is an integer from 1, not {limit.limit!r}")
-    if not limit.window > 0:
-        raise ValueError(f"a window is above 0, not {limit.window!r}")
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"a limit is an integer from 1, not {limit!r}")
+    if not window > 0:
+        raise ValueError(f"a window is above 0, not {window!r}")
     if isinstance(cost, bool) or not isinstance(cost, int) or cost < 0:
         raise ValueError(f"a cost is an integer from 0, not {cost!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -232,28 +232,36 @@ class LazySession(RequestSession):
         """Whether the response has begun."""
         return self._phase != OPEN
 
-    async def send(self, message: Any) -> None:
-        """Stand between the application and the server: save before the first byte."""
+    def send(self, message: Any) -> Awaitable[None]:
+        """Stand between the application and the server: save before the first byte.
+
+        It is no coroutine, and asks the desk nothing where nobody looked: that would cost every message of every
+        request.
+        """
         kind = message["type"]
         if kind == "http.response.start" and self._phase == OPEN:
-            # Where nobody looked there is nothing to ask the desk for: each coroutine more costs every request.
             if self._loaded is not None or self._refused:
-                message = await self._desk.begin_response(
-                    self._loaded, self._scope, message, refused=self._refused
-                )
-                if message is None:
-                    await send_unavailable(self._send)
-                    self._send = _swallow
-                    self._phase = DONE
-                    return
+                return self._begin_response(message)
             self._phase = STREAMING
         elif kind in _LAST_WORDS and not message.get("more_body", False):
-            if self._phase == STREAMING and self._loaded is not None:
-                await self._desk.save_changes(self._loaded)
-            await self._send(message)
+            return self._end_response(message)
+        return self._send(message)
+
+    async def _begin_response(self, message: Any) -> None:
+        message = await self._desk.begin_response(self._loaded, self._scope, message, refused=self._refused)
+        if message is None:
+            await send_unavailable(self._send)
+            self._send = _swallow
             self._phase = DONE
             return
+        self._phase = STREAMING
         await self._send(message)
+
+    async def _end_response(self, message: Any) -> None:
+        if self._phase == STREAMING and self._loaded is not None:
+            await self._desk.save_changes(self._loaded)
+        await self._send(message)
+        self._phase = DONE
 
 
 async def _swallow(message: Any) -> None:
