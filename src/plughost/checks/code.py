@@ -12,7 +12,8 @@ from plughost.checks.findings import Check, Problem
 from plughost.checks.repairs import set_on_card
 from plughost.checks.subject import Subject
 from plughost.core.calls.annotations import type_misfits
-from plughost.core.calls.verify import implementations, options_of, shape_misfits
+from plughost.core.calls.declaration import specs_of
+from plughost.core.calls.verify import options_of, shape_misfits
 from plughost.exceptions import ConfigError, PluginError, did_you_mean
 
 
@@ -108,7 +109,7 @@ def _configuration(subject: Subject) -> Iterator[Problem]:
 
 def implementations_of(subject: Subject) -> list[tuple[str, Any, pluggy.HookimplOpts]]:
     """Return hook name, function and pluggy's options of each implementation in an imported plugin."""
-    return list(implementations(subject.hooks.manager(), subject.handle.target))
+    return list(subject.hooks.manager().implementations(subject.handle.target))
 
 
 def _own_specs(subject: Subject) -> set[str]:
@@ -120,12 +121,7 @@ def _own_specs(subject: Subject) -> set[str]:
         if name == package or name.startswith(f"{package}.")
     ]
     manager = subject.hooks.manager()
-    return {
-        name
-        for module in modules
-        for name in vars(module)
-        if manager.parse_hookspec_opts(module, name) is not None
-    }
+    return {name for module in modules for name, _ in specs_of(manager, module)}
 
 
 def _words(value: object) -> str:

@@ -78,12 +78,11 @@ def _collect(candidate: PluginCandidate, limit: float) -> Iterator[click.Command
 
     from plughost.contracts.clock import SYSTEM_CLOCK
     from plughost.core.calls.manager import HookManager
-    from plughost.core.calls.verify import implementations
     from plughost.core.loading.loader import ImportLane
 
     imported = anyio.run(partial(ImportLane(SYSTEM_CLOCK).load, candidate, limit))
     manager = HookManager()
-    for hook, function, _ in implementations(manager, imported.handle.target):
+    for hook, function, _ in manager.implementations(imported.handle.target):
         if hook == _HOOK:
             yield from _given(candidate.name, function)
 

@@ -15,7 +15,6 @@ from plughost.cli.documents import Document, candidate_document
 from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program, reads
 from plughost.contracts.masking import masked
-from plughost.core.calls.verify import implementations
 from plughost.core.config import LoadedConfig
 from plughost.core.loading.registry import failure_of
 from plughost.core.loading.remembered import HostMemory
@@ -68,7 +67,7 @@ def _of_code(subject: Subject) -> Document:
         "after": needs.after,
         "host_api": subject.candidate.card.host_api or subject.handle.host_api,
         "hooks": sorted(
-            {hook for hook, _, _ in implementations(subject.hooks.manager(), subject.handle.target)}
+            {hook for hook, _, _ in subject.hooks.manager().implementations(subject.handle.target)}
         ),
         "effective_config": _effective(subject),
         "imported_in": round(subject.imported.took, 4),

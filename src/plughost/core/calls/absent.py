@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from plughost.core.calls.dispatch import HookDispatcher
+from plughost.core.calls.relays import HookRelay
 from plughost.hookspecs import Hooks
 
 
@@ -20,7 +21,7 @@ class OwnHooks(Hooks):
         own_first: Whether a name that both have is plughost's.
     """
 
-    def __init__(self, declared: Hooks, absent: Hooks, *, own_first: bool) -> None:
+    def __init__(self, declared: HookRelay, absent: HookRelay, *, own_first: bool) -> None:
         self._declared = declared
         self._absent = absent
         self._own_first = own_first
@@ -28,10 +29,8 @@ class OwnHooks(Hooks):
     if not TYPE_CHECKING:  # a type checker shall see the types of Hooks
 
         def __getattr__(self, name: str) -> Any:
-            absent = vars(self._absent).get(name)
-            if absent is not None and (self._own_first or name not in vars(self._declared)):
-                return absent
-            return getattr(self._declared, name)
+            left_out = name in self._absent and (self._own_first or name not in self._declared)
+            return getattr(self._absent if left_out else self._declared, name)
 
 
 def own_hooks(dispatcher: HookDispatcher) -> Hooks:

@@ -16,6 +16,7 @@ from plughost.core.calls.declaration import (
     origin_of,
     read_declaration,
     read_declarations,
+    specs_of,
 )
 from plughost.core.calls.manager import HookManager
 from plughost.core.calls.verify import misfits, options_of
@@ -28,6 +29,7 @@ class Catalogue:
     Attributes:
         declarations: What is declared, by name.
         unfit: Hooks that only pluggy's own ``hook`` can call -> why.
+        changes: How often declarations came or went.
 
     Args:
         manager: Where pluggy keeps its specs.
@@ -38,6 +40,7 @@ class Catalogue:
         self._manager = manager
         self._terms = terms
         self.unfit: dict[str, str] = {}
+        self.changes = 0
         self._owners: dict[str, list[Namespace]] = {}
         self.declarations: dict[str, Declaration] = {}
 
@@ -46,6 +49,7 @@ class Catalogue:
         found = read_declarations(self._manager, namespace, self._terms)
         changed = [each for each in found if self._is_news(each)]
         self._refuse_misfits(changed)
+        self.changes += 1
         self._forget([each.name for each in changed if each.name in self.declarations])
         self._tell_pluggy(namespace, changed)
         self.declarations.update((each.name, each) for each in changed)
@@ -55,10 +59,8 @@ class Catalogue:
 
     def follow(self, namespace: Namespace) -> None:
         """Take over what pluggy's own manager was given; what cannot be called by keywords stays its own."""
-        for name in dir(namespace):
-            opts = self._manager.parse_hookspec_opts(namespace, name)
-            if opts is None:
-                continue
+        self.changes += 1
+        for name, opts in specs_of(self._manager, namespace):
             try:
                 self.declarations[name] = read_declaration(name, namespace, opts, self._terms)
             except ValueError as error:
@@ -77,6 +79,7 @@ class Catalogue:
                     orphans.append(name)
                     del self._owners[name], self.declarations[name]
         self._forget(orphans)
+        self.changes += 1
 
     def _is_news(self, new: Declaration) -> bool:
         """Whether pluggy has to be told; a reloaded module may change what it declared itself."""

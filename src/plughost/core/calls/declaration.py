@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import pluggy
 
+from plughost.core.calls.marks import may_be_marked, projects_marking
 from plughost.hookspecs._markers import SPEC_ATTRIBUTE, Mode, OnError, SpecOptions
 
 Namespace = Any
@@ -99,13 +100,21 @@ def read_declarations(
         ValueError: It declares nothing, or a spec cannot be called by keywords.
     """
     found = tuple(
-        read_declaration(name, namespace, opts, terms)
-        for name in dir(namespace)
-        if (opts := manager.parse_hookspec_opts(namespace, name)) is not None
+        read_declaration(name, namespace, opts, terms) for name, opts in specs_of(manager, namespace)
     )
     if not found:
         raise ValueError(_declares_nothing(manager, namespace))
     return found
+
+
+def specs_of(
+    manager: pluggy.PluginManager, namespace: Namespace
+) -> Iterator[tuple[str, pluggy.HookspecOpts]]:
+    """Yield name and pluggy's options of each hookspec in ``namespace``, in alphabetical order as pluggy finds it."""
+    marked = may_be_marked(namespace, "_spec")
+    for name in dir(namespace):
+        if name in marked and (opts := manager.parse_hookspec_opts(namespace, name)) is not None:
+            yield name, opts
 
 
 def read_declaration(
@@ -158,31 +167,6 @@ def _declares_nothing(manager: pluggy.PluginManager, namespace: Namespace) -> st
             f"give the host that name, Host(..., project={others[0]!r})"
         )
     return f"{origin_of(namespace)} declares no hooks: mark its functions with @hookspec"
-
-
-def projects_marking(namespace: Namespace, ending: str) -> set[str]:
-    """Return the projects whose pluggy markers marked something in ``namespace``; properties are not executed.
-
-    Args:
-        namespace: A module, class or instance.
-        ending: ``_spec`` or ``_impl``.
-    """
-    holder = namespace if isinstance(namespace, ModuleType | type) else type(namespace)
-    values = (inspect.getattr_static(holder, name, None) for name in dir(holder))
-    if holder is not namespace:
-        values = (*values, *getattr(namespace, "__dict__", {}).values())  # type: ignore[assignment]
-    functions = (getattr(value, "__func__", value) for value in values)
-    return {
-        name.removesuffix(ending)
-        for function in functions
-        if inspect.isroutine(function)
-        for name, opts in (*getattr(function, "__dict__", {}).items(),)
-        if name.endswith(ending) and isinstance(opts, dict) and _MARKS[ending] in opts
-    }
-
-
-_MARKS = {"_spec": "firstresult", "_impl": "hookwrapper"}
-"""By which option one knows what pluggy's marker noted on a function."""
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:

@@ -19,6 +19,7 @@ from plughost.core.calls.declaration import (
     ForeignTerms,
     Namespace,
     read_declarations,
+    specs_of,
 )
 from plughost.core.calls.manager import HookManager
 from plughost.core.containment import Point, contained
@@ -85,9 +86,8 @@ class HookSetup:
         manager = self.manager()
         found: dict[str, str] = {}
         for namespace in self.namespaces:
-            for name in dir(namespace):
-                options = manager.parse_hookspec_opts(namespace, name)
-                if options is not None and options["warn_on_impl"] is not None:
+            for name, options in specs_of(manager, namespace):
+                if options["warn_on_impl"] is not None:
                     found[name] = str(options["warn_on_impl"])
         return found
 

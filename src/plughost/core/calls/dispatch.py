@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import pluggy
 from anyio.lowlevel import current_token
@@ -31,37 +33,15 @@ from plughost.core.calls.manager import HookManager
 from plughost.core.calls.metrics import CallMetrics
 from plughost.core.calls.plan import CallPlan, Planner
 from plughost.core.calls.policy import CallPolicy
+from plughost.core.calls.relays import HookRelay, SyncHookRelay, offer, withdraw
 from plughost.core.calls.verify import problems
 from plughost.core.calls.watchdog import Watchdog
 from plughost.exceptions import PluginInvalidError, PluginNotFoundError, UnknownHookError, did_you_mean
-from plughost.hookspecs import Hooks
 
 __all__ = ["CallPolicy", "Drain", "HookDispatcher", "HookRelay", "HookSetup", "SyncHookRelay"]
 
 NOTHING_DECLARED = HookSetup(families=())
 """For a dispatcher whose hooks come later."""
-
-
-class HookRelay(Hooks):
-    """The hooks of one dispatcher, as attributes: ``await hooks.before_auth(attempt=...)``.
-
-    ``await hooks.before_auth.report(attempt=...)`` tells what each implementation did.
-    """
-
-    if not TYPE_CHECKING:  # a type checker shall see the types of Hooks
-
-        def __getattr__(self, name: str) -> Any:
-            """Say that nobody declared the hook; those that are declared never get here."""
-            raise _unknown(name, vars(self))
-
-
-class SyncHookRelay(HookRelay):
-    """The same hooks without ``await``: ``sync_hooks.before_auth(attempt=...)``; isolated, ordered and counted alike.
-
-    In the host's own thread nothing can wait: what an implementation returns to be awaited is handed back, as
-    pluggy does, and blocking implementations run where they are. From any other thread the call is made on the
-    host's event loop and waited for.
-    """
 
 
 class HookDispatcher:
@@ -116,8 +96,11 @@ class HookDispatcher:
         self._newest = 0
         self._lock = threading.RLock()
         self._holding = False
-        for namespace in setup.namespaces:
-            self.add_hookspecs(namespace)
+        self._touched: AbstractSet[str] | None = frozenset()
+        self._followed = 0
+        with self._change():
+            for namespace in setup.namespaces:
+                self.add_hookspecs(namespace)
 
     # hooks
 
@@ -214,9 +197,7 @@ class HookDispatcher:
 
     def hooks_of(self, name: str) -> tuple[str, ...]:
         """Return the names of the hooks a registered plugin implements, in alphabetical order."""
-        plugin = self.pluggy.get_plugin(name)
-        callers = self.pluggy.get_hookcallers(plugin) if plugin is not None else None
-        return tuple(sorted(caller.name for caller in callers or ()))
+        return tuple(sorted(self.pluggy.hooks_of(name)))
 
     def implementers(self) -> dict[str, tuple[str, ...]]:
         """Return each declared hook with the plugins that implement it: wrappers first, then in call order."""
@@ -297,23 +278,33 @@ class HookDispatcher:
             raise _not_found(name, self.pluggy)
         return self.pluggy.unregister(name=name)
 
-    def _refresh(self) -> None:
-        """Make new plans for the hooks whose implementations changed."""
+    def _refresh(self, touched: AbstractSet[str] | None = frozenset()) -> None:
+        """Make new plans for the hooks whose implementations changed: those of ``touched``, or None for any."""
         with self._lock:
+            self._touched = None if touched is None or self._touched is None else self._touched | touched
             if self._holding:
                 return
+            touched, self._touched = self._touched, frozenset()
             self._renew_ages()
             declared = self._catalogue.declarations
-            for name, point in [*self._points.items()]:
-                if self.pluggy.monitors:
-                    point.short = None
-                if declared.get(name) is not point.plan.declaration:
-                    self._retire(self._points.pop(name), None)
-                    delattr(self.hooks, name)
-                    delattr(self.sync_hooks, name)
-            for name, declaration in declared.items():
-                self._renew(name, declaration)
+            if self._followed != self._catalogue.changes:
+                self._followed = self._catalogue.changes
+                self._drop_undeclared()
+                touched = None
+            for point in self._points.values() if touched is None and self.pluggy.monitors else ():
+                point.short = None
+            for name in declared if touched is None else touched & declared.keys():
+                self._renew(name, declared[name])
             self._settle()
+
+    def _drop_undeclared(self) -> None:
+        """Let go of the hooks that nobody declares any more, or that are declared anew."""
+        declared = self._catalogue.declarations
+        for name, point in [*self._points.items()]:
+            if declared.get(name) is not point.plan.declaration:
+                self._retire(self._points.pop(name), None)
+                withdraw(self.hooks, name)
+                withdraw(self.sync_hooks, name)
 
     def _renew_ages(self) -> None:
         present = [name for name, plugin in self.pluggy.list_name_plugin() if plugin is not None]
@@ -335,8 +326,8 @@ class HookDispatcher:
             point = HookPoint(plan, self._kit)
             point.observer, point.tracers = self._observer, self._tracers
             self._points[name] = point
-            setattr(self.hooks, name, hook_function(point, declaration, caller))
-            setattr(self.sync_hooks, name, sync_hook_function(point, declaration, caller))
+            offer(self.hooks, name, partial(hook_function, point, declaration, caller))
+            offer(self.sync_hooks, name, partial(sync_hook_function, point, declaration, caller))
             return
         self._retire(point, plan)
 
@@ -359,10 +350,9 @@ class HookDispatcher:
         with self._change():
             self._catalogue.follow(namespace)
             for name, why in self._catalogue.unfit.items():
-                for relay in (self.hooks, self.sync_hooks):
-                    setattr(
-                        relay, name, refusing(UnknownHookError(f"{why}. Call pluggy.hook.{name}", hook=name))
-                    )
+                refuse = partial(refusing, UnknownHookError(f"{why}. Call pluggy.hook.{name}", hook=name))
+                offer(self.hooks, name, refuse)
+                offer(self.sync_hooks, name, refuse)
 
     def _retire(self, point: HookPoint, successor: CallPlan | None) -> None:
         self._retired.append(point.plan)
@@ -382,10 +372,6 @@ class HookDispatcher:
 
 _EXTRA = "<extra>"
 """What implementations for one call are counted under."""
-
-
-def _unknown(hook: str, known: Any) -> UnknownHookError:
-    return UnknownHookError(f"Nobody declared a hook {hook!r}.{did_you_mean(hook, known)}", hook=hook)
 
 
 def _not_found(name: str, manager: pluggy.PluginManager) -> PluginNotFoundError:

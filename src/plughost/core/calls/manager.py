@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import pluggy
 from pluggy import PluginManager
 
+from plughost.core.calls.marks import may_be_marked
 from plughost.hookspecs import PROJECT
 
 Before = Callable[[str, Sequence[pluggy.HookImpl], Mapping[str, Any]], None]
@@ -28,25 +30,30 @@ class HookManager(PluginManager):
 
     Args:
         project: The name in ``HookspecMarker`` and ``HookimplMarker``.
-        changed: Called when plugins, or monitors, came or went.
+        changed: Called with the names of the hooks for which plugins came or went; with None when it may be any.
         declared: Called with a namespace whose specs came by ``add_hookspecs``.
     """
 
     def __init__(
         self,
         project: str = PROJECT,
-        changed: Callable[[], None] = _nothing,
+        changed: Callable[[AbstractSet[str] | None], None] = _nothing,
         declared: Callable[[object], None] = _nothing,
     ) -> None:
         super().__init__(project)
         self._ours = PluginManager(PROJECT)
         self._changed = changed
         self._declared = declared
+        self._looked_at: tuple[object, set[str]] | None = None
+        self._hooks: dict[str, frozenset[str]] = {}
         self._distributions: dict[int, tuple[object, str]] = {}
         self.monitors: list[Monitor] = []
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
         """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
+        looked_at = self._looked_at
+        if looked_at is not None and looked_at[0] is plugin and name not in looked_at[1]:
+            return None
         return super().parse_hookimpl_opts(plugin, name) or self._ours.parse_hookimpl_opts(plugin, name)
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> pluggy.HookspecOpts | None:
@@ -65,27 +72,45 @@ class HookManager(PluginManager):
 
     def register(self, plugin: Any, name: str | None = None) -> str | None:
         """Register a plugin as pluggy does; it is called from now on."""
-        registered = super().register(plugin, name)
-        self._changed()
+        self._looked_at = (plugin, may_be_marked(plugin, "_impl"))
+        try:
+            registered = super().register(plugin, name)
+        finally:
+            self._looked_at = None
+        if registered is not None:
+            self._hooks[registered] = frozenset(hook for hook, _, _ in self.implementations(plugin))
+            self._changed(self._hooks[registered])
         return registered
 
     def unregister(self, plugin: Any | None = None, name: str | None = None) -> Any | None:
         """Unregister a plugin as pluggy does; it is not called any more."""
+        known_as = self.get_name(plugin) if name is None else name
         unregistered = super().unregister(plugin, name)
-        self._changed()
+        self._changed(self._hooks.pop(str(known_as), frozenset()))
         return unregistered
+
+    def hooks_of(self, name: str) -> frozenset[str]:
+        """Return the names of the hooks that a registered plugin implements."""
+        return self._hooks.get(name, frozenset())
+
+    def implementations(self, plugin: object) -> Iterator[tuple[str, Any, pluggy.HookimplOpts]]:
+        """Yield hook name, bound function and pluggy's options of each implementation in ``plugin``."""
+        marked = may_be_marked(plugin, "_impl")
+        for name in dir(plugin) if marked else ():
+            if name in marked and (opts := self.parse_hookimpl_opts(plugin, name)) is not None:
+                yield opts.get("specname") or name, getattr(plugin, name), opts
 
     def add_hookcall_monitoring(self, before: Before, after: After) -> Callable[[], None]:
         """Call ``before`` and ``after`` around every hook call, whichever way it is made; return what ends that."""
         end = super().add_hookcall_monitoring(before, after)
         monitor = (before, after)
         self.monitors.append(monitor)
-        self._changed()
+        self._changed(None)
 
         def undo() -> None:
             end()
             self.monitors.remove(monitor)
-            self._changed()
+            self._changed(None)
 
         return undo
 

@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pluggy
-
 from plughost.core.calls.annotations import type_misfits
 from plughost.core.calls.declaration import Declaration
+from plughost.core.calls.manager import HookManager
 from plughost.exceptions import did_you_mean
 from plughost.hookspecs._markers import IMPL_ATTRIBUTE, ImplOptions
 
@@ -30,22 +29,10 @@ def is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function)
 
 
-def implementations(
-    manager: pluggy.PluginManager, plugin: object
-) -> Iterator[tuple[str, Any, pluggy.HookimplOpts]]:
-    """Yield hook name, bound function and pluggy's options of each implementation in ``plugin``."""
-    for name in dir(plugin):
-        opts = manager.parse_hookimpl_opts(plugin, name)
-        if opts is not None:
-            yield opts.get("specname") or name, getattr(plugin, name), opts
-
-
-def problems(
-    manager: pluggy.PluginManager, declarations: Mapping[str, Declaration], plugin: object
-) -> list[str]:
+def problems(manager: HookManager, declarations: Mapping[str, Declaration], plugin: object) -> list[str]:
     """Return everything that is wrong with the hook implementations of ``plugin``, one sentence each."""
     found: list[str] = []
-    for hook, function, opts in implementations(manager, plugin):
+    for hook, function, opts in manager.implementations(plugin):
         declaration = declarations.get(hook)
         if declaration is None:
             if not opts.get("optionalhook"):

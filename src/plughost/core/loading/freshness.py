@@ -86,10 +86,12 @@ class CodeWatch:
             return []
         root, home = _root_of(module), _home_of(module, finding)
         others = [other for name, other in self._roots.items() if name != plugin]
+        within = f"{root}."
         return [
             name
             for name, loaded in list(sys.modules.items())
-            if _is_within(name, root)
+            if name == root
+            or name.startswith(within)
             or (
                 home is not None
                 and name not in self._foreign

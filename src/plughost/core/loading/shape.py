@@ -10,7 +10,7 @@ from typing import Any
 
 from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.plugin import Plugin, PluginContext
-from plughost.core.calls.declaration import projects_marking
+from plughost.core.calls.marks import projects_marking
 from plughost.core.containment import Point, contained
 from plughost.core.threads import run_in_daemon_thread
 from plughost.exceptions import PluginError, PluginInvalidError
