@@ -321,7 +321,7 @@ class HookDispatcher:
         point = self._points.get(name)
         if point is not None and point.plan.is_made_of(declaration, impls):
             return
-        plan = self._planner.plan(declaration, impls, self._ages)
+        plan = self._planner.plan(declaration, impls, self._ages, None if point is None else point.plan)
         if point is None:
             point = HookPoint(plan, self._kit)
             point.observer, point.tracers = self._observer, self._tracers

@@ -34,6 +34,7 @@ class Step:
         aborts: Whether its failure is the caller's.
         bare: Whether a failure that is the caller's comes out as it is, as with pluggy.
         tally: Where its calls are counted.
+        source: What it was made of.
     """
 
     plugin: str
@@ -46,6 +47,7 @@ class Step:
     aborts: bool
     bare: bool
     tally: Tally
+    source: pluggy.HookImpl
 
     def call(self, values: Mapping[str, Any]) -> Any:
         """Call the implementation with what it takes of the call's arguments."""
@@ -107,13 +109,28 @@ class Planner:
         self._metrics = metrics
 
     def plan(
-        self, declaration: Declaration, impls: Iterable[pluggy.HookImpl], ages: Mapping[str, int]
+        self,
+        declaration: Declaration,
+        impls: Iterable[pluggy.HookImpl],
+        ages: Mapping[str, int],
+        before: CallPlan | None = None,
     ) -> CallPlan:
-        """Return the plan of one hook; ``ages`` tells which plugin came earlier (the smaller number)."""
+        """Return the plan of one hook.
+
+        Args:
+            declaration: The hook.
+            impls: pluggy's implementations, as it has them.
+            ages: Which plugin came earlier (the smaller number).
+            before: The plan that this one follows, of whose steps those that stay are taken over.
+        """
+        same = before is not None and before.declaration is declaration
+        known = (
+            {id(step.source): step for step in (*before.wrappers, *before.steps)} if before and same else {}
+        )
         source = tuple(impls)
         newest_first = source[::-1]  # settles ties as pluggy does
         in_order = sorted(newest_first, key=lambda impl: self._place(declaration.name, impl, ages))
-        steps = [self._step(declaration, impl) for impl in in_order]
+        steps = [known.get(id(impl)) or self._step(declaration, impl) for impl in in_order]
         plan = CallPlan(
             declaration=declaration,
             wrappers=tuple(step for step in steps if step.kind == "wrapper"),
@@ -151,6 +168,7 @@ class Planner:
             aborts=declaration.options.on_error == "abort",
             bare=declaration.foreign,
             tally=self._metrics.tally(name, impl.plugin_name),
+            source=impl,
         )
 
 
