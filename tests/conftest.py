@@ -21,6 +21,46 @@ hypothesis.settings.load_profile("busy")
 
 _numbers = count()
 
+TESTS = Path(__file__).parent
+BEYOND_A_LAPTOP = {
+    "adapters/test_adapters.py": "Celery, Django, Flask, Litestar",
+    "adapters/test_root_path.py": "Litestar",
+    "adapters/test_wsgi.py": "Django, Flask",
+    "adapters/test_forks.py::test_a_celery": "Celery",
+    "cli/test_behind_nginx.py": "nginx",
+    "flows/test_apps_host.py": "PostgreSQL",
+    "http/test_loopback.py::test_nginx": "nginx",
+    "plugins/admin/test_browser.py": "a browser",
+    "plugins/admin/test_openapi.py": "Schemathesis",
+    "plugins/database/test_postgresql.py": "PostgreSQL",
+    "plugins/database/test_processes.py": "PostgreSQL",
+    "plugins/database/test_urls.py::test_a_database_that_cannot_be_opened": "the driver of PostgreSQL",
+    "test_docs.py::test_the_documentation_builds": "Sphinx",
+    "test_docs.py::test_the_python_of_a_page_runs[docs/how-to/embed-": "the frameworks",
+}
+"""What `pytest --laptop` leaves out, and what it would need: `.[test-all]`, or packages of the machine."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--laptop", action="store_true", help="leave out what needs more than `.[test]` installs"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if not (config.getoption("--laptop") and collection_path.is_relative_to(TESTS)):
+        return None
+    return collection_path.relative_to(TESTS).as_posix() in BEYOND_A_LAPTOP or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--laptop"):
+        return
+    places = tuple(f"tests/{place}" for place in BEYOND_A_LAPTOP)
+    left_out = [item for item in items if item.nodeid.startswith(places)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
+import httpx2
 import pytest
 
 from plughost import Host, hookimpl
@@ -36,7 +36,7 @@ class Door:
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, **config: Any) -> AsyncIterator[tuple[Host, httpx.AsyncClient]]:
+async def serving(tmp_path: Path, **config: Any) -> AsyncIterator[tuple[Host, httpx2.AsyncClient]]:
     host = Host(
         "acme",
         config={"host": {"data_dir": str(tmp_path / "data")}},
@@ -45,22 +45,22 @@ async def serving(tmp_path: Path, **config: Any) -> AsyncIterator[tuple[Host, ht
     async with host:
         await host.load_plugin(SessionsPlugin, config, name="sessions")
         await host.load_plugin(Door(), name="door")
-        transport = httpx.ASGITransport(create_app(host), client=("127.0.0.1", 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        transport = httpx2.ASGITransport(create_app(host), client=("127.0.0.1", 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield host, client
 
 
-def sign_in(client: httpx.AsyncClient) -> Any:
+def sign_in(client: httpx2.AsyncClient) -> Any:
     return client.post("/api/auth/login", json={"username": "ada", "password": "x"})
 
 
-async def until_ready(client: httpx.AsyncClient) -> None:
+async def until_ready(client: httpx2.AsyncClient) -> None:
     with anyio.fail_after(30):
         while (await client.get("/readyz")).status_code != 200:
             await anyio.sleep(0.02)
 
 
-async def refused_until(client: httpx.AsyncClient, mend: Callable[[], object]) -> None:
+async def refused_until(client: httpx2.AsyncClient, mend: Callable[[], object]) -> None:
     """Nothing that needs a session is answered but 503, and readiness says so; then it is mended."""
     assert (await client.get("/readyz")).status_code == 503
     verbose = (await client.get("/readyz?verbose")).json()
