@@ -20,6 +20,7 @@ import sniffio
 from plughost.core.containment import stray
 
 Coro = Coroutine[Any, Any, Any]
+_Future = asyncio.Future
 
 _CLOSING_ROUNDS = 32  # how many awaits in ``finally`` clauses a coroutine may have left when it is closed
 
@@ -128,8 +129,12 @@ class Driven:
 
 
 @types.coroutine
-def drive(coroutine: Coro, waiting: Any, driven: Driven) -> Generator[Any, Any, Any]:
+def drive(
+    coroutine: Coro, waiting: Any, driven: Driven, thrown: BaseException | None = None
+) -> Generator[Any, Any, Any]:
     """Step ``coroutine``, which waits for ``waiting``, to its end on asyncio; return what it returns.
+
+    ``thrown`` is what came instead of what it waits for, if that is so.
 
     A plain future, or nothing at all, is handed on to the task. Any other future decides itself what a
     cancellation does to it, as a task or ``gather`` does, and could hold up the caller.
@@ -141,7 +146,10 @@ def drive(coroutine: Coro, waiting: Any, driven: Driven) -> Generator[Any, Any, 
         value: Any
         step: Callable[[Any], Any]
         try:
-            if type(waiting) is not asyncio.Future and isinstance(waiting, asyncio.Future):
+            if thrown is not None:
+                error, thrown = thrown, None
+                raise error
+            if waiting is not None and type(waiting) is not _Future and isinstance(waiting, _Future):
                 yield from _await_refusing(waiting, driven)
                 value = None
             else:

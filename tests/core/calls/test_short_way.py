@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.calls.ways import PLAIN, SHORT, dispatcher, figures, plugin
+from plughost.contracts.auth import Abstain, Allow, Deny
+from plughost.core.calls.hook import HookPoint
 from plughost.core.calls.shortcut import source_of
 from plughost.exceptions import AuthRefused
 from plughost.hookspecs import hookspec
@@ -88,6 +92,18 @@ def test_both_ways_agree(hook, recipe):
     assert run(go(PLAIN)) == run(go(SHORT))
 
 
+@dataclass(frozen=True)
+class Saying:
+    """Says its vote, whatever it is asked."""
+
+    vote: object
+
+    def __radd__(self, value):
+        if isinstance(self.vote, BaseException):
+            raise self.vote
+        return self.vote
+
+
 def run(coroutine):
     """``asyncio.run`` is slow, because it makes a loop with sockets and threads each time."""
     loop = asyncio.new_event_loop()
@@ -128,24 +144,139 @@ def test_the_source_reads_like_the_one_in_the_documentation():
     ]
 
 
-@pytest.mark.parametrize(
-    ("hook", "function", "options"),
-    [
-        ("judge", lambda value: None, {}),
-        ("ask", lambda value: None, {"blocking": True}),
-    ],
+def test_threads_have_no_short_way():
+    hosts = dispatcher(Specs, plugin("ask", lambda value: None, blocking=True), way=SHORT)
+    assert hosts._points["ask"].short is None
+
+
+def wrapper(log, name, before, after):
+    """A wrapper that does as it is told beforehand and afterwards."""
+
+    def wrapped(value):
+        log.append(("before", name, value))
+        if isinstance(before, BaseException):
+            raise before
+        result = yield
+        log.append(("after", name, result))
+        if isinstance(after, BaseException):
+            raise after
+        return after if after is not None else result
+
+    return wrapped
+
+
+votes = st.one_of(
+    st.sampled_from([Allow(), Deny("one"), Deny("other"), Abstain()]),
+    st.none(),
+    st.sampled_from([ValueError("broken"), AuthRefused("no"), GeneratorExit()]),
 )
-def test_decisions_and_threads_have_no_short_way(hook, function, options):
-    hosts = dispatcher(Specs, plugin(hook, function, **options), way=SHORT)
-    assert hosts._points[hook].short is None
+"""What implementations of a deciding hook say, or do."""
+
+around = st.lists(
+    st.tuples(
+        st.sampled_from([None, ValueError("broken"), AuthRefused("no"), GeneratorExit()]),
+        st.one_of(
+            st.none(),
+            st.integers(5, 6),
+            st.sampled_from([Allow(), Deny("late"), ValueError("broken"), GeneratorExit()]),
+        ),
+    ),
+    max_size=2,
+)
 
 
-def test_wrappers_have_no_short_way():
-    def wrapper(value):
+def same(hook, recipe, wrappers, **watched):
+    """Whether both ways do the same; ``watched`` has what to watch the short one by."""
+
+    async def go(way):
+        log = []
+        made = [plugin(hook, implementation(log, number, *each)) for number, each in enumerate(recipe)]
+        made += [
+            plugin(hook, wrapper(log, number, *each), wrapper=True) for number, each in enumerate(wrappers)
+        ]
+        hosts = dispatcher(Specs, *made, way=way)
+        if way == SHORT and watched:
+            hosts.observe(watched["observer"])
+        outcome = None
+        try:
+            called = getattr(hosts.hooks, hook)(value=1)
+            outcome = await called if inspect.isawaitable(called) else called
+        except BaseException as error:
+            outcome = type(error), str(error)
+        return log, outcome, [figures(hosts, chr(ord("a") + n)) for n in range(len(made))]
+
+    return run(go(PLAIN)) == run(go(SHORT))
+
+
+@given(st.sampled_from(["tell", "ask", "find", "change", "ask_all"]), guests, around)
+@settings(max_examples=100, deadline=None)
+def test_both_ways_agree_on_wrappers(hook, recipe, wrappers):
+    assert same(hook, recipe, wrappers)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 2), votes), max_size=4), around)
+@settings(max_examples=100, deadline=None)
+def test_both_ways_agree_on_decisions(recipe, wrappers):
+    assert same("judge", [(is_async, waits, Saying(vote)) for is_async, waits, vote in recipe], wrappers)
+
+
+@given(guests, around)
+@settings(max_examples=60, deadline=None)
+def test_both_ways_agree_where_nobody_awaits(recipe, wrappers):
+    assert same("adjust", [(False, 0, does) for _, _, does in recipe], wrappers)
+
+
+@given(st.sampled_from(["tell", "ask", "find", "change", "ask_all"]), guests, around)
+@settings(max_examples=60, deadline=None)
+def test_an_observer_changes_nothing_but_what_it_sees(hook, recipe, wrappers):
+    seen = []
+
+    @contextlib.contextmanager
+    def observer(name):
+        seen.append(name)
+        yield
+
+    assert same(hook, recipe, wrappers, observer=observer)
+    assert seen == [hook]
+
+
+@pytest.mark.parametrize("hook", ["ask", "judge"])
+def test_hot_hooks_with_wrappers_and_observers_do_not_make_a_call_of_the_plain_way(hook, monkeypatch):
+    """Counted and not timed: the plain way makes a ``Call``, with a step for each implementation."""
+    made = 0
+    usual = HookPoint._run
+
+    async def counting(self, *args, **options):
+        nonlocal made
+        made += 1
+        return await usual(self, *args, **options)
+
+    monkeypatch.setattr(HookPoint, "_run", counting)
+
+    def guest(value):
+        return Abstain()
+
+    def passing(value):
         return (yield)
 
-    hosts = dispatcher(Specs, plugin("ask", wrapper, wrapper=True), way=SHORT)
-    assert hosts._points["ask"].short is None
+    async def calls(hosts, count):
+        nonlocal made
+        made = 0
+        for _ in range(count):
+            await getattr(hosts.hooks, hook)(value=1)
+        return made
+
+    async def go():
+        hosts = dispatcher(Specs, plugin(hook, guest), plugin(hook, passing, wrapper=True))
+        assert await calls(hosts, 64) == 63  # while nobody knows that it will be called often
+        assert await calls(hosts, 640) <= 2  # one in 512 is measured
+        hosts.observe(lambda name: contextlib.nullcontext())
+        assert await calls(hosts, 640) <= 2
+        hosts.observe(None)
+        assert await calls(hosts, 640) <= 2
+        assert figures(hosts, "a") == figures(hosts, "b") == (64 + 3 * 640, 0, 0)
+
+    run(go())
 
 
 def test_an_abandoned_implementation_leaves_the_short_way_in_silence(recwarn, capfd):

@@ -209,13 +209,12 @@ class HookDispatcher:
     def observe(self, observer: Observer | None) -> None:
         """Let every hook call happen in what ``observer(hook)`` returns, such as a span; None ends that.
 
-        Calls under way are not touched. While there is an observer, every call goes the plain way, which is
-        slower.
+        Calls under way are not touched.
         """
         with self._lock:
             self._observer = observer
             for point in self._points.values():
-                point.observer, point.short = observer, None
+                point.watch(observer, self._tracers)
 
     def trace(self, tracer: Tracer) -> Callable[[], None]:
         """Tell ``tracer`` of every call from now on; returns what ends that. Calls are slower meanwhile."""
@@ -224,7 +223,7 @@ class HookDispatcher:
         def change(tracers: tuple[Tracer, ...]) -> None:
             self._tracers = tracers
             for point in self._points.values():
-                point.tracers, point.short = tracers, None
+                point.watch(self._observer, tracers)
 
         def end() -> None:
             with self._lock:
@@ -291,8 +290,8 @@ class HookDispatcher:
                 self._followed = self._catalogue.changes
                 self._drop_undeclared()
                 touched = None
-            for point in self._points.values() if touched is None and self.pluggy.monitors else ():
-                point.short = None
+            for point in self._points.values() if touched is None else ():
+                point.choose()
             for name in declared if touched is None else touched & declared.keys():
                 self._renew(name, declared[name])
             self._settle()
@@ -324,7 +323,7 @@ class HookDispatcher:
         plan = self._planner.plan(declaration, impls, self._ages, None if point is None else point.plan)
         if point is None:
             point = HookPoint(plan, self._kit)
-            point.observer, point.tracers = self._observer, self._tracers
+            point.watch(self._observer, self._tracers)
             self._points[name] = point
             offer(self.hooks, name, partial(hook_function, point, declaration, caller))
             offer(self.sync_hooks, name, partial(sync_hook_function, point, declaration, caller))

@@ -6,22 +6,21 @@ anything else than this one.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
 from types import CoroutineType
 from typing import Any, NoReturn
 
 from plughost.contracts.hooks import Outcome, OutcomeKind
-from plughost.core.calls.faults import fail, goes_through
+from plughost.core.calls.faults import fail
 from plughost.core.calls.plan import CallPlan, Step
 from plughost.core.calls.together import together
 from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog
+from plughost.core.calls.wrapping import Around
 from plughost.core.containment import stray
 from plughost.core.stepping import Coro, event_library
 
-Wrapper = Generator[None, Any, Any]
 Blocking = Callable[[Step, dict[str, Any]], Coro]
 """Runs a step in a worker thread."""
 
@@ -111,22 +110,70 @@ class Call:
             if self._watch is not None:
                 self._watch.end()
 
-    async def go_on(self, number: int, coroutine: Coro, waiting: Any) -> Any:
-        """Take over a call from the short way, which came to a step that waits; return the result."""
+    async def go_on(  # noqa: C901 - written out: each call in it would cost every implementation that waits
+        self, number: int, coroutine: Coro, waiting: Any, run: object
+    ) -> Any:
+        """Take over a call from the short way, ``run``, which came to a step that waits; return the result.
+
+        As on the short way nothing is measured: the calls that are go the plain way from the beginning.
+        """
+        watch = self._watching()
+        gathering = self.gathering
         step = self._plan.steps[number]
-        begun = self._now()
         try:
             try:
-                settled = self.gathering.take(await self._watching().hold(coroutine, waiting, step.limit))
+                settled = gathering.take(await watch.hold(coroutine, waiting, step.limit))
             except BaseException as error:
-                self._fail(step, error, begun)
-                settled = False
-            if not settled:
-                await self._ask_from(number + 1)
-            return self.gathering.result()
+                settled = self._lost(step, error)
+            for step in self._plan.steps[number + 1 :]:
+                if settled:
+                    break
+                step.tally.counted += 1
+                waits = False
+                try:
+                    try:
+                        value = step.call(self._values)
+                        if type(value) is CoroutineType:
+                            waits = True
+                            waiting = value.send(None)
+                    except StopIteration as done:
+                        if not waits:
+                            raise
+                        value, waits = done.value, False
+                    except GeneratorExit as error:  # its own: the caller's would come where it waits
+                        raise stray(error) from error
+                    if waits:
+                        value = await watch.hold(value, waiting, step.limit)
+                    settled = gathering.take(value)
+                except BaseException as error:
+                    settled = self._lost(step, error)
+            return gathering.result()
         finally:
-            if self._watch is not None:
-                self._watch.end()
+            watch.end()
+            if inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
+                self._watchdog.unclosable.append(run)  # it would try to close it
+
+    def _lost(self, step: Step, error: BaseException) -> bool:
+        """Deal with an implementation that failed; it settles nothing."""
+        fail(step, error)
+        self.gathering.lose()
+        return False
+
+    async def _run_wrapped(self) -> Any:
+        around = Around(self.gathering)
+        result, error = None, None
+        try:
+            for step in self._plan.wrappers:
+                step.tally.counted += 1
+                begun = self._now()
+                fail = partial(self._fail, begun=begun)
+                if around.open(step, fail, step.call, self._values):
+                    self._note(step, "value", begun)
+            await self._ask_all()
+            result = self.gathering.result()
+        except BaseException as raised:
+            error = raised
+        return around.close(result, error, lambda step, raised: self._fail(step, raised, self._now()))
 
     async def _ask_all(self) -> None:
         if self._plan.side_by_side and self._waits:
@@ -245,69 +292,3 @@ class Call:
         step.tally.timings.observe(duration)
         if self._outcomes is not None:
             self._outcomes.append(Outcome(step.plugin, kind, value, error, duration))
-
-    # wrappers, with pluggy's meaning: each yields once and is given the result or the exception
-
-    async def _run_wrapped(self) -> Any:
-        opened: list[tuple[Step, Wrapper]] = []
-        result, error = None, None
-        try:
-            for step in self._plan.wrappers:
-                self._open(step, opened)
-            await self._ask_all()
-            result = self.gathering.result()
-        except BaseException as raised:
-            error = raised
-        for step, wrapper in reversed(opened):
-            result, error = self._close(step, wrapper, result, error)
-        if error is not None:
-            raise error
-        return result
-
-    def _open(self, step: Step, opened: list[tuple[Step, Wrapper]]) -> None:
-        step.tally.counted += 1
-        begun = self._now()
-        try:
-            wrapper = step.call(self._values)
-            try:
-                next(wrapper)
-            except StopIteration:
-                raise RuntimeError("the wrapper did not yield") from None
-        except BaseException as error:
-            self._fail(step, stray(error) if isinstance(error, GeneratorExit) else error, begun)
-            return
-        opened.append((step, wrapper))
-        self._note(step, "value", begun)
-
-    def _close(
-        self, step: Step, wrapper: Wrapper, result: Any, error: BaseException | None
-    ) -> tuple[Any, BaseException | None]:
-        """Give a wrapper the result or the exception; return both as it leaves them."""
-        try:
-            if error is None:
-                wrapper.send(result)
-            else:
-                wrapper.throw(error)
-        except StopIteration as returned:
-            if error is not None and goes_through(error):
-                return result, error  # a refusal or a cancellation is not a wrapper's to swallow
-            return self.gathering.rewrap(result, returned.value), None
-        except BaseException as raised:
-            if raised is error:
-                return result, error
-            own = stray(raised) if isinstance(raised, GeneratorExit) else raised
-            return self._close_failed(step, own, result, error)
-        with contextlib.suppress(Exception):
-            wrapper.close()
-        return self._close_failed(step, RuntimeError("the wrapper yielded twice"), result, error)
-
-    def _close_failed(
-        self, step: Step, raised: BaseException, result: Any, error: BaseException | None
-    ) -> tuple[Any, BaseException | None]:
-        try:
-            self._fail(step, raised, self._now())
-        except BaseException as through:
-            if error is not None and goes_through(error) and not goes_through(through):
-                return result, error
-            return result, through
-        return self.gathering.unwrap(result), error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,9 +19,11 @@ from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
 from plughost.core.calls.manager import Monitor
 from plughost.core.calls.plan import CallPlan
-from plughost.core.calls.shortcut import Shortcut, count_up_to, define, shortcut, waits_at
+from plughost.core.calls.shortcut import Shortcut, count_up_to, shortcut, waits_at
 from plughost.core.calls.watchdog import Watchdog
-from plughost.core.stepping import event_library, step_at_once
+from plughost.core.calls.wrapping import Around
+from plughost.core.calls.writing import ASYNC, HERE, SYNC, call_function
+from plughost.core.stepping import Coro, event_library, step_at_once
 from plughost.exceptions import (
     HistoricHookError,
     HookCallError,
@@ -82,7 +83,7 @@ class HookPoint:
 
     Attributes:
         name: Name of the hook.
-        short: The short way of the present plan, once that is hot and if it has one.
+        short: The short way of the present plan, once that is hot, if it has one and nobody watches its calls.
         mask: On a hot plan a call is measured when these bits of its number are all zero.
         observer: Makes what each call happens in; see ``HookDispatcher.observe``.
         tracers: Are told of each call; see ``HookDispatcher.trace``.
@@ -93,6 +94,7 @@ class HookPoint:
     """
 
     __slots__ = (
+        "_hot",
         "_kit",
         "_lane",
         "_now",
@@ -108,6 +110,7 @@ class HookPoint:
     def __init__(self, plan: CallPlan, kit: CallKit) -> None:
         self.name = plan.declaration.name
         self.short: Shortcut | None = None
+        self._hot: Shortcut | None = None
         self._plan: CallPlan | None = plan
         self._kit = kit
         self._watchdog = kit.watchdog
@@ -130,18 +133,81 @@ class HookPoint:
 
     def change(self, plan: CallPlan | None) -> None:
         """Call by another plan from now on; None when the hook is not declared any more."""
-        self._plan, self.short = plan, None
+        self._plan, self.short, self._hot = plan, None, None
+
+    def watch(self, observer: Observer | None, tracers: tuple[Tracer, ...]) -> None:
+        """Let calls happen in what ``observer`` makes, and tell ``tracers`` of them, from now on."""
+        self.observer, self.tracers = observer, tracers
+        self.choose()
+
+    def choose(self) -> None:
+        """See whether calls may go the short way without a look at who watches them."""
+        unwatched = self.observer is None and not self.tracers and not self._kit.monitors
+        self.short = self._hot if unwatched else None
 
     async def call(self, values: dict[str, Any]) -> Any:
-        """Call the hook the plain way; return its result."""
+        """Call the hook; return its result.
+
+        Calls come here while the plan is cold, when they are to be measured, and when somebody watches them.
+        """
         plan = self.plan
-        plan.traffic.entered += 1
-        if plan.traffic.entered % _HOT == 0 and self.short is None:
-            self._shorten(plan)
+        traffic = plan.traffic
+        traffic.entered += 1
         try:
-            return await self._run(plan, values)
+            if traffic.entered % _HOT == 0:
+                self._shorten(plan)
+            hot = self._hot
+            measured = not traffic.entered & self.mask or self.tracers or self._kit.monitors
+            if hot is None or hot.plan is not plan or measured or event_library.name:
+                return await self._run(plan, values)
+            with self._observed():
+                return await self._go_through(hot, values)
         finally:
-            plan.traffic.leave()
+            traffic.leave()
+
+    async def _go_through(self, hot: Shortcut, values: dict[str, Any]) -> Any:
+        """Make a call the short way that came here nevertheless."""
+        arguments = tuple(values[name] for name in hot.plan.declaration.arguments)
+        found = hot.fresh()
+        if hot.plan.declaration.options.sync:
+            return self.around_at_once(hot, found, arguments)
+        return await self.around(hot, found, arguments)
+
+    async def around(self, hot: Shortcut, found: Any, arguments: tuple[Any, ...]) -> Any:
+        """Make a call the short way, with the wrappers around it; ``found`` takes the results."""
+        around, fail = Around(hot.rules or found), hot.fail_into(found)
+        result: Any = None
+        error: BaseException | None = None
+        passed = False
+        try:
+            for step, call in hot.wrappers:
+                around.open(step, fail, call, *arguments)
+            run = hot.run(found, *arguments)
+            for waiting in run:
+                result = await self.resume(hot, run, waiting, found)
+                break
+            else:
+                result, passed = hot.result(found), True
+        except BaseException as raised:
+            error = raised
+        hot.count(passed, around.tried)
+        return around.close(result, error, fail)
+
+    def around_at_once(self, hot: Shortcut, found: Any, arguments: tuple[Any, ...]) -> Any:
+        """The same for a hook that is not awaited."""
+        around, fail = Around(hot.rules or found), hot.fail_into(found)
+        result: Any = None
+        error: BaseException | None = None
+        passed = False
+        try:
+            for step, call in hot.wrappers:
+                around.open(step, fail, call, *arguments)
+            hot.run(found, *arguments)
+            result, passed = hot.result(found), True
+        except BaseException as raised:
+            error = raised
+        hot.count(passed, around.tried)
+        return around.close(result, error, fail)
 
     async def report(self, values: dict[str, Any]) -> HookReport:
         """Call the hook the plain way; return what each implementation did."""
@@ -155,18 +221,17 @@ class HookPoint:
         finally:
             plan.traffic.leave()
 
-    async def resume(self, short: Shortcut, run: Any, waiting: Any, values: list[Any]) -> Any:
-        """Go on the plain way with a call that came to an implementation that waits; return its result."""
-        number, coroutine, arguments = waits_at(run, short.plan)
+    def resume(self, short: Shortcut, run: Any, waiting: Any, values: Any) -> Coro:
+        """Go on the plain way with a call that came to an implementation that waits; await its result."""
+        number, coroutine, arguments = waits_at(run)
         count_up_to(short.plan, number)
         call = Call(short.plan, arguments, self._watchdog, self._lane.run, self._now)
-        for value in values:
-            call.gathering.take(value)
-        try:
-            return await call.go_on(number, coroutine, waiting)
-        finally:
-            if inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
-                self._watchdog.unclosable.append(run)  # it would try to close it
+        if isinstance(values, list):
+            for value in values:
+                call.gathering.take(value)
+        else:
+            call.gathering = values
+        return call.go_on(number, coroutine, waiting, run)
 
     async def call_extra(self, methods: Sequence[Any], values: dict[str, Any]) -> Any:
         """Call the hook with further implementations for this once, as pluggy's ``call_extra``."""
@@ -251,10 +316,10 @@ class HookPoint:
 
     def _shorten(self, plan: CallPlan) -> None:
         """The plan has proven hot: write its short way."""
-        short = shortcut(plan)
-        watched = self.observer is not None or self._kit.monitors or self.tracers
-        if plan is self._plan and not watched:  # nor replaced from another thread in the meantime
-            self.short = short
+        hot = self._hot or shortcut(plan)
+        if plan is self._plan:  # not replaced from another thread in the meantime
+            self._hot = hot
+            self.choose()
 
     def _observed(self) -> AbstractContextManager[object]:
         return _UNOBSERVED if self.observer is None else self.observer(self.name)
@@ -265,9 +330,10 @@ def hook_function(point: HookPoint, declared: Declaration, caller: pluggy.HookCa
 
     It has the signature of the spec, with keywords only, so Python itself checks the arguments.
     """
-    source = _SYNC if declared.options.sync else _ASYNC
+    source = SYNC if declared.options.sync else ASYNC
     call, report = (
-        _define(point, declared, name, text) for name, text in zip(("call", "report"), source, strict=True)
+        call_function(point, declared, name, text)
+        for name, text in zip(("call", "report"), source, strict=True)
     )
     call = _refuses_plain_calls(declared) if declared.historic else call
     call.report = report
@@ -284,7 +350,9 @@ def sync_hook_function(
     point: HookPoint, declared: Declaration, caller: pluggy.HookCaller
 ) -> Callable[..., Any]:
     """Return the function that is ``sync_hooks.name``."""
-    call = _refuses_plain_calls(declared) if declared.historic else _define(point, declared, "call", _HERE)
+    call = (
+        _refuses_plain_calls(declared) if declared.historic else call_function(point, declared, "call", HERE)
+    )
     return _with_face(call, caller)
 
 
@@ -313,110 +381,3 @@ def refusing(error: HookError) -> Any:
 
     call.__name__ = call.__qualname__ = error.hook
     return call
-
-
-_ASYNC = (
-    """
-async def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
-    _short = _point.short
-    if _short is None or _short.traffic.entered & _mask == _mask or _library.name:
-        return await _point.call({values})
-    _traffic = _short.traffic
-    _traffic.entered += 1
-    try:
-        _values = []
-        _run = _short.run(_values{arguments})
-        for _waiting in _run:
-            return await _point.resume(_short, _run, _waiting, _values)
-        {count}
-        return {result}
-    finally:
-        _traffic.left += 1
-        if _traffic.waiting:
-            _traffic.wake()
-""",
-    """
-async def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
-    return await _point.report({values})
-""",
-)
-
-_SYNC = (
-    """
-def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
-    _short = _point.short
-    if _short is None or _short.traffic.entered & _mask == _mask:
-        return _point.at_once({values})
-    _traffic = _short.traffic
-    _traffic.entered += 1
-    try:
-        _values = []
-        _short.run(_values{arguments})
-        {count}
-        return {result}
-    finally:
-        _traffic.left += 1
-        if _traffic.waiting:
-            _traffic.wake()
-""",
-    """
-def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
-    return _point.at_once({values}, report=True)
-""",
-)
-
-_HERE = """
-def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
-    return _point.from_here({values})
-"""
-
-_RESULTS = {
-    "broadcast": "None",
-    "collect": "_values",
-    "first": "_values[0] if _values else None",
-    "waterfall": "_values[0]",
-    "decide": "None",  # never on the short way
-}
-
-
-def _define(point: HookPoint, declared: Declaration, name: str, template: str) -> Any:
-    source = template.format(
-        name=name,
-        parameters="".join(
-            f", {each}=_defaults[{each!r}]" if each in declared.defaults else f", {each}"
-            for each in declared.arguments
-        )
-        + (", **_more" if declared.foreign else ""),  # pluggy lets a caller say more than the spec names
-        arguments="".join(f", {each}" for each in declared.arguments),
-        values="{" + ", ".join(f"{each!r}: {each}" for each in declared.arguments) + "}",
-        result=_RESULTS[declared.options.mode],
-        count="pass" if declared.options.mode == "first" else "_traffic.passed += 1",
-    )
-
-    def refuse(positional: tuple[Any, ...]) -> NoReturn:
-        example = ", ".join(f"{each}=..." for each in declared.arguments)
-        raise TypeError(f"hooks are called with keyword arguments only: {declared.name}({example})")
-
-    known = {
-        "_point": point,
-        "_refuse": refuse,
-        "_defaults": declared.defaults,
-        "_mask": point.mask,
-        "_library": event_library,
-    }
-    function = define(name, source, known)
-    function.__name__ = function.__qualname__ = declared.name
-    function.__doc__ = declared.function.__doc__
-    function.__module__ = declared.origin
-    function.__signature__ = declared.signature
-    return function

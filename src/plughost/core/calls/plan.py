@@ -51,9 +51,11 @@ class Step:
 
     def call(self, values: Mapping[str, Any]) -> Any:
         """Call the implementation with what it takes of the call's arguments."""
-        positional = [values[name] for name in self.arguments]
         if not self.keywords:
-            return self.function(*positional)
+            if len(self.arguments) == 1:  # the usual
+                return self.function(values[self.arguments[0]])
+            return self.function(*[values[name] for name in self.arguments])
+        positional = [values[name] for name in self.arguments]
         return self.function(*positional, **{name: values[name] for name in self.keywords})
 
 

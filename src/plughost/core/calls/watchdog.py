@@ -9,9 +9,10 @@ grace period and is then abandoned. On trio a cancel scope does the first part.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
+import types
 import weakref
+from collections.abc import Callable, Generator
 from typing import Any
 
 import anyio
@@ -45,23 +46,29 @@ class Watchdog:
         self._grace = grace
         self._tickers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Ticker]
         self._tickers = weakref.WeakKeyDictionary()
+        self._last: tuple[Callable[[], object], Ticker] = (lambda: None, Ticker(grace))
         self.unclosable: list[object] = []
 
     def watch(self) -> Watch | Unwatched:
         """Return what watches one call in the current task; on trio that is nothing, scopes do it there."""
-        task = None
-        with contextlib.suppress(RuntimeError):
-            task = asyncio.current_task()
-        if task is None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
             return Unwatched(self.unclosable)
-        return Watch(task, self.ticker(), self.unclosable)
+        task = asyncio.current_task(loop)
+        return (
+            Unwatched(self.unclosable) if task is None else Watch(task, loop, self._of(loop), self.unclosable)
+        )
 
     def ticker(self) -> Ticker:
         """Return the ticker of the running event loop."""
-        loop = asyncio.get_running_loop()
-        ticker = self._tickers.get(loop)
-        if ticker is None:
-            ticker = self._tickers[loop] = Ticker(self._grace)
+        return self._of(asyncio.get_running_loop())
+
+    def _of(self, loop: asyncio.AbstractEventLoop) -> Ticker:
+        last, ticker = self._last
+        if last() is not loop:  # a look into the dictionary costs more than all else here
+            ticker = self._tickers.get(loop) or Ticker(self._grace)
+            self._tickers[loop], self._last = ticker, (weakref.ref(loop), ticker)
         return ticker
 
     async def guard_by_scope(self, coroutine: Coro, limit: float) -> Any:
@@ -159,11 +166,18 @@ class Watch(Driven):
         cancels: How often the ticker has cancelled the task.
     """
 
-    __slots__ = ("_ticker", "before", "cancels", "deadline", "task")
+    __slots__ = ("_ticker", "_time", "before", "cancels", "deadline", "task")
 
-    def __init__(self, task: asyncio.Task[Any], ticker: Ticker, unclosable: list[object]) -> None:
+    def __init__(
+        self,
+        task: asyncio.Task[Any],
+        loop: asyncio.AbstractEventLoop,
+        ticker: Ticker,
+        unclosable: list[object],
+    ) -> None:
         super().__init__(unclosable)
         self.task = task
+        self._time = loop.time
         self.before = task.cancelling()
         self.deadline = math.inf
         self.cancels = 0
@@ -174,7 +188,8 @@ class Watch(Driven):
         """The call is over."""
         self._ticker.watches.discard(self)
 
-    async def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
+    @types.coroutine
+    def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Generator[Any, Any, Any]:
         """Go on with a coroutine that was stepped once and is ``waiting`` for something.
 
         Raises:
@@ -183,16 +198,32 @@ class Watch(Driven):
             CancelledError: The caller was cancelled; swallowing it is not an implementation's to do.
         """
         if limit is not None:
-            self._ticker.remind(self, limit)
+            due = self.deadline = self._time() + limit
+            if due < self._ticker.due:
+                self._ticker.arm(self.task.get_loop(), due)
+        thrown: BaseException | None = None
         try:
-            value = await drive(coroutine, waiting, self)
+            while waiting is None or type(waiting) is asyncio.Future:  # the usual; all else is for the driver
+                try:
+                    value = yield waiting
+                except BaseException as error:
+                    thrown = error
+                    break
+                try:
+                    waiting = coroutine.send(value)
+                except StopIteration as done:
+                    self.deadline = math.inf
+                    return done.value
+                except GeneratorExit as error:  # its own: nobody closed it
+                    raise stray(error) from error
+            value = yield from drive(coroutine, waiting, self, thrown)
         except BaseException as error:
             self.deadline = math.inf
-            await self._settle(error)
+            yield from self._settle(error).__await__()
             raise
         self.deadline = math.inf
         if self.delivered is not None:
-            await self._settle(None)
+            yield from self._settle(None).__await__()
         return value
 
     async def _settle(self, error: BaseException | None) -> None:
@@ -221,32 +252,29 @@ class Watch(Driven):
 
 
 class Ticker:
-    """Looks at the watches of one event loop; its timer runs only while one of them has a deadline.
+    """Looks at the watches of one event loop, and cancels the tasks of those whose deadline has come.
+
+    Its timer runs only while one of them has a deadline.
 
     Attributes:
         watches: The watches of the calls that wait.
+        due: When it looks at them next.
     """
 
     def __init__(self, grace: float) -> None:
         self.watches: set[Watch] = set()
         self._grace = grace
-        self._due = math.inf  # the handle of the timer is not kept: it would keep the event loop
+        self.due = math.inf  # the handle of the timer is not kept: it would keep the event loop
 
-    def remind(self, watch: Watch, limit: float) -> None:
-        """Cancel the task of ``watch`` in ``limit`` seconds, if its deadline still stands then."""
-        loop = watch.task.get_loop()
-        watch.deadline = loop.time() + limit
-        if watch.deadline < self._due:
-            self._arm(loop, watch.deadline)
-
-    def _arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        self._due = due
+    def arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        """Look at the watches when it is ``due``, in the event loop's time."""
+        self.due = due
         loop.call_at(due, self._tick, loop, due)
 
     def _tick(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        if due != self._due:
+        if due != self.due:
             return  # an earlier one took its place
-        self._due = math.inf
+        self.due = math.inf
         now = loop.time()
         for watch in self.watches:
             if watch.deadline <= now:
@@ -256,4 +284,4 @@ class Ticker:
                 watch.task.cancel(_MESSAGE)
         next_deadline = min((watch.deadline for watch in self.watches), default=math.inf)
         if next_deadline < math.inf:
-            self._arm(loop, max(next_deadline, now + _CLOSEST))
+            self.arm(loop, max(next_deadline, now + _CLOSEST))
