@@ -77,12 +77,19 @@ def profile(program: Program, fail_over: float | None) -> None:
 async def _start_once(host: Host, timeline: Timeline) -> list[PluginRecord]:
     timeline.began = time.perf_counter()
     async with host:
-        return [record for record in host.plugins.values() if record.timings.imported is not None]
+        return [
+            record
+            for record in host.plugins.values()
+            if record.timings.imported is not None or record.error is not None
+        ]
 
 
 def _row(record: PluginRecord, timeline: Timeline) -> Document:
     timings, moments = record.timings, timeline.moments.get(record.name, {})
-    imported, started = timings.imported or 0.0, timings.started or 0.0
+    started, imported = timings.started or 0.0, timings.imported
+    if imported is None:  # it failed before it was there
+        ended = moments.get(PluginState.FAILED, 0.0)
+        imported = max(0.0, ended - moments.get(PluginState.IMPORTING, ended))
     return {
         "name": record.name,
         "state": record.state,
@@ -102,7 +109,13 @@ def _rounded(moment: float | None) -> float | None:
 def _text(rows: list[Document], duration: float) -> str:
     whole = max([duration, *(_end(row) for row in rows)]) or 1.0
     body = [
-        (row["name"], seconds(row["import"]), seconds(row["start"]), seconds(row["total"]), _bar(row, whole))
+        (
+            row["name"] + (" (failed)" if row["state"] == PluginState.FAILED else ""),
+            seconds(row["import"]),
+            seconds(row["start"]),
+            seconds(row["total"]),
+            _bar(row, whole),
+        )
         for row in rows
     ]
     head = ("PLUGIN", "IMPORT", "START", "TOTAL", f"i import, s start; {seconds(whole)} in all")

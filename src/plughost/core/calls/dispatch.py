@@ -139,14 +139,22 @@ class HookDispatcher:
 
     # plugins
 
-    def register(self, name: str, plugin: object) -> tuple[str, ...]:
+    def register(
+        self, name: str, plugin: object, *, first: Callable[[], object] = lambda: None
+    ) -> tuple[str, ...]:
         """Take in the hook implementations of ``plugin``, all or none; return the hooks it implements.
+
+        Args:
+            name: Its name.
+            plugin: The module, class or instance.
+            first: Called when all fits and nothing has happened yet; what it raises keeps the plugin out.
 
         Raises:
             PluginInvalidError: Something does not fit; every problem is named, and nothing was registered.
         """
         with self._change():
             self._refuse_misfits(name, plugin, taken=self.pluggy.has_plugin(name))
+            first()
             self._enter(name, plugin)
         return self.hooks_of(name)
 
@@ -170,11 +178,11 @@ class HookDispatcher:
             self._leave(name)
         return self._drain(name)
 
-    def replace(self, name: str, plugin: object) -> Drain:
+    def replace(self, name: str, plugin: object, *, first: Callable[[], object] = lambda: None) -> Drain:
         """Call ``plugin`` instead of the present one of that name, in one step and in the same place.
 
         A call sees the old one or the new one, never both and never neither. When the new one is refused, the
-        old one stays.
+        old one stays. ``first`` is as for ``register``.
 
         Returns:
             The way to wait for the calls that are still under way in the old one.
@@ -187,6 +195,7 @@ class HookDispatcher:
             if not self.pluggy.has_plugin(name):
                 raise _not_found(name, self.pluggy)
             self._refuse_misfits(name, plugin, taken=False)
+            first()
             old = self._leave(name)
             try:
                 self._enter(name, plugin)

@@ -14,7 +14,7 @@ from plughost.exceptions import PluginInvalidError
 from plughost.hookspecs import contributions
 
 
-def adopt_jobs(name: str, facilities: Facilities, ledger: Ledger) -> None:
+def adopt_jobs(name: str, target: object, facilities: Facilities, ledger: Ledger) -> None:
     """Schedule what the plugin's own ``register_jobs`` returns; it ends with the plugin.
 
     Not through ``hooks.register_jobs()``, which would ask every other plugin again.
@@ -24,9 +24,9 @@ def adopt_jobs(name: str, facilities: Facilities, ledger: Ledger) -> None:
     """
     if contributions not in facilities.dispatcher.setup.families:
         return  # a hook of that name is the application's own
-    for implementation in facilities.dispatcher.pluggy.hook.register_jobs.get_hookimpls():
-        if implementation.plugin_name == name and not implementation.wrapper:
-            for job in _asked(name, implementation.function):
+    for hook, function, opts in facilities.dispatcher.pluggy.implementations(target):
+        if hook == contributions.register_jobs.__name__ and not opts.get("wrapper"):
+            for job in _asked(name, function):
                 _adopt(name, job, facilities, ledger)
 
 

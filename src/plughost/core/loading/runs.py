@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -84,15 +85,16 @@ class Runs:
         name = run.plugin.candidate.name
         dispatcher, target = self.facilities.dispatcher, run.plugin.handle.target
         drain = None
+        # Everything that can fail comes before the step in which a new one takes the place of the old one.
+        adopt = partial(adopt_jobs, name, target, self.facilities, run.ledger)
         try:
             run.ledger.commit()
             if old is None:
-                contained(Point.REGISTER, dispatcher.register, name, target)
+                contained(Point.REGISTER, partial(dispatcher.register, name, target, first=adopt))
             else:
-                drain = contained(Point.REGISTER, dispatcher.replace, name, target)
+                drain = contained(Point.REGISTER, partial(dispatcher.replace, name, target, first=adopt))
                 old.ledger.undo()
             dispatcher.pluggy.note_distribution(target, run.plugin.candidate.finding.distribution)
-            adopt_jobs(name, self.facilities, run.ledger)
         except BaseException as error:
             await self.discard(run)
             if isinstance(error, PluginError) or not isinstance(error, Exception):
