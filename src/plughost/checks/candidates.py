@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import match_name
+from plughost.core.config.toml_text import parse_toml
 from plughost.core.finding.discovery import PluginCandidate, Wish, discover
 from plughost.core.finding.sources import MANIFEST, from_folder
 from plughost.core.loading.survey import survey
@@ -87,7 +87,7 @@ def _in_folder(folder: Path, loaded: LoadedConfig) -> list[PluginCandidate]:
 
 def _table_of(manifest: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(manifest.read_text(encoding="utf-8")).get("project", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        table = parse_toml(manifest.read_text(encoding="utf-8")).get("project", {})
+    except (OSError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}

@@ -201,7 +201,13 @@ def _reader(stack: ExitStack, path: Path, raw: IO[bytes], magic: bytes) -> Decom
 
 def read_errors() -> tuple[type[BaseException], ...]:
     """Return what reading a damaged archive may raise."""
-    errors: tuple[type[BaseException], ...] = (OSError, EOFError, ValueError, msgspec.MsgspecError)
+    errors: tuple[type[BaseException], ...] = (
+        OSError,
+        EOFError,
+        ValueError,
+        RecursionError,  # heads of heads, notes that nest
+        msgspec.MsgspecError,
+    )
     return errors if zstandard is None else (*errors, zstandard.ZstdError)
 
 

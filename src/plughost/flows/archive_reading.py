@@ -154,7 +154,8 @@ class _Member(tarfile.TarInfo):
         member = super().frombuf(buf, encoding, errors)
         if member.type == tarfile.GNUTYPE_SPARSE:
             raise BackupError("the archive holds a member with holes, which no backup has")
-        if member.type in _HEADS and member.size > _LONGEST_HEAD:
+        if member.type in _HEADS and (member.type != tarfile.XHDTYPE or member.size > _LONGEST_HEAD):
+            # One for all members is copied for each member that follows, so even short ones cost more and more.
             raise BackupError(f"the archive has a head of {member.size} bytes, which no backup has")
         return member
 

@@ -14,6 +14,7 @@ import msgspec
 import tomlkit
 
 from plughost.core.config import LoadedConfig
+from plughost.core.config.toml_text import parse_toml
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.finding.packaged import is_package, package_of
 from plughost.core.packages.digests import digest_of
@@ -102,8 +103,8 @@ def read_snapshot(path: Path) -> FrozenHost:
         ConfigError: It is something else, or was made by a newer plughost.
     """
     try:
-        snapshot = msgspec.toml.decode(path.read_bytes(), type=FrozenHost)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        snapshot = msgspec.convert(parse_toml(path.read_text(encoding="utf-8-sig")), FrozenHost)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is not a file of `plughost freeze`: {error}", origin=str(path)) from error
     if snapshot.format > FORMAT:
         raise ConfigError(

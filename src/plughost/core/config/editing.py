@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from plughost.contracts.files import replace_file
 from plughost.core.config.files import read_toml
 from plughost.core.config.paths import dotted, match_name
+from plughost.core.config.toml_text import parse_toml
 from plughost.exceptions import ConfigError
 
 
@@ -66,7 +66,7 @@ def _change(path: Path | str, name: str, changes: Mapping[str, Any], inner: tupl
     if after == before or (not table and not _at(before, where)):
         return False
     text = _edited(file, where, changes)
-    if tomllib.loads(text) != after:  # better no edit than one that changed something else
+    if parse_toml(text) != after:  # better no edit than one that changed something else
         wanted = ", ".join(f"`{key}`" for key in changes)
         only = f"`enabled = {str(changes['enabled']).lower()}`" if not inner else wanted
         raise ConfigError(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
+from plughost.core.config.toml_text import parse_toml
 from plughost.exceptions import ConfigError
 
 _POSITION = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
@@ -39,8 +39,8 @@ def read_toml(path: Path, *, named_by: str = "") -> dict[str, Any]:
             f"configuration file {path} is not UTF-8 text: byte {error.start}", origin=origin
         ) from error
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except ValueError as error:
         raise ConfigError(_located(path, text, str(error)), origin=origin) from None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from plughost.core.config.toml_text import parse_toml
 from plughost.exceptions import PluginInvalidError, did_you_mean
 
 CARD = "plugin.toml"
@@ -70,8 +70,8 @@ def read_card(plugin: str, path: Path) -> PluginCard:
         PluginInvalidError: It is not TOML, or a key is unknown or of the wrong type.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        data = parse_toml(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise PluginInvalidError(
             f"the card {path.name} of plugin {plugin!r} cannot be read: {error}. Mend it, or remove "
             f"it: a card is optional",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -98,20 +99,24 @@ def verdict_of(finding: Finding, wish: Wish, limits: Limits) -> Verdict:
     What only enabling can lift comes last: whoever may enable a plugin may not lift the other limits by it.
     """
     name = canonical(finding.name)
-    if name in map(canonical, limits.disabled):
+    if name in _canonical(limits.disabled):
         return Verdict(PluginState.DISABLED, "host.disabled names it; take it out there", "host.disabled")
     if limits.safe_mode and not is_first_party(finding):
         reason = "safe mode loads first-party plugins only; start without it to load this one"
         return Verdict(PluginState.BLOCKED, reason, "host.safe_mode")
-    if limits.allow is not None and not {name, canonical(finding.distribution)} & set(
-        map(canonical, limits.allow)
-    ):
+    if limits.allow is not None and not {name, canonical(finding.distribution)} & _canonical(limits.allow):
         reason = "not in the list of plugins to load (PLUGHOST_LOAD_PLUGINS or host.allow)"
         return Verdict(PluginState.BLOCKED, reason, "host.allow")
     if not wish.enabled:
         reason = f"disabled in the configuration; `plughost enable {finding.name}` turns it on"
         return Verdict(PluginState.DISABLED, reason, SWITCH)
     return Verdict()
+
+
+@lru_cache(maxsize=8)
+def _canonical(names: frozenset[str]) -> frozenset[str]:
+    # Once for a list and not once for each plugin: with both long, it would be their product.
+    return frozenset(map(canonical, names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,12 +184,15 @@ def discover(
         by_name.setdefault(canonical(finding.name), []).append(finding)
     wanted = {canonical(name): wish for name, wish in wishes.items()}
     candidates = [_judge(found, wanted.get(name, Wish()), limits) for name, found in by_name.items()]
-    names = [candidate.name for candidate in candidates]
-    absent = [
-        _absent(name, wish, names, limits) for name, wish in wishes.items() if canonical(name) not in by_name
-    ]
+    missing = [name for name in wishes if canonical(name) not in by_name]
+    # Each is compared with each; where there are so many, a suggestion is not what helps.
+    few = len(missing) * len(candidates) <= _MOST_COMPARED
+    names = [candidate.name for candidate in candidates] if few else []
+    absent = [_absent(name, wishes[name], names, limits) for name in missing]
     return sorted(candidates + absent, key=lambda candidate: candidate.name)
 
+
+_MOST_COMPARED = 10_000
 
 RESERVED = frozenset({"apps", "backups"})
 """Folders beside those of the plugins in the data folder; a plugin of that name would write into the host's own."""

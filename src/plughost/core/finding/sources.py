@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from plughost.contracts.logs import get_logger
+from plughost.core.config.toml_text import parse_toml
 from plughost.core.finding.installed import Tell, bare_reference, entry_points
 from plughost.core.packages.package import Package
 
@@ -141,7 +141,7 @@ def from_folder(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
     """Findings of one plugin folder."""
     try:
         declared = list(_declared(folder, groups))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         yield _broken(folder, f"its {MANIFEST} cannot be read: {error}")
         return
     if not declared:
@@ -154,7 +154,7 @@ def from_folder(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
 
 
 def _declared(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
-    project = _table(tomllib.loads((folder / MANIFEST).read_text(encoding="utf-8-sig")), "project")
+    project = _table(parse_toml((folder / MANIFEST).read_text(encoding="utf-8-sig")), "project")
     points = _table(project, "entry-points")
     for group in groups:
         for name, reference in _table(points, group).items():

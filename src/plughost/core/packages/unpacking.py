@@ -17,6 +17,7 @@ from plughost.exceptions import PluginSourceError
 
 _ENTRY_POINTS = "entry_points.txt"
 _LARGEST_ENTRY_POINTS = 1 << 20  # bytes; a file of it is a few lines
+_MOST_PARTS = 64  # of one path; each is a folder to be made, and a long path can have thousands
 
 UNREADABLE = (
     zipfile.BadZipFile,
@@ -109,10 +110,10 @@ def _check_path(plugin: str, package: zipfile.ZipFile, member: zipfile.ZipInfo) 
     mode = member.external_attr >> 16
     is_odd = bool(mode) and not stat.S_ISREG(mode) and stat.S_IFMT(mode) != 0
     is_outside = path.is_absolute() or ".." in path.parts or "\\" in member.filename
-    if not path.parts or is_outside or ":" in path.parts[0] or is_odd:
+    if not path.parts or len(path.parts) > _MOST_PARTS or is_outside or ":" in path.parts[0] or is_odd:
         raise PluginSourceError(
-            f"plugin {plugin!r}: {package.filename} holds {member.filename!r}, which leads outside or is not a plain "
-            f"file. The package is not used; do not trust whoever made it",
+            f"plugin {plugin!r}: {package.filename} holds {member.filename!r}, which leads outside, is deeper than "
+            f"{_MOST_PARTS} folders, or is not a plain file. The package is not used; do not trust whoever made it",
             plugin=plugin,
         )
 

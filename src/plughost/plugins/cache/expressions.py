@@ -7,6 +7,7 @@ things that no automaton can do are refused in words, and with them all patterns
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Final
 
@@ -26,6 +27,13 @@ Emit = Callable[[int], int]
 """Adds steps that go on with the step of that number; returns the number of their first."""
 
 
+def _compiled(source: str, flags: int = 0) -> re.Pattern[str]:
+    """Compile what a stranger wrote, without a word about what later versions of Python may read otherwise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(source, flags)
+
+
 def read_regex(source: str) -> Automaton:
     """Understand a regular expression.
 
@@ -33,7 +41,7 @@ def read_regex(source: str) -> Automaton:
         ValueError: It is none, it is too long, or it needs what no automaton can do.
     """
     try:
-        re.compile(source)
+        _compiled(source)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{source!r} is not a regular expression: {error}") from None
     try:
@@ -106,7 +114,7 @@ class _Reader:
     def _test(self, sign: str) -> Test:
         if len(sign) == 1 and sign != "." and not self._flags:
             return sign.__eq__
-        return re.compile(sign if sign == "." or len(sign) > 1 else re.escape(sign), self._flags).match
+        return _compiled(sign if sign == "." or len(sign) > 1 else re.escape(sign), self._flags).match
 
     def _group(self) -> Emit:
         opening = _GROUP.match(self._source, self._at)
