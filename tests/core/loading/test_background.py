@@ -114,7 +114,7 @@ class Everything(Plugin):
 
     class Specs:
         @hookspec(mode="collect")
-        def shopping_list(self) -> list[str]:
+        def shopping_list(self) -> str:
             """What to buy."""
 
     async def start(self, context) -> None:

@@ -168,6 +168,11 @@ class HookDispatcher:
             self._newest += 1
             self._reserved[name] = self._newest
 
+    def keep_place(self, name: str) -> None:
+        """Let a plugin that goes and comes again be called where it was."""
+        if name in self._ages:
+            self._reserved[name] = self._ages[name]
+
     def unregister(self, name: str) -> Drain:
         """Stop calling the plugin of that name; return the way to wait for the calls under way.
 

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from plughost.contracts.clock import Clock
 from plughost.core.containment import Point
 from plughost.core.leash import Leash
+from plughost.core.loading.turns import go_inside
 from plughost.core.stepping import AbandonedError
 
 GRACE = 0.5
@@ -101,6 +102,7 @@ class BackgroundTasks:
     async def _keep_running(
         self, leash: Leash, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
     ) -> None:
+        go_inside(None)  # start() and stop() do not wait for it
         try:
             with leash.scope:
                 while not await self._run_once(leash, function, args):

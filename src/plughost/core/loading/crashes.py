@@ -23,7 +23,7 @@ class CrashWatch:
         policy: How often crashes are forgiven.
         clock: Time.
         changed: Called after a record changed.
-        quarantine: Called with the plugin's name and the error when its budget is spent.
+        quarantine: Called with the watch of the start that crashed and the error when the budget is spent.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class CrashWatch:
         policy: RestartPolicy,
         clock: Clock,
         changed: Callable[[], None],
-        quarantine: Callable[[str, PluginError], None],
+        quarantine: Callable[[RunWatch, PluginError], None],
     ) -> None:
         self.registry = registry
         self.policy = policy
@@ -45,25 +45,37 @@ class CrashWatch:
         """The plugin's budget; a restart does not refill it."""
         return self._budgets.setdefault(name, CrashBudget(self.policy, self._clock))
 
-    def give_up(self, name: str, error: PluginError) -> None:
+    def give_up(self, watch: RunWatch, error: PluginError) -> None:
         """Put a plugin in quarantine; should somebody reload it, it has a new budget."""
-        self._budgets.pop(name, None)
-        self._quarantine(name, error)
+        self._budgets.pop(error.plugin, None)
+        self._quarantine(watch, error)
 
 
 class RunWatch:
-    """Keeps the record of one start of one plugin true while its tasks crash and recover."""
+    """Keeps the record of one start of one plugin true while its tasks crash and recover.
+
+    Before the start is in service, and when another has taken its place, the record tells of somebody else.
+    """
 
     def __init__(self, name: str, crashes: CrashWatch) -> None:
         self._name = name
         self._crashes = crashes
         self._registry = crashes.registry
         self._down: list[str] = []
+        self._last_crash: PluginError | None = None
+        self._in_service = False
 
     def became_ready(self) -> None:
         """The plugin became ready; it is degraded all the same when a task of it crashed before."""
+        self._in_service = True
         if self._down:
             self._registry.move(self._name, PluginState.DEGRADED, reason=self._down[-1])
+        if self._last_crash is not None:
+            self._crashes.give_up(self, self._last_crash)
+
+    def left_service(self) -> None:
+        """It stops, or another start has taken its place."""
+        self._in_service = False
 
     def crashed(self, error: BaseException) -> None:
         """A task crashed and will be restarted."""
@@ -71,25 +83,27 @@ class RunWatch:
         _log.warning("background task of plugin crashed", plugin=self._name, exc_info=error)
         self._down.append(f"a background task crashed and will be restarted: {error_line(error)}")
         self._registry.note(self._name, restarts=record.restarts + 1)
-        if record.state is PluginState.READY:
+        if self._in_service and record.state is PluginState.READY:
             self._registry.move(self._name, PluginState.DEGRADED, reason=self._down[-1])
             self._crashes.changed()
 
     def resumed(self) -> None:
         """A task that had crashed runs again."""
         self._down.pop()
-        if not self._down and self._registry[self._name].record.state is PluginState.DEGRADED:
+        degraded = self._registry[self._name].record.state is PluginState.DEGRADED
+        if self._in_service and degraded and not self._down:
             self._registry.move(self._name, PluginState.READY)
             self._crashes.changed()
 
     def exhausted(self, error: BaseException) -> None:
         """A task crashed once too often."""
         policy = self._crashes.policy
-        failure = PluginError(
+        self._last_crash = PluginError(
             f"a background task of plugin {self._name!r} crashed more than {policy.max_crashes} times within "
             f"{policy.window:g} s, last with {error_line(error)}. It is in quarantine: mend it, then "
             f"reload it",
             plugin=self._name,
         )
-        failure.__cause__ = error
-        self._crashes.give_up(self._name, failure)
+        self._last_crash.__cause__ = error
+        if self._in_service:
+            self._crashes.give_up(self, self._last_crash)

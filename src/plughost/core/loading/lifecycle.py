@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,12 +19,12 @@ from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.announcer import Announcer
 from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
-from plughost.core.loading.crashes import CrashWatch
+from plughost.core.loading.crashes import CrashWatch, RunWatch
 from plughost.core.loading.loader import ImportedPlugin, ImportLane, PluginConfigs, check
-from plughost.core.loading.ordering import LoadPlan, Needs, plan_load
+from plughost.core.loading.ordering import LoadPlan, Needs, plan_load, without_circles
 from plughost.core.loading.registry import Entry, PluginRegistry
 from plughost.core.loading.runs import Runs
-from plughost.core.loading.turns import Turns
+from plughost.core.loading.turns import Hold, Turns, go_inside, inside
 from plughost.core.loading.window import Window
 from plughost.exceptions import PluginDependencyError, PluginError, PluginIncompatibleError, did_you_mean
 
@@ -67,7 +67,6 @@ class PluginLifecycle:
         self._tasks = tasks
         self._clock = clock
         self.turns = Turns(tasks)
-        self._waits: dict[str, str] = {}  # plugin -> the one it waits for at this moment
         self._lane = ImportLane(clock)
         self._window = Window(limits.concurrency)
         self._announcer = Announcer(registry, facilities)
@@ -90,21 +89,35 @@ class PluginLifecycle:
         plan = self._plan(needs, durations or {})
         # Without durations: who is called first among equals is the same in every run.
         self._dispatcher.reserve_places(plan_load(needs).order)
-        scopes = {name: await self.turns.of(name).begin_start() for name in plan.order}
+        holds: dict[str, Hold] = {}
+        try:
+            for name in plan.order:
+                holds[name] = await self.turns.begin(name, anyio.CancelScope())
+            await self._start_planned(plan, needs, holds, durations or {})
+        finally:
+            for name in holds:
+                self._settle(name, holds[name])
+        await self._announcer.announce()
+
+    async def _start_planned(
+        self,
+        plan: LoadPlan,
+        needs: dict[str, Needs],
+        holds: Mapping[str, Hold],
+        durations: Mapping[str, float],
+    ) -> None:
         async with anyio.create_task_group() as starting:
             for name in plan.order:
                 imported = None
-                if not scopes[name].cancel_called:
+                if not holds[name].is_over:
                     imported = await self.import_code(self._registry[name].candidate)
                 if imported is None:
-                    self._settle_broken_off(name, scopes[name])
-                    self.turns.of(name).end()
+                    self._settle(name, holds[name])
                 else:
                     needs[name] = imported.needs
-                    starting.start_soon(self._bring_up, imported, plan.urgency[name], scopes[name])
+                    starting.start_soon(self._bring_up, imported, plan.urgency[name], holds[name])
             # Cards may be silent on what classes say: only now is it certain that nobody waits in a circle.
-            self._plan({name: needs[name] for name in plan.order}, durations or {})
-        await self._announcer.announce()
+            self._plan({name: needs[name] for name in plan.order}, durations)
 
     async def import_code(self, candidate: PluginCandidate) -> ImportedPlugin | None:
         """Import a plugin; a failure is noted in its record."""
@@ -121,14 +134,14 @@ class PluginLifecycle:
         """Import a plugin for a reload: what fails is raised, and the record of the running one stays."""
         return await self._lane.load(candidate, self._limits.load)
 
-    async def _bring_up(self, imported: ImportedPlugin, urgency: float, scope: anyio.CancelScope) -> None:
+    async def _bring_up(self, imported: ImportedPlugin, urgency: float, hold: Hold) -> None:
         """Check an imported plugin, wait for those it needs and start it; a failure is noted in its record."""
-        name = imported.candidate.name
+        go_inside(hold)
         try:
-            with scope, contextlib.suppress(PluginError):
+            with hold.start or anyio.CancelScope(), contextlib.suppress(PluginError):
                 await self._insist(imported, urgency)
         finally:
-            self.turns.of(name).end()
+            self._settle(hold.name, hold)
 
     async def insist(self, imported: ImportedPlugin) -> PluginRecord:
         """Do the same for a caller who wants to know, in the plugin's turn.
@@ -151,7 +164,7 @@ class PluginLifecycle:
             raise
         finally:
             if entry.record.state in _UNDER_WAY:
-                self._registry.move(name, PluginState.STOPPED, reason="its start was broken off")
+                self._registry.move(name, PluginState.STOPPED, reason=self.turns.why_broken_off(name))
             entry.settled.set()
             with anyio.CancelScope(shield=True):
                 await self._announcer.announce()
@@ -164,7 +177,7 @@ class PluginLifecycle:
         began = self._clock.monotonic()
         config = await check(imported, self._configs, self._limits.load)
         self._runs.time(name, validated=self._clock.monotonic() - began)
-        await self._wait_for_needs(imported, refuse_circles=by_hand)
+        await self._wait_for_needs(imported, planned=not by_hand)
         async with self._window.place(urgency):
             self._runs.time(name, waited=self._clock.monotonic() - began)
             if not entry.settled.is_set():
@@ -177,7 +190,7 @@ class PluginLifecycle:
         self._registry.move(name, PluginState.STARTING, generation=entry.record.generation + 1)
         await self._announcer.announce()
         run = await self._runs.begin(imported, config)
-        await self._runs.enter_service(run)
+        await self._runs.enter_service(run, allowed=partial(self.refuse_unmet, name, imported.needs))
         entry.run = run
         self._registry.move(name, PluginState.READY, hooks=self._dispatcher.hooks_of(name))
         run.watch.became_ready()
@@ -197,12 +210,15 @@ class PluginLifecycle:
                 self._registry.fail(name, error)
         return plan
 
-    def _settle_broken_off(self, name: str, scope: anyio.CancelScope) -> None:
-        if scope.cancel_called:
-            self._registry.move(name, PluginState.STOPPED, reason="its start was broken off")
-        self._registry[name].settled.set()
+    def _settle(self, name: str, hold: Hold) -> None:
+        """End the turn of a planned start; one that has not come to an outcome was broken off."""
+        entry = self._registry[name]
+        if not entry.settled.is_set():
+            self._registry.move(name, PluginState.STOPPED, reason=self.turns.why_broken_off(name))
+            entry.settled.set()
+        hold.end()
 
-    async def _wait_for_needs(self, imported: ImportedPlugin, *, refuse_circles: bool) -> None:
+    async def _wait_for_needs(self, imported: ImportedPlugin, *, planned: bool) -> None:
         name = imported.candidate.name
         mine = self._registry[name].settled
         if mine.is_set():
@@ -213,40 +229,50 @@ class PluginLifecycle:
             other = self._registry.get(wanted)
             if other is None:
                 raise _not_installed(name, wanted, self._registry)
-            await self._wait_for(name, wanted, refuse_circles)
+            await self._wait_for(wanted, planned=planned)
             if not other.running and not mine.is_set():
                 raise _not_running(name, other.record)
-            needs.refuse_version(name, other.record)
+            needs.refuse_version(name, wanted, other.record.version)
         for wanted in needs.after:
             if wanted in self._registry:
-                await self._wait_for(name, wanted, refuse_circles)
+                await self._wait_for(wanted, planned=planned)
 
-    async def _wait_for(self, name: str, wanted: str, refuse_circles: bool) -> None:
-        if refuse_circles and not (self._registry[wanted].settled.is_set() and wanted != name):
-            circle = [name, wanted]
-            while circle[-1] != name and circle[-1] in self._waits:
-                circle.append(self._waits[circle[-1]])
-            if circle[-1] == name:
-                raise _circle(name, circle)
-        self._waits[name] = wanted
-        try:
-            await self._registry[wanted].settled.wait()
-        finally:
-            del self._waits[name]
+    async def _wait_for(self, wanted: str, *, planned: bool) -> None:
+        hold, settled = inside(), self._registry[wanted].settled
+        if settled.is_set() and (hold is None or hold.name != wanted):
+            return
+        with self.turns.waiting(hold, wanted, planned=planned):
+            await settled.wait()
 
-    def _refuse_unmet(self, imported: ImportedPlugin) -> None:
-        """Refuse a start in the place of another when what it needs now does not run."""
-        name = imported.candidate.name
-        needs = imported.needs.spelled_as(self._registry)
+    def refuse_unmet(self, name: str, needs: Needs) -> None:
+        """Refuse a plugin of which something that it requires does not run, or not in a version that fits.
+
+        Raises:
+            PluginDependencyError: What is missing.
+        """
+        needs = needs.spelled_as(self._registry)
         for wanted in needs.requires:
             other = self._registry.get(wanted)
             if other is None:
                 raise _not_installed(name, wanted, self._registry)
-            if wanted == name:
-                raise _circle(name, [name, name])
+            if (circle := self._way_back(wanted, name)) is not None:
+                raise _circle(name, [name, *circle])
             if not other.running:
                 raise _not_running(name, other.record)
-            needs.refuse_version(name, other.record)
+            needs.refuse_version(name, wanted, other.record.version)
+
+    def _way_back(self, start: str, goal: str) -> list[str] | None:
+        """Return the way on which a running plugin requires another, if it does."""
+        ways, seen = [[start]], {start}
+        while ways:
+            way = ways.pop()
+            if way[-1] == goal:
+                return way
+            entry = self._registry.get(way[-1])
+            further = entry.record.requires if entry is not None and entry.running else ()
+            ways += [[*way, name] for name in further if name not in seen]
+            seen.update(further)
+        return None
 
     def _note_facts(self, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
@@ -258,39 +284,70 @@ class PluginLifecycle:
 
     # stopping
 
-    async def unload(self, name: str, reason: str = "unloaded") -> bool:
-        """Stop a plugin, and first those that require it; returns whether it was running."""
-        broken_off = self.turns.of(name).interrupt()
-        return await self.turns.take(name, partial(self._unload, name, reason)) or broken_off
+    async def unload(
+        self,
+        name: str,
+        reason: str = "unloaded",
+        *,
+        cause: str = "it was unloaded meanwhile",
+        then: Callable[[], None] | None = None,
+    ) -> bool:
+        """Stop a plugin, and first those that require it, whether they run or are being started.
 
-    async def _unload(self, name: str, reason: str) -> bool:
-        for dependent in self._dependents(name, soft=False):
-            if dependent != name:
-                await self.unload(dependent, f"{name!r}, which it requires, was unloaded")
+        Args:
+            name: The plugin.
+            reason: Why, for its record.
+            cause: Why, for the record of a start that is broken off by it.
+            then: What is to be done with it before somebody else has its turn.
+
+        Returns:
+            Whether it was running.
+        """
+        broken_off = self.turns.interrupt(name, cause)
+        return await self.turns.take(name, partial(self._unload, name, reason, then)) or broken_off
+
+    async def _unload(self, name: str, reason: str, then: Callable[[], None] | None) -> bool:
+        why = f"{name!r}, which it requires, was unloaded"
+        while dependents := self._dependents(name):  # while one stops another may come
+            for dependent in dependents:
+                await self.unload(dependent, why, cause=why)
         stopped = await self._stop(self._registry[name], PluginState.STOPPED, reason)
+        if then is not None:
+            then()
         await self._announcer.announce()
         return stopped
 
     async def stop_all(self) -> None:
         """Stop every running plugin: dependents before what they depend on, otherwise all at once."""
-        for name in self._registry:
-            self.turns.of(name).interrupt()
+        self.turns.close()
         gone = {name: anyio.Event() for name in self._registry}
+        waits = self._who_stops_first()
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as stopping:
                 for name in gone:
-                    stopping.start_soon(self._stop_after_dependents, name, gone)
+                    stopping.start_soon(self._stop_after, name, waits.get(name, ()), gone)
             await self._announcer.announce()
 
-    async def _stop_after_dependents(self, name: str, gone: Mapping[str, anyio.Event]) -> None:
+    async def _stop_after(
+        self, name: str, dependents: Iterable[str], gone: Mapping[str, anyio.Event]
+    ) -> None:
         try:
-            for dependent in self._dependents(name, soft=True):
-                if dependent in gone and dependent != name:
-                    await gone[dependent].wait()
+            for dependent in dependents:
+                await gone[dependent].wait()
             async with self.turns.hold(name):
                 await self._stop(self._registry[name], PluginState.STOPPED, "the host stopped")
         finally:
             gone[name].set()
+
+    def _who_stops_first(self) -> Mapping[str, Collection[str]]:
+        """Return each plugin with those that stop before it: who requires it, and who merely started after it.
+
+        Of those that would wait for each other in a circle, one does not.
+        """
+        alive = {name: entry.record for name, entry in self._registry.items() if entry.run is not None}
+        hard = [(wanted, name) for name, record in alive.items() for wanted in record.requires]
+        soft = [(wanted, name) for name, record in alive.items() for wanted in record.after]
+        return without_circles((*hard, *soft))
 
     async def _stop(self, entry: Entry, state: PluginState, reason: str) -> bool:
         run, entry.run = entry.run, None
@@ -306,11 +363,14 @@ class PluginLifecycle:
         self._registry.move(name, state, reason=said, hooks=())
         return True
 
-    def _dependents(self, name: str, *, soft: bool) -> list[str]:
-        """Running plugins that require this one; with ``soft`` also those that merely start after it."""
-        running = ((other, entry.record) for other, entry in self._registry.items() if entry.run is not None)
+    def _dependents(self, name: str) -> list[str]:
+        """Plugins that require this one and run, or are being started."""
         return [
-            other for other, record in running if name in record.requires or (soft and name in record.after)
+            other
+            for other, entry in self._registry.items()
+            if name in entry.record.requires
+            and other != name
+            and (entry.run is not None or self.turns.is_starting(other))
         ]
 
     # reloading
@@ -327,7 +387,8 @@ class PluginLifecycle:
         """
         entry = self._registry[imported.candidate.name]
         if entry.run is None or entry.run.plugin.handle.target is imported.handle.target:
-            self._refuse_unmet(imported)
+            self.refuse_unmet(imported.candidate.name, imported.needs)
+            self._dispatcher.keep_place(imported.candidate.name)
             await self._stop(entry, PluginState.STOPPED, "reloading")
             entry.candidate = imported.candidate
             entry.settled = anyio.Event()
@@ -340,11 +401,12 @@ class PluginLifecycle:
 
     async def _swap(self, entry: Entry, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
-        self._refuse_unmet(imported)
+        self.refuse_unmet(name, imported.needs)
         config = await check(imported, self._configs, self._limits.load)
         old = entry.run
         new = await self._runs.begin(imported, config)
-        drain = await self._runs.enter_service(new, old)
+        allowed = partial(self.refuse_unmet, name, imported.needs)
+        drain = await self._runs.enter_service(new, old, allowed=allowed)
         entry.run = new
         self._note_facts(imported)
         generation = entry.record.generation + 1
@@ -360,15 +422,16 @@ class PluginLifecycle:
     def _announce_soon(self) -> None:
         self._tasks.start_soon(self._announcer.announce)
 
-    def _quarantine_soon(self, name: str, error: PluginError) -> None:
-        self._tasks.start_soon(self._quarantine, name, error)
+    def _quarantine_soon(self, watch: RunWatch, error: PluginError) -> None:
+        self._tasks.start_soon(self._quarantine, watch, error)
 
-    async def _quarantine(self, name: str, error: PluginError) -> None:
-        entry = self._registry[name]
-        await entry.settled.wait()
+    async def _quarantine(self, watch: RunWatch, error: PluginError) -> None:
+        name = error.plugin
         async with self.turns.hold(name):
             entry = self._registry[name]
-            if await self._stop(entry, PluginState.STOPPING, str(error)):
+            # Another start may have taken the place of the one that crashed.
+            if entry.run is not None and entry.run.watch is watch:
+                await self._stop(entry, PluginState.STOPPING, str(error))
                 self._registry.fail(name, error, PluginState.QUARANTINED)
         await self._announcer.announce()
 

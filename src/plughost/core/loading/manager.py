@@ -172,7 +172,8 @@ class PluginManager:
         except BaseException:  # broken off, perhaps before its turn came
             if name not in self._registry:
                 self._registry.add(self._candidate_by_hand(name, thing, config))
-                self._registry.move(name, PluginState.STOPPED, reason="its start was broken off")
+                reason = self._lifecycle.turns.why_broken_off(name)
+                self._registry.move(name, PluginState.STOPPED, reason=reason)
                 self._registry[name].settled.set()
             raise
 
@@ -207,7 +208,11 @@ class PluginManager:
         Raises:
             PluginError: It is kept out by another setting, or failed.
         """
-        entry = self._registry.find(name)
+        name = self._registry.find(name).record.name
+        return await self._lifecycle.turns.start(name, partial(self._enable, name, found))
+
+    async def _enable(self, name: str, found: Sequence[PluginCandidate]) -> PluginRecord:
+        entry = self._registry[name]
         if entry.run is not None:
             return entry.record
         before = entry.candidate
@@ -217,22 +222,25 @@ class PluginManager:
         else:
             candidate = next((one for one in found if canonical(one.name) == canonical(name)), before)
         candidate.refuse_if_kept_out()
-        self._registry.add(candidate)
         if candidate.error is not None:
+            self._registry.add(candidate)
             raise candidate.error
-        return await self._lifecycle.turns.start(name, partial(self._load_known, name, None))
+        entry.candidate = candidate
+        return await self._load_known(name, None)
 
     async def disable(self, name: str) -> bool:
         """Stop a plugin, and keep it out until it is enabled; returns whether it was running."""
-        entry = self._registry.find(name)
-        was_running = await self.unload(name)
+        name = self._registry.find(name).record.name
+        return await self._lifecycle.unload(name, then=partial(self._switch_off, name))
+
+    def _switch_off(self, name: str) -> None:
+        entry = self._registry[name]
         wish = replace(entry.candidate.wish, enabled=False)
         verdict = verdict_of(entry.candidate.finding, wish, self._limits)
         entry.candidate = replace(entry.candidate, wish=wish)
         if not entry.candidate.setting:
             entry.candidate = entry.candidate.ruled(verdict)
             self._registry.note(name, state=verdict.state, reason=verdict.reason, error=None)
-        return was_running
 
     async def unload(self, name: str) -> bool:
         """Stop a plugin and those that require it; returns whether it was running."""

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
-from plughost.contracts.records import PluginRecord
 from plughost.core.config.paths import match_name
 from plughost.exceptions import PluginDependencyError, did_you_mean
 
@@ -45,30 +44,30 @@ class Needs:
             ranges={name: versions for name, versions in parted.items() if versions},
         )
 
-    def refuse_version(self, plugin: str, other: PluginRecord) -> None:
+    def refuse_version(self, plugin: str, wanted: str, version: str) -> None:
         """Refuse a required plugin whose version is not one of those that were asked for.
 
         Raises:
             PluginDependencyError: It is not, or the range is not one.
         """
-        if (versions := self.ranges.get(other.name)) is None:
+        if (versions := self.ranges.get(wanted)) is None:
             return
         # Most plugins name no versions, and this import takes as long as the start of some of them.
         from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
         try:
-            fits = bool(other.version) and SpecifierSet(versions).contains(other.version, prereleases=True)
+            fits = bool(version) and SpecifierSet(versions).contains(version, prereleases=True)
         except InvalidSpecifier:
             raise PluginDependencyError(
-                f"plugin {plugin!r} requires {other.name!r} in versions {versions!r}, which is not a version range:"
+                f"plugin {plugin!r} requires {wanted!r} in versions {versions!r}, which is not a version range:"
                 " write it as in `cache>=1.2,<2`",
                 plugin=plugin,
             ) from None
         if not fits:
-            there = f"version {other.version}" if other.version else "one that tells no version"
+            there = f"version {version}" if version else "one that tells no version"
             raise PluginDependencyError(
-                f"plugin {plugin!r} requires {other.name}{versions}, but {there} is loaded: install a version of"
-                f" {other.name!r} that fits, or a {plugin!r} that works with this one",
+                f"plugin {plugin!r} requires {wanted}{versions}, but {there} is loaded: install a version of"
+                f" {wanted!r} that fits, or a {plugin!r} that works with this one",
                 plugin=plugin,
             )
 
@@ -209,3 +208,24 @@ def _circular(name: str, cycle: list[str]) -> PluginDependencyError:
         f"plugin {name!r} is part of a circle of dependencies: {circle}. Drop one of these requires or after",
         plugin=name,
     )
+
+
+def without_circles(edges: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Return a graph of edges, without those that would close a circle; those that come first are kept."""
+    graph: dict[str, set[str]] = {}
+    for start, end in edges:
+        if not _leads(graph, end, start):
+            graph.setdefault(start, set()).add(end)
+    return graph
+
+
+def _leads(graph: Mapping[str, Collection[str]], start: str, goal: str) -> bool:
+    waiting, seen = [start], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            waiting.extend(graph.get(name, ()))
+    return False

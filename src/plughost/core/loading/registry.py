@@ -33,6 +33,9 @@ class ReadyWatch(Protocol):
     def became_ready(self) -> None:
         """The plugin is ready."""
 
+    def left_service(self) -> None:
+        """It is not any more."""
+
 
 @dataclass(slots=True)
 class Run:

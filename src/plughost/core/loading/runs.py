@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -72,14 +73,23 @@ class Runs:
             self.time(name, started=run.supervisor.start_took)
         return run
 
-    async def enter_service(self, run: Run, old: Run | None = None) -> Drain | None:
+    async def enter_service(
+        self, run: Run, old: Run | None = None, *, allowed: Callable[[], None]
+    ) -> Drain | None:
         """Make a run's effects happen and send calls to it, in one step; away from ``old``, if there is one.
+
+        Args:
+            run: A start that succeeded; it is stopped, and nothing of it is left, when this raises.
+            old: The start whose place it takes; it goes on when this raises.
+            allowed: Called in that step; raises when the plugin may not run any more, because something that it
+                requires went while it started.
 
         Returns:
             How to wait for the calls that ``old`` still has in flight.
 
         Raises:
             PluginInvalidError: Its hooks do not fit their specs.
+            PluginDependencyError: What it requires is gone.
             PluginStartError: Something else it asked for could not be done.
         """
         name = run.plugin.candidate.name
@@ -88,11 +98,13 @@ class Runs:
         # Everything that can fail comes before the step in which a new one takes the place of the old one.
         adopt = partial(adopt_jobs, name, target, self.facilities, run.ledger)
         try:
+            allowed()
             run.ledger.commit()
             if old is None:
                 contained(Point.REGISTER, partial(dispatcher.register, name, target, first=adopt))
             else:
                 drain = contained(Point.REGISTER, partial(dispatcher.replace, name, target, first=adopt))
+                old.watch.left_service()
                 old.ledger.undo()
             dispatcher.pluggy.note_distribution(target, run.plugin.candidate.finding.distribution)
         except BaseException as error:

@@ -20,6 +20,7 @@ from plughost.core.containment import Point
 from plughost.core.leash import Leash
 from plughost.core.loading.background import GRACE, BackgroundTasks, end_all
 from plughost.core.loading.shape import PluginHandle
+from plughost.core.loading.turns import Hold, go_inside, inside
 from plughost.exceptions import PluginError, PluginStartError, PluginStopError, PluginTimeoutError
 
 
@@ -47,6 +48,7 @@ class Supervisor:
         self._may_stop = anyio.Event()
         self._ended = anyio.Event()
         self._stop_called = False
+        self._stopping: Hold | None = None
         self._start_error: BaseException | None = None
         self._stop_error: BaseException | None = None
 
@@ -85,6 +87,7 @@ class Supervisor:
         began = self._clock.monotonic()
         with anyio.move_on_after(limit):
             await self.background.stop(GRACE)
+            self._stopping = inside()
             self._may_stop.set()
             await self._ended.wait()
         self.stop_took = self._clock.monotonic() - began
@@ -104,6 +107,7 @@ class Supervisor:
                 if self._start_error is None:
                     await self._may_stop.wait()
                     self._stop_called = True
+                    go_inside(self._stopping)
                     self._stop_error = await self._phase(Point.STOP, self.handle.stop())
             if self._started.is_set() and self._start_error is None and not self._stop_called:
                 await self._stop_late()

@@ -1,52 +1,78 @@
-"""One life of a plugin at a time: whoever loads, reloads or unloads it does so in its turn."""
+"""One life of a plugin at a time: whoever loads, reloads or unloads it does so in its turn.
+
+A plugin may ask for turns itself, its own among them, from ``start``, ``stop``, a hook or a task. Who waits for
+whom is written down, so that a request that would wait for itself is refused at once and in words.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
-from plughost.exceptions import HostNotReadyError, PluginStartError
+from plughost.exceptions import HostNotReadyError, PluginDependencyError, PluginStartError
 
 T = TypeVar("T")
 
+_inside: ContextVar[Hold | None] = ContextVar("plughost turn", default=None)
+"""The turn that cannot end before what runs in this context has ended."""
 
-class Turn:
-    """What is being done with one plugin.
+
+class Hold:
+    """Somebody has the turn of a plugin.
 
     Attributes:
-        start: The scope of a start that is under way and may be broken off; None when there is none.
+        name: The plugin.
+        start: The scope of a start that may be broken off; None when something else is done.
+        cause: Why it was broken off; empty when it was not, or by a caller who left.
+        is_over: Whether nothing that runs inside can keep the turn from ending.
     """
 
-    def __init__(self) -> None:
-        # A semaphore and not a lock: a turn is taken by whoever plans a start and ended by the start's own task.
-        self._free = anyio.Semaphore(1)
-        self.start: anyio.CancelScope | None = None
-
-    async def begin(self) -> None:
-        """Wait until nobody else is at it."""
-        await self._free.acquire()
-
-    async def begin_start(self) -> anyio.CancelScope:
-        """Do the same for a start; return the scope in which it has to happen."""
-        await self._free.acquire()
-        self.start = anyio.CancelScope()
-        return self.start
+    def __init__(self, name: str, free: anyio.Semaphore, start: anyio.CancelScope | None) -> None:
+        self.name = name
+        self.start = start
+        self.cause = ""
+        self.is_over = False
+        self._free: anyio.Semaphore | None = free
 
     def end(self) -> None:
-        """Let the next one in."""
+        """Let the next one in; a second call does nothing."""
+        self.is_over = True
         self.start = None
-        self._free.release()
+        free, self._free = self._free, None
+        if free is not None:
+            free.release()
 
-    def interrupt(self) -> bool:
-        """Break off the start that is under way; returns whether there was one."""
-        if self.start is None:
-            return False
-        self.start.cancel()
-        return True
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """A turn that lasts until something of another plugin has happened.
+
+    Attributes:
+        hold: The turn.
+        awaited: Name of the other plugin.
+        planned: Whether the load plan knows of it, which has no circles.
+    """
+
+    hold: Hold
+    awaited: str
+    planned: bool
+
+
+def inside() -> Hold | None:
+    """Return the turn that waits for the end of what runs here, if one does."""
+    hold = _inside.get()
+    return None if hold is None or hold.is_over else hold
+
+
+def go_inside(hold: Hold | None) -> None:
+    """Say that a turn waits for the end of this task; None: that none does, as for a plugin's background tasks."""
+    _inside.set(hold)
 
 
 class Turns:
@@ -59,21 +85,56 @@ class Turns:
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._turns: dict[str, Turn] = {}
+        # Semaphores and not locks: a turn is taken by whoever plans a start and ended by the start's own task.
+        self._free: dict[str, anyio.Semaphore] = {}
+        self._holds: dict[str, Hold] = {}
+        self._waits: list[_Wait] = []
+        self._closed = False
 
-    def of(self, name: str) -> Turn:
-        """Return the turn of a plugin."""
-        return self._turns.setdefault(name, Turn())
+    async def begin(self, name: str, start: anyio.CancelScope | None = None) -> Hold:
+        """Wait until nobody else is at it; whoever begins a turn ends it."""
+        free = self._free.setdefault(name, anyio.Semaphore(1))
+        await free.acquire()
+        hold = self._holds[name] = Hold(name, free, start)
+        return hold
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[None]:
         """Have the turn of a plugin for the length of a block."""
-        turn = self.of(name)
-        await turn.begin()
+        hold = await self.begin(name)
+        before = _inside.set(hold)
         try:
             yield
         finally:
-            turn.end()
+            _inside.reset(before)
+            hold.end()
+
+    def interrupt(self, name: str, cause: str) -> bool:
+        """Break off the start of a plugin that is under way; returns whether there was one."""
+        if not self.is_starting(name):
+            return False
+        hold = self._holds[name]
+        hold.cause = hold.cause or cause
+        hold.is_over = True
+        if hold.start is not None:
+            hold.start.cancel()
+        return True
+
+    def is_starting(self, name: str) -> bool:
+        """Whether a start of the plugin is under way."""
+        return name in self._holds and self._holds[name].start is not None
+
+    def why_broken_off(self, name: str) -> str:
+        """Say that the present start of a plugin was broken off, and why when somebody told."""
+        hold = self._holds.get(name)
+        cause = f": {hold.cause}" if hold is not None and hold.cause else ""
+        return f"its start was broken off{cause}"
+
+    def close(self) -> None:
+        """Break off every start that is under way and refuse others: the host stops."""
+        self._closed = True
+        for name in self._holds:
+            self.interrupt(name, "the host stopped")
 
     async def start(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do ``work``, which starts a plugin, in its turn; it is broken off when the caller is, or by ``interrupt``.
@@ -81,6 +142,7 @@ class Turns:
         Raises:
             Exception: What ``work`` raised.
             PluginStartError: It was unloaded meanwhile.
+            PluginDependencyError: The caller would wait for itself.
             HostNotReadyError: The host stopped meanwhile.
         """
         return await self._in_own_task(name, work, is_start=True, outlives_caller=False)
@@ -93,6 +155,42 @@ class Turns:
         """Do ``work``, which ends a plugin, in its turn; it goes on when the caller is cancelled."""
         return await self._in_own_task(name, work, is_start=False, outlives_caller=True)
 
+    @contextmanager
+    def waiting(self, hold: Hold | None, awaited: str, *, planned: bool = False) -> Iterator[None]:
+        """Note for the length of a block that a turn waits for a plugin.
+
+        Raises:
+            PluginDependencyError: That plugin waits for the turn.
+        """
+        if hold is None:
+            yield
+            return
+        wait = _Wait(hold, awaited, planned)
+        self._refuse_circle(wait)
+        self._waits.append(wait)
+        try:
+            yield
+        finally:
+            self._waits.remove(wait)
+
+    def _refuse_circle(self, wait: _Wait) -> None:
+        paths = [[wait]]
+        seen: set[str] = set()
+        while paths:
+            path = paths.pop()
+            last = path[-1].awaited
+            if last == wait.hold.name and not all(each.planned for each in path):
+                circle = " -> ".join(repr(name) for name in (last, *(each.awaited for each in path)))
+                raise PluginDependencyError(
+                    f"plugin {last!r} waits for itself: {circle}. Take one of these out of `requires` or `after`;"
+                    " what start() or stop() asks of the host for this plugin, ask from context.spawn(...)",
+                    plugin=last,
+                )
+            if last not in seen:
+                seen.add(last)
+                further = [w for w in self._waits if w.hold.name == last and not w.hold.is_over]
+                paths += [[*path, each] for each in further]
+
     async def _in_own_task(
         self, name: str, work: Callable[[], Awaitable[T]], *, is_start: bool, outlives_caller: bool
     ) -> T:
@@ -100,38 +198,49 @@ class Turns:
         failures: list[Exception] = []
         done = anyio.Event()
         waiting = anyio.CancelScope()
+        holds: list[Hold] = []
 
         async def run() -> None:
-            turn = self.of(name)
             try:
                 with waiting:
-                    await turn.begin()
-                    if is_start:
-                        turn.start = waiting
+                    hold = await self.begin(name, waiting if is_start else None)
+                    holds.append(hold)
+                    go_inside(hold)
                     try:
+                        if is_start and self._closed:
+                            raise _host_stopped(name)
                         results.append(await work())
                     finally:
-                        turn.end()
+                        hold.end()
             except Exception as error:
                 failures.append(error)
             finally:
                 done.set()
 
-        self._tasks.start_soon(run, name=f"turn of plugin {name}")
-        try:
-            await done.wait()
-        except BaseException:
-            if not outlives_caller:
-                waiting.cancel()
-                with anyio.CancelScope(shield=True):
-                    await done.wait()
-            raise
+        if is_start and self._closed:
+            raise _host_stopped(name)
+        with self.waiting(inside(), name):
+            self._tasks.start_soon(run, name=f"turn of plugin {name}")
+            try:
+                await done.wait()
+            except BaseException:
+                if not outlives_caller:
+                    waiting.cancel()
+                    with anyio.CancelScope(shield=True):
+                        await done.wait()
+                raise
         if failures:
             raise failures[0]
-        if not results and waiting.cancel_called:
+        if not results and waiting.cancel_called and not self._closed:
+            cause = holds[0].cause if holds else ""
             raise PluginStartError(
-                f"the start of plugin {name!r} was broken off: it was unloaded meanwhile", plugin=name
+                f"the start of plugin {name!r} was broken off: {cause or 'it was unloaded meanwhile'}",
+                plugin=name,
             )
         if not results:
-            raise HostNotReadyError(f"the host stopped before it was done with plugin {name!r}")
+            raise _host_stopped(name)
         return results[0]
+
+
+def _host_stopped(name: str) -> HostNotReadyError:
+    return HostNotReadyError(f"the host stopped before it was done with plugin {name!r}")
