@@ -42,7 +42,7 @@ def manifest_of(source: Path) -> dict[str, object]:
 def plugins_of(source: Path) -> set[str]:
     points = manifest_of(source)["entry-points"]
     assert isinstance(points, dict)
-    return set(points["plughost.plugins"])
+    return set(points.get("plughost.plugins", ()))
 
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda source: source.name)
@@ -79,7 +79,7 @@ def test_a_host_finds_it_and_it_becomes_ready(example: Installed, tmp_path: Path
     wanted = plugins_of(example.source)
     assert wanted <= set(report["loaded"]), {name: states.get(name) for name in wanted}
     versions = {row["name"]: row["version"] for row in report["plugins"]}
-    assert {versions[name] for name in wanted} == {manifest_of(example.source)["version"]}
+    assert all(versions[name] == manifest_of(example.source)["version"] for name in wanted)
 
 
 def test_it_passes_the_checks_for_authors(example: Installed, tmp_path: Path) -> None:
@@ -102,4 +102,4 @@ def test_it_is_a_well_formed_distribution(example: Installed) -> None:
     assert project["license"] == "MIT"
     assert str(project["requires-python"]) == ">=3.11"
     assert (example.source / "README.md").is_file()
-    assert list(example.site.rglob("plugin.toml"))
+    assert bool(list(example.site.rglob("plugin.toml"))) == bool(plugins_of(example.source))

@@ -127,6 +127,19 @@ FAULTS: Faults = {
         return msgspec.structs.replace(found, active=len(self._rows)) if isinstance(found, msgspec.Struct) else (
             __import__("dataclasses").replace(found, active=len(self._rows)))""",
     ),
+    "LooksAtEachSessionForItsFigures": (
+        "test_the_figures_cost_the_same_however_many_sessions_there_are",
+        """
+    async def stats(self):
+        sum(self._lives(row, self._now()) for row in self._rows.values())
+        return await super().stats()""",
+    ),
+    "RemembersWhatWasReplacedWithoutGrace": (
+        "test_replacing_kills_the_old_digest_when_there_is_no_grace",
+        """
+    async def replace(self, digest, new, *, version, grace):
+        return await super().replace(digest, new, version=version, grace=grace or 0.000001)""",
+    ),
     "SkipsAPage": (
         "test_pages_show_every_living_session_once",
         """

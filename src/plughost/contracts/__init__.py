@@ -218,6 +218,7 @@ from plughost.contracts.session_store import (
     SelfCheckingStore,
     SessionPatch,
     SessionStore,
+    SessionStoreSetup,
     StoredSession,
     VersionConflict,
 )
@@ -362,6 +363,7 @@ __all__ = [
     "SessionPatch",
     "SessionStats",
     "SessionStore",
+    "SessionStoreSetup",
     "SettingsChange",
     "Sha256",
     "SkippedPlugin",

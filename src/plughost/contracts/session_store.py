@@ -5,12 +5,38 @@ A store sees digests and bytes, never a session id and never a value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from plughost.contracts.session import SessionStats
+
+
+class SessionStoreSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store is made with.
+
+    A store is installed by a callable that takes one of these and returns the store, not yet open: mostly its
+    class. ``store`` in the configuration of the sessions plugin names it, as ``module:Class`` or by the name of an
+    entry point in ``plughost.session_stores``.
+
+    Attributes:
+        host_name: Name of the host; hosts of different names must not see each other's sessions.
+        data_dir: The plugin's data folder, for stores that keep files.
+        now: Returns the time in seconds since 1970; it never goes back.
+        settings: ``store_settings`` of the configuration: a mapping, or what ``Config`` of the class (a struct of
+            msgspec, as a plugin's ``Config``) makes of it.
+    """
+
+    host_name: str
+    data_dir: Path
+    now: Callable[[], float]
+    settings: Any = None
+
+    def __repr__(self) -> str:
+        """Show no settings: there may be a password among them."""
+        return f"SessionStoreSetup(host_name={self.host_name!r}, data_dir={str(self.data_dir)!r})"
 
 
 class NewSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,10 +153,12 @@ class SessionStore(Protocol):
     """Where sessions are kept: create, patch if alive, delete; and one step that ends all of a subject.
 
     Duties, which ``plughost.testing.suites.session_store`` checks: A session is alive when its ``expires_at``
-    is in the future and its epoch is its subject's, and that is decided in each call. Only ``create`` and
-    ``replace`` make sessions; nothing else brings one into being. A change is durable when the call returns.
-    Each call is one step: parallel calls are as if one came after the other. What cannot be reached raises
-    ``StoreUnavailableError``.
+    is in the future and its epoch is its subject's, and that is decided in each call. Only ``create``, ``replace``
+    and ``adopt`` make sessions; nothing else brings one into being. A change is durable when the call returns.
+    Each call is one step: parallel calls are as if one came after the other. Digests, subjects, names of fields
+    and values are told apart and kept byte for byte; fields keep the order they were first set in. What cannot be
+    reached raises ``StoreUnavailableError``. ``plughost.contracts.session_changes`` has what a birth, a change
+    and a use make of a row.
     """
 
     @property
@@ -144,23 +172,32 @@ class SessionStore(Protocol):
         """Called once at the end; everything acknowledged is stored."""
 
     async def create(self, new: NewSession) -> StoredSession | None:
-        """Store a new session in its subject's epoch; None when the digest is taken."""
+        """Store a new session in its subject's epoch; None when the digest is taken, or was replaced with a grace."""
 
     async def read(self, digest: bytes) -> StoredSession | ReplacedSession | None:
-        """Return the session if it is alive."""
+        """Return the session if it is alive.
+
+        A digest that was replaced with a grace leads to the session at the end of the chain, with
+        ``successor_of``; after the grace to a ``ReplacedSession``, as long as that session lives.
+        """
 
     async def patch(self, digest: bytes, patch: SessionPatch) -> StoredSession | None:
         """Merge a change into a living session; None when there is none.
 
+        The version grows by one when fields are set or removed, and only then. ``patch.idle`` never shortens a
+        life and never passes the deadline.
+
         Raises:
-            VersionConflict: ``patch.version`` is not the stored version.
-            SessionDataError: The fields would take more than ``patch.max_bytes``.
+            VersionConflict: ``patch.version`` is not the stored version; nothing was changed.
+            SessionDataError: ``about`` and the fields would take more than ``patch.max_bytes``; nothing was
+                changed. Raise what ``session_changes.too_large`` returns: it names the setting to raise.
         """
 
     async def touch(self, digest: bytes) -> None:
         """Note that it is used now.
 
-        May return before that is durable, or even done; it is done before any change that is asked for later.
+        May return before that is durable, or even done; it is done before any change that is asked for later. A
+        replaced digest keeps nothing alive.
         """
 
     async def replace(
@@ -168,15 +205,22 @@ class SessionStore(Protocol):
     ) -> StoredSession | None:
         """Put a new session in the place of a living one, whose digest is dead after ``grace`` seconds.
 
+        With a grace of 0 the old digest is unknown from then on: ``read`` returns None for it, no
+        ``ReplacedSession``. None, and no new session, when there is no living one or ``digest`` itself was
+        replaced.
+
         Raises:
-            VersionConflict: The stored version is not ``version``.
+            VersionConflict: The stored version is not ``version``; nothing was changed.
         """
 
     async def delete(self, digest: bytes) -> StoredSession | None:
         """End a session; returns what it was if it was alive. A replaced digest ends its successor."""
 
     async def end_subject(self, subject: str, keep: bytes | None = None) -> int:
-        """End all sessions of a subject but one by raising its epoch, in constant time; returns how many."""
+        """End all sessions of a subject but one by raising its epoch, in constant time; returns how many.
+
+        ``keep`` spares a living session of that subject only.
+        """
 
     async def list_subject(self, subject: str) -> list[StoredSession]:
         """Return the living sessions of a subject, newest first."""
@@ -185,7 +229,10 @@ class SessionStore(Protocol):
         """Remove at most ``limit`` sessions that are over and say which; nothing when none is left."""
 
     async def stats(self) -> SessionStats:
-        """Return the figures without looking at each session."""
+        """Return the figures without looking at each session: as fast with a million as with ten.
+
+        What is over and not yet purged counts as expired; ``users`` are subjects with a session that is not over.
+        """
 
     async def page(self, cursor: str | None, limit: int) -> tuple[list[StoredSession], str | None]:
         """Return living sessions in pages, for migration and re-encryption; the cursor is None at the end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,14 +15,18 @@ from plughost.plugins.sessions.csrf import CsrfPolicy
 from plughost.plugins.sessions.manager import Policy
 
 _HERE = "plugins.sessions.config"
+OWN_STORES = ("sqlite", "redis", "memory")
+"""Stores that need no installation."""
 
 
 class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of the sessions plugin. Lengths of time are seconds, sizes are bytes.
 
     Attributes:
-        store: ``sqlite`` (the processes of one machine, survives anything), ``redis`` (several machines) or
-            ``memory`` (tests).
+        store: ``sqlite`` (the processes of one machine, survives anything), ``redis`` (several machines),
+            ``memory`` (tests), ``module:Class`` of somebody else's, or its entry point's name in
+            ``plughost.session_stores``.
+        store_settings: The settings of somebody else's store.
         path: The SQLite file; ``sessions.db`` in the plugin's data folder when empty.
         redis_url: Where Redis or Valkey is: ``redis://``, ``rediss://`` or ``unix://``.
         redis_prefix: First part of its keys; the host's name when empty.
@@ -33,7 +37,8 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         rotation_grace: How long an id that was rotated is still good for reading.
         max_bytes: What one session may take.
         secret: What fields are sealed and tokens are signed with; made and kept in the data folder when
-            neither it nor ``secret_file`` is given and the store is not shared.
+            neither it nor ``secret_file`` is given and the store is ``sqlite`` or ``memory``; others may be shared
+            by several machines, which must have the same.
         secret_file: A file with one secret per line, the newest first.
         old_secrets: Secrets that were in force before, the newest first: they still open, and seal nothing.
         encrypt: Whether fields, names, roles and metadata are sealed in the store.
@@ -57,7 +62,8 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             over. A reload keeps them in any case.
     """
 
-    store: Literal["sqlite", "redis", "memory"] = "sqlite"
+    store: str = "sqlite"
+    store_settings: dict[str, Any] = {}
     path: str = ""
     redis_url: str = ""
     redis_prefix: str = ""
@@ -88,6 +94,10 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     socket_check_interval: float = 30.0
     carry_over: bool = False
 
+    def __repr__(self) -> str:
+        """Show no address and no settings of a store: there may be a password among them."""
+        return f"SessionsConfig(store={self.store!r})"
+
     def check(self) -> None:
         """Refuse what a type cannot.
 
@@ -105,6 +115,10 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         _require(0 <= self.rotation_grace <= 300, "rotation_grace", "must be between 0 and 300 seconds")
         _require(256 <= self.max_bytes <= 1_048_576, "max_bytes", "must be between 256 and 1048576")
         _require(bool(self.redis_url) or self.store != "redis", "redis_url", "is needed with store = 'redis'")
+        _require(
+            not (self.store in OWN_STORES and self.store_settings), "store_settings",
+            f"are for stores of others; store = {self.store!r} has settings of its own beside it",
+        )  # fmt: skip
         scheme = self.redis_url.partition("://")[0]
         _require(
             not scheme.startswith("redis+"), "redis_url",

@@ -11,6 +11,7 @@ import anyio.lowlevel
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Seconds
 from plughost.contracts.session import CleanupReport, Session, SessionStats
+from plughost.contracts.session_changes import check_size
 from plughost.contracts.session_store import (
     NewSession,
     ReplacedSession,
@@ -25,7 +26,6 @@ from plughost.plugins.sessions.cleanup import Cleaner
 from plughost.plugins.sessions.clocks import Lifetimes, in_seconds
 from plughost.plugins.sessions.codec import About
 from plughost.plugins.sessions.crypto import Identity
-from plughost.plugins.sessions.merge import check_size
 from plughost.plugins.sessions.migrate import reseal
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.tokens import checked_user, digest_of, new_handle, new_session_id

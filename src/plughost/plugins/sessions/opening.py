@@ -7,10 +7,11 @@ from pathlib import Path
 
 import anyio
 
-from plughost.contracts.session_store import SessionStore
+from plughost.contracts.session_store import SessionStore, SessionStoreSetup
 from plughost.plugins.sessions.config import SessionsConfig
 from plughost.plugins.sessions.crypto import Envelope, KeyRing, PlainEnvelope, SealedEnvelope
 from plughost.plugins.sessions.sockets import SocketSession
+from plughost.plugins.sessions.stores.foreign import foreign_store
 from plughost.plugins.sessions.stores.memory import MemoryStore
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 
@@ -80,8 +81,10 @@ def kind_of(config: SessionsConfig, data_dir: Path, host_name: str) -> tuple[str
             return ("memory",)
         case "redis":
             return ("redis", config.redis_url, config.redis_prefix or host_name)
-        case _:
+        case "sqlite":
             return ("sqlite", str(database_path(config, data_dir)))
+        case reference:
+            return (reference, repr(config.store_settings))
 
 
 def database_path(config: SessionsConfig, data_dir: Path) -> Path:
@@ -95,7 +98,7 @@ def make_store(
     """Return the configured store, not yet opened.
 
     Raises:
-        ConfigError: It is Redis, and the package for it is missing.
+        ConfigError: It is Redis, and the package for it is missing; or there is no such store.
     """
     match config.store:
         case "memory":
@@ -105,8 +108,10 @@ def make_store(
 
             prefix = config.redis_prefix or host_name
             return RedisStore(config.redis_url, prefix=prefix, timeout=config.redis_timeout)
-        case _:
+        case "sqlite":
             return SQLiteStore(database_path(config, data_dir), now)
+        case _:
+            return foreign_store(config, SessionStoreSetup(host_name=host_name, data_dir=data_dir, now=now))
 
 
 def make_envelope(config: SessionsConfig, ring: KeyRing) -> Envelope:

@@ -17,7 +17,7 @@ from plughost.contracts.session_store import SelfCheckingStore, SessionStore
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.commands import sessions_group
-from plughost.plugins.sessions.config import SessionsConfig
+from plughost.plugins.sessions.config import OWN_STORES, SessionsConfig
 from plughost.plugins.sessions.cookies import SessionCookie
 from plughost.plugins.sessions.csrf import CsrfCheck
 from plughost.plugins.sessions.desk import Desk
@@ -28,6 +28,7 @@ from plughost.plugins.sessions.opening import StoreLease, kind_of, make_envelope
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.secrets_file import key_ring
 from plughost.plugins.sessions.sockets import SocketWatch
+from plughost.plugins.sessions.stores.foreign import maker_of
 from plughost.plugins.sessions.stores.memory import MemoryStore
 from plughost.plugins.sessions.telling import HookTeller
 
@@ -48,8 +49,10 @@ class SessionsPlugin(Plugin):
     Config: ClassVar[type[Any] | None] = SessionsConfig
 
     async def check_config(self, config: SessionsConfig) -> None:
-        """Refuse settings that do not fit together."""
+        """Refuse settings that do not fit together, and a store that is not installed."""
         config.check()
+        if config.store not in OWN_STORES:
+            maker_of(config)
 
     async def start(self, context: PluginContext) -> None:
         """Open the store, take over what an earlier run left, offer the service."""

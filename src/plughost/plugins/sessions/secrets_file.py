@@ -24,7 +24,7 @@ def key_ring(config: SessionsConfig, data_dir: Path) -> KeyRing:
         return KeyRing([config.secret.reveal(), *older])
     if config.secret_file:
         return KeyRing([*_read(Path(config.secret_file)), *older])
-    if config.store == "redis":
+    if config.store not in ("sqlite", "memory"):
         raise ConfigError(
             "instances that share sessions must share a secret: set secret or secret_file; make one with"
             " python -c 'import secrets; print(secrets.token_urlsafe(48))'",

@@ -53,6 +53,15 @@ def new(name: str, subject: str | None = "ada", **changes: Any) -> NewSession:
     return NewSession(**(given | changes))
 
 
+def living(name: str, now: float) -> StoredSession:
+    """Return a session as another store hands it over, of a subject of its own."""
+    return StoredSession(
+        digest=digest(name), handle=f"handle-{name}", subject=name, epoch=3, version=2, created_at=now - 100,
+        touched_at=now - 10, idle=1800.0, deadline=now + 20_000, expires_at=now + 1500, about=b"\x01a",
+        fields={"k": b"v"},
+    )  # fmt: skip
+
+
 async def touch(store: SessionStore, key: bytes) -> None:
     """Touch, and wait until it counts: at the latest when a later change returns."""
     await store.touch(key)
@@ -142,7 +151,7 @@ class SessionStoreSuite:
 
     async def test_a_change_that_grows_too_large_is_refused_whole(self, store: SessionStore) -> None:
         await store.create(new("a", fields={"n": b"0"}))
-        with pytest.raises(SessionDataError, match="max_bytes"):
+        with pytest.raises(SessionDataError, match="max_bytes"):  # the contract: it names the setting to raise
             await store.patch(digest("a"), SessionPatch(set={"n": b"1", "big": b"x" * 200}, max_bytes=150))
         found = await store.read(digest("a"))
         assert isinstance(found, StoredSession)
@@ -418,6 +427,25 @@ class SessionStoreSuite:
             pass
         figures = await store.stats()
         assert (figures.active, figures.expired, figures.users) == (2, 0, 1)
+
+    async def test_the_figures_cost_the_same_however_many_sessions_there_are(
+        self, store: SessionStore, clock: FakeClock
+    ) -> None:
+        """By the processor time of this process; what a server does for the store is not seen from here."""
+
+        async def cost() -> float:
+            least = float("inf")
+            for _ in range(20):
+                begun = time.process_time()
+                await store.stats()
+                least = min(least, time.process_time() - begun)
+            return least
+
+        await store.adopt([living(f"few{number}", clock.time()) for number in range(5)])
+        of_few = await cost()
+        await store.adopt([living(f"many{number}", clock.time()) for number in range(5000)])
+        assert (await store.stats()).active == 5005
+        assert await cost() < 8 * of_few + 0.000_05
 
     async def test_a_purge_is_bounded_and_takes_only_what_is_over(
         self, store: SessionStore, clock: FakeClock

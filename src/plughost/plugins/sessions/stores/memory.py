@@ -10,6 +10,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from plughost.contracts.session import SessionStats
+from plughost.contracts.session_changes import born, patched, touched
 from plughost.contracts.session_store import (
     NewSession,
     PurgedSession,
@@ -19,7 +20,6 @@ from plughost.contracts.session_store import (
     VersionConflict,
 )
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.sessions.merge import born, patched, touched
 
 
 class _Subject:

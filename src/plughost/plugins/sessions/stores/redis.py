@@ -11,6 +11,7 @@ import sniffio
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.logs import get_logger
 from plughost.contracts.session import SessionStats
+from plughost.contracts.session_changes import too_large
 from plughost.contracts.session_store import (
     NewSession,
     PurgedSession,
@@ -20,7 +21,6 @@ from plughost.contracts.session_store import (
     VersionConflict,
 )
 from plughost.exceptions import ConfigError, SessionUnreadableError, StoreUnavailableError
-from plughost.plugins.sessions.merge import too_large
 from plughost.plugins.sessions.stores import redis_scripts as scripts
 from plughost.plugins.sessions.stores.redis_together import Together
 

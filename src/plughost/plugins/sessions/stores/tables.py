@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from plughost.contracts.session import SessionStats
+from plughost.contracts.session_changes import born, patched, touched
 from plughost.contracts.session_store import (
     NewSession,
     PurgedSession,
@@ -20,7 +21,6 @@ from plughost.contracts.session_store import (
     VersionConflict,
 )
 from plughost.exceptions import SessionUnreadableError
-from plughost.plugins.sessions.merge import born, patched, touched
 from plughost.plugins.sessions.stores.schema import ALIVE
 from plughost.plugins.sessions.stores.unmoved import patch_unmoved
 from plughost.plugins.sessions.tally import SLICE, Tally, end_of_slice
@@ -41,9 +41,11 @@ _REPLACED = "SELECT successor, until FROM replaced WHERE digest = ?"
 _FORGET_REPLACED = (
     "DELETE FROM replaced WHERE digest IN (SELECT digest FROM replaced WHERE deadline <= ? LIMIT ?)"
 )
+# CROSS JOIN: SQLite keeps the order, and begins with the few subjects that have been ended. Left to itself it
+# looks at every living session.
 _DEAD = (
     "SELECT s.digest, s.subject, s.expires_at, 1, s.handle FROM subjects u"
-    " JOIN sessions s ON s.subject = u.subject AND s.epoch < u.epoch WHERE u.dead > 0 LIMIT ?"
+    " CROSS JOIN sessions s ON s.subject = u.subject AND s.epoch < u.epoch WHERE u.dead > 0 LIMIT ?"
 )
 _OVER = (
     "SELECT s.digest, s.subject, s.expires_at, coalesce(s.epoch < u.epoch, 0), s.handle FROM sessions s"
@@ -51,7 +53,7 @@ _OVER = (
 )
 _COUNT_PRESENT = "SELECT count(*) FROM sessions WHERE expires_at > ? AND expires_at < ?"
 _COUNT_DEAD = (
-    "SELECT count(*) FROM subjects u JOIN sessions s ON s.subject = u.subject AND s.epoch < u.epoch"
+    "SELECT count(*) FROM subjects u CROSS JOIN sessions s ON s.subject = u.subject AND s.epoch < u.epoch"
     " WHERE u.dead > 0 AND s.expires_at > ?"
 )
 _SUBJECT = "SELECT epoch, alive, dead, last_end FROM subjects WHERE subject = ?"

@@ -10,9 +10,9 @@ import sqlite3
 
 import msgspec
 
+from plughost.contracts.session_changes import patched
 from plughost.contracts.session_store import SessionPatch, StoredSession
 from plughost.exceptions import SessionDataError
-from plughost.plugins.sessions.merge import patched
 from plughost.plugins.sessions.stores.schema import ALIVE
 
 # All that can change under a digest is compared; the fields by the version, which grows with each change of them.

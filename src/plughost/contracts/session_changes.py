@@ -1,6 +1,7 @@
 """What a birth, a change and a use do to a stored session: pure, and the same for every store.
 
-The Redis store says the same in Lua; one state machine in the tests runs all stores against one model.
+For authors of stores: inside the one step that a call is, read the row, put it through one of these, write what
+comes out. A store that changes rows in a language of its own, as the Redis store does in Lua, does the same there.
 """
 
 from __future__ import annotations

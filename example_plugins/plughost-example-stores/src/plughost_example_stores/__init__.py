@@ -1,0 +1,1 @@
+"""Stores for plughost in the memory of a process: examples for authors of stores."""
