@@ -151,7 +151,7 @@ class SessionStoreSuite:
 
     async def test_a_change_that_grows_too_large_is_refused_whole(self, store: SessionStore) -> None:
         await store.create(new("a", fields={"n": b"0"}))
-        with pytest.raises(SessionDataError, match="max_bytes"):  # the contract: it names the setting to raise
+        with pytest.raises(SessionDataError, match="max_bytes"):
             await store.patch(digest("a"), SessionPatch(set={"n": b"1", "big": b"x" * 200}, max_bytes=150))
         found = await store.read(digest("a"))
         assert isinstance(found, StoredSession)
