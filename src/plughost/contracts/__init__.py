@@ -172,6 +172,7 @@ from plughost.contracts.metric_families import (
 from plughost.contracts.metrics import (
     HookMetrics,
 )
+from plughost.contracts.named import named_object
 from plughost.contracts.plugin import (
     HOST_API,
     Events,
@@ -209,6 +210,13 @@ from plughost.contracts.session import (
     SessionManager,
     SessionStats,
     session_of,
+)
+from plughost.contracts.session_changes import (
+    born_session,
+    check_session_size,
+    patched_session,
+    session_too_large,
+    touched_session,
 )
 from plughost.contracts.session_store import (
     ImmediateStore,
@@ -378,7 +386,9 @@ __all__ = [
     "Verdict",
     "VersionConflict",
     "WarmEntry",
+    "born_session",
     "call_loader",
+    "check_session_size",
     "close_to_others",
     "error_line",
     "error_lines",
@@ -390,10 +400,14 @@ __all__ = [
     "json_option",
     "masked",
     "masked_text",
+    "named_object",
+    "patched_session",
     "replace_file",
     "seconds_of",
     "session_of",
+    "session_too_large",
     "sync_to_disk",
+    "touched_session",
     "visible",
     "worst_of",
 ]

@@ -12,7 +12,9 @@ from plughost.contracts.session_store import NewSession, SessionPatch, StoredSes
 from plughost.exceptions import SessionDataError
 
 
-def born(new: NewSession, now: float, epoch: int, instead_of: StoredSession | None = None) -> StoredSession:
+def born_session(
+    new: NewSession, now: float, epoch: int, instead_of: StoredSession | None = None
+) -> StoredSession:
     """Return the session as it is first stored; in the place of another it may keep that one's limit."""
     if new.absolute is None and instead_of is not None:
         created, deadline = instead_of.created_at, instead_of.deadline
@@ -34,7 +36,7 @@ def born(new: NewSession, now: float, epoch: int, instead_of: StoredSession | No
     )
 
 
-def patched(row: StoredSession, patch: SessionPatch, now: float) -> StoredSession:
+def patched_session(row: StoredSession, patch: SessionPatch, now: float) -> StoredSession:
     """Return the session after a change, merged key by key.
 
     Raises:
@@ -48,7 +50,7 @@ def patched(row: StoredSession, patch: SessionPatch, now: float) -> StoredSessio
         fields.pop(name, None)
     fields.update(patch.set)
     about = row.about if patch.about is None else patch.about
-    check_size(about, fields, patch.max_bytes)
+    check_session_size(about, fields, patch.max_bytes)
     expires_at = row.expires_at
     if patch.idle is not None:
         expires_at = min(max(expires_at, now + patch.idle), row.deadline)
@@ -56,13 +58,13 @@ def patched(row: StoredSession, patch: SessionPatch, now: float) -> StoredSessio
     return replace(row, fields=fields, about=about, expires_at=expires_at, version=version)
 
 
-def touched(row: StoredSession, now: float) -> StoredSession:
+def touched_session(row: StoredSession, now: float) -> StoredSession:
     """Return the session after a use: its idle clock starts again, its deadline stays."""
     later = min(max(row.expires_at, now + row.idle), row.deadline)
     return replace(row, touched_at=max(row.touched_at, now), expires_at=later)
 
 
-def check_size(about: bytes, fields: dict[str, bytes], limit: int) -> None:
+def check_session_size(about: bytes, fields: dict[str, bytes], limit: int) -> None:
     """Refuse a session of more than ``limit`` bytes, names included.
 
     Raises:
@@ -70,10 +72,10 @@ def check_size(about: bytes, fields: dict[str, bytes], limit: int) -> None:
     """
     size = len(about) + len("".join(fields).encode()) + sum(map(len, fields.values()))
     if size > limit:
-        raise too_large(size, limit)
+        raise session_too_large(size, limit)
 
 
-def too_large(size: int, limit: int) -> SessionDataError:
+def session_too_large(size: int, limit: int) -> SessionDataError:
     """Return the refusal of a session that would take more than it may."""
     return SessionDataError(
         f"the session would take {size} bytes, {limit} are allowed: keep large things in the database or"

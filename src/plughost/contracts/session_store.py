@@ -190,7 +190,7 @@ class SessionStore(Protocol):
         Raises:
             VersionConflict: ``patch.version`` is not the stored version; nothing was changed.
             SessionDataError: ``about`` and the fields would take more than ``patch.max_bytes``; nothing was
-                changed. Raise what ``session_changes.too_large`` returns: it names the setting to raise.
+                changed. Raise what ``session_too_large`` returns: it names the setting to raise.
         """
 
     async def touch(self, digest: bytes) -> None:

@@ -123,7 +123,7 @@ async def test_a_reload_with_the_same_settings_keeps_the_store(module: str, tmp_
         ("sqlit", {}, "Did you mean 'sqlite'"),
         ("no_such_module:Store", {}, "cannot be imported: ModuleNotFoundError"),
         ("{module}:Nothing", {}, "cannot be imported: AttributeError"),
-        ("{module}:number", {}, "is not a class"),
+        ("{module}:number", {}, "name a class"),
         ("{module}:Half", {}, "it has no adopt, close, create"),
         ("{module}:falls", {}, "cannot be made: OSError: no room"),
         ("{module}:Shelf", {}, "address"),

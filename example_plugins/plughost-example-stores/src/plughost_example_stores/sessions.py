@@ -22,7 +22,7 @@ from plughost.contracts import (
     StoredSession,
     VersionConflict,
 )
-from plughost.contracts.session_changes import born, patched, touched
+from plughost.contracts.session_changes import born_session, patched_session, touched_session
 from plughost.exceptions import StoreUnavailableError
 
 
@@ -77,7 +77,7 @@ class ExampleSessions:
             return None
         if len(self._rows) >= self._most:
             raise StoreUnavailableError(f"{self._most} sessions are kept, and no more: raise `most`")
-        return self._keep(born(new, self._now(), self._epoch(new.subject)))
+        return self._keep(born_session(new, self._now(), self._epoch(new.subject)))
 
     async def read(self, digest: bytes) -> StoredSession | ReplacedSession | None:
         """Return the session if it is alive."""
@@ -97,14 +97,14 @@ class ExampleSessions:
         found = await self.read(digest)
         if not isinstance(found, StoredSession):
             return None
-        changed = patched(found, patch, self._now())
+        changed = patched_session(found, patch, self._now())
         self._rows[found.digest] = replace(changed, successor_of=None)
         return changed
 
     async def touch(self, digest: bytes) -> None:
         """Note that it is used now; a replaced digest keeps nothing alive."""
         if digest in self._rows and isinstance(found := await self.read(digest), StoredSession):
-            self._rows[digest] = touched(found, self._now())
+            self._rows[digest] = touched_session(found, self._now())
 
     async def replace(
         self, digest: bytes, new: NewSession, *, version: int, grace: float
@@ -115,7 +115,7 @@ class ExampleSessions:
             return None
         if old.version != version:
             raise VersionConflict
-        kept = self._keep(born(new, self._now(), self._epoch(new.subject), old))
+        kept = self._keep(born_session(new, self._now(), self._epoch(new.subject), old))
         self._drop(old)
         if grace > 0:
             self._replaced[digest] = (new.digest, self._now() + grace, old.deadline)

@@ -11,7 +11,7 @@ import anyio.lowlevel
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Seconds
 from plughost.contracts.session import CleanupReport, Session, SessionStats
-from plughost.contracts.session_changes import check_size
+from plughost.contracts.session_changes import check_session_size
 from plughost.contracts.session_store import (
     NewSession,
     ReplacedSession,
@@ -323,7 +323,7 @@ class Sessions:
             about=self.codec.close_about(owner, about),
             fields=self.codec.close_fields(owner, fields),
         )
-        check_size(new.about, new.fields, self.policy.max_bytes)
+        check_session_size(new.about, new.fields, self.policy.max_bytes)
         return session_id, new
 
     def _carried(self, old: StoredSession, user_id: str) -> dict[str, Any]:

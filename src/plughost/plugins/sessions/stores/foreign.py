@@ -29,7 +29,8 @@ def maker_of(config: SessionsConfig) -> tuple[MakeStore, Any]:
     make = named_object(name, "session store", path=f"{_HERE}.store", group=GROUP, known=OWN_STORES)
     if not callable(make):
         raise ConfigError(
-            f"session store {name!r} is not a class: it cannot be called", path=f"{_HERE}.store"
+            f"session store {name!r} cannot be called: name a class, or a function that makes the store",
+            path=f"{_HERE}.store",
         )
     shape = getattr(make, "Config", None)
     if shape is None:

@@ -10,7 +10,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from plughost.contracts.session import SessionStats
-from plughost.contracts.session_changes import born, patched, touched
+from plughost.contracts.session_changes import born_session, patched_session, touched_session
 from plughost.contracts.session_store import (
     NewSession,
     PurgedSession,
@@ -81,7 +81,7 @@ class MemoryStore:
         self._check_not_frozen()
         if new.digest in self._rows or new.digest in self._replaced:
             return None
-        return self._keep(born(new, self._now(), self._epoch(new.subject)))
+        return self._keep(born_session(new, self._now(), self._epoch(new.subject)))
 
     def read_now(self, digest: bytes) -> StoredSession | ReplacedSession | None:
         """Return the session if it is alive."""
@@ -100,7 +100,7 @@ class MemoryStore:
         found = self.read_now(digest)
         if not isinstance(found, StoredSession):
             return None
-        row = patched(found, patch, self._now())
+        row = patched_session(found, patch, self._now())
         self._rows[row.digest] = replace(row, successor_of=None)
         return row
 
@@ -108,7 +108,7 @@ class MemoryStore:
         """Note that it is used."""
         found = self.read_now(digest)
         if isinstance(found, StoredSession) and found.successor_of is None:
-            self._rows[digest] = touched(found, self._now())
+            self._rows[digest] = touched_session(found, self._now())
 
     async def replace(
         self, digest: bytes, new: NewSession, *, version: int, grace: float
@@ -124,7 +124,7 @@ class MemoryStore:
         if grace > 0:
             self._replaced[digest] = (new.digest, now + grace, old.deadline)
             heapq.heappush(self._endings, (old.deadline, digest))
-        return self._keep(born(new, now, self._epoch(new.subject), old))
+        return self._keep(born_session(new, now, self._epoch(new.subject), old))
 
     async def delete(self, digest: bytes) -> StoredSession | None:
         """End a session."""

@@ -11,7 +11,7 @@ import sniffio
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.logs import get_logger
 from plughost.contracts.session import SessionStats
-from plughost.contracts.session_changes import too_large
+from plughost.contracts.session_changes import session_too_large
 from plughost.contracts.session_store import (
     NewSession,
     PurgedSession,
@@ -178,7 +178,7 @@ class RedisStore:
             *removed,
         )
         if isinstance(answer, int):
-            raise too_large(answer, patch.max_bytes)
+            raise session_too_large(answer, patch.max_bytes)
         return _row(_no_conflict(answer), digest)
 
     async def touch(self, digest: bytes) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from plughost.contracts.session import SessionStats
-from plughost.contracts.session_changes import born, patched, touched
+from plughost.contracts.session_changes import born_session, patched_session, touched_session
 from plughost.contracts.session_store import (
     NewSession,
     PurgedSession,
@@ -119,7 +119,7 @@ class Tables:
         """Insert a new session unless its digest is taken."""
         if connection.execute(_TAKEN, (new.digest, new.digest)).fetchone():
             return None
-        row = born(new, self._now(), _epoch(connection, new.subject))
+        row = born_session(new, self._now(), _epoch(connection, new.subject))
         self._insert(connection, row)
         return row
 
@@ -133,7 +133,7 @@ class Tables:
         found = self.find(connection, digest)
         if not isinstance(found, StoredSession):
             return None
-        row = patched(found, patch, self._now())
+        row = patched_session(found, patch, self._now())
         self._update(connection, found, row)
         return row
 
@@ -141,7 +141,7 @@ class Tables:
         """Begin the idle clock again."""
         found = self.find(connection, digest)
         if isinstance(found, StoredSession) and found.successor_of is None:
-            self._update(connection, found, touched(found, self._now()))
+            self._update(connection, found, touched_session(found, self._now()))
 
     def replace(
         self, connection: sqlite3.Connection, digest: bytes, new: NewSession, version: int, grace: float
@@ -155,7 +155,7 @@ class Tables:
         now = self._now()
         self._remove(connection, old)
         # Asked for after the removal, which may have been of the subject's last session and forgotten its epoch.
-        row = born(new, now, _epoch(connection, new.subject), old)
+        row = born_session(new, now, _epoch(connection, new.subject), old)
         self._insert(connection, row)
         if grace > 0:
             values = (digest, new.digest, now + grace, old.deadline)

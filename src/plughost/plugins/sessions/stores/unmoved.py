@@ -10,7 +10,7 @@ import sqlite3
 
 import msgspec
 
-from plughost.contracts.session_changes import patched
+from plughost.contracts.session_changes import patched_session
 from plughost.contracts.session_store import SessionPatch, StoredSession
 from plughost.exceptions import SessionDataError
 from plughost.plugins.sessions.stores.schema import ALIVE
@@ -33,7 +33,7 @@ def patch_unmoved(
     if patch.version is not None or patch.about is not None or patch.idle is not None:
         return None
     try:
-        row = patched(base, patch, now)
+        row = patched_session(base, patch, now)
     except SessionDataError:
         return None  # it may be smaller by now
     found = connection.execute(
