@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import EllipsisType, MappingProxyType, ModuleType, TracebackType
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar
 
 import anyio
 import pluggy
@@ -37,6 +38,7 @@ from plughost.core.loading.configured import ConfiguredPlugins, life_limits
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.manager import PluginManager
+from plughost.core.loading.promised import why_absent
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
@@ -130,13 +132,13 @@ class Host:
         if self.config.host.trace_hooks:
             self._dispatcher.trace(write_trace)
         self._events = EventBus(clock=clock)
-        self._services = ServiceRegistry()
+        self._registry = PluginRegistry()
+        self._services = ServiceRegistry(partial(why_absent, self._registry))
         self._jobs = JobScheduler(clock=clock, leads=leads)
         self._facilities = Facilities(
             self.name, self.data_dir, self._dispatcher, self._events, self._services, self._jobs
         )
         own_hooks = self._facilities.own_hooks
-        self._registry = PluginRegistry()
         self._manager: PluginManager | None = None
         self._registers_apps = register_apps
         self.apps = Apps(
@@ -157,12 +159,12 @@ class Host:
         )
         self.auth = AuthFlow(
             own_hooks,
-            sessions=lambda: self._find(SessionManager),
+            sessions=lambda: self.use(SessionManager),
             limiter=lambda: self._find(RateLimiter),
             clock=clock,
         )
         self.users = UserFlow(own_hooks)
-        self._services.provide(cast("type[Any]", BackupService), self.backups, owner="host")
+        self._services.provide(BackupService, self.backups, owner="host")
         self._health = Health(
             own_hooks,
             self.apps,
@@ -292,10 +294,10 @@ class Host:
         Raises:
             ServiceError: No running plugin provides it.
         """
-        return self._services.use(cast("type[T]", service))
+        return self._services.use(service)
 
     def _find(self, service: Service[T]) -> T | None:
-        return self._services.get(cast("type[T]", service))
+        return self._services.get(service)
 
     def feature(self, name: str, *, default: bool = False) -> bool:
         """Return whether a feature of ``[features]`` is switched on; ``default`` when it has no switch."""

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import gc
+import re
+import tomllib
 import weakref
 from abc import ABC, abstractmethod
-from typing import Protocol, runtime_checkable
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import pytest
 
+import plughost
+from plughost import Host, Plugin
+from plughost.blocking import BlockingHost
+from plughost.contracts import SessionManager
 from plughost.core.services import ServiceRegistry
-from plughost.exceptions import ServiceError
+from plughost.exceptions import HostNotReadyError, PluginError, ServiceError
+
+_numbers = count()
 
 
 class Mailer:
@@ -183,3 +193,83 @@ def test_a_withdrawn_service_is_not_kept_alive() -> None:
     del kind
     gc.collect()
     assert gone() is None
+
+
+# a service whose plugin does not run
+
+
+def failing_provider(folder: Path, body: str, *, card: str = "", name: str = "lamp_oil") -> dict[str, Any]:
+    """Write a plugin whose card promises a service; return the configuration of a host that finds it."""
+    package = folder / name
+    package.mkdir()
+    (package / "__init__.py").write_text("from plughost import Plugin\nclass Oil: ...\n" + body)
+    (package / "plugin.toml").write_text(f'provides = ["{name}.Oil"]\n{card}')
+    return {"host": {"allow": ["lamp"]}, "plugins": {"lamp": {"module": f"{name}:Lamp"}}}
+
+
+START = "class Lamp(Plugin):\n    async def start(self, context):\n        raise OSError('no wick')"
+CHECK = "class Lamp(Plugin):\n    async def check_config(self, config):\n        raise ValueError('no wick')"
+IMPORT = "raise OSError('no wick')"
+NEEDY = "class Lamp(Plugin):\n    requires = ('no wick',)"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", [START, CHECK, IMPORT, NEEDY])
+async def test_who_asks_for_the_service_of_a_failed_plugin_hears_which_failed_and_why(
+    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"lamp_oil_{next(_numbers)}"
+    asked = type("Oil", (), {"__module__": f"{name}.inner"})  # by whichever module of the package it is known
+
+    class Asking(Plugin):
+        name = "asking"
+
+        async def start(self, context: Any) -> None:
+            context.use(asked)
+
+    async with Host(config=failing_provider(tmp_path, body, name=name), environ={}) as host:
+        with pytest.raises(ServiceError) as by_host:
+            host.use(asked)
+        with pytest.raises(PluginError) as by_plugin:
+            await host.load_plugin(Asking)
+    for said in (str(by_host.value), str(by_plugin.value)):
+        assert "plugin 'lamp', which is failed" in said
+        assert "no wick" in said
+        assert "Did you mean" not in said
+
+
+@pytest.mark.anyio
+async def test_sessions_that_failed_at_their_configuration_say_so_to_whoever_uses_them() -> None:
+    config = {
+        "host": {"allow": ["sessions"]},
+        "plugins": {"sessions": {"config": {"idle_timeout": "no number"}}},
+    }
+    async with Host(config=config, environ={}) as host:
+        with pytest.raises(ServiceError, match=r"plugin 'sessions', which is failed .*idle_timeout"):
+            host.use(SessionManager)
+        with pytest.raises(HostNotReadyError, match=r"plugin 'sessions', which is failed .*idle_timeout"):
+            await host.auth.logout("no such session")
+
+
+def test_a_thread_hears_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"lamp_oil_{next(_numbers)}"
+    oil = type("Oil", (), {"__module__": name})
+    config = failing_provider(tmp_path, START, name=name)
+    with (
+        BlockingHost(config=config, environ={}) as host,
+        pytest.raises(ServiceError, match=r"plugin 'lamp', which is failed .*no wick"),
+    ):
+        host.use(oil)
+
+
+def test_every_service_that_a_first_party_plugin_provides_is_on_its_card() -> None:
+    plugins = Path(plughost.__file__).parent / "plugins"
+    for card in plugins.glob("*/plugin.toml"):
+        code = (card.parent / "plugin.py").read_text("utf-8")
+        provided = set(re.findall(r"context\.provide\((\w+),", code)) - {"HookTrace"}  # its own, for its page
+        promised = {
+            name.rpartition(".")[2] for name in tomllib.loads(card.read_text("utf-8")).get("provides", ())
+        }
+        assert promised == provided, card.parent.name

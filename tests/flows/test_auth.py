@@ -9,8 +9,10 @@ import pytest
 
 from plughost.contracts.auth import Abstain, Allow, AuthAttempt, Deny, Principal
 from plughost.contracts.limits import LimitResult
+from plughost.contracts.session import SessionManager
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
+from plughost.core.services import ServiceRegistry
 from plughost.exceptions import AuthRefused, HostNotReadyError, StoreUnavailableError
 from plughost.flows.attempts import SignInLimits
 from plughost.flows.auth import TOO_MANY, UNDECIDED, AuthFlow
@@ -69,7 +71,8 @@ def flow(*plugins: object, **options: Any) -> AuthFlow:
         dispatcher.add_hookspecs(family)
     for number, plugin in enumerate(plugins):
         dispatcher.register(f"plugin{number}", plugin)
-    return AuthFlow(dispatcher.hooks, **options)
+    services = ServiceRegistry()
+    return AuthFlow(dispatcher.hooks, **{"sessions": lambda: services.use(SessionManager)} | options)
 
 
 async def test_a_sign_in_passes_the_hooks_in_order() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
+from plughost.contracts.plugin import Service
 from plughost.exceptions import ServiceError, did_you_mean
 
 T = TypeVar("T")
@@ -26,14 +27,19 @@ class ServiceRegistry:
 
     Then the one before shows again, which is what a reload needs: the new plugin provides before the old one
     withdraws. Use it from the thread of the event loop only.
+
+    Args:
+        promised: Given the qualified name of a service, says in a sentence who would provide it and why it does not
+            run; an empty text when nobody would.
     """
 
-    def __init__(self) -> None:
-        self._provisions: dict[type[Any], list[_Provision]] = {}
+    def __init__(self, promised: Callable[[str], str] = lambda _: "") -> None:
+        self._promised = promised
+        self._provisions: dict[Service[Any], list[_Provision]] = {}
         # By qualified name, not by class: a class kept here would keep the module of a removed plugin alive.
         self._last_owner: dict[str, str] = {}
 
-    def provide(self, service: type[T], value: T, owner: str) -> Callable[[], None]:
+    def provide(self, service: Service[Any], value: object, owner: str) -> Callable[[], None]:
         """Offer ``value`` to everyone who asks for ``service``.
 
         The value must be an instance of the class. Of a Protocol that is ``runtime_checkable`` it must have
@@ -56,7 +62,7 @@ class ServiceRegistry:
         self._last_owner[_full_name(service)] = provision.owner
         return lambda: self._withdraw(service, provision)
 
-    def use(self, service: type[T]) -> T:
+    def use(self, service: Service[T]) -> T:
         """Return what was provided last.
 
         Raises:
@@ -69,10 +75,10 @@ class ServiceRegistry:
         return value
 
     @overload
-    def get(self, service: type[T]) -> T | None: ...
+    def get(self, service: Service[T]) -> T | None: ...
     @overload
-    def get(self, service: type[T], default: D) -> T | D: ...
-    def get(self, service: type[Any], default: Any = None) -> Any:
+    def get(self, service: Service[T], default: D) -> T | D: ...
+    def get(self, service: Service[Any], default: Any = None) -> Any:
         """Return what was provided last, or ``default`` when nobody provides it."""
         found = self._provisions.get(service)
         return found[-1].value if found else default
@@ -83,7 +89,7 @@ class ServiceRegistry:
             {_full_name(kind): found[-1].owner for kind, found in self._provisions.items()}
         )
 
-    def _withdraw(self, service: type[Any], provision: _Provision) -> None:
+    def _withdraw(self, service: Service[Any], provision: _Provision) -> None:
         found = self._provisions.get(service, [])
         if provision not in found:
             return
@@ -91,8 +97,10 @@ class ServiceRegistry:
         if not found:
             del self._provisions[service]
 
-    def _explain(self, service: type[Any]) -> str:
-        name = getattr(service, "__name__", str(service))
+    def _explain(self, service: Service[Any]) -> str:
+        name = _name(service)
+        if promised := self._promised(_full_name(service)):
+            return promised
         if owner := self._last_owner.get(_full_name(service)):
             if any(_full_name(kind) == _full_name(service) for kind in self._provisions):
                 return (
@@ -103,20 +111,24 @@ class ServiceRegistry:
                 f" `plughost info {owner}`; name it in `requires` so as to start after it and stop before it."
             )
         for kind in self._provisions:
-            if kind.__name__ == name:
+            if _name(kind) == name:
                 return f"nobody provides {_full_name(service)}: ask for {_full_name(kind)}, which is provided"
-        near = did_you_mean(name, (kind.__name__ for kind in self._provisions))
+        near = did_you_mean(name, map(_name, self._provisions))
         return (
             f"no running plugin provides {name}.{near} Install and enable a plugin that provides it, and name"
             " that plugin in `requires`."
         )
 
 
-def _full_name(service: type[Any]) -> str:
+def _name(service: Service[Any]) -> str:
+    return str(getattr(service, "__name__", service))
+
+
+def _full_name(service: Service[Any]) -> str:
     return f"{getattr(service, '__module__', '?')}.{getattr(service, '__qualname__', service)}"
 
 
-def _check(service: type[Any], value: object) -> None:
+def _check(service: Service[Any], value: object) -> None:
     if not isinstance(service, type):
         raise TypeError(f"a service is provided by its class or Protocol, not by {service!r}")
     is_protocol = getattr(service, "_is_protocol", False)

@@ -15,7 +15,7 @@ from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.logs import get_logger
 from plughost.contracts.session import SessionManager
-from plughost.exceptions import HookError, HostNotReadyError, Refused
+from plughost.exceptions import HookError, HostNotReadyError, Refused, ServiceError
 from plughost.flows.attempts import AttemptCounter, SignInLimits
 from plughost.hookspecs import Hooks
 
@@ -32,7 +32,7 @@ class AuthFlow:
 
     Args:
         hooks: The hooks of the host.
-        sessions: Returns the sessions service, or None when no plugin provides one now.
+        sessions: Returns the sessions service; raises ``ServiceError``, which says why, when there is none now.
         limiter: Returns the shared rate limiter, or None when no plugin provides one now.
         limits: How often somebody may try.
         clock: Time for counting attempts.
@@ -45,7 +45,7 @@ class AuthFlow:
         self,
         hooks: Hooks,
         *,
-        sessions: Callable[[], SessionManager | None] = lambda: None,
+        sessions: Callable[[], SessionManager],
         limiter: Callable[[], RateLimiter | None] = lambda: None,
         limits: SignInLimits | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -94,9 +94,10 @@ class AuthFlow:
             HostNotReadyError: No plugin provides sessions.
             StoreUnavailableError: The session store is away, and the session was not ended.
         """
-        sessions = self._sessions()
-        if sessions is None:
-            raise HostNotReadyError("no running plugin provides sessions: enable the sessions plugin")
+        try:
+            sessions = self._sessions()
+        except ServiceError as error:
+            raise HostNotReadyError(f"signing out takes the sessions plugin: {error}") from error
         session = await sessions.get(session_id)
         if session is None:
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import anyio
 from starlette.requests import HTTPConnection
@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from plughost.contracts.clock import Clock
 from plughost.contracts.http import HttpContext
 from plughost.contracts.http_settings import HttpSettings
+from plughost.contracts.plugin import Service
 from plughost.core.calls.watchdog import Watchdog
 from plughost.exceptions import HostNotReadyError, ServiceError
 from plughost.host import Host
@@ -38,6 +39,8 @@ whoever within that one answers, and counts, the request in its place."""
 
 _SYNC_ENDPOINTS_AT_ONCE = 40
 _GRACE = 1.0  # seconds an endpoint has to end after it passed its limit; then it is let go
+
+T = TypeVar("T")
 
 
 class HttpRuntime:
@@ -92,7 +95,7 @@ class HttpRuntime:
         self.kept: dict[str, Any] = {}
         self.routes: tuple[Any, ...] = ()
         self.left_out: tuple[str, ...] = ()
-        self._services: dict[type[Any], Any] = {}
+        self._services: dict[Service[Any], Any] = {}
 
     @property
     def environment(self) -> str:
@@ -109,13 +112,18 @@ class HttpRuntime:
             admin_path=self.settings.admin_path,
         )
 
-    def service(self, kind: Any) -> Any:
+    def service(self, kind: Service[T]) -> T | None:
         """Return a service when a plugin provides it; looked up once until plugins change."""
+        found: T | None
         try:
-            return self._services[kind]
+            found = self._services[kind]
         except KeyError:
-            found = self._services[kind] = self._look_up(kind)
-            return found
+            try:
+                found = self.host.use(kind)
+            except (ServiceError, HostNotReadyError):
+                found = None
+            self._services[kind] = found
+        return found
 
     def forget_services(self) -> None:
         """Look services up again: plugins came or went."""
@@ -124,12 +132,6 @@ class HttpRuntime:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def _look_up(self, kind: Any) -> Any:
-        try:
-            return self.host.use(kind)
-        except (ServiceError, HostNotReadyError):
-            return None
 
 
 def runtime_of(connection: HTTPConnection | Mapping[str, Any]) -> HttpRuntime:

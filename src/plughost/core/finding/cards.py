@@ -25,6 +25,8 @@ class PluginCard:
         after: Names of plugins to start after, when they are there.
         host_api: Range of host API versions, such as ``>=1,<2``.
         hooks: Names of the hooks it implements.
+        provides: Qualified names of the services it provides, such as ``acme.contracts.Lamp``: whoever asks for one
+            while this plugin does not run is told so.
         commands: Names of the commands it adds to the command line; None when the card does not say, and the
             plugin must be imported to learn them.
         extras: Extra of its distribution -> import names that come with it; when one cannot be found the plugin
@@ -36,6 +38,7 @@ class PluginCard:
     after: tuple[str, ...] = ()
     host_api: str = ""
     hooks: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
     commands: tuple[str, ...] | None = None
     extras: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -90,7 +93,7 @@ def _checked(plugin: str, path: Path, key: str, value: Any) -> Any:
         )
     if key in {"description", "host_api"} and isinstance(value, str):
         return value
-    if key in {"requires", "after", "hooks", "commands"} and _is_list_of_text(value):
+    if key in {"requires", "after", "hooks", "provides", "commands"} and _is_list_of_text(value):
         return tuple(value)
     if key == "extras" and isinstance(value, dict) and all(map(_is_list_of_text, value.values())):
         return MappingProxyType({extra: tuple(modules) for extra, modules in value.items()})

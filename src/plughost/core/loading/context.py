@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from anyio.from_thread import run_sync as run_in_loop
 from anyio.lowlevel import EventLoopToken, current_token
@@ -98,11 +98,11 @@ class BoundContext:
     def provide(self, service: Service[Any], value: object) -> None:
         """Offer a service once the plugin is ready."""
         services = self._facilities.services
-        self._ledger.add(lambda: services.provide(cast("type[Any]", service), value, owner=self.name))
+        self._ledger.add(lambda: services.provide(service, value, owner=self.name))
 
     def use(self, service: Service[T]) -> T:
         """Return a service of another plugin."""
-        return self._facilities.services.use(cast("type[T]", service))
+        return self._facilities.services.use(service)
 
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a coroutine function in the background."""

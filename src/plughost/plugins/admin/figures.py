@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from plughost import Host
-from plughost.contracts import Cache, CacheManager, CacheStats, JobRecord, Session, SessionManager
+from plughost.contracts import Cache, CacheManager, CacheStats, JobRecord, Service, Session, SessionManager
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
@@ -17,6 +17,8 @@ from plughost.plugins.admin.history import CacheHistory, SessionHistory
 from plughost.plugins.admin.logs import PluginLogs
 from plughost.plugins.admin.offers import offers
 from plughost.plugins.admin.traces import HookTrace
+
+T = TypeVar("T")
 
 _USERS_SHOWN = 20
 
@@ -48,8 +50,7 @@ def sessions_of(host: Host) -> SessionManager:
     Raises:
         Problem: 503, no running plugin provides it.
     """
-    manager: SessionManager = _service(host, SessionManager, "sessions")
-    return manager
+    return _service(host, SessionManager, "sessions")
 
 
 def caches_of(host: Host) -> CacheManager:
@@ -58,8 +59,7 @@ def caches_of(host: Host) -> CacheManager:
     Raises:
         Problem: 503, no running plugin provides it.
     """
-    manager: CacheManager = _service(host, CacheManager, "cache")
-    return manager
+    return _service(host, CacheManager, "cache")
 
 
 def cache_named(caches: CacheManager, name: str) -> Cache:
@@ -73,7 +73,7 @@ def cache_named(caches: CacheManager, name: str) -> Cache:
     return caches.default if name == "default" else caches.get(name)
 
 
-def _service(host: Host, kind: Any, plugin: str) -> Any:
+def _service(host: Host, kind: Service[T], plugin: str) -> T:
     try:
         return host.use(kind)
     except ServiceError as error:

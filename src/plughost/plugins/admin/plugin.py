@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 import click
 
@@ -107,12 +106,7 @@ class AdminPlugin(Plugin):
         if context is None:
             return
         with suppress(ServiceError):
-            caches: CacheManager = _use(context, CacheManager)
-            self._desk.caches.sample(caches, now)
+            self._desk.caches.sample(context.use(CacheManager), now)
         with suppress(ServiceError, StoreUnavailableError):
-            sessions: SessionManager = _use(context, SessionManager)
-            self._desk.sessions.sample((await sessions.stats()).active, now)
-
-
-def _use(context: PluginContext, service: Any) -> Any:
-    return context.use(service)
+            stats = await context.use(SessionManager).stats()
+            self._desk.sessions.sample(stats.active, now)

@@ -45,7 +45,9 @@ class CachePlugin(Plugin):
         await self._begin(context)
         context.every(config.event_interval, self._tell_events, name="publish cache events", scope="process")
         context.every(config.cleanup_interval, self.locks.cleanup, name="expire locks", scope="process")
-        self._offer(self.caches, self.locks, self.limiter)
+        context.provide(CacheManager, self.caches)
+        context.provide(LockManager, self.locks)
+        context.provide(RateLimiter, self.limiter)
         for name in config.caches:
             self.caches.get(name)
 
@@ -60,11 +62,6 @@ class CachePlugin(Plugin):
 
         context.spawn(serve)
         await running.wait()
-
-    def _offer(self, caches: CacheManager, locks: LockManager, limiter: RateLimiter) -> None:
-        self._context.provide(CacheManager, caches)
-        self._context.provide(LockManager, locks)
-        self._context.provide(RateLimiter, limiter)
 
     async def stop(self) -> None:
         """Tell the last events; the connection is closed with the plugin's tasks."""

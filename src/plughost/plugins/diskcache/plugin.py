@@ -66,8 +66,7 @@ class DiskCachePlugin(Plugin):
         await cache.recall()
         context.spawn(cache.run)
         context.every(config.cleanup_interval, cache.cleanup, name="clean up files")
-        service: Any = DiskCache
-        context.provide(service, cache)
+        context.provide(DiskCache, cache)
 
     def status(self) -> Mapping[str, object]:
         """Return how much there is."""

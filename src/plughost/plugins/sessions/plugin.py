@@ -76,8 +76,7 @@ class SessionsPlugin(Plugin):
         context.every(
             config.socket_check_interval, self._watch.look_around, name="check open sockets", scope="process"
         )
-        service: SessionManager = self.sessions
-        context.provide(SessionManager, service)
+        context.provide(SessionManager, self.sessions)
 
     async def stop(self) -> None:
         """Leave the sessions in memory to the next run, and close the store."""
