@@ -58,7 +58,7 @@ class SessionStats:
         expired: Sessions that are over but still take room until the next clean-up.
         users: Users with at least one session that is not over; right to some ten seconds.
         store: Name of the store: ``memory``, ``sqlite``, ``redis`` or a plugin's own.
-        unreadable: Stored sessions that could not be opened since the start; each was refused and kept.
+        unreadable: How often since the start a stored session could not be opened; it was refused and kept.
     """
 
     active: int

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import fields
 
 import anyio
 import pytest
 
-from plughost.contracts import SYSTEM_CLOCK
+from plughost.contracts import SYSTEM_CLOCK, LockStats
 from plughost.exceptions import LockLostError, LockTimeoutError, StoreUnavailableError
 from plughost.plugins.cache.locks import Locks, MemoryLocks
 from plughost.plugins.cache.redis.link import RedisLink
@@ -135,6 +136,54 @@ class LockPromises:
         assert (await locks.stats()).released == 1
         assert (await other.stats()).refused == 1
 
+    @staticmethod
+    async def waits_in_vain(locks: Locks, name: str, pass_time: Callable[[float], Awaitable[object]]) -> bool:
+        got: list[object] = []
+
+        async def wait() -> None:
+            got.append(await locks.acquire(name, wait=0.05))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            await pass_time(0.1)
+        return got == [None]
+
+    @pytest.mark.parametrize("name", sorted({field.name for field in fields(LockStats)} - {"backend"}))
+    async def test_a_figure_moves_when_its_cause_happens(
+        self, locks: Locks, other: Locks, name: str, pass_time: Callable[[float], Awaitable[object]]
+    ) -> None:
+        before = await locks.stats()
+        async with other.hold("taken"):
+            assert await self.waits_in_vain(locks, "taken", pass_time)
+        kept = await locks.acquire("kept", lease=100)
+        assert kept is not None
+        assert await kept.extend()
+        gone = await locks.acquire("gone", lease=100)
+        assert gone is not None
+        assert await locks._store.free("gone", gone.secret)  # as an operator who deletes the key
+        assert not await gone.extend()
+        async with locks.hold("done"):
+            pass
+        after = await locks.stats()
+        assert getattr(after, name) != getattr(before, name)
+        assert after.names is not None
+        assert set(after.names) == {"kept"}
+
+    async def test_each_acquisition_is_held_released_or_lost_and_only_one_of_them(
+        self, locks: Locks, pass_time: Callable[[float], Awaitable[object]]
+    ) -> None:
+        let_go = [await locks.acquire(f"let-go-{number}", lease=100) for number in range(3)]
+        late = [await locks.acquire(f"late-{number}", lease=0.2) for number in range(2)]
+        await locks.acquire("forgotten", lease=0.2)
+        await locks.acquire("held", lease=100)
+        await pass_time(0.3)
+        told = await locks.stats()
+        assert (told.acquired, told.held, told.released, told.lost) == (7, 4, 0, 3)
+        assert [await locks.release(lock) for lock in (*let_go, *late, *let_go)] == [True] * 3 + [False] * 5
+        told = await locks.stats()
+        assert (told.acquired, told.held, told.released, told.lost) == (7, 1, 3, 3)
+
     @pytest.mark.parametrize("lease", [0, -1])
     async def test_a_lease_is_above_zero(self, locks: Locks, lease: float) -> None:
         with pytest.raises(ValueError, match="lease"):
@@ -145,6 +194,10 @@ class TestInMemory(LockPromises):
     @pytest.fixture
     def store(self, clock: FakeClock) -> MemoryLocks:
         return MemoryLocks(clock)
+
+    @pytest.fixture
+    def pass_time(self, clock: FakeClock) -> Callable[[float], Awaitable[object]]:
+        return clock.advance
 
     @pytest.fixture
     def locks(self, store: MemoryLocks, clock: FakeClock) -> Locks:
@@ -202,6 +255,10 @@ class TestInRedis(LockPromises):
     @pytest.fixture
     def anyio_backend(self) -> str:
         return "asyncio"
+
+    @pytest.fixture
+    def pass_time(self) -> Callable[[float], Awaitable[object]]:
+        return anyio.sleep
 
     @pytest.fixture
     async def locks(self, redis_url: str) -> AsyncIterator[Locks]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import anyio
 import pytest
 
 from plughost import Host
-from plughost.contracts.disk_cache import DiskCache, Fetched
+from plughost.contracts.disk_cache import DiskCache, DiskCacheStats, Fetched
 from plughost.exceptions import CacheValueError
 from plughost.plugins.diskcache import DiskCachePlugin
 from plughost.plugins.diskcache.cache import FileCache
@@ -234,3 +236,79 @@ async def test_a_host_provides_it_and_tells_its_figures(tmp_path):
         assert families["diskcache_fetches"].kind == "counter"
         checks = {check.name: check for check in (await host.health()).checks}
         assert checks["diskcache"].figures["bytes"] == 6
+
+
+@pytest.mark.parametrize("name", sorted({field.name for field in fields(DiskCacheStats)} - {"max_bytes"}))
+async def test_a_figure_moves_when_its_cause_happens(tmp_path, clock, name):
+    async with opened(tmp_path, clock) as cache:
+        before = cache.stats()
+        broken = Source(b"")
+        broken.error = OSError("the source is away")
+        await cache.get_or_fetch("kept", Source(b"x" * 400))
+        await cache.get("kept")
+        with pytest.raises(OSError, match="away"):
+            await cache.get_or_fetch("absent", broken)
+        clock.jump(61)
+        await cache.get("kept")
+        clock.jump(600)
+        await cache.cleanup()
+        for number in range(4):
+            await cache.put(f"poster-{number}", Fetched(body=b"x" * 300))
+        assert getattr(cache.stats(), name) != getattr(before, name)
+
+
+async def test_figures_are_what_happened_and_no_more(tmp_path, clock):
+    async with opened(tmp_path, clock) as cache:
+        source = Source(b"x" * 300)
+        for number in range(5):  # three have room
+            await cache.get_or_fetch(f"poster-{number}", source)
+        for number in range(5):
+            await cache.get(f"poster-{number}")
+        await cache.delete("poster-4")
+        clock.jump(100)
+        await cache.get("poster-3")
+        clock.jump(1000)
+        await cache.get("poster-3")
+        assert await cache.cleanup() == 2
+        assert cache.stats() == DiskCacheStats(
+            entries=0, bytes=0, max_bytes=1000, hits=3, stale=1, misses=5 + 2 + 1, fetches=5, fetch_errors=0,
+            evicted=2, expired=1 + 1,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [30, 30.5, timedelta(seconds=30)])
+async def test_a_call_says_how_long_a_thing_may_be_given_out_after_its_time(tmp_path, given):
+    clock = FakeClock(start=1_800_000_000)
+    async with opened(tmp_path, clock) as cache:
+        source = Source(b"old", b"new")
+        await cache.get_or_fetch("a", source, ttl=10, stale_for=given)
+        clock.jump(20)
+        entry = await cache.get("a")
+        assert entry is not None
+        assert entry.stale
+        clock.jump(21)
+        assert await cache.get("a") is None
+
+
+async def test_who_waited_gets_what_was_fetched_although_it_had_to_make_room_at_once(tmp_path, clock):
+    async with opened(tmp_path, clock) as cache:
+        gates = [anyio.Event(), anyio.Event()]
+        got: list[tuple[str, int]] = []
+
+        async def ask(number: int) -> None:
+            async def fetch() -> Fetched:
+                await gates[number].wait()
+                return Fetched(body=b"x" * 600)
+
+            entry = await cache.get_or_fetch(f"poster-{number}", fetch)
+            await cache.delete(f"poster-{number}")
+            got.append((entry.key, entry.size))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):  # whoever comes first deletes it before the others look
+                tasks.start_soon(ask, 0)
+            tasks.start_soon(ask, 1)
+            await anyio.wait_all_tasks_blocked()
+            for gate in gates:
+                gate.set()
+        assert sorted(got) == [("poster-0", 600)] * 3 + [("poster-1", 600)]

@@ -99,8 +99,8 @@ def about_sessions(active: int, expired: int, unreadable: int, cleanup: JobRecor
         yield Advice(
             "fail",
             "store",
-            f"{unreadable} sessions could not be opened and were refused: a key is missing from `secret`, or the"
-            " file is damaged.",
+            f"Stored sessions could not be opened and were refused, {unreadable} times: a key is missing from"
+            " `secret`, or the file is damaged.",
         )
 
 

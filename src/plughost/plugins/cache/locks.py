@@ -169,9 +169,10 @@ class Locks:
         """Give it back; False when it was lost before."""
         if not isinstance(lock, HeldLock):
             raise TypeError(f"{lock!r} is not a lock of this manager")
+        in_time = not lock.lost
         with anyio.CancelScope(shield=True):
             freed = await self._store.free(lock.name, lock.secret)
-        if not freed:
+        if not (freed and in_time):
             self._note_lost(lock)
             return False
         self._held.pop(lock.secret, None)
@@ -214,23 +215,26 @@ class Locks:
         try:
             return await self.release(lock)
         except StoreUnavailableError:
-            in_time = not lock.lost
+            if lock.lost:
+                self._note_lost(lock)
+                return False
             self._held.pop(lock.secret, None)
-            return in_time  # it runs out by itself, and did not while the body ran
+            return True  # it runs out by itself, and did not while the body ran
 
     async def stats(self) -> LockStats:
         """Return the figures."""
+        await self.cleanup()  # what ran out since anybody looked is lost, and told so
         now = self.now()
         return LockStats(
             backend=self._store.backend,
-            held=sum(not lock.lost for lock in self._held.values()),
+            held=len(self._held),
             acquired=self._acquired,
             refused=self._refused,
             released=self._released,
             lost=self._lost,
             extended=self._extended,
             wait_seconds=percentiles(self._waits),
-            names={lock.name: lock.valid_until - now for lock in tuple(self._held.values()) if not lock.lost},
+            names={lock.name: lock.valid_until - now for lock in tuple(self._held.values())},
         )
 
     async def cleanup(self) -> int:

@@ -29,6 +29,7 @@ class _Flight:
 
     landed: anyio.Event = field(default_factory=anyio.Event)
     error: Exception | None = None
+    card: Card | None = None
 
 
 @dataclass(slots=True)
@@ -125,9 +126,9 @@ class FileCache:
         self._counts.misses += 1
         flight = self._take_off(key, fetch, ttl, stale_for)
         await flight.landed.wait()
-        if flight.error is not None:
-            raise flight.error
-        return self._entry(self._cards[key])
+        if flight.card is None:
+            raise flight.error or StoreUnavailableError("the disk cache was stopped")
+        return self._entry(flight.card)  # what took its place since, or its room, was not asked for
 
     async def put(self, key: str, fetched: Fetched, *, ttl: Seconds | None = None) -> DiskEntry:
         """Keep something under ``key``."""
@@ -191,7 +192,7 @@ class FileCache:
     ) -> None:
         try:
             with anyio.fail_after(self._fetch_timeout):
-                await call_loader(self._fetch_and_store, key, fetch, ttl, stale_for)
+                flight.card = await call_loader(self._fetch_and_store, key, fetch, ttl, stale_for)
             self._counts.fetches += 1
         except Exception as error:
             self._counts.fetch_errors += 1
@@ -204,8 +205,8 @@ class FileCache:
 
     async def _fetch_and_store(
         self, key: str, fetch: Fetch, ttl: Seconds | None, stale_for: Seconds | None
-    ) -> None:
-        await self._store(key, await fetch(), ttl, stale_for)
+    ) -> Card:
+        return await self._store(key, await fetch(), ttl, stale_for)
 
     # keeping
 
@@ -262,7 +263,7 @@ class FileCache:
             content_type=fetched.content_type,
             stored_at=now,
             expires_at=expires,
-            gone_at=expires + self._stale_for if stale_for is None else seconds_of(stale_for, "stale_for"),
+            gone_at=expires + (self._stale_for if stale_for is None else seconds_of(stale_for, "stale_for")),
             metadata=dict(fetched.metadata),
         )
 

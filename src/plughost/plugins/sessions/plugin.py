@@ -155,7 +155,7 @@ class SessionsPlugin(Plugin):
             "sessions_active": (figures.active, "Sessions that would be accepted now."),
             "sessions_expired": (figures.expired, "Sessions that are over and not yet removed."),
             "sessions_users": (figures.users, "Users with a session that is not over."),
-            "sessions_unreadable": (figures.unreadable, "Sessions that could not be opened since the start."),
+            "sessions_unreadable": (figures.unreadable, "How often a session could not be opened."),
             "sessions_open_sockets": (len(self._watch), "WebSockets that are open."),
         }
         return [
