@@ -51,18 +51,21 @@ def find_card(reference: str, folder: Path | None = None) -> Path | None:
     """Return the card of the plugin whose entry point says ``reference``, or None when it carries none.
 
     Args:
-        reference: ``package.module:attribute``; the card lies in the folder of the module, or of its package.
+        reference: ``package.module:attribute``; the card lies in the folder of the module, or of its package. Of a
+            package that several distributions share, only the part counts in which the module itself lies.
         folder: Where to look for the package; by default wherever Python would find it.
     """
     module, _, _ = reference.partition(":")
     top, *inner = module.split(".")
     homes = [folder / top] if folder is not None else _homes_of(top)
     homes = [home if home.is_dir() else home.parent for home in homes]
+    home = homes[0] if len(homes) == 1 else next((one for one in homes if _holds(one, inner)), None)
+    if home is None:
+        return None
     for depth in range(len(inner), -1, -1):
-        for home in homes:  # a namespace package has several, each of another distribution
-            card = home.joinpath(*inner[:depth], CARD)
-            if card.is_file():
-                return card
+        card = home.joinpath(*inner[:depth], CARD)
+        if card.is_file():
+            return card
     return None
 
 
@@ -116,6 +119,14 @@ def _homes_of(top: str) -> list[Path]:
     if spec.submodule_search_locations:
         return [Path(portion) for portion in spec.submodule_search_locations]
     return [Path(spec.origin).parent] if spec.origin else []
+
+
+def _holds(home: Path, inner: list[str]) -> bool:
+    """Whether a part of a shared package has a module, which may be a package or compiled."""
+    place = home.joinpath(*inner)
+    return place.is_dir() or any(
+        file.stem.partition(".")[0] == place.name for file in place.parent.glob(f"{place.name}.*")
+    )
 
 
 def _is_installed(module: str) -> bool:

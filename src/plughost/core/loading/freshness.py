@@ -7,6 +7,8 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
 
@@ -15,22 +17,22 @@ from plughost.core.finding.sources import Finding
 _SHARED_ROOTS = frozenset({"plughost"})
 """Packages that many plugins live in; for them only the plugin's own part of it is its package."""
 
-State = tuple[int, int]
-"""Time of the last change in nanoseconds, and size: two saves within one tick of a clock seldom have both."""
-
 
 class CodeWatch:
-    """Remembers, per plugin, the state of its source files when it was imported."""
+    """Remembers, per plugin, what was in its source files when it was imported, and where they lay."""
 
     def __init__(self) -> None:
-        self._imported: dict[str, dict[str, State]] = {}
+        self._imported: dict[str, dict[str, bytes]] = {}
         self._roots: dict[str, str] = {}
+        self._folders: dict[str, Path] = {}
         self._foreign = frozenset(sys.modules)  # the application's own, which may lie beside a plugin's
 
     def remember(self, plugin: str, finding: Finding) -> None:
-        """Note the present state of the files of a plugin."""
+        """Note what is now in the files of a plugin."""
         self._roots[plugin] = _root_of(_module_of(finding))
-        self._imported[plugin] = self._states(plugin, finding)
+        if finding.folder is not None:
+            self._folders[plugin] = finding.folder
+        self._imported[plugin] = self._contents(plugin, finding)
 
     @contextmanager
     def reading_again(self, plugin: str, finding: Finding) -> Iterator[None]:
@@ -38,20 +40,41 @@ class CodeWatch:
 
         The running plugin keeps its old code, and its late imports find the old modules again after a failure.
         """
-        forgotten = self._forget_if_stale(plugin, finding)
+        before = self._folders.get(plugin, finding.folder)
+        was_known = str(finding.folder) in sys.path
+        forgotten = self._forget_if_stale(plugin, finding, before)
+        place = self._leave_folder(plugin, before) if before != finding.folder else None
         try:
             yield
         except BaseException:
             if forgotten:
                 self._put_back(plugin, forgotten, finding)
+            if place is not None:
+                sys.path.insert(place, str(before))
+                if not was_known and str(finding.folder) in sys.path:
+                    sys.path.remove(str(finding.folder))
             raise
         self.remember(plugin, finding)
 
-    def _forget_if_stale(self, plugin: str, finding: Finding) -> dict[str, ModuleType]:
+    def _leave_folder(self, plugin: str, folder: Path | None) -> int | None:
+        """Take a folder that the plugin left out of ``sys.path``, as that of a package that was changed."""
+        shared = any(one == folder for name, one in self._folders.items() if name != plugin)
+        if shared or str(folder) not in sys.path:
+            return None
+        place = sys.path.index(str(folder))
+        del sys.path[place]
+        return place
+
+    def _forget_if_stale(self, plugin: str, finding: Finding, folder: Path | None) -> dict[str, ModuleType]:
+        """Forget the modules of a plugin, which lay in ``folder``, when they are not what is on the disk now."""
         before = self._imported.get(plugin)
-        if before is None or before == self._states(plugin, finding):
+        moved = folder != finding.folder
+        if before is None or (not moved and before == self._contents(plugin, finding)):
             return {}
-        forgotten = {name: sys.modules.pop(name) for name in self._modules_of(plugin, finding)}
+        names = self._modules_of(plugin, finding)
+        if moved:
+            names += self._modules_of(plugin, replace(finding, folder=folder))
+        forgotten = {name: sys.modules.pop(name) for name in dict.fromkeys(names)}
         for module in forgotten.values():
             _drop_bytecode(module)
         importlib.invalidate_caches()
@@ -66,13 +89,13 @@ class CodeWatch:
             if parent in sys.modules:
                 setattr(sys.modules[parent], own, module)
 
-    def _states(self, plugin: str, finding: Finding) -> dict[str, State]:
-        found: dict[str, State] = {}
+    def _contents(self, plugin: str, finding: Finding) -> dict[str, bytes]:
+        """Return a digest of each source file; times and sizes do not tell two saves within one tick apart."""
+        found: dict[str, bytes] = {}
         for name in self._modules_of(plugin, finding):
             if file := getattr(sys.modules.get(name), "__file__", None):
                 with suppress(OSError):
-                    status = Path(file).stat()
-                    found[name] = (status.st_mtime_ns, status.st_size)
+                    found[name] = blake2b(Path(file).read_bytes(), digest_size=16).digest()
         return found
 
     def _modules_of(self, plugin: str, finding: Finding) -> list[str]:

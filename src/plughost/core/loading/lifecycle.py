@@ -86,6 +86,9 @@ class PluginLifecycle:
             durations: Seconds each took when it last started, as far as they are known.
         """
         needs = {name: _card_needs(self._registry[name].candidate) for name in names}
+        for name, need in needs.items():
+            said = need.spelled_as(self._registry)
+            self._registry.note(name, requires=said.requires, after=said.after)
         plan = self._plan(needs, durations or {})
         # Without durations: who is called first among equals is the same in every run.
         self._dispatcher.reserve_places(plan_load(needs).order)
@@ -133,6 +136,12 @@ class PluginLifecycle:
     async def import_again(self, candidate: PluginCandidate) -> ImportedPlugin:
         """Import a plugin for a reload: what fails is raised, and the record of the running one stays."""
         return await self._lane.load(candidate, self._limits.load)
+
+    async def note_failure(self, candidate: PluginCandidate, error: PluginError) -> None:
+        """Say in the record of a plugin that does not run why it could not be had."""
+        self._registry.add(candidate)
+        self._registry.fail(candidate.name, error, _state_after(error))
+        await self._announcer.announce()
 
     async def _bring_up(self, imported: ImportedPlugin, urgency: float, hold: Hold) -> None:
         """Check an imported plugin, wait for those it needs and start it; a failure is noted in its record."""
@@ -204,11 +213,15 @@ class PluginLifecycle:
             name: replace(need, requires=tuple(other for other in need.requires if other not in standing))
             for name, need in ((name, need.spelled_as(self._registry)) for name, need in needs.items())
         }
-        plan = plan_load(open_needs, durations=durations, unavailable=reasons)
+        plan = plan_load(open_needs, durations=durations, unavailable=reasons, versions=self._versions)
         for name, error in plan.hopeless.items():
             if not self._registry[name].settled.is_set():
                 self._registry.fail(name, error)
         return plan
+
+    @property
+    def _versions(self) -> Mapping[str, str]:
+        return {name: entry.record.version for name, entry in self._registry.items()}
 
     def _settle(self, name: str, hold: Hold) -> None:
         """End the turn of a planned start; one that has not come to an outcome was broken off."""
@@ -260,6 +273,18 @@ class PluginLifecycle:
             if not other.running:
                 raise _not_running(name, other.record)
             needs.refuse_version(name, wanted, other.record.version)
+
+    def refuse_hopeless(self, candidate: PluginCandidate) -> None:
+        """Refuse a plugin before any of its code runs, when what its card says of others cannot come true.
+
+        Raises:
+            PluginDependencyError: One that it requires is not installed, or in a version that does not fit.
+        """
+        needs = _card_needs(candidate).spelled_as(self._registry)
+        for wanted in needs.requires:
+            if wanted not in self._registry:
+                raise _not_installed(candidate.name, wanted, self._registry)
+        needs.refuse_versions(candidate.name, self._versions)
 
     def _way_back(self, start: str, goal: str) -> list[str] | None:
         """Return the way on which a running plugin requires another, if it does."""

@@ -257,8 +257,11 @@ class PluginManager:
 
     async def _reload(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
         candidate = await self._fresh(name, config)
+        self._lifecycle.refuse_hopeless(candidate)
         with self._code.reading_again(name, candidate.finding):
-            return await self._lifecycle.reload(await self._import_again(candidate))
+            record = await self._lifecycle.reload(await self._import_again(candidate))
+        self._keep(name, config)
+        return record
 
     async def reload_all(self) -> None:
         """Reload every running plugin, dependencies first; the first failure is raised when all were tried."""
@@ -278,9 +281,21 @@ class PluginManager:
             return entry.record
         candidate = await self._fresh(name, config)
         with self._code.reading_again(name, candidate.finding):
-            imported = await self._import_again(candidate)
+            try:
+                self._lifecycle.refuse_hopeless(candidate)
+                imported = await self._import_again(candidate)
+            except PluginError as error:
+                await self._lifecycle.note_failure(candidate, error)
+                raise
             self._registry.add(candidate)
-            return await self._lifecycle.insist(imported)
+            record = await self._lifecycle.insist(imported)
+        self._keep(name, config)
+        return record
+
+    def _keep(self, name: str, config: Mapping[str, Any] | None) -> None:
+        """Keep what was given by hand and has proved good, for later starts."""
+        if config is not None:
+            self._given[name] = config
 
     async def _fresh(self, name: str, config: Mapping[str, Any] | None) -> PluginCandidate:
         """Return a plugin as it is found now.
@@ -290,15 +305,16 @@ class PluginManager:
             PluginBlockedError: The deployer keeps it out.
             PluginError: What is there now does not fit this host.
         """
-        if config is not None:
-            self._given[name] = config
         candidate = self._registry[name].candidate
         if name not in self._by_hand and self._find is not None:
             candidate = _named(name, await self._find(), candidate.finding.origin)
             if candidate.error is not None:
                 raise candidate.error
         candidate.refuse_if_kept_out()
-        wish = replace(candidate.wish, config=self._given.get(name, candidate.wish.config))
+        if candidate.finding.passed_over:
+            raise PluginNotFoundError(f"plugin {name!r}: {candidate.finding.passed_over}", plugin=name)
+        given = self._given.get(name, candidate.wish.config) if config is None else config
+        wish = replace(candidate.wish, config=given)
         return replace(candidate, wish=wish, verdict=PluginState.DISCOVERED, reason="", error=None)
 
     async def _import_again(self, candidate: PluginCandidate) -> ImportedPlugin:

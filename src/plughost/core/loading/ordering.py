@@ -71,6 +71,12 @@ class Needs:
                 plugin=plugin,
             )
 
+    def refuse_versions(self, plugin: str, versions: Mapping[str, str]) -> None:
+        """Do the same for every required plugin whose version is known."""
+        for wanted in self.ranges:
+            if version := versions.get(wanted):
+                self.refuse_version(plugin, wanted, version)
+
     def spelled_as(self, known: Collection[str]) -> Needs:
         """Return the same needs, in the spelling of those plugins that are known."""
         return Needs(
@@ -108,6 +114,7 @@ def plan_load(
     *,
     durations: Mapping[str, float] | None = None,
     unavailable: Mapping[str, str] | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> LoadPlan:
     """Plan the start of the plugins in ``needs``.
 
@@ -115,11 +122,14 @@ def plan_load(
         needs: What each plugin that is to be started waits for.
         durations: Seconds each took when it last started.
         unavailable: Plugins that exist but will not start -> why.
+        versions: Versions of plugins, as far as they are known.
     """
     known = [*needs, *(unavailable or {})]
     needs = {name: need.spelled_as(known) for name, need in needs.items()}
     hopeless: dict[str, PluginDependencyError] = {}
     _note_missing(needs, unavailable or {}, hopeless)
+    _note_misfits(needs, versions or {}, hopeless)
+    _spread(needs, hopeless)
     alive = {name: need for name, need in needs.items() if name not in hopeless}
     graph = {name: _edges(need, alive) for name, need in alive.items()}
     for cycle in _cycles(graph):
@@ -145,7 +155,16 @@ def _note_missing(
                 near = did_you_mean(wanted, (*needs, *unavailable))
                 why = f"which is not installed: install it, or disable {name!r}{near and f'.{near}'}"
                 hopeless[name] = _unmet(name, wanted, why)
-    _spread(needs, hopeless)
+
+
+def _note_misfits(
+    needs: Mapping[str, Needs], versions: Mapping[str, str], hopeless: dict[str, PluginDependencyError]
+) -> None:
+    for name, need in needs.items():
+        try:
+            need.refuse_versions(name, versions)
+        except PluginDependencyError as error:
+            hopeless.setdefault(name, error)
 
 
 def _spread(needs: Mapping[str, Needs], hopeless: dict[str, PluginDependencyError]) -> None:

@@ -21,6 +21,7 @@ from plughost.core.config.paths import match_name
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.loader import ImportedPlugin
+from plughost.core.loading.ordering import Needs
 from plughost.core.loading.supervisor import Supervisor
 from plughost.exceptions import PluginError, PluginNotFoundError, StrayError, did_you_mean
 
@@ -109,6 +110,7 @@ class PluginRegistry(Mapping[str, Entry]):
 
         Its configuration is not shown yet: only its ``Config`` says which values are secret.
         """
+        needs = Needs.said(candidate.card.requires, candidate.card.after)
         record = PluginRecord(
             name=candidate.name,
             version=candidate.finding.version,
@@ -118,8 +120,8 @@ class PluginRegistry(Mapping[str, Entry]):
             state=candidate.verdict,
             reason=candidate.reason,
             error=failure_of(candidate.error),
-            requires=candidate.card.requires,
-            after=candidate.card.after,
+            requires=needs.requires,
+            after=needs.after,
             required=candidate.wish.required,
             generation=self._entries[candidate.name].record.generation
             if candidate.name in self._entries

@@ -1,0 +1,235 @@
+"""Lives of three plugins in every order: asked for, broken off, failing, waiting; at each step the records are true.
+
+A program is a list of moves. It runs on one event loop, without threads and without time: plugins wait at gates that
+a move opens, and everything else happens between two checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio.abc import TaskGroup
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plughost import Host, Plugin, hookimpl
+from plughost.contracts import RUNNING_STATES, PluginState
+from plughost.exceptions import HostNotReadyError, PluginError
+
+CONFIG = {"host": {"allow": [], "load_timeout": 600.0, "shutdown_timeout": 600.0}}
+NEEDS: dict[str, dict[str, Any]] = {"base": {}, "user": {"requires": ("base",)}, "near": {"after": ("base",)}}
+UNDER_WAY = {PluginState.IMPORTING, PluginState.WAITING, PluginState.STARTING, PluginState.STOPPING}
+
+Manner = Literal["go", "wait", "raise"]
+"""How a plugin goes through ``start`` or ``stop``."""
+
+
+@dataclass
+class Ask:
+    """Somebody asks something of the host for a plugin, whose next start and stop will be of that manner."""
+
+    what: str
+    name: str
+    start: Manner
+    stop: Manner
+
+
+@dataclass
+class Pass:
+    """So many checkpoints pass."""
+
+    turns: int
+
+
+@dataclass
+class Open:
+    """Whoever waits in a start or stop of the plugin goes on."""
+
+    name: str
+
+
+@dataclass
+class Leave:
+    """The caller of one of the requests under way is cancelled."""
+
+    which: int
+
+
+Move = Ask | Pass | Open | Leave
+
+_names = st.sampled_from([*NEEDS])
+_manners: st.SearchStrategy[Manner] = st.sampled_from(["go", "go", "wait", "raise"])
+_asks = st.sampled_from(["load", "load by name", "unload", "reload", "enable", "disable"])
+moves = st.one_of(
+    st.builds(Ask, _asks, _names, _manners, st.sampled_from(["go", "go", "go", "wait", "raise"])),
+    st.builds(Ask, st.just("load"), _names, _manners, st.just("go")),
+    st.builds(Pass, st.integers(1, 12)),
+    st.builds(Open, _names),
+    st.builds(Leave, st.integers(0, 3)),
+)
+
+
+class Traced(Plugin):
+    """One start of a plugin; everything that a plugin can add."""
+
+    world: World
+    name: str
+
+    def __init__(self) -> None:
+        self.begun = self.started = self.gave_up = self.stopped = 0
+        self.world.made.append(self)
+
+    async def start(self, context: Any) -> None:
+        self.begun += 1
+        context.provide(self.world.services[self.name], self.world.services[self.name]())
+        context.every(3600, lambda: None, name="hourly")
+        try:
+            await self.world.go_through(self.name, self.world.starts[self.name])
+        except BaseException:
+            self.gave_up += 1
+            raise
+        self.started += 1
+
+    async def stop(self) -> None:
+        self.stopped += 1
+        await self.world.go_through(self.name, self.world.stops[self.name])
+
+    @hookimpl
+    def describe_metrics(self) -> list[Any]:
+        return [self]
+
+
+@dataclass
+class World:
+    """Three plugins, what they are to do, and what was asked for."""
+
+    made: list[Traced] = field(default_factory=list)
+    starts: dict[str, Manner] = field(default_factory=lambda: dict.fromkeys(NEEDS, "go"))
+    stops: dict[str, Manner] = field(default_factory=lambda: dict.fromkeys(NEEDS, "go"))
+    gates: dict[str, anyio.Event] = field(default_factory=lambda: {name: anyio.Event() for name in NEEDS})
+    asked: list[anyio.CancelScope] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.services = {name: type(f"Service{name}", (), {}) for name in NEEDS}
+        self.classes = {
+            name: type("One", (Traced,), {"name": name, "world": self} | needs)
+            for name, needs in NEEDS.items()
+        }
+
+    async def go_through(self, name: str, manner: Manner) -> None:
+        if manner == "raise":
+            raise OSError(f"{name} will not")
+        if manner == "wait":
+            await self.gates[name].wait()
+
+    def open(self, name: str) -> None:
+        self.gates[name].set()
+        self.gates[name] = anyio.Event()
+
+    async def make(self, move: Move, host: Host, tasks: TaskGroup) -> None:
+        match move:
+            case Ask():
+                self.starts[move.name], self.stops[move.name] = move.start, move.stop
+                tasks.start_soon(self._ask, host, move)
+            case Pass():
+                for _ in range(move.turns):
+                    await anyio.lowlevel.checkpoint()
+                    self.check(host)
+            case Open():
+                self.open(move.name)
+            case Leave():
+                if self.asked:
+                    self.asked[move.which % len(self.asked)].cancel()
+
+    async def _ask(self, host: Host, ask: Ask) -> None:
+        ways: dict[str, Callable[[], Any]] = {
+            "load": lambda: host.load_plugin(self.classes[ask.name]),
+            "load by name": lambda: host.load_plugin(ask.name),
+            "unload": lambda: host.unload_plugin(ask.name),
+            "reload": lambda: host.reload_plugin(ask.name),
+            "enable": lambda: host.enable_plugin(ask.name),
+            "disable": lambda: host.disable_plugin(ask.name),
+        }
+        with anyio.CancelScope() as scope:
+            self.asked.append(scope)
+            try:
+                await ways[ask.what]()
+            except (PluginError, HostNotReadyError):
+                pass
+            finally:
+                self.asked.remove(scope)
+
+    # what must be true, at any moment
+
+    def check(self, host: Host) -> None:
+        ready = {name for name in NEEDS if (r := host.plugin(name)) is not None and r.state in RUNNING_STATES}
+        answers = [
+            one for answer in host.sync_hooks.describe_metrics() for one in answer if isinstance(one, Traced)
+        ]
+        assert sorted(one.name for one in answers) == sorted(ready), (
+            "who answers is ready, who is ready answers"
+        )
+        assert all(one.started and not one.stopped for one in answers), "and has started, and not stopped"
+        assert {job.owner for job in host.jobs.snapshot()} & {*NEEDS} == ready, (
+            "jobs are of those that are ready"
+        )
+        assert {n for n, kind in self.services.items() if host._find(kind) is not None} == ready, (
+            "so are services"
+        )
+        if "user" in ready:
+            assert "base" in ready, "what it requires is there"
+        assert all(one.begun <= 1 and one.stopped <= one.started for one in self.made), (
+            "stop follows a start, once"
+        )
+
+    def check_at_rest(self, host: Host) -> None:
+        self.check(host)
+        states = {name: r.state for name in NEEDS if (r := host.plugin(name)) is not None}
+        assert not UNDER_WAY & {*states.values()}, f"nothing is under way: {states}"
+        for name in NEEDS:
+            alive = [one for one in self.made if one.name == name and one.started > one.stopped]
+            assert len(alive) == (states.get(name) in RUNNING_STATES), (
+                f"starts and stops of {name} are paired"
+            )
+
+    async def come_to_rest(self) -> None:
+        self.starts, self.stops = dict.fromkeys(NEEDS, "go"), dict.fromkeys(NEEDS, "go")
+        while self.asked:
+            for name in NEEDS:
+                self.open(name)
+            await anyio.lowlevel.checkpoint()
+
+
+async def live(program: list[Move]) -> None:
+    world = World()
+    with anyio.fail_after(60):
+        async with Host(config=CONFIG, environ={}) as host:
+            async with anyio.create_task_group() as tasks:
+                for move in program:
+                    await world.make(move, host, tasks)
+                    world.check(host)
+                await anyio.lowlevel.checkpoint()
+                await world.come_to_rest()
+            for _ in range(20):
+                await anyio.lowlevel.checkpoint()
+            world.check_at_rest(host)
+    assert all(one.started == one.stopped for one in world.made)
+    assert all(one.begun == one.started + one.gave_up for one in world.made)
+    assert not any(
+        r.state in RUNNING_STATES | UNDER_WAY for name in NEEDS if (r := host.plugin(name)) is not None
+    )
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_after_every_step_of_any_interleaving_the_records_tell_the_truth(backend: str) -> None:
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(st.lists(moves, min_size=2, max_size=14))
+    def run(program: list[Move]) -> None:
+        anyio.run(live, program, backend=backend)
+
+    run()
