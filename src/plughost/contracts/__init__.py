@@ -229,6 +229,7 @@ from plughost.contracts.session_store import (
     SessionStoreSetup,
     StoredSession,
     VersionConflict,
+    WaitingStore,
 )
 from plughost.contracts.status import (
     HostStatus,
@@ -385,6 +386,7 @@ __all__ = [
     "UserChange",
     "Verdict",
     "VersionConflict",
+    "WaitingStore",
     "WarmEntry",
     "born_session",
     "call_loader",

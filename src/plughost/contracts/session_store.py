@@ -250,6 +250,17 @@ class ImmediateStore(Protocol):
 
 
 @runtime_checkable
+class WaitingStore(Protocol):
+    """A store over the network that can be read by a look that does not await, while its whole thread waits.
+
+    Without this the session of every request that carries a cookie is loaded before its handler runs.
+    """
+
+    def read_waiting(self, digest: bytes) -> StoredSession | ReplacedSession | None:
+        """As ``SessionStore.read``, in whichever thread; the event loop may be among those who wait."""
+
+
+@runtime_checkable
 class SelfCheckingStore(Protocol):
     """A store that can tell more of how it is than its figures do, and mend what changed around it."""
 

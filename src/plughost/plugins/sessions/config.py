@@ -55,7 +55,7 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         trusted_origins: Other origins that may send requests, such as ``https://app.example.org``.
         csrf_exempt_paths: Exact paths that are not checked.
         preload: Whether a request that carries a cookie has its session loaded before its handler runs;
-            unset: when the store is over the network.
+            unset: when the store is over the network and the handler was seen to look without awaiting.
         cleanup_interval: How often expired sessions are removed.
         socket_check_interval: How often open WebSockets are checked against their sessions.
         carry_over: Whether sessions in memory are kept in a file over a restart, and those of such a file taken

@@ -8,11 +8,17 @@ from typing import Any
 from plughost.contracts.http import Message, Scope
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Seconds
-from plughost.contracts.session_store import ImmediateStore, ReplacedSession, StoredSession
+from plughost.contracts.session_store import (
+    ImmediateStore,
+    ReplacedSession,
+    StoredSession,
+    WaitingStore,
+)
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.codec import About
 from plughost.plugins.sessions.cookies import SessionCookie, keep_private
 from plughost.plugins.sessions.crypto import KeyRing
+from plughost.plugins.sessions.foresight import Foresight
 from plughost.plugins.sessions.loaded import Loaded
 from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.rows import RowCodec
@@ -32,15 +38,24 @@ class Desk:
         cookie: How ids travel.
         ring: Makes tokens.
         describe: Says what device is behind a user agent.
+        foresight: Learns which handlers look without awaiting, where the store makes such a look wait; None where
+            sessions are loaded beforehand, or need not be.
     """
 
     def __init__(
-        self, sessions: Sessions, cookie: SessionCookie, ring: KeyRing, describe: Describe | None = None
+        self,
+        sessions: Sessions,
+        cookie: SessionCookie,
+        ring: KeyRing,
+        describe: Describe | None = None,
+        foresight: Foresight | None = None,
     ) -> None:
         self.sessions = sessions
         self.cookie = cookie
         self._ring = ring
         self._describe = describe
+        self.foresight = foresight
+        self._waiting = sessions.store if isinstance(sessions.store, WaitingStore) else None
         self._immediate = sessions.store if isinstance(sessions.store, ImmediateStore) else None
         self._log = get_logger("plughost.sessions")
 
@@ -50,9 +65,9 @@ class Desk:
         return self.sessions.codec
 
     @property
-    def is_immediate(self) -> bool:
-        """Whether the store can be read by a plain look at the mapping."""
-        return self._immediate is not None
+    def needs_preload(self) -> bool:
+        """Whether a plain look at the mapping finds only what was loaded beforehand."""
+        return self._immediate is None and self.foresight is None
 
     # fetching
 
@@ -65,15 +80,18 @@ class Desk:
         return self._found(session_id, await self.sessions.store.read(digest))
 
     def load_now(self, scope: Scope) -> Loaded:
-        """Return what a request's cookie leads to, without waiting.
+        """Return what a request's cookie leads to, without awaiting; a store over the network makes the thread wait.
 
         Raises:
-            RuntimeError: The store is over the network and the session was not loaded beforehand.
+            RuntimeError: The store is over the network, and sessions are loaded when a handler awaits that.
         """
         session_id = self.cookie.read(scope)
         digest = digest_of(session_id) if session_id is not None else None
         if digest is None:
             return Loaded(session_id, None)
+        if self._immediate is None and self._waiting is not None and self.foresight is not None:
+            self.foresight.surprised(scope)
+            return self._found(session_id, self._waiting.read_waiting(digest))
         if self._immediate is None:
             raise RuntimeError(
                 "this session is kept over the network and was not loaded: write `await session.load()` before"

@@ -13,7 +13,7 @@ from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import HealthCheck, HttpContext, MetricFamily, MetricSample, Middleware
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.session import SessionManager
-from plughost.contracts.session_store import SelfCheckingStore, SessionStore
+from plughost.contracts.session_store import SelfCheckingStore, SessionStore, WaitingStore
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.commands import sessions_group
@@ -21,6 +21,7 @@ from plughost.plugins.sessions.config import OWN_STORES, SessionsConfig
 from plughost.plugins.sessions.cookies import SessionCookie
 from plughost.plugins.sessions.csrf import CsrfCheck
 from plughost.plugins.sessions.desk import Desk
+from plughost.plugins.sessions.foresight import Foresight
 from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.middleware import SessionMiddleware
 from plughost.plugins.sessions.migrate import leave_behind, move, pick_up
@@ -65,7 +66,10 @@ class SessionsPlugin(Plugin):
         self.sessions = Sessions(self._lease.store, codec, config.policy(), self._now, self._lease)
         self._watch = SocketWatch(self.sessions, self._lease.sockets)
         cookie = SessionCookie(config.cookie_policy(context.host_name))
-        self._desk = Desk(self.sessions, cookie, ring, self._device)
+        learns = config.preload is None and isinstance(self._lease.store, WaitingStore)
+        self._desk = Desk(
+            self.sessions, cookie, ring, self._device, foresight=Foresight() if learns else None
+        )
         self._csrf = CsrfCheck(config.csrf_policy(), self._desk.token_matches, self._desk.has_cookie)
         self._teller = HookTeller(context.hooks)
         self.sessions.announcer.listen(self._teller.hear)
@@ -99,13 +103,12 @@ class SessionsPlugin(Plugin):
     @hookimpl
     def register_middleware(self, context: HttpContext) -> Sequence[Middleware]:
         """Put a session into each request."""
-        preload = self._config.preload
         factory = partial(
             SessionMiddleware,
             desk=self._desk,
             csrf=self._csrf if self._config.csrf else None,
             watch=self._watch,
-            preload=not self._desk.is_immediate if preload is None else preload,
+            preload=self._desk.needs_preload if self._config.preload is None else self._config.preload,
         )
         return [Middleware(factory=factory, priority=MIDDLEWARE_PRIORITY, name="sessions")]
 

@@ -228,6 +228,11 @@ class LazySession(RequestSession):
         return self._refused
 
     @property
+    def looked_at(self) -> bool:
+        """Whether the handler looked at it."""
+        return self._loaded is not None and self._loaded.looked_at
+
+    @property
     def begun(self) -> bool:
         """Whether the response has begun."""
         return self._phase != OPEN

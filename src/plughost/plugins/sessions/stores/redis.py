@@ -25,10 +25,13 @@ from plughost.plugins.sessions.stores import redis_scripts as scripts
 from plughost.plugins.sessions.stores.redis_together import Together
 
 try:
+    from redis import BlockingConnectionPool as BlockingPool
+    from redis import Redis as PlainClient
     from redis import exceptions as answers
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
+    from redis.retry import Retry as PlainRetry
 except ImportError as error:
     raise ConfigError(
         "store = 'redis' needs the redis package: pip install 'plughost[redis]'",
@@ -82,6 +85,7 @@ class RedisStore:
         self._now = now
         self._quiet_until = 0.0
         self._client: Redis | None = None
+        self._plain: PlainClient | None = None  # for looks that do not await
         self._left: list[Redis] = []  # clients of servers that became replicas, with calls still under way
         self._scripts: dict[str, Any] = {}
         self._read, self._patch, self._touch = (
@@ -114,6 +118,9 @@ class RedisStore:
         """Let the connections go."""
         for calls in (self._read, self._patch, self._touch):
             await calls.finish()
+        plain, self._plain = self._plain, None
+        if plain is not None:
+            plain.close()
         clients, self._left = [*self._left, *([self._client] if self._client else [])], []
         self._client = None
         self._scripts.clear()
@@ -157,10 +164,22 @@ class RedisStore:
 
     async def read(self, digest: bytes) -> StoredSession | ReplacedSession | None:
         """Return the session if it is alive."""
-        found = await self._read(digest.hex())
-        if found is not None and len(found) == 1:
-            return ReplacedSession(successor=bytes.fromhex(found[0].decode()))
-        return _row(found, digest)
+        return _read(await self._read(digest.hex()), digest)
+
+    def read_waiting(self, digest: bytes) -> StoredSession | ReplacedSession | None:
+        """Return the session if it is alive; the thread waits for the answer."""
+        if self._client is None:
+            raise StoreUnavailableError("the session store is closed")
+        if self._plain is None:
+            self._plain = self._over(BlockingPool, PlainClient, PlainRetry)
+        script = self._plain.register_script(scripts.READ)
+        try:
+            self._refuse_soon_after_a_failure()
+            return _read(script(keys=[self._base], args=[self._moment(), digest.hex()]), digest)
+        except _ANSWERED as refusal:
+            raise self._refused(refusal) from refusal
+        except (answers.RedisError, OSError, TimeoutError) as error:
+            raise self._away(error) from error
 
     async def patch(self, digest: bytes, patch: SessionPatch) -> StoredSession | None:
         """Merge a change into a living session."""
@@ -251,8 +270,10 @@ class RedisStore:
             raise StoreUnavailableError("the session store is closed")
         if script not in self._scripts:
             self._scripts[script] = self._client.register_script(script)
-        now = "" if self._now is None else repr(self._now())
-        return await self._do(self._scripts[script], keys=[self._base], args=[now, *arguments])
+        return await self._do(self._scripts[script], keys=[self._base], args=[self._moment(), *arguments])
+
+    def _moment(self) -> str:
+        return "" if self._now is None else repr(self._now())
 
     def _together(self, script: str) -> Together:
         several = scripts.together(script)
@@ -267,41 +288,53 @@ class RedisStore:
         return Together(lambda call: self._run(script, *call), many)
 
     async def _do(self, call: Callable[..., Any], **options: Any) -> Any:
-        moment = SYSTEM_CLOCK.monotonic()
-        if moment < self._quiet_until:
-            raise StoreUnavailableError("Redis was away a moment ago: try again in a second")
+        self._refuse_soon_after_a_failure()
         try:
             return await call(**options)
         except _ANSWERED as refusal:
             raise await self._refusal(refusal) from refusal
         except (answers.RedisError, OSError, TimeoutError) as error:
-            self._quiet_until = SYSTEM_CLOCK.monotonic() + _PAUSE
-            _log.warning("session store is away", store="redis", error=type(error).__name__)
-            raise StoreUnavailableError(f"Redis cannot be reached: {type(error).__name__}") from error
+            raise self._away(error) from error
+
+    def _refuse_soon_after_a_failure(self) -> None:
+        if SYSTEM_CLOCK.monotonic() < self._quiet_until:
+            raise StoreUnavailableError("Redis was away a moment ago: try again in a second")
+
+    def _away(self, error: BaseException) -> StoreUnavailableError:
+        self._quiet_until = SYSTEM_CLOCK.monotonic() + _PAUSE
+        _log.warning("session store is away", store="redis", error=type(error).__name__)
+        return StoreUnavailableError(f"Redis cannot be reached: {type(error).__name__}")
 
     async def _refusal(self, refusal: Exception) -> StoreUnavailableError:
         if isinstance(refusal, answers.ReadOnlyError):
             await self._let_go()
+        return self._refused(refusal)
+
+    def _refused(self, refusal: Exception) -> StoreUnavailableError:
         why = next(text for kind, text in _REFUSALS if isinstance(refusal, kind))
         _log.warning("session store refused", store="redis", error=type(refusal).__name__, why=why)
         return StoreUnavailableError(f"Redis refused, {type(refusal).__name__}: {why}")
 
     def _connected(self) -> Redis:
+        return self._over(BlockingConnectionPool, Redis, Retry)  # type: ignore[no-any-return]
+
+    def _over(self, pool_class: Any, client_class: Any, retry_class: Any) -> Any:
+        """Return a client with a pool of its own, of the one or the other kind."""
         try:
-            pool = BlockingConnectionPool.from_url(
+            pool = pool_class.from_url(
                 self._url,
                 max_connections=_CONNECTIONS,
                 timeout=self._timeout,
                 socket_timeout=self._timeout,
                 socket_connect_timeout=self._timeout,
-                retry=Retry(NoBackoff(), 0),
+                retry=retry_class(NoBackoff(), 0),
             )
         except ValueError as error:
             raise ConfigError(
                 "redis_url is not a Redis URL: write redis://HOST:6379/0, rediss:// or unix:///PATH",
                 path="plugins.sessions.config.redis_url",
             ) from error
-        return Redis(connection_pool=pool)
+        return client_class(connection_pool=pool)
 
     async def _let_go(self) -> None:
         """Turn away from a server that became a replica; what is under way there ends by itself."""
@@ -309,7 +342,7 @@ class RedisStore:
         if old is None:
             return
         _log.warning("the server of the sessions became a replica, connecting again", store="redis")
-        self._client = self._connected()
+        self._client, self._plain = self._connected(), None
         self._scripts.clear()
         self._left.append(old)
         await old.connection_pool.disconnect(inuse_connections=False)
@@ -331,6 +364,12 @@ def _no_conflict(answer: Any) -> Any:
     if answer in (b"conflict", "conflict"):
         raise VersionConflict
     return answer
+
+
+def _read(found: Any, digest: bytes) -> StoredSession | ReplacedSession | None:
+    if found is not None and len(found) == 1:
+        return ReplacedSession(successor=bytes.fromhex(found[0].decode()))
+    return _row(found, digest)
 
 
 def _row(found: Any, asked: bytes | None = None) -> StoredSession | None:
