@@ -66,6 +66,24 @@ async def test_events_are_told_in_batches_and_hits_are_not() -> None:
         assert [(event.kind, event.key) for event in plugin.heard] == [("set", "k"), ("miss", "none")]
 
 
+async def test_events_are_kept_only_while_somebody_hears_them() -> None:
+    config = {"host": {"allow": ["cache"]}, "plugins": {"cache": {"config": {"event_interval": 60}}}}
+    async with Host("acme", config=config) as host:  # without the admin page, which hears them too
+        caches: Any = host.use(CacheManager)
+
+        async def kept() -> list[str]:
+            await caches.default.set("k", 1)
+            return [event.kind for event in caches.take_events()]
+
+        assert await kept() == []
+        await host.load_plugin(Listening())
+        assert await kept() == ["set"]
+        await host.reload_plugin("listening")
+        assert await kept() == ["set"]
+        await host.unload_plugin("listening")
+        assert await kept() == []
+
+
 async def test_plugins_say_what_is_to_be_warm() -> None:
     async with host_with({"event_interval": 60}) as host:
         plugin = Listening()

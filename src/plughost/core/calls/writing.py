@@ -28,8 +28,8 @@ and two implementations, the second one async, that function is::
 It is a generator, because a ``for`` loop over one that never yields costs next to nothing, while stepping a
 coroutine costs an exception. If it does yield, an implementation really waits.
 
-In a ``decide`` hook ``_values`` is what counts the votes, and each is told there within the ``try``: what is no vote is
-a failure of its implementation.
+In a ``decide`` hook ``_values`` is what counts the votes, and each is told there within the ``try``: anything that
+is not a vote is a failure of its implementation.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from plughost.plugins.cache.conditional import Conditions
 from plughost.plugins.cache.engine import Engine, check_key, tags_of
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.freshness import seconds_of
+from plughost.plugins.cache.listeners import Happening
 from plughost.plugins.cache.loading import Load, Loads
 from plughost.plugins.cache.looking import Looks
 from plughost.plugins.cache.patterns import KeyPattern, glob, regex
@@ -229,7 +230,7 @@ class NamedCache:
     async def set(self, key: str, value: Any, ttl: Seconds | None = None, tags: Iterable[str] = ()) -> bool:
         """Store a value; no load under way will overwrite it."""
         if self._engine.light:
-            return self._writes.set_here(check_key(key), value, ttl, tags_of(tags))
+            return self._writes.set_here(check_key(key), value, ttl, tags_of(tags) if tags else ())
         return bool(await self._writes.set_many({check_key(key): value}, ttl, tags_of(tags)))
 
     async def set_many(
@@ -388,6 +389,10 @@ class NamedCache:
     def _away(self) -> float:
         remote = self._engine.remote
         return 0.0 if remote is None else remote.away()
+
+    def tell_everything(self, to: Callable[[Happening], object] | None) -> None:
+        """Tell somebody, or nobody, what happens from now on."""
+        self._engine.listeners.everything = to
 
     def count_lost_event(self) -> None:
         """Nobody took an event of this cache in time."""

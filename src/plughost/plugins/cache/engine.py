@@ -58,6 +58,10 @@ def _find_nothing(key: str) -> None:
     """The hit path's look-up while the tier in memory may not answer."""
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 class Engine:
     """The parts of one cache.
 
@@ -87,6 +91,8 @@ class Engine:
         self.home = home
         self.remote = remote
         self.codec = codec
+        self.taken: Callable[[Any], Any] = _as_it_is if settings.values == "objects" else codec.copy
+        """Returns a value as every tier gives it back; raises ``CacheValueError`` when it is not data."""
         self.monotonic = clock.monotonic
         self.sleep = clock.sleep
         self.counts = Counts(self.monotonic())
@@ -132,14 +138,6 @@ class Engine:
     def _on_gone(self, kind: str, key: str, cause: str) -> None:
         self.counts.gone(kind, cause)
         self.listeners.tell("evicted" if kind == "evicted" else "expired", key, cause)
-
-    def taken(self, value: Any) -> Any:
-        """Return the value as every tier gives it back.
-
-        Raises:
-            CacheValueError: It is not data.
-        """
-        return value if self.settings.values == "objects" else self.codec.copy(value)
 
     def pack(self, value: Any) -> tuple[Any, bytes | None, int]:
         """Return the value as every tier gives it back, its payload, and its weight.

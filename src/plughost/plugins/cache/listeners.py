@@ -22,10 +22,13 @@ Happening = tuple[str, str, CacheEventKind, str]
 class Listeners:
     """Callbacks by kind of event; telling costs nothing while there are none.
 
+    Attributes:
+        everything: Told what happened, hits aside, for the hook ``cache_event``; None for nobody.
+
     Args:
         cache: Name of the cache.
         home: Where asynchronous callbacks run.
-        everything: Told what happened, hits aside, for the hook ``cache_event``; None for nobody.
+        everything: As above.
     """
 
     def __init__(
@@ -33,7 +36,7 @@ class Listeners:
     ) -> None:
         self._cache = cache
         self._home = home
-        self._everything = everything
+        self.everything = everything
         self._by_kind: dict[str, list[Callback]] = {}
 
     def on(self, kind: str, callback: Callback) -> Callable[[], None]:
@@ -59,10 +62,9 @@ class Listeners:
 
     def tell(self, kind: CacheEventKind, key: str, cause: str = "") -> None:
         """Tell everyone; never raises."""
-        special = self._by_kind.get(kind)
-        if self._everything is not None and kind != "hit":
-            self._everything((self._cache, key, kind, cause))
-        if special:
+        if self.everything is not None and kind != "hit":
+            self.everything((self._cache, key, kind, cause))
+        if special := self._by_kind.get(kind):
             event = CacheEvent(cache=self._cache, key=key, kind=kind, cause=cause)
             for callback in tuple(special):
                 self._call(callback, event)

@@ -83,6 +83,7 @@ class NamedCaches:
         self._made_with: dict[str, tuple[CacheSettings, Any]] = {}
         self._lock = threading.Lock()
         self._events: deque[Happening] | None = deque(maxlen=_LONGEST_QUEUE) if collect_events else None
+        self._tell = self._queue if collect_events else None
         self._group: anyio.abc.TaskGroup | None = None
         if link is not None:
             link.on_change(self._link_changed)
@@ -138,7 +139,7 @@ class NamedCaches:
             home=self.home,
             codec=codec,
             remote=remote,
-            tell=self._queue if self._events is not None else None,
+            tell=self._tell,
         )
         if remote is not None and self.link is not None:
             self.link.bind(name, engine.memory, engine.counts)
@@ -147,6 +148,12 @@ class NamedCaches:
         if self._wanted is not None and self.home.running and self.home.here:
             self.home.spawn(self._warm_quietly, cache)
         return cache
+
+    def collect(self, wanted: bool) -> None:
+        """Queue events from now on, or let them be: an event that nobody hears costs its cause nothing."""
+        self._tell = self._queue if wanted and self._events is not None else None
+        for cache in tuple(self._caches.values()):
+            cache.tell_everything(self._tell)
 
     def _queue(self, happening: Happening) -> None:
         assert self._events is not None  # noqa: S101 # only handed out when there is a queue

@@ -84,16 +84,16 @@ class MemoryStore:
             Whether it was stored.
         """
         with self.lock:
+            clock = self.clock
             if since is None:
-                self.clock.touch(key)
-            elif not self.clock.allows(since, key, entry.tags if tags is None else tags):
+                clock.touch(key)
+            elif not clock.allows(since, key, entry.tags if tags is None else tags):
                 return False
             old = self.policy.peek(key)
             if old is not None and (old.tags or old.weight):
                 self._forget(key, old)
-            if entry.tags:
-                for tag in entry.tags:
-                    self._tagged.setdefault(tag, set()).add(key)
+            for tag in entry.tags:
+                self._tagged.setdefault(tag, set()).add(key)
             self.bytes += entry.weight
             self.policy.put(key, entry)
             if self.max_bytes is not None:

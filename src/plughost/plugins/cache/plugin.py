@@ -16,6 +16,7 @@ from plughost.contracts import (
     LockManager,
     MetricFamily,
     MetricSample,
+    PluginStateChanged,
     RateLimiter,
     WarmEntry,
 )
@@ -43,6 +44,8 @@ class CachePlugin(Plugin):
         named = {name: _limit(name, config) for name in {**READY_LIMITS, **config.limits}}
         self.limiter = Limiter(limits, named)
         await self._begin(context)
+        context.events.subscribe(PluginStateChanged, lambda _: self._see_who_listens())
+        self._see_who_listens()
         context.every(config.event_interval, self._tell_events, name="publish cache events", scope="process")
         context.every(config.cleanup_interval, self.locks.cleanup, name="expire locks", scope="process")
         context.provide(CacheManager, self.caches)
@@ -74,6 +77,10 @@ class CachePlugin(Plugin):
     async def _wanted(self, cache: str) -> Sequence[WarmEntry]:
         answers = await self._context.hooks.warm_cache(cache=cache)
         return [entry for answer in answers for entry in answer]
+
+    def _see_who_listens(self) -> None:
+        """Plugins came or went: collect events only where somebody implements ``cache_event``."""
+        self.caches.collect(bool(self._context.hooks.cache_event.get_hookimpls()))
 
     async def _tell_events(self) -> None:
         events = self.caches.take_events()

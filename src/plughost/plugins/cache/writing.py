@@ -28,11 +28,12 @@ class Writes:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._usual = engine.freshness.written(None)
 
     def set_here(self, key: str, value: Any, ttl: Seconds | None, tags: tuple[str, ...]) -> bool:
         """Store a value in a cache that is ``light``; whether it was stored. What cannot be is removed."""
         engine = self._engine
-        life = engine.freshness.written(ttl)
+        life = self._usual if ttl is None else engine.freshness.written(ttl)
         value = engine.taken(value)
         if life.ttl <= 0:
             self._delete_here([key])
