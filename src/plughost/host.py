@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import EllipsisType, MappingProxyType, ModuleType, TracebackType
@@ -22,7 +23,7 @@ from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.hooks import HookReport
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.plugin import Service
-from plughost.contracts.records import LoadReport, PluginFailed, PluginRecord
+from plughost.contracts.records import LoadReport, PluginFailed, PluginRecord, ReloadReport
 from plughost.contracts.session import SessionManager
 from plughost.contracts.status import HostStatus
 from plughost.core.calls.declared import HookSetup, family_of
@@ -30,6 +31,7 @@ from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.trace import write_trace
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
+from plughost.core.config.again import merged, pending
 from plughost.core.config.paths import match_name
 from plughost.core.events import EventBus
 from plughost.core.finding.discovery import Limits, PluginCandidate
@@ -116,12 +118,15 @@ class Host:
         by_code = {key: value for key, value in said.items() if value is not None}
         if timeout is not ...:
             by_code["hook_timeout"] = timeout
-        self._loaded = load_config(
-            config,
+        self._read_config = partial(
+            load_config,
             host_name=name,
             environ=os.environ if environ is None else environ,
             overrides={"host": by_code} if by_code else None,
         )
+        self._config_source = config
+        self._loaded = self._read = self._read_config(config)
+        self._switches: dict[str, bool] = {}
         self._clock = clock
         settings = self.config.hooks
         self._dispatcher = HookDispatcher(
@@ -175,6 +180,7 @@ class Host:
         self._folders: list[Path] = []
         self._exit = AsyncExitStack()
         self._running = False
+        self._reloading = anyio.Lock()
 
     @classmethod
     def for_pluggy(
@@ -382,18 +388,48 @@ class Host:
             PluginError: It failed; its record says why.
         """
         known = self._plugins.record(name).name
-        self._loaded = self._loaded.switched(known, enabled=True)
+        self._switch(known, enabled=True)
         return await self._plugins.enable(known, await self._survey())
 
     async def disable_plugin(self, name: str) -> bool:
         """Stop a plugin and keep it out until it is enabled or the host ends; returns whether it was running."""
         known = self._plugins.record(name).name
-        self._loaded = self._loaded.switched(known, enabled=False)
+        self._switch(known, enabled=False)
         return await self._plugins.disable(known)
 
-    async def reload(self) -> None:
-        """Reload every running plugin, as ``plughost serve`` does on SIGHUP."""
-        await self.reload_plugins()
+    def _switch(self, name: str, *, enabled: bool) -> None:
+        self._loaded = self._loaded.switched(name, enabled=enabled)
+        self._switches[name] = enabled
+
+    async def reload(self) -> ReloadReport:
+        """Read the configuration again and follow it, as ``plughost serve`` does on SIGHUP.
+
+        Plugins that are new or enabled start, those that are gone or disabled stop, and one whose settings or code
+        changed is reloaded; all others go on untouched. One that failed is tried again. Other settings, such as
+        those of ``[http]``, hold from the next start; the report names those that changed. A plugin that was
+        enabled or disabled while the host runs stays so, unless its switch in the file was changed since.
+
+        Returns:
+            What came of it, with the plugins whose new start failed.
+
+        Raises:
+            ConfigError: The configuration is wrong, and nothing has changed; all that is wrong with it is named.
+        """
+        async with self._reloading:
+            source = self._config_source
+            if self._read.path is not None and self._read.base != Path.cwd():
+                source = self._read.base / self._read.path  # a plugin that changes the folder moves no paths
+            read = self._read_config(source)
+            later = pending(self._loaded, read)
+            loaded = merged(self._loaded, read)
+            for name, enabled in list(self._switches.items()):
+                if read.plugin(name).enabled is not self._read.plugin(name).enabled:
+                    del self._switches[name]  # whoever changed the file said the last word
+                else:
+                    loaded = loaded.switched(name, enabled=enabled)
+            self._loaded, self._read = loaded, read
+            report = await self._plugins.follow(await self._survey(), Limits.of(self.config.host))
+            return replace(report, pending=later)
 
     def remember_enabled(self, name: str, enabled: bool) -> Path | None:
         """Switch a plugin on or off in the configuration file, for the next start; comments and layout stay.
@@ -547,7 +583,7 @@ class Host:
         return await fetch_packages(self._loaded)
 
     def _make_manager(self, tasks: TaskGroup) -> PluginManager:
-        limits, configs = life_limits(self.config.host), ConfiguredPlugins(self._loaded)
+        limits, configs = life_limits(self.config.host), ConfiguredPlugins(lambda: self._loaded)
         lifecycle = PluginLifecycle(self._registry, self._facilities, limits, configs, tasks, self._clock)
         self._exit.push_async_callback(lifecycle.stop_all)
         host_limits, memory = Limits.of(self.config.host), HostMemory.of(self._loaded)

@@ -202,6 +202,30 @@ def test_a_hangup_reloads_the_code_of_plugins(start, tmp_path):
     eventually(lambda: httpx2.get(f"{address}/word").text == "another")
 
 
+def test_a_hangup_reads_the_configuration_again_and_a_wrong_one_changes_nothing(start, tmp_path):
+    served = start()
+    address = served.started()
+    (tmp_path / "plughost.toml").write_text(CONFIG + "colour = 1\n")
+    served.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "Nothing was changed, because the configuration is wrong" in served.err)
+    assert "plugins.probe.colour" in served.err
+    assert httpx2.get(f"{address}/word").text == "one"
+    (tmp_path / "plughost.toml").write_text(CONFIG + "enabled = false\n")
+    served.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "Stopped: probe." in served.err)
+    assert httpx2.get(f"{address}/word").status_code == 404
+
+
+def test_a_host_without_http_reads_its_configuration_again_at_a_hangup(start, tmp_path):
+    served = start(command=[sys.executable, "-m", "plughost", "run"])
+    eventually(lambda: "probe" in served.process.stdout.readline())
+    (tmp_path / "plughost.toml").write_text(CONFIG + "enabled = false\n")
+    time.sleep(0.2)  # until the signal is listened for, it would end the process, as it always did
+    served.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "Stopped: probe." in served.err)
+    assert served.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -196,6 +196,7 @@ from plughost.contracts.records import (
     PluginStateChanged,
     PluginStopped,
     PluginTimings,
+    ReloadReport,
     SkippedPlugin,
 )
 from plughost.contracts.secret import (
@@ -357,6 +358,7 @@ __all__ = [
     "PurgedSession",
     "RateLimiter",
     "Receive",
+    "ReloadReport",
     "ReplacedSession",
     "RequestSession",
     "RestorePlan",

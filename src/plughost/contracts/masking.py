@@ -43,6 +43,10 @@ class KnownSecrets:
         """Hide these from now on."""
         self._values.update(value for value in values if len(value) >= _SHORTEST)
 
+    def include(self, others: KnownSecrets) -> None:
+        """Hide what those others hide, too."""
+        self._values |= others._values
+
     def hidden_in(self, text: str) -> str:
         """Return the text without them; the longest first, for one may be part of another."""
         for value in sorted(self._values, key=len, reverse=True):

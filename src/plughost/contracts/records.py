@@ -157,6 +157,30 @@ class LoadReport:
         return iter(self.loaded)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadReport:
+    """What came of reading the configuration again.
+
+    Attributes:
+        reloaded: Names of the plugins that changed and were replaced with a new start.
+        started: Those that run now and did not before.
+        stopped: Those that do not run any more.
+        failed: Name, phase and error of those whose new start failed; one that ran before goes on as it was.
+        pending: Dotted names of settings that changed and hold from the next start of the host only.
+    """
+
+    reloaded: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    failed: tuple[FailedPlugin, ...] = ()
+    pending: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+
 @dataclass(frozen=True, slots=True)
 class PluginStarted:
     """Event: a plugin became ready."""

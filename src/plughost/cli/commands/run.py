@@ -11,9 +11,11 @@ from plughost.cli.dev.folders import dev_folders
 from plughost.cli.dev.reloading import expect_changes, reload_on_save
 from plughost.cli.documents import error_document, report_document
 from plughost.cli.exits import ExitCode, leave, leave_with_problems
+from plughost.cli.hangups import reload_when_asked
 from plughost.cli.logs import configure_logging
 from plughost.cli.program import Program, config_option, verbose_option
 from plughost.cli.report import report_text
+from plughost.cli.serving.notify import Notifier
 from plughost.cli.signals import StopSignals
 from plughost.contracts.commands import json_option
 from plughost.exceptions import HostNotReadyError
@@ -39,7 +41,8 @@ from plughost.host import Host
 def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[Path, ...]) -> None:
     """Start the host without HTTP, report the state of every plugin, and keep running.
 
-    SIGINT and SIGTERM stop the plugins in order; a second one ends the process at once. A host that lacks a
+    SIGINT and SIGTERM stop the plugins in order; a second one ends the process at once. SIGHUP reads the
+    configuration again and follows it. A host that lacks a
     required plugin is stopped again and exits 1.
     """
     host = program.host(safe_mode=safe_mode, strict=strict)
@@ -71,18 +74,18 @@ async def _run(program: Program, host: Host, once: bool, folders: list[Path]) ->
                 starting.disarm()
                 ready = host.ready
                 show_report(program, host)
-                if folders and not once:
-                    await _reload_until(signals, program, host, folders)
-                elif ready and not once:
-                    await signals.wait()
+                if (ready or folders) and not once:
+                    await _stay(signals, program, host, folders)
     return ready
 
 
-async def _reload_until(signals: StopSignals, program: Program, host: Host, folders: list[Path]) -> None:
-    expect_changes()
-    program.talk(f"Watching {', '.join(map(str, folders))}; Ctrl-C stops.")
+async def _stay(signals: StopSignals, program: Program, host: Host, folders: list[Path]) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(reload_on_save, host, folders, program.talk)
+        tasks.start_soon(reload_when_asked, host, program.talk, Notifier(program.environ))
+        if folders:
+            expect_changes()
+            program.talk(f"Watching {', '.join(map(str, folders))}; Ctrl-C stops.")
+            tasks.start_soon(reload_on_save, host, folders, program.talk)
         await signals.wait()
         tasks.cancel_scope.cancel()
 

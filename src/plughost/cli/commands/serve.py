@@ -111,7 +111,8 @@ def serve(
 
     Listens on loopback unless told otherwise. An address that can be reached from outside is refused while no
     token was made and no plugin checks passwords. SIGINT and SIGTERM let requests under way finish and stop
-    the plugins in order; a second one ends the process at once. SIGHUP reloads the host.
+    the plugins in order; a second one ends the process at once. SIGHUP reads
+    the configuration again and follows it.
     """
     serving = Serving(link=is_loopback(given["host"]) if link is None else link, **given)
     check(serving)

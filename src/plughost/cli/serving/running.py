@@ -10,14 +10,14 @@ import anyio
 import msgspec
 
 from plughost.cli.dev.reloading import expect_changes, reload_on_save
+from plughost.cli.hangups import reload_when_asked, status_line
 from plughost.cli.program import Program
 from plughost.cli.report import report_text
 from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
 from plughost.cli.serving.server import Server
-from plughost.cli.signals import StopSignals, each_hangup
-from plughost.cli.tables import counted
+from plughost.cli.signals import StopSignals
 from plughost.contracts.http_settings import HttpSettings
 from plughost.exceptions import PlughostError
 from plughost.host import Host
@@ -74,7 +74,7 @@ class OneProcess:
             server = Server(application, self._serving)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._stop_when_asked, signals, server, application)
-                tasks.start_soon(self._reload_when_asked, host)
+                tasks.start_soon(reload_when_asked, host, self._program.talk, self._notifier)
                 tasks.start_soon(self._tell_when_started, server, application, listeners)
                 tasks.start_soon(self._notifier.keep_alive)
                 if self._folders:
@@ -107,22 +107,13 @@ class OneProcess:
             await anyio.sleep(self._serving.drain_notice)
         server.should_exit = True
 
-    async def _reload_when_asked(self, host: Host) -> None:
-        async for _ in each_hangup():
-            self._notifier.reloading()
-            try:
-                await host.reload()
-            except PlughostError as error:
-                self._program.talk(f"Not everything was reloaded: {error}")
-            self._notifier.ready(_status(host))
-
     async def _tell_when_started(
         self, server: Server, application: HostApplication, listeners: ListeningSockets
     ) -> None:
         await server.listening.wait()
         if not self._serving.worker:
             self._announce(application, listeners)
-        self._notifier.ready(_status(application.host))
+        self._notifier.ready(status_line(application.host))
 
     async def _refuse_unguarded_address(self, host: Host, application: HostApplication) -> None:
         if not self._serving.is_public or application.runtime.tokens.any_alive():
@@ -147,10 +138,6 @@ class OneProcess:
             minutes = application.runtime.settings.link_lifetime / 60
             lines.append(f"One-time sign-in link (valid for {minutes:.0f} minutes): {document['sign_in']}")
         self._program.show(document, "\n".join(lines))
-
-
-def _status(host: Host) -> str:
-    return f"{counted(len(host.report.loaded), 'plugin')} loaded, {len(host.report.failed)} failed"
 
 
 def _trace(host: Host) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from plughost.contracts.config import HostSection
@@ -13,9 +13,13 @@ from plughost.core.loading.lifecycle import LifeLimits
 
 
 class ConfiguredPlugins:
-    """The ``PluginConfigs`` of a loaded configuration."""
+    """The ``PluginConfigs`` of a host.
 
-    def __init__(self, loaded: LoadedConfig) -> None:
+    Args:
+        loaded: Returns its configuration, which may be read again.
+    """
+
+    def __init__(self, loaded: Callable[[], LoadedConfig]) -> None:
         self._loaded = loaded
 
     def decode(self, candidate: PluginCandidate, kind: type[Any] | None) -> Any:
@@ -24,11 +28,11 @@ class ConfiguredPlugins:
         Raises:
             PluginConfigError: It does not fit.
         """
-        return self._loaded.decode_plugin(candidate.name, kind, candidate.wish.config)
+        return self._loaded().decode_plugin(candidate.name, kind, candidate.wish.config)
 
     def show(self, candidate: PluginCandidate, kind: type[Any] | None) -> Mapping[str, Any]:
         """Return it for people, with secrets hidden."""
-        shown: Mapping[str, Any] = self._loaded.redact(candidate.wish.config or {}, config_class=kind)
+        shown: Mapping[str, Any] = self._loaded().redact(candidate.wish.config or {}, config_class=kind)
         return shown
 
 

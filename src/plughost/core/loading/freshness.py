@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -23,6 +24,7 @@ class CodeWatch:
 
     def __init__(self) -> None:
         self._imported: dict[str, dict[str, bytes]] = {}
+        self._since: dict[str, int] = {}
         self._roots: dict[str, str] = {}
         self._folders: dict[str, Path] = {}
         self._foreign = frozenset(sys.modules)  # the application's own, which may lie beside a plugin's
@@ -33,6 +35,17 @@ class CodeWatch:
         if finding.folder is not None:
             self._folders[plugin] = finding.folder
         self._imported[plugin] = self._contents(plugin, finding)
+        self._since[plugin] = time.time_ns()
+
+    def is_stale(self, plugin: str, finding: Finding) -> bool:
+        """Whether a file of the plugin changed since it was imported; what it imported later is no change."""
+        before = self._imported.get(plugin)
+        if before is None:
+            return False
+        now = self._contents(plugin, finding)
+        if any(now.get(name, content) != content for name, content in before.items()):
+            return True
+        return any(_saved_at(name) > self._since[plugin] for name in now.keys() - before.keys())
 
     @contextmanager
     def reading_again(self, plugin: str, finding: Finding) -> Iterator[None]:
@@ -122,6 +135,14 @@ class CodeWatch:
                 and _lies_in(loaded, home)
             )
         ]
+
+
+def _saved_at(name: str) -> int:
+    """When the file of an imported module was saved, in nanoseconds; 0 when nobody can tell."""
+    try:
+        return Path(sys.modules[name].__file__ or "").stat().st_mtime_ns
+    except (KeyError, AttributeError, OSError):
+        return 0
 
 
 def _drop_bytecode(module: ModuleType) -> None:

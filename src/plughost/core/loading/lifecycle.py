@@ -10,11 +10,13 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import msgspec
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.records import PluginRecord, PluginState
 from plughost.core.calls.drain import Drain
+from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.announcer import Announcer
 from plughost.core.loading.background import RestartPolicy
@@ -22,11 +24,17 @@ from plughost.core.loading.context import Facilities
 from plughost.core.loading.crashes import CrashWatch, RunWatch
 from plughost.core.loading.loader import ImportedPlugin, ImportLane, PluginConfigs, check
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load, without_circles
-from plughost.core.loading.registry import Entry, PluginRegistry
+from plughost.core.loading.registry import Entry, PluginRegistry, Run
 from plughost.core.loading.runs import Runs
 from plughost.core.loading.turns import Hold, Turns, go_inside, inside
 from plughost.core.loading.window import Window
-from plughost.exceptions import PluginDependencyError, PluginError, PluginIncompatibleError, did_you_mean
+from plughost.exceptions import (
+    PluginDependencyError,
+    PluginError,
+    PluginIncompatibleError,
+    StrayError,
+    did_you_mean,
+)
 
 _UNDER_WAY = frozenset({PluginState.IMPORTING, PluginState.WAITING, PluginState.STARTING})
 
@@ -424,6 +432,14 @@ class PluginLifecycle:
         await self._announcer.announce()
         return entry.record
 
+    def has_config(self, run: Run, candidate: PluginCandidate) -> bool:
+        """Whether a run goes on with the very settings that a new start would be given."""
+        try:
+            settings = self._configs.decode(candidate, run.plugin.handle.config_class)
+            return contained(Point.CONFIG, _alike, settings, run.config)
+        except (PluginError, StrayError):
+            return False
+
     async def _swap(self, entry: Entry, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
         self.refuse_unmet(name, imported.needs)
@@ -465,6 +481,18 @@ async def _let_followers_queue() -> None:
     """Let those who waited for a plugin queue up, before its place in the window goes to somebody less urgent."""
     for _ in range(2):  # one turn to wake them, one for an event loop that wakes in random order
         await anyio.lowlevel.checkpoint()
+
+
+def _alike(one: object, other: object) -> bool:
+    if one == other:
+        return True
+    if (
+        type(one) is not type(other)
+        or not isinstance(one, msgspec.Struct)
+        or not isinstance(other, msgspec.Struct)
+    ):
+        return False
+    return msgspec.structs.asdict(one) == msgspec.structs.asdict(other)  # a class that was made with eq=False
 
 
 def _card_needs(candidate: PluginCandidate) -> Needs:

@@ -22,19 +22,21 @@ from plughost.contracts.records import (
     PluginFailure,
     PluginRecord,
     PluginState,
+    ReloadReport,
     SkippedPlugin,
 )
 from plughost.contracts.status import PluginCounts
 from plughost.core.config.paths import canonical, match_name
 from plughost.core.finding.discovery import NO_LIMITS, Limits, PluginCandidate, Wish, verdict_of
 from plughost.core.finding.sources import Finding
+from plughost.core.loading.following import Follower
 from plughost.core.loading.freshness import CodeWatch
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.loader import ImportedPlugin
-from plughost.core.loading.registry import PluginRegistry
+from plughost.core.loading.registry import Entry, PluginRegistry, failure_of
 from plughost.core.loading.remembered import HostMemory, LastFailure
 from plughost.core.loading.shape import PluginHandle
-from plughost.exceptions import PluginError, PluginInvalidError, PluginNotFoundError
+from plughost.exceptions import PluginDependencyError, PluginError, PluginInvalidError, PluginNotFoundError
 
 _log = get_logger("plughost.loading")
 
@@ -274,6 +276,67 @@ class PluginManager:
                     failure = failure or error
         if failure is not None:
             raise failure
+
+    async def follow(self, found: Sequence[PluginCandidate], limits: Limits) -> ReloadReport:
+        """Bring the plugins to what is configured and on the disk now; what did not change goes on untouched.
+
+        Args:
+            found: What is found now.
+            limits: What the deployer keeps out now.
+        """
+        self._limits = replace(limits, allow=None)
+        ran = {name for name, entry in self._registry.items() if entry.run is not None}
+        steps = Follower(self._registry, self._by_hand, self._limits, self._has_changed).steps(found)
+        for name in (*steps.gone, *steps.stop):
+            await self._lifecycle.unload(name, "the configuration does not want it any more")
+        for name in steps.stop:
+            candidate = self._registry[name].candidate
+            self._registry.note(name, state=candidate.verdict, reason=candidate.reason, error=None)
+        for name in steps.gone:
+            self._registry.remove(name)
+        errors = {one.name: one.error for one in steps.failed if one.error is not None}
+        errors |= await self._insist_on([*steps.reload, *steps.start])
+        runs = {name for name, entry in self._registry.items() if entry.run is not None}
+        failures = ((name, failure_of(error)) for name, error in errors.items())
+        return ReloadReport(
+            reloaded=tuple(name for name in steps.reload if name not in errors),
+            started=tuple(sorted(runs - ran)),
+            stopped=tuple(sorted(ran - runs)),
+            failed=tuple(FailedPlugin(name, was.phase, was) for name, was in failures if was is not None),
+        )
+
+    async def _insist_on(self, names: Sequence[str]) -> dict[str, PluginError]:
+        """Reload or start plugins, one after the other; return why some failed.
+
+        What failed for want of another is tried again while others succeed: only its code may say what it needs.
+        """
+        errors: dict[str, PluginError] = {}
+        open_ones = list(names)
+        while open_ones:
+            tried, open_ones = open_ones, []
+            for name in tried:
+                errors.pop(name, None)
+                is_running = self._registry[name].run is not None
+                try:
+                    await (self.reload(name) if is_running else self.load_by_hand(name))
+                except PluginError as error:
+                    errors[name] = error
+                    if isinstance(error, PluginDependencyError):
+                        open_ones.append(name)
+                    if self._registry[name].run is None and self._registry[name].record.error is None:
+                        self._registry.fail(name, error)
+            if len(open_ones) == len(tried):
+                break
+        return errors
+
+    def _has_changed(self, entry: Entry, candidate: PluginCandidate) -> bool:
+        name, run, before = candidate.name, entry.run, entry.candidate
+        given = self._given.get(name, candidate.wish.config)
+        if before.finding != candidate.finding or self._code.is_stale(name, candidate.finding) or run is None:
+            return True
+        return not self._lifecycle.has_config(
+            run, replace(candidate, wish=replace(candidate.wish, config=given))
+        )
 
     async def _load_known(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
         entry = self._registry.find(name)

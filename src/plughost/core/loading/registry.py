@@ -46,6 +46,7 @@ class Run:
     supervisor: Supervisor
     ledger: Ledger
     watch: ReadyWatch
+    config: Any = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -156,6 +157,11 @@ class PluginRegistry(Mapping[str, Entry]):
         record = self.move(name, state, reason=error_text(error), error=failure_of(error))
         self._entries[name].settled.set()
         return record
+
+    def remove(self, name: str) -> None:
+        """Take a plugin out that does not run and is nowhere to be found any more."""
+        del self._entries[name]
+        self.ready_order = [other for other in self.ready_order if other != name]
 
     def notices(self) -> Iterator[PluginStateChanged]:
         """Hand out the changes nobody was told of yet, oldest first."""

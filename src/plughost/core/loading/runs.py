@@ -62,7 +62,8 @@ class Runs:
         watch = RunWatch(name, self.crashes)
         background = BackgroundTasks(self.tasks, self.crashes.budget(name), watch, self.clock)
         context = BoundContext(name, config, self.facilities, ledger, background)
-        run = Run(imported, Supervisor(imported.handle, self.tasks, background, self.clock), ledger, watch)
+        supervisor = Supervisor(imported.handle, self.tasks, background, self.clock)
+        run = Run(imported, supervisor, ledger, watch, config)
         try:
             await run.supervisor.start(context, self.load_limit)
         except BaseException:

@@ -113,8 +113,8 @@ async def change(
     try:
         done = host.change_plugin_settings(known, changes, preview=preview)
         if reload and done.written:
-            settings = host.loaded_config.plugin(known).config
-            await host.reload_plugin(known, settings)
+            by_hand = record_of(host, name).source == "code"  # else what the file says now is found by itself
+            await host.reload_plugin(known, host.loaded_config.plugin(known).config if by_hand else None)
     except (ConfigError, PluginError) as error:
         status, code = (422, "invalid_config") if isinstance(error, PluginConfigError) else (409, "conflict")
         raise Problem(status, str(error), code=code) from error

@@ -1,0 +1,57 @@
+"""SIGHUP: read the configuration again, follow it, and say what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from plughost.cli.serving.notify import Notifier
+from plughost.cli.signals import each_hangup
+from plughost.cli.tables import counted
+from plughost.contracts.records import ReloadReport
+from plughost.exceptions import ConfigError
+from plughost.host import Host
+
+
+async def reload_when_asked(host: Host, talk: Callable[[str], None], notifier: Notifier) -> None:
+    """Reload the host at each SIGHUP, for as long as it runs. Use it in the main thread.
+
+    Args:
+        host: A running host.
+        talk: Is told for people what came of it.
+        notifier: Tells the service manager.
+    """
+    async for _ in each_hangup():
+        notifier.reloading()
+        try:
+            talk(reload_text(await host.reload()))
+        except ConfigError as error:
+            talk(f"Nothing was changed, because the configuration is wrong. {error}")
+        notifier.ready(status_line(host))
+
+
+def reload_text(report: ReloadReport) -> str:
+    """Return for people what came of reading the configuration again."""
+    done = [
+        f"{what}: {', '.join(names)}"
+        for what, names in (
+            ("reloaded", report.reloaded),
+            ("started", report.started),
+            ("stopped", report.stopped),
+        )
+        if names
+    ]
+    lines = [f"The configuration was read again. {_sentence(done) if done else 'No plugin changed.'}"]
+    lines += [f"{row.name} failed: {row.error.message}" for row in report.failed]
+    if report.pending:
+        lines.append(f"Hold from the next start only: {', '.join(report.pending)}.")
+    return "\n".join(lines)
+
+
+def status_line(host: Host) -> str:
+    """Return how many plugins run, for a service manager."""
+    return f"{counted(len(host.report.loaded), 'plugin')} loaded, {len(host.report.failed)} failed"
+
+
+def _sentence(parts: list[str]) -> str:
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
