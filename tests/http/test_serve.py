@@ -157,6 +157,81 @@ def test_the_log_can_be_read_by_programs(run):
     assert "secret" not in err
 
 
+NOISY = """
+import logging, sys, threading, warnings
+from plughost import Plugin
+from plughost.http import PUBLIC, Route
+from plughost import hookimpl
+
+class Noisy(Plugin):
+    async def start(self, context):
+        warnings.warn("the lamp is old")
+        thread = threading.Thread(target=lambda: 1 / 0, name="smoky")
+        thread.start()
+        thread.join()
+        logging.getLogger("lamp.oil").error("nearly empty, %d drops", 3)
+        context.log.error("flickers", room="hall")
+
+    @hookimpl
+    def register_routes(self):
+        async def burst(request):
+            raise RuntimeError("burst\\nin two lines")
+        return [Route("/burst", burst, guard=PUBLIC)]
+"""
+
+
+def test_every_line_of_standard_error_is_one_json_object_when_that_is_asked_for(run, tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    (tmp_path / "dark.py").write_text("raise OSError('no lamp oil')")
+    config = CONFIG.replace('"slow"]', '"noisy", "dark"]')
+    more = '[plugins.noisy]\nmodule = "noisy:Noisy"\n[plugins.dark]\nmodule = "dark:P"\n'
+    (tmp_path / "plughost.toml").write_text(config + more)
+    process = run("--log-format", "json")
+    address = process.line("Admin page: ").partition("/admin")[0].split()[-1]
+    assert httpx2.get(f"{address}/burst").status_code == 500
+    (tmp_path / "plughost.toml").write_text("[host\n")
+    process.process.send_signal(signal.SIGHUP)
+    assert process.process.stderr is not None
+    lines = []
+    for line in process.process.stderr:
+        lines.append(json.loads(line))
+        if "Nothing was changed" in lines[-1]["message"]:
+            break
+    code, err = process.stop()
+    assert code == 0
+    lines += map(json.loads, err.splitlines())
+    assert all({"level", "logger", "message", "timestamp"} <= line.keys() for line in lines)
+    said = "\n".join(f"{line['message']} {line.get('exception', '')}" for line in lines)
+    for part in (
+        *("the lamp is old", "smoky", "ZeroDivisionError", "nearly empty, 3 drops", "flickers", "burst"),
+        *("plugin 'dark' failed", "no lamp oil", "GET /burst 500", "Nothing was changed"),
+    ):
+        assert part in said, part
+    (report,) = [line for line in lines if "plugins" in line]
+    assert {row["name"]: row["state"] for row in report["plugins"]}.items() >= {
+        "noisy": "ready",
+        "dark": "failed",
+    }.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "many"], "many"),
+        (["--uds", "a", "--port", "1", "--fd", "3"], "Error"),
+        (["--no-such"], "--no-such"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_a_json_object_too(arguments, words, tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-m", "plughost", "serve", "--log-format=json", *arguments],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode != 0
+    (line,) = ran.stderr.splitlines()
+    assert words in json.loads(line)["message"]
+
+
 def test_a_public_address_is_refused_until_somebody_can_be_told_from_anybody(run, tmp_path):
     process = run("--host", "0.0.0.0")  # noqa: S104 - it is refused
     out, err = process.process.communicate(timeout=30)

@@ -12,8 +12,8 @@ from plughost.cli.app import program_group
 from plughost.cli.documents import error_document
 from plughost.cli.exits import ExitCode
 from plughost.cli.program import Program
-from plughost.contracts.error_text import error_lines, error_text
-from plughost.contracts.visible import visible
+from plughost.cli.talk import wants_json_lines
+from plughost.contracts.error_text import error_text
 from plughost.exceptions import PlughostError
 
 
@@ -23,25 +23,30 @@ def run_program(arguments: Sequence[str]) -> int:
     With ``--json`` among the arguments an error is a document on standard output too:
     ``{"code": ..., "details": ..., "message": ...}``.
     """
-    program = Program(environ=os.environ, as_json="--json" in arguments)
+    program = Program(
+        environ=os.environ, as_json="--json" in arguments, json_lines=wants_json_lines(arguments)
+    )
     try:
         code = program_group.main(
             args=list(arguments), prog_name="plughost", standalone_mode=False, obj=program
         )
     except click.UsageError as error:
-        error.show(sys.stderr)
+        if program.stderr.as_json:
+            program.stderr.say(f"Error: {error.format_message()}", level="error")
+        else:
+            error.show(sys.stderr)
         _tell_in_json(program, error)
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Aborted.", err=True)
+        program.stderr.say("Aborted.", level="error")
         return ExitCode.FAILED
     except (click.ClickException, PlughostError, OSError) as error:
         said = error.format_message() if isinstance(error, click.ClickException) else error_text(error)
-        click.echo(visible(f"Error: {said}"), err=True)
+        program.stderr.say(f"Error: {said}", level="error")
         _tell_in_json(program, error)
         return ExitCode.FAILED
     except Exception as error:  # a mistake of ours or of a plugin's command: the traceback is what helps
-        click.echo(visible("".join(error_lines(error))), err=True, nl=False)
+        program.stderr.say_error(error)
         _tell_in_json(program, error)
         return ExitCode.FAILED
     return int(code or 0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from plughost.cli.documents import dump
+from plughost.cli.talk import Talk
 from plughost.contracts.commands import json_option
 from plughost.contracts.visible import visible
 from plughost.core.config import LoadedConfig, load_config
@@ -31,14 +32,18 @@ class Program:
     Attributes:
         environ: The environment, with what options add to it.
         as_json: Whether data are written as JSON.
+        stderr: What is said to people, and in which form.
         config_path: The configuration file that was named; None leaves the choice to the environment.
         verbosity: How often ``-v`` was given.
         has_shown: Whether something was written to stdout already.
     """
 
-    def __init__(self, *, environ: Mapping[str, str], as_json: bool = False) -> None:
+    def __init__(
+        self, *, environ: Mapping[str, str], as_json: bool = False, json_lines: bool = False
+    ) -> None:
         self.environ = dict(environ)
         self.as_json = as_json
+        self.stderr = Talk(as_json=json_lines)
         self.config_path: Path | None = None
         self.verbosity = 0
         self.has_shown = False
@@ -89,7 +94,7 @@ class Program:
 
     def talk(self, message: str) -> None:
         """Write a line for people to standard error."""
-        click.echo(visible(message), err=True)
+        self.stderr.say(message)
 
 
 async def _within_host(host: Host, function: Callable[..., Awaitable[T]], args: tuple[object, ...]) -> T:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from plughost.cli.documents import report_document
+from plughost.cli.program import Program
 from plughost.cli.tables import seconds, state, table
 from plughost.contracts.records import PluginRecord
 from plughost.host import Host
@@ -11,6 +13,12 @@ def report_text(host: Host) -> str:
     """Return a table of all plugins and a line that counts them."""
     rows = [_row(record) for record in host.plugins.values()]
     return f"{table(('PLUGIN', 'VERSION', 'STATE', 'TOOK', ''), rows)}\n{_summary(host)}"
+
+
+def tell_report(program: Program, host: Host) -> None:
+    """Say on standard error what became of every plugin."""
+    document = report_document(host.name, host.report, host.ready, host.plugins)
+    program.stderr.say(_summary(host), text=report_text(host), **document)
 
 
 def _row(record: PluginRecord) -> tuple[str, ...]:

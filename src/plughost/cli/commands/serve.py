@@ -120,6 +120,7 @@ def serve(
     if folders and serving.workers > 1:
         raise click.UsageError("--dev serves with one process: leave --workers out")
     configure_logging(program.environ, program.verbosity + 1, for_machines=log_format == "json")
+    program.stderr.take_over()
     if not access_log:
         logging.getLogger("plughost.access").setLevel(logging.WARNING)
     with listen(serving, program.environ) as listeners:
@@ -130,7 +131,7 @@ def serve(
         try:
             ready = anyio.run(work, backend_options={"use_uvloop": find_spec("uvloop") is not None})
         except (RouteError, PublicAddressError) as error:
-            program.talk(f"Error: {error}")
+            program.stderr.say(f"Error: {error}", level="error")
             leave(ExitCode.FAILED)
     if not ready:
         leave(ExitCode.FAILED)

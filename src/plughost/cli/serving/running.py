@@ -12,7 +12,7 @@ import msgspec
 from plughost.cli.dev.reloading import expect_changes, reload_on_save
 from plughost.cli.hangups import reload_when_asked, status_line
 from plughost.cli.program import Program
-from plughost.cli.report import report_text
+from plughost.cli.report import tell_report
 from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
@@ -61,7 +61,7 @@ class OneProcess:
                     starting.disarm()
                     ready = host.ready
                     if not self._serving.worker:
-                        self._program.talk(report_text(host))
+                        tell_report(self._program, host)
                     if ready or self._folders:
                         await self._serve(host, listeners, signals)
         return ready
