@@ -190,6 +190,16 @@ class RequestSession(MutableMapping[str, Any]):
         self.update(values)
         return self
 
+    def popitem(self) -> tuple[str, Any]:
+        """Remove and return the field that was set last, as a ``dict`` does.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for name in reversed(list(self)):
+            return name, self.pop(name)
+        raise KeyError("the session has no fields")
+
     async def load(self) -> RequestSession:
         """Load it if that did not happen yet; returns itself."""
         raise NotImplementedError

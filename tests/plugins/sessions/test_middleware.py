@@ -564,3 +564,28 @@ async def test_fields_stay_in_the_order_they_were_set(wrap: Any) -> None:
     await browser.get("/")
     for _ in range(2):
         assert (await browser.get("/")).body.decode() == ",".join([*names, "eighth"])
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("zebra", "ant", "mole")])
+async def test_popping_an_item_takes_the_field_that_was_set_last(wrap: Any, names: tuple[str, ...]) -> None:
+    async def fill(session: RequestSession) -> None:
+        session.update(dict.fromkeys(names, 1))
+
+    async def pop(session: RequestSession) -> object:
+        return session.popitem()[0], list(session)
+
+    async def empty(session: RequestSession) -> None:
+        session.clear()
+        with pytest.raises(KeyError, match="no fields"):
+            session.popitem()
+
+    browser = wrap(fill)
+    await browser.get()
+    popping = wrap(pop)
+    popping.cookies = browser.cookies
+    for number in (1, 2):
+        wanted = (names[-number], list(names[:-number]))
+        assert (await popping.get()).body.decode() == repr(wanted)
+    emptied = wrap(empty)
+    emptied.cookies = browser.cookies
+    assert (await emptied.get()).status == 200
