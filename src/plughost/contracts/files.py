@@ -55,6 +55,26 @@ def sync_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def own_folder(folder: Path) -> Path:
+    """Make a folder, unless it is there, that leads nowhere else and that nobody else may write to; return it.
+
+    Folders above it may be links: where all data is to lie is the deployer's to choose.
+
+    Raises:
+        OSError: It is a symbolic link, or no folder; or it cannot be made.
+    """
+    if folder.is_symlink():
+        raise PermissionError(
+            f"{folder} is a symbolic link, and whoever made it chooses what is read and written there: put a folder in "
+            f"its place, or mount one"
+        )
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o002:
+        folder.chmod(mode & ~0o002)
+    return folder
+
+
 def close_to_others(path: Path, *, make: bool) -> None:
     """See to it that a file which decides over access is its owner's alone: neither a link nor open to others.
 

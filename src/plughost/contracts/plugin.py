@@ -72,7 +72,7 @@ class PluginContext(Protocol):
 
     @property
     def data_dir(self) -> Path:
-        """A folder of the plugin's own, made when first asked for."""
+        """A folder of the plugin's own, made when first asked for; ``OSError`` where a link is in its place."""
 
     @property
     def hooks(self) -> Any:

@@ -34,7 +34,10 @@ def marked_as_running(data_dir: Path) -> Iterator[None]:
     The mark is a shared lock on a file, so it ends with the process, however that ends.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    number = os.open(data_dir / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    mark = data_dir / FILE_NAME
+    if mark.is_symlink():
+        mark.unlink()  # what it leads to would be written over
+    number = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(number, fcntl.LOCK_SH)
         os.truncate(number, 0)
@@ -47,7 +50,7 @@ def marked_as_running(data_dir: Path) -> Iterator[None]:
 def running_host(data_dir: Path) -> RunningHost | None:
     """Return the host that runs on this folder, or None."""
     try:
-        number = os.open(data_dir / FILE_NAME, os.O_RDWR | os.O_CLOEXEC)
+        number = os.open(data_dir / FILE_NAME, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from plughost.contracts.files import replace_file
+from plughost.contracts.files import own_folder, replace_file
 from plughost.contracts.logs import get_logger
 
 _log = get_logger("plughost.apps")
@@ -60,7 +60,7 @@ class Journal:
 
     def note(self, entry: Unfinished) -> None:
         """Write a note in place of the app's earlier one, at once and in one piece."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own_folder(self.folder)
         path = self._path(entry.app_name)
         replace_file(path, msgspec.json.encode(entry))
 

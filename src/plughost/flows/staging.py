@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from plughost.contracts.files import own_folder
+
 PREFIX: Final = ".plughost-staging-"
 _LOCK: Final = "in-use"
 
@@ -52,7 +54,7 @@ def remove_abandoned(parent: Path) -> None:
 def _take(folder: Path) -> int:
     """Make and lock the folder; again when another process took it for abandoned in between."""
     while True:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        own_folder(folder)
         try:
             descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from anyio.from_thread import run_sync as run_in_loop
 from anyio.lowlevel import EventLoopToken, current_token
 
+from plughost.contracts.files import own_folder
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Events, JobScope, Seconds, Service
@@ -81,9 +82,7 @@ class BoundContext:
     @property
     def data_dir(self) -> Path:
         """A folder of the plugin's own, readable by the host's user only."""
-        folder = self._facilities.data_dir / self.name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
+        return own_folder(self._facilities.data_dir / self.name)
 
     @property
     def hooks(self) -> Hooks:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from plughost.contracts.files import own_folder
 from plughost.core.packages.digests import check_digest
 from plughost.core.packages.urls import shown
 from plughost.exceptions import PluginSourceError
@@ -48,7 +49,7 @@ def fetch(plugin: str, url: str, sha256: str, target: Path, limits: FetchLimits 
         PluginSourceError: It cannot be had, is too large or too slow, or is not what was pinned.
     """
     _check_address(plugin, url)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own_folder(target.parent)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".fetching-", delete=False) as file:
         aside = Path(file.name)
         try:

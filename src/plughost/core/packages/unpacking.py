@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from plughost.contracts.files import own_folder
 from plughost.exceptions import PluginSourceError
 
 _ENTRY_POINTS = "entry_points.txt"
@@ -139,7 +140,7 @@ def _is_written(package: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -
 
 
 def _replace(plugin: str, package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path) -> None:
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own_folder(target.parent)
     fresh = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
     try:
         for member in members:

@@ -10,6 +10,7 @@ import anyio.to_thread
 from sqlalchemy.engine import URL
 
 from plughost.contracts import Artifact, BackupPlan, RestorePlan
+from plughost.contracts.files import own_folder
 from plughost.exceptions import BackupError
 from plughost.plugins.database import postgres_dump, sqlite_copy
 from plughost.plugins.database.config import DatabaseConfig
@@ -76,9 +77,7 @@ class Saving:
 
     def folder(self, plan: BackupPlan) -> Path:
         """Return the folder of one backup's copies; it is made when it is not there."""
-        folder = (plan.staging_dir or self._data_dir) / f"database-{plan.backup_id}"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
+        return own_folder((plan.staging_dir or self._data_dir) / f"database-{plan.backup_id}")
 
     def clean(self, plan: BackupPlan) -> None:
         """Remove the copies of one backup."""

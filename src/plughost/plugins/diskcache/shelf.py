@@ -16,6 +16,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from plughost.contracts.files import own_folder
+
 _DESCRIPTION = ".json"
 _BODY = ".body"
 
@@ -56,7 +58,7 @@ class Shelf:
 
     def open(self) -> list[tuple[Card, float]]:
         """Return all cards with the moment of their last use; what belongs to none of them is removed."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own_folder(self._folder)
         found = list(self._cards())
         bodies = {card.body for card, _ in found}
         for path in self._folder.glob(f"*{_BODY}"):
