@@ -103,6 +103,7 @@ from plughost.contracts.events import (
 )
 from plughost.contracts.files import (
     close_to_others,
+    own_folder,
     replace_file,
     sync_to_disk,
 )
@@ -405,6 +406,7 @@ __all__ = [
     "masked",
     "masked_text",
     "named_object",
+    "own_folder",
     "patched_session",
     "replace_file",
     "seconds_of",
