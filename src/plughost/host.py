@@ -32,10 +32,10 @@ from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.trace import write_trace
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
 from plughost.core.config.again import merged, pending
-from plughost.core.config.paths import match_name
 from plughost.core.events import EventBus
 from plughost.core.finding.discovery import Limits, PluginCandidate
 from plughost.core.jobs import JobScheduler
+from plughost.core.loading.bare import BarePlugins
 from plughost.core.loading.configured import ConfiguredPlugins, life_limits
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.lifecycle import PluginLifecycle
@@ -46,7 +46,7 @@ from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 from plughost.core.running import marked_as_running
 from plughost.core.services import ServiceRegistry
-from plughost.exceptions import ConfigError, HostNotReadyError, PluginSourceError
+from plughost.exceptions import ConfigError, HostNotReadyError, PluginNotFoundError, PluginSourceError
 from plughost.flows.apps import Apps
 from plughost.flows.auth import AuthFlow
 from plughost.flows.backups import Backups
@@ -347,8 +347,10 @@ class Host:
 
     def plugin(self, name: str) -> PluginRecord | None:
         """Return the record of one plugin, or None when it is not found."""
-        known = match_name(name, self._registry)
-        return self._plugins.record(known) if known in self._registry else None
+        try:
+            return self._plugins.record(name)
+        except PluginNotFoundError:
+            return None
 
     async def load_plugin(
         self, plugin: object, config: Mapping[str, Any] | None = None, name: str | None = None
@@ -587,7 +589,8 @@ class Host:
         lifecycle = PluginLifecycle(self._registry, self._facilities, limits, configs, tasks, self._clock)
         self._exit.push_async_callback(lifecycle.stop_all)
         host_limits, memory = Limits.of(self.config.host), HostMemory.of(self._loaded)
-        return PluginManager(self._registry, lifecycle, memory, self._clock, host_limits, self._survey)
+        bare = BarePlugins(self._registry, self._dispatcher)
+        return PluginManager(self._registry, lifecycle, bare, memory, self._clock, host_limits, self._survey)
 
     def _raise_if_strict(self) -> None:
         failed = self.report.failed

@@ -74,7 +74,8 @@ class PluginRecord(Payload):
         name: The plugin's name.
         version: Version of its distribution, or its own; empty when unknown.
         distribution: Name of the installed distribution it came from; empty when none.
-        source: ``entry point``, ``configuration``, ``directory``, ``package`` or ``code``.
+        source: ``entry point``, ``configuration``, ``directory``, ``package``, ``code``, or ``pluggy`` when
+            it was registered on ``host.pluggy``, where nothing but its hooks is known of it.
         origin: Where exactly: ``group:name = module:attr``, a folder, a module.
         state: Where in its life it is.
         reason: One sentence for a person: why it is in this state; empty when READY.

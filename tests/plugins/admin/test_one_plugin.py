@@ -134,6 +134,22 @@ async def test_the_failure_of_a_plugin_is_on_its_page_with_the_traceback(client)
     assert "Traceback" in text or "RuntimeError" in text
 
 
+async def test_a_plugin_that_the_application_registered_on_the_manager_has_a_page_too(client):
+    class Bulb:
+        @hookimpl
+        def before_auth(self, attempt: Any) -> Any: ...
+
+    client.served.host.pluggy.register(Bulb(), "bulb")
+    text = html.unescape(await page_of(client, "bulb"))
+    assert "<h1>bulb</h1>" in text
+    assert "pluggy" in text
+    assert "before_auth" in text
+    assert 'href="plugins/bulb"' in (await client.get("/admin/system/plugins", headers=PAGE)).text
+    answer = await client.post("/admin/api/plugins/bulb/unload")
+    assert answer.status_code == 200, answer.text
+    assert "stopped" in await page_of(client, "bulb")
+
+
 async def test_there_is_no_page_for_a_plugin_that_is_not_there(client):
     answer = await client.get("/admin/system/plugins/nobody", headers=PAGE)
     assert answer.status_code == 404

@@ -27,6 +27,7 @@ class HookManager(PluginManager):
 
     Attributes:
         monitors: Who watches hook calls, oldest first; whoever makes calls otherwise than by ``hook`` tells them.
+        departures: Called with name and plugin when one was unregistered, whoever did it.
 
     Args:
         project: The name in ``HookspecMarker`` and ``HookimplMarker``.
@@ -48,6 +49,7 @@ class HookManager(PluginManager):
         self._hooks: dict[str, frozenset[str]] = {}
         self._distributions: dict[int, tuple[object, str]] = {}
         self.monitors: list[Monitor] = []
+        self.departures: list[Callable[[str, object], None]] = []
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
         """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
@@ -87,6 +89,9 @@ class HookManager(PluginManager):
         known_as = self.get_name(plugin) if name is None else name
         unregistered = super().unregister(plugin, name)
         self._changed(self._hooks.pop(str(known_as), frozenset()))
+        if unregistered is not None:
+            for tell in self.departures:
+                tell(str(known_as), unregistered)
         return unregistered
 
     def hooks_of(self, name: str) -> frozenset[str]:
@@ -118,6 +123,13 @@ class HookManager(PluginManager):
         """Remember which distribution a plugin belongs to; an empty name stands for nothing."""
         if distribution:
             self._distributions[id(plugin)] = (plugin, distribution)
+
+    def distribution_of(self, plugin: object) -> tuple[str, str]:
+        """Return name and version of the distribution of a plugin that pluggy itself found; empty for others."""
+        for known, distribution in super().list_plugin_distinfo():
+            if known is plugin:
+                return str(distribution.project_name), str(distribution.version)
+        return "", ""
 
     def list_plugin_distinfo(self) -> list[tuple[Any, Any]]:
         """Return the registered plugins of distributions, each with what is known of its distribution."""

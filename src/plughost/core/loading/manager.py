@@ -29,13 +29,14 @@ from plughost.contracts.status import PluginCounts
 from plughost.core.config.paths import canonical, match_name
 from plughost.core.finding.discovery import NO_LIMITS, Limits, PluginCandidate, Wish, verdict_of
 from plughost.core.finding.sources import Finding
+from plughost.core.loading.bare import BarePlugins
 from plughost.core.loading.following import Follower
 from plughost.core.loading.freshness import CodeWatch
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.registry import Entry, PluginRegistry, failure_of
 from plughost.core.loading.remembered import HostMemory, LastFailure
-from plughost.core.loading.shape import PluginHandle
+from plughost.core.loading.shape import PluginHandle, origin_of
 from plughost.exceptions import PluginDependencyError, PluginError, PluginInvalidError, PluginNotFoundError
 
 _log = get_logger("plughost.loading")
@@ -53,6 +54,7 @@ class PluginManager:
     Args:
         registry: What is known of them.
         lifecycle: What can be done with them.
+        bare: What stands on pluggy's manager beside them.
         memory: What it remembers of earlier starts.
         clock: Time.
         limits: What the deployer keeps out, whoever hands it over.
@@ -63,6 +65,7 @@ class PluginManager:
         self,
         registry: PluginRegistry,
         lifecycle: PluginLifecycle,
+        bare: BarePlugins,
         memory: HostMemory,
         clock: Clock,
         limits: Limits = NO_LIMITS,
@@ -70,6 +73,7 @@ class PluginManager:
     ) -> None:
         self._registry = registry
         self._lifecycle = lifecycle
+        self._bare = bare
         self._memory = memory
         self._clock = clock
         self._limits = replace(limits, allow=None)  # that list says what is found, not what code hands over
@@ -82,9 +86,10 @@ class PluginManager:
     @property
     def report(self) -> LoadReport:
         """The state of every plugin, as of now; the duration is that of the start of the host."""
-        records = [entry.record for entry in self._registry.values()]
+        records = [entry.record for entry in self._registry.values() if entry.record.name not in self._bare]
+        ready = (name for name in self._registry.ready_order if self._registry[name].running)
         return LoadReport(
-            loaded=tuple(name for name in self._registry.ready_order if self._registry[name].running),
+            loaded=(*ready, *(name for name, record in self._bare.items() if record.running)),
             failed=tuple(
                 FailedPlugin(r.name, r.error.phase, r.error) for r in records if r.error is not None
             ),
@@ -95,7 +100,8 @@ class PluginManager:
     @property
     def records(self) -> Mapping[str, PluginRecord]:
         """A record of every plugin, by name, in alphabetical order."""
-        return MappingProxyType({name: self.record(name) for name in sorted(self._registry)})
+        names = sorted({*self._registry, *self._bare})
+        return MappingProxyType({name: self.record(name) for name in names})
 
     def record(self, name: str) -> PluginRecord:
         """Return the record of one plugin, with what its own ``status()`` says now.
@@ -103,6 +109,8 @@ class PluginManager:
         Raises:
             PluginNotFoundError: Not found.
         """
+        if (bare := self._bare.find(name)) is not None:
+            return bare
         entry = self._registry.find(name)
         if entry.run is None:
             return entry.record
@@ -114,6 +122,8 @@ class PluginManager:
         Raises:
             PluginNotFoundError: There is none of that name.
         """
+        if (bare := self._bare.find(name)) is not None:
+            return bare.name, None, False
         entry = self._registry.find(name)
         if entry.run is None:
             return entry.record.name, None, False
@@ -122,7 +132,9 @@ class PluginManager:
     @property
     def counts(self) -> PluginCounts:
         """How many plugins there are."""
-        states = [entry.record.state for entry in self._registry.values()]
+        bare = dict(self._bare)
+        own = (entry.record for name, entry in self._registry.items() if name not in bare)
+        states = [record.state for record in (*own, *bare.values())]
         return PluginCounts(
             total=len(states),
             enabled=sum(state not in _SKIPPED for state in states),
@@ -148,6 +160,7 @@ class PluginManager:
     async def load_found(self, candidates: Sequence[PluginCandidate]) -> None:
         """Load all candidates that are wanted; what fails is in the report."""
         began = self._clock.monotonic()
+        candidates = [self._bare.give_way(candidate) for candidate in candidates]
         for candidate in candidates:
             self._registry.add(candidate)
         wanted = [candidate.name for candidate in candidates if candidate.wanted]
@@ -164,9 +177,11 @@ class PluginManager:
             PluginError: It failed; its record says so too.
         """
         if isinstance(thing, str):
+            self._bare.refuse(thing, "start")
             known_as = self._registry.find(thing).record.name
             return await self._lifecycle.turns.start(known_as, partial(self._load_known, known_as, config))
         name = match_name(name or _name_of(thing), self._registry)
+        self._bare.refuse(name, "replace")
         try:
             return await self._lifecycle.turns.start(name, partial(self._load_thing, name, thing, config))
         except Exception:
@@ -196,7 +211,7 @@ class PluginManager:
         self, name: str, thing: object, config: Mapping[str, Any] | None
     ) -> PluginCandidate:
         known = self._registry.get(name)
-        finding = Finding(name=name, reference="", source="code", origin=_origin_of(thing))
+        finding = Finding(name=name, reference="", source="code", origin=origin_of(thing))
         wish = Wish(enabled=known is None or known.candidate.wish.enabled, mentioned=True, config=config)
         return PluginCandidate(name=name, finding=finding, wish=wish)
 
@@ -210,6 +225,7 @@ class PluginManager:
         Raises:
             PluginError: It is kept out by another setting, or failed.
         """
+        self._bare.refuse(name, "switch")
         name = self._registry.find(name).record.name
         return await self._lifecycle.turns.start(name, partial(self._enable, name, found))
 
@@ -232,6 +248,7 @@ class PluginManager:
 
     async def disable(self, name: str) -> bool:
         """Stop a plugin, and keep it out until it is enabled; returns whether it was running."""
+        self._bare.refuse(name, "switch")
         name = self._registry.find(name).record.name
         return await self._lifecycle.unload(name, then=partial(self._switch_off, name))
 
@@ -246,6 +263,8 @@ class PluginManager:
 
     async def unload(self, name: str) -> bool:
         """Stop a plugin and those that require it; returns whether it was running."""
+        if (bare := self._bare.find(name)) is not None:
+            return await self._bare.unload(bare.name)
         return await self._lifecycle.unload(self._registry.find(name).record.name)
 
     async def reload(self, name: str, config: Mapping[str, Any] | None = None) -> PluginRecord:
@@ -254,6 +273,7 @@ class PluginManager:
         Raises:
             PluginError: The new start failed; the old one goes on where that is possible.
         """
+        self._bare.refuse(name, "reload")
         name = self._registry.find(name).record.name
         return await self._lifecycle.turns.restart(name, partial(self._reload, name, config))
 
@@ -424,10 +444,3 @@ def _name_of(thing: object) -> str:
         return thing.__name__.rpartition(".")[2]
     plain = getattr(thing, "__name__", type(thing).__name__)
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plain.removesuffix("Plugin") or plain).lower()
-
-
-def _origin_of(thing: object) -> str:
-    if isinstance(thing, ModuleType):
-        return thing.__name__
-    kind = thing if callable(thing) and hasattr(thing, "__qualname__") else type(thing)
-    return f"{kind.__module__}:{kind.__qualname__}"

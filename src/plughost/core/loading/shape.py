@@ -38,7 +38,7 @@ class PluginHandle:
         self.name = name
         self.target = target
         self.is_foreign = is_foreign(target)
-        self.version = _text(target, "version") or _text(target, "__version__")
+        self.version = _version(target)
         said = _NOTHING if self.is_foreign else target
         self.requires = _names(name, "requires", getattr(said, "requires", ()))
         self.after = _names(name, "after", getattr(said, "after", ()))
@@ -190,7 +190,27 @@ def is_foreign(target: object) -> bool:
     return bool(marking) and PROJECT not in marking and not isinstance(target, Plugin)
 
 
+def version_of(plugin: object) -> str:
+    """Return what a plugin itself says its version is; empty when it says nothing, or saying it fails."""
+    try:
+        return contained(Point.SHAPE, _version, plugin)
+    except Exception:
+        return ""
+
+
+def origin_of(plugin: object) -> str:
+    """Return where a plugin that code handed over was written, for people."""
+    if isinstance(plugin, ModuleType):
+        return plugin.__name__
+    kind: Any = plugin if callable(plugin) and hasattr(plugin, "__qualname__") else type(plugin)
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
 _NOTHING = object()
+
+
+def _version(target: object) -> str:
+    return _text(target, "version") or _text(target, "__version__")
 
 
 def _text(target: object, attribute: str) -> str:

@@ -28,6 +28,8 @@ def offers(record: PluginRecord) -> tuple[str, ...]:
 
     A plugin that is on its way from one state to another, or that a setting of the host keeps out, has none.
     """
+    if record.source == "pluggy":  # who registered it there knows how to start it; the host does not
+        return ("unload",) if record.running else ()
     fitting = _OFFERS.get(record.state, ())
     return fitting if record.name != OWN_NAME else tuple(name for name in fitting if name == "reload")
 
