@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from types import TracebackType
 from typing import Any
 
@@ -22,8 +23,7 @@ _log = logging.getLogger("plughost.cli")
 
 def wants_json_lines(arguments: Sequence[str]) -> bool:
     """Whether ``--log-format json`` was asked for: also a mistake in the other arguments is then told in JSON."""
-    pairs = zip(arguments, (*arguments[1:], ""), strict=True)
-    return "--log-format=json" in arguments or ("--log-format", "json") in pairs
+    return "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments)
 
 
 class Talk:
