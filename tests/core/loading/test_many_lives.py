@@ -60,7 +60,15 @@ class Leave:
     which: int
 
 
-Move = Ask | Pass | Open | Leave
+@dataclass
+class Take:
+    """Somebody takes the plugin out of ``host.pluggy``, and may put it back."""
+
+    name: str
+    puts_back: bool
+
+
+Move = Ask | Pass | Open | Leave | Take
 
 _names = st.sampled_from([*NEEDS])
 _manners: st.SearchStrategy[Manner] = st.sampled_from(["go", "go", "wait", "raise"])
@@ -71,6 +79,7 @@ moves = st.one_of(
     st.builds(Pass, st.integers(1, 12)),
     st.builds(Open, _names),
     st.builds(Leave, st.integers(0, 3)),
+    st.builds(Take, _names, st.booleans()),
 )
 
 
@@ -142,6 +151,12 @@ class World:
                     self.check(host)
             case Open():
                 self.open(move.name)
+            case Take():
+                if (plugin := host.pluggy.get_plugin(move.name)) is not None:
+                    host.pluggy.unregister(plugin)
+                    self.check(host)
+                    if move.puts_back:
+                        host.pluggy.register(plugin, move.name)
             case Leave():
                 if self.asked:
                     self.asked[move.which % len(self.asked)].cancel()
@@ -175,17 +190,29 @@ class World:
             "who answers is ready, who is ready answers"
         )
         assert all(one.started and not one.stopped for one in answers), "and has started, and not stopped"
-        assert {job.owner for job in host.jobs.snapshot()} & {*NEEDS} == ready, (
+        there = ready | self.taken_out(host)
+        provided = {name for name, kind in self.services.items() if host._find(kind) is not None}
+        assert {job.owner for job in host.jobs.snapshot()} & {*NEEDS} == there, (
             "jobs are of those that are ready"
         )
-        assert {n for n, kind in self.services.items() if host._find(kind) is not None} == ready, (
-            "so are services"
-        )
+        assert provided == there, "so are services"
         if "user" in ready:
-            assert "base" in ready, "what it requires is there"
+            assert "base" in there, "what it requires is there"
         assert all(one.begun <= 1 and one.stopped <= one.started for one in self.made), (
             "stop follows a start, once"
         )
+
+    def taken_out(self, host: Host) -> set[str]:
+        """Return those that somebody took out and that are not stopped yet."""
+        return {
+            name
+            for name in NEEDS
+            if (record := host.plugin(name)) is not None
+            and record.state is PluginState.STOPPING
+            and "on host.pluggy" in record.reason
+            and any(one.name == name and one.started > one.stopped for one in self.made)
+            and host._registry[name].run is not None
+        }
 
     def check_at_rest(self, host: Host) -> None:
         self.check(host)

@@ -96,6 +96,7 @@ class HookDispatcher:
         self._newest = 0
         self._lock = threading.RLock()
         self._holding = False
+        self._changer: int | None = None
         self._touched: AbstractSet[str] | None = frozenset()
         self._followed = 0
         with self._change():
@@ -167,6 +168,17 @@ class HookDispatcher:
         for name in names:
             self._newest += 1
             self._reserved[name] = self._newest
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a plugin that comes or goes now does so by one of these methods, in this thread."""
+        return self._changer == threading.get_ident()
+
+    def let_go(self, name: str, plugin: object) -> Drain:
+        """Do what ``unregister`` does, though somebody else may have unregistered the plugin already."""
+        if self.pluggy.get_plugin(name) is plugin:
+            return self.unregister(name)
+        return self._drain(name)
 
     def keep_place(self, name: str) -> None:
         """Let a plugin that goes and comes again be called where it was."""
@@ -254,11 +266,13 @@ class HookDispatcher:
         """Make several changes look like one: plans are renewed at the end."""
         with self._lock:
             outermost, self._holding = not self._holding, True
+            self._changer = threading.get_ident()
             try:
                 yield
             finally:
                 if outermost:
                     self._holding = False
+                    self._changer = None
                     self._refresh()
 
     def _refuse_misfits(self, name: str, plugin: object, *, taken: bool) -> None:

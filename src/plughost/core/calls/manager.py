@@ -28,6 +28,7 @@ class HookManager(PluginManager):
     Attributes:
         monitors: Who watches hook calls, oldest first; whoever makes calls otherwise than by ``hook`` tells them.
         departures: Called with name and plugin when one was unregistered, whoever did it.
+        arrivals: Called with name and plugin when one was registered, whoever did it.
 
     Args:
         project: The name in ``HookspecMarker`` and ``HookimplMarker``.
@@ -45,11 +46,13 @@ class HookManager(PluginManager):
         self._ours = PluginManager(PROJECT)
         self._changed = changed
         self._declared = declared
+        self._is_blocking = False
         self._looked_at: tuple[object, set[str]] | None = None
         self._hooks: dict[str, frozenset[str]] = {}
         self._distributions: dict[int, tuple[object, str]] = {}
         self.monitors: list[Monitor] = []
         self.departures: list[Callable[[str, object], None]] = []
+        self.arrivals: list[Callable[[str, object], None]] = []
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
         """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
@@ -82,6 +85,8 @@ class HookManager(PluginManager):
         if registered is not None:
             self._hooks[registered] = frozenset(hook for hook, _, _ in self.implementations(plugin))
             self._changed(self._hooks[registered])
+            for tell in self.arrivals:
+                tell(registered, plugin)
         return registered
 
     def unregister(self, plugin: Any | None = None, name: str | None = None) -> Any | None:
@@ -89,10 +94,21 @@ class HookManager(PluginManager):
         known_as = self.get_name(plugin) if name is None else name
         unregistered = super().unregister(plugin, name)
         self._changed(self._hooks.pop(str(known_as), frozenset()))
-        if unregistered is not None:
+        if unregistered is not None and not self._is_blocking:
             for tell in self.departures:
                 tell(str(known_as), unregistered)
         return unregistered
+
+    def set_blocked(self, name: str) -> None:
+        """Unregister a plugin and keep its name out, as pluggy does; whoever is told of it finds it blocked."""
+        plugin = self.get_plugin(name)
+        self._is_blocking = True
+        try:
+            super().set_blocked(name)
+        finally:
+            self._is_blocking = False
+        for tell in self.departures if plugin is not None else ():
+            tell(name, plugin)
 
     def hooks_of(self, name: str) -> frozenset[str]:
         """Return the names of the hooks that a registered plugin implements."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -15,26 +15,21 @@ from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.records import PluginRecord, PluginState
-from plughost.core.calls.drain import Drain
 from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.announcer import Announcer
 from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.crashes import CrashWatch, RunWatch
+from plughost.core.loading.departures import Departures
 from plughost.core.loading.loader import ImportedPlugin, ImportLane, PluginConfigs, check
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load, without_circles
 from plughost.core.loading.registry import Entry, PluginRegistry, Run
+from plughost.core.loading.requirements import Requirements, card_needs, not_installed, not_running
 from plughost.core.loading.runs import Runs
 from plughost.core.loading.turns import Hold, Turns, go_inside, inside
 from plughost.core.loading.window import Window
-from plughost.exceptions import (
-    PluginDependencyError,
-    PluginError,
-    PluginIncompatibleError,
-    StrayError,
-    did_you_mean,
-)
+from plughost.exceptions import PluginError, PluginIncompatibleError, StrayError
 
 _UNDER_WAY = frozenset({PluginState.IMPORTING, PluginState.WAITING, PluginState.STARTING})
 
@@ -75,10 +70,13 @@ class PluginLifecycle:
         self._tasks = tasks
         self._clock = clock
         self.turns = Turns(tasks)
+        self.requirements = Requirements(registry)
         self._lane = ImportLane(clock)
         self._window = Window(limits.concurrency)
         self._announcer = Announcer(registry, facilities)
         crashes = CrashWatch(registry, limits.restarts, clock, self._announce_soon, self._quarantine_soon)
+        self._departures = Departures(registry, self._dispatcher, self._announce_soon, self._leave_soon)
+        tasks.start_soon(self._departures.listen)
         self._runs = Runs(registry, facilities, tasks, crashes, clock, limits.load, limits.shutdown)
 
     # loading
@@ -93,7 +91,7 @@ class PluginLifecycle:
             names: Plugins that wait in the registry.
             durations: Seconds each took when it last started, as far as they are known.
         """
-        needs = {name: _card_needs(self._registry[name].candidate) for name in names}
+        needs = {name: card_needs(self._registry[name].candidate) for name in names}
         for name, need in needs.items():
             said = need.spelled_as(self._registry)
             self._registry.note(name, requires=said.requires, after=said.after)
@@ -207,7 +205,9 @@ class PluginLifecycle:
         self._registry.move(name, PluginState.STARTING, generation=entry.record.generation + 1)
         await self._announcer.announce()
         run = await self._runs.begin(imported, config)
-        await self._runs.enter_service(run, allowed=partial(self.refuse_unmet, name, imported.needs))
+        await self._runs.enter_service(
+            run, allowed=partial(self.requirements.refuse_unmet, name, imported.needs)
+        )
         entry.run = run
         self._registry.move(name, PluginState.READY, hooks=self._dispatcher.hooks_of(name))
         run.watch.became_ready()
@@ -221,15 +221,13 @@ class PluginLifecycle:
             name: replace(need, requires=tuple(other for other in need.requires if other not in standing))
             for name, need in ((name, need.spelled_as(self._registry)) for name, need in needs.items())
         }
-        plan = plan_load(open_needs, durations=durations, unavailable=reasons, versions=self._versions)
+        plan = plan_load(
+            open_needs, durations=durations, unavailable=reasons, versions=self.requirements.versions
+        )
         for name, error in plan.hopeless.items():
             if not self._registry[name].settled.is_set():
                 self._registry.fail(name, error)
         return plan
-
-    @property
-    def _versions(self) -> Mapping[str, str]:
-        return {name: entry.record.version for name, entry in self._registry.items()}
 
     def _settle(self, name: str, hold: Hold) -> None:
         """End the turn of a planned start; one that has not come to an outcome was broken off."""
@@ -249,10 +247,10 @@ class PluginLifecycle:
         for wanted in needs.requires:
             other = self._registry.get(wanted)
             if other is None:
-                raise _not_installed(name, wanted, self._registry)
+                raise not_installed(name, wanted, self._registry)
             await self._wait_for(wanted, planned=planned)
             if not other.running and not mine.is_set():
-                raise _not_running(name, other.record)
+                raise not_running(name, other.record)
             needs.refuse_version(name, wanted, other.record.version)
         for wanted in needs.after:
             if wanted in self._registry:
@@ -264,48 +262,6 @@ class PluginLifecycle:
             return
         with self.turns.waiting(hold, wanted, planned=planned):
             await settled.wait()
-
-    def refuse_unmet(self, name: str, needs: Needs) -> None:
-        """Refuse a plugin of which something that it requires does not run, or not in a version that fits.
-
-        Raises:
-            PluginDependencyError: What is missing.
-        """
-        needs = needs.spelled_as(self._registry)
-        for wanted in needs.requires:
-            other = self._registry.get(wanted)
-            if other is None:
-                raise _not_installed(name, wanted, self._registry)
-            if (circle := self._way_back(wanted, name)) is not None:
-                raise _circle(name, [name, *circle])
-            if not other.running:
-                raise _not_running(name, other.record)
-            needs.refuse_version(name, wanted, other.record.version)
-
-    def refuse_hopeless(self, candidate: PluginCandidate) -> None:
-        """Refuse a plugin before any of its code runs, when what its card says of others cannot come true.
-
-        Raises:
-            PluginDependencyError: One that it requires is not installed, or in a version that does not fit.
-        """
-        needs = _card_needs(candidate).spelled_as(self._registry)
-        for wanted in needs.requires:
-            if wanted not in self._registry:
-                raise _not_installed(candidate.name, wanted, self._registry)
-        needs.refuse_versions(candidate.name, self._versions)
-
-    def _way_back(self, start: str, goal: str) -> list[str] | None:
-        """Return the way on which a running plugin requires another, if it does."""
-        ways, seen = [[start]], {start}
-        while ways:
-            way = ways.pop()
-            if way[-1] == goal:
-                return way
-            entry = self._registry.get(way[-1])
-            further = entry.record.requires if entry is not None and entry.running else ()
-            ways += [[*way, name] for name in further if name not in seen]
-            seen.update(further)
-        return None
 
     def _note_facts(self, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
@@ -337,9 +293,14 @@ class PluginLifecycle:
             Whether it was running.
         """
         broken_off = self.turns.interrupt(name, cause)
-        return await self.turns.take(name, partial(self._unload, name, reason, then)) or broken_off
+        # Somebody took it out of host.pluggy, and it still has to be stopped.
+        was_leaving = self._departures.is_leaving(self._registry[name].run)
+        stopped = await self.turns.take(name, partial(self._unload, name, reason, then))
+        return stopped or broken_off or was_leaving
 
     async def _unload(self, name: str, reason: str, then: Callable[[], None] | None) -> bool:
+        if name not in self._registry:
+            return False  # nothing of it is found any more
         why = f"{name!r}, which it requires, was unloaded"
         while dependents := self._dependents(name):  # while one stops another may come
             for dependent in dependents:
@@ -368,7 +329,8 @@ class PluginLifecycle:
             for dependent in dependents:
                 await gone[dependent].wait()
             async with self.turns.hold(name):
-                await self._stop(self._registry[name], PluginState.STOPPED, "the host stopped")
+                if (entry := self._registry.get(name)) is not None:
+                    await self._stop(entry, PluginState.STOPPED, "the host stopped")
         finally:
             gone[name].set()
 
@@ -388,8 +350,7 @@ class PluginLifecycle:
             return False
         name = entry.record.name
         self._registry.move(name, PluginState.STOPPING, reason=reason)
-        # An application may have taken it out of host.pluggy by itself: it is stopped all the same.
-        drain = self._dispatcher.unregister(name) if self._dispatcher.pluggy.has_plugin(name) else Drain(())
+        drain = self._dispatcher.let_go(name, run.plugin.handle.target)
         run.ledger.undo()
         error = await self._runs.retire(run, drain)
         said = reason if error is None else f"{reason}; {error}"
@@ -420,7 +381,7 @@ class PluginLifecycle:
         """
         entry = self._registry[imported.candidate.name]
         if entry.run is None or entry.run.plugin.handle.target is imported.handle.target:
-            self.refuse_unmet(imported.candidate.name, imported.needs)
+            self.requirements.refuse_unmet(imported.candidate.name, imported.needs)
             self._dispatcher.keep_place(imported.candidate.name)
             await self._stop(entry, PluginState.STOPPED, "reloading")
             entry.candidate = imported.candidate
@@ -442,11 +403,11 @@ class PluginLifecycle:
 
     async def _swap(self, entry: Entry, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
-        self.refuse_unmet(name, imported.needs)
+        self.requirements.refuse_unmet(name, imported.needs)
         config = await check(imported, self._configs, self._limits.load)
         old = entry.run
         new = await self._runs.begin(imported, config)
-        allowed = partial(self.refuse_unmet, name, imported.needs)
+        allowed = partial(self.requirements.refuse_unmet, name, imported.needs)
         drain = await self._runs.enter_service(new, old, allowed=allowed)
         entry.run = new
         self._note_facts(imported)
@@ -458,7 +419,17 @@ class PluginLifecycle:
         if old is not None and drain is not None:
             await self._runs.retire(old, drain)
 
-    # crashes
+    # what others do
+
+    def _leave_soon(self, run: Run) -> None:
+        self._tasks.start_soon(self._leave, run)
+
+    async def _leave(self, run: Run) -> None:
+        """Stop a plugin that somebody took out of ``host.pluggy``, unless it came back or was stopped meanwhile."""
+        name = run.plugin.candidate.name
+        if self._departures.is_leaving(run):
+            reason = self._departures[name]
+            await self.unload(name, reason, cause=reason, then=partial(self._departures.forget, name))
 
     def _announce_soon(self) -> None:
         self._tasks.start_soon(self._announcer.announce)
@@ -469,9 +440,9 @@ class PluginLifecycle:
     async def _quarantine(self, watch: RunWatch, error: PluginError) -> None:
         name = error.plugin
         async with self.turns.hold(name):
-            entry = self._registry[name]
+            entry = self._registry.get(name)
             # Another start may have taken the place of the one that crashed.
-            if entry.run is not None and entry.run.watch is watch:
+            if entry is not None and entry.run is not None and entry.run.watch is watch:
                 await self._stop(entry, PluginState.STOPPING, str(error))
                 self._registry.fail(name, error, PluginState.QUARANTINED)
         await self._announcer.announce()
@@ -495,32 +466,5 @@ def _alike(one: object, other: object) -> bool:
     return msgspec.structs.asdict(one) == msgspec.structs.asdict(other)  # a class that was made with eq=False
 
 
-def _card_needs(candidate: PluginCandidate) -> Needs:
-    return Needs.said(candidate.card.requires, candidate.card.after)
-
-
 def _state_after(error: PluginError) -> PluginState:
     return PluginState.INCOMPATIBLE if isinstance(error, PluginIncompatibleError) else PluginState.FAILED
-
-
-def _not_installed(name: str, wanted: str, known: Iterable[str]) -> PluginDependencyError:
-    near = did_you_mean(wanted, known)
-    return PluginDependencyError(
-        f"plugin {name!r} requires {wanted!r}, which is not installed: install it, or disable {name!r}"
-        f"{near and f'.{near}'}",
-        plugin=name,
-    )
-
-
-def _circle(name: str, circle: Sequence[str]) -> PluginDependencyError:
-    return PluginDependencyError(
-        f"plugin {name!r} waits for itself: {' -> '.join(map(repr, circle))}. Take one of these out of `requires`"
-        " or `after`",
-        plugin=name,
-    )
-
-
-def _not_running(name: str, other: PluginRecord) -> PluginDependencyError:
-    return PluginDependencyError(
-        f"plugin {name!r} requires {other.name!r}, which is {other.state}: {other.reason}", plugin=name
-    )

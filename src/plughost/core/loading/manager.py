@@ -279,7 +279,7 @@ class PluginManager:
 
     async def _reload(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
         candidate = await self._fresh(name, config)
-        self._lifecycle.refuse_hopeless(candidate)
+        self._lifecycle.requirements.refuse_hopeless(candidate)
         with self._code.reading_again(name, candidate.finding):
             record = await self._lifecycle.reload(await self._import_again(candidate))
         self._keep(name, config)
@@ -307,13 +307,10 @@ class PluginManager:
         self._limits = replace(limits, allow=None)
         ran = {name for name, entry in self._registry.items() if entry.run is not None}
         steps = Follower(self._registry, self._by_hand, self._limits, self._has_changed).steps(found)
-        for name in (*steps.gone, *steps.stop):
-            await self._lifecycle.unload(name, "the configuration does not want it any more")
-        for name in steps.stop:
-            candidate = self._registry[name].candidate
-            self._registry.note(name, state=candidate.verdict, reason=candidate.reason, error=None)
-        for name in steps.gone:
-            self._registry.remove(name)
+        for names, then in ((steps.gone, self._registry.remove), (steps.stop, self._note_verdict)):
+            for name in names:
+                why = "the configuration does not want it any more"
+                await self._lifecycle.unload(name, why, cause=why, then=partial(then, name))
         errors = {one.name: one.error for one in steps.failed if one.error is not None}
         errors |= await self._insist_on([*steps.reload, *steps.start])
         runs = {name for name, entry in self._registry.items() if entry.run is not None}
@@ -324,6 +321,10 @@ class PluginManager:
             stopped=tuple(sorted(ran - runs)),
             failed=tuple(FailedPlugin(name, was.phase, was) for name, was in failures if was is not None),
         )
+
+    def _note_verdict(self, name: str) -> None:
+        candidate = self._registry[name].candidate
+        self._registry.note(name, state=candidate.verdict, reason=candidate.reason, error=None)
 
     async def _insist_on(self, names: Sequence[str]) -> dict[str, PluginError]:
         """Reload or start plugins, one after the other; return why some failed.
@@ -365,7 +366,7 @@ class PluginManager:
         candidate = await self._fresh(name, config)
         with self._code.reading_again(name, candidate.finding):
             try:
-                self._lifecycle.refuse_hopeless(candidate)
+                self._lifecycle.requirements.refuse_hopeless(candidate)
                 imported = await self._import_again(candidate)
             except PluginError as error:
                 await self._lifecycle.note_failure(candidate, error)
@@ -388,7 +389,7 @@ class PluginManager:
             PluginBlockedError: The deployer keeps it out.
             PluginError: What is there now does not fit this host.
         """
-        candidate = self._registry[name].candidate
+        candidate = self._registry.find(name).candidate
         if name not in self._by_hand and self._find is not None:
             candidate = _named(name, await self._find(), candidate.finding.origin)
             if candidate.error is not None:
