@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
 import stat
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +102,32 @@ def test_a_link_signs_one_browser_in_once(file):
     secret = doors.redeem(code)
     assert doors.identify(secret).scopes == {"*"}
     assert doors.redeem(code) is None
+
+
+def redeem_all(folder: Path, codes: list[str], begin: Any, results: Any) -> None:
+    """What one process does: wait for the others, then try every code."""
+    doors = SignIns(AccessFile(folder), host_name="Acme-2", link_lifetime=600, browser_lifetime=3600)
+    begin.wait(60)
+    results.put([doors.redeem(code) for code in codes])
+
+
+def test_a_link_signs_one_browser_in_once_whichever_process_is_asked(tmp_path):
+    doors = SignIns(AccessFile(tmp_path), host_name="Acme-2", link_lifetime=600, browser_lifetime=3600)
+    codes = [doors.make_link_code() for _ in range(50)]
+    spawning = multiprocessing.get_context("spawn")
+    begin, results = spawning.Barrier(3), spawning.Queue()
+    processes = [
+        spawning.Process(target=redeem_all, args=(tmp_path, codes, begin, results)) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    answers = [results.get(timeout=90) for _ in processes]
+    for process in processes:
+        process.join(30)
+    for code, secrets in zip(codes, zip(*answers, strict=True), strict=True):
+        (secret,) = [one for one in secrets if one is not None]
+        assert doors.identify(secret) is not None
+        assert doors.redeem(code) is None
 
 
 def test_a_link_is_dead_when_it_is_too_old(file):

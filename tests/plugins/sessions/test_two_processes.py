@@ -123,40 +123,63 @@ def test_an_id_that_one_process_replaced_is_dead_in_the_other(workers: list[Work
     assert not valid(tab, first)
 
 
+@pytest.mark.parametrize(
+    ("number", "rounds"),
+    [
+        pytest.param(20, 1, id="short"),
+        pytest.param(200, 20, id="soak", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+    ],
+)
 def test_a_process_that_takes_the_place_of_another_under_load_serves_its_sessions(
-    workers: list[Worker],
+    workers: list[Worker], number: int, rounds: int
 ) -> None:
-    old, _, new = workers
-    tabs = signed_in([old], 20)
-    stop, lies, served = threading.Event(), [], [0]
-
-    def look_all_the_while(worker: Worker) -> None:
-        """Whoever says that it is ready must have the sessions."""
-        mine = [Tab(worker.path) for _ in tabs]
-        for tab, known in zip(mine, tabs, strict=True):
-            tab.cookies = dict(known.cookies)
-        while not stop.is_set():
-            for tab in mine:
-                try:
-                    ready = ask(tab, worker, "GET", "/readyz")[0] == 200
-                    status, text = ask(tab, worker, "GET", "/api/auth/validate")
-                except OSError:
-                    continue  # it does not listen yet, or has ended
-                served[0] += 1
-                if ready and not (status == 200 and json.loads(text)["valid"]):
-                    lies.append((worker.path.name, status, text))
-
-    watchers = [threading.Thread(target=look_all_the_while, args=(worker,)) for worker in (old, new)]
-    for watcher in watchers:
-        watcher.start()
-    new.launch()  # while the old one serves
-    new.wait()
-    old.end(signal.SIGTERM)
-    gone = time.monotonic()
-    while not all(valid(tab, new) for tab in tabs):
+    old, beside, new = workers
+    tabs = signed_in([old, beside], number)
+    for _ in range(rounds):
+        stop, lies, served = threading.Event(), [], [0]
+        watchers = [
+            threading.Thread(target=look_all_the_while, args=(worker, tabs, stop, lies, served))
+            for worker in (old, beside, new)
+        ]
+        for watcher in watchers:
+            watcher.start()
+        new.launch()  # while the others serve
+        new.wait()
+        old.end(signal.SIGTERM)
+        gone = time.monotonic()
+        assert valid(tabs[0], new)
         assert time.monotonic() - gone < 2, "the sessions are usable within two seconds"
-    stop.set()
-    for watcher in watchers:
-        watcher.join()
-    assert lies == []
-    assert served[0] > 20
+        assert all(valid(tab, new) for tab in tabs), "none is lost"
+        stop.set()
+        for watcher in watchers:
+            watcher.join()
+        assert lies == []
+        assert served[0] > 20
+        old, new = new, old
+    for which, tab in enumerate(tabs):
+        kept = dict(tab.cookies)
+        assert ask(tab, (old, beside)[which % 2], "POST", "/api/auth/logout")[0] == 204
+        for worker in (old, beside):
+            tab.cookies = dict(kept)
+            assert not valid(tab, worker), "none is alive after its logout"
+
+
+def look_all_the_while(
+    worker: Worker, tabs: list[Tab], stop: threading.Event, lies: list[object], served: list[int]
+) -> None:
+    """Whoever says that it is ready must have the sessions."""
+    mine = [Tab(worker.path) for _ in tabs]
+    for tab, known in zip(mine, tabs, strict=True):
+        tab.cookies = dict(known.cookies)
+    while not stop.is_set():
+        for tab in mine:
+            if stop.is_set():
+                break
+            try:
+                ready = ask(tab, worker, "GET", "/readyz")[0] == 200
+                status, text = ask(tab, worker, "GET", "/api/auth/validate")
+            except OSError:
+                continue  # it does not listen yet, or has ended
+            served[0] += 1
+            if ready and not (status == 200 and json.loads(text)["valid"]):
+                lies.append((worker.path.name, status, text))
