@@ -13,6 +13,7 @@ from typing import Any
 import aiocache
 import cachebox
 import cachetools
+import moka_py
 import theine
 from async_lru import alru_cache
 from cashews import Cache as CashewsCache
@@ -36,6 +37,10 @@ class Plain:
     async def get(self, key: str) -> Any:
         """Look up."""
         return self._values[key]
+
+    async def set(self, key: str, value: Any) -> None:
+        """Store."""
+        self._values[key] = value
 
 
 async def prepared(caches: CacheManager) -> dict[str, Any]:
@@ -64,6 +69,7 @@ async def prepared(caches: CacheManager) -> dict[str, Any]:
     names = {
         "plain": Plain(), "lru": lru, "fifo": fifo, "cashews": cashews, "memory": memory, "region": region,
         "bare": bare, "wtinylfu": wtinylfu, "load": load, "KEY": KEY, "lru_sync": lru.sync, "fifo_sync": fifo.sync,
+        "moka": moka_py.Moka(10_000, ttl=3600), "VALUE": VALUE,
         "cashews_cached": cashews(ttl=3600, key="{key}")(load), "aiocache_cached": aiocache.cached(ttl=3600)(load),
         "alru": alru_cache(maxsize=10_000, ttl=3600)(load),
         "box": cachebox.cached(cachebox.TTLCache(10_000, 3600))(load),
@@ -101,6 +107,7 @@ async def main() -> None:
             "cachetools",
             "cachebox",
             "theine",
+            "moka-py",
         )
     )
     async with hosted("cache") as host:
@@ -134,6 +141,18 @@ async def measure(caches: CacheManager) -> None:
         Contender("dogpile.cache", "region.get(KEY)"),
     ]
     print(table("synchronous get, hit", await compare_here(synchronous, names)))
+    storing = [
+        Contender("dict behind async def", "await plain.set(KEY, 1)"),
+        Contender("plughost, LRU, an int", "await lru.set(KEY, 1)", "ttl, statistics, no load overwrites it"),
+        Contender(
+            "plughost, LRU, a small dict", "await lru.set(KEY, VALUE)", "the same; the cache keeps a copy"
+        ),
+        Contender("moka, an int", "moka.set(KEY, 1)", "Rust, synchronous, keeps the object itself"),
+        Contender("moka, a small dict", "moka.set(KEY, VALUE)", "the same"),
+        Contender("cashews, an int", "await cashews.set(KEY, 1, expire=3600)"),
+        Contender("aiocache, an int", "await memory.set(KEY, 1, ttl=3600)"),
+    ]
+    print(table("set", await compare_here(storing, names)))
     print(f"\nBytes per entry beyond key and value, LRU: {await weigh(caches):.0f}")
 
 

@@ -24,9 +24,11 @@ from stevedore import ExtensionManager
 from stevedore.extension import Extension
 
 from plughost import Host
+from plughost.contracts import Abstain, Verdict
 from plughost.hookspecs import hookimpl, hookspec
 
 COUNT = 5
+ABSTAIN = Abstain()
 LIMIT = 5.0
 
 
@@ -47,6 +49,9 @@ class Specs:
 
     @hookspec(mode="collect", timeout=LIMIT)
     def wrapped(self, what: int) -> int: ...
+
+    @hookspec(mode="decide", timeout=LIMIT)
+    def decided(self, what: int) -> Verdict: ...
 
     @hookspec(mode="collect", timeout=LIMIT)
     def nobody(self, what: int) -> int: ...
@@ -70,6 +75,10 @@ class Guest:
     @hookimpl
     def plain(self, what: int) -> int:
         return what
+
+    @hookimpl
+    def decided(self, what: int) -> Verdict:
+        return ABSTAIN
 
     @hookimpl
     def setup(self, what: int) -> int:
@@ -260,6 +269,11 @@ WAITING = [
     Contender("datasette's way: pluggy and gather", "await gather(*peer.waiting(what=1))", "side by side"),
 ]
 
+DECIDED = [
+    Contender("pluggy", "peer.decided(what=1)", "a list of votes that somebody has to count"),
+    Contender("plughost", "await hooks.decided(what=1)", "isolated, a limit for each, counted, a verdict"),
+]
+
 WRAPPED = [
     Contender("pluggy", "peer.wrapped(what=1)", "one failure loses all results"),
     Contender("plughost", "await hooks.wrapped(what=1)", "isolated, a limit for each, counted"),
@@ -280,6 +294,7 @@ async def main() -> None:
             )
             print(table(waiting, await compare_here(WAITING, names)))
             print(table(f"{COUNT} plain implementations in a wrapper", await compare_here(WRAPPED, names)))
+            print(table(f"{COUNT} plain implementations that decide", await compare_here(DECIDED, names)))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ class HookPoint:
     Attributes:
         name: Name of the hook.
         short: The short way of the present plan, once that is hot, if it has one and nobody watches its calls.
+        wrapped: The same of a plan with wrappers, apart from it: a look at them would cost those that have none.
         mask: On a hot plan a call is measured when these bits of its number are all zero.
         observer: Makes what each call happens in; see ``HookDispatcher.observe``.
         tracers: Are told of each call; see ``HookDispatcher.trace``.
@@ -105,11 +106,13 @@ class HookPoint:
         "observer",
         "short",
         "tracers",
+        "wrapped",
     )
 
     def __init__(self, plan: CallPlan, kit: CallKit) -> None:
         self.name = plan.declaration.name
         self.short: Shortcut | None = None
+        self.wrapped: Shortcut | None = None
         self._hot: Shortcut | None = None
         self._plan: CallPlan | None = plan
         self._kit = kit
@@ -133,7 +136,7 @@ class HookPoint:
 
     def change(self, plan: CallPlan | None) -> None:
         """Call by another plan from now on; None when the hook is not declared any more."""
-        self._plan, self.short, self._hot = plan, None, None
+        self._plan, self.short, self.wrapped, self._hot = plan, None, None, None
 
     def watch(self, observer: Observer | None, tracers: tuple[Tracer, ...]) -> None:
         """Let calls happen in what ``observer`` makes, and tell ``tracers`` of them, from now on."""
@@ -143,7 +146,9 @@ class HookPoint:
     def choose(self) -> None:
         """See whether calls may go the short way without a look at who watches them."""
         unwatched = self.observer is None and not self.tracers and not self._kit.monitors
-        self.short = self._hot if unwatched else None
+        hot = self._hot if unwatched else None
+        wrapped = hot is not None and bool(hot.wrappers)
+        self.short, self.wrapped = (None, hot) if wrapped else (hot, None)
 
     async def call(self, values: dict[str, Any]) -> Any:
         """Call the hook; return its result.

@@ -67,13 +67,19 @@ async def {name}(*_positional{parameters}):
         _refuse(_positional)
     _short = _point.short
     if _short is None or _short.traffic.entered & _mask == _mask or _library.name:
-        return await _point.call({values})
+        _short = _point.wrapped
+        if _short is None or _short.traffic.entered & _mask == _mask or _library.name:
+            return await _point.call({values})
+        _traffic = _short.traffic
+        _traffic.entered += 1
+        try:
+            return await _point.around(_short, {fresh}, ({tuple}))
+        finally:
+            _traffic.leave()
     _traffic = _short.traffic
     _traffic.entered += 1
     try:
         _values = {fresh}
-        if _short.wrappers:
-            return await _point.around(_short, _values, ({tuple}))
         _run = _short.run(_values{arguments})
         for _waiting in _run:
             return await _point.resume(_short, _run, _waiting, _values)
@@ -99,13 +105,19 @@ def {name}(*_positional{parameters}):
         _refuse(_positional)
     _short = _point.short
     if _short is None or _short.traffic.entered & _mask == _mask:
-        return _point.at_once({values})
+        _short = _point.wrapped
+        if _short is None or _short.traffic.entered & _mask == _mask:
+            return _point.at_once({values})
+        _traffic = _short.traffic
+        _traffic.entered += 1
+        try:
+            return _point.around_at_once(_short, {fresh}, ({tuple}))
+        finally:
+            _traffic.leave()
     _traffic = _short.traffic
     _traffic.entered += 1
     try:
         _values = {fresh}
-        if _short.wrappers:
-            return _point.around_at_once(_short, _values, ({tuple}))
         _short.run(_values{arguments})
         {count}
         return {result}

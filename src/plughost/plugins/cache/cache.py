@@ -231,7 +231,7 @@ class NamedCache:
         """Store a value; no load under way will overwrite it."""
         if self._engine.light:
             return self._writes.set_here(check_key(key), value, ttl, tags_of(tags) if tags else ())
-        return bool(await self._writes.set_many({check_key(key): value}, ttl, tags_of(tags)))
+        return await self._writes.set_there(check_key(key), value, ttl, tags_of(tags) if tags else ())
 
     async def set_many(
         self, values: Mapping[str, Any], ttl: Seconds | None = None, tags: Iterable[str] = ()

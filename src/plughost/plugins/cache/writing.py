@@ -44,6 +44,54 @@ class Writes:
         engine.listeners.tell("set", key)
         return True
 
+    async def set_there(self, key: str, value: Any, ttl: Seconds | None, tags: tuple[str, ...]) -> bool:
+        """The same in every tier; as ``set_many``, without what several keys need."""
+        engine = self._engine
+        life = self._usual if ttl is None else engine.freshness.written(ttl)
+        value, payload, weight = engine.pack(value)
+        if life.ttl <= 0 or engine.too_large(weight):
+            await self.delete([key])
+            return False
+        engine.counts.sets += 1
+        remote = engine.remote
+        if remote is None:
+            return self._keep_here(key, value, life, tags, weight)
+        engine.memory.delete(key)
+        since = engine.memory.clock.now
+        try:
+            (fine,) = await remote.write((Parcel(key, payload or b"", life, tags),))
+        except StoreUnavailableError:
+            return self._keep_here(key, value, life, tags, weight)
+        return self._settle(key, value, life, tags, weight, fine=fine, since=since, remote=remote)
+
+    def _keep_here(self, key: str, value: Any, life: Lifetime, tags: tuple[str, ...], weight: int) -> bool:
+        """Store in memory, where there is no Redis or it is away."""
+        self._engine.keep(key, value, life, tags, weight)
+        self._engine.listeners.tell("set", key)
+        return True
+
+    def _settle(
+        self,
+        key: str,
+        value: Any,
+        life: Lifetime,
+        tags: tuple[str, ...],
+        weight: int,
+        *,
+        fine: bool,
+        since: int,
+        remote: Remote,
+    ) -> bool:
+        """Redis has stored a value, or has not: note it, and keep it in memory too where that is coherent."""
+        engine = self._engine
+        if not fine:
+            engine.counts.refused += 1
+            return False
+        engine.listeners.tell("set", key)
+        if engine.tiered and remote.coherent and not remote.echoes:
+            engine.keep(key, value, life, tags, weight, since=since)
+        return True
+
     async def set_many(self, values: Mapping[str, Any], ttl: Seconds | None, tags: tuple[str, ...]) -> int:
         """Store values; how many were stored. What cannot be is removed, so that nothing old answers."""
         engine = self._engine
@@ -60,8 +108,7 @@ class Writes:
         if remote is not None:
             return await self._send(fit, life, tags, remote)
         for key, (value, _, weight) in fit.items():
-            engine.keep(key, value, life, tags, weight)
-            engine.listeners.tell("set", key)
+            self._keep_here(key, value, life, tags, weight)
         return len(fit)
 
     async def _send(
@@ -80,16 +127,10 @@ class Writes:
             stored = await remote.write(parcels)
         except StoreUnavailableError:
             for key, (value, _, weight) in packed.items():
-                engine.keep(key, value, life, tags, weight)
-                engine.listeners.tell("set", key)
+                self._keep_here(key, value, life, tags, weight)
             return len(packed)
         for (key, (value, _, weight)), fine in zip(packed.items(), stored, strict=True):
-            if not fine:
-                engine.counts.refused += 1
-                continue
-            engine.listeners.tell("set", key)
-            if engine.tiered and remote.coherent and not remote.echoes:
-                engine.keep(key, value, life, tags, weight, since=since)
+            self._settle(key, value, life, tags, weight, fine=fine, since=since, remote=remote)
         return sum(stored)
 
     async def write_through(

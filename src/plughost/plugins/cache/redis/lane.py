@@ -24,6 +24,9 @@ Arguments = Sequence[bytes]
 _PIECE: Final = 1 << 18
 """Bytes that are sent before looking whether the server takes them."""
 
+_WORTH_A_PART: Final = 1 << 14
+"""Bytes of an argument that are not copied once more than they must be."""
+
 OnPush = Callable[[list[Any]], None]
 
 
@@ -107,11 +110,14 @@ class Announcement(Command):
 
 def pack(arguments: Arguments) -> bytes:
     """Return a command as the protocol writes it."""
-    parts = [b"*%d\r\n" % len(arguments)]
+    head = b"*%d\r\n" % len(arguments)
+    if (
+        max(map(len, arguments)) < _WORTH_A_PART
+    ):  # a script that writes what fifty tasks set has hundreds of these
+        return head + b"".join([b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments])
+    parts = [head]
     for argument in arguments:
-        parts.append(b"$%d\r\n" % len(argument))
-        parts.append(argument)
-        parts.append(b"\r\n")
+        parts += (b"$%d\r\n" % len(argument), argument, b"\r\n")
     return b"".join(parts)
 
 

@@ -260,6 +260,11 @@ class RedisTier:
         if not self.line.available:
             self.journal.note_keys(parcel.key for parcel in parcels if parcel.since is None)
             raise StoreUnavailableError("Redis is away")
+        if len(parcels) == 1:  # the usual
+            try:
+                return (await self._write(parcels[0]),)
+            except Exception as error:
+                raise unavailable(error) from error
         return await self._all([self._write(parcel) for parcel in parcels])
 
     def _write(self, parcel: Parcel) -> Awaitable[bool]:
