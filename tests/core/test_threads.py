@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from plughost.core.threads import run_in_daemon_thread
+from plughost.core.threads import DaemonWorker, run_in_daemon_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -93,7 +93,7 @@ async def test_no_more_run_at_once_than_the_limiter_allows():
 
 SCRIPT = """
 import threading, anyio
-from plughost.core.threads import run_in_daemon_thread
+from plughost.core.threads import DaemonWorker, run_in_daemon_thread
 async def main():
     with anyio.move_on_after(0.05):
         await run_in_daemon_thread(threading.Event().wait)
@@ -136,3 +136,35 @@ def test_a_thread_that_ends_after_its_loop_is_gone_harms_nobody(backend: str):
         threading.excepthook = old
     assert not threads[0].is_alive()
     assert failed == []
+
+
+# One thread for many functions.
+
+
+async def test_a_worker_calls_one_function_after_the_other_in_one_daemon_thread() -> None:
+    worker = DaemonWorker("helper")
+    seen = {await worker.run(threading.current_thread) for _ in range(3)}
+    assert [(thread.name, thread.daemon) for thread in seen] == [("helper", True)]
+    worker.close()
+
+
+async def test_what_a_function_raises_comes_back_and_the_thread_goes_on() -> None:
+    worker = DaemonWorker("helper")
+    first = await worker.run(threading.get_ident)
+    with pytest.raises(SystemExit):
+        await worker.run(sys.exit, 3)
+    assert await worker.run(threading.get_ident) == first
+    worker.close()
+
+
+async def test_a_function_that_is_left_behind_holds_up_nobody() -> None:
+    worker, release = DaemonWorker("helper"), threading.Event()
+    with anyio.move_on_after(0.05) as scope:
+        await worker.run(release.wait)
+    assert scope.cancelled_caught
+    assert await worker.run(lambda: 5) == 5
+    release.set()
+    worker.close()
+    worker.close()
+    assert await worker.run(lambda: 6) == 6
+    worker.close()

@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack, cast
 
 import anyio
@@ -42,14 +43,61 @@ async def run_in_daemon_thread(
         BaseException: Whatever ``function`` raised.
         RuntimeError: The machine allows no further thread.
     """
+    errand = _Errand(function, args)
     if limiter is None:
-        return await _Errand(function, args, name).outcome()
+        return await errand.outcome(lambda work: _start_thread(work, name or errand.name))
     borrower = object()  # not the task, which may be waiting for another errand already
     await limiter.acquire_on_behalf_of(borrower)
     try:
-        return await _Errand(function, args, name).outcome()
+        return await errand.outcome(lambda work: _start_thread(work, name or errand.name))
     finally:
         limiter.release_on_behalf_of(borrower)
+
+
+class DaemonWorker:
+    """Calls functions one after the other in one daemon thread, started when the first one comes.
+
+    To start a thread is to wait until the machine has run it, which is long for many small functions on a busy
+    one. A function that is left behind keeps its thread; the next one is called in another.
+
+    Args:
+        name: Name of the thread, for debuggers.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._errands: SimpleQueue[Callable[[], None] | None] | None = None
+
+    async def run(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        """Do as ``run_in_daemon_thread`` does, after what was handed in before has ended or was left behind."""
+        try:
+            return await _Errand(function, args).outcome(self._hand_over)
+        except anyio.get_cancelled_exc_class():
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let the thread end after what it is at; one that is needed later is started anew."""
+        if self._errands is not None:
+            self._errands.put(None)
+            self._errands = None
+
+    def _hand_over(self, work: Callable[[], None]) -> None:
+        if self._errands is None:
+            errands: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+            _start_thread(lambda: _work_off(errands), self._name)
+            self._errands = errands
+        self._errands.put(work)
+
+
+def _work_off(errands: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (work := errands.get()) is not None:
+        work()
+        del work  # it refers to what the function was called with
+
+
+def _start_thread(work: Callable[[], None], name: str) -> None:
+    threading.Thread(target=work, name=name, daemon=True).start()
 
 
 def post(token: EventLoopToken, callback: Callable[[], object]) -> None:
@@ -67,20 +115,23 @@ def post(token: EventLoopToken, callback: Callable[[], object]) -> None:
 class _Errand(Generic[T]):
     """One function in one thread, and the event that tells its end."""
 
-    __slots__ = ("_args", "_context", "_ended", "_error", "_function", "_name", "_token", "_value")
+    __slots__ = ("_args", "_context", "_ended", "_error", "_function", "_token", "_value")
 
-    def __init__(self, function: Callable[..., T], args: tuple[Any, ...], name: str | None) -> None:
+    def __init__(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
         self._function = function
         self._args = args
-        self._name = name or f"plughost {getattr(function, '__qualname__', function)!s}"
         self._ended = anyio.Event()
         self._token = current_token()
         self._context = contextvars.copy_context()
         self._value: T | None = None
         self._error: BaseException | None = None
 
-    async def outcome(self) -> T:
-        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+    @property
+    def name(self) -> str:
+        return f"plughost {getattr(self._function, '__qualname__', self._function)!s}"
+
+    async def outcome(self, hand_over: Callable[[Callable[[], None]], None]) -> T:
+        hand_over(self._work)
         await self._ended.wait()
         if self._error is None:
             return cast("T", self._value)

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from plughost.core.calls.declaration import Declaration
 
@@ -36,7 +37,7 @@ def type_misfits(declaration: Declaration, function: Any) -> Iterator[TypeMisfit
     """
     if declaration.foreign:
         return
-    spec, mine = hints_of(declaration.function), hints_of(function)
+    spec, mine = _hints_of_spec(declaration.function), hints_of(function)
     for name in declaration.arguments:
         if name in mine and name in spec and not is_within(spec[name], mine[name]):
             yield TypeMisfit(
@@ -62,6 +63,17 @@ def _answer(annotation: Any) -> Any:
     if typing.get_origin(annotation) in (collections.abc.Awaitable, collections.abc.Coroutine):
         return typing.get_args(annotation)[-1]
     return annotation
+
+
+def _hints_of_spec(function: Any) -> dict[str, Any]:
+    """Return the same as ``hints_of``, evaluated once: a spec has many implementers."""
+    known = _SPECS.get(function)
+    if known is None:
+        known = _SPECS[function] = hints_of(function)
+    return known
+
+
+_SPECS: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
 
 def hints_of(function: Any) -> dict[str, Any]:

@@ -153,7 +153,7 @@ class HookDispatcher:
         Raises:
             PluginInvalidError: Something does not fit; every problem is named, and nothing was registered.
         """
-        with self._change():
+        with self._change(), self.pluggy.looking_at(plugin):
             self._refuse_misfits(name, plugin, taken=self.pluggy.has_plugin(name))
             first()
             self._enter(name, plugin)
@@ -208,7 +208,7 @@ class HookDispatcher:
             PluginNotFoundError: There is no old one.
             PluginInvalidError: The new one does not fit; every problem is named.
         """
-        with self._change():
+        with self._change(), self.pluggy.looking_at(plugin):
             if not self.pluggy.has_plugin(name):
                 raise _not_found(name, self.pluggy)
             self._refuse_misfits(name, plugin, taken=False)

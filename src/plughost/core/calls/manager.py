@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from typing import Any
 
 import pluggy
@@ -77,17 +78,26 @@ class HookManager(PluginManager):
 
     def register(self, plugin: Any, name: str | None = None) -> str | None:
         """Register a plugin as pluggy does; it is called from now on."""
-        self._looked_at = (plugin, may_be_marked(plugin, "_impl"))
-        try:
+        with self.looking_at(plugin):
             registered = super().register(plugin, name)
-        finally:
-            self._looked_at = None
+            if registered is not None:
+                self._hooks[registered] = frozenset(hook for hook, _, _ in self.implementations(plugin))
+                self._changed(self._hooks[registered])
         if registered is not None:
-            self._hooks[registered] = frozenset(hook for hook, _, _ in self.implementations(plugin))
-            self._changed(self._hooks[registered])
             for tell in self.arrivals:
                 tell(registered, plugin)
         return registered
+
+    @contextmanager
+    def looking_at(self, plugin: object) -> Iterator[AbstractSet[str]]:
+        """Look once at what in a plugin may be marked, for all that asks in the block; it must not change meanwhile."""
+        before = self._looked_at
+        is_known = before is not None and before[0] is plugin
+        now = self._looked_at = before if before and is_known else (plugin, may_be_marked(plugin, "_impl"))
+        try:
+            yield now[1]
+        finally:
+            self._looked_at = before
 
     def unregister(self, plugin: Any | None = None, name: str | None = None) -> Any | None:
         """Unregister a plugin as pluggy does; it is not called any more."""
@@ -116,10 +126,14 @@ class HookManager(PluginManager):
 
     def implementations(self, plugin: object) -> Iterator[tuple[str, Any, pluggy.HookimplOpts]]:
         """Yield hook name, bound function and pluggy's options of each implementation in ``plugin``."""
-        marked = may_be_marked(plugin, "_impl")
-        for name in dir(plugin) if marked else ():
-            if name in marked and (opts := self.parse_hookimpl_opts(plugin, name)) is not None:
-                yield opts.get("specname") or name, getattr(plugin, name), opts
+        with self.looking_at(plugin) as marked:
+            found = [
+                (name, opts)
+                for name in (dir(plugin) if marked else ())
+                if name in marked and (opts := self.parse_hookimpl_opts(plugin, name)) is not None
+            ]
+        for name, opts in found:
+            yield opts.get("specname") or name, getattr(plugin, name), opts
 
     def add_hookcall_monitoring(self, before: Before, after: After) -> Callable[[], None]:
         """Call ``before`` and ``after`` around every hook call, whichever way it is made; return what ends that."""

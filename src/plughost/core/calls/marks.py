@@ -42,9 +42,8 @@ def projects_marking(namespace: object, ending: Ending) -> set[str]:
 def _attributes(thing: object) -> dict[str, object]:
     """Every attribute as it stands in the thing or its classes, the nearest one first; nothing is executed."""
     found: dict[str, object] = {}
-    for space in _spaces(thing):
-        for name, value in space.items():
-            found.setdefault(name, value)
+    for space in reversed([*_spaces(thing)]):
+        found.update(space)
     return found
 
 
@@ -68,7 +67,7 @@ _DICT = type.__dict__["__dict__"].__get__
 def _may_bear(value: object, ending: str) -> bool:
     kind = type(value)
     if kind is FunctionType:
-        return any(name.endswith(ending) for name in value.__dict__)
+        return bool(value.__dict__) and any(name.endswith(ending) for name in value.__dict__)
     # These bear the mark themselves or on what they hold, and what lies in a slot is seen only by asking.
     return issubclass(kind, _HOLDERS) or kind is MemberDescriptorType
 

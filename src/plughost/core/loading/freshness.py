@@ -6,9 +6,10 @@ import importlib
 import importlib.util
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
@@ -29,20 +30,22 @@ class CodeWatch:
         self._folders: dict[str, Path] = {}
         self._foreign = frozenset(sys.modules)  # the application's own, which may lie beside a plugin's
 
-    def remember(self, plugin: str, finding: Finding) -> None:
-        """Note what is now in the files of a plugin."""
-        self._roots[plugin] = _root_of(_module_of(finding))
-        if finding.folder is not None:
-            self._folders[plugin] = finding.folder
-        self._imported[plugin] = self._contents(plugin, finding)
-        self._since[plugin] = time.time_ns()
+    def remember(self, plugins: Mapping[str, Finding]) -> None:
+        """Note what is now in the files of plugins."""
+        self._roots |= {plugin: _root_of(_module_of(finding)) for plugin, finding in plugins.items()}
+        loaded = _LoadedModules(self._foreign)
+        for plugin, finding in plugins.items():
+            if finding.folder is not None:
+                self._folders[plugin] = finding.folder
+            self._imported[plugin] = self._contents(plugin, finding, loaded)
+            self._since[plugin] = time.time_ns()
 
     def is_stale(self, plugin: str, finding: Finding) -> bool:
         """Whether a file of the plugin changed since it was imported; what it imported later is no change."""
         before = self._imported.get(plugin)
         if before is None:
             return False
-        now = self._contents(plugin, finding)
+        now = self._contents(plugin, finding, _LoadedModules(self._foreign))
         if any(now.get(name, content) != content for name, content in before.items()):
             return True
         return any(_saved_at(name) > self._since[plugin] for name in now.keys() - before.keys())
@@ -67,7 +70,7 @@ class CodeWatch:
                 if not was_known and str(finding.folder) in sys.path:
                     sys.path.remove(str(finding.folder))
             raise
-        self.remember(plugin, finding)
+        self.remember({plugin: finding})
 
     def _leave_folder(self, plugin: str, folder: Path | None) -> int | None:
         """Take a folder that the plugin left out of ``sys.path``, as that of a package that was changed."""
@@ -82,11 +85,12 @@ class CodeWatch:
         """Forget the modules of a plugin, which lay in ``folder``, when they are not what is on the disk now."""
         before = self._imported.get(plugin)
         moved = folder != finding.folder
-        if before is None or (not moved and before == self._contents(plugin, finding)):
+        loaded = _LoadedModules(self._foreign)
+        if before is None or (not moved and before == self._contents(plugin, finding, loaded)):
             return {}
-        names = self._modules_of(plugin, finding)
+        names = self._modules_of(plugin, finding, loaded)
         if moved:
-            names += self._modules_of(plugin, replace(finding, folder=folder))
+            names += self._modules_of(plugin, replace(finding, folder=folder), loaded)
         forgotten = {name: sys.modules.pop(name) for name in dict.fromkeys(names)}
         for module in forgotten.values():
             _drop_bytecode(module)
@@ -94,7 +98,7 @@ class CodeWatch:
         return forgotten
 
     def _put_back(self, plugin: str, forgotten: dict[str, ModuleType], finding: Finding) -> None:
-        for name in self._modules_of(plugin, finding):
+        for name in self._modules_of(plugin, finding, _LoadedModules(self._foreign)):
             del sys.modules[name]
         sys.modules.update(forgotten)
         for name, module in forgotten.items():  # `import a.b` finds b as an attribute of a
@@ -102,16 +106,16 @@ class CodeWatch:
             if parent in sys.modules:
                 setattr(sys.modules[parent], own, module)
 
-    def _contents(self, plugin: str, finding: Finding) -> dict[str, bytes]:
+    def _contents(self, plugin: str, finding: Finding, loaded: _LoadedModules) -> dict[str, bytes]:
         """Return a digest of each source file; times and sizes do not tell two saves within one tick apart."""
         found: dict[str, bytes] = {}
-        for name in self._modules_of(plugin, finding):
+        for name in self._modules_of(plugin, finding, loaded):
             if file := getattr(sys.modules.get(name), "__file__", None):
                 with suppress(OSError):
                     found[name] = blake2b(Path(file).read_bytes(), digest_size=16).digest()
         return found
 
-    def _modules_of(self, plugin: str, finding: Finding) -> list[str]:
+    def _modules_of(self, plugin: str, finding: Finding, loaded: _LoadedModules) -> list[str]:
         """Return the names of the modules that belong to a plugin, as far as they are imported.
 
         Those of its package, or of its part of a package that several distributions share; with them what lies
@@ -121,20 +125,41 @@ class CodeWatch:
         if not module:
             return []
         root, home = _root_of(module), _home_of(module, finding)
-        others = [other for name, other in self._roots.items() if name != plugin]
-        within = f"{root}."
-        return [
-            name
-            for name, loaded in list(sys.modules.items())
-            if name == root
-            or name.startswith(within)
-            or (
-                home is not None
-                and name not in self._foreign
-                and not any(_is_within(name, other) for other in others)
-                and _lies_in(loaded, home)
-            )
-        ]
+        own = loaded.within(root)
+        if home is not None:
+            others = {other for name, other in self._roots.items() if name != plugin}
+            own += [
+                name
+                for name, file in loaded.files.items()
+                if file.is_relative_to(home) and name not in own and others.isdisjoint(_prefixes(name))
+            ]
+        return own
+
+
+class _LoadedModules:
+    """What is imported at this moment, looked through once for all plugins that ask.
+
+    Args:
+        foreign: Names of modules that belong to no plugin because of where they lie.
+    """
+
+    def __init__(self, foreign: frozenset[str]) -> None:
+        self._foreign = foreign
+        self._by_top: dict[str, list[str]] = {}
+        for name in list(sys.modules):
+            self._by_top.setdefault(name.partition(".")[0], []).append(name)
+
+    def within(self, root: str) -> list[str]:
+        """Return the names of a module and of those in it."""
+        among = self._by_top.get(root.partition(".")[0], ())
+        return [name for name in among if name == root or name.startswith(f"{root}.")]
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """Where the modules lie that may belong to a plugin because of it."""
+        modules = {name: module for name, module in list(sys.modules.items()) if name not in self._foreign}
+        files = {name: getattr(module, "__file__", None) for name, module in modules.items()}
+        return {name: Path(file).resolve() for name, file in files.items() if isinstance(file, str)}
 
 
 def _saved_at(name: str) -> int:
@@ -175,10 +200,8 @@ def _home_of(module: str, finding: Finding) -> Path | None:
     return Path(file).resolve().parent
 
 
-def _is_within(name: str, root: str) -> bool:
-    return name == root or name.startswith(f"{root}.")
-
-
-def _lies_in(module: object, home: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    return isinstance(file, str) and Path(file).resolve().is_relative_to(home)
+def _prefixes(name: str) -> Iterator[str]:
+    """Yield the names of a module and of the packages around it."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]

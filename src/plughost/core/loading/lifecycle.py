@@ -104,6 +104,7 @@ class PluginLifecycle:
                 holds[name] = await self.turns.begin(name, anyio.CancelScope())
             await self._start_planned(plan, needs, holds, durations or {})
         finally:
+            self._lane.close()
             for name in holds:
                 self._settle(name, holds[name])
         await self._announcer.announce()
@@ -141,7 +142,10 @@ class PluginLifecycle:
 
     async def import_again(self, candidate: PluginCandidate) -> ImportedPlugin:
         """Import a plugin for a reload: what fails is raised, and the record of the running one stays."""
-        return await self._lane.load(candidate, self._limits.load)
+        try:
+            return await self._lane.load(candidate, self._limits.load)
+        finally:
+            self._lane.close()
 
     async def note_failure(self, candidate: PluginCandidate, error: PluginError) -> None:
         """Say in the record of a plugin that does not run why it could not be had."""

@@ -23,7 +23,7 @@ from plughost.core.loading.neighbours import refuse_clashes
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.shape import PluginHandle
 from plughost.core.stepping import LimitPassedError
-from plughost.core.threads import run_in_daemon_thread
+from plughost.core.threads import DaemonWorker
 from plughost.core.time_limit import call_within
 from plughost.exceptions import (
     PluginConfigError,
@@ -71,7 +71,7 @@ class ImportedPlugin:
 
 
 class ImportLane:
-    """Imports plugins one at a time, each in a thread that can be left behind.
+    """Imports plugins one at a time, in a thread that can be left behind.
 
     Parallel imports can dead-lock on the interpreter's import locks; a large host that tried went back to one
     at a time. An import that passes its limit cannot be stopped: its thread is abandoned, the lane goes on.
@@ -80,6 +80,11 @@ class ImportLane:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lane = anyio.Lock()
+        self._worker = DaemonWorker("plughost import")
+
+    def close(self) -> None:
+        """Let its thread end; what is imported later starts another."""
+        self._worker.close()
 
     async def load(self, candidate: PluginCandidate, limit: float) -> ImportedPlugin:
         """Import what the candidate's reference names and, when it is a class or factory, call it.
@@ -93,7 +98,7 @@ class ImportLane:
         async with self._lane:
             began = self._clock.monotonic()
             with anyio.move_on_after(limit):
-                handle = await run_in_daemon_thread(_import_handle, candidate)
+                handle = await self._worker.run(_import_handle, candidate)
                 return ImportedPlugin(candidate, handle, self._clock.monotonic() - began)
         raise PluginTimeoutError(
             f"import of {candidate.finding.reference} for plugin {candidate.name!r} took longer than its limit of "
@@ -114,7 +119,8 @@ async def check(plugin: ImportedPlugin, configs: PluginConfigs, limit: float) ->
     """
     check_host_api(plugin.handle.name, plugin.handle.host_api)
     config = configs.decode(plugin.candidate, plugin.handle.config_class)
-    await _check_config(plugin.handle, config, limit)
+    if plugin.handle.checks_config:
+        await _check_config(plugin.handle, config, limit)
     return config
 
 

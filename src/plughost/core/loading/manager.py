@@ -411,15 +411,14 @@ class PluginManager:
         self._memory.note_failure(event.plugin.name, _last_failure(event.error, self._clock.time()))
 
     def _remember(self) -> None:
-        for name, entry in self._registry.items():
-            if entry.candidate.wanted:  # also one that failed: what is mended is read again
-                self._code.remember(name, entry.candidate.finding)
+        candidates = {name: entry.candidate for name, entry in self._registry.items()}
+        # Also those that failed: what is mended is read again.
+        self._code.remember({name: one.finding for name, one in candidates.items() if one.wanted})
         records = [entry.record for entry in self._registry.values() if entry.run is not None]
-        candidates = [entry.candidate for entry in self._registry.values()]
         seconds = {r.name: r.timings.started for r in records if r.timings.started}
         failed = (entry.record for entry in self._registry.values())
         failures = {r.name: _last_failure(r.error, self._clock.time()) for r in failed if r.error is not None}
-        for seen in self._memory.note_start(candidates, seconds, failures):
+        for seen in self._memory.note_start([*candidates.values()], seconds, failures):
             _log.warning("a plugin of an earlier start is gone", plugin=seen.name, advice=str(seen))
 
 

@@ -32,6 +32,7 @@ class PluginHandle:
         after: Names of plugins it starts after when they are there.
         host_api: Range of host API versions it works with.
         config_class: The class its configuration must fit; None when it declares none.
+        checks_config: Whether it has a ``check_config`` that does something.
     """
 
     def __init__(self, name: str, target: object) -> None:
@@ -44,6 +45,8 @@ class PluginHandle:
         self.after = _names(name, "after", getattr(said, "after", ()))
         self.host_api = _text(said, "host_api")
         self.config_class = _config_class(name, said)
+        check = getattr(said, "check_config", None)
+        self.checks_config = check is not None and getattr(check, "__func__", None) is not Plugin.check_config
 
     @classmethod
     def of(cls, name: str, found: object) -> PluginHandle:
@@ -72,7 +75,8 @@ class PluginHandle:
 
     async def check_config(self, config: object) -> None:
         """Run the plugin's own check of its configuration, if it has one."""
-        await self._call("check_config", config)
+        if self.checks_config:
+            await self._call("check_config", config)
 
     async def start(self, context: PluginContext) -> None:
         """Run the plugin's ``start``, if it has one."""

@@ -1,0 +1,146 @@
+"""What the start of many plugins costs, counted: threads, tasks and looks at what is imported."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plughost import Host, Plugin
+from plughost.core.loading import freshness
+from plughost.testing.distributions import make_distribution
+
+pytestmark = pytest.mark.anyio
+
+QUIET = """
+from plughost import Plugin
+
+class Quiet(Plugin):
+    async def start(self, context): ...
+"""
+PICKY = QUIET + "    async def check_config(self, config): ...\n"
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The host's own threads that are started from now on."""
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def noting(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.startswith("plughost"):
+            started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noting)
+    return started
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[str]]]:
+    """Installs one plugin for each source."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = {*sys.modules}
+
+    def install(*sources: str) -> list[str]:
+        names = [f"many{number}" for number in range(len(sources))]
+        for name, source in zip(names, sources, strict=True):
+            modules = {f"{name}_code.py": source}
+            points = {"plughost.plugins": {name: f"{name}_code:Quiet"}}
+            make_distribution(tmp_path, name, modules=modules, entry_points=points)
+        return names
+
+    yield install
+    for name in {*sys.modules} - before:
+        if name.startswith("many"):
+            del sys.modules[name]
+
+
+def host(tmp_path: Path, names: list[str], **settings: Any) -> Host:
+    return Host(config={"host": {"data_dir": str(tmp_path / "data"), "allow": names, **settings}}, environ={})
+
+
+async def test_all_plugins_are_imported_in_one_thread_that_ends_with_the_start(
+    tmp_path: Path, install: Callable[..., list[str]], threads: list[threading.Thread]
+) -> None:
+    names = install(*[QUIET] * 5)
+    async with host(tmp_path, names) as running:
+        assert sorted(running.report.loaded) == names
+        (thread,) = threads
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+async def test_an_import_that_hangs_keeps_its_thread_and_the_next_one_has_another(
+    tmp_path: Path, install: Callable[..., list[str]], threads: list[threading.Thread]
+) -> None:
+    hanging = "import threading, many_gate\nmany_gate.opened.wait()\n" + QUIET
+    names = install(QUIET, hanging, QUIET)
+    gate = type(sys)("many_gate")
+    gate.opened = threading.Event()  # type: ignore[attr-defined]
+    sys.modules["many_gate"] = gate
+    try:
+        async with host(tmp_path, names, load_timeout=0.5) as running:
+            assert sorted(running.report.loaded) == ["many0", "many2"]
+            assert [row.name for row in running.report.failed] == ["many1"]
+            assert len(threads) == 2
+    finally:
+        gate.opened.set()  # type: ignore[attr-defined]
+
+
+async def test_a_plugin_without_a_check_of_its_configuration_of_its_own_is_asked_for_none(
+    tmp_path: Path, install: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def noting(limit: float, function: Any, *rest: Any) -> None:
+        asked.append(function.func.__self__.name)
+        await function()
+
+    monkeypatch.setattr("plughost.core.loading.loader.call_within", noting)
+    names = install(QUIET, PICKY, QUIET)
+    async with host(tmp_path, names) as running:
+        assert sorted(running.report.loaded) == names
+    assert asked == ["many1"]
+
+
+class Inheriting(Plugin):
+    async def check_config(self, config: Any) -> None:
+        raise ValueError("say which lamp")
+
+
+class Heir(Inheriting):
+    pass
+
+
+class OnTheInstance(Plugin):
+    def __init__(self) -> None:
+        self.check_config = Inheriting().check_config  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("kind", [Inheriting, Heir, OnTheInstance])
+async def test_a_check_is_found_wherever_it_stands(tmp_path: Path, kind: type[Plugin]) -> None:
+    async with host(tmp_path, []) as running:
+        with pytest.raises(ValueError, match="say which lamp"):
+            await running.load_plugin(kind)
+
+
+async def test_what_is_imported_is_looked_through_once_however_many_plugins_there_are(
+    tmp_path: Path, install: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look = freshness._LoadedModules.__init__
+
+    def noting(modules: Any, foreign: Any) -> None:
+        looks.append(1)
+        look(modules, foreign)
+
+    monkeypatch.setattr(freshness._LoadedModules, "__init__", noting)
+    names = install(*[QUIET] * 6)
+    async with host(tmp_path, names) as running:
+        assert sorted(running.report.loaded) == names
+    assert len(looks) == 1
