@@ -1,4 +1,4 @@
-"""The written list of what other projects' tests may fail, in short; the tests themselves run by ``tox -e conformance``."""
+"""The written list of what tests of other projects may fail; the tests themselves run by ``tox -e conformance``."""
 
 from __future__ import annotations
 
