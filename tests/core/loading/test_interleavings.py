@@ -476,6 +476,21 @@ async def test_a_start_that_loads_one_which_requires_it_is_told_of_the_circle() 
             assert host.plugins["user"].state is PluginState.FAILED
 
 
+async def test_a_plugin_may_run_another_host_in_its_start_with_a_plugin_of_its_own_name() -> None:
+    class Outer(Plugin):
+        name = "same"
+
+        async def start(self, context: Any) -> None:
+            async with Host(config=CONFIG, environ={}) as inner:
+                await inner.load_plugin(paused("same"))
+                await inner.reload_plugin("same")
+                assert await inner.unload_plugin("same")
+
+    with anyio.fail_after(20):
+        async with Host(config=CONFIG, environ={}) as host:
+            assert (await host.load_plugin(Outer)).state is PluginState.READY
+
+
 @pytest.mark.parametrize("many", [2, 5])
 async def test_whatever_several_tasks_ask_at_once_each_is_answered_and_the_record_is_true(many) -> None:
     plugin = paused("one")

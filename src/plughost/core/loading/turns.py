@@ -162,7 +162,7 @@ class Turns:
         Raises:
             PluginDependencyError: That plugin waits for the turn.
         """
-        if hold is None:
+        if hold is None or self._holds.get(hold.name) is not hold:  # it may be a turn of another host
             yield
             return
         wait = _Wait(hold, awaited, planned)
