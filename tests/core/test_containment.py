@@ -5,7 +5,6 @@ A new place enters ``Point``, and then this file asks for its cell.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 import sys
@@ -22,37 +21,24 @@ import msgspec
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocket
 
 import plughost
 from plughost import Host, Plugin, hookimpl
+from plughost.checks.findings import Check
 from plughost.cli import plugin_commands
 from plughost.contracts import AuthAttempt, Middleware, PluginState, Principal
 from plughost.contracts.error_text import error_lines
 from plughost.core.containment import Point
+from plughost.core.finding.installed import entry_points
 from plughost.exceptions import PluginError, RouteError
-from plughost.http import PUBLIC, Route, create_app
-from strange_errors import MuteError, NamelessError, PanicException
+from plughost.http import PUBLIC, Route, WebSocketRoute, create_app
+from strange_errors import INTERRUPTS, KINDS, Odd, raising
 
 pytestmark = pytest.mark.anyio
 
-Make = Callable[[], BaseException]
 Raise = Callable[..., Any]
 Cell = Callable[["Ground", Raise], Awaitable[str]]
-
-KINDS: dict[str, Make] = {
-    "OSError": lambda: OSError("disk full"),
-    "KeyError": lambda: KeyError("lamp"),
-    "SystemExit": lambda: SystemExit(3),
-    "GeneratorExit": GeneratorExit,
-    "StopIteration": StopIteration,
-    "panic": lambda: PanicException("overflow"),
-    "stray cancellation": asyncio.CancelledError,
-    "no text": MuteError,
-    "no name": NamelessError,
-    "text that exits": lambda: MuteError(SystemExit(4)),
-    "group": lambda: ExceptionGroup("all", [OSError("disk full"), MuteError()]),
-    "group of panics": lambda: BaseExceptionGroup("all", [PanicException("overflow"), SystemExit(5)]),
-}
 
 CELLS: dict[tuple[Point, str], Cell] = {}
 
@@ -348,6 +334,101 @@ async def _(ground: Ground, raises: Raise, way: str) -> str:
     return ground.logged()
 
 
+@cell(Point.ROUTE, "websocket")
+async def _(ground: Ground, raises: Raise, way: str) -> str:
+    async def endpoint(socket: WebSocket) -> None:
+        await socket.accept()
+        raises()
+
+    route = WebSocketRoute("/odd", endpoint, guard=PUBLIC)
+    await ground.host.load_plugin(strange(register_routes=hookimpl(lambda self: [route])))
+    heard = iter([{"type": "websocket.connect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(heard)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "websocket",
+        "path": "/odd",
+        "raw_path": b"/odd",
+        "query_string": b"",
+        "scheme": "ws",
+        "headers": [(b"host", b"testserver")],
+        "subprotocols": [],
+    }
+    await create_app(ground.host)(scope, receive, send)
+    assert [one["type"] for one in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[-1]["code"] == 1011
+    return ground.logged()
+
+
+@cell(Point.ANSWER, "routes", "middleware", "route", "metrics", "health")
+async def _(ground: Ground, raises: Raise, way: str) -> str:
+    """What a plugin answers raises whatever is done with it."""
+    hook, odd = {
+        "routes": ("register_routes", Odd(raises)),
+        "route": ("register_routes", [Odd(raises)]),
+        "middleware": ("register_middleware", Odd(raises)),
+        "metrics": ("describe_metrics", [Odd(raises)]),
+        "health": ("health_check", Odd(raises)),
+    }[way]
+    implementation = hookimpl(lambda self: odd)
+    await ground.host.load_plugin(strange(**{hook: implementation}))
+    if way in ("routes", "route", "middleware"):
+        with pytest.raises(RouteError) as caught:
+            await fetched(ground, "/lamp")
+        return str(caught.value)
+    if way == "health":
+        checks = (await ground.host.health()).checks
+        return next(check.detail for check in checks if check.name == "strange")
+    assert await fetched(ground, "/metrics") == 200
+    return ground.logged()
+
+
+@cell(Point.CHECK)
+async def _(ground: Ground, raises: Raise) -> str:
+    result = Check("odd", "nothing", lambda subject: raises()).run(None)
+    assert result.status == "fail"
+    return result.problems[0].message
+
+
+@cell(Point.FINDER, "attribute", "call", "iteration", "distribution", "text")
+async def _(ground: Ground, raises: Raise, way: str) -> str:
+    class Finder:
+        def find_spec(self, *_: object) -> None:
+            return None
+
+    told: list[str] = []
+    odd: dict[str, Any] = {
+        "attribute": property(raises),
+        "call": raises,
+        "iteration": lambda *_: Odd(raises),
+        "distribution": lambda *_: [Odd(raises)],
+        "text": lambda *_: [type("Distribution", (), {"metadata": {"Name": "a", "Version": Odd(raises)}})()],
+    }
+    Finder.find_distributions = odd[way]  # type: ignore[attr-defined]
+    finder: Any = Finder()
+    sys.meta_path.append(finder)
+    try:
+        entry_points(["plughost.plugins"], tell=told.append)
+    finally:
+        sys.meta_path.remove(finder)
+    return "".join(told)
+
+
+@cell(Point.THREAD)
+async def _(ground: Ground, raises: Raise) -> str:
+    try:
+        await ground.host.load_plugin(strange(start=lambda self, context: raises()))
+    except PluginError as error:
+        return str(error)
+    return ""
+
+
 class Good(Plugin):
     name = "good"
 
@@ -359,16 +440,13 @@ class Good(Plugin):
         self.heard.append(attempt.username)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in INTERRUPTS])
 @pytest.mark.parametrize(("point", "way"), CELLS, ids=lambda part: getattr(part, "name", part))
 async def test_what_a_plugin_raises_is_its_own_failure(
     point: Point, way: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def raises(*_: Any) -> Any:
-        raise KINDS[kind]()  # noqa: RSE102  a function that makes it
-
     try:
-        await stands(point, way, raises, tmp_path, caplog)
+        await stands(point, way, raising(kind), tmp_path, caplog)
     except Exception as failure:  # pytest itself cannot show an error whose class hides its name
         pytest.fail("".join(error_lines(failure)), pytrace=False)
 

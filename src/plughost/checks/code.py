@@ -11,6 +11,7 @@ import pluggy
 from plughost.checks.findings import Check, Problem
 from plughost.checks.repairs import set_on_card
 from plughost.checks.subject import Subject
+from plughost.contracts.value_text import value_text
 from plughost.core.calls.annotations import type_misfits
 from plughost.core.calls.declaration import specs_of
 from plughost.core.calls.verify import options_of, shape_misfits
@@ -125,7 +126,7 @@ def _own_specs(subject: Subject) -> set[str]:
 
 
 def _words(value: object) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else repr(value)
+    return ", ".join(value) if isinstance(value, tuple) else value_text(value)
 
 
 def _is_imported(subject: Subject) -> bool:

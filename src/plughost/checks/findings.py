@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from plughost.contracts.error_text import error_line
+from plughost.core.containment import Point, contained
+
 Level = Literal["error", "warning"]
 Status = Literal["pass", "warn", "fail", "fixed", "skipped"]
 
@@ -53,7 +56,10 @@ class Check(Generic[S]):
         if not self.applies(subject):
             return CheckResult(self.id, self.meaning, "skipped")
         began = time.perf_counter()
-        problems = tuple(self.look(subject))
+        try:
+            problems = contained(Point.CHECK, lambda: tuple(self.look(subject)))
+        except Exception as error:  # what is looked at is a stranger's, and a host goes on beside it
+            problems = (Problem(message=f"looking at it raised {error_line(error)}"),)
         return CheckResult(
             self.id, self.meaning, _status(problems), problems, round(time.perf_counter() - began, 4)
         )

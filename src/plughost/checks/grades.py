@@ -13,6 +13,7 @@ from plughost.checks.code import implementations_of
 from plughost.checks.findings import CheckResult
 from plughost.checks.subject import Subject
 from plughost.core.calls.annotations import hints_of
+from plughost.core.finding.module_files import file_of
 
 Grade = Literal["none", "bronze", "silver", "gold"]
 
@@ -110,7 +111,7 @@ def home_of(subject: Subject) -> Path | None:
 def package_folder(subject: Subject) -> Path | None:
     """Return the folder of the plugin's package; None when it is a single file."""
     module = inspect.getmodule(type(subject.handle.target)) or subject.handle.target
-    file = getattr(module, "__file__", None)
+    file = file_of(module)
     is_package = bool(getattr(module, "__package__", ""))
     return Path(file).parent if file is not None and is_package else None
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from plughost.checks.findings import Check, Problem
 from plughost.checks.subject import Subject
 from plughost.contracts.plugin import Plugin
+from plughost.core.finding.module_files import file_of, folder_of
 
 PRIVATE = ("plughost.core", "plughost.flows", "plughost.host", "plughost.cli", "plughost.hookspecs._markers")
 """Rooms of plughost that may be rebuilt from one release to the next."""
@@ -110,10 +111,10 @@ def sources_of(subject: Subject) -> Iterator[tuple[Path, ast.AST]]:
 def _files(subject: Subject) -> list[Path]:
     target = subject.handle.target
     module = target if isinstance(target, ModuleType) else inspect.getmodule(type(target))
-    file = getattr(module, "__file__", None)
+    file = file_of(module)
     if module is None or file is None:
         return []
-    package = bool(getattr(module, "__path__", None)) or bool(module.__package__)
+    package = bool(folder_of(module)) or bool(module.__package__)
     return sorted(Path(file).parent.rglob("*.py")) if package else [Path(file)]
 
 

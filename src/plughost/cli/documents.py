@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plughost.contracts.value_text import spoken
 from plughost.exceptions import AppError, ConfigError, HookError, PluginError
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {spoken(key): plain(inner) for key, inner in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(inner) for inner in value]
-    return value.total_seconds() if isinstance(value, timedelta) else str(value)
+    return value.total_seconds() if isinstance(value, timedelta) else spoken(value)
 
 
 def error_document(error: Exception) -> Document:

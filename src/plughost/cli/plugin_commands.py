@@ -9,6 +9,7 @@ import click
 
 from plughost.cli.program import Program
 from plughost.contracts.error_text import error_line
+from plughost.contracts.value_text import items_of
 from plughost.core.config import LoadedConfig
 from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate
@@ -92,10 +93,9 @@ def _given(plugin: str, function: object) -> Iterable[click.Command]:
         given = contained(Point.REGISTER_COMMANDS, function) if callable(function) else None
     except Exception as error:
         raise PluginInvalidError(f"its {_HOOK} raised {error_line(error)}", plugin=plugin) from error
-    commands = list(given or ())
-    for command in commands:
-        if not isinstance(command, click.Command):
-            raise PluginInvalidError(
-                f"its {_HOOK} returned {command!r}, which is not a click command", plugin=plugin
-            )
-    return commands
+    try:
+        return items_of(given, click.Command)
+    except TypeError as error:
+        raise PluginInvalidError(
+            f"its {_HOOK} is to return a list of click commands, but {error}", plugin=plugin
+        ) from error

@@ -242,6 +242,13 @@ from plughost.contracts.users import (
     User,
     UserChange,
 )
+from plughost.contracts.value_text import (
+    class_name,
+    items_of,
+    plain_text,
+    spoken,
+    value_text,
+)
 from plughost.contracts.visible import visible
 
 __all__ = [
@@ -394,6 +401,7 @@ __all__ = [
     "born_session",
     "call_loader",
     "check_session_size",
+    "class_name",
     "close_to_others",
     "error_line",
     "error_lines",
@@ -402,18 +410,22 @@ __all__ = [
     "frozen",
     "get_logger",
     "is_being_cancelled",
+    "items_of",
     "json_option",
     "masked",
     "masked_text",
     "named_object",
     "own_folder",
     "patched_session",
+    "plain_text",
     "replace_file",
     "seconds_of",
     "session_of",
     "session_too_large",
+    "spoken",
     "sync_to_disk",
     "touched_session",
+    "value_text",
     "visible",
     "worst_of",
 ]

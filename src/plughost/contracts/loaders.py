@@ -22,13 +22,20 @@ async def call_loader(function: Callable[..., Any], *args: Any, blocking: bool =
         LoadError: It raised something that would end whoever waits for it, although nobody asked for that.
     """
     try:
-        result = await anyio.to_thread.run_sync(function, *args) if blocking else function(*args)
+        result = await anyio.to_thread.run_sync(_in_thread, function, args) if blocking else function(*args)
         return await result if inspect.isawaitable(result) else result
     except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:
         if is_being_cancelled():
             raise
+        raise LoadError(f"a loader ended with {error_line(error)}") from error
+
+
+def _in_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    try:
+        return function(*args)
+    except KeyboardInterrupt as error:  # that of the person comes to the main thread
         raise LoadError(f"a loader ended with {error_line(error)}") from error
 
 

@@ -7,6 +7,7 @@ that the host asked for, go on.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar, TypeVarTuple, Unpack
@@ -39,8 +40,12 @@ class Point(StrEnum):
     REGISTER_COMMANDS = "register_commands()"
     HOOK = "a hook implementation"
     WRAPPER = "a hook wrapper"
+    ANSWER = "reading what it answered to a hook"
     MIDDLEWARE = "making its middleware"
     ROUTE = "a route or middleware"
+    CHECK = "looking at it for a check"
+    FINDER = "a finder of installed distributions"
+    THREAD = "a plain function in a thread of its own"
 
 
 def contained(point: Point, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
@@ -62,7 +67,12 @@ def contained(point: Point, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> 
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether the person ended the program, be it in a group of errors."""
+    """Whether the person ended the program, be it in a group of errors; asked in the thread where it was raised.
+
+    Python raises the person's interrupt in the main thread. In any other a plugin raised it by itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False
     if isinstance(error, BaseExceptionGroup):
         return any(is_interrupt(each) for each in error.exceptions)
     return isinstance(error, KeyboardInterrupt)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import anyio
 import sniffio
 
-from plughost.core.containment import stray
+from plughost.core.containment import is_interrupt, stray
 
 Coro = Coroutine[Any, Any, Any]
 _Future = asyncio.Future
@@ -49,7 +49,7 @@ def belongs_to_caller(error: BaseException) -> bool:
         return False
     if isinstance(error, BaseExceptionGroup):
         return any(belongs_to_caller(each) for each in error.exceptions)
-    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+    if isinstance(error, GeneratorExit) or is_interrupt(error):
         return True
     if isinstance(error, asyncio.CancelledError):
         return _task_is_cancelled()

@@ -17,6 +17,8 @@ from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack, cast
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
+from plughost.core.containment import Point, stray
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -40,7 +42,8 @@ async def run_in_daemon_thread(
         name: Name of the thread, for debuggers.
 
     Raises:
-        BaseException: Whatever ``function`` raised.
+        BaseException: What ``function`` raised.
+        StrayError: It raised ``KeyboardInterrupt``, which only in the main thread is the person's.
         RuntimeError: The machine allows no further thread.
     """
     errand = _Errand(function, args)
@@ -143,6 +146,11 @@ class _Errand(Generic[T]):
     def _work(self) -> None:
         try:
             self._value = self._context.run(self._function, *self._args)
+        except KeyboardInterrupt as error:  # that of the person comes to the main thread
+            self._error = stray(error, Point.THREAD)
+        except BaseExceptionGroup as error:
+            holds_one = error.subgroup(KeyboardInterrupt) is not None
+            self._error = stray(error, Point.THREAD) if holds_one else error
         except BaseException as error:
             self._error = error
         post(self._token, self._ended.set)

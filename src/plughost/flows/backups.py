@@ -33,6 +33,7 @@ from plughost.contracts.backup import (
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_text
 from plughost.contracts.logs import get_logger
+from plughost.contracts.value_text import items_of
 from plughost.exceptions import BackupError, HookCallError
 from plughost.flows.archive_reading import Contents, read_archive
 from plughost.flows.archive_writing import write_archive
@@ -215,12 +216,13 @@ class Backups:
 
     async def _collect(self, plan: BackupPlan) -> Sequence[Artifact]:
         report = await self._hooks.provide_backup_artifacts.report(plan=plan)
-        artifacts = [
-            replace(artifact, plugin=outcome.plugin)
-            for outcome in report.outcomes
-            if outcome.kind == "value" and (not plan.only or outcome.plugin in plan.only)
-            for artifact in outcome.value or ()
-        ]
+        artifacts: list[Artifact] = []
+        for outcome in report.outcomes:
+            if outcome.kind == "value" and (not plan.only or outcome.plugin in plan.only):
+                artifacts += [
+                    replace(artifact, plugin=outcome.plugin)
+                    for artifact in _artifacts_of(outcome.plugin, outcome.value)
+                ]
         names = [(artifact.plugin, artifact.name) for artifact in artifacts]
         twice = {f"{plugin}/{name}" for plugin, name in names if names.count((plugin, name)) > 1}
         if twice:
@@ -286,6 +288,16 @@ class Backups:
 
 def _write(plan: BackupPlan, artifacts: Iterable[Artifact], folder: Path, on_progress: OnProgress) -> Archive:
     return write_archive(plan, tuple(artifacts), folder, on_progress)
+
+
+def _artifacts_of(plugin: str, answer: object) -> list[Artifact]:
+    """A backup without what a plugin meant to give would be one that cannot be restored: better none."""
+    try:
+        return items_of(answer, Artifact)
+    except TypeError as error:
+        raise BackupError(
+            f"what plugin {plugin!r} gave to be saved is no list of artifacts: {error}"
+        ) from error
 
 
 def _artifact(entry: ArchiveEntry, path: Path) -> Artifact:

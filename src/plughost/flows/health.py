@@ -16,6 +16,7 @@ from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.hooks import Outcome
 from plughost.contracts.logs import get_logger
 from plughost.contracts.masking import masked, masked_text
+from plughost.core.containment import Point, contained
 from plughost.flows.apps import Apps
 from plughost.hookspecs import Hooks
 
@@ -141,14 +142,19 @@ def _answer(outcome: Outcome, app_name: str | None) -> HealthCheck | None:
         detail = f"its health check failed: {error_line(outcome.error)}"
         return HealthCheck(name=outcome.plugin, status="warn", detail=detail, **known)
     try:
-        check = outcome.value
-        if not isinstance(check, HealthCheck):
-            check = HealthCheck.from_figures(outcome.plugin, check)
-        return replace(check, detail=masked_text(check.detail), figures=masked(check.figures), **known)
-    except (TypeError, ValueError, AttributeError) as error:
+        check = contained(Point.ANSWER, _read, outcome)
+        return replace(check, **known)
+    except Exception as error:
         return HealthCheck(
             name=outcome.plugin,
             status="warn",
-            detail=f"gave an answer that cannot be read: {error_text(error)}",
+            detail=f"gave an answer that cannot be read: {error_text(error) or error_line(error)}",
             **known,
         )
+
+
+def _read(outcome: Outcome) -> HealthCheck:
+    check = outcome.value
+    if not isinstance(check, HealthCheck):
+        check = HealthCheck.from_figures(outcome.plugin, check)
+    return replace(check, detail=masked_text(check.detail), figures=masked(check.figures))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 from starlette.routing import BaseRoute
 
-from plughost.contracts.error_text import error_text
+from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.http import ASGIApp, HttpContext, Middleware
 from plughost.contracts.logs import get_logger
+from plughost.contracts.value_text import class_name, items_of, plain_text, value_text
 from plughost.core.containment import Point, contained
 from plughost.exceptions import RouteError
 from plughost.http.compression import Compression
@@ -133,17 +136,23 @@ class _Sieve:
     def pass_on(self, plugin: str, checked: Iterator[Any]) -> list[Any]:
         """Return what was contributed, or nothing when a part of it is refused."""
         try:
-            return list(checked)
+            return contained(Point.ANSWER, list, checked)
         except RouteError as error:
             self._refuse(plugin, error)
-            return []
+        except Exception as error:
+            failure = RouteError(
+                f"plugin {plugin!r}: reading what it contributes raised {error_line(error)}", plugin=plugin
+            )
+            failure.__cause__ = error
+            self._refuse(plugin, failure)
+        return []
 
     def wrap(self, plugin: str, middleware: Middleware, app: ASGIApp) -> ASGIApp:
         try:
             return contained(Point.MIDDLEWARE, middleware.factory, app)
         except Exception as error:
             failure = RouteError(
-                f"plugin {plugin!r}: its middleware {_name_of(middleware)!r} cannot be made: {error_text(error)}",
+                f"plugin {plugin!r}: its middleware {_name_of(middleware)!r} cannot be made: {error_line(error)}",
                 plugin=plugin,
             )
             failure.__cause__ = error
@@ -192,18 +201,18 @@ def _checked(
 
 
 def _guarded(plugin: str, item: Any) -> Route | WebSocketRoute:
-    path = getattr(item, "path", "")
     if isinstance(item, Route | WebSocketRoute) and isinstance(item.guard, Guard):
         return item
+    path = plain_text(getattr(item, "path", ""))
     if isinstance(item, BaseRoute):
         raise RouteError(
-            f"plugin {plugin!r}: route {path or repr(item)} has no guard; make it with plughost.http.Route(...,"
-            " guard=PUBLIC | SIGNED_IN | scope('...'))",
+            f"plugin {plugin!r}: route {path or value_text(item)} has no guard; make it with "
+            "plughost.http.Route(..., guard=PUBLIC | SIGNED_IN | scope('...'))",
             plugin=plugin,
             path=path,
         )
     raise RouteError(
-        f"plugin {plugin!r}: register_routes returned {item!r}, which is not a route", plugin=plugin
+        f"plugin {plugin!r}: register_routes returned {value_text(item)}, which is not a route", plugin=plugin
     )
 
 
@@ -211,17 +220,20 @@ def _checked_middleware(plugin: str, items: Any) -> Iterator[tuple[str, Middlewa
     for item in _sequence(plugin, "register_middleware", items):
         if not isinstance(item, Middleware):
             raise RouteError(
-                f"plugin {plugin!r}: register_middleware returned {item!r}, which is no"
+                f"plugin {plugin!r}: register_middleware returned {value_text(item)}, which is no"
                 " plughost.contracts.Middleware",
                 plugin=plugin,
             )
         yield plugin, item
 
 
-def _sequence(plugin: str, hook: str, items: Any) -> Iterable[Any]:
-    if isinstance(items, Iterable) and not isinstance(items, str | bytes):
-        return items
-    raise RouteError(f"plugin {plugin!r}: {hook} returned {items!r}, which is not a sequence", plugin=plugin)
+def _sequence(plugin: str, hook: str, items: Any) -> list[Any]:
+    try:
+        return items_of(items, object)
+    except TypeError as error:
+        raise RouteError(
+            f"plugin {plugin!r}: what {hook} returned: {error_text(error)}", plugin=plugin
+        ) from error
 
 
 def _without(refused: set[str], routes: Iterable[Any]) -> list[Any]:
@@ -229,5 +241,9 @@ def _without(refused: set[str], routes: Iterable[Any]) -> list[Any]:
 
 
 def _name_of(middleware: Middleware) -> str:
-    factory = getattr(middleware.factory, "func", middleware.factory)
-    return middleware.name or str(getattr(factory, "__qualname__", type(factory).__qualname__))
+    if named := plain_text(middleware.name):
+        return named
+    factory = middleware.factory.func if type(middleware.factory) is partial else middleware.factory
+    if isinstance(factory, FunctionType):
+        return factory.__qualname__
+    return class_name(factory if isinstance(factory, type) else type(factory)).rpartition(".")[2]

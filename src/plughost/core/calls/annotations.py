@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from plughost.contracts.value_text import class_name, value_text
 from plughost.core.calls.declaration import Declaration
+from plughost.core.containment import Point, contained
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,13 @@ def type_misfits(declaration: Declaration, function: Any) -> Iterator[TypeMisfit
         return
     spec, mine = _hints_of_spec(declaration.function), hints_of(function)
     for name in declaration.arguments:
-        if name in mine and name in spec and not is_within(spec[name], mine[name]):
+        if name in mine and name in spec and not _fits(spec[name], mine[name]):
             yield TypeMisfit(
                 message=f"argument {name!r} is declared as {_words(mine[name])}, but may "
                 f"be any {_words(spec[name])}",
                 advice=f"annotate it as {_words(spec[name])}",
             )
-    if "return" in mine and not is_within(_answer(mine["return"]), _allowed(declaration, spec)):
+    if "return" in mine and not _fits(_answer(mine["return"]), _allowed(declaration, spec)):
         yield TypeMisfit(
             message=f"it is declared to return {_words(mine['return'])}, but its spec says "
             f"{_words(spec.get('return'))}",
@@ -82,9 +84,17 @@ def hints_of(function: Any) -> dict[str, Any]:
     Evaluating them runs what their author wrote there, so whatever it raises means that they are not known.
     """
     try:
-        return typing.get_type_hints(inspect.unwrap(function))
+        return contained(Point.SHAPE, lambda: typing.get_type_hints(inspect.unwrap(function)))
     except Exception:
         return {}
+
+
+def _fits(inner: Any, outer: Any) -> bool:
+    """Whether one is within the other; what raises when it is compared contradicts nothing."""
+    try:
+        return contained(Point.SHAPE, is_within, inner, outer)
+    except Exception:
+        return True
 
 
 def is_within(inner: Any, outer: Any) -> bool:
@@ -128,10 +138,8 @@ def _normal(annotation: Any) -> Any:
 
 
 def _words(annotation: Any) -> str:
-    if annotation in (None, type(None)):
+    if annotation is None or annotation is type(None):
         return "None"
-    return (
-        annotation.__name__
-        if isinstance(annotation, type) and not typing.get_args(annotation)
-        else str(annotation)
-    )
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        return class_name(annotation).rpartition(".")[2]
+    return value_text(annotation)

@@ -14,6 +14,7 @@ from anyio.lowlevel import current_token
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_text
+from plughost.contracts.value_text import value_text
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.catalogue import Catalogue
 from plughost.core.calls.declaration import Declaration, Namespace
@@ -282,7 +283,7 @@ class HookDispatcher:
                 0, "its name is taken by a registered plugin; unload that one or choose another name"
             )
         if (other := self.pluggy.get_name(plugin)) not in (None, name):
-            found.insert(0, f"it is registered already, as {other!r}; make another instance")
+            found.insert(0, f"it is registered already, as {value_text(other)}; make another instance")
         if self.pluggy.is_blocked(name):
             found.insert(0, "its name is blocked in the plugin manager")
         if found:

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from plughost.contracts.error_text import error_line
+from plughost.contracts.value_text import class_name
 from plughost.core.config.paths import canonical
+from plughost.core.containment import Point, contained
 
 _STANDARD_FINDERS = frozenset({"PathFinder", "MetadataPathFinder"})
 _METADATA_FOLDER = re.compile(
@@ -163,21 +165,27 @@ def _in_archive(location: str, groups: Sequence[str], tell: Tell) -> Iterator[tu
     import importlib_metadata
 
     try:
-        yield from _of_all(importlib_metadata.distributions(path=[location]), groups, location, tell)
+        found = importlib_metadata.distributions(path=[location])
+        yield from contained(Point.FINDER, lambda: list(_of_all(found, groups, location, tell)))
     except Exception as error:
         tell(f"{location} cannot be searched for plugins: {error_line(error)}")
 
 
 def _from_other_finders(groups: Sequence[str], tell: Tell) -> Iterator[tuple[str, list[EntryPoint]]]:
     for finder in sys.meta_path:
-        name = getattr(finder, "__name__", type(finder).__name__)
-        find = getattr(finder, "find_distributions", None)
-        if find is None or name in _STANDARD_FINDERS:
+        name = class_name(finder if isinstance(finder, type) else type(finder)).rpartition(".")[2]
+        if name in _STANDARD_FINDERS:
             continue
         try:
-            yield from _of_all(find() or (), groups, "", tell)
+            yield from contained(Point.FINDER, _of_finder, finder, groups, tell)
         except Exception as error:  # somebody's own finder may do anything
             tell(f"finder {name} was asked for plugins and failed: {error_line(error)}")
+
+
+def _of_finder(finder: object, groups: Sequence[str], tell: Tell) -> list[tuple[str, list[EntryPoint]]]:
+    find = getattr(finder, "find_distributions", None)
+    found = find() if find is not None else None
+    return [] if found is None else list(_of_all(found, groups, "", tell))
 
 
 def _of_all(
@@ -185,10 +193,7 @@ def _of_all(
 ) -> Iterator[tuple[str, list[EntryPoint]]]:
     for distribution in distributions:
         try:
-            metadata = distribution.metadata
-            name = str(metadata["Name"] or "")
-            text = distribution.read_text("entry_points.txt") or ""
-            version = str(metadata["Version"] or "")
+            name, version, text = contained(Point.FINDER, _facts_of, distribution)
         except Exception as error:
             tell(
                 f"a distribution in {location or 'a finder'} cannot be read and is passed over: "
@@ -199,6 +204,13 @@ def _of_all(
             yield canonical(name), list(parse_entry_points(text, groups, name, version, location))
         else:
             tell(f"a distribution in {location or 'a finder'} has no name and is passed over")
+
+
+def _facts_of(distribution: Any) -> tuple[str, str, str]:
+    """Name, version and entry points."""
+    metadata = distribution.metadata
+    text = distribution.read_text("entry_points.txt") or ""
+    return str(metadata["Name"] or ""), str(metadata["Version"] or ""), str(text)
 
 
 def parse_entry_points(

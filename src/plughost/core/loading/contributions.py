@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import reprlib
 from typing import Any
 
 from plughost.contracts.error_text import error_line
 from plughost.contracts.jobs import Job
+from plughost.contracts.value_text import items_of
 from plughost.core.containment import Point, contained
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.ledger import Ledger
@@ -32,22 +32,20 @@ def adopt_jobs(name: str, target: object, facilities: Facilities, ledger: Ledger
 
 def _asked(name: str, register_jobs: Any) -> list[Job]:
     try:
-        jobs = contained(Point.REGISTER_JOBS, lambda: list(register_jobs() or ()))
+        given = contained(Point.REGISTER_JOBS, register_jobs)
     except Exception as error:
         raise PluginInvalidError(
-            f"register_jobs of plugin {name!r} raised {error_line(error)}",
+            f"register_jobs of plugin {name!r} raised {error_line(error)}", plugin=name, phase="register"
+        ) from error
+    try:
+        return items_of(given, Job)
+    except TypeError as error:
+        raise PluginInvalidError(
+            f"register_jobs of plugin {name!r} returned what cannot be used: {error}. Return a list of "
+            f"plughost.contracts.Job",
             plugin=name,
             phase="register",
         ) from error
-    for job in jobs:
-        if not isinstance(job, Job):
-            raise PluginInvalidError(
-                f"register_jobs of plugin {name!r} returned {reprlib.repr(job)}: "
-                f"return a list of plughost.contracts.Job",
-                plugin=name,
-                phase="register",
-            )
-    return jobs
 
 
 def _adopt(name: str, job: Job, facilities: Facilities, ledger: Ledger) -> None:

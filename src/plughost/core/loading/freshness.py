@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
 
+from plughost.core.finding.module_files import file_of
 from plughost.core.finding.sources import Finding
 
 _SHARED_ROOTS = frozenset({"plughost"})
@@ -110,7 +111,7 @@ class CodeWatch:
         """Return a digest of each source file; times and sizes do not tell two saves within one tick apart."""
         found: dict[str, bytes] = {}
         for name in self._modules_of(plugin, finding, loaded):
-            if file := getattr(sys.modules.get(name), "__file__", None):
+            if file := file_of(sys.modules.get(name)):
                 with suppress(OSError):
                     found[name] = blake2b(Path(file).read_bytes(), digest_size=16).digest()
         return found
@@ -158,21 +159,22 @@ class _LoadedModules:
     def files(self) -> dict[str, Path]:
         """Where the modules lie that may belong to a plugin because of it."""
         modules = {name: module for name, module in list(sys.modules.items()) if name not in self._foreign}
-        files = {name: getattr(module, "__file__", None) for name, module in modules.items()}
+        files = {name: file_of(module) for name, module in modules.items()}
         return {name: Path(file).resolve() for name, file in files.items() if isinstance(file, str)}
 
 
 def _saved_at(name: str) -> int:
     """When the file of an imported module was saved, in nanoseconds; 0 when nobody can tell."""
+    file = file_of(sys.modules.get(name))
     try:
-        return Path(sys.modules[name].__file__ or "").stat().st_mtime_ns
-    except (KeyError, AttributeError, OSError):
+        return Path(file).stat().st_mtime_ns if file is not None else 0
+    except OSError:
         return 0
 
 
 def _drop_bytecode(module: ModuleType) -> None:
     """Remove compiled code: Python takes it for current by whole seconds and size, which two saves may share."""
-    if file := getattr(module, "__file__", None):
+    if file := file_of(module):
         with suppress(OSError, NotImplementedError, ValueError):
             Path(importlib.util.cache_from_source(file)).unlink()
 
@@ -186,7 +188,7 @@ def _root_of(module: str) -> str:
     parts = module.split(".")
     for end in range(1, len(parts)):
         prefix = ".".join(parts[:end])
-        if parts[0] not in _SHARED_ROOTS and getattr(sys.modules.get(prefix), "__file__", None):
+        if parts[0] not in _SHARED_ROOTS and file_of(sys.modules.get(prefix)):
             return prefix
     return module
 
@@ -194,7 +196,7 @@ def _root_of(module: str) -> str:
 def _home_of(module: str, finding: Finding) -> Path | None:
     if finding.folder is not None:
         return finding.folder.resolve()
-    file = getattr(sys.modules.get(module), "__file__", None)
+    file = file_of(sys.modules.get(module))
     if finding.distribution or not file or "." in module or Path(file).name == "__init__.py":
         return None
     return Path(file).resolve().parent

@@ -19,6 +19,7 @@ from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_line, error_text
 from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate, check_host_api
+from plughost.core.finding.module_files import file_of
 from plughost.core.loading.neighbours import refuse_clashes
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.shape import PluginHandle
@@ -137,8 +138,9 @@ async def _check_config(handle: PluginHandle, config: object, limit: float) -> N
             limit=limit,
         ) from None
     except Exception as error:
+        meant_for_people = isinstance(error, ValueError) and error_text(error)
         raise PluginConfigError(
-            f"plugin {handle.name!r} does not accept its configuration: {error_text(error)}",
+            f"plugin {handle.name!r} does not accept its configuration: {meant_for_people or error_line(error)}",
             plugin=handle.name,
         ) from error
 
@@ -160,7 +162,7 @@ def _import_candidate(candidate: PluginCandidate) -> object:
         refuse_clashes(name, folder, module_name)
     module = _import_module(name, module_name, candidate)
     if folder is not None:
-        _check_home(name, module, folder)
+        _check_home(name, module_name, module, folder)
     found: object = module
     for part in attribute.split(".") if attribute else ():
         found = _attribute_of(candidate, found, part)
@@ -234,12 +236,12 @@ def _public_names(owner: object) -> list[str]:
     return [known for known in dir(owner) if not known.startswith("_")]
 
 
-def _check_home(name: str, module: ModuleType, folder: Path) -> None:
+def _check_home(name: str, module_name: str, module: ModuleType, folder: Path) -> None:
     """Two plugin folders may use one module name; the second would silently be given the first one's code."""
-    file = getattr(module, "__file__", None)
+    file = file_of(module)
     if file is not None and not Path(file).resolve().is_relative_to(folder.resolve()):
         raise PluginImportError(
-            f"module {module.__name__} of plugin {name!r} in {folder} is hidden by another of that name at {file}: "
+            f"module {module_name} of plugin {name!r} in {folder} is hidden by another of that name at {file}: "
             f"rename the module",
             plugin=name,
         )

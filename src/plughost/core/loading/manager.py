@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.health import HealthCheck
 from plughost.contracts.logs import get_logger
-from plughost.contracts.masking import masked
 from plughost.contracts.records import (
     RUNNING_STATES,
     FailedPlugin,
@@ -36,7 +34,7 @@ from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.registry import Entry, PluginRegistry, failure_of
 from plughost.core.loading.remembered import HostMemory, LastFailure
-from plughost.core.loading.shape import PluginHandle, origin_of
+from plughost.core.loading.shape import PluginHandle, name_of, origin_of
 from plughost.exceptions import PluginDependencyError, PluginError, PluginInvalidError, PluginNotFoundError
 
 _log = get_logger("plughost.loading")
@@ -114,7 +112,7 @@ class PluginManager:
         entry = self._registry.find(name)
         if entry.run is None:
             return entry.record
-        return replace(entry.record, status=masked(entry.run.plugin.handle.status()))
+        return replace(entry.record, status=entry.run.plugin.handle.status())
 
     def config_class_of(self, name: str) -> tuple[str, Any, bool]:
         """Return a plugin's own name, its ``Config`` or None, and whether that is known: whether it runs.
@@ -180,7 +178,7 @@ class PluginManager:
             self._bare.refuse(thing, "start")
             known_as = self._registry.find(thing).record.name
             return await self._lifecycle.turns.start(known_as, partial(self._load_known, known_as, config))
-        name = match_name(name or _name_of(thing), self._registry)
+        name = match_name(name or name_of(thing), self._registry)
         self._bare.refuse(name, "replace")
         try:
             return await self._lifecycle.turns.start(name, partial(self._load_thing, name, thing, config))
@@ -434,13 +432,3 @@ def _named(name: str, found: Sequence[PluginCandidate], origin: str) -> PluginCa
         f"plugin {name!r} came from {origin} and is not there any more: install it again, or unload it",
         plugin=name,
     )
-
-
-def _name_of(thing: object) -> str:
-    named = getattr(thing, "name", None)
-    if isinstance(named, str) and named:
-        return named
-    if isinstance(thing, ModuleType):
-        return thing.__name__.rpartition(".")[2]
-    plain = getattr(thing, "__name__", type(thing).__name__)
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plain.removesuffix("Plugin") or plain).lower()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from plughost.core.finding.module_files import file_of, folder_of
 from plughost.exceptions import PluginImportError
 
 
@@ -72,8 +73,8 @@ def _imports(file: Path) -> Iterator[str]:
 def _place_of(name: str) -> Path | None:
     """Return the file or folder that importing ``name`` would give; None when that cannot be told."""
     if (loaded := sys.modules.get(name)) is not None:
-        file = getattr(loaded, "__file__", None) or next(iter(getattr(loaded, "__path__", ())), None)
-        return Path(file).resolve() if isinstance(file, str) else None
+        file = file_of(loaded) or folder_of(loaded)
+        return Path(file).resolve() if file is not None else None
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from plughost.contracts.error_text import error_line, error_text
+from plughost.contracts.masking import masked
 from plughost.contracts.plugin import Plugin, PluginContext
+from plughost.contracts.value_text import class_name, plain_text, value_text
 from plughost.core.calls.marks import projects_marking
 from plughost.core.containment import Point, contained
 from plughost.core.threads import run_in_daemon_thread
@@ -57,7 +60,7 @@ class PluginHandle:
         """
         try:
             is_factory = contained(Point.SHAPE, _is_factory, found)
-            target = _instantiate(name, found) if is_factory else found
+            target = contained(Point.SHAPE, _instantiate, name, found) if is_factory else found
             return contained(Point.SHAPE, cls._read, name, target)
         except PluginInvalidError:
             raise
@@ -87,7 +90,7 @@ class PluginHandle:
         await self._call("stop")
 
     def status(self) -> Mapping[str, object]:
-        """Return what the plugin says of itself; its failure to say so is said instead."""
+        """Return what the plugin says of itself, secrets hidden; its failure to say so is said instead."""
         try:
             return MappingProxyType(contained(Point.STATUS, self._ask_status))
         except Exception as error:
@@ -101,7 +104,8 @@ class PluginHandle:
             return {
                 "error": "status() is `async def`, but it is asked while nothing can wait: make it a plain `def`"
             }
-        return dict(said) if isinstance(said, Mapping) else {"status": said}
+        shown: dict[str, object] = masked(dict(said) if isinstance(said, Mapping) else {"status": said})
+        return shown
 
     async def _call(self, method: str, *args: object) -> None:
         function = None if self.is_foreign else getattr(self.target, method, None)
@@ -151,6 +155,36 @@ def _not_made(name: str, factory: Any, error: Exception) -> str:
     return f"calling {what} raised {error_line(error)}. Move work that can fail into start(context)"
 
 
+def name_of(thing: object) -> str:
+    """Return what a plugin is called when nobody gave it a name: its ``name``, else that of its module or class.
+
+    Raises:
+        PluginInvalidError: Asking it raised.
+    """
+    try:
+        named = plain_text(contained(Point.SHAPE, getattr, thing, "name", None))
+    except Exception as error:
+        raise PluginInvalidError(
+            f"reading the name of {_qualified(thing)} raised {error_line(error)}. Write `name` as a plain text, or "
+            f"give load_plugin(..., name=...)",
+            plugin=_qualified(thing),
+        ) from error
+    if named:
+        return named
+    own = origin_of(thing).rpartition(":")[2].rpartition(".")[2]
+    if isinstance(thing, ModuleType):
+        return own
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", own.removesuffix("Plugin") or own).lower()
+
+
+def origin_of(thing: object) -> str:
+    """Return where a plugin that code handed over comes from: ``module``, or ``module:class``. Never raises."""
+    if isinstance(thing, ModuleType):
+        return plain_text(object.__getattribute__(thing, "__dict__").get("__name__"))
+    module, _, name = _qualified(thing).rpartition(".")
+    return f"{module}:{name}"
+
+
 def _is_factory(found: object) -> bool:
     if not callable(found) or isinstance(found, ModuleType | Plugin):
         return False
@@ -163,19 +197,20 @@ def _close(awaitable: object) -> None:
 
 
 def _check_shape(name: str, target: object) -> None:
+    bool(target == _NOTHING)  # pluggy compares each plugin with all others: let it raise here, for itself
     if is_foreign(target):
         return
     for method in _METHODS:
         found = getattr(target, method, None)
         if found is not None and not callable(found):
+            kind = class_name(type(found)).rpartition(".")[2]
             raise PluginInvalidError(
-                f"{method} of plugin {name!r} is {type(found).__name__}, not a function: define `async def "
-                f"{method}(...)` or remove it",
+                f"{method} of plugin {name!r} is {kind}, not a function: define `async def {method}(...)` or remove it",
                 plugin=name,
             )
     if isinstance(target, Plugin) or callable(getattr(target, "start", None)) or has_hooks(target):
         return
-    what = f"module {target.__name__}" if isinstance(target, ModuleType) else _qualified(type(target))
+    what = f"module {target.__name__}" if isinstance(target, ModuleType) else class_name(type(target))
     raise PluginInvalidError(
         f"{what} is not a plugin: it has no start(context) method and no hook implementation. Derive "
         f"from plughost.Plugin, add `async def start(self, context)`, or mark a function with @hookimpl",
@@ -202,14 +237,6 @@ def version_of(plugin: object) -> str:
         return ""
 
 
-def origin_of(plugin: object) -> str:
-    """Return where a plugin that code handed over was written, for people."""
-    if isinstance(plugin, ModuleType):
-        return plugin.__name__
-    kind: Any = plugin if callable(plugin) and hasattr(plugin, "__qualname__") else type(plugin)
-    return f"{kind.__module__}:{kind.__qualname__}"
-
-
 _NOTHING = object()
 
 
@@ -219,28 +246,32 @@ def _version(target: object) -> str:
 
 def _text(target: object, attribute: str) -> str:
     """Return a text that a plugin says of itself; a module may have imported something else of that name."""
-    found = getattr(target, attribute, "")
-    return found if isinstance(found, str) else ""
+    return plain_text(getattr(target, attribute, ""))
 
 
 def _names(plugin: str, attribute: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, tuple | list | frozenset | set):
         raise PluginInvalidError(
-            f"{attribute} of plugin {plugin!r} is {value!r}: write a tuple of plugin names, such as ('cache',)",
+            f"{attribute} of plugin {plugin!r} is {value_text(value)}: write a tuple of plugin names, such as "
+            f"('cache',)",
             plugin=plugin,
         )
-    return tuple(str(name) for name in value)
+    return tuple(plain_text(name) or str(name) for name in value)
 
 
 def _config_class(plugin: str, target: object) -> type[Any] | None:
     found = getattr(target, "Config", None)
     if found is not None and not isinstance(found, type):
         raise PluginInvalidError(
-            f"Config of plugin {plugin!r} is {found!r}, not a class: declare `class Config(msgspec.Struct)`",
+            f"Config of plugin {plugin!r} is {value_text(found)}, not a class: declare `class Config(msgspec.Struct)`",
             plugin=plugin,
         )
     return found
 
 
 def _qualified(thing: Any) -> str:
-    return f"{getattr(thing, '__module__', '?')}.{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+    if issubclass(type(thing), type):
+        return class_name(thing)
+    if inspect.isroutine(thing):
+        return f"{thing.__module__}.{thing.__qualname__}"
+    return class_name(type(thing))

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from plughost.contracts import spoken
+
 Document = dict[str, Any]
 """What an endpoint returns and a page shows."""
 
@@ -23,10 +25,10 @@ def plain(value: Any, depth: int = 0) -> Any:
     if depth > _DEEPEST:
         return "…"
     if isinstance(value, Mapping):
-        return {str(key): plain(item, depth + 1) for key, item in value.items()}
+        return {spoken(key): plain(item, depth + 1) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = (field.name for field in dataclasses.fields(value))
         return {name: plain(getattr(value, name), depth + 1) for name in fields}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item, depth + 1) for item in value]
-    return str(value)[:500]
+    return spoken(value)[:500]

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from plughost.contracts import AdminPanel, PanelAction, get_logger
+from plughost.contracts import AdminPanel, PanelAction, error_text, get_logger, items_of
 from plughost.http import HttpRuntime, Identity, Problem
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import Done
@@ -148,10 +148,10 @@ def find_action(tab: Tab, name: str) -> PanelAction:
 
 def _panels(runtime: HttpRuntime) -> list[tuple[str, AdminPanel]]:
     report = runtime.host.own_hooks.register_admin_panels.report(context=runtime.context)
-    return [
-        (outcome.plugin, panel)
-        for outcome in report.outcomes
-        if outcome.kind == "value"
-        for panel in outcome.value or ()
-        if isinstance(panel, AdminPanel)
-    ]
+    panels: list[tuple[str, AdminPanel]] = []
+    for outcome in report.outcomes:
+        try:
+            panels += [(outcome.plugin, panel) for panel in items_of(outcome.value, AdminPanel)]
+        except TypeError as error:
+            _log.error("panels of plugin left out", plugin=outcome.plugin, reason=error_text(error))
+    return panels
