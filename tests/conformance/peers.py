@@ -93,9 +93,6 @@ SUITES: tuple[PeerSuite, ...] = (
             "test_session_zero_max_age": "the same",
             "test_session_cookie[": "the test deletes the cookie by the name `session`; the cookie of plughost is named"
             " `__Host-session` over HTTPS and `session_plain` without",
-            "test_session_cookie_subpath": "the test looks for `path=` in lower case; plughost writes `Path=`",
-            "test_domain_cookie": "the test looks for `domain=` in lower case; plughost writes `Domain=`",
-            "test_partitioned_session": "the test looks for `partitioned` in lower case; plughost writes `Partitioned`",
         },
     ),
     PeerSuite(
