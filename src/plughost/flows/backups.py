@@ -296,7 +296,7 @@ def _artifacts_of(plugin: str, answer: object) -> list[Artifact]:
         return items_of(answer, Artifact)
     except TypeError as error:
         raise BackupError(
-            f"what plugin {plugin!r} gave to be saved is no list of artifacts: {error}"
+            f"what plugin {plugin!r} gave to be saved is not a list of artifacts: {error}"
         ) from error
 
 
