@@ -118,7 +118,8 @@ class Model:
         return row is not None
 
     def end(self, subject: str, keep: str | None) -> None:
-        spared = self.find(keep)[0] if keep is not None else None
+        row, _, graceful = self.find(keep) if keep is not None else (None, False, False)
+        spared = row if graceful else None  # an id that was replaced and is out of its grace is nobody's
         self.rows = {n: r for n, r in self.rows.items() if r["subject"] != subject or r is spared}
 
 
