@@ -46,7 +46,7 @@ def foreign_store(config: SessionsConfig, setup: SessionStoreSetup) -> SessionSt
     """Return the configured store, not yet opened.
 
     Raises:
-        ConfigError: It cannot be made, or is no session store.
+        ConfigError: It cannot be made, or is not a session store.
     """
     make, settings = maker_of(config)
     try:
@@ -59,7 +59,7 @@ def foreign_store(config: SessionsConfig, setup: SessionStoreSetup) -> SessionSt
     missing = [method for method in _METHODS if not hasattr(store, method)]
     if missing:
         raise ConfigError(
-            f"session store {config.store!r} is no SessionStore: it has no {', '.join(missing)}",
+            f"session store {config.store!r} is not a SessionStore: it has no {', '.join(missing)}",
             path=f"{_HERE}.store",
         )
     return store
