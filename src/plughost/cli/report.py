@@ -16,7 +16,7 @@ def report_text(host: Host) -> str:
 
 
 def tell_report(program: Program, host: Host) -> None:
-    """Say on standard error what became of every plugin."""
+    """Say on standard error what happened to each plugin."""
     document = report_document(host.name, host.report, host.ready, host.plugins)
     program.stderr.say(_summary(host), text=report_text(host), **document)
 

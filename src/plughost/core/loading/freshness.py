@@ -42,7 +42,7 @@ class CodeWatch:
             self._since[plugin] = time.time_ns()
 
     def is_stale(self, plugin: str, finding: Finding) -> bool:
-        """Whether a file of the plugin changed since it was imported; what it imported later is no change."""
+        """Whether a file of the plugin changed since it was imported; what it imported later does not count."""
         before = self._imported.get(plugin)
         if before is None:
             return False
