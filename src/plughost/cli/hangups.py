@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 
 from plughost.cli.serving.notify import Notifier
-from plughost.cli.signals import each_hangup
 from plughost.cli.tables import counted
 from plughost.contracts.records import ReloadReport
 from plughost.exceptions import ConfigError
 from plughost.host import Host
 
 
-async def reload_when_asked(host: Host, talk: Callable[[str], None], notifier: Notifier) -> None:
-    """Reload the host at each SIGHUP, for as long as it runs. Use it in the main thread.
+async def reload_when_asked(
+    host: Host, hangups: AsyncIterable[object], talk: Callable[[str], None], notifier: Notifier
+) -> None:
+    """Reload the host at each SIGHUP, for as long as it runs.
 
     Args:
         host: A running host.
+        hangups: Yields at each of them.
         talk: Is told for people what came of it.
         notifier: Tells the service manager.
     """
-    async for _ in each_hangup():
+    async for _ in hangups:
         notifier.reloading()
         try:
             talk(reload_text(await host.reload()))

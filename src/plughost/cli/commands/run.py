@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import AsyncIterable
 from pathlib import Path
 
 import anyio
@@ -73,15 +75,21 @@ async def _run(program: Program, host: Host, once: bool, folders: list[Path]) ->
             async with host:
                 starting.disarm()
                 ready = host.ready
-                show_report(program, host)
-                if (ready or folders) and not once:
-                    await _stay(signals, program, host, folders)
+                if once:
+                    show_report(program, host)
+                    return ready
+                with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
+                    show_report(program, host)
+                    if ready or folders:
+                        await _stay(signals, hangups, program, host, folders)
     return ready
 
 
-async def _stay(signals: StopSignals, program: Program, host: Host, folders: list[Path]) -> None:
+async def _stay(
+    signals: StopSignals, hangups: AsyncIterable[object], program: Program, host: Host, folders: list[Path]
+) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(reload_when_asked, host, program.talk, Notifier(program.environ))
+        tasks.start_soon(reload_when_asked, host, hangups, program.talk, Notifier(program.environ))
         if folders:
             expect_changes()
             program.talk(f"Watching {', '.join(map(str, folders))}; Ctrl-C stops.")

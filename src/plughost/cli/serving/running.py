@@ -17,7 +17,7 @@ from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
 from plughost.cli.serving.server import Server
-from plughost.cli.signals import StopSignals
+from plughost.cli.signals import StopSignals, each_hangup
 from plughost.contracts.http_settings import HttpSettings
 from plughost.exceptions import PlughostError
 from plughost.host import Host
@@ -74,7 +74,7 @@ class OneProcess:
             server = Server(application, self._serving)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._stop_when_asked, signals, server, application)
-                tasks.start_soon(reload_when_asked, host, self._program.talk, self._notifier)
+                tasks.start_soon(reload_when_asked, host, each_hangup(), self._program.talk, self._notifier)
                 tasks.start_soon(self._tell_when_started, server, application, listeners)
                 tasks.start_soon(self._notifier.keep_alive)
                 if self._folders:

@@ -67,11 +67,11 @@ class Workers:
                 stack.enter_context(_Worker(number, folder)) for number in range(self._serving.workers)
             ]
             async with StopSignals() as signals, anyio.create_task_group() as tasks:
+                tasks.start_soon(self._reload_when_asked)
                 for worker in self._workers:
                     tasks.start_soon(self._keep_running, worker, signals)
                     if not await self._first_is_ready(worker, signals):
                         break
-                tasks.start_soon(self._reload_when_asked)
                 tasks.start_soon(self._notifier.keep_alive)
                 if not self._failed and not signals.asked:
                     self._notifier.ready(counted(len(self._workers), "worker"))
@@ -187,8 +187,11 @@ class _Worker:
         return self._process is not None
 
     async def reload(self) -> None:
-        """Have the host of this worker reloaded; return when it is, or when the worker has ended."""
-        if not self.running:
+        """Have the host of this worker reloaded; return when it is, or when the worker has ended.
+
+        One that is still starting reads the present configuration by itself.
+        """
+        if not self.running or not self.ready.is_set():
             return
         self.ready = anyio.Event()
         self.signal(signal.SIGHUP)
