@@ -44,7 +44,7 @@ from plughost.core.loading.promised import why_absent
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
-from plughost.core.running import marked_as_running
+from plughost.core.running import RunningHost, RunningMark, marked_as_running, running_host
 from plughost.core.services import ServiceRegistry
 from plughost.exceptions import ConfigError, HostNotReadyError, PluginNotFoundError, PluginSourceError
 from plughost.flows.apps import Apps
@@ -180,6 +180,7 @@ class Host:
         self._folders: list[Path] = []
         self._exit = AsyncExitStack()
         self._running = False
+        self._mark: RunningMark | None = None
         self._reloading = anyio.Lock()
 
     @classmethod
@@ -334,6 +335,16 @@ class Host:
     def running(self) -> bool:
         """Whether it was entered and not left."""
         return self._running
+
+    @property
+    def running_elsewhere(self) -> RunningHost | None:
+        """What is told of the host that runs on this one's data folder, in whatever process; None when none does."""
+        return running_host(self.data_dir)
+
+    def tell_commands(self, **more: Any) -> None:
+        """Let commands on this machine know more of this running host; see ``RunningHost``."""
+        if self._mark is not None:
+            self._mark.tell(**more)
 
     @property
     def ready(self) -> bool:
@@ -554,7 +565,7 @@ class Host:
             raise KeyboardInterrupt from group
 
     async def _start(self) -> None:
-        self._exit.enter_context(marked_as_running(self.data_dir))
+        self._mark = self._exit.enter_context(marked_as_running(self.data_dir))
         tasks = await self._exit.enter_async_context(anyio.create_task_group())
         self._exit.callback(tasks.cancel_scope.cancel)
         self._exit.callback(self._dispatcher.move_out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterable, Callable
 
 from plughost.cli.serving.notify import Notifier
@@ -25,9 +26,11 @@ async def reload_when_asked(
     async for _ in hangups:
         notifier.reloading()
         try:
-            talk(reload_text(await host.reload()))
+            said = reload_text(await host.reload())
         except ConfigError as error:
-            talk(f"Nothing was changed, because the configuration is wrong. {error}")
+            said = f"Nothing was changed, because the configuration is wrong. {error}"
+        talk(said)
+        host.tell_commands(answered=time.time(), answer=said)
         notifier.ready(status_line(host))
 
 

@@ -8,27 +8,59 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 FILE_NAME = "running.lock"
+_MOST_BYTES = 65_536
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunningHost:
-    """A host that runs now.
+    """A host that runs now; of several processes that serve together, the one that wrote last.
 
     Attributes:
-        pid: Process that wrote last; of several that serve together, one of them. 0 when it cannot be told.
+        pid: Its process; 0 when it cannot be told.
         since: When that started, in seconds since the epoch.
+        admin: Where browsers reach its admin pages; empty when it serves none.
+        reload: Process that reads the configuration again at SIGHUP; 0 when none does.
+        answered: When it last did so, in seconds since the epoch.
+        answer: What came of it, for people.
     """
 
-    pid: int
-    since: float
+    pid: int = 0
+    since: float = 0.0
+    admin: str = ""
+    reload: int = 0
+    answered: float = 0.0
+    answer: str = ""
+
+
+class RunningMark:
+    """The mark of one running host, which can tell more as it goes on.
+
+    Args:
+        number: Descriptor of the file.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._told = RunningHost(pid=os.getpid(), since=time.time())
+        self.tell()
+
+    def tell(self, **more: Any) -> None:
+        """Add to what commands on this machine can read; see ``RunningHost``."""
+        self._told = replace(self._told, **more)
+        text = json.dumps(asdict(self._told)).encode()
+        os.pwrite(self._number, text, 0)
+        os.truncate(self._number, len(text))
 
 
 @contextmanager
-def marked_as_running(data_dir: Path) -> Iterator[None]:
+def marked_as_running(data_dir: Path) -> Iterator[RunningMark]:
     """Let others see, for the length of the block, that a host runs on this folder; several may do so at once.
 
     The mark is a shared lock on a file, so it ends with the process, however that ends.
@@ -40,9 +72,7 @@ def marked_as_running(data_dir: Path) -> Iterator[None]:
     number = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(number, fcntl.LOCK_SH)
-        os.truncate(number, 0)
-        os.pwrite(number, json.dumps({"pid": os.getpid(), "since": time.time()}).encode(), 0)
-        yield
+        yield RunningMark(number)
     finally:
         os.close(number)
 
@@ -57,9 +87,8 @@ def running_host(data_dir: Path) -> RunningHost | None:
         with suppress(BlockingIOError):
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return None
-        with suppress(ValueError, KeyError, TypeError):
-            told = json.loads(os.pread(number, 1024, 0))
-            return RunningHost(int(told["pid"]), float(told["since"]))
-        return RunningHost(0, 0.0)
+        with suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(os.pread(number, _MOST_BYTES, 0), type=RunningHost)
+        return RunningHost()
     finally:
         os.close(number)

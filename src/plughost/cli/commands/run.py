@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterable
 from pathlib import Path
@@ -79,6 +80,7 @@ async def _run(program: Program, host: Host, once: bool, folders: list[Path]) ->
                     show_report(program, host)
                     return ready
                 with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
+                    host.tell_commands(reload=os.getpid())
                     show_report(program, host)
                     if ready or folders:
                         await _stay(signals, hangups, program, host, folders)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import click
@@ -14,32 +17,37 @@ from plughost.core.config.paths import canonical, match_name
 from plughost.core.finding.discovery import SWITCH, PluginCandidate
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.survey import survey
-from plughost.core.running import running_host
+from plughost.core.running import RunningHost, running_host
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 
+_PATIENCE = 60
+_now = click.option("--now", is_flag=True, help="Have a running host follow at once.")
+
 
 @click.command()
 @reads
 @click.argument("name")
+@_now
 @click.pass_obj
-def enable(program: Program, name: str) -> None:
+def enable(program: Program, name: str, now: bool) -> None:
     """Switch plugin NAME on in the configuration file; comments and layout stay."""
-    _switch(program, name, enabled=True)
+    _switch(program, name, enabled=True, now=now)
 
 
 @click.command()
 @reads
 @click.argument("name")
+@_now
 @click.pass_obj
-def disable(program: Program, name: str) -> None:
+def disable(program: Program, name: str, now: bool) -> None:
     """Switch plugin NAME off in the configuration file; it is then never imported.
 
     Reads metadata only, so it works whatever the plugin does.
     """
-    _switch(program, name, enabled=False)
+    _switch(program, name, enabled=False, now=now)
 
 
-def _switch(program: Program, name: str, *, enabled: bool) -> None:
+def _switch(program: Program, name: str, *, enabled: bool, now: bool) -> None:
     before = program.load_config()
     known = match_name(name, _known_names(before))
     _refuse_unknown(known, before)
@@ -58,14 +66,40 @@ def _switch(program: Program, name: str, *, enabled: bool) -> None:
         "dependents": _dependents(known, candidates) if not enabled else [],
     }
     program.show(document, _sentence(document))
-    if changed and (running := running_host(after.data_dir)) is not None:
+    running = running_host(after.data_dir)
+    if running is not None and now:
+        _ask(program, running, after.data_dir)
+    elif running is not None and changed:
         program.talk(
-            f"A running host (process {running.pid}) goes on as it was: switch the plugin on its admin page too, or"
-            " start the host again."
+            f"A running host (process {running.pid}) goes on as it was: give --now to have it follow, switch the"
+            " plugin on its admin page too, or start the host again."
         )
     if not effective:
         program.talk(f"It still is not: {_overruled_by(after, candidate)}")
     leave_with_problems(not effective)
+
+
+def _ask(program: Program, running: RunningHost, data_dir: Path) -> None:
+    """Have the running host read its configuration again, and say what came of it."""
+    if not running.reload:
+        raise click.ClickException(
+            f"the running host (process {running.pid}) is part of another program and takes no requests from here:"
+            " switch the plugin on its admin page, or start that program again"
+        )
+    asked = time.time()
+    try:
+        os.kill(running.reload, signal.SIGHUP)
+    except OSError as error:
+        raise click.ClickException(f"process {running.reload} cannot be asked: {error.strerror}") from error
+    while time.time() < asked + _PATIENCE:
+        told = running_host(data_dir)
+        if told is None:
+            raise click.ClickException("the running host ended meanwhile")
+        if told.answered >= asked:
+            program.talk(told.answer)
+            return
+        time.sleep(0.05)
+    raise click.ClickException(f"process {running.reload} was asked, and has not answered in {_PATIENCE} s")
 
 
 def _known_names(loaded: LoadedConfig) -> list[str]:

@@ -47,6 +47,13 @@ class ListeningSockets:
             return f"{scheme}://{host}:{name[1]}"
         return f"unix:{name}"
 
+    def url(self, scheme: str) -> str:
+        """Return where a browser on this machine reaches the first one; empty when none can."""
+        address = self.address(scheme)
+        if address.startswith("unix:"):
+            return ""
+        return address.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
+
 
 def listen(serving: Serving, environ: Mapping[str, str]) -> ListeningSockets:
     """Return the sockets to serve on, before the host starts: a place that is taken is known at once.

@@ -111,8 +111,13 @@ class OneProcess:
         self, server: Server, application: HostApplication, listeners: ListeningSockets
     ) -> None:
         await server.listening.wait()
+        settings = application.runtime.settings
+        url = listeners.url(self._serving.scheme)
+        base = settings.public_url.rstrip("/") or (url and url + self._serving.root_path)
+        reloads = os.getpid() if self._serving.worker is None else os.getppid()
+        application.host.tell_commands(admin=base and base + settings.admin_path, reload=reloads)
         if not self._serving.worker:
-            self._announce(application, listeners)
+            self._announce(application, listeners, base or listeners.address(self._serving.scheme))
         self._notifier.ready(status_line(application.host))
 
     async def _refuse_unguarded_address(self, host: Host, application: HostApplication) -> None:
@@ -125,9 +130,8 @@ class OneProcess:
                 " Make a token first: plughost admin token create --name NAME --scope SCOPE"
             )
 
-    def _announce(self, application: HostApplication, listeners: ListeningSockets) -> None:
+    def _announce(self, application: HostApplication, listeners: ListeningSockets, base: str) -> None:
         listening = listeners.address(self._serving.scheme)
-        base = application.runtime.settings.public_url.rstrip("/") or listening + self._serving.root_path
         prefix = base + application.runtime.settings.admin_path
         admin = f"{prefix}/system"
         document = {"address": base, "admin": admin}

@@ -1,4 +1,4 @@
-"""``plughost admin token``: make, list and revoke bearer tokens, whether or not a host runs."""
+"""``plughost admin``: a link that signs in to a running host; bearer tokens, whether or not one runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import click
 
 from plughost.contracts import CommandLine, json_option
-from plughost.http import AccessFile, TokenRecord, Tokens
+from plughost.http import AccessFile, SignIns, TokenRecord, Tokens
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -18,6 +18,36 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 @click.group()
 def admin() -> None:
     """Look after access to the administration."""
+
+
+@admin.command()
+@click.option("--url", default="", help="Where browsers reach the host, when it cannot know that itself.")
+@json_option
+@click.pass_obj
+def link(line: CommandLine, url: str) -> None:
+    """Show a link that signs one browser in to the running host, once."""
+    host = line.host()
+    settings, running = host.config.http, host.running_elsewhere
+    if running is None:
+        raise click.ClickException(f"no host runs on {host.data_dir}: start it with `plughost serve`")
+    admin_page = url.rstrip("/") + settings.admin_path if url else running.admin
+    if not admin_page:
+        raise click.ClickException(
+            f"the running host (process {running.pid}) did not say where browsers reach it: give --url"
+        )
+    access = AccessFile(host.data_dir)
+    try:
+        code = SignIns(
+            access,
+            host_name=host.name,
+            link_lifetime=settings.link_lifetime,
+            browser_lifetime=settings.browser_lifetime,
+        ).make_link_code()
+    finally:
+        access.close()
+    address = f"{admin_page}/sign-in?code={code}"
+    line.show({"sign_in": address, "expires_in": settings.link_lifetime}, address)
+    line.talk(f"It signs in one browser, once, within {settings.link_lifetime / 60:.0f} minutes.")
 
 
 @admin.group()
@@ -41,7 +71,7 @@ def create(line: CommandLine, name: str, scopes: tuple[str, ...], expires: str) 
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     line.show({"token": secret, **_document(record)}, secret)
-    line.talk(f"Shown this once; it ends {_day(record.expires_at)}. Send it as `Authorization: Bearer ...`.")
+    line.talk(f"Shown only once. Expires {_day(record.expires_at)}. Send it as `Authorization: Bearer ...`.")
 
 
 @token.command("list")
