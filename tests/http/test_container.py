@@ -11,7 +11,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import httpx2
 import pytest
+import yaml
+
+from servers import free_port, server
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -73,10 +77,47 @@ def test_the_variables_of_the_compose_file_are_settings(tmp_path, monkeypatch):
     from plughost import Host
 
     found = dict(re.findall(r"^\s+(PLUGHOST_\w+): (\S+)$", COMPOSE, re.MULTILINE))
-    assert len(found) == 3
+    assert len(found) == 5
     config = Host(config={"host": {"data_dir": str(tmp_path)}}, environ=found).config
     assert config.plugins["cache"].config["redis_url"] == "redis://valkey:6379/0"
     assert config.plugins["sessions"].config["store"] == "redis"
+
+
+def test_the_services_work_as_they_are_shipped(tmp_path):
+    """The commands and variables of both files, as processes: sessions and cache are ready."""
+    services = yaml.safe_load(COMPOSE)["services"]
+    assert services["host"]["depends_on"]["secret"] == {"condition": "service_completed_successfully"}
+    (make,) = services["secret"]["command"]
+    for _ in range(2):  # a second start keeps the secret
+        made = [sys.executable, "-c", make.replace("/data/", f"{tmp_path}/")]
+        assert subprocess.run(made, capture_output=True, text=True).stderr == ""
+        first = (tmp_path / "sessions.secret").read_text()
+    assert (tmp_path / "sessions.secret").read_text() == first
+    assert (tmp_path / "sessions.secret").stat().st_mode & 0o077 == 0
+    port = free_port()
+    with server(port=port):
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
+        for name, value in services["host"]["environment"].items():
+            environ[name] = value.replace("valkey:6379", f"127.0.0.1:{port}").replace("/data", str(tmp_path))
+        environ["PLUGHOST_HOST__DATA_DIR"] = str(tmp_path)
+        words = shlex.split(re.search(r"run --rm host (.+)", COMPOSE)[1])
+        plughost = [sys.executable, "-m", "plughost"]
+        subprocess.run([*plughost, *words], cwd=tmp_path, env=environ, check=True, capture_output=True)
+        command = next(json.loads(rest) for word, rest in instructions() if word == "CMD")
+        process = subprocess.Popen(
+            [*plughost, *command, "--port", "0", "--drain-notice", "0"],
+            cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            where = re.search(r"listening on http://0\.0\.0\.0:(\d+)", process.stdout.readline())
+            assert where is not None, process.communicate()[1]
+            assert httpx2.get(f"http://127.0.0.1:{where[1]}/readyz").status_code == 200
+        finally:
+            process.terminate()
+            err = process.communicate(timeout=60)[1]
+    (report,) = (line["report"] for line in map(json.loads, err.splitlines()) if "report" in line)
+    assert {"sessions", "cache"} <= set(report["loaded"])
+    assert report["failed"] == []
 
 
 @pytest.mark.parametrize("service", ["host", "valkey"])
