@@ -110,7 +110,7 @@ def _tokens(line: CommandLine) -> Iterator[Tokens]:
 def _seconds(text: str) -> float:
     shape = re.fullmatch(r"(\d{1,6})([smhdw])", text)
     if shape is None:
-        raise ValueError(f"{text!r} is no length of time: write 30m, 12h, 90d")
+        raise ValueError(f"{text!r} is not a length of time: write 30m, 12h, 90d")
     return float(shape[1]) * _UNITS[shape[2]]
 
 
