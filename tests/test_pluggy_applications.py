@@ -11,6 +11,7 @@ import pluggy
 import pytest
 
 from plughost import Host, Plugin, hookimpl, hookspec
+from plughost.blocking import BlockingHost
 from plughost.exceptions import PluginInvalidError
 
 pytestmark = pytest.mark.anyio
@@ -298,6 +299,21 @@ async def test_distributions_keep_their_names(tmp_path, monkeypatch, config):
 
 
 # without await
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_an_application_without_a_loop_moves_in_by_one_line_too(project):
+    host = BlockingHost.for_pluggy(
+        project, specs_of(project), config={}, environ={"PLUGHOST_LOAD_PLUGINS": ""}
+    )
+    host.pluggy.register(plugin_of(project, transform=lambda text: text + "!"), "early")
+    with host:
+        host.pluggy.register(plugin_of(project, transform=lambda text: text.upper()), "loud")
+        assert host.sync_hooks.transform(text="a") == ["A", "a!"]
+        assert host.hooks.transform(text="a") == ["A", "a!"]
+        assert host.plugins["early"].running
+        assert host.pluggy.project_name == project
+    assert host.pluggy.hook.transform(text="a") == ["A", "a!"]
 
 
 async def test_without_await_the_own_thread_gets_what_must_be_awaited():

@@ -19,6 +19,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio
+import pluggy
 from anyio.from_thread import BlockingPortal
 
 from plughost.contracts.plugin import Service
@@ -52,6 +53,25 @@ class BlockingHost:
         self._backend = backend
         self._running: _LoopThread | None = None
 
+    @classmethod
+    def for_pluggy(cls, name: str, hookspecs: object, *, backend: str = "asyncio", **options: Any) -> Self:
+        """Make a host for an application that lived on bare pluggy and has no event loop of its own.
+
+        Args:
+            name: As for ``Host.for_pluggy``; the other arguments of that are taken as well.
+            hookspecs: What the application declares.
+            backend: Event loop to run: ``asyncio`` or ``trio``.
+            options: Further arguments of ``Host.for_pluggy``.
+
+        Raises:
+            ConfigError: The configuration is wrong.
+            ValueError: A spec promises what ``host.hooks`` cannot keep; it says which, and what to do.
+        """
+        made = cls.__new__(cls)
+        made._host = Host.for_pluggy(name, hookspecs, **options)
+        made._backend, made._running = backend, None
+        return made
+
     def __enter__(self) -> Self:
         loop = _LoopThread(self._host, self._backend)
         loop.start()
@@ -76,6 +96,11 @@ class BlockingHost:
     def add_hookspecs(self, module: object) -> None:
         """Add a catalogue of the application's own; best before entering."""
         self._host.add_hookspecs(module)
+
+    @property
+    def pluggy(self) -> pluggy.PluginManager:
+        """The host's own ``pluggy.PluginManager``; an application may fill it before it enters the host."""
+        return self._host.pluggy
 
     @property
     def sync_hooks(self) -> Any:

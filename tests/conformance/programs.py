@@ -1,0 +1,54 @@
+"""Programs that nobody here wrote, with plugins that nobody here wrote: on a host they say what they say on pluggy.
+
+``tox -e conformance`` runs it. The table of what was compared is printed at the end of the run.
+"""
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+MOVED = Path(__file__).with_name("moved.py")
+LEAST = {"datasette": 8, "kedro": 1}
+"""How many plugins of its own ecosystem each program must have loaded, beside those it brings."""
+
+
+@cache
+def said_by(program, mode):
+    done = subprocess.run(
+        [sys.executable, MOVED, mode, program], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.rstrip().rpartition("\n")[2])
+
+
+def foreign(program, said):
+    return [name for name in said["plugins"] if not name.startswith((f"{program}.", "Trace"))]
+
+
+def in_any_order(answer):
+    """Leave out the one difference that is accepted: in which order equal plugins add their lines to a page.
+
+    pluggy asks distributions in the order in which they lie on the disk; a host loads them in the order of their
+    names, so that every machine has the same.
+    """
+    return [sorted(part.splitlines()) if isinstance(part, str) else part for part in answer]
+
+
+@pytest.mark.parametrize("mode", ["pluggy", "hooks"])
+@pytest.mark.parametrize("program", LEAST)
+def test_a_program_says_the_same_on_a_host(program, mode, record_property):
+    own, moved = said_by(program, "own"), said_by(program, mode)
+    assert not moved.get("report"), moved["report"]
+    assert moved["plugins"] == own["plugins"]
+    assert len(foreign(program, own)) >= LEAST[program]
+    assert own["answers"]
+    for asked, answer in own["answers"].items():
+        assert in_any_order(moved["answers"][asked]) == in_any_order(answer), asked
+    record_property("plugins", foreign(program, own))
+    print(
+        f"\n{program} through {mode}: {len(foreign(program, own))} plugins, {len(own['answers'])} answers equal"
+    )
