@@ -182,3 +182,19 @@ def test_every_implementation_that_pluggy_finds_is_found(make: Callable[[], obje
     assert callers == [["ask"], ["ask"]]
     assert ours.hooks_of("guest") == {"ask"}
     assert [hook for hook, _, _ in ours.implementations(plugin)] == ["ask"]
+
+
+def test_the_hooks_of_the_catalogue_are_read_once_for_all_hosts_of_a_process() -> None:
+    first = HookDispatcher(setup=HookSetup())
+    made: list[HookDispatcher] = []
+    assert calls_during(lambda: made.append(HookDispatcher(setup=HookSetup())), "read_declaration") == 0
+    assert made[0].declarations() == first.declarations()
+
+
+def test_what_an_application_declares_is_read_again_when_it_changed() -> None:
+    for arguments in ("parcel", "box"):
+        specs = ModuleType("shop_hooks")
+        exec(f"def weigh({arguments}): ...", vars(specs))  # noqa: S102
+        specs.weigh = hookspec(specs.weigh)
+        dispatcher = HookDispatcher(setup=HookSetup(hookspecs=(specs,)))
+        assert dispatcher.declarations()[-1].arguments == (arguments,)

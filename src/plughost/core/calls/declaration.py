@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any
 
 import pluggy
 
 from plughost.core.calls.marks import may_be_marked, projects_marking
+from plughost.hookspecs import CATALOGUE, PROJECT
 from plughost.hookspecs._markers import SPEC_ATTRIBUTE, Mode, OnError, SpecOptions
 
 Namespace = Any
@@ -99,12 +101,21 @@ def read_declarations(
     Raises:
         ValueError: It declares nothing, or a spec cannot be called by keywords.
     """
+    if any(namespace is family for family in CATALOGUE):
+        return _read_family(namespace)
     found = tuple(
         read_declaration(name, namespace, opts, terms) for name, opts in specs_of(manager, namespace)
     )
     if not found:
         raise ValueError(_declares_nothing(manager, namespace))
     return found
+
+
+@cache
+def _read_family(family: ModuleType) -> tuple[Declaration, ...]:
+    """Read a family of plughost's own hooks once: every host of the process declares the same."""
+    specs = specs_of(pluggy.PluginManager(PROJECT), family)
+    return tuple(read_declaration(name, family, opts, AS_PLUGGY) for name, opts in specs)
 
 
 def specs_of(
