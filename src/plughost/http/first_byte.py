@@ -61,7 +61,7 @@ class _Answer:
         self.cancel_scope: anyio.CancelScope | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Pass a message on. It is no coroutine of its own, which would cost every message of every answer."""
+        """Pass a message on. A coroutine of its own would cost every message of every answer."""
         if not self.begun:
             self.begun = True
             if self.cancel_scope is not None:

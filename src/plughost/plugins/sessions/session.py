@@ -240,7 +240,7 @@ class LazySession(RequestSession):
     def send(self, message: Any) -> Awaitable[None]:
         """Stand between the application and the server: save before the first byte.
 
-        It is no coroutine, and asks the desk nothing where nobody looked: that would cost every message of every
+        A plain function, which asks the desk nothing where nobody looked: all else would cost every message of every
         request.
         """
         kind = message["type"]
