@@ -19,7 +19,7 @@ from plughost.flows.auth import TOO_MANY, UNDECIDED, AuthFlow
 from plughost.hookspecs import CATALOGUE, hookimpl
 from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
 from plughost.plugins.sessions.crypto import PlainEnvelope
-from plughost.plugins.sessions.manager import Policy, Sessions
+from plughost.plugins.sessions.manager import SessionRules, Sessions
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.stores.memory import MemoryStore
 from plughost.testing.clock import FakeClock
@@ -289,7 +289,7 @@ async def test_memory_counts_while_the_shared_limiter_fails() -> None:
 @pytest.fixture
 def sessions() -> Sessions:
     now = SteadyTime(FakeClock())
-    policy = Policy(lifetimes=Lifetimes(idle=1800, absolute=28800, touch=60))
+    policy = SessionRules(lifetimes=Lifetimes(idle=1800, absolute=28800, touch=60))
     return Sessions(MemoryStore(now), RowCodec(PlainEnvelope()), policy, now)
 
 

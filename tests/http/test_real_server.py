@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from plughost import Plugin, hookimpl
 from plughost.http import PUBLIC, EventStream, HttpSettings, Problem, Route, scope
-from plughost.http.streams import encode
+from plughost.http.streams import encoded_event
 from serving import LiveServer
 
 
@@ -258,9 +258,9 @@ def test_a_stop_lets_requests_under_way_finish(live_server):
 
 
 def test_an_event_of_several_lines_stays_one_event():
-    assert encode({"data": "a\nb\r\nc"}) == b"data: a\ndata: b\ndata: c\n\n"
-    assert encode({}) == b"data: \n\n"
-    assert json.loads(encode({"data": "{}"}).decode().removeprefix("data: ")) == {}
+    assert encoded_event({"data": "a\nb\r\nc"}) == b"data: a\ndata: b\ndata: c\n\n"
+    assert encoded_event({}) == b"data: \n\n"
+    assert json.loads(encoded_event({"data": "{}"}).decode().removeprefix("data: ")) == {}
 
 
 def test_a_problem_knows_codes_nobody_named():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pluggy
 
-from plughost.checks.findings import Check, Problem
+from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.repairs import set_on_card
 from plughost.checks.subject import Subject
 from plughost.contracts.value_text import value_text
@@ -18,25 +18,25 @@ from plughost.core.calls.verify import options_of, shape_misfits
 from plughost.exceptions import ConfigError, PluginError, did_you_mean
 
 
-def _import(subject: Subject) -> Iterator[Problem]:
+def _import(subject: Subject) -> Iterator[CheckProblem]:
     if subject.error is not None:
-        yield Problem(message=str(subject.error))
+        yield CheckProblem(message=str(subject.error))
 
 
-def _card(subject: Subject) -> Iterator[Problem]:
+def _card(subject: Subject) -> Iterator[CheckProblem]:
     card, handle = subject.candidate.card, subject.handle
     said = {"requires": card.requires, "after": card.after, "host_api": card.host_api}
     done = {"requires": handle.requires, "after": handle.after, "host_api": handle.host_api}
     for key, promised in said.items():
         if promised and done[key] and promised != done[key]:
-            yield Problem(
+            yield CheckProblem(
                 message=f"{key} is {_words(promised)} on the card and {_words(done[key])} in the code",
                 advice="the card is enough: remove the other one, or make them alike",
             )
     yield from _hooks_on_card(subject)
 
 
-def _hooks_on_card(subject: Subject) -> Iterator[Problem]:
+def _hooks_on_card(subject: Subject) -> Iterator[CheckProblem]:
     promised = set(subject.candidate.card.hooks)
     found = {hook for hook, _, _ in implementations_of(subject)}
     if promised and promised != found:
@@ -48,14 +48,14 @@ def _hooks_on_card(subject: Subject) -> Iterator[Problem]:
             )
             if names
         ]
-        yield Problem(
+        yield CheckProblem(
             message=f"hooks of the card: {'; '.join(parts)}",
             advice="correct `hooks` on the card",
             repair=set_on_card(subject, "hooks", sorted(found)),
         )
 
 
-def _hooks(subject: Subject) -> Iterator[Problem]:
+def _hooks(subject: Subject) -> Iterator[CheckProblem]:
     declared = {declaration.name: declaration for declaration in subject.hooks.declarations()}
     own = _own_specs(subject)
     for hook, function, opts in implementations_of(subject):
@@ -63,31 +63,31 @@ def _hooks(subject: Subject) -> Iterator[Problem]:
         if declaration is not None:
             blocking = options_of(subject.handle.target, function).blocking
             for misfit in shape_misfits(declaration, function, opts, blocking):
-                yield Problem(message=f"hook {hook!r}: {misfit}")
+                yield CheckProblem(message=f"hook {hook!r}: {misfit}")
         elif hook not in own and not opts.get("optionalhook"):
-            yield Problem(
+            yield CheckProblem(
                 message=f"hook {hook!r} is not in the catalogue.{did_you_mean(hook, declared)}",
                 advice="mark it optionalhook=True if another plugin or the application declares it",
                 level="warning",
             )
 
 
-def _hook_types(subject: Subject) -> Iterator[Problem]:
+def _hook_types(subject: Subject) -> Iterator[CheckProblem]:
     declared = {declaration.name: declaration for declaration in subject.hooks.declarations()}
     for hook, function, opts in implementations_of(subject):
         if hook in declared and not opts.get("wrapper"):
             for misfit in type_misfits(declared[hook], function):
-                yield Problem(message=f"hook {hook!r}: {misfit.message}", advice=misfit.advice)
+                yield CheckProblem(message=f"hook {hook!r}: {misfit.message}", advice=misfit.advice)
 
 
-def _deprecated(subject: Subject) -> Iterator[Problem]:
+def _deprecated(subject: Subject) -> Iterator[CheckProblem]:
     old = subject.hooks.deprecations()
     for hook, _, _ in implementations_of(subject):
         if hook in old:
-            yield Problem(message=f"hook {hook!r} is deprecated: {old[hook]}", level="warning")
+            yield CheckProblem(message=f"hook {hook!r} is deprecated: {old[hook]}", level="warning")
 
 
-def _config_class(subject: Subject) -> Iterator[Problem]:
+def _config_class(subject: Subject) -> Iterator[CheckProblem]:
     """A configuration of nothing at all tells the class's own faults from settings that are missing."""
     place = f"plugins.{subject.name}.config"
     try:
@@ -95,17 +95,17 @@ def _config_class(subject: Subject) -> Iterator[Problem]:
     except ConfigError as error:
         for problem in error.problems:
             if problem.path.strip('"') == place or problem.message.startswith("the annotations"):
-                yield Problem(message=problem.message)
+                yield CheckProblem(message=problem.message)
     except PluginError as error:
-        yield Problem(message=str(error))
+        yield CheckProblem(message=str(error))
 
 
-def _configuration(subject: Subject) -> Iterator[Problem]:
+def _configuration(subject: Subject) -> Iterator[CheckProblem]:
     try:
         subject.loaded.decode_plugin(subject.name, subject.handle.config_class, subject.candidate.wish.config)
     except ConfigError as error:
         for problem in error.problems:
-            yield Problem(message=str(problem))
+            yield CheckProblem(message=str(problem))
 
 
 def implementations_of(subject: Subject) -> list[tuple[str, Any, pluggy.HookimplOpts]]:

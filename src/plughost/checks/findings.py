@@ -17,7 +17,7 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class CheckProblem:
     """One thing that is wrong.
 
     Attributes:
@@ -48,7 +48,7 @@ class Check(Generic[S]):
 
     id: str
     meaning: str
-    look: Callable[[S], Iterable[Problem]]
+    look: Callable[[S], Iterable[CheckProblem]]
     applies: Callable[[S], bool] = lambda _: True
 
     def run(self, subject: S) -> CheckResult:
@@ -59,7 +59,7 @@ class Check(Generic[S]):
         try:
             problems = contained(Point.CHECK, lambda: tuple(self.look(subject)))
         except Exception as error:  # what is looked at is a stranger's, and a host goes on beside it
-            problems = (Problem(message=f"looking at it raised {error_line(error)}"),)
+            problems = (CheckProblem(message=f"looking at it raised {error_line(error)}"),)
         return CheckResult(
             self.id, self.meaning, _status(problems), problems, round(time.perf_counter() - began, 4)
         )
@@ -80,12 +80,12 @@ class CheckResult:
     id: str
     meaning: str
     status: Status
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[CheckProblem, ...] = ()
     seconds: float = 0.0
-    fixed: tuple[Problem, ...] = field(default=())
+    fixed: tuple[CheckProblem, ...] = field(default=())
 
 
-def _status(problems: Sequence[Problem]) -> Status:
+def _status(problems: Sequence[CheckProblem]) -> Status:
     if not problems:
         return "pass"
     return "fail" if any(problem.level == "error" for problem in problems) else "warn"
@@ -99,8 +99,8 @@ def worst(results: Iterable[CheckResult]) -> Status:
 
 def mended(result: CheckResult) -> CheckResult:
     """Repair what can be repaired without asking; what remains is found again with what went wrong."""
-    remaining: list[Problem] = []
-    fixed: list[Problem] = []
+    remaining: list[CheckProblem] = []
+    fixed: list[CheckProblem] = []
     for problem in result.problems:
         if problem.repair is None:
             remaining.append(problem)
@@ -108,7 +108,7 @@ def mended(result: CheckResult) -> CheckResult:
         try:
             problem.repair()
         except OSError as error:
-            remaining.append(Problem(message=f"{problem.message} It could not be mended: {error}"))
+            remaining.append(CheckProblem(message=f"{problem.message} It could not be mended: {error}"))
         else:
             fixed.append(problem)
     status: Status = "fixed" if fixed and not remaining else _status(remaining)

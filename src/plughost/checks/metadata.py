@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from plughost.checks.findings import Check, Problem
+from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.repairs import Repair, set_in_project, set_on_card
 from plughost.checks.subject import Subject
 from plughost.contracts.plugin import HOST_API
@@ -20,27 +20,27 @@ _WANTED = {
 }
 
 
-def _manifest(subject: Subject) -> Iterator[Problem]:
+def _manifest(subject: Subject) -> Iterator[CheckProblem]:
     finding, error = subject.candidate.finding, subject.candidate.error
     if finding.problem:
-        yield Problem(message=f"{finding.origin}: {finding.problem}")
+        yield CheckProblem(message=f"{finding.origin}: {finding.problem}")
     elif error is not None and not isinstance(error, PluginIncompatibleError):
-        yield Problem(message=str(error))
+        yield CheckProblem(message=str(error))
 
 
-def _entry_point(subject: Subject) -> Iterator[Problem]:
+def _entry_point(subject: Subject) -> Iterator[CheckProblem]:
     reference = subject.candidate.finding.reference
     if not _REFERENCE.match(reference):
-        yield Problem(
+        yield CheckProblem(
             message=f"entry point {subject.name!r} says {reference!r}, which names no module or attribute",
             advice="write it as 'package.module:Class', or 'package.module' for a module plugin",
         )
 
 
-def _distribution(subject: Subject) -> Iterator[Problem]:
+def _distribution(subject: Subject) -> Iterator[CheckProblem]:
     for key, advice in _WANTED.items():
         if not subject.project.get(key):
-            yield Problem(
+            yield CheckProblem(
                 message=f"its metadata have no {key}",
                 advice=advice,
                 level="warning",
@@ -54,20 +54,20 @@ def _repaired(subject: Subject, key: str) -> Repair | None:
     return set_in_project(subject, key, said) if said else None
 
 
-def _host_api(subject: Subject) -> Iterator[Problem]:
+def _host_api(subject: Subject) -> Iterator[CheckProblem]:
     error = subject.candidate.error
     if isinstance(error, PluginIncompatibleError):
-        yield Problem(message=str(error))
+        yield CheckProblem(message=str(error))
         return
     own = subject.handle.host_api if subject.is_imported else ""
     try:
         check_host_api(subject.name, own)
     except PluginError as fault:
-        yield Problem(message=str(fault))
+        yield CheckProblem(message=str(fault))
     said = subject.candidate.card.host_api or own
     if not said:
         major = int(HOST_API.partition(".")[0])
-        yield Problem(
+        yield CheckProblem(
             message="it does not say which host API it works with",
             advice=f'host_api = ">={major},<{major + 1}" in its card or its class',
             level="warning",

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from plughost.checks.findings import Check, Problem
+from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.subject import Subject
 from plughost.contracts.secret import Secret
 from plughost.core.config.redaction import is_secret_key
@@ -18,12 +18,12 @@ _NAMES_ONLY = ("_domain", "_variable", "_header", "_column", "_id", "_scheme")
 """What a setting ends in that names something about a secret, and is none itself."""
 
 
-def _secrets(subject: Subject) -> Iterator[Problem]:
+def _secrets(subject: Subject) -> Iterator[CheckProblem]:
     kind = subject.handle.config_class
     for path, annotation in _fields(kind, ()):
         if is_secret_key(path[-1]) and not path[-1].endswith(_NAMES_ONLY) and _may_be_text(annotation):
             name = ".".join(path)
-            yield Problem(
+            yield CheckProblem(
                 message=f"setting {name!r} looks like a secret and is a plain text: a log line or a traceback shows it",
                 advice=f"declare it as `{path[-1]}: Secret` (plughost.contracts), and take it out with .reveal()",
                 level="warning",

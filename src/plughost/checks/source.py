@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from plughost.checks.findings import Check, Problem
+from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.subject import Subject
 from plughost.contracts.plugin import Plugin
 from plughost.core.finding.module_files import file_of, folder_of
@@ -32,7 +32,7 @@ _OPENS = frozenset(
 """Calls that leave something behind which the host does not know of."""
 
 
-def _stop(subject: Subject) -> Iterator[Problem]:
+def _stop(subject: Subject) -> Iterator[CheckProblem]:
     """What goes through the context is undone by the host; what does not needs a stop()."""
     start = _function(subject, "start")
     if start is None or _has_own_stop(subject) or "on_stop" in _called(start):
@@ -40,18 +40,18 @@ def _stop(subject: Subject) -> Iterator[Problem]:
     within = {name for item in _context_expressions(start) for name in _called(item)}
     opened = sorted((_called(start) & _OPENS) - within)
     if opened:
-        yield Problem(
+        yield CheckProblem(
             message=f"start() calls {', '.join(opened)}, but there is no stop() and no context.on_stop(...)",
             advice="end it in stop(), or use context.spawn / context.every, which the host ends",
             level="warning",
         )
 
 
-def _private_imports(subject: Subject) -> Iterator[Problem]:
+def _private_imports(subject: Subject) -> Iterator[CheckProblem]:
     for file, tree in sources_of(subject):
         for module in _imported_modules(tree):
             if any(module == private or module.startswith(f"{private}.") for private in PRIVATE):
-                yield Problem(
+                yield CheckProblem(
                     message=f"{file.name} imports {module}, which is not a public door",
                     advice="use plughost, plughost.contracts, plughost.hookspecs, plughost.http, "
                     "plughost.exceptions",

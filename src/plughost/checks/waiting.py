@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from plughost.checks.findings import Check, Problem
+from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.source import sources_of
 from plughost.checks.subject import Subject
 
@@ -48,20 +48,20 @@ _NEEDS_TIMEOUT = frozenset(
 _FOREVER = frozenset({"anyio.sleep_forever", "trio.sleep_forever"})
 
 
-def _blocking_calls(subject: Subject) -> Iterator[Problem]:
+def _blocking_calls(subject: Subject) -> Iterator[CheckProblem]:
     for file, tree in sources_of(subject):
         names = _imported(tree)
         for function, call in _calls_in_async(tree):
             name = _full_name(call.func, names)
             instead = _BLOCKING.get(name) or _BLOCKING_MODULES.get(name.partition(".")[0])
             if instead is not None:
-                yield Problem(
+                yield CheckProblem(
                     message=f"{file.name}, line {call.lineno}: {name}() in async {function}() stops the whole host",
                     advice=f"use {instead}, a plain function marked blocking=True, or anyio.to_thread.run_sync",
                 )
 
 
-def _unbounded_waits(subject: Subject) -> Iterator[Problem]:
+def _unbounded_waits(subject: Subject) -> Iterator[CheckProblem]:
     for file, tree in sources_of(subject):
         names = _imported(tree)
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
@@ -88,8 +88,8 @@ def _endless(name: str, call: ast.Call) -> str:
     return ""
 
 
-def _unbounded(file: str, line: int, said: str) -> Problem:
-    return Problem(
+def _unbounded(file: str, line: int, said: str) -> CheckProblem:
+    return CheckProblem(
         message=f"{file}, line {line}: {said}",
         advice="give it a limit that its callers can live with; long work belongs into context.spawn(...)",
         level="warning",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def dump(document: Mapping[str, Any]) -> str:
+def dumped(document: Mapping[str, Any]) -> str:
     """Return one JSON document with sorted keys."""
     return json.dumps(plain(document), sort_keys=True, indent=2, ensure_ascii=False)
 

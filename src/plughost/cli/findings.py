@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from plughost.checks.findings import CheckResult, Problem, Status
+from plughost.checks.findings import CheckProblem, CheckResult, Status
 from plughost.cli.documents import Document
 
 
@@ -22,7 +22,7 @@ def result_document(result: CheckResult) -> Document:
     }
 
 
-def _problem_document(problem: Problem) -> dict[str, Any]:
+def _problem_document(problem: CheckProblem) -> dict[str, Any]:
     return {
         "message": problem.message,
         "advice": problem.advice,

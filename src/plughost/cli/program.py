@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plughost.cli.documents import dump
+from plughost.cli.documents import dumped
 from plughost.cli.talk import Talk
 from plughost.contracts.commands import json_option
 from plughost.contracts.visible import visible
@@ -89,7 +89,7 @@ class Program:
     ) -> None:
         """Write data to stdout, as JSON or as text."""
         wanted = self.as_json if as_json is None else as_json
-        click.echo(visible(dump(document) if wanted or text is None else text))
+        click.echo(visible(dumped(document) if wanted or text is None else text))
         self.has_shown = True
 
     def talk(self, message: str) -> None:

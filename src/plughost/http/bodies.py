@@ -25,7 +25,7 @@ _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def bounded(receive: Receive, most: int) -> Receive:
+def bounded_receive(receive: Receive, most: int) -> Receive:
     """Return a ``receive`` that refuses a body of more than ``most`` bytes as soon as that is known."""
     taken = 0
 

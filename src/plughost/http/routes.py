@@ -14,7 +14,7 @@ from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 
 from plughost.contracts.http import ASGIApp, Receive, Scope, Send
 from plughost.core.threads import run_in_daemon_thread
-from plughost.http.bodies import bounded, too_large
+from plughost.http.bodies import bounded_receive, too_large
 from plughost.http.first_byte import answer_within
 from plughost.http.gate import pass_gate
 from plughost.http.guards import Guard
@@ -117,7 +117,7 @@ class Route(StarletteRoute):
             if name == b"content-length" and int(value) > most:
                 raise too_large(most)
             if name in (b"content-length", b"transfer-encoding"):
-                return bounded(receive, most)
+                return bounded_receive(receive, most)
         return receive
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.http.access_file import AccessFile
 from plughost.http.guards import Identity
-from plughost.http.tokens import digest_of
+from plughost.http.tokens import digest_of_token
 
 
 class SignIns:
@@ -50,7 +50,7 @@ class SignIns:
             db.execute("DELETE FROM links WHERE expires_at <= ?", (now,))
             db.execute(
                 "INSERT INTO links (digest, name, scopes, expires_at) VALUES (?, ?, ?, ?)",
-                (digest_of(code), name, json.dumps(sorted(scopes)), now + self._link_lifetime),
+                (digest_of_token(code), name, json.dumps(sorted(scopes)), now + self._link_lifetime),
             )
         return code
 
@@ -59,7 +59,8 @@ class SignIns:
         now = self._clock.time()
         with self._file.writing() as db:
             row = db.execute(
-                "DELETE FROM links WHERE digest = ? RETURNING name, scopes, expires_at", (digest_of(code),)
+                "DELETE FROM links WHERE digest = ? RETURNING name, scopes, expires_at",
+                (digest_of_token(code),),
             ).fetchone()
         if row is None or row["expires_at"] <= now:
             return None
@@ -79,13 +80,13 @@ class SignIns:
             " AND (browsers.token_id IS NULL OR (tokens.revoked_at IS NULL AND tokens.expires_at > ?))"
         )
         now = self._clock.time()
-        rows = self._file.read(query, digest_of(secret), now, now)
+        rows = self._file.read(query, digest_of_token(secret), now, now)
         if not rows:
             return None
         # Part of the digest names this browser: of 256 random bits nobody guesses the secret by it.
         return Identity(
             kind="browser",
-            id=digest_of(secret).hex()[:12],
+            id=digest_of_token(secret).hex()[:12],
             name=rows[0]["name"],
             scopes=frozenset(json.loads(rows[0]["scopes"])),
         )
@@ -93,7 +94,7 @@ class SignIns:
     def end(self, secret: str) -> None:
         """Sign a browser out."""
         with self._file.writing() as db:
-            db.execute("DELETE FROM browsers WHERE digest = ?", (digest_of(secret),))
+            db.execute("DELETE FROM browsers WHERE digest = ?", (digest_of_token(secret),))
 
     def cookie_name(self, connection: Mapping[str, Any]) -> str:
         """Return the cookie's name: over https one that only https can set, for the whole site only."""
@@ -124,6 +125,6 @@ class SignIns:
             db.execute("DELETE FROM browsers WHERE expires_at <= ?", (self._clock.time(),))
             db.execute(
                 "INSERT INTO browsers (digest, name, scopes, expires_at, token_id) VALUES (?, ?, ?, ?, ?)",
-                (digest_of(secret), name, scopes, expires, token_id),
+                (digest_of_token(secret), name, scopes, expires, token_id),
             )
         return secret

@@ -110,7 +110,7 @@ class EventStream(Response):
     async def _feed(self, writer: Any) -> None:
         with writer:
             async for event in self._source:
-                await writer.send(encode(event))
+                await writer.send(encoded_event(event))
 
     async def _send(self, send: Send, chunk: bytes) -> bool:
         with anyio.move_on_after(self._patience):
@@ -123,7 +123,7 @@ def _too_many(status: int, detail: str) -> Problem:
     return Problem(status, detail, code="too_many_streams", headers={"Retry-After": "10"})
 
 
-def encode(event: Mapping[str, str]) -> bytes:
+def encoded_event(event: Mapping[str, str]) -> bytes:
     """Return an event as it goes over the wire; line ends in ``data`` become further ``data`` lines."""
     lines = [f"{name}: {event[name]}" for name in ("id", "event") if event.get(name)]
     lines += [f"data: {line}" for line in event.get("data", "").splitlines() or [""]]

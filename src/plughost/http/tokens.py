@@ -81,7 +81,7 @@ class Tokens:
             db.execute(
                 "INSERT INTO tokens (id, name, digest, scopes, created_at, expires_at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (identifier, name, digest_of(secret), json.dumps(wanted), now, now + lifetime),
+                (identifier, name, digest_of_token(secret), json.dumps(wanted), now, now + lifetime),
             )
         record = TokenRecord(
             id=identifier, name=name, scopes=wanted, created_at=now, expires_at=now + lifetime
@@ -95,7 +95,7 @@ class Tokens:
             return None
         rows = self._file.read("SELECT * FROM tokens WHERE id = ?", shape["id"])
         kept = rows[0]["digest"] if rows else _NO_DIGEST
-        if not hmac.compare_digest(kept, digest_of(shape["secret"])) or not rows:
+        if not hmac.compare_digest(kept, digest_of_token(shape["secret"])) or not rows:
             return None
         row = rows[0]
         now = self._clock.time()
@@ -137,7 +137,7 @@ class Tokens:
             db.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", (now, identifier))
 
 
-def digest_of(secret: str) -> bytes:
+def digest_of_token(secret: str) -> bytes:
     """Return what is kept of a secret."""
     return hashlib.sha256(secret.encode()).digest()
 

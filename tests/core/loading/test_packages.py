@@ -19,7 +19,7 @@ from plughost.contracts import PluginState
 from plughost.core.config import LoadedConfig, load_config
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.survey import survey
-from plughost.core.packages.digests import digest_of
+from plughost.core.packages.digests import digest_of_files
 from plughost.core.packages.fetching import FetchLimits, fetch
 from plughost.core.packages.unpacking import UnpackLimits, unpack
 from plughost.exceptions import PluginError, PluginSourceError
@@ -147,41 +147,41 @@ async def test_what_is_no_zip_file_is_said_to_be_none(tmp_path: Path) -> None:
 
 
 async def test_a_pinned_file_that_was_changed_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    pinned = digest_of(wheel(tmp_path))
+    pinned = digest_of_files(wheel(tmp_path))
     path = wheel(tmp_path, answer=666)
     reason = await reason_why_not(tmp_path, path=str(path), sha256=pinned)
     assert pinned in reason
-    assert digest_of(path) in reason
+    assert digest_of_files(path) in reason
     assert [one.name for one in (tmp_path / "data").iterdir() if one.is_dir()] == []
 
 
 async def test_a_pinned_file_runs(tmp_path: Path) -> None:
     path = wheel(tmp_path)
-    async with host_for(tmp_path, path=str(path), sha256=digest_of(path).upper()) as host:
+    async with host_for(tmp_path, path=str(path), sha256=digest_of_files(path).upper()) as host:
         assert host.plugins["boxed"].state is PluginState.READY
 
 
 async def test_a_pinned_folder_that_was_changed_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "box", sources())
-    pinned = digest_of(folder)
+    pinned = digest_of_files(folder)
     write_folder(folder, sources(answer=666))
     assert "was changed" in await reason_why_not(tmp_path, path=str(folder), sha256=pinned)
 
 
 def test_the_digest_of_a_folder_knows_names_and_contents_but_not_caches(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "box", {"a.py": "1", "b.py": "2"})
-    first = digest_of(folder)
+    first = digest_of_files(folder)
     write_folder(folder, {"__pycache__/a.pyc": "compiled"})
-    assert digest_of(folder) == first
+    assert digest_of_files(folder) == first
     (folder / "b.py").rename(folder / "c.py")
-    renamed = digest_of(folder)
+    renamed = digest_of_files(folder)
     write_folder(folder, {"c.py": "3"})
-    assert len({first, renamed, digest_of(folder)}) == 3
+    assert len({first, renamed, digest_of_files(folder)}) == 3
 
 
 async def test_the_digest_is_checked_again_before_a_reload(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "box", sources())
-    async with host_for(tmp_path, path=str(folder), sha256=digest_of(folder)) as host:
+    async with host_for(tmp_path, path=str(folder), sha256=digest_of_files(folder)) as host:
         write_folder(folder, sources(answer=666))
         with pytest.raises(PluginSourceError, match="was changed"):
             await host.reload_plugin("boxed")
@@ -383,7 +383,7 @@ async def test_a_failed_package_stops_no_other_plugin(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["boxed_code/more", "more"])
 async def test_a_pinned_folder_with_a_link_is_refused(tmp_path: Path, where: str) -> None:
     folder = write_folder(tmp_path / "box", sources())
-    pinned = digest_of(folder)
+    pinned = digest_of_files(folder)
     write_folder(tmp_path / "elsewhere", {"__init__.py": "evil = True"})
     (folder / where).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     assert "symbolic link" in await reason_why_not(tmp_path, path=str(folder), sha256=pinned)
@@ -392,7 +392,7 @@ async def test_a_pinned_folder_with_a_link_is_refused(tmp_path: Path, where: str
 async def test_compiled_code_in_a_pinned_folder_is_not_run_in_the_place_of_the_source(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "box", sources())
     source = folder / "boxed_code" / "__init__.py"
-    pinned, good = digest_of(folder), source.read_text("utf-8")
+    pinned, good = digest_of_files(folder), source.read_text("utf-8")
     source.write_text(good.replace("42", "66"), "utf-8")
     compiled = py_compile.compile(
         str(source), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, doraise=True

@@ -10,13 +10,13 @@ import pytest
 
 from asgi_browser import Browser
 from plughost.contracts.session import RequestSession, session_of
-from plughost.plugins.sessions.announcements import Announcement
+from plughost.plugins.sessions.announcements import SessionChange
 from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
 from plughost.plugins.sessions.cookies import CookiePolicy, SessionCookie
 from plughost.plugins.sessions.crypto import KeyRing, SealedEnvelope
 from plughost.plugins.sessions.csrf import CsrfCheck, CsrfPolicy
 from plughost.plugins.sessions.desk import Desk
-from plughost.plugins.sessions.manager import Policy, Sessions
+from plughost.plugins.sessions.manager import SessionRules, Sessions
 from plughost.plugins.sessions.middleware import SessionMiddleware
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.sockets import SocketWatch
@@ -35,14 +35,14 @@ def clock() -> FakeClock:
 @pytest.fixture
 def sessions(clock: FakeClock) -> Sessions:
     now = SteadyTime(clock)
-    policy = Policy(lifetimes=Lifetimes(idle=1800, absolute=28800, touch=60))
+    policy = SessionRules(lifetimes=Lifetimes(idle=1800, absolute=28800, touch=60))
     return Sessions(MemoryStore(now), RowCodec(SealedEnvelope(KeyRing([SECRET]))), policy, now)
 
 
 @pytest.fixture
-def told(sessions: Sessions) -> list[Announcement]:
+def told(sessions: Sessions) -> list[SessionChange]:
     """Everything that is announced, in order."""
-    heard: list[Announcement] = []
+    heard: list[SessionChange] = []
     sessions.announcer.listen(heard.append)
     return heard
 

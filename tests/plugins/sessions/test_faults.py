@@ -21,7 +21,7 @@ from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.desk import Desk
 from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
-from plughost.plugins.sessions.tokens import digest_of
+from plughost.plugins.sessions.tokens import digest_of_id
 from plughost.testing.clock import FakeClock
 from plughost.testing.suites.session_store import digest, new
 
@@ -172,7 +172,7 @@ async def test_a_row_that_was_made_somebody_elses_signs_nobody_in(
     theirs = await sessions.create("ada", username="Ada")
     hand = direct(store)
     if column == "digest":  # my id leads to their row
-        own, other = digest_of(mine.session_id), digest_of(theirs.session_id)
+        own, other = digest_of_id(mine.session_id), digest_of_id(theirs.session_id)
         hand.execute("DELETE FROM sessions WHERE digest = ?", (own,))
         hand.execute("UPDATE sessions SET digest = ? WHERE digest = ?", (own, other))
     else:

@@ -14,7 +14,7 @@ from plughost.plugins.sessions.clocks import Lifetimes
 from plughost.plugins.sessions.cookies import CookiePolicy, SessionCookie
 from plughost.plugins.sessions.crypto import KeyRing, PlainEnvelope
 from plughost.plugins.sessions.desk import Desk
-from plughost.plugins.sessions.manager import Policy, Sessions
+from plughost.plugins.sessions.manager import SessionRules, Sessions
 from plughost.plugins.sessions.middleware import SessionMiddleware
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.sockets import SocketWatch
@@ -69,7 +69,7 @@ class World:
             return 1_700_000_000.0
 
         store = MemoryStore(now)
-        policy = Policy(lifetimes=Lifetimes(idle=1800, absolute=28800, touch=60))
+        policy = SessionRules(lifetimes=Lifetimes(idle=1800, absolute=28800, touch=60))
         codec = RowCodec(PlainEnvelope())
         self.plain = Sessions(store, codec, policy, now)
         self.sessions = Sessions(Paused(store, after=after), codec, policy, now)  # type: ignore[arg-type]

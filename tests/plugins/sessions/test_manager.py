@@ -9,9 +9,9 @@ import pytest
 
 from plughost.contracts.session import SessionManager
 from plughost.exceptions import SessionDataError
-from plughost.plugins.sessions.announcements import Announcement
+from plughost.plugins.sessions.announcements import SessionChange
 from plughost.plugins.sessions.manager import Sessions
-from plughost.plugins.sessions.tokens import digest_of, new_session_id
+from plughost.plugins.sessions.tokens import digest_of_id, new_session_id
 from plughost.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -116,7 +116,7 @@ async def test_rotation_changes_the_id_and_nothing_else(sessions: Sessions, cloc
 
 
 async def test_a_rotated_id_reads_for_ten_seconds_and_then_ends_the_session(
-    sessions: Sessions, clock: FakeClock, told: list[Announcement]
+    sessions: Sessions, clock: FakeClock, told: list[SessionChange]
 ) -> None:
     made = await sessions.create("7")
     rotated = await sessions.rotate(made.session_id)
@@ -218,7 +218,7 @@ async def test_a_clean_up_says_what_it_removed(sessions: Sessions, clock: FakeCl
     assert (await sessions.cleanup_expired()).removed == 0
 
 
-async def test_what_happens_is_announced_in_order(sessions: Sessions, told: list[Announcement]) -> None:
+async def test_what_happens_is_announced_in_order(sessions: Sessions, told: list[SessionChange]) -> None:
     visitor = await sessions.create(None)
     signed_in = await sessions.sign_in(visitor.session_id, "7")
     rotated = await sessions.rotate(signed_in.session_id)
@@ -260,7 +260,7 @@ async def test_the_secret_id_is_in_no_repr_and_in_no_store(sessions: Sessions) -
     made = await sessions.create("7", fields={"password_hint": "canary-value"})
     assert made.session_id not in repr(made)
     assert "canary-value" not in repr(made)
-    digest = digest_of(made.session_id)
+    digest = digest_of_id(made.session_id)
     assert digest is not None
     stored = repr(sessions.store.__dict__)
     assert made.session_id not in stored

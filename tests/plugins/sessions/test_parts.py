@@ -18,7 +18,7 @@ from plughost.plugins.sessions.crypto import (
     derive,
     joined,
 )
-from plughost.plugins.sessions.tokens import digest_of, new_handle, new_session_id
+from plughost.plugins.sessions.tokens import digest_of_id, new_handle, new_session_id
 from plughost.testing.clock import FakeClock
 
 SECRET = "Xq3vT9-LwZ7kR2mB8nJ5hY4sD6fG1pC0uEaIoQt"
@@ -44,17 +44,17 @@ def test_an_id_carries_256_bits_and_is_never_the_same() -> None:
     ["", "x", "a" * 42, "a" * 44, "a" * 42 + "=", "a" * 42 + "\n", "a" * 42 + "é", "a" * 42 + "/", " " * 43],
 )
 def test_a_malformed_id_has_no_digest(malformed: str) -> None:
-    assert digest_of(malformed) is None
+    assert digest_of_id(malformed) is None
 
 
 @given(st.text())
 def test_no_text_makes_the_digest_fail(text: str) -> None:
-    digest_of(text)
+    digest_of_id(text)
 
 
 def test_two_spellings_of_the_same_bytes_are_two_ids() -> None:
     # The last character of 43 carries 4 of its 6 bits: "A" and "B" decode to the same 32 bytes.
-    assert digest_of("A" * 43) != digest_of("A" * 42 + "B")
+    assert digest_of_id("A" * 43) != digest_of_id("A" * 42 + "B")
 
 
 def test_time_never_goes_back_when_the_clock_does() -> None:

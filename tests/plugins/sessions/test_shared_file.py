@@ -16,7 +16,7 @@ from plughost.contracts.session_store import ReplacedSession, StoredSession
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
-from plughost.plugins.sessions.turns import Turns
+from plughost.plugins.sessions.turns import WriterTurns
 from plughost.testing.clock import FakeClock
 from plughost.testing.suites.session_store import digest, new
 
@@ -100,7 +100,7 @@ async def test_a_busy_neighbour_passes_nobody_twice(tmp_path: Path) -> None:
     waiting = threading.Event()
 
     def take(name: str, times: int) -> None:
-        turns = Turns(tmp_path / "sessions.db", longest_wait=60)
+        turns = WriterTurns(tmp_path / "sessions.db", longest_wait=60)
         for _ in range(times):
             with turns:
                 order.append(name)
@@ -109,7 +109,7 @@ async def test_a_busy_neighbour_passes_nobody_twice(tmp_path: Path) -> None:
         turns.close()
 
     def stand_in_the_queue() -> None:
-        queue = Turns(tmp_path / "sessions.db", longest_wait=60)
+        queue = WriterTurns(tmp_path / "sessions.db", longest_wait=60)
         while order == []:
             pass
         neighbour = threading.Thread(target=take, args=("patient", 1))
@@ -146,7 +146,7 @@ async def test_who_holds_the_file_too_long_is_named_and_all_who_wait_are_told_at
         except StoreUnavailableError as error:
             refused.append(str(error))
 
-    hung = Turns(path)
+    hung = WriterTurns(path)
     with hung:
         async with anyio.create_task_group() as group:
             for number in range(40):

@@ -13,7 +13,7 @@ import pytest
 
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.database_file import DatabaseFile
-from plughost.plugins.sessions.turns import Turns
+from plughost.plugins.sessions.turns import WriterTurns
 from plughost.plugins.sessions.writer import GroupCommitWriter
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ def commits() -> Commits:
 @pytest.fixture
 async def writer(tmp_path: Path, commits: Commits) -> AsyncIterator[GroupCommitWriter]:
     def connect() -> sqlite3.Connection:
-        connection = DatabaseFile(tmp_path / "writer.db").connect_writer(Turns(tmp_path / "writer.db"))
+        connection = DatabaseFile(tmp_path / "writer.db").connect_writer(WriterTurns(tmp_path / "writer.db"))
         connection.execute("CREATE TABLE log(what TEXT)")
         return connection
 

@@ -17,7 +17,7 @@ from plughost.cli.exits import ExitCode, leave
 from plughost.cli.logs import configure_logging
 from plughost.cli.program import Program, config_option, verbose_option
 from plughost.cli.serving.listening import listen
-from plughost.cli.serving.options import Serving, check, is_loopback
+from plughost.cli.serving.options import Serving, check_options, is_loopback
 from plughost.contracts.commands import json_option
 from plughost.exceptions import RouteError
 
@@ -115,7 +115,7 @@ def serve(
     the configuration again and follows it.
     """
     serving = Serving(link=is_loopback(given["host"]) if link is None else link, **given)
-    check(serving)
+    check_options(serving)
     folders = dev_folders(dev)
     if folders and serving.workers > 1:
         raise click.UsageError("--dev serves with one process: leave --workers out")

@@ -6,33 +6,35 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from plughost.checks.findings import Check, Problem
+from plughost.checks.findings import Check, CheckProblem
 from plughost.cli.doctor.patient import Patient
 from plughost.contracts.secret import MASK
 from plughost.exceptions import PluginNotFoundError
 
 
-def _readable(patient: Patient) -> Iterator[Problem]:
+def _readable(patient: Patient) -> Iterator[CheckProblem]:
     error = patient.error
     if error is None:
         return
     said = [str(problem) for problem in error.problems] or [str(error)]
     for message in said:
-        yield Problem(message=message, advice="the checks below are made as if the configuration were empty")
+        yield CheckProblem(
+            message=message, advice="the checks below are made as if the configuration were empty"
+        )
 
 
-def _unknown_plugins(patient: Patient) -> Iterator[Problem]:
+def _unknown_plugins(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in patient.candidates:
         if isinstance(candidate.error, PluginNotFoundError):
-            yield Problem(message=str(candidate.error), plugin=candidate.name)
+            yield CheckProblem(message=str(candidate.error), plugin=candidate.name)
 
 
-def _permissions(patient: Patient) -> Iterator[Problem]:
+def _permissions(patient: Patient) -> Iterator[CheckProblem]:
     path = patient.loaded.path
     if path is None or not _has_secrets(patient):
         return
     if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        yield Problem(
+        yield CheckProblem(
             message=f"{path} holds secrets and can be read by others.",
             advice=f"chmod 600 {path}, or move the secrets out with $env or $file references",
             level="warning",

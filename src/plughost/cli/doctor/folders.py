@@ -7,37 +7,37 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from plughost.checks.findings import Check, Problem
+from plughost.checks.findings import Check, CheckProblem
 from plughost.cli.doctor.patient import Patient
 
 _OWNER_ONLY = 0o700
 
 
-def _data_dir(patient: Patient) -> Iterator[Problem]:
+def _data_dir(patient: Patient) -> Iterator[CheckProblem]:
     folder = patient.data_dir  # one that is not there is made when a plugin first needs it
     if folder.is_dir():
         if not os.access(folder, os.W_OK | os.X_OK):
-            yield Problem(
+            yield CheckProblem(
                 message=f"the data folder {folder} cannot be written.",
                 advice="give it to the user that runs the host, or set host.data_dir",
                 repair=partial(folder.chmod, _OWNER_ONLY),
             )
     elif folder.exists():
-        yield Problem(
+        yield CheckProblem(
             message=f"the data folder {folder} is not a folder.", advice="move it away, or set host.data_dir"
         )
     elif _parent_is_closed(folder):
-        yield Problem(
+        yield CheckProblem(
             message=f"the data folder {folder} is not there and cannot be made.",
             advice="make it for the user that runs the host, or set host.data_dir",
         )
 
 
-def _plugin_dir(patient: Patient) -> Iterator[Problem]:
+def _plugin_dir(patient: Patient) -> Iterator[CheckProblem]:
     folder = patient.plugin_dir
     if folder is None or folder.is_dir():
         return
-    yield Problem(
+    yield CheckProblem(
         message=f"the plugin directory {folder} is not there.",
         advice="correct host.plugin_dir, or let --fix make it",
         level="warning",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from plughost.checks.findings import Check, Problem
+from plughost.checks.findings import Check, CheckProblem
 from plughost.cli.doctor.patient import Patient
 from plughost.core.loading.remembered import HostMemory
 
 
-def _lost(patient: Patient) -> Iterator[Problem]:
+def _lost(patient: Patient) -> Iterator[CheckProblem]:
     memory = HostMemory.of(patient.loaded)
     for seen in memory.lost(patient.candidates):
-        yield Problem(
+        yield CheckProblem(
             message=f"{seen}.",
             plugin=seen.name,
             level="warning",

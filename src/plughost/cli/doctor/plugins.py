@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 
-from plughost.checks.findings import Check, Problem
+from plughost.checks.findings import Check, CheckProblem
 from plughost.cli.doctor.patient import Patient
 from plughost.contracts.records import PluginState
 from plughost.core.calls.declared import HookSetup
@@ -21,25 +21,25 @@ from plughost.exceptions import (
 )
 
 
-def _leftovers(patient: Patient) -> Iterator[Problem]:
+def _leftovers(patient: Patient) -> Iterator[CheckProblem]:
     said: list[str] = []
     entry_points(patient.loaded.config.host.plugin_groups, tell=said.append)
     for sentence in said:
-        yield Problem(message=f"{sentence}.", level="warning")
+        yield CheckProblem(message=f"{sentence}.", level="warning")
 
 
-def _manifests(patient: Patient) -> Iterator[Problem]:
+def _manifests(patient: Patient) -> Iterator[CheckProblem]:
     shared = _shared_names(patient)
     for candidate in patient.candidates:
         if isinstance(candidate.error, PluginInvalidError) and canonical(candidate.name) not in shared:
-            yield Problem(message=str(candidate.error), plugin=candidate.name)
+            yield CheckProblem(message=str(candidate.error), plugin=candidate.name)
 
 
-def _duplicates(patient: Patient) -> Iterator[Problem]:
+def _duplicates(patient: Patient) -> Iterator[CheckProblem]:
     shared = _shared_names(patient)
     for candidate in patient.candidates:
         if canonical(candidate.name) in shared and isinstance(candidate.error, PluginInvalidError):
-            yield Problem(message=str(candidate.error), plugin=candidate.name)
+            yield CheckProblem(message=str(candidate.error), plugin=candidate.name)
 
 
 def _shared_names(patient: Patient) -> set[str]:
@@ -50,25 +50,25 @@ def _shared_names(patient: Patient) -> set[str]:
     return shared
 
 
-def _extras(patient: Patient) -> Iterator[Problem]:
+def _extras(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in patient.candidates:
         if candidate.verdict is PluginState.SKIPPED:
-            yield Problem(
+            yield CheckProblem(
                 message=f"plugin {candidate.name!r} {candidate.reason}",
                 plugin=candidate.name,
                 level="warning",
             )
         elif isinstance(candidate.error, PluginDependencyError):
-            yield Problem(message=str(candidate.error), plugin=candidate.name)
+            yield CheckProblem(message=str(candidate.error), plugin=candidate.name)
 
 
-def _modules(patient: Patient) -> Iterator[Problem]:
+def _modules(patient: Patient) -> Iterator[CheckProblem]:
     """Only the top package is looked for: to find what is inside it, Python would import it."""
     for candidate in _wanted(patient):
         finding = candidate.finding
         top = finding.reference.partition(":")[0].partition(".")[0]
         if finding.folder is None and not _can_be_found(top):
-            yield Problem(
+            yield CheckProblem(
                 message=f"module {top} of plugin {candidate.name!r} was not found ({finding.origin})",
                 advice="reinstall its distribution, or correct `module` in the configuration",
                 plugin=candidate.name,
@@ -82,30 +82,30 @@ def _can_be_found(top: str) -> bool:
         return False
 
 
-def _dependencies(patient: Patient) -> Iterator[Problem]:
+def _dependencies(patient: Patient) -> Iterator[CheckProblem]:
     wanted = {one.name: Needs.said(one.card.requires, one.card.after) for one in _wanted(patient)}
     away = {one.name: one.reason for one in patient.candidates if not one.wanted}
     for name, error in plan_load(wanted, unavailable=away).hopeless.items():
-        yield Problem(message=str(error), plugin=name)
+        yield CheckProblem(message=str(error), plugin=name)
 
 
-def _host_api(patient: Patient) -> Iterator[Problem]:
+def _host_api(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in patient.candidates:
         if isinstance(candidate.error, PluginIncompatibleError):
-            yield Problem(message=str(candidate.error), plugin=candidate.name)
+            yield CheckProblem(message=str(candidate.error), plugin=candidate.name)
 
 
-def _required(patient: Patient) -> Iterator[Problem]:
+def _required(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in patient.candidates:
         if candidate.wish.required and not candidate.wanted:
-            yield Problem(
+            yield CheckProblem(
                 message=f"plugin {candidate.name!r} is required, so the host cannot become ready, and will "
                 f"not be loaded: {candidate.reason}",
                 plugin=candidate.name,
             )
 
 
-def _hooks(patient: Patient) -> Iterator[Problem]:
+def _hooks(patient: Patient) -> Iterator[CheckProblem]:
     setup = HookSetup.of(patient.loaded.config.host)
     known = [declaration.name for declaration in setup.declarations()]
     old = setup.deprecations()
@@ -120,8 +120,8 @@ def _hooks(patient: Patient) -> Iterator[Problem]:
                 )
 
 
-def _hook_problem(candidate: PluginCandidate, what: str) -> Problem:
-    return Problem(
+def _hook_problem(candidate: PluginCandidate, what: str) -> CheckProblem:
+    return CheckProblem(
         message=f"plugin {candidate.name!r} {what}",
         advice="ask for a newer version of the plugin; `plughost check` looks at its code",
         plugin=candidate.name,
@@ -133,7 +133,7 @@ def _wanted(patient: Patient) -> Iterator[PluginCandidate]:
     return (candidate for candidate in patient.candidates if candidate.wanted)
 
 
-_LOOKS: tuple[tuple[str, str, Callable[[Patient], Iterator[Problem]]], ...] = (
+_LOOKS: tuple[tuple[str, str, Callable[[Patient], Iterator[CheckProblem]]], ...] = (
     ("left-overs", "no installation was broken off, and every place can be searched", _leftovers),
     ("manifests", "every manifest and card can be read", _manifests),
     ("duplicates", "no two plugins have one name", _duplicates),

@@ -17,7 +17,7 @@ from plughost.core.config import LoadedConfig
 from plughost.core.config.toml_text import parse_toml
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.finding.packaged import is_package, package_of
-from plughost.core.packages.digests import digest_of
+from plughost.core.packages.digests import digest_of_files
 from plughost.exceptions import ConfigError
 
 FORMAT = 1
@@ -176,6 +176,6 @@ def _hash(path: Path) -> str:
 
 def _digest(path: Path) -> str:
     try:
-        return digest_of(path)
+        return digest_of_files(path)
     except OSError:
         return ""

@@ -73,7 +73,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def check(serving: Serving) -> None:
+def check_options(serving: Serving) -> None:
     """See whether what was asked for fits together.
 
     Raises:

@@ -14,7 +14,7 @@ import msgspec
 from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.secret import MASK, Secret
 from plughost.core.config.environment import from_environment
-from plughost.core.config.paths import SettingPath, dotted, folded, origin_of
+from plughost.core.config.paths import SettingPath, dotted, folded, origin_of_setting
 from plughost.core.config.records import (
     Record,
     is_record,
@@ -78,7 +78,7 @@ class Decoder:
         """Note a problem, with every known secret taken out of its message."""
         for secret in self._secrets:
             message = message.replace(secret, MASK)
-        self.problems.append(ConfigProblem(dotted(path), origin_of(path, self._origins), message))
+        self.problems.append(ConfigProblem(dotted(path), origin_of_setting(path, self._origins), message))
 
     def _decode_record(self, value: Mapping[str, Any], record: Record, path: SettingPath) -> Any:
         before = len(self.problems)
@@ -107,7 +107,7 @@ class Decoder:
     def _known_key(self, key: str, record: Record, path: SettingPath) -> str | None:
         if key in record.fields:
             return key
-        if from_environment(origin_of((*path, key), self._origins)):
+        if from_environment(origin_of_setting((*path, key), self._origins)):
             return next((known for known in record.fields if folded(known) == folded(key)), None)
         return None
 
@@ -137,7 +137,7 @@ class Decoder:
 
     def is_lenient(self, path: SettingPath) -> bool:
         """Whether the value there was written as a word: in the environment, or behind a reference."""
-        return dotted(path) in self._resolved or from_environment(origin_of(path, self._origins))
+        return dotted(path) in self._resolved or from_environment(origin_of_setting(path, self._origins))
 
 
 def _has_failed(values: Iterable[Any]) -> bool:

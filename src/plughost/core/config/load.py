@@ -17,7 +17,7 @@ from plughost.core.config.environment import misspelled, prefixes, settings, var
 from plughost.core.config.files import read_toml
 from plughost.core.config.layers import Layers, is_table
 from plughost.core.config.loaded import LoadedConfig
-from plughost.core.config.paths import canonical, dotted, origin_of
+from plughost.core.config.paths import canonical, dotted, origin_of_setting
 from plughost.core.config.references import Resolver, unresolved, variables_in
 from plughost.exceptions import ConfigError, ConfigProblem, did_you_mean
 
@@ -184,7 +184,7 @@ def _twins_in(layers: Layers) -> Iterator[ConfigProblem]:
         if other != name:
             path = ("plugins", name)
             message = f"[{dotted(('plugins', other))}] is the same plugin in another spelling: write it once"
-            yield ConfigProblem(dotted(path), origin_of(path, layers.origins), message)
+            yield ConfigProblem(dotted(path), origin_of_setting(path, layers.origins), message)
 
 
 def _decoded(

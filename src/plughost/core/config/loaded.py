@@ -14,7 +14,7 @@ from plughost.contracts.config import ConfigEntry, HostConfig, PluginSection
 from plughost.contracts.masking import KnownSecrets
 from plughost.core.config.decoding import raise_problems
 from plughost.core.config.marking import marked
-from plughost.core.config.paths import canonical, dotted, match_name, origin_of
+from plughost.core.config.paths import canonical, dotted, match_name, origin_of_setting
 from plughost.core.config.plugin_config import decode_plugin_config, decode_table
 from plughost.core.config.redaction import redacted
 from plughost.core.config.references import is_reference
@@ -158,7 +158,7 @@ class LoadedConfig:
                 what = "environment variable" if kind == "$env" else "file"
                 message = f"{what} {source} is empty: set it, or remove the reference"
                 where = (*path, key)
-                problems.append(ConfigProblem(dotted(where), origin_of(where, self.origins), message))
+                problems.append(ConfigProblem(dotted(where), origin_of_setting(where, self.origins), message))
         raise_problems(problems)
         settings: Mapping[str, Any] = decoded
         return settings
@@ -192,7 +192,7 @@ class LoadedConfig:
             return [one for key, inner in value.items() for one in self._entries(inner, (*path, key))]
         name = dotted(path)
         shown = self.referenced.get(name, value)
-        return [ConfigEntry(name, shown, origin_of(path, self.origins) or "default")]
+        return [ConfigEntry(name, shown, origin_of_setting(path, self.origins) or "default")]
 
 
 def _shown(config: HostConfig, classes: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def dotted(path: SettingPath) -> str:
     return name
 
 
-def origin_of(path: SettingPath, origins: Mapping[str, str]) -> str:
+def origin_of_setting(path: SettingPath, origins: Mapping[str, str]) -> str:
     """Return where the value came from, or the nearest table around it; empty when nobody set it."""
     for end in range(len(path), 0, -1):
         if origin := origins.get(dotted(path[:end])):

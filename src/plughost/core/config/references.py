@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from plughost.contracts.secret import MASK
-from plughost.core.config.paths import SettingPath, dotted, origin_of
+from plughost.core.config.paths import SettingPath, dotted, origin_of_setting
 from plughost.exceptions import ConfigProblem
 
 UNRESOLVED: Final = object()
@@ -127,4 +127,4 @@ class Resolver:
             self._problem(path, f"{mixed[0]} must be the only key of its table")
 
     def _problem(self, path: SettingPath, message: str) -> None:
-        self.problems.append(ConfigProblem(dotted(path), origin_of(path, self.origins), message))
+        self.problems.append(ConfigProblem(dotted(path), origin_of_setting(path, self.origins), message))

@@ -14,7 +14,7 @@ from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.config.paths import match_name
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.registry import PluginRegistry
-from plughost.core.loading.shape import origin_of, version_of
+from plughost.core.loading.shape import version_of, written_where
 from plughost.exceptions import PluginInvalidError
 
 SOURCE = "pluggy"
@@ -130,7 +130,7 @@ class BarePlugins(Mapping[str, PluginRecord]):
             version=version or version_of(plugin),
             distribution=distribution,
             source=SOURCE,
-            origin=origin_of(plugin),
+            origin=written_where(plugin),
             state=PluginState.READY,
         )
         self._present[name] = (plugin, record)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from plughost.contracts.records import PluginState
 from plughost.core.config.paths import canonical
 from plughost.core.finding.discovery import Limits, PluginCandidate, Wish, verdict_of
-from plughost.core.loading.registry import Entry, PluginRegistry
+from plughost.core.loading.registry import PluginRegistry, RegisteredPlugin
 
 _AT_REST = frozenset({PluginState.STOPPED})
 """Somebody stopped it by hand: it stays as it is until something of it changes."""
@@ -56,7 +56,7 @@ class Follower:
         registry: PluginRegistry,
         by_hand: Mapping[str, object],
         limits: Limits,
-        has_changed: Callable[[Entry, PluginCandidate], bool],
+        has_changed: Callable[[RegisteredPlugin, PluginCandidate], bool],
     ) -> None:
         self._registry = registry
         self._by_hand = by_hand

@@ -22,9 +22,9 @@ from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.crashes import CrashWatch, RunWatch
 from plughost.core.loading.departures import Departures
-from plughost.core.loading.loader import ImportedPlugin, ImportLane, PluginConfigs, check
+from plughost.core.loading.loader import ImportedPlugin, ImportLane, PluginConfigs, checked_config
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load, without_circles
-from plughost.core.loading.registry import Entry, PluginRegistry, Run
+from plughost.core.loading.registry import PluginRegistry, RegisteredPlugin, Run
 from plughost.core.loading.requirements import Requirements, card_needs, not_installed, not_running
 from plughost.core.loading.runs import Runs
 from plughost.core.loading.turns import Hold, Turns, go_inside, inside
@@ -190,11 +190,11 @@ class PluginLifecycle:
         return entry.record
 
     async def _check_and_start(
-        self, entry: Entry, imported: ImportedPlugin, urgency: float, by_hand: bool
+        self, entry: RegisteredPlugin, imported: ImportedPlugin, urgency: float, by_hand: bool
     ) -> None:
         name = imported.candidate.name
         began = self._clock.monotonic()
-        config = await check(imported, self._configs, self._limits.load)
+        config = await checked_config(imported, self._configs, self._limits.load)
         self._runs.time(name, validated=self._clock.monotonic() - began)
         await self._wait_for_needs(imported, planned=not by_hand)
         async with self._window.place(urgency):
@@ -204,7 +204,7 @@ class PluginLifecycle:
             entry.settled.set()
             await _let_followers_queue()
 
-    async def _start(self, entry: Entry, imported: ImportedPlugin, config: Any) -> None:
+    async def _start(self, entry: RegisteredPlugin, imported: ImportedPlugin, config: Any) -> None:
         name = imported.candidate.name
         self._registry.move(name, PluginState.STARTING, generation=entry.record.generation + 1)
         await self._announcer.announce()
@@ -348,7 +348,7 @@ class PluginLifecycle:
         soft = [(wanted, name) for name, record in alive.items() for wanted in record.after]
         return without_circles((*hard, *soft))
 
-    async def _stop(self, entry: Entry, state: PluginState, reason: str) -> bool:
+    async def _stop(self, entry: RegisteredPlugin, state: PluginState, reason: str) -> bool:
         run, entry.run = entry.run, None
         if run is None:
             return False
@@ -405,10 +405,10 @@ class PluginLifecycle:
         except (PluginError, StrayError):
             return False
 
-    async def _swap(self, entry: Entry, imported: ImportedPlugin) -> None:
+    async def _swap(self, entry: RegisteredPlugin, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
         self.requirements.refuse_unmet(name, imported.needs)
-        config = await check(imported, self._configs, self._limits.load)
+        config = await checked_config(imported, self._configs, self._limits.load)
         old = entry.run
         new = await self._runs.begin(imported, config)
         allowed = partial(self.requirements.refuse_unmet, name, imported.needs)

@@ -110,7 +110,7 @@ class ImportLane:
         )
 
 
-async def check(plugin: ImportedPlugin, configs: PluginConfigs, limit: float) -> Any:
+async def checked_config(plugin: ImportedPlugin, configs: PluginConfigs, limit: float) -> Any:
     """Check host API and configuration; returns the configuration, decoded.
 
     Raises:

@@ -32,9 +32,9 @@ from plughost.core.loading.following import Follower
 from plughost.core.loading.freshness import CodeWatch
 from plughost.core.loading.lifecycle import PluginLifecycle
 from plughost.core.loading.loader import ImportedPlugin
-from plughost.core.loading.registry import Entry, PluginRegistry, failure_of
+from plughost.core.loading.registry import PluginRegistry, RegisteredPlugin, failure_of
 from plughost.core.loading.remembered import HostMemory, LastFailure
-from plughost.core.loading.shape import PluginHandle, name_of, origin_of
+from plughost.core.loading.shape import PluginHandle, name_of, written_where
 from plughost.exceptions import PluginDependencyError, PluginError, PluginInvalidError, PluginNotFoundError
 
 _log = get_logger("plughost.loading")
@@ -209,7 +209,7 @@ class PluginManager:
         self, name: str, thing: object, config: Mapping[str, Any] | None
     ) -> PluginCandidate:
         known = self._registry.get(name)
-        finding = Finding(name=name, reference="", source="code", origin=origin_of(thing))
+        finding = Finding(name=name, reference="", source="code", origin=written_where(thing))
         wish = Wish(enabled=known is None or known.candidate.wish.enabled, mentioned=True, config=config)
         return PluginCandidate(name=name, finding=finding, wish=wish)
 
@@ -348,7 +348,7 @@ class PluginManager:
                 break
         return errors
 
-    def _has_changed(self, entry: Entry, candidate: PluginCandidate) -> bool:
+    def _has_changed(self, entry: RegisteredPlugin, candidate: PluginCandidate) -> bool:
         name, run, before = candidate.name, entry.run, entry.candidate
         given = self._given.get(name, candidate.wish.config)
         if before.finding != candidate.finding or self._code.is_stale(name, candidate.finding) or run is None:

@@ -50,7 +50,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class Entry:
+class RegisteredPlugin:
     """One plugin's place in the registry.
 
     Attributes:
@@ -71,7 +71,7 @@ class Entry:
         return self.record.state in RUNNING_STATES
 
 
-class PluginRegistry(Mapping[str, Entry]):
+class PluginRegistry(Mapping[str, RegisteredPlugin]):
     """Plugins by name. A change of state leaves a notice, which ``notices`` hands out once.
 
     Attributes:
@@ -79,11 +79,11 @@ class PluginRegistry(Mapping[str, Entry]):
     """
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, RegisteredPlugin] = {}
         self._notices: deque[PluginStateChanged] = deque()
         self.ready_order: list[str] = []
 
-    def __getitem__(self, name: str) -> Entry:
+    def __getitem__(self, name: str) -> RegisteredPlugin:
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -92,7 +92,7 @@ class PluginRegistry(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> RegisteredPlugin:
         """Return the entry of that name.
 
         Raises:
@@ -106,7 +106,7 @@ class PluginRegistry(Mapping[str, Entry]):
                 plugin=name,
             ) from None
 
-    def add(self, candidate: PluginCandidate) -> Entry:
+    def add(self, candidate: PluginCandidate) -> RegisteredPlugin:
         """Enter a candidate, in the state its verdict says; replaces an earlier entry of that name.
 
         Its configuration is not shown yet: only its ``Config`` says which values are secret.
@@ -128,7 +128,7 @@ class PluginRegistry(Mapping[str, Entry]):
             if candidate.name in self._entries
             else 0,
         )
-        entry = self._entries[candidate.name] = Entry(candidate, record)
+        entry = self._entries[candidate.name] = RegisteredPlugin(candidate, record)
         if not candidate.wanted:
             entry.settled.set()
             if candidate.error is not None:

@@ -171,13 +171,13 @@ def name_of(thing: object) -> str:
         ) from error
     if named:
         return named
-    own = origin_of(thing).rpartition(":")[2].rpartition(".")[2]
+    own = written_where(thing).rpartition(":")[2].rpartition(".")[2]
     if isinstance(thing, ModuleType):
         return own
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", own.removesuffix("Plugin") or own).lower()
 
 
-def origin_of(thing: object) -> str:
+def written_where(thing: object) -> str:
     """Return where a plugin that code handed over comes from: ``module``, or ``module:class``. Never raises."""
     if isinstance(thing, ModuleType):
         return plain_text(object.__getattribute__(thing, "__dict__").get("__name__"))

@@ -17,7 +17,7 @@ _CACHES = frozenset({"__pycache__", ".git", ".mypy_cache", ".pytest_cache", ".ru
 """Folders that tools write into the code; they are not part of what was agreed on."""
 
 
-def digest_of(path: Path) -> str:
+def digest_of_files(path: Path) -> str:
     """Return the digest of a file, or of a folder: names, sizes and contents of all files in it, sorted.
 
     Caches that Python and common tools leave in a folder do not count; see ``remove_compiled``.
@@ -86,5 +86,5 @@ def _digest_of_folder(folder: Path) -> str:
     for path in sorted(_every_file(folder)):
         name = os.fsencode(path.relative_to(folder).as_posix())
         # The length before the name, so that no two trees can be written as the same bytes.
-        total.update(len(name).to_bytes(4, "big") + name + bytes.fromhex(digest_of(path)))
+        total.update(len(name).to_bytes(4, "big") + name + bytes.fromhex(digest_of_files(path)))
     return total.hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from plughost.core.packages.digests import check_digest, digest_of, remove_compiled
+from plughost.core.packages.digests import check_digest, digest_of_files, remove_compiled
 from plughost.core.packages.unpacking import unpack
 from plughost.exceptions import PluginSourceError
 
@@ -49,7 +49,7 @@ class Package:
         try:
             if self.path.is_dir():
                 remove_compiled(self.path)
-            return digest_of(self.path)
+            return digest_of_files(self.path)
         except OSError as error:
             raise PluginSourceError(
                 f"plugin {self.plugin!r}: {self.place} cannot be read: {error.strerror or error}. Correct path under "

@@ -13,7 +13,7 @@ from plughost import Host
 from plughost.contracts import RUNNING_STATES, Cache, CacheManager, PluginRecord, PluginState
 from plughost.exceptions import PluginError, PluginNotFoundError
 from plughost.http import Problem
-from plughost.plugins.admin.documents import Document, plain
+from plughost.plugins.admin.documents import Document, for_json
 from plughost.plugins.admin.figures import cache_named, caches_of, sessions_of
 from plughost.plugins.admin.logs import level_of, set_level
 from plughost.plugins.admin.offers import OWN_NAME
@@ -377,9 +377,9 @@ async def run_job(host: Host, of: OfJob) -> Done:
         raise Problem(404, str(error), code="not_found") from error
     took = f" in {record.last_duration:.2f} s" if record.last_duration is not None else ""
     if record.last_error:
-        return Done(f"Job {of.name} ran{took} and failed: {record.last_error}", False, plain(record))
+        return Done(f"Job {of.name} ran{took} and failed: {record.last_error}", False, for_json(record))
     return Done(
-        f"Job {of.name} ran{took}, confirmed: {_many(record.runs, 'run')} so far.", True, plain(record)
+        f"Job {of.name} ran{took}, confirmed: {_many(record.runs, 'run')} so far.", True, for_json(record)
     )
 
 

@@ -25,11 +25,11 @@ from plughost.http import (
 from plughost.http.runtime import note_target
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import ACTIONS, Action, Done
-from plughost.plugins.admin.documents import Document, plain
-from plughost.plugins.admin.figures import Desk
+from plughost.plugins.admin.documents import Document, for_json
+from plughost.plugins.admin.figures import FigureSources
 from plughost.plugins.admin.live import Live
 from plughost.plugins.admin.logs import level_of
-from plughost.plugins.admin.one_plugin import NewSettings, change, log_lines, record_of, settings_document
+from plughost.plugins.admin.one_plugin import NewSettings, change, log_lines, record_named, settings_document
 from plughost.plugins.admin.openapi import openapi
 from plughost.plugins.admin.tabs import Tabs
 
@@ -52,7 +52,7 @@ class Api:
         live: The streams.
     """
 
-    def __init__(self, desk: Desk, tabs: Tabs, live: Live) -> None:
+    def __init__(self, desk: FigureSources, tabs: Tabs, live: Live) -> None:
         self._desk = desk
         self._tabs = tabs
         self._live = live
@@ -106,7 +106,7 @@ class Api:
         ]  # fmt: skip
 
     async def _logs(self, request: Request) -> Document:
-        name = record_of(host_from(request), request.path_params["name"]).name
+        name = record_named(host_from(request), request.path_params["name"]).name
         limit = _limit(request, 100, 200)
         return {"plugin": name, "level": level_of(name), "lines": log_lines(self._desk, name, limit)}
 
@@ -176,7 +176,7 @@ async def _user(request: Request) -> Document:
 async def _keys(request: Request) -> Document:
     name, limit = request.query_params.get("cache", "default"), _limit(request, 100, _MOST_KEYS)
     cache = figures.cache_named(figures.caches_of(host_from(request)), name)
-    return {"cache": name, "expected": plain(await cache.expected()), "keys": await cache.keys(limit)}
+    return {"cache": name, "expected": for_json(await cache.expected()), "keys": await cache.keys(limit)}
 
 
 async def _debug(request: Request) -> Document:
@@ -188,7 +188,7 @@ async def _debug(request: Request) -> Document:
     for name in caches.names():
         cache = caches.get(name)
         entries = [await cache.entry(key) for key in await cache.keys(_limit(request, 100, 1000))]
-        listed[name] = [plain(entry) for entry in entries if entry is not None]
+        listed[name] = [for_json(entry) for entry in entries if entry is not None]
     return {"caches": listed}
 
 
@@ -197,7 +197,7 @@ async def _hooks(request: Request) -> Document:
 
 
 async def _plugin(request: Request) -> Document:
-    document: Document = plain(record_of(host_from(request), request.path_params["name"]))
+    document: Document = for_json(record_named(host_from(request), request.path_params["name"]))
     return document
 
 
@@ -211,11 +211,11 @@ async def _configure(request: Request) -> Response:
     note_target(request, name)
     done = await change(host_from(request), name, told.config, preview=preview, reload=told.reload)
     note_detail(request, f"{name}: {', '.join(told.config)}{' (preview)' if preview else ''}")
-    return answer({**plain(done), "file": str(done.file), "reloaded": told.reload and done.written})
+    return answer({**for_json(done), "file": str(done.file), "reloaded": told.reload and done.written})
 
 
 async def _jobs(request: Request) -> Document:
-    return {"jobs": plain(host_from(request).jobs.snapshot())}
+    return {"jobs": for_json(host_from(request).jobs.snapshot())}
 
 
 async def _usage(request: Request) -> Document:
@@ -237,7 +237,7 @@ async def _audit(request: Request) -> Document:
     entries = runtime_of(request).audit.latest(
         _limit(request, 100, 1000), int(before) if before is not None else None
     )
-    return {"entries": plain(entries)}
+    return {"entries": for_json(entries)}
 
 
 async def _openapi(request: Request) -> Response:

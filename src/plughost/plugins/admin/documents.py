@@ -16,7 +16,7 @@ Document = dict[str, Any]
 _DEEPEST = 8
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def for_json(value: Any, depth: int = 0) -> Any:
     """Return a value as JSON can hold it; what is no data becomes its text, what is too deep an ellipsis."""
     if value is None or isinstance(value, bool | str | int):
         return value.value if isinstance(value, Enum) else value
@@ -25,10 +25,10 @@ def plain(value: Any, depth: int = 0) -> Any:
     if depth > _DEEPEST:
         return "…"
     if isinstance(value, Mapping):
-        return {spoken(key): plain(item, depth + 1) for key, item in value.items()}
+        return {spoken(key): for_json(item, depth + 1) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = (field.name for field in dataclasses.fields(value))
-        return {name: plain(getattr(value, name), depth + 1) for name in fields}
+        return {name: for_json(getattr(value, name), depth + 1) for name in fields}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item, depth + 1) for item in value]
+        return [for_json(item, depth + 1) for item in value]
     return spoken(value)[:500]

@@ -12,7 +12,7 @@ from plughost.contracts import Cache, CacheManager, CacheStats, JobRecord, Servi
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
-from plughost.plugins.admin.documents import Document, plain
+from plughost.plugins.admin.documents import Document, for_json
 from plughost.plugins.admin.history import CacheHistory, SessionHistory
 from plughost.plugins.admin.logs import PluginLogs
 from plughost.plugins.admin.offers import offers
@@ -24,7 +24,7 @@ _USERS_SHOWN = 20
 
 
 @dataclass(slots=True)
-class Desk:
+class FigureSources:
     """What figures are made of: the plugin keeps one.
 
     Attributes:
@@ -40,7 +40,7 @@ class Desk:
     trace: HookTrace
 
 
-Figures = Callable[[HttpRuntime, Desk], Awaitable[Document]]
+Figures = Callable[[HttpRuntime, FigureSources], Awaitable[Document]]
 """Makes the document of a tab."""
 
 
@@ -81,7 +81,7 @@ def _service(host: Host, kind: Service[T], plugin: str) -> T:
         raise Problem(503, detail, code="service_unavailable") from error
 
 
-async def session_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+async def session_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return the figures of the tab Sessions."""
     sessions = sessions_of(runtime.host)
     try:
@@ -94,14 +94,14 @@ async def session_figures(runtime: HttpRuntime, desk: Desk) -> Document:
     users = [await _user(sessions, subject) for subject in desk.sessions.subjects()[:_USERS_SHOWN]]
     counts = desk.sessions.counts
     return {
-        **plain(stats),
+        **for_json(stats),
         "created": counts["created"],
         "rotated": counts["rotated"],
         "ended": counts["ended"],
-        "cleanup": plain(cleanup),
+        "cleanup": for_json(cleanup),
         "users_seen": [user for user in users if user["sessions"]],
         "devices": dict(Counter(s["device"] for user in users for s in user["sessions"]).most_common()),
-        "events": plain(desk.sessions.events()[:20]),
+        "events": for_json(desk.sessions.events()[:20]),
         "active_over_time": [[at, active] for at, active in desk.sessions.active()],
         "advice": _told(about_sessions(stats.active, stats.expired, stats.unreadable, cleanup)),
     }
@@ -145,7 +145,7 @@ async def _user(sessions: SessionManager, user_id: str) -> Document:
 
 
 def _session(session: Session) -> Document:
-    metadata = plain(session.metadata)
+    metadata = for_json(session.metadata)
     return {
         "handle": session.handle,
         "username": session.username,
@@ -164,7 +164,7 @@ def _device(metadata: Mapping[str, Any]) -> str:
     return str(name or metadata.get("user_agent") or "unknown")[:80]
 
 
-async def cache_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+async def cache_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return the figures of the tab Cache."""
     caches = caches_of(runtime.host)
     stats = caches.stats()
@@ -172,7 +172,7 @@ async def cache_figures(runtime: HttpRuntime, desk: Desk) -> Document:
     return {
         "caches": {name: _cache(name, figures, desk.caches) for name, figures in sorted(stats.items())},
         "totals": _totals(stats),
-        "status": plain(status),
+        "status": for_json(status),
         "debug": caches.debug,
         "advice": _told(about_caches(stats, status)),
     }
@@ -182,7 +182,7 @@ def _cache(name: str, figures: CacheStats, history: CacheHistory) -> Document:
     causes = {cause: count for (cache, cause), count in history.causes.items() if cache == name}
     points = history.points(name)
     return {
-        **plain(figures),
+        **for_json(figures),
         "went": dict(sorted({**causes, **figures.evicted}.items())),
         "hit_rate_over_time": [[p.at, p.hit_rate] for p in points if p.hit_rate is not None],
         "entries_over_time": [[p.at, p.entries] for p in points],
@@ -201,17 +201,17 @@ def _totals(stats: Mapping[str, CacheStats]) -> Document:
     }
 
 
-async def plugin_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+async def plugin_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return the figures of the tab Plugins."""
     host = runtime.host
     records = host.plugins
     status = await host.status()
     return {
         "ready": host.ready,
-        "counts": plain(status.counts),
+        "counts": for_json(status.counts),
         "duration": host.report.duration,
         "plugins": {
-            name: plain(record) | {"offers": list(offers(record))} for name, record in records.items()
+            name: for_json(record) | {"offers": list(offers(record))} for name, record in records.items()
         },
         "order": list(host.report.loaded),
         "states": sorted({record.state.value for record in records.values()}),
@@ -223,7 +223,7 @@ async def plugin_figures(runtime: HttpRuntime, desk: Desk) -> Document:
 
 async def hook_figures(runtime: HttpRuntime) -> list[Document]:
     """Return every hook somebody implements, with its implementers in call order and what they did."""
-    counted = {(row.hook, row.plugin): plain(row) for row in runtime.host.metrics.snapshot()}
+    counted = {(row.hook, row.plugin): for_json(row) for row in runtime.host.metrics.snapshot()}
     nothing = {"calls": 0, "errors": 0, "timeouts": 0, "p50": None, "p95": None}
     return [
         {"hook": hook, "plugins": [{**nothing, "plugin": p, **counted.get((hook, p), {})} for p in plugins]}
@@ -232,7 +232,7 @@ async def hook_figures(runtime: HttpRuntime) -> list[Document]:
     ]
 
 
-async def app_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+async def app_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return the figures of the tab Apps."""
     host = runtime.host
     health = host.last_health
@@ -256,12 +256,12 @@ def _app(record: Any, health: Any) -> Document:
         "connection": type(record.connection).__name__ if record.connection is not None else None,
         "shared_with": list(record.shared_with),
         "registered_at": record.registered_at,
-        "results": plain(record.results),
-        "health": plain(health),
+        "results": for_json(record.results),
+        "health": for_json(health),
     }
 
 
-async def health_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+async def health_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return the figures of the tab Health."""
     report = await runtime.host.health()
     figures = runtime.figures
@@ -269,17 +269,17 @@ async def health_figures(runtime: HttpRuntime, desk: Desk) -> Document:
     return {
         "status": report.status,
         "output": report.output,
-        "checks": plain(report.checks),
-        "jobs": plain(runtime.host.jobs.snapshot()),
+        "checks": for_json(report.checks),
+        "jobs": for_json(runtime.host.jobs.snapshot()),
         "http": {
             "uptime": runtime.clock.time() - figures.started_at,
             "requests": sum(route.requests for route in routes),
             "failed": sum(route.failed for route in routes),
             "under_way": figures.under_way,
             "streams": runtime.open_streams,
-            "minutes": plain(figures.minutes()),
-            "routes": plain(routes[:15]),
-            "failures": plain(figures.failures()[:10]),
+            "minutes": for_json(figures.minutes()),
+            "routes": for_json(routes[:15]),
+            "failures": for_json(figures.failures()[:10]),
         },
         "advice": [
             asdict(
@@ -291,7 +291,7 @@ async def health_figures(runtime: HttpRuntime, desk: Desk) -> Document:
     }
 
 
-async def trace_figures(runtime: HttpRuntime, desk: Desk) -> Document:
+async def trace_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return the figures of the tab Trace."""
     return {"on": desk.trace.on, "calls": desk.trace.calls(), "advice": []}
 
@@ -305,22 +305,23 @@ def usage(runtime: HttpRuntime) -> Document:
         "under_way": runtime.figures.under_way,
         "event_streams": runtime.open_streams,
         "routes": [
-            _only(plain(row), "method", "path", "plugin", "requests", "refused", "failed") for row in routes
+            _only(for_json(row), "method", "path", "plugin", "requests", "refused", "failed")
+            for row in routes
         ],
-        "minutes": plain(runtime.figures.minutes()),
+        "minutes": for_json(runtime.figures.minutes()),
     }
 
 
 async def performance(runtime: HttpRuntime) -> Document:
     """Return how long things take: routes, hooks, starts of plugins."""
     routes = [
-        _only(plain(row), "method", "path", "plugin", "requests", "p50", "p95")
+        _only(for_json(row), "method", "path", "plugin", "requests", "p50", "p95")
         for row in runtime.figures.routes()
     ]
     return {
         "routes": sorted(routes, key=lambda row: -(row["p95"] or 0)),
         "hooks": await hook_figures(runtime),
-        "plugins": {name: plain(record.timings) for name, record in runtime.host.plugins.items()},
+        "plugins": {name: for_json(record.timings) for name, record in runtime.host.plugins.items()},
         "start": runtime.host.report.duration,
     }
 
@@ -330,10 +331,10 @@ def errors(runtime: HttpRuntime) -> Document:
     host = runtime.host
     failed = {name: record.error for name, record in host.plugins.items() if record.error is not None}
     return {
-        "requests": plain(runtime.figures.failures()),
-        "hooks": [plain(row) for row in host.metrics.snapshot() if row.errors or row.timeouts],
-        "plugins": plain(failed),
-        "jobs": [plain(job) for job in host.jobs.snapshot() if job.failures],
+        "requests": for_json(runtime.figures.failures()),
+        "hooks": [for_json(row) for row in host.metrics.snapshot() if row.errors or row.timeouts],
+        "plugins": for_json(failed),
+        "jobs": [for_json(job) for job in host.jobs.snapshot() if job.failures],
         "routes_left_out": list(runtime.left_out),
     }
 

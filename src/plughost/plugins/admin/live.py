@@ -14,7 +14,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from plughost.contracts import SYSTEM_CLOCK, Clock, get_logger
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.documents import Document
-from plughost.plugins.admin.figures import Desk
+from plughost.plugins.admin.figures import FigureSources
 from plughost.plugins.admin.tabs import Tab, Tabs
 
 _WAITING = 4  # looks a slow reader may lag behind before it is told everything anew
@@ -68,7 +68,7 @@ class Live:
     """
 
     def __init__(
-        self, tabs: Tabs, desk: Desk, render: Render, *, every: float, clock: Clock = SYSTEM_CLOCK
+        self, tabs: Tabs, desk: FigureSources, render: Render, *, every: float, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self._tabs = tabs
         self.desk = desk

@@ -14,8 +14,8 @@ from plughost.contracts import PluginRecord, SettingsChange
 from plughost.exceptions import ConfigError, PluginConfigError, PluginError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import about_plugins
-from plughost.plugins.admin.documents import Document, plain
-from plughost.plugins.admin.figures import Desk, hook_figures
+from plughost.plugins.admin.documents import Document, for_json
+from plughost.plugins.admin.figures import FigureSources, hook_figures
 from plughost.plugins.admin.logs import level_of
 from plughost.plugins.admin.offers import offers
 from plughost.plugins.admin.settings_form import fields_of
@@ -30,7 +30,7 @@ class NewSettings(Struct, frozen=True, forbid_unknown_fields=True):
     reload: bool = False
 
 
-def record_of(host: Host, name: str) -> PluginRecord:
+def record_named(host: Host, name: str) -> PluginRecord:
     """Return the record of a plugin.
 
     Raises:
@@ -42,14 +42,14 @@ def record_of(host: Host, name: str) -> PluginRecord:
     return record
 
 
-async def one_plugin(runtime: HttpRuntime, desk: Desk, name: str) -> Document:
+async def one_plugin(runtime: HttpRuntime, desk: FigureSources, name: str) -> Document:
     """Return what the page of a plugin shows.
 
     Raises:
         Problem: 404, there is none.
     """
     host = runtime.host
-    record = record_of(host, name)
+    record = record_named(host, name)
     hooks = [
         {"hook": hook["hook"], "place": place, "of": len(hook["plugins"]), **_without_plugin(row)}
         for hook in await hook_figures(runtime)
@@ -57,7 +57,7 @@ async def one_plugin(runtime: HttpRuntime, desk: Desk, name: str) -> Document:
         if row["plugin"] == record.name
     ]
     return {
-        "plugin": {**plain(record), "offers": list(offers(record))},
+        "plugin": {**for_json(record), "offers": list(offers(record))},
         "requires": [_standing(host, other) for other in record.requires],
         "after": [_standing(host, other) for other in record.after],
         "required_by": [
@@ -66,8 +66,8 @@ async def one_plugin(runtime: HttpRuntime, desk: Desk, name: str) -> Document:
         "settings": settings_document(host, record.name),
         "fields": [asdict(field) for field in fields_of(host.plugin_settings(record.name))],
         "hooks": hooks,
-        "jobs": [plain(job) for job in host.jobs.snapshot() if job.owner == record.name],
-        "routes": [plain(row) for row in runtime.figures.routes() if row.plugin == record.name],
+        "jobs": [for_json(job) for job in host.jobs.snapshot() if job.owner == record.name],
+        "routes": [for_json(row) for row in runtime.figures.routes() if row.plugin == record.name],
         "log": {"level": level_of(record.name), "lines": log_lines(desk, record.name, _LINES_SHOWN)},
         "advice": [asdict(each) for each in about_plugins([record])],
     }
@@ -79,22 +79,22 @@ def settings_document(host: Host, name: str) -> Document:
     Raises:
         Problem: 404, there is none.
     """
-    settings = host.plugin_settings(record_of(host, name).name)
+    settings = host.plugin_settings(record_named(host, name).name)
     return {
         "plugin": settings.plugin,
         "file": str(settings.file) if settings.file is not None else None,
-        "values": plain(settings.values),
-        "settings": [plain(entry) for entry in settings.entries],
+        "values": for_json(settings.values),
+        "settings": [for_json(entry) for entry in settings.entries],
         "schema": settings.schema,
     }
 
 
-def log_lines(desk: Desk, name: str, limit: int) -> list[Document]:
+def log_lines(desk: FigureSources, name: str, limit: int) -> list[Document]:
     """Return the last log lines of a plugin, the newest first."""
     return [asdict(line) for line in desk.logs.lines(name, limit)]
 
 
-async def grade_of(host: Host, name: str) -> Document:
+async def shown_grade(host: Host, name: str) -> Document:
     """Have a plugin checked as for its author: this reads and parses its source, so only who asks waits for it."""
     report = (await grades_of(host, [name])).get(name)
     return {"grade": report.grade if report else None, "missing": list(report.missing) if report else []}
@@ -109,11 +109,13 @@ async def change(
         Problem: 404 there is none; 422 it would not accept them; 409 the file cannot be changed, or the reload
             failed, and the old start goes on.
     """
-    known = record_of(host, name).name
+    known = record_named(host, name).name
     try:
         done = host.change_plugin_settings(known, changes, preview=preview)
         if reload and done.written:
-            by_hand = record_of(host, name).source == "code"  # else what the file says now is found by itself
+            by_hand = (
+                record_named(host, name).source == "code"
+            )  # else what the file says now is found by itself
             await host.reload_plugin(known, host.loaded_config.plugin(known).config if by_hand else None)
     except (ConfigError, PluginError) as error:
         status, code = (422, "invalid_config") if isinstance(error, PluginConfigError) else (409, "conflict")

@@ -14,7 +14,7 @@ from plughost.http import Route
 from plughost.plugins.admin.api import Api
 from plughost.plugins.admin.commands import admin
 from plughost.plugins.admin.config import AdminConfig
-from plughost.plugins.admin.figures import Desk
+from plughost.plugins.admin.figures import FigureSources
 from plughost.plugins.admin.history import CacheHistory, SessionEvent, SessionHistory
 from plughost.plugins.admin.live import Live
 from plughost.plugins.admin.logs import PluginLogs
@@ -38,7 +38,7 @@ class AdminPlugin(Plugin):
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._desk = Desk(CacheHistory(), SessionHistory(), PluginLogs(), HookTrace(clock))
+        self._desk = FigureSources(CacheHistory(), SessionHistory(), PluginLogs(), HookTrace(clock))
         self._makers: tuple[Api | Page | PluginPage, ...] = ()
         self._routes: list[Route] = []
         self._context: PluginContext | None = None

@@ -15,8 +15,8 @@ from plughost.http import Problem, Route, form_body, host_from, identity_of, not
 from plughost.http.runtime import note_target
 from plughost.plugins.admin.actions import Done
 from plughost.plugins.admin.documents import Document
-from plughost.plugins.admin.figures import Desk
-from plughost.plugins.admin.one_plugin import change, grade_of, one_plugin, record_of
+from plughost.plugins.admin.figures import FigureSources
+from plughost.plugins.admin.one_plugin import change, one_plugin, record_named, shown_grade
 from plughost.plugins.admin.page import Page, notice_of, notices_of
 from plughost.plugins.admin.rendering import Renderer
 from plughost.plugins.admin.settings_form import changes_in
@@ -45,7 +45,7 @@ class PluginPage:
         renderer: Makes HTML.
     """
 
-    def __init__(self, desk: Desk, tabs: Tabs, page: Page, renderer: Renderer) -> None:
+    def __init__(self, desk: FigureSources, tabs: Tabs, page: Page, renderer: Renderer) -> None:
         self._desk = desk
         self._tabs = tabs
         self._page = page
@@ -78,7 +78,7 @@ class PluginPage:
         try:
             document = await one_plugin(runtime, self._desk, name)
             if request.query_params.get("grade") == "1":
-                document["grade"] = await grade_of(runtime.host, name)
+                document["grade"] = await shown_grade(runtime.host, name)
         except Problem as raised:
             problem = raised.detail
         draft = self._drafts.get(request.query_params.get("draft", ""))
@@ -106,7 +106,7 @@ class PluginPage:
     async def _preview(self, request: Request) -> Response:
         host, name = host_from(request), request.path_params["name"]
         try:
-            known = record_of(host, name).name
+            known = record_named(host, name).name
             changes = changes_in(host.plugin_settings(known), await form_body(request))
             if not changes:
                 return _back(request, name, Done("Nothing was changed.", False))

@@ -275,7 +275,7 @@ def coded(text: str) -> Markup:
 
 
 def facts(figures: Any) -> str:
-    """Return a mapping of plain figures as one line."""
+    """Return a mapping of for_json figures as one line."""
     if not isinstance(figures, Mapping):
         return ""
     short = {k: v for k, v in figures.items() if isinstance(v, str | int | float) and not isinstance(v, bool)}

@@ -13,8 +13,8 @@ from plughost.contracts import AdminPanel, PanelAction, error_text, get_logger, 
 from plughost.http import HttpRuntime, Identity, Problem
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import Done
-from plughost.plugins.admin.documents import Document, plain
-from plughost.plugins.admin.figures import Desk, Figures
+from plughost.plugins.admin.documents import Document, for_json
+from plughost.plugins.admin.figures import Figures, FigureSources
 
 _log = get_logger("plughost.admin")
 
@@ -107,11 +107,11 @@ class Tabs:
         return Done(str(said))
 
     def _tab(self, panel: AdminPanel) -> Tab:
-        async def panel_figures(_: HttpRuntime, __: Desk) -> Document:
+        async def panel_figures(_: HttpRuntime, __: FigureSources) -> Document:
             told = await self._within(panel.data, f"The panel {panel.title!r}")
             if not isinstance(told, Mapping):
                 raise Problem(500, f"The panel {panel.title!r} gave no figures.", code="panel_failed")
-            return {**plain(told), "advice": []}
+            return {**for_json(told), "advice": []}
 
         return Tab(
             name=panel.name,

@@ -25,7 +25,7 @@ from plughost.plugins.cache.amounts import Amounts
 from plughost.plugins.cache.conditional import Conditions
 from plughost.plugins.cache.engine import Engine, check_key, tags_of
 from plughost.plugins.cache.entry import Entry
-from plughost.plugins.cache.freshness import seconds_of
+from plughost.plugins.cache.freshness import bounded_seconds
 from plughost.plugins.cache.listeners import Happening
 from plughost.plugins.cache.loading import Load, Loads
 from plughost.plugins.cache.looking import Looks
@@ -341,7 +341,7 @@ class NamedCache:
         self, key: str, loader: Loader, every: Seconds, tags: Iterable[str] = ()
     ) -> Callable[[], None]:
         """Load the key now and each ``every`` seconds, read or not."""
-        period = seconds_of(every, "every")
+        period = bounded_seconds(every, "every")
         return self.warmer.precompute(Load(check_key(key), loader, tags=tags_of(tags), forced=True), period)
 
     # Looking

@@ -14,11 +14,11 @@ from plughost.plugins.cache.flight import Flights
 from plughost.plugins.cache.freshness import Freshness, Lifetime
 from plughost.plugins.cache.listeners import Happening, Listeners
 from plughost.plugins.cache.loadbreaker import LoadBreaker
-from plughost.plugins.cache.memory import MemoryStore
+from plughost.plugins.cache.memory import MemoryEntries
 from plughost.plugins.cache.policies import policy_named
 from plughost.plugins.cache.remote import Found, Remote
 from plughost.plugins.cache.stats import Counts
-from plughost.plugins.cache.tasks import Home
+from plughost.plugins.cache.tasks import OwnLoop
 
 _LONGEST_KEY: Final = 4096
 log = get_logger("plughost.cache")
@@ -81,7 +81,7 @@ class Engine:
         settings: CacheSettings,
         *,
         clock: Clock,
-        home: Home,
+        home: OwnLoop,
         codec: Codec,
         remote: Remote | None = None,
         tell: Callable[[Happening], object] | None = None,
@@ -98,7 +98,9 @@ class Engine:
         self.counts = Counts(self.monotonic())
         self.listeners = Listeners(name, home, tell)
         policy = policy_named(settings.policy, settings.max_entries)
-        self.memory = MemoryStore(policy, self.monotonic, max_bytes=settings.max_bytes, on_gone=self._on_gone)
+        self.memory = MemoryEntries(
+            policy, self.monotonic, max_bytes=settings.max_bytes, on_gone=self._on_gone
+        )
         self.flights = Flights(self.memory.clock)
         self.breaker = LoadBreaker(settings.load_failures, settings.load_pause, self.monotonic)
         self.freshness = Freshness(

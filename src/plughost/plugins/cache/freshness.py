@@ -18,7 +18,7 @@ LONGEST: Final = 10 * 365 * 86400.0
 """Ten years: what "for ever" means, so that every moment is a number that a server can count with."""
 
 
-def seconds_of(value: Seconds, what: str = "ttl") -> float:
+def bounded_seconds(value: Seconds, what: str = "ttl") -> float:
     """Return a length of time as seconds, at most ``LONGEST``.
 
     Raises:
@@ -91,18 +91,18 @@ class Freshness:
 
     def written(self, ttl: Seconds | None) -> Lifetime:
         """Return the life of a value that somebody stores: exactly as long as said."""
-        return Lifetime(self.ttl if ttl is None else seconds_of(ttl), self.stale_for, self.refresh)
+        return Lifetime(self.ttl if ttl is None else bounded_seconds(ttl), self.stale_for, self.refresh)
 
     def loaded(
         self, value: Any, ttl: Seconds | None, stale_for: Seconds | None, refresh: float | None
     ) -> Lifetime:
         """Return the life of a value that a loader made."""
-        length = self.ttl if ttl is None else seconds_of(ttl)
+        length = self.ttl if ttl is None else bounded_seconds(ttl)
         if value is None and self.negative_ttl is not None:
             length = min(length, self.negative_ttl)
         if self.jitter and length < LONGEST:
             length *= 1.0 - self.jitter * self.random()
-        grace = self.stale_for if stale_for is None else max(0.0, seconds_of(stale_for, "stale_for"))
+        grace = self.stale_for if stale_for is None else max(0.0, bounded_seconds(stale_for, "stale_for"))
         return Lifetime(length, grace, self.refresh if refresh is None else share_of(refresh))
 
 

@@ -10,7 +10,7 @@ from plughost.contracts import SYSTEM_CLOCK, Clock, Limit, LimitResult, OutagePo
 from plughost.exceptions import StoreUnavailableError, did_you_mean
 from plughost.http.rates import Asked, WindowCounts
 from plughost.plugins.cache.engine import check_key
-from plughost.plugins.cache.freshness import seconds_of
+from plughost.plugins.cache.freshness import bounded_seconds
 
 
 class LimitStore(Protocol):
@@ -58,7 +58,7 @@ class Limiter:
         outage: OutagePolicy = "local",
     ) -> LimitResult:
         """Count ``cost`` against ``key`` and say whether that was allowed."""
-        seconds = seconds_of(window, "window")
+        seconds = bounded_seconds(window, "window")
         if self._shared is None:  # as for every request of a route; nothing to wait for
             _validate(key, limit, seconds, cost)
             if cost <= limit:
@@ -84,7 +84,7 @@ class Limiter:
 
     async def reset(self, key: str, window: Seconds, limit: int) -> None:
         """Forget what was counted for a key under that window and limit."""
-        asked = Limit(limit=limit, window=seconds_of(window, "window"))
+        asked = Limit(limit=limit, window=bounded_seconds(window, "window"))
         _validate(key, asked.limit, asked.window, 0)
         self._local.forget(key, asked.limit, asked.window)
         if self._shared is not None:

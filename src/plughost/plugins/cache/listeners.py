@@ -8,7 +8,7 @@ from typing import get_args
 
 from plughost.contracts import CacheEvent, CacheEventKind, call_loader, error_line, get_logger
 from plughost.exceptions import did_you_mean
-from plughost.plugins.cache.tasks import Home
+from plughost.plugins.cache.tasks import OwnLoop
 
 _KINDS = frozenset(get_args(CacheEventKind))
 _log = get_logger("plughost.cache")
@@ -32,7 +32,7 @@ class Listeners:
     """
 
     def __init__(
-        self, cache: str, home: Home, everything: Callable[[Happening], object] | None = None
+        self, cache: str, home: OwnLoop, everything: Callable[[Happening], object] | None = None
     ) -> None:
         self._cache = cache
         self._home = home

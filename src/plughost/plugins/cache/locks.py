@@ -20,7 +20,7 @@ import anyio
 from plughost.contracts import SYSTEM_CLOCK, Clock, Lock, LockStats, Seconds, get_logger
 from plughost.exceptions import LockLostError, LockTimeoutError, StoreUnavailableError
 from plughost.plugins.cache.engine import check_key
-from plughost.plugins.cache.freshness import seconds_of
+from plughost.plugins.cache.freshness import bounded_seconds
 from plughost.plugins.cache.stats import percentiles
 from plughost.plugins.cache.tasks import current_task
 
@@ -71,7 +71,9 @@ class HeldLock:
 
     async def extend(self, lease: Seconds | None = None) -> bool:
         """Begin the lease again; False when it was lost."""
-        return await self._owner.extend(self, self.lease if lease is None else seconds_of(lease, "lease"))
+        return await self._owner.extend(
+            self, self.lease if lease is None else bounded_seconds(lease, "lease")
+        )
 
     def __repr__(self) -> str:
         return f"<lock {self.name!r} token={self.token}{' lost' if self.lost else ''}>"
@@ -98,11 +100,11 @@ class Locks:
 
     async def acquire(self, name: str, lease: Seconds = 30.0, wait: Seconds | None = 0.0) -> HeldLock | None:
         """Take a lock that is not extended by itself; None when it was not acquired in time."""
-        length = seconds_of(lease, "lease")
+        length = bounded_seconds(lease, "lease")
         if length <= 0:
             raise ValueError(f"a lease is above 0, not {lease!r}")
         began = self.now()
-        deadline = None if wait is None else began + seconds_of(wait, "wait")
+        deadline = None if wait is None else began + bounded_seconds(wait, "wait")
         check_key(name)
         if deadline is None or deadline > began:
             self._check_not_mine(name)

@@ -17,10 +17,10 @@ from plughost.plugins.cache.codec import Codec
 from plughost.plugins.cache.config import CacheConfig, CacheSettings
 from plughost.plugins.cache.engine import Engine
 from plughost.plugins.cache.listeners import Happening
-from plughost.plugins.cache.memory import MemoryStore
+from plughost.plugins.cache.memory import MemoryEntries
 from plughost.plugins.cache.remote import Remote
 from plughost.plugins.cache.stats import Counts
-from plughost.plugins.cache.tasks import Home
+from plughost.plugins.cache.tasks import OwnLoop
 
 _LONGEST_QUEUE = 10_000
 _log = get_logger("plughost.cache")
@@ -34,7 +34,7 @@ class Link(Protocol):
     def attach(self, name: str, settings: CacheSettings, codec: Codec) -> Remote:
         """Return the shared tier of one cache."""
 
-    def bind(self, name: str, memory: MemoryStore, counts: Counts) -> None:
+    def bind(self, name: str, memory: MemoryEntries, counts: Counts) -> None:
         """Say whose memory is to hear of changes, and where what was corrupt is counted."""
 
     def on_change(self, callback: Callable[[bool], None]) -> None:
@@ -75,7 +75,7 @@ class NamedCaches:
         collect_events: bool = False,
     ) -> None:
         self.config = config or CacheConfig()
-        self.home = Home()
+        self.home = OwnLoop()
         self.link = link
         self._clock = clock
         self._wanted = wanted

@@ -19,7 +19,7 @@ OnGone = Callable[[str, str, str], None]
 """Called with kind, key and cause when an entry goes by itself."""
 
 
-class MemoryStore:
+class MemoryEntries:
     """Entries of one cache in this process.
 
     Args:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plughost.plugins.cache.remote import Answer, Lease, Parcel, Remote
-from plughost.plugins.cache.tasks import Home
+from plughost.plugins.cache.tasks import OwnLoop
 
 
 class PortalRemote:
-    """What a load needs of ``Remote``, in coroutines that never suspend, so that a thread can drive them."""
+    """What a load needs of ``Remote``, in coroutines that never suspend: a thread runs them without a loop."""
 
-    def __init__(self, remote: Remote, home: Home) -> None:
+    def __init__(self, remote: Remote, home: OwnLoop) -> None:
         self._remote = remote
         self._home = home
 

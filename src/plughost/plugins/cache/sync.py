@@ -27,7 +27,7 @@ from plughost.plugins.cache.writing import Writes
 T = TypeVar("T")
 
 
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+def step_without_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never has to wait for a loop.
 
     Raises:
@@ -140,7 +140,7 @@ class BlockingCache:
         self._engine.after_fork()
         if self._portal is not None and self._engine.home.running:
             return self._engine.home.call(function, *args)
-        return drive(function(*args))
+        return step_without_loop(function(*args))
 
     def get_or_set(
         self,
@@ -175,11 +175,11 @@ class BlockingCache:
             flight, carries = self._engine.flights.join(load.key, load.tags)
             if carries:
                 remote = cast("Remote | None", self._portal)
-                drive(self._loads.carry(flight, load, remote))
+                step_without_loop(self._loads.carry(flight, load, remote))
             elif flight.thread == threading.get_ident():
                 # Carried by a task of this very thread, which cannot be waited for.
                 with waiting_for(flight):
-                    return drive(self._loads.run(load))
+                    return step_without_loop(self._loads.run(load))
             try:
                 value = flight.wait_blocking()
             except Abandoned:

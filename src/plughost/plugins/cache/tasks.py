@@ -1,7 +1,7 @@
 """Where the cache's own work runs: loads, refreshes, callbacks.
 
 A load must outlive the caller who began it, so it is nobody's child but the cache's. In the host's loop that
-is the task group of ``Home``; in any other loop of the process (a blocking embedding, a test) a task of its
+is the task group of ``OwnLoop``; in any other loop of the process (a blocking embedding, a test) a task of its
 own.
 """
 
@@ -30,7 +30,7 @@ def current_task() -> Any:
     return asyncio.current_task()
 
 
-class Home:
+class OwnLoop:
     """The loop the caches belong to."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ import anyio
 from plughost.contracts import WarmEntry, error_line
 from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
 from plughost.plugins.cache.flight import Abandoned
-from plughost.plugins.cache.freshness import seconds_of
+from plughost.plugins.cache.freshness import bounded_seconds
 from plughost.plugins.cache.loading import Load, Loads
 
 _WARM_AT: Final = 0.8
@@ -102,7 +102,7 @@ class Warmer:
 
     def keep_warm(self, load: Load) -> Callable[[], None]:
         """Load again each time 80 % of the key's time is over."""
-        ttl = self._engine.freshness.ttl if load.ttl is None else seconds_of(load.ttl)
+        ttl = self._engine.freshness.ttl if load.ttl is None else bounded_seconds(load.ttl)
         if ttl <= 0:
             raise ValueError("what has no time to live cannot be kept warm")
         return self._add(_Kept(load, ttl * _WARM_AT, self._engine.monotonic()))

@@ -10,7 +10,7 @@ Kind = Literal["created", "rotated", "ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Announcement:
+class SessionChange:
     """Something happened to one session, or to all of a subject.
 
     Attributes:
@@ -29,11 +29,11 @@ class Announcement:
     spared: str = ""
 
 
-Listener = Callable[[Announcement], None]
+Listener = Callable[[SessionChange], None]
 """Called at once, in the event loop's thread; must be quick and must not raise."""
 
 
-class Announcer:
+class SessionListeners:
     """Tells listeners, one after the other."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Announcer:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def tell(self, announcement: Announcement) -> None:
+    def tell(self, announcement: SessionChange) -> None:
         """Tell everybody."""
         for listener in tuple(self._listeners):
             listener(announcement)

@@ -8,7 +8,7 @@ from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.logs import get_logger
 from plughost.contracts.session import CleanupReport
 from plughost.contracts.session_store import PurgedSession, SessionStore
-from plughost.plugins.sessions.announcements import Announcement, Announcer
+from plughost.plugins.sessions.announcements import SessionChange, SessionListeners
 
 BATCH = 500  # a writer waits at most for this many deletions
 
@@ -22,7 +22,7 @@ class Cleaner:
         clock: Measures how long it took.
     """
 
-    def __init__(self, store: SessionStore, announcer: Announcer, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, store: SessionStore, announcer: SessionListeners, clock: Clock = SYSTEM_CLOCK) -> None:
         self._store = store
         self._announcer = announcer
         self._clock = clock
@@ -47,5 +47,5 @@ class Cleaner:
     def _tell(self, gone: PurgedSession) -> None:
         reason = "expired" if gone.expired else "user ended"
         self._announcer.tell(
-            Announcement(kind="ended", handle=gone.handle, subject=gone.subject, reason=reason)
+            SessionChange(kind="ended", handle=gone.handle, subject=gone.subject, reason=reason)
         )

@@ -12,7 +12,7 @@ from plughost.plugins.sessions.clocks import Lifetimes
 from plughost.plugins.sessions.cookies import CookiePolicy
 from plughost.plugins.sessions.crypto import check_secret
 from plughost.plugins.sessions.csrf import CsrfPolicy
-from plughost.plugins.sessions.manager import Policy
+from plughost.plugins.sessions.manager import SessionRules
 
 _HERE = "plugins.sessions.config"
 OWN_STORES = ("sqlite", "redis", "memory")
@@ -132,10 +132,10 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             if secret is not None:
                 check_secret(secret.reveal(), f"{_HERE}.{'old_secrets' if number else 'secret'}")
 
-    def policy(self) -> Policy:
+    def policy(self) -> SessionRules:
         """Return what holds for all sessions."""
         lifetimes = Lifetimes(self.idle_timeout, self.absolute_timeout, self.touch_interval)
-        return Policy(lifetimes=lifetimes, grace=self.rotation_grace, max_bytes=self.max_bytes)
+        return SessionRules(lifetimes=lifetimes, grace=self.rotation_grace, max_bytes=self.max_bytes)
 
     def cookie_policy(self, host_name: str) -> CookiePolicy:
         """Return how the cookie is named and fenced in; hosts on one machine have different names."""

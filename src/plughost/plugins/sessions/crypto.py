@@ -136,7 +136,7 @@ class Owner(Protocol):
         """Its public name."""
 
 
-class Identity(NamedTuple):
+class NewOwner(NamedTuple):
     """An ``Owner`` that is about to be."""
 
     digest: bytes

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.sessions.turns import Turns
+from plughost.plugins.sessions.turns import WriterTurns
 
 _NETWORK = {
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ncpfs", "fuse.glusterfs", "ceph", "9p",
@@ -65,7 +65,7 @@ class DatabaseFile:
                 " another path."
             ) from error
 
-    def connect_writer(self, turns: Turns) -> sqlite3.Connection:
+    def connect_writer(self, turns: WriterTurns) -> sqlite3.Connection:
         """Return the one connection of this process that writes: WAL, flushed at each commit.
 
         Raises:
@@ -132,7 +132,7 @@ class DatabaseFile:
     def _log_path(self) -> Path:
         return Path(f"{self.path}-wal")
 
-    def _set_up(self, connection: sqlite3.Connection, turns: Turns) -> None:
+    def _set_up(self, connection: sqlite3.Connection, turns: WriterTurns) -> None:
         with turns:  # in a new file this writes
             mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if mode != "wal":

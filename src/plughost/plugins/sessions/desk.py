@@ -22,7 +22,7 @@ from plughost.plugins.sessions.foresight import Foresight
 from plughost.plugins.sessions.loaded import Loaded
 from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.rows import RowCodec
-from plughost.plugins.sessions.tokens import digest_of
+from plughost.plugins.sessions.tokens import digest_of_id
 
 _USER_AGENT_LIMIT = 512
 
@@ -74,7 +74,7 @@ class Desk:
     async def load(self, scope: Scope) -> Loaded:
         """Return what a request's cookie leads to."""
         session_id = self.cookie.read(scope)
-        digest = digest_of(session_id) if session_id is not None else None
+        digest = digest_of_id(session_id) if session_id is not None else None
         if digest is None:
             return Loaded(session_id, None)
         return self._found(session_id, await self.sessions.store.read(digest))
@@ -86,7 +86,7 @@ class Desk:
             RuntimeError: The store is over the network, and sessions are loaded when a handler awaits that.
         """
         session_id = self.cookie.read(scope)
-        digest = digest_of(session_id) if session_id is not None else None
+        digest = digest_of_id(session_id) if session_id is not None else None
         if digest is None:
             return Loaded(session_id, None)
         if self._immediate is None and self._waiting is not None and self.foresight is not None:
@@ -117,7 +117,7 @@ class Desk:
     def token_matches(self, scope: Any, token: str) -> bool:
         """Whether a token belongs to the session id a request carries."""
         session_id = self.cookie.read(scope)
-        digest = digest_of(session_id) if session_id is not None else None
+        digest = digest_of_id(session_id) if session_id is not None else None
         return digest is not None and self._ring.csrf_matches(digest, token)
 
     def has_cookie(self, scope: Any) -> bool:

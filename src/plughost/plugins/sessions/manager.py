@@ -21,20 +21,20 @@ from plughost.contracts.session_store import (
     VersionConflict,
 )
 from plughost.exceptions import SessionUnreadableError, StoreUnavailableError
-from plughost.plugins.sessions.announcements import Announcement, Announcer
+from plughost.plugins.sessions.announcements import SessionChange, SessionListeners
 from plughost.plugins.sessions.cleanup import Cleaner
 from plughost.plugins.sessions.clocks import Lifetimes, in_seconds
 from plughost.plugins.sessions.codec import About
-from plughost.plugins.sessions.crypto import Identity
+from plughost.plugins.sessions.crypto import NewOwner
 from plughost.plugins.sessions.migrate import reseal
 from plughost.plugins.sessions.rows import RowCodec
-from plughost.plugins.sessions.tokens import checked_user, digest_of, new_handle, new_session_id
+from plughost.plugins.sessions.tokens import checked_user, digest_of_id, new_handle, new_session_id
 
 _ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class SessionRules:
     """What the deployer decided about sessions.
 
     Attributes:
@@ -63,7 +63,7 @@ class Sessions:
         self,
         store: SessionStore,
         codec: RowCodec,
-        policy: Policy,
+        policy: SessionRules,
         now: Callable[[], float],
         lease: object = None,
     ) -> None:
@@ -72,7 +72,7 @@ class Sessions:
         self.policy = policy
         self.now = now
         self.lease = lease
-        self.announcer = Announcer()
+        self.announcer = SessionListeners()
         self.cleaner = Cleaner(store, self.announcer)
         self._log = get_logger("plughost.sessions")
 
@@ -101,7 +101,7 @@ class Sessions:
 
     async def read(self, session_id: str) -> StoredSession | None:
         """Return the session as it is stored; a dead id that is used again ends the session it led to."""
-        digest = digest_of(session_id)
+        digest = digest_of_id(session_id)
         if digest is None:
             return None
         found = await self.store.read(digest)
@@ -166,7 +166,7 @@ class Sessions:
 
     async def destroy(self, session_id: str, *, reason: str = "destroyed") -> bool:
         """End the session for good."""
-        digest = digest_of(session_id)
+        digest = digest_of_id(session_id)
         row = await self.store.delete(digest) if digest is not None else None
         if row is not None:
             self._tell("ended", row, reason)
@@ -180,7 +180,7 @@ class Sessions:
             spared = None
         ended = await self.store.end_subject(user_id, spared.digest if spared is not None else None)
         self.announcer.tell(
-            Announcement(
+            SessionChange(
                 kind="ended",
                 handle="",
                 subject=user_id,
@@ -273,7 +273,7 @@ class Sessions:
             if old is None or old.successor_of is not None:
                 return None
             fresh = new_session_id()
-            owner = Identity(_sure_digest(fresh), old.subject, old.handle)
+            owner = NewOwner(_sure_digest(fresh), old.subject, old.handle)
             about, fields = self.codec.close_again(old, owner)
             new = NewSession(**owner._asdict(), idle=old.idle, absolute=None, about=about, fields=fields)
             try:
@@ -306,7 +306,7 @@ class Sessions:
             self._tell("ended", row, "dead id reused")
 
     async def _patch(self, session_id: str, patch: SessionPatch) -> Session | None:
-        digest = digest_of(session_id)
+        digest = digest_of_id(session_id)
         row = await self.store.patch(digest, patch) if digest is not None else None
         return self._open(row, session_id)
 
@@ -314,7 +314,7 @@ class Sessions:
         self, user_id: str | None, about: About, fields: dict[str, Any], lifetime: tuple[float, float]
     ) -> tuple[str, NewSession]:
         session_id = new_session_id()
-        owner = Identity(_sure_digest(session_id), user_id, new_handle())
+        owner = NewOwner(_sure_digest(session_id), user_id, new_handle())
         idle, whole = lifetime
         new = NewSession(
             **owner._asdict(),
@@ -342,11 +342,11 @@ class Sessions:
         return None if row is None else self.codec.open_session(row, session_id)
 
     def _tell(self, kind: Any, row: StoredSession, reason: str) -> None:
-        self.announcer.tell(Announcement(kind=kind, handle=row.handle, subject=row.subject, reason=reason))
+        self.announcer.tell(SessionChange(kind=kind, handle=row.handle, subject=row.subject, reason=reason))
 
 
 def _sure_digest(session_id: str) -> bytes:
-    digest = digest_of(session_id)
+    digest = digest_of_id(session_id)
     if digest is None:
         raise AssertionError("an id of our own making has the shape of one")
     return digest

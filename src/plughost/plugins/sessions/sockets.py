@@ -10,7 +10,7 @@ from plughost.contracts.http import ASGIApp, Message, Receive, Scope
 from plughost.contracts.session import SOCKET_CLOSED_BY_SESSION
 from plughost.contracts.session_store import StoredSession
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.sessions.announcements import Announcement
+from plughost.plugins.sessions.announcements import SessionChange
 from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.session import DONE, OPEN, LazySession
 
@@ -137,7 +137,7 @@ class SocketWatch:
             except StoreUnavailableError:
                 return
 
-    def _hear(self, told: Announcement) -> None:
+    def _hear(self, told: SessionChange) -> None:
         if told.kind != "ended":
             return
         for socket in self._open.values():

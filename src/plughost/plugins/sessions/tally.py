@@ -8,7 +8,7 @@ from collections.abc import Iterable
 SLICE = 10.0  # seconds
 
 
-class Tally:
+class EndingCounts:
     """Numbers of endings per slice of time, with changes that a transaction may take back.
 
     Moments of a thread that writes are staged, then committed or discarded together with its transaction.

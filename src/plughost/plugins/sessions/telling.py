@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from plughost.contracts.logs import get_logger
-from plughost.plugins.sessions.announcements import Announcement
+from plughost.plugins.sessions.announcements import SessionChange
 
 _MOST_UNTOLD = 100_000
 
@@ -27,11 +27,11 @@ class HookTeller:
 
     def __init__(self, hooks: Any) -> None:
         self._hooks = hooks
-        self._untold: deque[Announcement] = deque()
+        self._untold: deque[SessionChange] = deque()
         self._news = anyio.Event()
         self._swept = anyio.Event()
 
-    def hear(self, told: Announcement) -> None:
+    def hear(self, told: SessionChange) -> None:
         """Take an announcement."""
         if told.kind == "ended" and not told.handle:
             self._swept.set()

@@ -21,7 +21,7 @@ def new_handle() -> str:
     return secrets.token_urlsafe(_HANDLE_BYTES)
 
 
-def digest_of(session_id: str) -> bytes | None:
+def digest_of_id(session_id: str) -> bytes | None:
     """Return the digest a store knows the session by; None when no such id was ever made here.
 
     The text is hashed, not what it decodes to: two spellings of the same bytes are two different ids.

@@ -22,7 +22,7 @@ LONGEST_WAIT: Final = 5.0
 _PAUSE: Final = 0.0005
 
 
-class Turns:
+class WriterTurns:
     """The turns of one database file; ``with turns:`` is one of them. The kernel ends that of a process that dies.
 
     Args:

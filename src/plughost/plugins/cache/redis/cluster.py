@@ -22,11 +22,11 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisClusterException
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.redis import scripts
 from plughost.plugins.cache.redis.lane import (
-    Announcement,
     Arguments,
     Command,
     Lane,
     OnPush,
+    PushCommand,
     Question,
     is_refusal,
 )
@@ -140,7 +140,7 @@ class ClusterLane:
         self.sent += 1
         if script is None and arguments[0] not in _KEYED:
             if self._ears is not None:
-                known = isinstance(question, Announcement)
+                known = isinstance(question, PushCommand)
                 self._ears.put(question if known else _Packed(question, arguments))
             return
         work = self._run(question, script, arguments)

@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from plughost.contracts import get_logger
-from plughost.plugins.cache.memory import MemoryStore
+from plughost.plugins.cache.memory import MemoryEntries
 from plughost.plugins.cache.patterns import pattern_of
 from plughost.plugins.cache.redis.names import entry_prefix, parse_entry
 
@@ -36,11 +36,11 @@ class Coherence:
         self._prefix = entry_prefix(namespace)
         self._sender = sender.decode()
         self._flushed = flushed
-        self._memories: dict[str, MemoryStore] = {}
+        self._memories: dict[str, MemoryEntries] = {}
         self._watchers: dict[tuple[str, str], set[anyio.Event]] = {}
         self.heard_count = 0
 
-    def bind(self, cache: str, memory: MemoryStore) -> None:
+    def bind(self, cache: str, memory: MemoryEntries) -> None:
         """From now on changes of that cache concern this memory."""
         self._memories[cache] = memory
 
@@ -112,7 +112,7 @@ class Coherence:
             self._apply(memory, kind, items)
 
     @staticmethod
-    def _apply(memory: MemoryStore, kind: str, items: list[str]) -> None:
+    def _apply(memory: MemoryEntries, kind: str, items: list[str]) -> None:
         if kind == "k":
             for key in items:
                 memory.drop(key)

@@ -13,7 +13,7 @@ from plughost.plugins.cache.patterns import KeyPattern
 
 
 @dataclass(slots=True)
-class Journal:
+class MissedInvalidations:
     """What has to be invalidated in one cache.
 
     Attributes:
@@ -61,13 +61,13 @@ class Journal:
         self.keys, self.tags, self.patterns = {}, {}, {}
         self.everything = False
 
-    def take(self) -> Journal:
+    def take(self) -> MissedInvalidations:
         """Return what is remembered and begin an empty one."""
-        taken = Journal(self.limit, self.keys, self.tags, self.patterns, self.everything)
+        taken = MissedInvalidations(self.limit, self.keys, self.tags, self.patterns, self.everything)
         self._empty()
         return taken
 
-    def put_back(self, other: Journal) -> None:
+    def put_back(self, other: MissedInvalidations) -> None:
         """Remember again what could not be made after all."""
         if other.everything:
             self.note_everything()

@@ -100,7 +100,7 @@ class Command:
         settle(self.reply, reply)
 
 
-class Announcement(Command):
+class PushCommand(Command):
     """A command whose reply comes as a push of the same name, such as SUBSCRIBE, unless it is refused."""
 
     def __init__(self, *arguments: bytes) -> None:
@@ -191,7 +191,7 @@ class Lane:
 
     async def _pushed(self, message: list[Any]) -> list[Any]:
         first = self._asked[0][0] if self._asked else None
-        if isinstance(first, Announcement) and bytes(message[0]) == first.push:
+        if isinstance(first, PushCommand) and bytes(message[0]) == first.push:
             self._asked.popleft()
             first.answer(message)
         self._on_push(message)

@@ -23,14 +23,14 @@ from plughost.contracts import SYSTEM_CLOCK, Clock, get_logger
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.codec import Codec
 from plughost.plugins.cache.config import CacheConfig, CacheSettings
-from plughost.plugins.cache.memory import MemoryStore
+from plughost.plugins.cache.memory import MemoryEntries
 from plughost.plugins.cache.redis import names, scripts
 from plughost.plugins.cache.redis.cluster import ClusterLane
 from plughost.plugins.cache.redis.coherence import Coherence
 from plughost.plugins.cache.redis.lane import (
-    Announcement,
     Command,
     Lane,
+    PushCommand,
     Question,
     bounded,
     is_refusal,
@@ -117,7 +117,7 @@ class RedisLink:
             tier = self.tiers[name] = RedisTier(self, name, settings, codec)
         return tier
 
-    def bind(self, name: str, memory: MemoryStore, counts: Counts) -> None:
+    def bind(self, name: str, memory: MemoryEntries, counts: Counts) -> None:
         """Say whose memory is to hear of changes."""
         self.coherence.bind(name, memory)
         self.tiers[name].counts = counts
@@ -312,7 +312,7 @@ class RedisLink:
 
     async def _listen(self, lane: Lane | ClusterLane, *, tracked: bool) -> None:
         if self.rights.subscribe:
-            announcement = Announcement(b"SUBSCRIBE", names.bus(self.config.keyspace))
+            announcement = PushCommand(b"SUBSCRIBE", names.bus(self.config.keyspace))
             lane.put(announcement)
             await announcement.reply
         self.tracking = False

@@ -25,7 +25,7 @@ from plughost.plugins.cache.patterns import KeyPattern
 from plughost.plugins.cache.redis import names, scripts
 from plughost.plugins.cache.redis.batch import MOST_KEYS, ReadBatch, WriteBatch, unavailable
 from plughost.plugins.cache.redis.coherence import Coherence
-from plughost.plugins.cache.redis.journal import Journal
+from plughost.plugins.cache.redis.journal import MissedInvalidations
 from plughost.plugins.cache.redis.lane import Command, Question
 from plughost.plugins.cache.redis.names import Names, Shard
 from plughost.plugins.cache.redis.rights import Rights
@@ -121,7 +121,7 @@ class RedisTier:
 
     def __init__(self, line: Line, name: str, settings: CacheSettings, codec: Codec) -> None:
         self.line = line
-        self.journal = Journal(line.config.journal)
+        self.journal = MissedInvalidations(line.config.journal)
         self.counts: Counts | None = None
         self._name = name
         self._settings = settings

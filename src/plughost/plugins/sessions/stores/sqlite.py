@@ -21,7 +21,7 @@ from plughost.exceptions import SessionDataError, SessionUnreadableError, StoreU
 from plughost.plugins.sessions.database_file import DatabaseFile
 from plughost.plugins.sessions.stores.schema import prepare, rewrite_header
 from plughost.plugins.sessions.stores.tables import LIST, PAGE, Tables, to_row
-from plughost.plugins.sessions.turns import Turns
+from plughost.plugins.sessions.turns import WriterTurns
 from plughost.plugins.sessions.writer import GroupCommitWriter
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class SQLiteStore:
         self._now = now
         self._tables = Tables(now)
         self._file = DatabaseFile(path)
-        self._turns: Turns | None = None
+        self._turns: WriterTurns | None = None
         self._reader: sqlite3.Connection | None = None
         self._failed_writes = 0
         self._failed_at = float("-inf")
@@ -186,7 +186,7 @@ class SQLiteStore:
             self._failed_at = self._now()
             raise
 
-    def _turn(self) -> Turns:
+    def _turn(self) -> WriterTurns:
         if self._turns is None:
             raise _closed()
         return self._turns
@@ -197,7 +197,7 @@ class SQLiteStore:
             self._turns.close()  # the lock files may have gone with the database
             self._turns = None
         self._file.prepare()
-        self._turns = turns = Turns(self.path)
+        self._turns = turns = WriterTurns(self.path)
         if self._file.is_another():
             _log.error(
                 "the session database was deleted or replaced, it is opened again", path=str(self.path)

@@ -23,7 +23,7 @@ from plughost.contracts.session_store import (
 from plughost.exceptions import SessionUnreadableError
 from plughost.plugins.sessions.stores.schema import ALIVE
 from plughost.plugins.sessions.stores.unmoved import patch_unmoved
-from plughost.plugins.sessions.tally import SLICE, Tally, end_of_slice
+from plughost.plugins.sessions.tally import SLICE, EndingCounts, end_of_slice
 
 _COLUMNS = (
     "digest, handle, subject, epoch, version, created_at, touched_at, idle, deadline, expires_at, about,"
@@ -74,8 +74,8 @@ class Tables:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._sessions = Tally()
-        self._users = Tally()
+        self._sessions = EndingCounts()
+        self._users = EndingCounts()
         self._counted_at: int | None = None  # the data version, which changes when somebody else commits
         self._counted_inside = False  # a transaction that is still open
 
