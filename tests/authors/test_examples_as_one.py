@@ -15,6 +15,11 @@ EXAMPLES = sorted(manifest.parent for manifest in (ROOT / "example_plugins").glo
 PROMISED = {"access-control", "accounts", "audit", "backup", "hello", "monitoring", "query-cache"}
 MOST_LINES = 300
 
+PLUGINS = [
+    example for example in EXAMPLES if "plughost.plugins" in (example / "pyproject.toml").read_text("utf-8")
+]
+"""Those that are plugins; a distribution with a store has none."""
+
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 
 
@@ -31,7 +36,8 @@ def test_all_that_were_promised_are_there() -> None:
 def test_an_example_has_the_layout_of_all(example: Path) -> None:
     package = package_of(example)
     assert package.name == example.name.replace("-", "_")
-    assert {"py.typed", "plugin.toml", "__init__.py"} <= {path.name for path in package.iterdir()}
+    assert {"py.typed", "__init__.py"} <= {path.name for path in package.iterdir()}
+    assert (package / "plugin.toml").is_file() is (example in PLUGINS)
     parts = {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "src", "tests"}
     assert {path.name for path in example.iterdir() if not path.name.startswith(".")} == parts
     assert {path.name for path in (example / "tests").glob("test_*.py")} >= {"test_contract.py"}
@@ -60,7 +66,7 @@ def lines_of_code(file: Path) -> int:
     )
 
 
-@each_example
+@pytest.mark.parametrize("example", PLUGINS, ids=lambda example: example.name)
 def test_an_example_is_gold(example: Path, tmp_path: Path) -> None:
     ran = run("plughost", "check", str(example), "--strict", "--json", folder=tmp_path)
     for plugin in json.loads(ran.stdout)["plugins"]:

@@ -94,7 +94,7 @@ def test_what_is_no_command_is_refused_with_the_plugins_name(cli, install, only)
     ran = cli("crash")
     assert ran.code == 2
     assert "'odd'" in ran.err
-    assert "not a click command" in ran.err
+    assert "to return a list of click commands, but 'crash' is not" in ran.err
 
 
 def test_completion_names_commands_and_imports_no_plugin(install, folder, monkeypatch, capsys) -> None:

@@ -271,7 +271,8 @@ async def test_middleware_that_cannot_be_made_is_named(serve):
             return [Middleware(factory=boom)]
 
     with pytest.raises(
-        RouteError, match=r"plugin 'layers': its middleware .*boom' cannot be made: no such header"
+        RouteError,
+        match=r"plugin 'layers': its middleware .*boom' cannot be made: ValueError: no such header",
     ):
         async with serve(Layers):
             pass

@@ -10,8 +10,8 @@ from plughost.exceptions import ConfigError, SessionDataError, SessionUnreadable
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.codec import decode_value, encode_value
 from plughost.plugins.sessions.crypto import (
-    Identity,
     KeyRing,
+    NewOwner,
     PlainEnvelope,
     SealedEnvelope,
     check_secret,
@@ -100,7 +100,7 @@ def test_no_sequence_of_clock_changes_makes_time_go_back(moves: list[tuple[float
         last = moment
 
 
-OWNER = Identity(b"d", "ada", "h")
+OWNER = NewOwner(b"d", "ada", "h")
 
 
 @given(plain_values)
@@ -114,7 +114,7 @@ def test_what_was_sealed_opens_in_its_place(
 ) -> None:
     envelope = SealedEnvelope(KeyRing([SECRET]))
     name = _encodable(name)
-    owner = Identity(b"d" * 32, subject, _encodable(handle))
+    owner = NewOwner(b"d" * 32, subject, _encodable(handle))
     assert envelope.open(owner, name, envelope.close(owner, name, value)) == value
 
 
@@ -124,14 +124,14 @@ def _encodable(text: str) -> str:
 
 def test_sealed_bytes_open_in_no_other_session_and_no_other_field() -> None:
     envelope = SealedEnvelope(KeyRing([SECRET]))
-    sealed = envelope.close(Identity(b"d1", "ada", "h1"), "role", b"admin")
+    sealed = envelope.close(NewOwner(b"d1", "ada", "h1"), "role", b"admin")
     for digest, subject, handle, name in (
         (b"d1", "ada", "h2", "role"), (b"d1", "ada", "h1", "rolf"), (b"d1", "ada", "h1r", "ole"),
         (b"d1", "ada", "", "h1role"), (b"d2", "ada", "h1", "role"), (b"d1", "eve", "h1", "role"),
         (b"d1", None, "h1", "role"), (b"d1", "", "h1", "role"), (b"d", "1ada", "h1", "role"),
     ):  # fmt: skip
         with pytest.raises(SessionUnreadableError, match="kept"):
-            envelope.open(Identity(digest, subject, handle), name, sealed)
+            envelope.open(NewOwner(digest, subject, handle), name, sealed)
 
 
 def test_cve_2025_47278_the_newest_key_seals_and_older_ones_open() -> None:

@@ -110,7 +110,7 @@ async def test_a_configured_secret_is_not_in_the_record(tmp_path: Path) -> None:
         ({"secret": "a" * 50}, "different"), ({"store": "redis"}, "redis_url"),
         ({"store": "redis", "redis_url": "redis://localhost"}, "share a secret"),
         ({"idle_timeout": 0}, "idle_timeout"), ({"idle_timeout": 100.0, "absolute_timeout": 10.0}, "absolute"),
-        ({"store": "mongo"}, "expected one of"), ({"idle_timeot": 1}, "idle_timeot"), ({"max_bytes": 1}, "max_bytes"),
+        ({"store": "mongo"}, "use one of sqlite"), ({"idle_timeot": 1}, "idle_timeot"), ({"max_bytes": 1}, "max_bytes"),
         ({"cookie_name": "a b"}, "cookie"), ({"trusted_origins": ["app.example"]}, "trusted_origins"),
         ({"secret_file": "/nowhere"}, "cannot be read"), ({"secret": SECRET, "secret_file": "/x"}, "beside"),
         ({"store": "redis", "redis_url": "nonsense", "secret": SECRET}, "redis://|asyncio"),

@@ -181,8 +181,10 @@ def written_where(thing: object) -> str:
     """Return where a plugin that code handed over comes from: ``module``, or ``module:class``. Never raises."""
     if isinstance(thing, ModuleType):
         return plain_text(object.__getattribute__(thing, "__dict__").get("__name__"))
-    module, _, name = _qualified(thing).rpartition(".")
-    return f"{module}:{name}"
+    whole = _qualified(thing)
+    kind: Any = thing if issubclass(type(thing), type) or inspect.isroutine(thing) else type(thing)
+    name = kind.__qualname__ if inspect.isroutine(kind) else type.__dict__["__qualname__"].__get__(kind)
+    return f"{whole.removesuffix(f'.{name}')}:{name}"
 
 
 def _is_factory(found: object) -> bool:
