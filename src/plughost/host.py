@@ -36,9 +36,8 @@ from plughost.core.events import EventBus
 from plughost.core.finding.discovery import Limits, PluginCandidate
 from plughost.core.jobs import JobScheduler
 from plughost.core.loading.bare import BarePlugins
-from plughost.core.loading.configured import ConfiguredPlugins, life_limits
 from plughost.core.loading.context import Facilities
-from plughost.core.loading.lifecycle import PluginLifecycle
+from plughost.core.loading.lifecycle import LifeLimits, PluginLifecycle
 from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.promised import why_absent
 from plughost.core.loading.registry import PluginRegistry
@@ -596,8 +595,10 @@ class Host:
         return await fetch_packages(self._loaded)
 
     def _make_manager(self, tasks: TaskGroup) -> PluginManager:
-        limits, configs = life_limits(self.config.host), ConfiguredPlugins(lambda: self._loaded)
-        lifecycle = PluginLifecycle(self._registry, self._facilities, limits, configs, tasks, self._clock)
+        limits = LifeLimits.of(self.config.host)
+        lifecycle = PluginLifecycle(
+            self._registry, self._facilities, limits, lambda: self._loaded, tasks, self._clock
+        )
         self._exit.push_async_callback(lifecycle.stop_all)
         host_limits, memory = Limits.of(self.config.host), HostMemory.of(self._loaded)
         bare = BarePlugins(self._registry, self._dispatcher)

@@ -14,7 +14,9 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.config import HostSection
 from plughost.contracts.records import PluginRecord, PluginState
+from plughost.core.config import LoadedConfig
 from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.announcer import Announcer
@@ -22,7 +24,7 @@ from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.crashes import CrashWatch, RunWatch
 from plughost.core.loading.departures import Departures
-from plughost.core.loading.loader import ImportedPlugin, ImportLane, PluginConfigs, checked_config
+from plughost.core.loading.loader import ImportedPlugin, ImportLane, checked_config
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load, without_circles
 from plughost.core.loading.registry import PluginRegistry, RegisteredPlugin, Run
 from plughost.core.loading.requirements import Requirements, card_needs, not_installed, not_running
@@ -50,6 +52,22 @@ class LifeLimits:
     shutdown: float = 15.0
     restarts: RestartPolicy = field(default_factory=RestartPolicy)
 
+    @classmethod
+    def of(cls, settings: HostSection) -> LifeLimits:
+        """Return what the table ``[host]`` says."""
+        restarts = RestartPolicy(
+            max_crashes=settings.max_restarts,
+            window=settings.restart_window,
+            first_pause=settings.restart_pause,
+            longest_pause=settings.restart_pause_limit,
+        )
+        return cls(
+            concurrency=settings.load_concurrency,
+            load=settings.load_timeout,
+            shutdown=settings.shutdown_timeout,
+            restarts=restarts,
+        )
+
 
 class PluginLifecycle:
     """The walk from candidate to running plugin and back. One per host; used from its event loop only."""
@@ -59,14 +77,14 @@ class PluginLifecycle:
         registry: PluginRegistry,
         facilities: Facilities,
         limits: LifeLimits,
-        configs: PluginConfigs,
+        loaded: Callable[[], LoadedConfig],
         tasks: TaskGroup,
         clock: Clock,
     ) -> None:
         self._registry = registry
         self._dispatcher = facilities.dispatcher
         self._limits = limits
-        self._configs = configs
+        self._loaded = loaded  # asked anew each time: it may have been read again
         self._tasks = tasks
         self._clock = clock
         self.turns = Turns(tasks)
@@ -194,7 +212,7 @@ class PluginLifecycle:
     ) -> None:
         name = imported.candidate.name
         began = self._clock.monotonic()
-        config = await checked_config(imported, self._configs, self._limits.load)
+        config = await checked_config(imported, self._loaded(), self._limits.load)
         self._runs.time(name, validated=self._clock.monotonic() - began)
         await self._wait_for_needs(imported, planned=not by_hand)
         async with self._window.place(urgency):
@@ -271,7 +289,8 @@ class PluginLifecycle:
         name = imported.candidate.name
         needs = imported.needs.spelled_as(self._registry)
         version = imported.candidate.finding.version or imported.handle.version
-        shown = self._configs.show(imported.candidate, imported.handle.config_class)
+        given = imported.candidate.wish.config or {}
+        shown = self._loaded().redact(given, config_class=imported.handle.config_class)
         self._registry.note(name, requires=needs.requires, after=needs.after, version=version, config=shown)
         self._runs.time(name, imported=imported.took)
 
@@ -400,7 +419,7 @@ class PluginLifecycle:
     def has_config(self, run: Run, candidate: PluginCandidate) -> bool:
         """Whether a run goes on with the very settings that a new start would be given."""
         try:
-            settings = self._configs.decode(candidate, run.plugin.handle.config_class)
+            settings = replace(run.plugin, candidate=candidate).decode_config(self._loaded())
             return contained(Point.CONFIG, _alike, settings, run.config)
         except (PluginError, StrayError):
             return False
@@ -408,7 +427,7 @@ class PluginLifecycle:
     async def _swap(self, entry: RegisteredPlugin, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
         self.requirements.refuse_unmet(name, imported.needs)
-        config = await checked_config(imported, self._configs, self._limits.load)
+        config = await checked_config(imported, self._loaded(), self._limits.load)
         old = entry.run
         new = await self._runs.begin(imported, config)
         allowed = partial(self.requirements.refuse_unmet, name, imported.needs)

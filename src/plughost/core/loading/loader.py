@@ -6,17 +6,17 @@ import importlib
 import re
 import reprlib
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import anyio
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_line, error_text
+from plughost.core.config import LoadedConfig
 from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate, check_host_api
 from plughost.core.finding.module_files import file_of
@@ -36,16 +36,6 @@ from plughost.exceptions import (
 
 _ONLY_IN_MAIN: Final = re.compile(r"main thread|current event loop in thread|running event loop")
 """What ``signal.signal`` and ``asyncio.get_event_loop`` say in a worker thread."""
-
-
-class PluginConfigs(Protocol):
-    """What can be done with the configuration of a candidate once its ``Config`` is known."""
-
-    def decode(self, candidate: PluginCandidate, kind: type[Any] | None) -> Any:
-        """Return it as an instance of ``kind``; raises ``PluginConfigError``."""
-
-    def show(self, candidate: PluginCandidate, kind: type[Any] | None) -> Mapping[str, Any]:
-        """Return it for people, with secrets hidden: those of ``kind`` and those that look like some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +59,11 @@ class ImportedPlugin:
             (*self.candidate.card.requires, *self.handle.requires),
             (*self.candidate.card.after, *self.handle.after),
         )
+
+    def decode_config(self, loaded: LoadedConfig) -> Any:
+        """Return its configuration as an instance of its ``Config``; raises ``PluginConfigError``."""
+        given = self.candidate.wish.config
+        return loaded.decode_plugin(self.candidate.name, self.handle.config_class, given)
 
 
 class ImportLane:
@@ -110,8 +105,8 @@ class ImportLane:
         )
 
 
-async def checked_config(plugin: ImportedPlugin, configs: PluginConfigs, limit: float) -> Any:
-    """Check host API and configuration; returns the configuration, decoded.
+async def checked_config(plugin: ImportedPlugin, loaded: LoadedConfig, limit: float) -> Any:
+    """Check host API and the host's configuration of a plugin; returns it, decoded.
 
     Raises:
         PluginIncompatibleError: It does not work with this host.
@@ -119,7 +114,7 @@ async def checked_config(plugin: ImportedPlugin, configs: PluginConfigs, limit: 
         PluginTimeoutError: ``check_config`` took longer than ``limit`` seconds.
     """
     check_host_api(plugin.handle.name, plugin.handle.host_api)
-    config = configs.decode(plugin.candidate, plugin.handle.config_class)
+    config = plugin.decode_config(loaded)
     if plugin.handle.checks_config:
         await _check_config(plugin.handle, config, limit)
     return config
