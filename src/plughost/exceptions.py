@@ -7,7 +7,8 @@
     │   ├── PluginBlockedError      the deployer keeps it out; carries .setting
     │   ├── PluginImportError       its module could not be imported, or the attribute is missing
     │   ├── PluginInvalidError      what was imported is not a plugin, or its hooks do not fit the specs
-    │   │                           (ValueError, pluggy.PluginValidationError)
+    │   │   │                       (ValueError, pluggy.PluginValidationError)
+    │   │   └── NotCrossableError   what it hands over or is given cannot leave its process; carries .hook, .argument
     │   ├── PluginSourceError       the package or url it should come from is not there or not what was pinned
     │   ├── PluginConfigError       its configuration does not fit its Config
     │   ├── PluginDependencyError   what it requires is missing, disabled, failed or circular
@@ -15,6 +16,8 @@
     │   ├── PluginStartError        start() raised
     │   ├── PluginStopError         stop() raised
     │   ├── PluginTimeoutError      a phase took longer than its limit; carries .limit       (TimeoutError)
+    │   ├── PluginProcessError      its own process could not be started, or could not be asked
+    │   │   └── PluginCrashedError  its own process ended by itself; carries .exit, .signal, .stack
     │   └── PluginGoneError         it acted through its context after it was stopped or given up
     ├── HookError                   a hook call could not be made or was aborted; carries .hook
     │   ├── UnknownHookError        nobody declared a hook of that name                      (AttributeError)
@@ -25,6 +28,7 @@
     │   ├── AuthRefused
     │   ├── UserRefused
     │   └── AppRefused
+    ├── RemoteError                 what code in another process raised; carries .kind and .traceback
     ├── StrayError                  what a plugin raised is not an Exception, or a cancellation nobody asked for
     ├── ServiceError                a service is not there                                   (LookupError)
     ├── HostNotReadyError           the host was asked for something before it was started, or a required plugin failed
@@ -148,6 +152,20 @@ class PluginInvalidError(PluginError, PluginValidationError, ValueError):  # typ
     phase = "validation"
 
 
+class NotCrossableError(PluginInvalidError):
+    """A plugin in a process of its own has something that cannot be handed from one process to another.
+
+    Attributes:
+        hook: Name of the hook, or of what else it is.
+        argument: Name of the argument, ``return`` for the answer; empty when it is about the whole.
+    """
+
+    def __init__(self, message: str, *, plugin: str, hook: str, argument: str = "") -> None:
+        super().__init__(message, plugin=plugin)
+        self.hook = hook
+        self.argument = argument
+
+
 class PluginSourceError(PluginError):
     """The package that a plugin should come from cannot be had, or is not what the deployer pinned."""
 
@@ -199,6 +217,35 @@ class PluginTimeoutError(PluginError, TimeoutError):
     def __init__(self, message: str, *, plugin: str, phase: str, limit: float) -> None:
         PluginError.__init__(self, message, plugin=plugin, phase=phase)
         self.limit = limit
+
+
+class PluginProcessError(PluginError):
+    """The process of a plugin could not be started, or could not be asked."""
+
+
+class PluginCrashedError(PluginProcessError):
+    """The process of a plugin ended, and nobody had asked it to. A call that it had not answered is not made again.
+
+    Attributes:
+        exit: Its exit status; None when a signal ended it.
+        signal: Name of the signal, such as ``SIGSEGV``; empty when none ended it.
+        stack: Where its threads stood, for people; empty when it could not be asked.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        plugin: str,
+        phase: str | None = None,
+        exit: int | None = None,  # noqa: A002  what it is called everywhere
+        signal: str = "",
+        stack: str = "",
+    ) -> None:
+        super().__init__(message, plugin=plugin, phase=phase)
+        self.exit = exit
+        self.signal = signal
+        self.stack = stack
 
 
 class PluginGoneError(PluginError):
@@ -273,6 +320,20 @@ class UserRefused(Refused):
 
 class AppRefused(Refused):
     """Raised by ``app_registration_started`` to refuse an app."""
+
+
+class RemoteError(PlughostError):
+    """Stands for an exception that code in another process raised. Its text says what was raised.
+
+    Attributes:
+        kind: Name of the exception's class.
+        traceback: Where it was raised, for people.
+    """
+
+    def __init__(self, message: str, *, kind: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.traceback = traceback
 
 
 class StrayError(PlughostError):

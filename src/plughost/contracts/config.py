@@ -16,6 +16,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
 from plughost.contracts.http_settings import HttpSettings
+from plughost.contracts.processes import Isolation, ProcessSettings
 
 PositiveSeconds = Annotated[float, Meta(gt=0)]
 """Seconds that something may take; ``inf`` means no limit."""
@@ -152,6 +153,8 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         path: A folder, a wheel or a zip file that holds it; relative to the configuration file.
         url: Where a wheel or zip file of it is fetched from; needs ``sha256``.
         sha256: Digest that what ``path`` or ``url`` names must have.
+        isolation: ``process`` runs it in a process of its own: whatever it does there, the host goes on.
+        process: How that process is kept.
         config: The plugin's own settings as they were written: references are not followed, types not
             checked.
     """
@@ -163,6 +166,8 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     path: Path | None = None
     url: str | None = None
     sha256: Sha256 | None = None
+    isolation: Isolation = "none"
+    process: ProcessSettings = field(default_factory=ProcessSettings)
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from plughost.contracts.frozen import FrozenDict, Payload
+from plughost.contracts.processes import ProcessRecord
 
 
 class PluginState(StrEnum):
@@ -89,6 +90,7 @@ class PluginRecord(Payload):
         restarts: How often its background tasks were restarted.
         generation: Grows with each start of the plugin; late results of an older one are refused.
         status: What its own ``status()`` said.
+        process: The process of its own; None when it runs inside the host.
     """
 
     name: str
@@ -108,6 +110,7 @@ class PluginRecord(Payload):
     restarts: int = 0
     generation: int = 0
     status: Mapping[str, object] = field(default_factory=FrozenDict)
+    process: ProcessRecord | None = None
 
     @property
     def running(self) -> bool:
