@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import replace
@@ -124,6 +125,7 @@ class Host:
             overrides={"host": by_code} if by_code else None,
         )
         self._config_source = config
+        self._told: dict[str, Any] = {"since": time.time()}
         self._loaded = self._read = self._read_config(config)
         self._switches: dict[str, bool] = {}
         self._clock = clock
@@ -341,7 +343,8 @@ class Host:
         return running_host(self.data_dir)
 
     def tell_commands(self, **more: Any) -> None:
-        """Let commands on this machine know more of this running host; see ``RunningHost``."""
+        """Let commands on this machine know more of this host, while it starts and runs; see ``RunningHost``."""
+        self._told |= more
         if self._mark is not None:
             self._mark.tell(**more)
 
@@ -564,7 +567,7 @@ class Host:
             raise KeyboardInterrupt from group
 
     async def _start(self) -> None:
-        self._mark = self._exit.enter_context(marked_as_running(self.data_dir))
+        self._mark = self._exit.enter_context(marked_as_running(self.data_dir, **self._told))
         tasks = await self._exit.enter_async_context(anyio.create_task_group())
         self._exit.callback(tasks.cancel_scope.cancel)
         self._exit.callback(self._dispatcher.move_out)

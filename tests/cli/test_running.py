@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from plughost.blocking import BlockingHost
+from plughost.core.running import running_hosts
 
 CONFIG = """
 [host]
@@ -26,13 +27,37 @@ module = "lamp:Lamp"
 url = "sqlite:///shop.db"
 """
 LAMP = "from plughost import Plugin\nclass Lamp(Plugin):\n    pass\n"
+HELD = """
+from pathlib import Path
+import anyio
+from plughost import Plugin
+
+class Lamp(Plugin):
+    async def start(self, context):
+        number = len(list(Path().glob("start-*")))
+        Path(f"start-{number}").touch()
+        await self.wait(f"starting-{number}")
+
+    async def stop(self):
+        await self.wait("stopping")
+
+    async def wait(self, what):
+        while Path(f"hold-{what}").exists():
+            Path(what).touch()
+            await anyio.sleep(0.01)
+"""
+
+
+def environ(folder: Path) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")} | {
+        "PYTHONPATH": str(folder)
+    }
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
     return subprocess.run(
         [sys.executable, "-m", "plughost", *arguments],
-        cwd=folder, env={**environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=100,
+        cwd=folder, env=environ(folder), capture_output=True, text=True, timeout=100,
     )  # fmt: skip
 
 
@@ -43,41 +68,77 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "plughost", "run", "--json"],
-        cwd=folder, env={**environ, "PYTHONPATH": str(folder)},
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    next(line for line in process.stdout if line.startswith("}"))
-    yield process
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+class Begun:
+    """A host that was begun in another process, and what it writes."""
 
-
-@pytest.fixture
-def serving(folder: Path) -> Iterator[Callable[..., str]]:
-    """``address = serving(*options)``: a running ``plughost serve``."""
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(*options: str) -> str:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "plughost", "serve", "--port", "0", "--drain-notice", "0", *options],
-            cwd=folder, env={**environ, "PYTHONPATH": str(folder)},
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "plughost", *arguments],
+            cwd=folder, env=environ(folder),
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
-        started.append(process)
-        assert process.stdout is not None
-        return next(found[1] for line in process.stdout if (found := re.search(r"listening on (\S+)", line)))
 
-    yield begin
-    for process in started:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=40)
+    def up(self) -> str:
+        """Wait until it says that it runs, and return where it listens, if it does."""
+        assert self.process.stdout is not None
+        said = next(line for line in self.process.stdout if "listening on" in line or line == "}\n")
+        return said.split()[-1]
+
+    def wait_until_held(self, what: str) -> None:
+        deadline = time.monotonic() + 60
+        while not (self.folder / what).exists():
+            assert self.process.poll() is None, "it ended"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def let_go(self, what: str) -> None:
+        (self.folder / f"hold-{what}").unlink()
+
+    def end(self) -> int:
+        for held in self.folder.glob("hold-*"):
+            held.unlink()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
+
+
+@pytest.fixture
+def begin(folder: Path) -> Iterator[Callable[..., Begun]]:
+    """``begun = begin(*arguments)``: ``plughost`` in another process."""
+    begun: list[Begun] = []
+
+    def one(*arguments: str) -> Begun:
+        begun.append(Begun(folder, *arguments))
+        return begun[-1]
+
+    yield one
+    for each in begun:
+        each.end()
+
+
+@pytest.fixture
+def running(begin: Callable[..., Begun]) -> subprocess.Popen[str]:
+    host = begin("run", "--json")
+    host.up()
+    return host.process
+
+
+SERVE = ("serve", "--port", "0", "--drain-notice", "0", "--no-link")
+
+
+@pytest.fixture
+def serving(begin: Callable[..., Begun]) -> Callable[..., str]:
+    """``address = serving(*options)``: a running ``plughost serve``."""
+    return lambda *options: begin(*SERVE, *options).up()
+
+
+@pytest.fixture
+def held(folder: Path) -> Path:
+    """The folder, with a plugin that can be held."""
+    (folder / "lamp.py").write_text(HELD)
+    return folder
 
 
 def test_nothing_is_restored_over_the_data_of_a_running_host(folder, running):
@@ -138,7 +199,7 @@ def test_a_host_inside_another_program_is_not_sent_a_signal_that_would_end_it(fo
     ids=["as it listens", "its public address", "behind a prefix", "workers"],
 )
 def test_a_link_is_given_out_for_a_running_server_and_works_once(folder, serving, options, begins):
-    address = serving("--no-link", *options)
+    address = serving(*options)
     told = json.loads(command(folder, "admin", "link", "--json").stdout)["sign_in"]
     assert told.startswith(begins)
     assert ("/shop/admin" in told) == ("--root-path" in options)
@@ -157,3 +218,52 @@ def test_a_host_that_does_not_know_its_address_is_given_one(folder, running):
     assert "give --url" in command(folder, "admin", "link").stderr
     told = command(folder, "admin", "link", "--url", "https://acme.example/").stdout
     assert told.startswith("https://acme.example/admin/sign-in?code=")
+
+
+def test_while_a_worker_starts_those_that_serve_can_be_asked(held, begin):
+    (held / "hold-starting-1").touch()
+    server = begin(*SERVE, "--workers", "2")
+    address = server.up()
+    server.wait_until_held("starting-1")
+    told = json.loads(command(held, "admin", "link", "--json").stdout)["sign_in"]
+    assert told.startswith(address)
+    asked = subprocess.Popen(
+        [sys.executable, "-m", "plughost", "disable", "lamp", "--now"],
+        cwd=held, env=environ(held), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with asked:
+        while "enabled = false" not in (held / "plughost.toml").read_text():
+            time.sleep(0.02)
+        server.let_go("starting-1")
+        assert asked.stderr is not None
+        assert "Stopped: lamp." in asked.stderr.read()
+    assert [host.answer.count("Stopped: lamp.") for host in running_hosts(held / "data")] == [1, 1]
+
+
+@pytest.mark.parametrize("arguments", [SERVE, ("run", "--json")], ids=["serve", "run"])
+def test_a_hangup_ends_no_host_that_starts_and_is_followed_once_it_runs(held, begin, arguments):
+    (held / "hold-starting-0").touch()
+    host = begin(*arguments)
+    host.wait_until_held("starting-0")
+    (held / "plughost.toml").write_text(CONFIG.replace("[plugins.lamp]", "[plugins.lamp]\nenabled = false"))
+    host.process.send_signal(signal.SIGHUP)
+    host.let_go("starting-0")
+    host.up()
+    deadline = time.monotonic() + 60
+    while "Stopped: lamp." not in running_hosts(held / "data")[0].answer:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert host.end() == 0
+
+
+@pytest.mark.parametrize("arguments", [SERVE, ("run", "--json")], ids=["serve", "run"])
+def test_a_hangup_does_not_break_off_a_stop(held, begin, arguments):
+    (held / "hold-stopping").touch()
+    host = begin(*arguments)
+    host.up()
+    host.process.send_signal(signal.SIGTERM)
+    host.wait_until_held("stopping")
+    host.process.send_signal(signal.SIGHUP)
+    host.let_go("stopping")
+    host.process.communicate(timeout=60)
+    assert host.process.returncode == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -24,11 +24,33 @@ class Interruption:
         self.armed = False
 
 
-async def each_hangup() -> AsyncIterator[None]:
-    """Yield whenever SIGHUP comes, which ends the process no longer. Use it in the main thread."""
+@contextmanager
+def hangups_held() -> Iterator[None]:
+    """Keep a SIGHUP that comes in the block until ``hangups`` listens for it; it ends the process no longer.
+
+    Use it in the main thread, before the configuration is read.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # lets go of one that nobody listened for
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGHUP, handler)
+
+
+@contextmanager
+def hangups() -> Iterator[AsyncIterable[object]]:
+    """Listen for SIGHUP: what is yielded gives one item for each that came, those that were held too.
+
+    Open it around the whole life of the host: one that starts or stops is not ended by a request to reload.
+    """
     with anyio.open_signal_receiver(signal.SIGHUP) as received:
-        async for _ in received:
-            yield
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        try:
+            yield received
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 class StopSignals:

@@ -1,94 +1,135 @@
-"""Whether a host runs on a data folder: for commands that must not work behind its back."""
+"""Which hosts run on a data folder: for commands that must not work behind their back, or that ask them."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-FILE_NAME = "running.lock"
-_MOST_BYTES = 65_536
+from plughost.contracts.files import replace_file
+
+_LOCK, _TOLD = ".lock", ".json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningHost:
-    """A host that runs now; of several processes that serve together, the one that wrote last.
+    """A host that runs now; each of several processes that serve together is one.
 
     Attributes:
-        pid: Its process; 0 when it cannot be told.
-        since: When that started, in seconds since the epoch.
+        pid: Its process.
+        since: When it began to read its configuration, in seconds since the epoch.
         admin: Where browsers reach its admin pages; empty when it serves none.
         reload: Process that reads the configuration again at SIGHUP; 0 when none does.
         answered: When it last did so, in seconds since the epoch.
         answer: What came of it, for people.
     """
 
-    pid: int = 0
+    pid: int
     since: float = 0.0
     admin: str = ""
     reload: int = 0
     answered: float = 0.0
     answer: str = ""
 
+    @property
+    def process(self) -> int:
+        """The process that people know: the one that looks after it, where there is one."""
+        return self.reload or self.pid
+
+    def follows(self, moment: float) -> bool:
+        """Return whether it has read its configuration since ``moment``."""
+        return self.since >= moment or self.answered >= moment
+
 
 class RunningMark:
     """The mark of one running host, which can tell more as it goes on.
 
     Args:
-        number: Descriptor of the file.
+        lock: The file that is locked while the host runs.
+        told: What is told of it from the beginning.
     """
 
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._told = RunningHost(pid=os.getpid(), since=time.time())
+    def __init__(self, lock: Path, told: RunningHost) -> None:
+        self._path = lock.with_suffix(_TOLD)
+        self._told = told
         self.tell()
 
     def tell(self, **more: Any) -> None:
         """Add to what commands on this machine can read; see ``RunningHost``."""
         self._told = replace(self._told, **more)
-        text = json.dumps(asdict(self._told)).encode()
-        os.pwrite(self._number, text, 0)
-        os.truncate(self._number, len(text))
+        replace_file(self._path, msgspec.json.encode(self._told))
 
 
 @contextmanager
-def marked_as_running(data_dir: Path) -> Iterator[RunningMark]:
+def marked_as_running(data_dir: Path, **told: Any) -> Iterator[RunningMark]:
     """Let others see, for the length of the block, that a host runs on this folder; several may do so at once.
 
-    The mark is a shared lock on a file, so it ends with the process, however that ends.
+    The mark is a lock on a file of this process's own, so it ends with the process, however that ends, and no
+    host writes over what another one tells.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mark = data_dir / FILE_NAME
-    if mark.is_symlink():
-        mark.unlink()  # what it leads to would be written over
-    number = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    lock, number = _new_lock(data_dir)
     try:
-        fcntl.flock(number, fcntl.LOCK_SH)
-        yield RunningMark(number)
+        yield RunningMark(lock, RunningHost(**{"pid": os.getpid(), "since": time.time(), **told}))
     finally:
+        _remove(lock)
         os.close(number)
+
+
+def running_hosts(data_dir: Path) -> list[RunningHost]:
+    """Return the hosts that run on this folder, the one that can be asked most first."""
+    alive = [_told_of(lock) for lock in data_dir.glob(f"running.*{_LOCK}") if _is_alive(lock)]
+    return sorted(alive, key=lambda host: (not host.admin, not host.reload, -host.since))
 
 
 def running_host(data_dir: Path) -> RunningHost | None:
-    """Return the host that runs on this folder, or None."""
+    """Return the first of the hosts that run on this folder, or None."""
+    return next(iter(running_hosts(data_dir)), None)
+
+
+def _new_lock(data_dir: Path) -> tuple[Path, int]:
+    while True:
+        path = data_dir / f"running.{os.getpid()}.{secrets.token_hex(4)}{_LOCK}"
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(number, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):  # who looked between the two lines took it for a dead host's
+            if os.path.samestat(os.fstat(number), path.stat()):
+                return path, number
+        os.close(number)
+
+
+def _is_alive(lock: Path) -> bool:
+    """Return whether somebody holds the lock; what a process that was killed left behind is removed."""
     try:
-        number = os.open(data_dir / FILE_NAME, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        number = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return None
+        return False
     try:
-        with suppress(BlockingIOError):
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return None
-        with suppress(msgspec.MsgspecError):
-            return msgspec.json.decode(os.pread(number, _MOST_BYTES, 0), type=RunningHost)
-        return RunningHost()
+        fcntl.flock(
+            number, fcntl.LOCK_SH | fcntl.LOCK_NB
+        )  # shared: two who look do not take each other for it
+        _remove(lock)
+    except BlockingIOError:
+        return True
     finally:
         os.close(number)
+    return False
+
+
+def _told_of(lock: Path) -> RunningHost:
+    with suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(lock.with_suffix(_TOLD).read_bytes(), type=RunningHost)
+    return RunningHost(pid=int(lock.name.split(".")[1]))
+
+
+def _remove(lock: Path) -> None:
+    for path in (lock.with_suffix(_TOLD), lock):
+        path.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from plughost import Host, Plugin
 from plughost.contracts import PluginState
 from plughost.contracts.files import own_folder
 from plughost.core.packages.unpacking import unpack
-from plughost.core.running import FILE_NAME, marked_as_running, running_host
 from plughost.flows.journal import Journal, Unfinished
 from plughost.flows.staging import PREFIX, staging_folder
 from plughost.plugins.diskcache.shelf import Shelf
@@ -100,12 +99,3 @@ def test_a_folder_that_everybody_may_write_to_is_closed_to_them(tmp_path: Path, 
     folder.chmod(mode)
     own_folder(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == mode & ~0o002
-
-
-def test_a_link_in_the_place_of_the_mark_of_a_running_host_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("precious")
-    (tmp_path / FILE_NAME).symlink_to(tmp_path / "precious")
-    assert running_host(tmp_path) is None
-    with marked_as_running(tmp_path):
-        assert running_host(tmp_path) is not None
-    assert (tmp_path / "precious").read_text() == "precious"

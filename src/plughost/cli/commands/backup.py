@@ -121,8 +121,8 @@ def restore(program: Program, archive: str, yes: bool) -> None:
 
     if yes and (running := running_host(program.load_config().data_dir)) is not None:
         raise click.ClickException(
-            f"this host runs (process {running.pid}), and would go on with what is replaced under it: stop it first,"
-            " then restore"
+            f"this host runs (process {running.process}), and would go on with what is replaced under it: stop it"
+            " first, then restore"
         )
     document = _with_host(program, work)
     lines = [f"restored {name}" for name in document["restored"]]

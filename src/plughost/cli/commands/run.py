@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import AsyncIterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -19,7 +19,7 @@ from plughost.cli.logs import configure_logging
 from plughost.cli.program import Program, config_option, verbose_option
 from plughost.cli.report import report_text
 from plughost.cli.serving.notify import Notifier
-from plughost.cli.signals import StopSignals
+from plughost.cli.signals import StopSignals, hangups, hangups_held
 from plughost.contracts.commands import json_option
 from plughost.exceptions import HostNotReadyError
 from plughost.host import Host
@@ -48,6 +48,8 @@ def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[
     configuration again and follows it. A host that lacks a
     required plugin is stopped again and exits 1.
     """
+    if not once:
+        click.get_current_context().with_resource(hangups_held())
     host = program.host(safe_mode=safe_mode, strict=strict)
     folders = dev_folders(dev)
     for folder in folders:
@@ -71,27 +73,26 @@ def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[
 async def _run(program: Program, host: Host, once: bool, folders: list[Path]) -> bool | None:
     """Run the host until it is asked to stop; return whether it was ready, or None when it never started."""
     ready = None
-    async with StopSignals() as signals:
-        with signals.interrupting() as starting:
-            async with host:
-                starting.disarm()
-                ready = host.ready
-                if once:
+    with ExitStack() as stack:
+        requests = None if once else stack.enter_context(hangups())
+        if requests is not None:
+            host.tell_commands(reload=os.getpid())
+        async with StopSignals() as signals:
+            with signals.interrupting() as starting:
+                async with host:
+                    starting.disarm()
+                    ready = host.ready
                     show_report(program, host)
-                    return ready
-                with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
-                    host.tell_commands(reload=os.getpid())
-                    show_report(program, host)
-                    if ready or folders:
-                        await _stay(signals, hangups, program, host, folders)
+                    if requests is not None and (ready or folders):
+                        await _stay(signals, requests, program, host, folders)
     return ready
 
 
 async def _stay(
-    signals: StopSignals, hangups: AsyncIterable[object], program: Program, host: Host, folders: list[Path]
+    signals: StopSignals, requests: AsyncIterable[object], program: Program, host: Host, folders: list[Path]
 ) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(reload_when_asked, host, hangups, program.talk, Notifier(program.environ))
+        tasks.start_soon(reload_when_asked, host, requests, program.talk, Notifier(program.environ))
         if folders:
             expect_changes()
             program.talk(f"Watching {', '.join(map(str, folders))}; Ctrl-C stops.")

@@ -18,6 +18,7 @@ from plughost.cli.logs import configure_logging
 from plughost.cli.program import Program, config_option, verbose_option
 from plughost.cli.serving.listening import listen
 from plughost.cli.serving.options import Serving, check_options, is_loopback
+from plughost.cli.signals import hangups_held
 from plughost.contracts.commands import json_option
 from plughost.exceptions import RouteError
 
@@ -114,6 +115,7 @@ def serve(
     the plugins in order; a second one ends the process at once. SIGHUP reads
     the configuration again and follows it.
     """
+    click.get_current_context().with_resource(hangups_held())
     serving = Serving(link=is_loopback(given["host"]) if link is None else link, **given)
     check_options(serving)
     folders = dev_folders(dev)

@@ -17,7 +17,7 @@ from plughost.core.config.paths import canonical, match_name
 from plughost.core.finding.discovery import SWITCH, PluginCandidate
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.survey import survey
-from plughost.core.running import RunningHost, running_host
+from plughost.core.running import RunningHost, running_hosts
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 
 _PATIENCE = 60
@@ -66,40 +66,42 @@ def _switch(program: Program, name: str, *, enabled: bool, now: bool) -> None:
         "dependents": _dependents(known, candidates) if not enabled else [],
     }
     program.show(document, _sentence(document))
-    running = running_host(after.data_dir)
-    if running is not None and now:
+    running = running_hosts(after.data_dir)
+    if running and now:
         _ask(program, running, after.data_dir)
-    elif running is not None and changed:
+    elif running and changed:
         program.talk(
-            f"A running host (process {running.pid}) goes on as it was: give --now to have it follow, switch the"
-            " plugin on its admin page too, or start the host again."
+            f"A running host (process {running[0].process}) goes on as it was: give --now to have it follow, switch"
+            " the plugin on its admin page too, or start the host again."
         )
     if not effective:
         program.talk(f"It still is not: {_overruled_by(after, candidate)}")
     leave_with_problems(not effective)
 
 
-def _ask(program: Program, running: RunningHost, data_dir: Path) -> None:
-    """Have the running host read its configuration again, and say what came of it."""
-    if not running.reload:
+def _ask(program: Program, running: list[RunningHost], data_dir: Path) -> None:
+    """Have the running hosts read their configuration again, and say what came of it."""
+    asked, processes = time.time(), {host.reload for host in running if host.reload}
+    if not processes:
         raise click.ClickException(
-            f"the running host (process {running.pid}) is part of another program and takes no requests from here:"
-            " switch the plugin on its admin page, or start that program again"
+            f"the running host (process {running[0].pid}) is part of another program and takes no requests from"
+            " here: switch the plugin on its admin page, or start that program again"
         )
-    asked = time.time()
-    try:
-        os.kill(running.reload, signal.SIGHUP)
-    except OSError as error:
-        raise click.ClickException(f"process {running.reload} cannot be asked: {error.strerror}") from error
+    for process in processes:
+        try:
+            os.kill(process, signal.SIGHUP)
+        except OSError as error:
+            raise click.ClickException(f"process {process} cannot be asked: {error.strerror}") from error
     while time.time() < asked + _PATIENCE:
-        told = running_host(data_dir)
-        if told is None:
+        told = [host for host in running_hosts(data_dir) if host.reload in processes]
+        if not told:
             raise click.ClickException("the running host ended meanwhile")
-        if told.answered >= asked:
-            program.talk(told.answer)
+        if all(host.follows(asked) for host in told):
+            # Processes that serve together did the same, and say the same.
+            program.talk("\n".join(dict.fromkeys(host.answer for host in told if host.answered >= asked)))
             return
         time.sleep(0.05)
-    raise click.ClickException(f"process {running.reload} was asked, and has not answered in {_PATIENCE} s")
+    raise click.ClickException(f"process {min(processes)} was asked, and has not answered in {_PATIENCE} s")
 
 
 def _known_names(loaded: LoadedConfig) -> list[str]:

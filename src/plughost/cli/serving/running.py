@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import AsyncIterable
 from pathlib import Path
 
 import anyio
@@ -17,7 +18,7 @@ from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
 from plughost.cli.serving.server import Server
-from plughost.cli.signals import StopSignals, each_hangup
+from plughost.cli.signals import StopSignals, hangups
 from plughost.contracts.http_settings import HttpSettings
 from plughost.exceptions import PlughostError
 from plughost.host import Host
@@ -52,21 +53,40 @@ class OneProcess:
             PublicAddressError: Nobody could sign in at an address that others can reach.
         """
         ready = True
-        async with StopSignals() as signals:
-            with signals.interrupting() as starting:
-                host = self._program.host(leads=not self._serving.worker)
-                for folder in self._folders:
-                    host.add_plugin_folder(folder)
-                async with host:
-                    starting.disarm()
-                    ready = host.ready
-                    if not self._serving.worker:
-                        tell_report(self._program, host)
-                    if ready or self._folders:
-                        await self._serve(host, listeners, signals)
+        with hangups() as requests:
+            async with StopSignals() as signals:
+                with signals.interrupting() as starting:
+                    host = self._program.host(leads=not self._serving.worker)
+                    for folder in self._folders:
+                        host.add_plugin_folder(folder)
+                    self._tell_commands(host, listeners)
+                    async with host:
+                        starting.disarm()
+                        ready = host.ready
+                        if not self._serving.worker:
+                            tell_report(self._program, host)
+                        if ready or self._folders:
+                            await self._serve(host, listeners, signals, requests)
         return ready
 
-    async def _serve(self, host: Host, listeners: ListeningSockets, signals: StopSignals) -> None:
+    def _tell_commands(self, host: Host, listeners: ListeningSockets) -> None:
+        """Let commands ask this host while it starts: the sockets listen, and a request to reload is kept."""
+        settings, base = self._settings(host), self._base(host, listeners)
+        reloads = os.getpid() if self._serving.worker is None else os.getppid()
+        host.tell_commands(admin=base and base + settings.admin_path, reload=reloads)
+
+    def _base(self, host: Host, listeners: ListeningSockets) -> str:
+        """Return where browsers reach the host; empty when that cannot be known."""
+        url = listeners.url(self._serving.scheme)
+        return self._settings(host).public_url.rstrip("/") or (url and url + self._serving.root_path)
+
+    async def _serve(
+        self,
+        host: Host,
+        listeners: ListeningSockets,
+        signals: StopSignals,
+        requests: AsyncIterable[object],
+    ) -> None:
         application = create_app(host, settings=self._settings(host))
         _trace(host)
         try:
@@ -74,7 +94,7 @@ class OneProcess:
             server = Server(application, self._serving)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._stop_when_asked, signals, server, application)
-                tasks.start_soon(reload_when_asked, host, each_hangup(), self._program.talk, self._notifier)
+                tasks.start_soon(reload_when_asked, host, requests, self._program.talk, self._notifier)
                 tasks.start_soon(self._tell_when_started, server, application, listeners)
                 tasks.start_soon(self._notifier.keep_alive)
                 if self._folders:
@@ -111,12 +131,8 @@ class OneProcess:
         self, server: Server, application: HostApplication, listeners: ListeningSockets
     ) -> None:
         await server.listening.wait()
-        settings = application.runtime.settings
-        url = listeners.url(self._serving.scheme)
-        base = settings.public_url.rstrip("/") or (url and url + self._serving.root_path)
-        reloads = os.getpid() if self._serving.worker is None else os.getppid()
-        application.host.tell_commands(admin=base and base + settings.admin_path, reload=reloads)
         if not self._serving.worker:
+            base = self._base(application.host, listeners)
             self._announce(application, listeners, base or listeners.address(self._serving.scheme))
         self._notifier.ready(status_line(application.host))
 

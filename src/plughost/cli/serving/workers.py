@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -24,7 +24,7 @@ from anyio.abc import Process, TaskGroup
 from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
-from plughost.cli.signals import StopSignals, each_hangup
+from plughost.cli.signals import StopSignals, hangups
 from plughost.cli.tables import counted
 from plughost.contracts.logs import get_logger
 
@@ -66,8 +66,9 @@ class Workers:
             self._workers = [
                 stack.enter_context(_Worker(number, folder)) for number in range(self._serving.workers)
             ]
+            requests = stack.enter_context(hangups())
             async with StopSignals() as signals, anyio.create_task_group() as tasks:
-                tasks.start_soon(self._reload_when_asked)
+                tasks.start_soon(self._reload_when_asked, requests)
                 for worker in self._workers:
                     tasks.start_soon(self._keep_running, worker, signals)
                     if not await self._first_is_ready(worker, signals):
@@ -108,8 +109,8 @@ class Workers:
             await anyio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _reload_when_asked(self) -> None:
-        async for _ in each_hangup():
+    async def _reload_when_asked(self, requests: AsyncIterable[object]) -> None:
+        async for _ in requests:
             self._notifier.reloading()
             for worker in self._workers:  # one after the other: the rest go on answering
                 with anyio.move_on_after(_RELOAD_LIMIT):
@@ -189,20 +190,27 @@ class _Worker:
     async def reload(self) -> None:
         """Have the host of this worker reloaded; return when it is, or when the worker has ended.
 
-        One that is still starting reads the present configuration by itself.
+        One that is still starting may have read the configuration already, so it is waited for and asked too; one
+        that does not run reads it by itself when it starts.
         """
-        if not self.running or not self.ready.is_set():
+        if not self.running or not await self._becomes_ready():
             return
         self.ready = anyio.Event()
         self.signal(signal.SIGHUP)
+        await self._becomes_ready()
+
+    async def _becomes_ready(self) -> bool:
+        """Wait until it is ready or has ended; return whether it is ready."""
+        ready, ended = self.ready, self.ended
         async with anyio.create_task_group() as either:
 
             async def end_with(event: anyio.Event) -> None:
                 await event.wait()
                 either.cancel_scope.cancel()
 
-            either.start_soon(end_with, self.ready)
-            either.start_soon(end_with, self.ended)
+            either.start_soon(end_with, ready)
+            either.start_soon(end_with, ended)
+        return ready.is_set() and not ended.is_set()
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; does nothing when it does not run."""

@@ -33,7 +33,7 @@ def link(line: CommandLine, url: str) -> None:
     admin_page = url.rstrip("/") + settings.admin_path if url else running.admin
     if not admin_page:
         raise click.ClickException(
-            f"the running host (process {running.pid}) did not say where browsers reach it: give --url"
+            f"the running host (process {running.process}) did not say where browsers reach it: give --url"
         )
     access = AccessFile(host.data_dir)
     try:
