@@ -359,6 +359,39 @@ async def test_an_invalidation_whose_caller_is_cancelled_is_made_all_the_same(
                         await anyio.sleep(0.001)
 
 
+CHANGES: dict[str, Callable[[Cache], Awaitable[Any]]] = {
+    "set": lambda cache: cache.set("k", "new"),
+    "set_many": lambda cache: cache.set_many({"k": "new", "l": "new"}),
+    "increment": lambda cache: cache.increment("k"),
+    "delete": lambda cache: cache.delete("k"),
+    "delete_many": lambda cache: cache.delete_many(["k", "l"]),
+    "invalidate_tag": lambda cache: cache.invalidate_tag("t"),
+    "invalidate_glob": lambda cache: cache.invalidate_glob("k*"),
+    "clear": lambda cache: cache.clear(),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("coherence", ["tracking", "pubsub"])
+async def test_what_is_read_behind_a_cancelled_change_does_not_stay_in_memory(
+    redis_server: Server, redis_url: str, coherence: str, name: str
+) -> None:
+    async with shared(redis_url, op_timeout=5.0, coherence=coherence) as caches:
+        cache = caches.get("c")
+        for steps in range(1, 5):
+            await cache.set("k", 1, tags=["t"])
+            redis_server.command("SCRIPT", "FLUSH")  # the change has to be sent a second time
+            await cache.get("nothing")  # a read has not, so it overtakes it
+            task = asyncio.ensure_future(CHANGES[name](cache))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            with anyio.fail_after(10):
+                while await cache.get("k") == 1:  # noqa: ASYNC110 # the change is under way
+                    await anyio.sleep(0.001)
+
+
 def test_a_cache_goes_on_after_its_loop_was_closed(own_server: Server) -> None:
     caches: list[NamedCaches] = []
 

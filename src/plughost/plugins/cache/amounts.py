@@ -7,6 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from plughost.contracts import Seconds
@@ -37,12 +38,8 @@ class Amounts:
         life = engine.freshness.written(ttl)
         if engine.remote is not None:
             engine.memory.delete(key)
-            try:
+            with suppress(StoreUnavailableError):
                 return await engine.remote.increment(key, by, life)
-            except StoreUnavailableError:
-                pass
-            finally:
-                engine.memory.delete(key) if engine.remote.available else None
         return int(engine.memory.update(key, _adding(by), lambda value: self._new_entry(ttl, value)))
 
     async def change_set(self, key: str, members: frozenset[Any], ttl: Seconds | None, *, add: bool) -> int:
@@ -52,12 +49,8 @@ class Amounts:
         change = _Change(members, add)
         if engine.remote is not None:
             engine.memory.delete(key)
-            try:
+            with suppress(StoreUnavailableError):
                 await engine.remote.update(key, change, life)
-            except StoreUnavailableError:
-                pass
-            else:
-                engine.memory.delete(key)
                 return change.count
         engine.memory.update(key, change, lambda value: self._new_entry(ttl, value))
         return change.count

@@ -6,6 +6,7 @@ Each is one step in the tier that decides: in Redis by a script that compares, i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from plughost.contracts import Seconds
@@ -81,11 +82,6 @@ class Conditions:
     ) -> bool:
         engine = self._engine
         if engine.remote is not None:
-            try:
+            with suppress(StoreUnavailableError):
                 return await shared(engine.remote)
-            except StoreUnavailableError:
-                pass
-            finally:
-                if engine.remote.available:
-                    engine.memory.delete(key)
         return alone()

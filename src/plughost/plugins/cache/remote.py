@@ -98,7 +98,11 @@ class Parcel:
 
 
 class Remote(Protocol):
-    """A shared tier, for one named cache."""
+    """A shared tier, for one named cache.
+
+    Whatever changes something makes the memory in front of it forget that once more when the server has answered,
+    even if the caller has been cancelled meanwhile.
+    """
 
     @property
     def available(self) -> bool:

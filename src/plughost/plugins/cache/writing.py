@@ -1,7 +1,8 @@
 """Storing, deleting, invalidating: in every tier, memory before Redis and again after it.
 
-Memory first, so that nobody here reads on what is being invalidated; and once more afterwards, because
-between the two somebody may have read the old value from Redis and put it back into memory.
+Memory first, so that nobody here reads on what is being invalidated; and once more when Redis has answered, which
+the shared tier sees to, because between the two somebody may have read the old value there and put it back into
+memory.
 """
 
 from __future__ import annotations
@@ -156,13 +157,8 @@ class Writes:
         engine = self._engine
         count = self._delete_here(keys)
         if engine.remote is not None:
-            try:
+            with suppress(StoreUnavailableError):  # noted by the tier: it is deleted there when it is back
                 count = max(count, await engine.remote.delete(keys))
-            except StoreUnavailableError:
-                pass  # noted by the tier: it is deleted there when it is back
-            finally:
-                for key in keys:
-                    engine.memory.delete(key)
         for key in keys:
             engine.listeners.tell("deleted", key)
         return count
@@ -177,12 +173,8 @@ class Writes:
         engine.counts.invalidations += 1
         count = len(engine.memory.invalidate_tags(tags))
         if engine.remote is not None:
-            try:
+            with suppress(StoreUnavailableError):
                 await engine.remote.invalidate_tags(tags)
-            except StoreUnavailableError:
-                pass
-            finally:
-                engine.memory.invalidate_tags(tags)
         for tag in tags:
             engine.listeners.tell("invalidated", tag, "tag")
         return count
@@ -193,12 +185,8 @@ class Writes:
         engine.counts.invalidations += 1
         count = len(engine.memory.invalidate_matching(pattern))
         if engine.remote is not None:
-            try:
+            with suppress(StoreUnavailableError):
                 count = max(count, await engine.remote.invalidate_matching(pattern))
-            except StoreUnavailableError:
-                pass
-            finally:
-                engine.memory.invalidate_matching(pattern)
         engine.listeners.tell("invalidated", pattern.source, pattern.kind)
         return count
 
@@ -208,12 +196,8 @@ class Writes:
         engine.counts.invalidations += 1
         engine.memory.clear()
         if engine.remote is not None:
-            try:
+            with suppress(StoreUnavailableError):
                 await engine.remote.clear()
-            except StoreUnavailableError:
-                pass
-            finally:
-                engine.memory.clear()
         engine.listeners.tell("cleared", "")
 
     async def cleanup(self) -> int:

@@ -80,12 +80,20 @@ class WriteBatch:
         shard: The slot.
         head: Arguments every script is given first.
         failed: Called with the keys of what was meant as new truth and may or may not be stored, and the error.
+        unclaimed: Called with the keys whose callers no longer wait: whoever read them meanwhile read what was before.
     """
 
-    def __init__(self, shard: Shard, head: Arguments, failed: Callable[[list[str], Exception], None]) -> None:
+    def __init__(
+        self,
+        shard: Shard,
+        head: Arguments,
+        failed: Callable[[list[str], Exception], None],
+        unclaimed: Callable[[list[str]], None],
+    ) -> None:
         self._shard = shard
         self._head = head
         self._failed = failed
+        self._unclaimed = unclaimed
         self._parcels: list[tuple[Parcel, bytes, bytes, int, bytes]] = []
         self._replies: list[Future[bool]] = []
         self._size = 0
@@ -132,6 +140,13 @@ class WriteBatch:
     def answer(self, reply: Any) -> None:
         """Tell everyone whether their value was stored."""
         self.sent = True
+        unclaimed = [
+            parcel.key
+            for waiting, (parcel, *_) in zip(self._replies, self._parcels, strict=True)
+            if waiting.cancelled()
+        ]
+        if unclaimed:
+            self._unclaimed(unclaimed)
         if isinstance(reply, bytes):
             for waiting, sign in zip(self._replies, reply, strict=True):
                 settle(waiting, sign == ord("1"))

@@ -7,7 +7,7 @@ tracking the scripts tell of changed keys too. Memory drops what it hears of and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -107,12 +107,20 @@ class Coherence:
         if kind in {"r", "k"}:
             for key in items:
                 self._wake(cache, key)
-        memory = self._memories.get(cache)
-        if not sender.startswith(self._sender) and memory is not None:
-            self._apply(memory, kind, items)
+        if not sender.startswith(self._sender):
+            self.apply(cache, kind, items)
 
-    @staticmethod
-    def _apply(memory: MemoryEntries, kind: str, items: list[str]) -> None:
+    def apply(self, cache: str, kind: str, items: Sequence[str]) -> None:
+        """Let the memory of a cache forget what was changed: by others, or by ourselves once the server has answered.
+
+        Args:
+            cache: Name of the cache.
+            kind: ``k`` keys, ``t`` tags, ``c`` everything, ``p`` a pattern.
+            items: The keys or tags; kind and source of the pattern.
+        """
+        memory = self._memories.get(cache)
+        if memory is None:
+            return
         if kind == "k":
             for key in items:
                 memory.drop(key)

@@ -42,6 +42,9 @@ _UNCHANGED: Final = object()
 _SWAPS: Final = 64
 """Attempts to replace a value that others are replacing too."""
 
+Change = tuple[str, Sequence[str]]
+"""What is changed, as ``Coherence.apply`` takes it: a kind and its items."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -189,14 +192,24 @@ class RedisTier:
         values: Sequence[bytes] = (),
         *,
         failed: Callable[[Exception], None] | None = None,
+        changes: Change | None = None,
+        in_place: bool = False,
         first: bool = False,
     ) -> Awaitable[Any]:
+        """Ask one script; ``changes`` is what memory forgets when the server has answered.
+
+        Until then somebody may read the old value and put it into memory; and the caller, who may be cancelled, cannot
+        be relied on to look once more. When the answer is lost, what was to be invalidated is forgotten all the same;
+        what was to be changed ``in_place`` is left to memory, which decides alone from then on.
+        """
         put = self.line.put_first if first else self.line.put
         self._agree(shard, put)
 
         def then(reply: Any) -> None:
             if failed is not None and isinstance(reply, Exception):
                 failed(reply)
+            if changes is not None and not (in_place and isinstance(reply, StoreUnavailableError)):
+                self.line.coherence.apply(self._name, *changes)
 
         arguments = (b"%d" % (3 + len(keys)), *shard.clock, *keys, *self._head(), *values)
         command = Command(script, arguments, then)
@@ -274,11 +287,16 @@ class RedisTier:
         new = batch is None or batch.full
         if batch is None or new:
             self._agree(shard, self.line.put)
-            batch = self._writes[shard.number] = WriteBatch(shard, self._head(), self._write_failed)
+            batch = self._writes[shard.number] = WriteBatch(
+                shard, self._head(), self._write_failed, self._unclaimed
+            )
         reply = batch.add(parcel, raw, bucket, flags, payload)
         if new:
             self.line.put(batch)
         return reply
+
+    def _unclaimed(self, keys: list[str]) -> None:
+        self.line.coherence.apply(self._name, "k", keys)
 
     def _write_failed(self, keys: list[str], error: Exception) -> None:
         """What was there before must not answer any more."""
@@ -317,6 +335,7 @@ class RedisTier:
             [shard.entries + raw for _, raw, _ in items],
             values,
             failed=lambda _: self.journal.note_keys(key for key, _, _ in items),
+            changes=("k", [key for key, _, _ in items]),
             first=first,
         )
 
@@ -332,7 +351,13 @@ class RedisTier:
         values = [b"%d" % _MOST_TAGS, *(tag.encode() for tag in tags)]
         return [
             self._ask(
-                scripts.TAGS, shard, (), values, failed=lambda _: self.journal.note_tags(tags), first=first
+                scripts.TAGS,
+                shard,
+                (),
+                values,
+                failed=lambda _: self.journal.note_tags(tags),
+                changes=("t", tags),
+                first=first,
             )
             for shard in self._names.shards
         ]
@@ -347,7 +372,13 @@ class RedisTier:
 
     def _send_clear(self, *, first: bool = False) -> list[Awaitable[Any]]:
         return [
-            self._ask(scripts.CLEAR, shard, failed=lambda _: self.journal.note_everything(), first=first)
+            self._ask(
+                scripts.CLEAR,
+                shard,
+                failed=lambda _: self.journal.note_everything(),
+                changes=("c", ()),
+                first=first,
+            )
             for shard in self._names.shards
         ]
 
@@ -368,6 +399,8 @@ class RedisTier:
             except BaseException:
                 self.journal.note_pattern(pattern)
                 raise
+            finally:
+                self.line.coherence.apply(self._name, "p", (pattern.kind, pattern.source))
 
         try:
             return await self.line.finish(remove)
@@ -459,6 +492,8 @@ class RedisTier:
             (shard.entries + raw,),
             values,
             failed=lambda e: self._change_failed(key, e),
+            changes=("k", (key,)),
+            in_place=True,
         )
         try:
             return int(await reply)
@@ -507,6 +542,8 @@ class RedisTier:
             (shard.entries + raw,),
             (*_moments(life), bucket, raw),
             failed=lambda e: self._change_failed(key, e),
+            changes=("k", (key,)),
+            in_place=True,
         )
         try:
             return bool(int(await reply))
@@ -539,7 +576,13 @@ class RedisTier:
         try:
             return int(
                 await self._ask(
-                    scripts.SWAP, shard, keys, values, failed=lambda e: self._change_failed(key, e)
+                    scripts.SWAP,
+                    shard,
+                    keys,
+                    values,
+                    failed=lambda e: self._change_failed(key, e),
+                    changes=("k", (key,)),
+                    in_place=True,
                 )
             )
         except ResponseError as error:
