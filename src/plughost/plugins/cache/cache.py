@@ -27,9 +27,10 @@ from plughost.plugins.cache.engine import Engine, check_key, tags_of
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.freshness import bounded_seconds
 from plughost.plugins.cache.listeners import Happening
-from plughost.plugins.cache.loading import Load, Loads
+from plughost.plugins.cache.load import Load
+from plughost.plugins.cache.loading import Loads
 from plughost.plugins.cache.looking import Looks
-from plughost.plugins.cache.patterns import KeyPattern, glob, regex
+from plughost.plugins.cache.patterns import glob, regex
 from plughost.plugins.cache.sync import BlockingCache
 from plughost.plugins.cache.warmer import Warmer
 from plughost.plugins.cache.writing import Writes
@@ -280,14 +281,11 @@ class NamedCache:
 
     async def invalidate_glob(self, pattern: str) -> int:
         """Invalidate keys by shell pattern."""
-        return await self._invalidate_matching(glob(pattern))
+        return await self._writes.invalidate_matching(glob(pattern))
 
     async def invalidate_regex(self, pattern: str) -> int:
         """Invalidate keys by regular expression, matched from the key's beginning."""
-        return await self._invalidate_matching(regex(pattern))
-
-    async def _invalidate_matching(self, pattern: KeyPattern) -> int:
-        return await self._writes.invalidate_matching(pattern)
+        return await self._writes.invalidate_matching(regex(pattern))
 
     async def clear(self) -> None:
         """Invalidate everything in this cache, and nothing else."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from plughost.contracts.error_text import error_type_name
 from plughost.exceptions import StoreUnavailableError
+
+_MOST_SPARED: Final = 10_000
 
 
 class LoadBreaker:
@@ -25,6 +28,7 @@ class LoadBreaker:
         self._monotonic = monotonic
         self._row = 0
         self._retry_at = 0.0
+        self._spared: dict[str, float] = {}  # keys whose loader is left alone, and until when
         self._last = ""  # in words: an error holds its frames, and they hold whatever the loader had
 
     @property
@@ -59,3 +63,19 @@ class LoadBreaker:
         self._last = error_type_name(error)
         if self.open:
             self._retry_at = self._monotonic() + self._pause
+
+    def spare(self, key: str, seconds: float) -> None:
+        """Leave the source of one key alone for a while: it failed, and a stale value answers."""
+        if len(self._spared) >= _MOST_SPARED:
+            self._spared.clear()
+        self._spared[key] = self._monotonic() + seconds
+
+    def spares(self, key: str) -> bool:
+        """Whether the source of a key is left alone now."""
+        until = self._spared.get(key)
+        if until is None:
+            return False
+        if self._monotonic() < until:
+            return True
+        del self._spared[key]
+        return False

@@ -17,8 +17,8 @@ from plughost.plugins.cache.conditional import Conditions
 from plughost.plugins.cache.engine import Engine, check_key, tags_of
 from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.flight import Abandoned
-from plughost.plugins.cache.hitpath import flattened
-from plughost.plugins.cache.loading import Load, Loads
+from plughost.plugins.cache.load import Load
+from plughost.plugins.cache.loading import Loads
 from plughost.plugins.cache.looking import Looks
 from plughost.plugins.cache.portal import PortalRemote
 from plughost.plugins.cache.remote import Remote
@@ -64,7 +64,7 @@ class BlockingCache:
         policy = self._engine.memory.policy
         self.__dict__.pop("get", None)
         if find == policy.find:  # nobody listens in between
-            flat = flattened(policy, self._monotonic, self._counts, self._get_slowly)
+            flat = policy.getter(self._monotonic, self._counts, self._get_slowly)
             if flat is not None:
                 self.__dict__["get"] = flat
 
@@ -179,7 +179,7 @@ class BlockingCache:
             elif flight.thread == threading.get_ident():
                 # Carried by a task of this very thread, which cannot be waited for.
                 with waiting_for(flight):
-                    return step_without_loop(self._loads.run(load))
+                    return step_without_loop(load.run(self._engine))
             try:
                 value = flight.wait_blocking()
             except Abandoned:

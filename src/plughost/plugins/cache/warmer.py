@@ -17,7 +17,8 @@ from plughost.contracts import WarmEntry, error_line
 from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
 from plughost.plugins.cache.flight import Abandoned
 from plughost.plugins.cache.freshness import bounded_seconds
-from plughost.plugins.cache.loading import Load, Loads
+from plughost.plugins.cache.load import Load
+from plughost.plugins.cache.loading import Loads
 
 _WARM_AT: Final = 0.8
 """Share of the time after which a key that is kept warm is loaded again."""

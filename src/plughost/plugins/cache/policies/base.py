@@ -7,49 +7,72 @@ sees the entry or does not. ``put``, ``discard`` and ``evict`` are called under 
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import Any, Protocol
+from typing import Any
 
 from plughost.plugins.cache.entry import Entry
+from plughost.plugins.cache.stats import Counts
 
 OnEvict = Callable[[str, Entry], None]
 
 
-class EvictionPolicy(Protocol):
-    """What the memory tier needs."""
-
-    on_evict: OnEvict
-
-    def find(self, key: str) -> Entry | None:
-        """Return the entry and count a use of it; None when it is not there."""
-
-    def peek(self, key: str) -> Entry | None:
-        """Return the entry without counting."""
-
-    def put(self, key: str, entry: Entry) -> None:
-        """Store; what has to go for it is told to ``on_evict``."""
-
-    def discard(self, key: str) -> Entry | None:
-        """Remove and return; None when it is not there."""
-
-    def evict(self) -> tuple[str, Entry]:
-        """Remove and return what is worth least. Raises ``KeyError`` when empty."""
-
-    def keys_now(self) -> list[str]:
-        """Return the keys at this moment."""
-
-    def wipe(self) -> None:
-        """Remove everything."""
-
-    def __len__(self) -> int: ...
+Get = Callable[..., Any]
+"""``get(key, default=None)`` of a synchronous cache."""
 
 
 def _say_nothing(key: str, entry: Entry) -> None:
     """Stands in until somebody wants to know what is evicted."""
 
 
-class Policy(MutableMapping[str, Any]):
+class EvictionPolicy(ABC):
+    """What the memory tier needs."""
+
+    on_evict: OnEvict = staticmethod(_say_nothing)
+
+    @abstractmethod
+    def find(self, key: str) -> Entry | None:
+        """Return the entry and count a use of it; None when it is not there."""
+
+    @abstractmethod
+    def peek(self, key: str) -> Entry | None:
+        """Return the entry without counting."""
+
+    @abstractmethod
+    def put(self, key: str, entry: Entry) -> None:
+        """Store; what has to go for it is told to ``on_evict``."""
+
+    @abstractmethod
+    def discard(self, key: str) -> Entry | None:
+        """Remove and return; None when it is not there."""
+
+    @abstractmethod
+    def evict(self) -> tuple[str, Entry]:
+        """Remove and return what is worth least. Raises ``KeyError`` when empty."""
+
+    @abstractmethod
+    def keys_now(self) -> list[str]:
+        """Return the keys at this moment."""
+
+    @abstractmethod
+    def wipe(self) -> None:
+        """Remove everything."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    def getter(self, now: Callable[[], float], counts: Counts, slow: Callable[[str, Any], Any]) -> Get | None:
+        """Return a synchronous hit in one piece, or None: a method call costs most of what such a hit costs.
+
+        Args:
+            now: Returns the time.
+            counts: Where a hit is counted.
+            slow: Called with key and default when there is no hit.
+        """
+        return None
+
+
+class Policy(EvictionPolicy, MutableMapping[str, Any]):
     """A policy that can also be used by itself, wherever a cachetools cache can.
 
     Args:
@@ -63,40 +86,11 @@ class Policy(MutableMapping[str, Any]):
         if getsizeof is not None:
             raise ValueError("this policy counts entries; bound bytes by the cache's max_bytes")
         self.maxsize = maxsize
-        self.on_evict: OnEvict = _say_nothing
 
     @property
     def currsize(self) -> int:
         """How many entries there are."""
         return len(self)
-
-    @abstractmethod
-    def find(self, key: str) -> Entry | None:
-        """Return the entry and count a use of it."""
-
-    @abstractmethod
-    def peek(self, key: str) -> Entry | None:
-        """Return the entry without counting."""
-
-    @abstractmethod
-    def put(self, key: str, entry: Entry) -> None:
-        """Store an entry."""
-
-    @abstractmethod
-    def discard(self, key: str) -> Entry | None:
-        """Remove and return an entry."""
-
-    @abstractmethod
-    def evict(self) -> tuple[str, Entry]:
-        """Remove and return what is worth least."""
-
-    @abstractmethod
-    def keys_now(self) -> list[str]:
-        """Return the keys at this moment."""
-
-    @abstractmethod
-    def wipe(self) -> None:
-        """Remove everything."""
 
     def __getitem__(self, key: str) -> Any:
         entry = self.find(key)

@@ -8,10 +8,10 @@ from typing import Any
 from plughost.contracts import error_line
 from plughost.exceptions import ConfigError
 from plughost.plugins.cache.entry import Entry
-from plughost.plugins.cache.policies.base import OnEvict, _say_nothing
+from plughost.plugins.cache.policies.base import EvictionPolicy
 
 
-class ForeignPolicy:
+class ForeignPolicy(EvictionPolicy):
     """Wraps a cachetools cache, whose evictions all go through its ``popitem``.
 
     Args:
@@ -20,7 +20,6 @@ class ForeignPolicy:
     """
 
     def __init__(self, cache_class: type[Any], maxsize: int) -> None:
-        self.on_evict: OnEvict = _say_nothing
         self._quiet = False
         outer = self
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from plughost.plugins.cache.entry import Entry
-from plughost.plugins.cache.policies.base import Policy
+from plughost.plugins.cache.policies.base import Get, Policy
+from plughost.plugins.cache.stats import Counts
 
 
 class LRUCache(Policy):
@@ -31,6 +32,23 @@ class LRUCache(Policy):
             except KeyError:  # another thread evicted it between the two steps
                 return None
         return entry
+
+    def getter(self, now: Callable[[], float], counts: Counts, slow: Callable[[str, Any], Any]) -> Get:
+        """Return a synchronous hit in one piece."""
+        look, to_end = self.look, self.to_end
+
+        def get(key: str, default: Any = None) -> Any:
+            entry = look(key)
+            if entry is not None and now() < entry.fresh_until:
+                try:
+                    to_end(key)
+                except KeyError:
+                    return slow(key, default)
+                counts.hits += 1
+                return entry.value
+            return slow(key, default)
+
+        return get
 
     def peek(self, key: str) -> Entry | None:
         """Return the entry and leave its place."""

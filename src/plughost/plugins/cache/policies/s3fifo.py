@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from plughost.plugins.cache.entry import Entry
-from plughost.plugins.cache.policies.base import Policy
+from plughost.plugins.cache.policies.base import Get, Policy
+from plughost.plugins.cache.stats import Counts
 
 _MAX_USES = 3
 
@@ -44,6 +45,21 @@ class S3FIFOCache(Policy):
         if entry is not None and entry.uses < _MAX_USES:
             entry.uses += 1
         return entry
+
+    def getter(self, now: Callable[[], float], counts: Counts, slow: Callable[[str, Any], Any]) -> Get:
+        """Return a synchronous hit in one piece."""
+        look, most = self.look, _MAX_USES
+
+        def get(key: str, default: Any = None) -> Any:
+            entry = look(key)
+            if entry is not None and now() < entry.fresh_until:
+                if entry.uses < most:
+                    entry.uses += 1
+                counts.hits += 1
+                return entry.value
+            return slow(key, default)
+
+        return get
 
     def peek(self, key: str) -> Entry | None:
         """Return the entry and note nothing."""

@@ -26,6 +26,7 @@ from plughost.plugins.cache.redis.lane import (
     Command,
     Lane,
     OnPush,
+    Packed,
     PushCommand,
     Question,
     is_refusal,
@@ -141,7 +142,7 @@ class ClusterLane:
         if script is None and arguments[0] not in _KEYED:
             if self._ears is not None:
                 known = isinstance(question, PushCommand)
-                self._ears.put(question if known else _Packed(question, arguments))
+                self._ears.put(question if known else Packed(question, arguments))
             return
         work = self._run(question, script, arguments)
         if script is scripts.ROLL:
@@ -221,19 +222,3 @@ class ClusterLane:
                 await self._ears.stop()
         with contextlib.suppress(Exception):
             await self._client.aclose()
-
-
-class _Packed:
-    """A question whose arguments are known already."""
-
-    def __init__(self, question: Question, arguments: Arguments) -> None:
-        self._question = question
-        self._arguments = arguments
-
-    def arguments(self) -> tuple[Script | None, Arguments]:
-        """What to send."""
-        return None, self._arguments
-
-    def answer(self, reply: Any) -> None:
-        """Hand the reply over."""
-        self._question.answer(reply)

@@ -341,7 +341,7 @@ class _OnceMore:
     def answer(self, reply: Any) -> None:
         """Hand the reply over, or ask again."""
         if isinstance(reply, NoScriptError):
-            self._lane.put(_InFull(self._question, (b"EVAL", self._text, *self._rest)))
+            self._lane.put(Packed(self._question, (b"EVAL", self._text, *self._rest)))
         else:
             self._question.answer(reply)
 
@@ -350,7 +350,9 @@ class _OnceMore:
         return None, ()
 
 
-class _InFull:
+class Packed:
+    """A question whose arguments are known already."""
+
     __slots__ = ("_arguments", "_question")
 
     def __init__(self, question: Question, arguments: Arguments) -> None:
@@ -358,9 +360,11 @@ class _InFull:
         self._arguments = arguments
 
     def arguments(self) -> tuple[Script | None, Arguments]:
+        """What to send."""
         return None, self._arguments
 
     def answer(self, reply: Any) -> None:
+        """Hand the reply over."""
         self._question.answer(reply)
 
 

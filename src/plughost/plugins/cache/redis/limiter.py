@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from redis.exceptions import ResponseError
 
@@ -11,7 +11,8 @@ from plughost.contracts import Limit, LimitResult
 from plughost.exceptions import StoreUnavailableError
 from plughost.http.rates import EXACT, PARTS, Asked
 from plughost.plugins.cache.redis.batch import unavailable
-from plughost.plugins.cache.redis.lane import Command, Question
+from plughost.plugins.cache.redis.lane import Command
+from plughost.plugins.cache.redis.line import Line
 from plughost.plugins.cache.redis.scripts import script
 
 # KEYS one per limit. ARGV 1 cost, 2 whether to count, then per key: limit, window in microseconds.
@@ -93,15 +94,6 @@ return out
 )
 
 
-class LimitLine(Protocol):
-    """The connection, as far as limits need it."""
-
-    available: bool
-
-    def put(self, question: Question) -> None:
-        """Ask something."""
-
-
 class RedisLimits:
     """Implements ``limiter.LimitStore``. All keys share one hash slot, so that several are counted in one step.
 
@@ -110,7 +102,7 @@ class RedisLimits:
         namespace: First part of every key.
     """
 
-    def __init__(self, line: LimitLine, namespace: str) -> None:
+    def __init__(self, line: Line, namespace: str) -> None:
         self._line = line
         self._prefix = f"{namespace}:r:{{limits}}:".encode()
 

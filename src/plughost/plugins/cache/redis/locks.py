@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import anyio
 from redis.exceptions import ResponseError
@@ -16,8 +16,8 @@ from redis.exceptions import ResponseError
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.redis import names
 from plughost.plugins.cache.redis.batch import unavailable
-from plughost.plugins.cache.redis.coherence import Coherence
-from plughost.plugins.cache.redis.lane import Command, Question
+from plughost.plugins.cache.redis.lane import Command
+from plughost.plugins.cache.redis.line import Line
 from plughost.plugins.cache.redis.scripts import script
 
 _OF_LOCKS: Final = "@locks"
@@ -56,17 +56,6 @@ return 1
 )
 
 
-class LockLine(Protocol):
-    """The connection, as far as locks need it."""
-
-    coherence: Coherence
-    sender: bytes
-    available: bool
-
-    def put(self, question: Question) -> None:
-        """Ask something."""
-
-
 class RedisLocks:
     """Implements ``locks.LockStore``.
 
@@ -77,7 +66,7 @@ class RedisLocks:
 
     backend = "redis"
 
-    def __init__(self, line: LockLine, namespace: str) -> None:
+    def __init__(self, line: Line, namespace: str) -> None:
         self._line = line
         self._namespace = namespace
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import wraps
 from itertools import count
 from threading import get_ident
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 import anyio
 import anyio.from_thread
@@ -19,16 +19,15 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from plughost.exceptions import CacheValueError, StoreUnavailableError
 from plughost.plugins.cache.codec import Codec
-from plughost.plugins.cache.config import CacheConfig, CacheSettings
+from plughost.plugins.cache.config import CacheSettings
 from plughost.plugins.cache.freshness import Lifetime
 from plughost.plugins.cache.patterns import KeyPattern
 from plughost.plugins.cache.redis import names, scripts
 from plughost.plugins.cache.redis.batch import MOST_KEYS, ReadBatch, WriteBatch, unavailable
-from plughost.plugins.cache.redis.coherence import Coherence
 from plughost.plugins.cache.redis.journal import MissedInvalidations
 from plughost.plugins.cache.redis.lane import Command, Question
+from plughost.plugins.cache.redis.line import Line
 from plughost.plugins.cache.redis.names import Names, Shard
-from plughost.plugins.cache.redis.rights import Rights
 from plughost.plugins.cache.redis.scripts import Script
 from plughost.plugins.cache.redis.wire import Read, answers
 from plughost.plugins.cache.remote import Answer, Found, Lease, Parcel, Snapshot
@@ -47,53 +46,6 @@ Change = tuple[str, Sequence[str]]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Line(Protocol):
-    """The connection, as far as a tier needs it."""
-
-    config: CacheConfig
-    sender: bytes
-    coherence: Coherence
-    thread: int | None
-    generation: int
-    available: bool
-    gone: list[bytes]
-    rights: Rights
-
-    def away(self) -> float:
-        """Return how many seconds the server has been away."""
-
-    @property
-    def coherent(self) -> bool:
-        """Whether changes by others are heard of."""
-
-    @property
-    def echoes(self) -> bool:
-        """Whether we are told of our own writes."""
-
-    @property
-    def tracking(self) -> bool:
-        """Whether the server itself tells which entries change."""
-
-    @property
-    def shards(self) -> int:
-        """Hash slots of a cache."""
-
-    def put(self, question: Question) -> None:
-        """Ask something."""
-
-    def put_first(self, question: Question) -> None:
-        """Ask something on a connection that is being set up."""
-
-    def scan(self, pattern: bytes) -> Any:
-        """Iterate over pages of matching key names."""
-
-    async def finish(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run something to its end, whatever becomes of the caller."""
-
-    def call_home(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-        """Run a coroutine function in the line's own loop, from a thread."""
 
 
 def at_home(
