@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -45,13 +46,29 @@ def plugins_of(source: Path) -> set[str]:
     return set(points.get("plughost.plugins", ()))
 
 
+def with_siblings(source: Path) -> list[Path]:
+    """Return an example and those of the others that it depends on."""
+    dependencies = manifest_of(source).get("dependencies", [])
+    assert isinstance(dependencies, list)
+    names = {re.split(r"[^A-Za-z0-9_-]", name)[0] for name in dependencies}
+    siblings = [path for other in EXAMPLES if other.name in names for path in with_siblings(other)]
+    return list(dict.fromkeys([source, *siblings]))
+
+
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda source: source.name)
 def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Build and install without a network: what it needs beyond plughost is in the test extra."""
+    """Build and install without a network: what it needs beyond plughost and its siblings is in the test extra."""
     source, site = request.param, tmp_path_factory.mktemp("site")
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-        *("--no-deps", "--no-build-isolation", "--no-index", "--target", str(site), str(source)),
+        *(
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--target",
+            str(site),
+            *map(str, with_siblings(source)),
+        ),
     ]
     installed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
     assert installed.returncode == 0, installed.stderr
