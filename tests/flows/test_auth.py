@@ -19,7 +19,8 @@ from plughost.flows.auth import TOO_MANY, UNDECIDED, AuthFlow
 from plughost.hookspecs import CATALOGUE, hookimpl
 from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
 from plughost.plugins.sessions.crypto import PlainEnvelope
-from plughost.plugins.sessions.manager import SessionRules, Sessions
+from plughost.plugins.sessions.manager import Sessions
+from plughost.plugins.sessions.records import SessionRecords, SessionRules
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.stores.memory import MemoryStore
 from plughost.testing.clock import FakeClock
@@ -290,7 +291,7 @@ async def test_memory_counts_while_the_shared_limiter_fails() -> None:
 def sessions() -> Sessions:
     now = SteadyTime(FakeClock())
     policy = SessionRules(lifetimes=Lifetimes(idle=1800, absolute=28800, touch=60))
-    return Sessions(MemoryStore(now), RowCodec(PlainEnvelope()), policy, now)
+    return Sessions(SessionRecords(MemoryStore(now), RowCodec(PlainEnvelope()), policy, now))
 
 
 async def test_a_sign_out_passes_the_hooks_around_the_end_of_the_session(sessions: Any) -> None:

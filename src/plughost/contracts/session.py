@@ -6,6 +6,7 @@ are kept is in ``session_store``.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, cast, runtime_checkable
@@ -176,6 +177,18 @@ class SessionManager(Protocol):
         """Return the figures."""
 
 
+@runtime_checkable
+class SessionMaintenance(Protocol):
+    """What whoever operates a host asks of its sessions besides: the ``SessionManager`` is one where it can."""
+
+    async def reseal(self) -> int:
+        """Encrypt with the newest secret whatever is stored otherwise; return how many sessions that were.
+
+        Raises:
+            SessionUnreadableError: A session cannot be opened with any of the secrets; it is left as it is.
+        """
+
+
 class RequestSession(MutableMapping[str, Any]):
     """The session of one request, as ``scope["session"]``: a mapping of fields that is loaded when asked for.
 
@@ -200,9 +213,9 @@ class RequestSession(MutableMapping[str, Any]):
             return name, self.pop(name)
         raise KeyError("the session has no fields")
 
+    @abstractmethod
     async def load(self) -> RequestSession:
         """Load it if that did not happen yet; returns itself."""
-        raise NotImplementedError
 
     async def is_alive(self) -> bool:
         """Whether the session that was loaded goes on; for what stays open after the request was let in.
@@ -215,40 +228,41 @@ class RequestSession(MutableMapping[str, Any]):
         return self.user_id is not None
 
     @property
+    @abstractmethod
     def user_id(self) -> str | None:
         """Whose it is; None when nobody is signed in."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def username(self) -> str:
         """The name to show; empty when nobody is signed in."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def roles(self) -> tuple[str, ...]:
         """Names of the roles held."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def metadata(self) -> Mapping[str, Any]:
         """What was noted when the session was made."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def handle(self) -> str:
         """Public name of the session; empty when there is none yet."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def expires_at(self) -> float | None:
         """When it ends if it is not used again; None when there is none yet."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def csrf_token(self) -> str:
         """Token bound to this session, for clients whose requests do not say where they come from."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def sign_in(
         self,
         user_id: str,
@@ -259,19 +273,18 @@ class RequestSession(MutableMapping[str, Any]):
         absolute: Seconds | None = None,
     ) -> None:
         """Make it the user's: a new id at once, whatever this visitor had in it carried over."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def sign_out(self) -> None:
         """End it for good, durably, now. The cookie is cleared with the response."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def rotate(self) -> None:
         """Give it a new id without changing who it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def save(self) -> None:
         """Save what changed so far, now; for WebSockets and long responses. Needs a session that exists."""
-        raise NotImplementedError
 
 
 def session_of(connection: Any) -> RequestSession:

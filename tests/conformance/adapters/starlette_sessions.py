@@ -16,8 +16,8 @@ from plughost.plugins.sessions.clocks import Lifetimes
 from plughost.plugins.sessions.cookies import CookiePolicy, SessionCookie
 from plughost.plugins.sessions.crypto import KeyRing, SealedEnvelope
 from plughost.plugins.sessions.desk import Desk
-from plughost.plugins.sessions.manager import Policy, Sessions
 from plughost.plugins.sessions.middleware import SessionMiddleware
+from plughost.plugins.sessions.records import SessionRecords, SessionRules
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.sockets import SocketWatch
 from plughost.plugins.sessions.stores.memory import MemoryStore
@@ -43,14 +43,14 @@ class Middleware:
             if self.store == "memory"
             else SQLiteStore(Path(tempfile.mkdtemp()) / "sessions.db", time.time)
         )
-        policy = Policy(lifetimes=Lifetimes(idle=length, absolute=length, touch=60))
-        sessions = Sessions(self._store, RowCodec(SealedEnvelope(ring)), policy, time.time)
+        policy = SessionRules(lifetimes=Lifetimes(idle=length, absolute=length, touch=60))
+        records = SessionRecords(self._store, RowCodec(SealedEnvelope(ring)), policy, time.time)
         cookie = CookiePolicy(
             name=session_cookie, secure=https_only, samesite=same_site, path=path, domain=domain,
             persistent=max_age is not None, partitioned=partitioned,
         )  # fmt: skip
-        desk = Desk(sessions, SessionCookie(cookie), ring)
-        self._app = SessionMiddleware(app, desk=desk, csrf=None, watch=SocketWatch(sessions), preload=False)
+        desk = Desk(records, SessionCookie(cookie), ring)
+        self._app = SessionMiddleware(app, desk=desk, csrf=None, watch=SocketWatch(records), preload=False)
 
     async def __call__(self, scope, receive, send):
         async def send_as_expected(message):

@@ -16,8 +16,9 @@ from plughost.plugins.sessions.cookies import CookiePolicy, SessionCookie
 from plughost.plugins.sessions.crypto import KeyRing, SealedEnvelope
 from plughost.plugins.sessions.csrf import CsrfCheck, CsrfPolicy
 from plughost.plugins.sessions.desk import Desk
-from plughost.plugins.sessions.manager import SessionRules, Sessions
+from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.middleware import SessionMiddleware
+from plughost.plugins.sessions.records import SessionRecords, SessionRules
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.sockets import SocketWatch
 from plughost.plugins.sessions.stores.memory import MemoryStore
@@ -36,20 +37,21 @@ def clock() -> FakeClock:
 def sessions(clock: FakeClock) -> Sessions:
     now = SteadyTime(clock)
     policy = SessionRules(lifetimes=Lifetimes(idle=1800, absolute=28800, touch=60))
-    return Sessions(MemoryStore(now), RowCodec(SealedEnvelope(KeyRing([SECRET]))), policy, now)
+    codec = RowCodec(SealedEnvelope(KeyRing([SECRET])))
+    return Sessions(SessionRecords(MemoryStore(now), codec, policy, now))
 
 
 @pytest.fixture
 def told(sessions: Sessions) -> list[SessionChange]:
     """Everything that is announced, in order."""
     heard: list[SessionChange] = []
-    sessions.announcer.listen(heard.append)
+    sessions.records.announcer.listen(heard.append)
     return heard
 
 
 @pytest.fixture
 def desk(sessions: Sessions) -> Desk:
-    return Desk(sessions, SessionCookie(CookiePolicy(name="acme_session")), KeyRing([SECRET]))
+    return Desk(sessions.records, SessionCookie(CookiePolicy(name="acme_session")), KeyRing([SECRET]))
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ class Wrap:
     def __init__(self, desk: Desk, *, preload: bool = False, csrf: CsrfPolicy | None = None) -> None:
         self.desk = desk
         self.preload = preload
-        self.watch = SocketWatch(desk.sessions)
+        self.watch = SocketWatch(desk.records)
         self.csrf = CsrfCheck(csrf or CsrfPolicy(), desk.token_matches, desk.has_cookie)
 
     def app(self, app: Any) -> SessionMiddleware:

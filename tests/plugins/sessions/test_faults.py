@@ -129,12 +129,12 @@ async def test_cve_2026_39324_any_flipped_bit_is_refused_and_no_second_decoder_i
     sessions: Sessions,
 ) -> None:
     made = await sessions.create("7", fields={"x": "value"})
-    row: Any = await sessions.read(made.session_id)
+    row: Any = await sessions.records.read(made.session_id)
     sealed = row.fields["x"]
     for bit in range(len(sealed) * 8):
         damaged = bytearray(sealed)
         damaged[bit // 8] ^= 1 << bit % 8
-        await sessions.store.patch(row.digest, SessionPatch(set={"x": bytes(damaged)}))
+        await sessions.records.store.patch(row.digest, SessionPatch(set={"x": bytes(damaged)}))
         with pytest.raises(SessionUnreadableError):
             await sessions.get(made.session_id)
 
@@ -144,8 +144,8 @@ async def test_cve_2026_39324_any_flipped_bit_is_refused_and_no_second_decoder_i
 )
 async def test_cve_2021_33026_planted_bytes_are_never_opened(sessions: Sessions, planted: bytes) -> None:
     made = await sessions.create("7", fields={"x": "value"})
-    row: Any = await sessions.read(made.session_id)
-    await sessions.store.patch(row.digest, SessionPatch(set={"x": planted}))
+    row: Any = await sessions.records.read(made.session_id)
+    await sessions.records.store.patch(row.digest, SessionPatch(set={"x": planted}))
     with pytest.raises(SessionUnreadableError):
         await sessions.get(made.session_id)
 
@@ -154,10 +154,10 @@ async def test_bytes_moved_from_another_session_are_refused(sessions: Sessions) 
     rich, poor = [
         await sessions.create(user, fields={"balance": amount}) for user, amount in (("1", 9), ("2", 0))
     ]
-    source: Any = await sessions.read(rich.session_id)
-    target: Any = await sessions.read(poor.session_id)
+    source: Any = await sessions.records.read(rich.session_id)
+    target: Any = await sessions.records.read(poor.session_id)
     for patch in (SessionPatch(set={"balance": source.fields["balance"]}), SessionPatch(about=source.about)):
-        await sessions.store.patch(target.digest, patch)
+        await sessions.records.store.patch(target.digest, patch)
         with pytest.raises(SessionUnreadableError, match="moved"):
             await sessions.get(poor.session_id)
 
@@ -166,7 +166,7 @@ async def test_bytes_moved_from_another_session_are_refused(sessions: Sessions) 
 async def test_a_row_that_was_made_somebody_elses_signs_nobody_in(
     store: SQLiteStore, sessions: Sessions, desk: Desk, wrap: Any, column: str
 ) -> None:
-    sessions.store = store
+    sessions.records.store = store
     desk._immediate = store
     mine = await sessions.create("eve", fields={"x": 1})
     theirs = await sessions.create("ada", username="Ada")
@@ -193,11 +193,11 @@ async def test_a_row_that_was_made_somebody_elses_signs_nobody_in(
 
 async def test_a_rotated_session_opens_under_its_new_id_and_not_under_the_old_one(sessions: Sessions) -> None:
     made = await sessions.create("7", username="ada", fields={"x": [1]})
-    before: Any = await sessions.read(made.session_id)
+    before: Any = await sessions.records.read(made.session_id)
     rotated: Any = await sessions.rotate(made.session_id)
     assert (rotated.username, rotated.fields, rotated.handle) == ("ada", {"x": [1]}, made.handle)
-    after: Any = await sessions.read(rotated.session_id)
-    await sessions.store.patch(after.digest, SessionPatch(set=before.fields))
+    after: Any = await sessions.records.read(rotated.session_id)
+    await sessions.records.store.patch(after.digest, SessionPatch(set=before.fields))
     with pytest.raises(SessionUnreadableError):
         await sessions.get(rotated.session_id)
 
@@ -403,7 +403,7 @@ async def test_cve_2019_16782_the_raw_id_is_in_no_file(
 ) -> None:
     store = SQLiteStore(tmp_path / "raw.db", SteadyTime(clock))
     await store.open()
-    sessions.store = store
+    sessions.records.store = store
     made = await sessions.create(
         "7", fields={"note": "canary-value"}, metadata={"ip_address": "203.0.113.77"}
     )

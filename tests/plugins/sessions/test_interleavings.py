@@ -9,13 +9,14 @@ import pytest
 
 from asgi_browser import Browser
 from plughost.contracts.session import RequestSession, session_of
-from plughost.contracts.session_store import VersionConflict
+from plughost.contracts.session_store import SessionPatch, VersionConflict
 from plughost.plugins.sessions.clocks import Lifetimes
 from plughost.plugins.sessions.cookies import CookiePolicy, SessionCookie
 from plughost.plugins.sessions.crypto import KeyRing, PlainEnvelope
 from plughost.plugins.sessions.desk import Desk
-from plughost.plugins.sessions.manager import SessionRules, Sessions
+from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.middleware import SessionMiddleware
+from plughost.plugins.sessions.records import SessionRecords, SessionRules
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.sockets import SocketWatch
 from plughost.plugins.sessions.stores.memory import MemoryStore
@@ -71,9 +72,10 @@ class World:
         store = MemoryStore(now)
         policy = SessionRules(lifetimes=Lifetimes(idle=1800, absolute=28800, touch=60))
         codec = RowCodec(PlainEnvelope())
-        self.plain = Sessions(store, codec, policy, now)
-        self.sessions = Sessions(Paused(store, after=after), codec, policy, now)  # type: ignore[arg-type]
-        self.desk = Desk(self.sessions, SessionCookie(CookiePolicy(name="acme")), KeyRing([SECRET]))
+        self.plain = Sessions(SessionRecords(store, codec, policy, now))
+        paused: Any = Paused(store, after=after)
+        self.sessions = Sessions(SessionRecords(paused, codec, policy, now))
+        self.desk = Desk(self.sessions.records, SessionCookie(CookiePolicy(name="acme")), KeyRing([SECRET]))
         made = finish(self.plain.create("7", username="ada", fields={"cart": ["book"], "views": 1}))
         self.session_id: str = made.session_id
         self.set_cookies: list[str] = []
@@ -91,7 +93,7 @@ class World:
 
         browser = Browser(None)
         browser.cookies = {COOKIE: self.session_id}
-        watch = SocketWatch(self.sessions)
+        watch = SocketWatch(self.sessions.records)
         middleware = SessionMiddleware(app, desk=self.desk, csrf=None, watch=watch, preload=False)
         await middleware(browser.scope("GET", "/"), None, send)  # type: ignore[arg-type]
 
@@ -221,11 +223,11 @@ def test_changes_of_different_keys_all_survive() -> None:
 def test_a_look_writes_nothing_and_tells_the_browser_nothing() -> None:
     for world in check(look, look, look):
         assert world.set_cookies == []
-        assert finish(world.sessions.store._store.read(_digest(world))).version == 1  # type: ignore[attr-defined]
+        assert finish(world.sessions.records.store._store.read(_digest(world))).version == 1  # type: ignore[attr-defined]
 
 
 def _digest(world: World) -> bytes:
-    row = finish(world.plain.read(world.session_id))
+    row = finish(world.plain.records.read(world.session_id))
     return bytes(row.digest)
 
 
@@ -269,15 +271,13 @@ def test_nobody_sees_the_fields_of_who_was_signed_in_before() -> None:
 
 def test_a_transformation_counts_every_request() -> None:
     async def count(world: World, session: RequestSession) -> None:
+        records = world.sessions.records
         for _ in range(50):
-            row = await world.sessions.read(world.session_id)
+            row = await records.read(world.session_id)
             assert row is not None
-            views = world.sessions.codec.open_field(row, "views") + 1
-            closed = world.sessions.codec.close_fields(row, {"views": views})
+            closed = records.codec.close_fields(row, {"views": records.codec.open_field(row, "views") + 1})
             try:
-                await world.sessions.store.patch(
-                    row.digest, world.sessions.patch_of(closed, version=row.version)
-                )
+                await records.store.patch(row.digest, SessionPatch(set=closed, version=row.version))
                 return
             except VersionConflict:
                 continue

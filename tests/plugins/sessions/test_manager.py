@@ -182,7 +182,7 @@ async def test_a_collision_of_ids_is_tried_again_and_overwrites_nothing(
 ) -> None:
     first = await sessions.create("7", fields={"mine": True})
     ids = iter([first.session_id, first.session_id, new_session_id()])
-    monkeypatch.setattr("plughost.plugins.sessions.manager.new_session_id", lambda: next(ids))
+    monkeypatch.setattr("plughost.plugins.sessions.records.new_session_id", lambda: next(ids))
     second = await sessions.create("8")
     assert second.session_id != first.session_id
     assert await sessions.get(first.session_id) == first
@@ -262,7 +262,7 @@ async def test_the_secret_id_is_in_no_repr_and_in_no_store(sessions: Sessions) -
     assert "canary-value" not in repr(made)
     digest = digest_of_id(made.session_id)
     assert digest is not None
-    stored = repr(sessions.store.__dict__)
+    stored = repr(sessions.records.store.__dict__)
     assert made.session_id not in stored
     assert "canary-value" not in stored
 

@@ -60,8 +60,8 @@ class Counting(MemoryStore):
 @pytest.fixture
 def calls(sessions: Sessions, desk: Desk) -> list[str]:
     """Names of the calls the store gets, in order."""
-    store = Counting(sessions.now)
-    sessions.store = desk._immediate = store
+    store = Counting(sessions.records.now)
+    sessions.records.store = desk._immediate = store
     return store.calls
 
 
@@ -138,13 +138,13 @@ async def test_nested_changes_are_seen_and_only_what_changed_is_written(
     await browser.get()
     session_id = browser.cookies[COOKIE]
     patches: list[Any] = []
-    original = sessions.store.patch
+    original = sessions.records.store.patch
 
     async def patch(digest: bytes, change: Any) -> Any:
         patches.append(change)
         return await original(digest, change)
 
-    sessions.store.patch = patch  # type: ignore[method-assign]
+    sessions.records.store.patch = patch  # type: ignore[method-assign]
     twin = wrap(add)
     twin.cookies = browser.cookies
     await twin.get()
@@ -480,7 +480,7 @@ async def test_a_store_that_is_away_is_told_and_never_taken_for_signed_out(
     wrap.preload = preload
     browser = wrap(look)
     browser.cookies = {COOKIE: "C" * 43}
-    sessions.store = wrap.desk._immediate = Away(sessions.now)
+    sessions.records.store = wrap.desk._immediate = Away(sessions.records.now)
     assert_unavailable(await browser.get())
     assert browser.cookies == {COOKIE: "C" * 43}, "the browser keeps its id"
     other = wrap(ignore)
@@ -496,7 +496,7 @@ async def test_an_error_page_about_an_absent_store_becomes_a_503(wrap: Any, sess
             await send({"type": "http.response.start", "status": 500, "headers": []})
             await send({"type": "http.response.body", "body": b"Internal Server Error"})
 
-    sessions.store = wrap.desk._immediate = Away(sessions.now)
+    sessions.records.store = wrap.desk._immediate = Away(sessions.records.now)
     browser = Browser(wrap.app(app))
     browser.cookies = {COOKIE: "C" * 43}
     assert_unavailable(await browser.get())
@@ -509,7 +509,7 @@ async def test_a_save_that_fails_is_a_503_and_not_a_success(wrap: Any, sessions:
     async def patch(digest: bytes, change: Any) -> Any:
         raise StoreUnavailableError("away")
 
-    sessions.store.patch = patch  # type: ignore[method-assign]
+    sessions.records.store.patch = patch  # type: ignore[method-assign]
     answer = await browser.get()
     assert_unavailable(answer)
     assert b"2" not in answer.body[:2]

@@ -135,7 +135,7 @@ async def until_it_answers(host: Host) -> None:
 async def test_nothing_readable_is_in_the_server(hosts: list[Host]) -> None:
     sessions: Any = hosts[0].use(SessionManager)
     made = await sessions.create("ada", username="Ada Lovelace", fields={"note": "canary-value"})
-    client = sessions.store._client
+    client = sessions.records.store._client
     kept: list[Any] = []
     async for key in client.scan_iter("*"):
         kind = await client.type(key)

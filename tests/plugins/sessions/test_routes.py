@@ -227,13 +227,13 @@ async def test_a_store_that_is_away_answers_503_to_who_is_signed_in(browser: Bro
     def away(digest: bytes) -> Any:
         raise StoreUnavailableError("away")
 
-    kept, sessions.store.read_now = sessions.store.read_now, away
+    kept, sessions.records.store.read_now = sessions.records.store.read_now, away
     for path in ("/api/auth/session", "/api/auth/validate"):
         answer = await browser.get(path)
         assert answer.status == 503
         assert int(answer.header("retry-after") or 0) > 0
     assert COOKIE in browser.cookies
-    sessions.store.read_now = kept
+    sessions.records.store.read_now = kept
     assert (await browser.get("/api/auth/session")).status == 200
 
 

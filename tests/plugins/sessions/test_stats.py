@@ -13,7 +13,8 @@ from plughost.contracts.session import SessionStats
 from plughost.exceptions import SessionUnreadableError
 from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
 from plughost.plugins.sessions.crypto import KeyRing, SealedEnvelope
-from plughost.plugins.sessions.manager import SessionRules, Sessions
+from plughost.plugins.sessions.manager import Sessions
+from plughost.plugins.sessions.records import SessionRecords, SessionRules
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.stores.memory import MemoryStore
 from plughost.plugins.sessions.stores.redis import RedisStore
@@ -50,7 +51,8 @@ async def store(
 
 def with_secret(store: Any, clock: FakeClock, secret: str) -> Sessions:
     policy = SessionRules(lifetimes=Lifetimes(idle=60, absolute=3600, touch=1))
-    return Sessions(store, RowCodec(SealedEnvelope(KeyRing([secret]))), policy, SteadyTime(clock))
+    codec = RowCodec(SealedEnvelope(KeyRing([secret])))
+    return Sessions(SessionRecords(store, codec, policy, SteadyTime(clock)))
 
 
 @pytest.mark.parametrize("name", sorted({field.name for field in fields(SessionStats)} - {"store"}))

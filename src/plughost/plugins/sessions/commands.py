@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from plughost.contracts import CommandLine, Session, json_option
-from plughost.contracts.session import SessionManager
+from plughost.contracts.session import SessionMaintenance, SessionManager
 from plughost.exceptions import ServiceError
 
 
@@ -61,7 +61,7 @@ def end(line: CommandLine, user_id: str, handle: str | None) -> None:
     async def work(host: Any) -> int:
         sessions = sessions_of(host)
         if handle is None:
-            return int(await sessions.destroy_user(user_id))
+            return await sessions.destroy_user(user_id)
         return int(await sessions.end_handle(user_id, handle))
 
     ended = line.run(work)
@@ -86,13 +86,16 @@ def rotate_keys(line: CommandLine) -> None:
     """Encrypt every session with the newest secret, so that older secrets can be removed from the settings."""
 
     async def work(host: Any) -> int:
-        return int(await sessions_of(host).reseal())
+        sessions = sessions_of(host)
+        if not isinstance(sessions, SessionMaintenance):
+            raise click.ClickException("the sessions of this host are not kept encrypted by plughost")
+        return await sessions.reseal()
 
     resealed = line.run(work)
     line.show({"resealed": resealed}, f"{resealed} sealed with the newest secret")
 
 
-def sessions_of(host: Any) -> Any:
+def sessions_of(host: Any) -> SessionManager:
     """Return the sessions of a host.
 
     Raises:
@@ -103,7 +106,8 @@ def sessions_of(host: Any) -> Any:
     if waiting_for:
         raise click.ClickException(str(waiting_for))
     try:
-        return host.use(SessionManager)
+        sessions: SessionManager = host.use(SessionManager)
+        return sessions
     except ServiceError as error:
         failure = record.error if record is not None else None
         raise click.ClickException(failure.message if failure is not None else str(error)) from error

@@ -12,7 +12,7 @@ from plughost.plugins.sessions.clocks import Lifetimes
 from plughost.plugins.sessions.cookies import CookiePolicy
 from plughost.plugins.sessions.crypto import check_secret
 from plughost.plugins.sessions.csrf import CsrfPolicy
-from plughost.plugins.sessions.manager import SessionRules
+from plughost.plugins.sessions.records import SessionRules
 
 _HERE = "plugins.sessions.config"
 OWN_STORES = ("sqlite", "redis", "memory")

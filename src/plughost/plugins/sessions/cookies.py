@@ -10,9 +10,10 @@ from typing import Any, Literal
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import ConfigError
 from plughost.http import from_loopback
+from plughost.plugins.sessions.tokens import digest_of_id
 
 SameSite = Literal["lax", "strict", "none"]
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
 
 _log = get_logger("plughost.sessions")
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -123,7 +124,11 @@ class SessionCookie:
                     found = value
         return None if found is None else found.decode("latin-1")
 
-    def write(self, scope: Mapping[str, Any], session_id: str, seconds: float) -> tuple[bytes, bytes]:
+    def digest(self, scope: Mapping[str, Any]) -> bytes | None:
+        """Return the digest of the id a request carries; None when it carries none that was ever made here."""
+        return digest_of_id(self.read(scope))
+
+    def write(self, scope: Mapping[str, Any], session_id: str, seconds: float) -> Header:
         """Return the header that hands out an id for that many seconds."""
         if scope.get("scheme") not in ("https", "wss") and self._policy.is_secure(scope):
             self._tell_once(
@@ -134,14 +139,14 @@ class SessionCookie:
         kept = f"; Max-Age={max(math.ceil(seconds), 1)}" if self._policy.persistent else ""
         return self._header(scope, session_id.encode("ascii"), kept.encode())
 
-    def clear(self, scope: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    def clear(self, scope: Mapping[str, Any]) -> Header:
         """Return the header that takes the cookie away."""
         return self._header(scope, b"", b"; Max-Age=0")
 
     def _name(self, scope: Mapping[str, Any]) -> bytes:
         return self._secure if self._policy.is_secure(scope) else self._plain
 
-    def _header(self, scope: Mapping[str, Any], value: bytes, kept: bytes) -> tuple[bytes, bytes]:
+    def _header(self, scope: Mapping[str, Any], value: bytes, kept: bytes) -> Header:
         if self._policy.is_secure(scope):
             return b"set-cookie", b"%s=%s%s%s" % (self._secure, value, kept, self._secure_fences)
         return b"set-cookie", b"%s=%s%s%s" % (self._plain, value, kept, self._plain_fences)
@@ -152,14 +157,14 @@ class SessionCookie:
             _log.warning(what, cookie=cookie.decode())
 
 
-def keep_private(headers: Iterable[tuple[bytes, bytes]], *, store: bool) -> Headers:
+def keep_private(headers: Iterable[Header], *, store: bool) -> list[Header]:
     """Return the headers so that no shared cache keeps or mixes up the response.
 
     Args:
         headers: As the application sent them.
         store: Whether the browser itself may keep it; False when the response hands out or takes away an id.
     """
-    kept: Headers = []
+    kept: list[Header] = []
     vary: list[bytes] = []
     control: list[bytes] = []
     for name, value in headers:

@@ -16,12 +16,11 @@ from plughost.contracts.session_store import (
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.codec import About
-from plughost.plugins.sessions.cookies import SessionCookie, keep_private
+from plughost.plugins.sessions.cookies import SessionCookie
 from plughost.plugins.sessions.crypto import KeyRing
 from plughost.plugins.sessions.foresight import Foresight
 from plughost.plugins.sessions.loaded import Loaded
-from plughost.plugins.sessions.manager import Sessions
-from plughost.plugins.sessions.rows import RowCodec
+from plughost.plugins.sessions.records import SessionRecords
 from plughost.plugins.sessions.tokens import digest_of_id
 
 _USER_AGENT_LIMIT = 512
@@ -34,7 +33,7 @@ class Desk:
     """Loads sessions for requests, and saves what they changed.
 
     Args:
-        sessions: The sessions of the host.
+        records: The sessions of the host.
         cookie: How ids travel.
         ring: Makes tokens.
         describe: Says what device is behind a user agent.
@@ -44,25 +43,20 @@ class Desk:
 
     def __init__(
         self,
-        sessions: Sessions,
+        records: SessionRecords,
         cookie: SessionCookie,
         ring: KeyRing,
         describe: Describe | None = None,
         foresight: Foresight | None = None,
     ) -> None:
-        self.sessions = sessions
+        self.records = records
         self.cookie = cookie
         self._ring = ring
         self._describe = describe
         self.foresight = foresight
-        self._waiting = sessions.store if isinstance(sessions.store, WaitingStore) else None
-        self._immediate = sessions.store if isinstance(sessions.store, ImmediateStore) else None
+        self._waiting = records.store if isinstance(records.store, WaitingStore) else None
+        self._immediate = records.store if isinstance(records.store, ImmediateStore) else None
         self._log = get_logger("plughost.sessions")
-
-    @property
-    def codec(self) -> RowCodec:
-        """How values become bytes."""
-        return self.sessions.codec
 
     @property
     def needs_preload(self) -> bool:
@@ -74,10 +68,10 @@ class Desk:
     async def load(self, scope: Scope) -> Loaded:
         """Return what a request's cookie leads to."""
         session_id = self.cookie.read(scope)
-        digest = digest_of_id(session_id) if session_id is not None else None
+        digest = digest_of_id(session_id)
         if digest is None:
-            return Loaded(session_id, None)
-        return self._found(session_id, await self.sessions.store.read(digest))
+            return Loaded(self.records.codec, session_id, None)
+        return self._found(session_id, await self.records.store.read(digest))
 
     def load_now(self, scope: Scope) -> Loaded:
         """Return what a request's cookie leads to, without awaiting; a store over the network makes the thread wait.
@@ -86,23 +80,21 @@ class Desk:
             RuntimeError: The store is over the network, and sessions are loaded when a handler awaits that.
         """
         session_id = self.cookie.read(scope)
-        digest = digest_of_id(session_id) if session_id is not None else None
+        digest = digest_of_id(session_id)
         if digest is None:
-            return Loaded(session_id, None)
+            return Loaded(self.records.codec, session_id, None)
         if self._immediate is None and self._waiting is not None and self.foresight is not None:
             self.foresight.surprised(scope)
             return self._found(session_id, self._waiting.read_waiting(digest))
         if self._immediate is None:
             raise RuntimeError(
-                "this session is kept over the network and was not loaded: write `await session.load()` before"
-                " the first look at it, or set preload = true for the sessions plugin"
+                "this session is kept over the network and was not loaded: write `await session.load()` before "
+                "the first look at it, or set preload = true for the sessions plugin"
             )
         return self._found(session_id, self._immediate.read_now(digest))
 
     def _found(self, session_id: str | None, row: StoredSession | ReplacedSession | None) -> Loaded:
-        if isinstance(row, StoredSession):
-            return Loaded(session_id, row)
-        loaded = Loaded(session_id, None)
+        loaded = Loaded(self.records.codec, session_id, row if isinstance(row, StoredSession) else None)
         if isinstance(row, ReplacedSession) and session_id is not None:
             loaded.abandoned.append((session_id, "dead id reused"))
             self._log.warning("dead session id used again, the session is ended")
@@ -116,8 +108,7 @@ class Desk:
 
     def token_matches(self, scope: Any, token: str) -> bool:
         """Whether a token belongs to the session id a request carries."""
-        session_id = self.cookie.read(scope)
-        digest = digest_of_id(session_id) if session_id is not None else None
+        digest = self.cookie.digest(scope)
         return digest is not None and self._ring.csrf_matches(digest, token)
 
     def has_cookie(self, scope: Any) -> bool:
@@ -134,47 +125,38 @@ class Desk:
         who: About,
         ttl: Seconds | None,
         absolute: Seconds | None,
-    ) -> Loaded:
+    ) -> None:
         """Begin a session for a user in place of the one in ``state``, unsaved changes included."""
-        values, _ = state.changes(self.codec)
+        values, _ = state.changes()
         carried = values if state.row is None or state.row.subject in (None, user_id) else {}
         about = About(who.username, who.roles, await self._metadata(scope))
-        lifetime = self.sessions.policy.lifetimes.of(ttl, absolute)
-        session_id, row = await self.sessions.begin_instead(
+        lifetime = self.records.rules.lifetimes.of(ttl, absolute)
+        session_id, row = await self.records.begin_instead(
             state.session_id, user_id, about, carried, lifetime
         )
-        fresh = Loaded(session_id, row)
-        fresh.abandoned, fresh.new_id = state.abandoned, True
-        return fresh
+        state.lose()
+        state.given(session_id, row)
 
-    async def sign_out(self, state: Loaded) -> Loaded:
+    async def sign_out(self, state: Loaded) -> None:
         """End the session of ``state``, now."""
         if state.session_id is not None:
-            await self.sessions.destroy(state.session_id, reason="logout")
-        gone = Loaded(None, None)
-        gone.abandoned, gone.forget = state.abandoned, state.forget or state.session_id is not None
-        return gone
+            await self.records.end(state.session_id, "logout")
+        state.lose()
 
     async def rotate(self, state: Loaded) -> None:
         """Give the session of ``state`` a new id."""
-        renewed = await self.sessions.renew(state.session_id) if state.session_id is not None else None
+        renewed = await self.records.renew(state.session_id) if state.session_id is not None else None
         if renewed is not None:
-            state.session_id, row = renewed
-            state.saved(row)
-            state.new_id = True
+            state.given(*renewed)
 
     async def save_changes(self, state: Loaded) -> None:
         """Merge what changed into the stored session; one that ended meanwhile stays ended."""
-        row = state.row
-        if row is None or not state.may_have_changed:
+        patch = state.patch(self.records.rules.max_bytes)
+        if patch is None or state.row is None:
             return
-        values, removed = state.changes(self.codec)
-        if not (values or removed):
-            return
-        patch = self.sessions.patch_of(self.codec.close_fields(row, values), removed, base=row)
-        stored = await self.sessions.store.patch(row.digest, patch)
+        stored = await self.records.store.patch(state.row.digest, patch)
         if stored is None:
-            self._log.info("changes came too late, the session had ended", handle=row.handle)
+            self._log.info("changes came too late, the session had ended", handle=state.handle)
             state.lose()
         else:
             state.saved(stored)
@@ -203,43 +185,27 @@ class Desk:
             except StoreUnavailableError:
                 self._log.warning("session could not be saved, answered 503", exc_info=True)
                 return None
-        return self._with_headers(state, scope, message)
+        headers = state.headers(self.cookie, scope, self.records.now(), message.get("headers") or ())
+        return {**message, "headers": headers}
 
     async def _hand_in(self, state: Loaded, scope: Scope) -> None:
+        records = self.records
         while state.abandoned:
-            session_id, reason = state.abandoned.pop()
-            await self.sessions.destroy(session_id, reason=reason)
+            await records.end(*state.abandoned.pop())
         if state.row is None:
             await self._begin_anonymous(state, scope)
             return
-        if state.may_have_changed:
-            await self.save_changes(state)
-        if state.row is not None and self.sessions.policy.lifetimes.touch_is_due(
-            state.row, self.sessions.now()
-        ):
-            await self.sessions.store.touch(state.row.digest)
+        await self.save_changes(state)
+        if state.row is not None and records.rules.lifetimes.touch_is_due(state.row, records.now()):
+            await records.store.touch(state.row.digest)
 
     async def _begin_anonymous(self, state: Loaded, scope: Scope) -> None:
-        values, _ = state.changes(self.codec)
+        values, _ = state.changes()
         if not values:
             return  # visitors who keep nothing take no room
         about = About("", (), await self._metadata(scope))
-        lifetime = self.sessions.policy.lifetimes.of(None, None)
-        state.session_id, row = await self.sessions.begin(None, about, values, lifetime)
-        state.saved(row)
-        state.new_id, state.forget = True, False
-
-    def _with_headers(self, state: Loaded, scope: Scope, message: Message) -> Message:
-        cookie = None
-        if state.new_id and state.session_id is not None and state.row is not None:
-            left = state.row.deadline - self.sessions.now()
-            cookie = self.cookie.write(scope, state.session_id, left)
-        elif state.forget:
-            cookie = self.cookie.clear(scope)
-        headers = keep_private(message.get("headers") or (), store=cookie is None)
-        if cookie is not None:
-            headers.append(cookie)
-        return {**message, "headers": headers}
+        lifetime = self.records.rules.lifetimes.of(None, None)
+        state.given(*await self.records.begin(None, about, values, lifetime))
 
     async def _metadata(self, scope: Scope) -> dict[str, Any]:
         client = scope.get("client")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import KeysView
+from collections.abc import Iterable, KeysView
 from typing import Any
 
-from plughost.contracts.session_store import StoredSession
+from plughost.contracts.http import Scope
+from plughost.contracts.session_store import SessionPatch, StoredSession
 from plughost.plugins.sessions.codec import About
+from plughost.plugins.sessions.cookies import Header, SessionCookie, keep_private
 from plughost.plugins.sessions.rows import RowCodec
 
 _CANNOT_CHANGE = (str, int, float, bool, bytes, type(None))
@@ -14,6 +16,11 @@ _CANNOT_CHANGE = (str, int, float, bool, bytes, type(None))
 
 class Loaded:
     """What a request knows of its session; values are opened one by one, when they are asked for.
+
+    Args:
+        codec: Opens and closes values.
+        session_id: The id a request carries; None when it carries none.
+        row: The session it leads to; None when there is none.
 
     Attributes:
         session_id: The id it is known by to the browser; None when there is none, or none that lives.
@@ -26,6 +33,7 @@ class Loaded:
 
     __slots__ = (
         "_about",
+        "_codec",
         "_may_differ",
         "_removed",
         "_set",
@@ -38,7 +46,8 @@ class Loaded:
         "session_id",
     )
 
-    def __init__(self, session_id: str | None, row: StoredSession | None) -> None:
+    def __init__(self, codec: RowCodec, session_id: str | None, row: StoredSession | None) -> None:
+        self._codec = codec
         self.session_id = session_id if row is not None else None
         self.row = row
         self.looked_at = True
@@ -53,22 +62,17 @@ class Loaded:
         self._may_differ = False
 
     @property
-    def may_have_changed(self) -> bool:
-        """Whether there can be anything to save; False is certain."""
-        return bool(self._set or self._removed or self._may_differ)
-
-    @property
     def handle(self) -> str:
         """Public name of the session; empty when there is none."""
         return self.row.handle if self.row is not None else ""
 
-    def about(self, codec: RowCodec) -> About:
+    def about(self) -> About:
         """Return name, roles and metadata."""
         if self._about is None:
-            self._about = About() if self.row is None else codec.open_about(self.row)
+            self._about = About() if self.row is None else self._codec.open_about(self.row)
         return self._about
 
-    def get(self, name: str, codec: RowCodec) -> Any:
+    def get(self, name: str) -> Any:
         """Return a value.
 
         Raises:
@@ -78,7 +82,7 @@ class Loaded:
             return self._values[name]
         if self.row is None or name in self._removed or name not in self.row.fields:
             raise KeyError(name)
-        value = self._values[name] = codec.open_field(self.row, name)
+        value = self._values[name] = self._codec.open_field(self.row, name)
         if not isinstance(value, _CANNOT_CHANGE):
             self._may_differ = True
         return value
@@ -121,16 +125,27 @@ class Loaded:
         self._values, self._set, self._removed = {}, {}, {}
         self._may_differ = False
 
-    def changes(self, codec: RowCodec) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def changes(self) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the values to write, nested changes of those looked at included, and the names to remove."""
         values = {name: self._values[name] for name in self._set}
         row = self.row
         if row is not None:
             for name, value in self._values.items():
                 may_differ = name not in self._set and not isinstance(value, _CANNOT_CHANGE)
-                if may_differ and not codec.same_value(row, name, value):
+                if may_differ and not self._codec.same_value(row, name, value):
                     values[name] = value
         return values, tuple(self._removed)
+
+    def patch(self, max_bytes: int) -> SessionPatch | None:
+        """Return what is to be merged into the stored session; None when there is none, or nothing changed."""
+        row = self.row
+        if row is None or not (self._set or self._removed or self._may_differ):
+            return None
+        values, removed = self.changes()
+        if not (values or removed):
+            return None
+        closed = self._codec.close_fields(row, values)
+        return SessionPatch(set=closed, remove=removed, max_bytes=max_bytes, base=row)
 
     def saved(self, row: StoredSession) -> None:
         """Everything that changed is stored, as this row."""
@@ -141,3 +156,27 @@ class Loaded:
         self._set.clear()
         self._removed.clear()
         self._may_differ = any(not isinstance(value, _CANNOT_CHANGE) for value in self._values.values())
+
+    def given(self, session_id: str, row: StoredSession) -> None:
+        """Everything is stored, under an id that the browser must be told."""
+        self.saved(row)
+        self.session_id, self.new_id, self.forget = session_id, True, False
+
+    def headers(
+        self, cookie: SessionCookie, scope: Scope, now: float, sent: Iterable[Header]
+    ) -> list[Header]:
+        """Return the headers of a response as the session wants them: its cookie, and no shared cache.
+
+        Args:
+            cookie: How ids travel.
+            scope: The request.
+            now: The time.
+            sent: The headers as the application sent them.
+        """
+        ours = None
+        if self.new_id and self.session_id is not None and self.row is not None:
+            ours = cookie.write(scope, self.session_id, self.row.deadline - now)
+        elif self.forget:
+            ours = cookie.clear(scope)
+        headers = keep_private(sent, store=ours is None)
+        return headers if ours is None else [*headers, ours]

@@ -26,6 +26,7 @@ from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.middleware import SessionMiddleware
 from plughost.plugins.sessions.migrate import leave_behind, move, pick_up
 from plughost.plugins.sessions.opening import StoreLease, kind_of, make_envelope, make_store
+from plughost.plugins.sessions.records import SessionRecords
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.secrets_file import key_ring
 from plughost.plugins.sessions.sockets import SocketWatch
@@ -63,16 +64,15 @@ class SessionsPlugin(Plugin):
         self._now = SteadyTime(SYSTEM_CLOCK)
         codec = RowCodec(make_envelope(config, ring))
         await self._take_store(context, config)
-        self.sessions = Sessions(self._lease.store, codec, config.policy(), self._now, self._lease)
-        self._watch = SocketWatch(self.sessions, self._lease.sockets)
+        records = SessionRecords(self._lease.store, codec, config.policy(), self._now)
+        self.sessions = Sessions(records, self._lease)
+        self._watch = SocketWatch(records, self._lease.sockets)
         cookie = SessionCookie(config.cookie_policy(context.host_name))
         learns = config.preload is None and isinstance(self._lease.store, WaitingStore)
-        self._desk = Desk(
-            self.sessions, cookie, ring, self._device, foresight=Foresight() if learns else None
-        )
+        self._desk = Desk(records, cookie, ring, self._device, foresight=Foresight() if learns else None)
         self._csrf = CsrfCheck(config.csrf_policy(), self._desk.token_matches, self._desk.has_cookie)
         self._teller = HookTeller(context.hooks)
-        self.sessions.announcer.listen(self._teller.hear)
+        records.announcer.listen(self._teller.hear)
         context.spawn(self._teller.run)
         context.spawn(self._sweep_after_ends)
         context.every(LOOK_AFTER, self._look_after_store, name="look after the session store")
@@ -96,7 +96,7 @@ class SessionsPlugin(Plugin):
         known = {
             "store": self._lease.store.name,
             "open_sockets": len(self._watch),
-            "unreadable": self.sessions.codec.unreadable,
+            "unreadable": self.sessions.records.codec.unreadable,
         }
         return known | ({"waiting_for": self._lease.waiting_for} if self._lease.waiting_for else {})
 

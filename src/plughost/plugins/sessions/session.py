@@ -96,7 +96,7 @@ class LazySession(RequestSession):
     # the mapping
 
     def __getitem__(self, name: str) -> Any:
-        return self._state.get(name, self._desk.codec)
+        return self._state.get(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._to_change().set(name, value)
@@ -134,28 +134,28 @@ class LazySession(RequestSession):
         row = self._state.row
         if row is None or row.subject is None:
             return None
-        self._state.about(self._desk.codec)  # opens only where the session is that user's
+        self._state.about()  # opens only where the session is that user's
         return row.subject
 
     async def is_alive(self) -> bool:
         """Whether the session that was loaded goes on, as the store knows."""
         row = self._loaded.row if self._loaded is not None else None
-        return row is not None and await self._desk.sessions.goes_on(row)
+        return row is not None and await self._desk.records.goes_on(row)
 
     @property
     def username(self) -> str:
         """The name to show; empty when nobody is signed in."""
-        return self._about.username
+        return self._state.about().username
 
     @property
     def roles(self) -> tuple[str, ...]:
         """Names of the roles held."""
-        return self._about.roles
+        return self._state.about().roles
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """What was noted when the session was made."""
-        return MappingProxyType(self._about.metadata)
+        return MappingProxyType(self._state.about().metadata)
 
     @property
     def handle(self) -> str:
@@ -174,10 +174,6 @@ class LazySession(RequestSession):
         row = self._state.row
         return self._desk.csrf_token(row) if row is not None else ""
 
-    @property
-    def _about(self) -> About:
-        return self._state.about(self._desk.codec)
-
     # its life
 
     async def sign_in(
@@ -192,14 +188,13 @@ class LazySession(RequestSession):
         """Make it the user's, under a new id."""
         await self.load()
         self._check_new_id()
-        state = self._state
         who = About(username, tuple(roles))
-        self._loaded = await self._desk.sign_in(self._scope, state, user_id, who, ttl, absolute)
+        await self._desk.sign_in(self._scope, self._state, user_id, who, ttl, absolute)
 
     async def sign_out(self) -> None:
         """End it for good."""
         await self.load()
-        self._loaded = await self._desk.sign_out(self._state)
+        await self._desk.sign_out(self._state)
 
     async def rotate(self) -> None:
         """Give it a new id without changing who it is."""

@@ -11,7 +11,7 @@ from plughost.contracts.session import SOCKET_CLOSED_BY_SESSION
 from plughost.contracts.session_store import StoredSession
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.announcements import SessionChange
-from plughost.plugins.sessions.manager import Sessions
+from plughost.plugins.sessions.records import SessionRecords
 from plughost.plugins.sessions.session import DONE, OPEN, LazySession
 
 
@@ -92,15 +92,15 @@ class SocketWatch:
     store, are found by ``look_around``, which the plugin calls at an interval.
 
     Args:
-        sessions: The sessions of the host.
+        records: The sessions of the host.
         open_sockets: Those that the run of the plugin before this one left open; None for none.
     """
 
-    def __init__(self, sessions: Sessions, open_sockets: dict[int, SocketSession] | None = None) -> None:
-        self._sessions = sessions
+    def __init__(self, records: SessionRecords, open_sockets: dict[int, SocketSession] | None = None) -> None:
+        self._records = records
         # By identity: sessions are mappings, which compare by what is in them.
         self._open: dict[int, SocketSession] = {} if open_sockets is None else open_sockets
-        sessions.announcer.listen(self._hear)
+        records.announcer.listen(self._hear)
 
     def __len__(self) -> int:
         """How many sockets are open."""
@@ -132,7 +132,7 @@ class SocketWatch:
             if row is None:
                 continue
             try:
-                if not await self._sessions.goes_on(row):
+                if not await self._records.goes_on(row):
                     socket.ended.set()
             except StoreUnavailableError:
                 return

@@ -21,12 +21,12 @@ def new_handle() -> str:
     return secrets.token_urlsafe(_HANDLE_BYTES)
 
 
-def digest_of_id(session_id: str) -> bytes | None:
-    """Return the digest a store knows the session by; None when no such id was ever made here.
+def digest_of_id(session_id: str | None) -> bytes | None:
+    """Return the digest a store knows the session by; None when there is no id, or none that was ever made here.
 
     The text is hashed, not what it decodes to: two spellings of the same bytes are two different ids.
     """
-    if not _looks_like_an_id(session_id):
+    if session_id is None or not _looks_like_an_id(session_id):
         return None
     return sha256(session_id.encode("ascii")).digest()
 
