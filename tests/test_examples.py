@@ -41,7 +41,7 @@ def manifest_of(source: Path) -> dict[str, object]:
 
 
 def plugins_of(source: Path) -> set[str]:
-    points = manifest_of(source)["entry-points"]
+    points = manifest_of(source).get("entry-points", {})
     assert isinstance(points, dict)
     return set(points.get("plughost.plugins", ()))
 

@@ -1,0 +1,5 @@
+"""The media suite as one: a page, a demo, and fakes of the services it talks to."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

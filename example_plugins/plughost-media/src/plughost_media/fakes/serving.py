@@ -1,0 +1,77 @@
+"""Fakes on ports of the loopback address, each in an event loop of one thread of their own."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from anyio.from_thread import start_blocking_portal
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from plughost_media.fakes.upstream import FakeUpstream
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where the fakes are: ``served[fake]`` is an address without a slash at its end."""
+
+    addresses: dict[str, str]
+
+    def __getitem__(self, fake: FakeUpstream) -> str:
+        return self.addresses[fake.name]
+
+
+@contextmanager
+def serving(*fakes: FakeUpstream, ports: dict[str, int] | None = None) -> Iterator[Served]:
+    """Serve the fakes until the block ends.
+
+    Args:
+        fakes: Which; their names must differ.
+        ports: The port of a fake by its name; free ones for all others.
+    """
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal("asyncio"))
+        addresses = {}
+        for fake in fakes:
+            listener = stack.enter_context(
+                socket.create_server(("127.0.0.1", (ports or {}).get(fake.name, 0)))
+            )
+            server = _Server(_settings(fake))
+            served = portal.start_task_soon(server.serve, [listener])
+            stack.callback(_stop, server, served)
+            while not server.started and not served.done():
+                time.sleep(0.005)
+            addresses[fake.name] = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Served(addresses)
+
+
+def _settings(fake: FakeUpstream) -> uvicorn.Config:
+    class Protocol(H11Protocol):
+        """Hangs up on everybody while the fake is away."""
+
+        def data_received(self, data: bytes) -> None:
+            if fake.is_away:
+                self.transport.abort()
+            else:
+                super().data_received(data)
+
+    return uvicorn.Config(
+        fake, http=Protocol, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1,
+        server_header=False,
+    )  # fmt: skip
+
+
+def _stop(server: uvicorn.Server, served: Any) -> None:
+    server.should_exit = True
+    served.result(10)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
