@@ -88,7 +88,11 @@ class DiskCacheStats:
 
 @runtime_checkable
 class DiskCache(Protocol):
-    """The disk cache of a host. Ask for it with ``host.use(DiskCache)``; the plugin ``diskcache`` provides it."""
+    """The disk cache of a host. Ask for it with ``host.use(DiskCache)``; the plugin ``diskcache`` provides it.
+
+    It is one for all plugins: begin keys with your plugin's name. A removal always wins: what a fetch brings that
+    began before it is not kept, and who waits for it is given what the next fetch brings.
+    """
 
     async def get(self, key: str) -> DiskEntry | None:
         """Return what is kept under ``key``, fresh or stale; None when nothing is."""
@@ -121,6 +125,13 @@ class DiskCache(Protocol):
 
     async def delete(self, key: str) -> bool:
         """Remove what is kept under ``key``; whether something was."""
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Remove what is kept under keys that begin with ``prefix``; how much that was.
+
+        Raises:
+            ValueError: The prefix is empty; ``clear`` removes everything.
+        """
 
     async def clear(self) -> int:
         """Remove everything; how much that was."""

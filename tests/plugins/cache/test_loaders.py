@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from plughost.contracts import WarmEntry
 from plughost.exceptions import LoadCircleError, LoadError, StoreUnavailableError
 from plughost.plugins.cache.config import CacheConfig
 from plughost.plugins.cache.manager import NamedCaches
@@ -238,3 +239,16 @@ async def test_more_sources_hang_than_are_warmed_at_once_and_the_rest_gets_its_t
         caches.get("other").keep_warm("k", lambda: 1, ttl=10)
         with anyio.fail_after(20):
             assert await caches.tick() == 1
+
+
+async def test_a_source_that_hangs_holds_up_the_warming_by_hand_of_no_other_cache(clock: FakeClock) -> None:
+    async def wanted(name: str) -> list[WarmEntry]:
+        loader: Any = anyio.sleep_forever if name == "hanging" else (lambda: 1)
+        return [WarmEntry(key="k", loader=loader)]
+
+    async with NamedCaches(CacheConfig(warm_timeout=0.2), clock=clock, wanted=wanted) as caches:
+        for name in ("hanging", "b", "c"):
+            caches.get(name)
+        with anyio.fail_after(20):
+            assert await caches.warm() == 2
+        assert await caches.get("c").get("k") == 1

@@ -312,3 +312,50 @@ async def test_who_waited_gets_what_was_fetched_although_it_had_to_make_room_at_
             for gate in gates:
                 gate.set()
         assert sorted(got) == [("poster-0", 600)] * 3 + [("poster-1", 600)]
+
+
+async def test_all_under_a_prefix_goes_and_nothing_else(tmp_path, clock):
+    async with opened(tmp_path, clock) as cache:
+        for key in ("poster:1:original", "poster:1:w342", "poster:10:w342", "poster", "other:poster:1:"):
+            await cache.put(key, Fetched(body=b"x"))
+        assert await cache.delete_prefix("poster:1:") == 2
+        left = [
+            key
+            for key in ("poster:1:w342", "poster:10:w342", "poster", "other:poster:1:")
+            if await cache.get(key)
+        ]
+        assert left == ["poster:10:w342", "poster", "other:poster:1:"]
+        assert cache.stats().bytes == 3
+        assert await cache.delete_prefix("nothing") == 0
+        with pytest.raises(ValueError, match="clear"):
+            await cache.delete_prefix("")
+    async with opened(tmp_path, clock) as cache:
+        assert await cache.get("poster:1:original") is None
+
+
+@pytest.mark.parametrize("remove", ["delete", "delete_prefix", "clear"])
+@pytest.mark.parametrize("kept", [False, True], ids=["nothing kept", "something stale kept"])
+async def test_what_a_fetch_brings_that_a_removal_overtook_is_kept_for_nobody(tmp_path, clock, remove, kept):
+    async with opened(tmp_path, clock) as cache:
+        if kept:
+            await cache.put("a:1", Fetched(body=b"older"), ttl=1)
+            await clock.advance(2)
+        source = Source(b"old", b"new")
+        source.gate = anyio.Event()
+        got: list[bytes] = []
+
+        async def ask() -> None:
+            got.append((await cache.get_or_fetch("a:1", source)).path.read_bytes())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            while not source.asked or len(got) < kept:
+                await anyio.lowlevel.checkpoint()
+            await getattr(cache, remove)(*{"delete": ["a:1"], "delete_prefix": ["a:"], "clear": []}[remove])
+            source.gate.set()
+        assert got == ([b"older"] if kept else [b"new"])
+        with anyio.fail_after(20):
+            while (found := await cache.get("a:1")) is None:
+                await anyio.lowlevel.checkpoint()
+        assert found.path.read_bytes() == b"new"
+        assert source.asked == 2

@@ -42,9 +42,10 @@ class NamedCache:
     Args:
         engine: Its parts.
         warm_concurrency: How many loads ``warm_many`` runs at once.
+        warm_timeout: Seconds a load may take that nobody waits for.
     """
 
-    def __init__(self, engine: Engine, *, warm_concurrency: int = 4) -> None:
+    def __init__(self, engine: Engine, *, warm_concurrency: int = 4, warm_timeout: float = 30.0) -> None:
         self._engine = engine
         self._monotonic = engine.monotonic
         self._counts = engine.counts
@@ -54,7 +55,7 @@ class NamedCache:
         self._amounts = Amounts(engine)
         self._looks = Looks(engine)
         self._conditions = Conditions(engine, self._writes)
-        self.warmer = Warmer(engine, self._loads, warm_concurrency, self.choose_tier)
+        self.warmer = Warmer(engine, self._loads, warm_concurrency, warm_timeout, self.choose_tier)
         self.sync = BlockingCache(engine, self._loads, self._writes, self._looks, self._conditions)
         self._expected: dict[str, None] = {}
         self._find = engine.find

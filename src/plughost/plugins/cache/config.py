@@ -123,7 +123,7 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
         journal: Invalidations remembered while Redis is away; beyond it everything is invalidated.
         warm_interval: Seconds between looks at what is kept warm.
         warm_concurrency: How many are loaded at once, by ``warm_many`` and of what is kept warm in all caches.
-        warm_timeout: Seconds the load of one key that is kept warm may take, unless ``load_timeout`` says less.
+        warm_timeout: Seconds a load may take that nobody waits for, unless ``load_timeout`` says less.
         cleanup_interval: Seconds between clean-ups of the tier in memory.
         event_interval: Seconds between batches of the hook ``cache_event``.
         debug: Whether what is cached may be listed; for development.

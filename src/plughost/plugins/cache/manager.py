@@ -144,7 +144,9 @@ class NamedCaches:
         if remote is not None and self.link is not None:
             self.link.bind(name, engine.memory, engine.counts)
         self._made_with[name] = (settings, value_type)
-        cache = NamedCache(engine, warm_concurrency=self.config.warm_concurrency)
+        cache = NamedCache(
+            engine, warm_concurrency=self.config.warm_concurrency, warm_timeout=self.config.warm_timeout
+        )
         if self._wanted is not None and self.home.running and self.home.here:
             self.home.spawn(self._warm_quietly, cache)
         return cache
@@ -191,9 +193,17 @@ class NamedCaches:
         return {**self.link.status(), "caches": len(self._caches)}
 
     async def warm(self, name: str | None = None) -> int:
-        """Load what plugins want warm in one cache or all; how many were loaded."""
+        """Load what plugins want warm in one cache or all, the caches side by side; how many were loaded."""
         caches = tuple(self._caches.values()) if name is None else (self.get(name),)
-        return sum([await self._warm(cache) for cache in caches])
+        loaded: list[int] = []
+
+        async def one(cache: NamedCache) -> None:
+            loaded.append(await self._warm(cache))
+
+        async with anyio.create_task_group() as group:
+            for cache in caches:
+                group.start_soon(one, cache)
+        return sum(loaded)
 
     async def _warm(self, cache: NamedCache) -> int:
         if self._wanted is None:
@@ -217,8 +227,7 @@ class NamedCaches:
 
     async def tick(self) -> int:
         """Load what is due among the keys that are kept warm, side by side; how many were loaded."""
-        limit = self.config.warm_timeout
-        due = [load for cache in tuple(self._caches.values()) for load in cache.warmer.due(limit)]
+        due = [load for cache in tuple(self._caches.values()) for load in cache.warmer.due()]
         loaded: list[bool] = []
 
         async def one(load: Callable[[], Awaitable[bool]]) -> None:

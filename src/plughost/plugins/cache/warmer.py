@@ -52,13 +52,17 @@ class Warmer:
         engine: The cache's parts.
         loads: Its loads.
         concurrency: How many ``warm_many`` runs at once.
+        limit: Seconds one load may take that nobody waits for.
         on_change: Called when reads of other keys have to be noted.
     """
 
-    def __init__(self, engine: Engine, loads: Loads, concurrency: int, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, loads: Loads, concurrency: int, limit: float, on_change: Callable[[], None]
+    ) -> None:
         self._engine = engine
         self._loads = loads
         self._concurrency = concurrency
+        self._limit = limit
         self._kept: dict[str, _Kept] = {}
         self._on_change = on_change
 
@@ -85,7 +89,7 @@ class Warmer:
         async def one(entry: WarmEntry) -> None:
             async with limiter:
                 load = Load(check_key(entry.key), entry.loader, entry.ttl, tags_of(entry.tags), forced=True)
-                if await self._try(load):
+                if await self._try_within_limit(load):
                     done.append(entry.key)
 
         async with anyio.create_task_group() as group:
@@ -93,13 +97,16 @@ class Warmer:
                 group.start_soon(one, entry)
         return len(done)
 
-    async def _try(self, load: Load) -> bool:
+    async def _try_within_limit(self, load: Load) -> bool:
         try:
-            await self.warm(load)
+            with anyio.move_on_after(self._limit):  # whoever carries the load may not let itself be stopped
+                await self.warm(replace(load, limit=self._limit))
+                return True
         except Exception as error:
             log.warning("cache_warming_failed", cache=self._engine.name, error=error_line(error))
             return False
-        return True
+        log.warning("cache_warming_took_too_long", cache=self._engine.name, limit=self._limit)
+        return False
 
     def keep_warm(self, load: Load) -> Callable[[], None]:
         """Load again each time 80 % of the key's time is over."""
@@ -131,12 +138,8 @@ class Warmer:
         self._engine.reads.pop(key, None)
         self._on_change()
 
-    def due(self, limit: float) -> list[Callable[[], Awaitable[bool]]]:
-        """Return what loads the keys that are due, each with whether it was loaded; asked every two seconds.
-
-        Args:
-            limit: Seconds one load may take.
-        """
+    def due(self) -> list[Callable[[], Awaitable[bool]]]:
+        """Return what loads the keys that are due, each with whether it was loaded; asked every two seconds."""
         now = self._engine.monotonic()
         due = [kept for kept in tuple(self._kept.values()) if now >= kept.due_at and not kept.loading]
         begun: list[Callable[[], Awaitable[bool]]] = []
@@ -144,15 +147,12 @@ class Warmer:
             if self._still_wanted(kept):
                 kept.due_at = now + kept.period * (1.0 - 0.1 * self._engine.freshness.random())
                 kept.loading = True
-                begun.append(partial(self._load_kept, kept, limit))
+                begun.append(partial(self._load_kept, kept))
         return begun
 
-    async def _load_kept(self, kept: _Kept, limit: float) -> bool:
+    async def _load_kept(self, kept: _Kept) -> bool:
         try:
-            with anyio.move_on_after(limit):  # whoever carries the load may not let itself be stopped
-                return await self._try(replace(kept.load, limit=limit))
-            log.warning("cache_warming_took_too_long", cache=self._engine.name, limit=limit)
-            return False
+            return await self._try_within_limit(kept.load)
         finally:
             kept.loading = False
 

@@ -25,9 +25,14 @@ _log = get_logger("plughost.diskcache")
 
 @dataclass(slots=True)
 class _Flight:
-    """One fetch, and all who wait for it."""
+    """One fetch, and all who wait for it.
+
+    Attributes:
+        overtaken: Whether its key was removed since it took off.
+    """
 
     landed: anyio.Event = field(default_factory=anyio.Event)
+    overtaken: bool = False
     error: Exception | None = None
     card: Card | None = None
 
@@ -132,21 +137,30 @@ class FileCache:
 
     async def put(self, key: str, fetched: Fetched, *, ttl: Seconds | None = None) -> DiskEntry:
         """Keep something under ``key``."""
-        return self._entry(await self._store(key, fetched, ttl, None))
+        return self._entry(await self._kept(await self._written(key, fetched, ttl, None)))
 
     async def delete(self, key: str) -> bool:
         """Remove what is kept under ``key``."""
-        card = self._cards.get(key)
-        if card is None:
-            return False
-        await self._drop(card)
-        return True
+        return await self._remove(key.__eq__) > 0
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Remove what is kept under keys that begin with ``prefix``."""
+        if not prefix:
+            raise ValueError("delete_prefix needs a prefix; to remove everything use clear()")
+        return await self._remove(lambda key: key.startswith(prefix))
 
     async def clear(self) -> int:
         """Remove everything."""
-        cards = list(self._cards.values())
+        return await self._remove(lambda key: True)
+
+    async def _remove(self, chosen: Callable[[str], bool]) -> int:
+        for key, flight in self._flights.items():
+            flight.overtaken = flight.overtaken or chosen(key)
+        cards = [card for key, card in self._cards.items() if chosen(key)]
+        for card in cards:  # all at once for whoever asks, whatever the disk takes
+            self._forget(card)
         for card in cards:
-            await self._drop(card)
+            await anyio.to_thread.run_sync(self._shelf.drop, card)
         return len(cards)
 
     async def cleanup(self) -> int:
@@ -192,7 +206,9 @@ class FileCache:
     ) -> None:
         try:
             with anyio.fail_after(self._fetch_timeout):
-                flight.card = await call_loader(self._fetch_and_store, key, fetch, ttl, stale_for)
+                while flight.card is None:
+                    flight.overtaken = False
+                    flight.card = await call_loader(self._fetch_and_store, flight, key, fetch, ttl, stale_for)
             self._counts.fetches += 1
         except Exception as error:
             self._counts.fetch_errors += 1
@@ -204,9 +220,14 @@ class FileCache:
             flight.landed.set()
 
     async def _fetch_and_store(
-        self, key: str, fetch: Fetch, ttl: Seconds | None, stale_for: Seconds | None
-    ) -> Card:
-        return await self._store(key, await fetch(), ttl, stale_for)
+        self, flight: _Flight, key: str, fetch: Fetch, ttl: Seconds | None, stale_for: Seconds | None
+    ) -> Card | None:
+        """Fetch a thing and keep it; None when it was removed meanwhile, for then it is to be fetched anew."""
+        card = await self._written(key, await fetch(), ttl, stale_for)
+        if flight.overtaken:
+            await anyio.to_thread.run_sync(self._shelf.drop, card)
+            return None
+        return await self._kept(card)
 
     # keeping
 
@@ -226,7 +247,7 @@ class FileCache:
             await anyio.to_thread.run_sync(self._shelf.used, card, now)
         return self._entry(card)
 
-    async def _store(
+    async def _written(
         self, key: str, fetched: Fetched, ttl: Seconds | None, stale_for: Seconds | None
     ) -> Card:
         path, file = await anyio.to_thread.run_sync(self._shelf.new_body, key)
@@ -246,6 +267,9 @@ class FileCache:
         finally:
             if not kept:
                 path.unlink(missing_ok=True)
+        return card
+
+    async def _kept(self, card: Card) -> Card:
         self._replace(card)
         await self._make_room()
         return card
@@ -281,11 +305,14 @@ class FileCache:
         return evicted
 
     async def _drop(self, card: Card) -> None:
+        self._forget(card)
+        await anyio.to_thread.run_sync(self._shelf.drop, card)
+
+    def _forget(self, card: Card) -> None:
         if self._cards.get(card.key) is card:
             del self._cards[card.key]
             self._bytes -= card.size
             self._noted.pop(card.key, None)
-        await anyio.to_thread.run_sync(self._shelf.drop, card)
 
     def _entry(self, card: Card) -> DiskEntry:
         now = self._clock.time()
