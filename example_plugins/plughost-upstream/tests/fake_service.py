@@ -56,6 +56,13 @@ class FakeService:
         return f"http://127.0.0.1:{self.port}"
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Return when it is so; it is not to take long."""
+    with anyio.fail_after(20):
+        while not condition():  # noqa: ASYNC110 # nothing tells when it becomes so
+            await anyio.sleep(0.01)
+
+
 @asynccontextmanager
 async def fake_service(tls: Any = None) -> AsyncIterator[FakeService]:
     """Run a service for the time of the block."""

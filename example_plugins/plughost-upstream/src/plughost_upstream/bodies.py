@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 
+import anyio
 import httpx2
 
 from plughost_upstream.protocols import UpstreamGarbageError
@@ -13,7 +15,7 @@ ENCODINGS = "gzip"
 """What is asked for: the one encoding that can be unpacked step by step with a bound."""
 
 
-async def pieces_of(response: httpx2.Response, most: int) -> AsyncIterator[bytes]:
+async def pieces_of(response: httpx2.Response, most: int) -> AsyncGenerator[bytes]:
     """Give the body piece by piece.
 
     Raises:
@@ -26,9 +28,10 @@ async def pieces_of(response: httpx2.Response, most: int) -> AsyncIterator[bytes
         )
     unpacker = zlib.decompressobj(31) if encoding in ("gzip", "x-gzip") else None
     left = most
+    raw = response.aiter_raw()
     try:
-        async for raw in response.aiter_raw():
-            piece = raw if unpacker is None else unpacker.decompress(raw, left + 1)
+        async for packed in raw:
+            piece = packed if unpacker is None else unpacker.decompress(packed, left + 1)
             left -= len(piece)
             if left < 0:
                 raise UpstreamGarbageError(
@@ -40,5 +43,19 @@ async def pieces_of(response: httpx2.Response, most: int) -> AsyncIterator[bytes
         raise UpstreamGarbageError(
             "the answer broke off or is damaged", status=response.status_code
         ) from None
+    finally:
+        await _let_go(response, raw)
     if unpacker is not None and not unpacker.eof:
         raise UpstreamGarbageError("the answer broke off", status=response.status_code)
+
+
+async def _let_go(response: httpx2.Response, raw: AsyncIterator[bytes]) -> None:
+    """Close an answer, whether it was read to its end or not.
+
+    Reading on from what is closed ends the generators of the client one in the other, which it leaves to the
+    garbage collector otherwise; trio complains of those.
+    """
+    with anyio.CancelScope(shield=True), suppress(httpx2.HTTPError, httpx2.StreamError):
+        await response.aclose()
+        async for _ in raw:
+            pass

@@ -37,6 +37,7 @@ class _Lane:
         rate: Calls per second, now.
         changed_at: When the rate was last changed.
         resume_at: Until when nothing is sent.
+        next_at: When the next call may be sent, as far as it is known.
         queue: Who waits.
         pumping: Whether somebody lets them through.
     """
@@ -45,8 +46,14 @@ class _Lane:
     rate: float
     changed_at: float = 0.0
     resume_at: float = 0.0
+    next_at: float = 0.0
     queue: Queue = field(default_factory=lambda: Queue(MOST_WAITING))
     pumping: bool = False
+
+    def wait_behind(self, ahead: int, now: float) -> float:
+        """Return how long one waits before whom so many go."""
+        limit = limit_of(self.rate)
+        return max(self.resume_at - now, self.next_at - now, 0.0) + ahead // limit.limit * limit.window
 
     def recover(self, now: float) -> None:
         """Let the rate come back."""
@@ -100,9 +107,9 @@ class Pacer:
         lane, now = self._lane(pace), self._clock.monotonic()
         if not lane.queue and lane.resume_at <= now and await self._may(lane, ceiling) == 0.0:
             return
-        ahead = lane.queue.ahead_of(waiter)
-        wait = max(0.0, lane.resume_at - self._clock.monotonic()) + ahead / lane.rate
-        if now + wait > waiter.until:
+        now = self._clock.monotonic()
+        wait = lane.wait_behind(lane.queue.ahead_of(waiter), now)
+        if now + wait >= waiter.until:
             raise _busy(wait)
         lane.queue.add(waiter, partial(_busy, wait))
         if not lane.pumping:
@@ -167,12 +174,13 @@ class Pacer:
         """Return 0.0 and count a call, or how long until it may be asked again."""
         limits = [(f"upstream:{lane.pace.key}", limit_of(lane.rate)), *ceiling]
         limiter = self._limiter()
-        if limiter is not None:
-            result = await limiter.check_all(limits)
-            return 0.0 if result.allowed else max(result.retry_after, _SHORTEST_NAP)
-        results = self._local.check(limits)
+        results = self._local.check(limits) if limiter is None else [await limiter.check_all(limits)]
         refused = [result.retry_after for result in results if not result.allowed]
-        return max([*refused, _SHORTEST_NAP]) if refused else 0.0
+        if not refused:
+            return 0.0
+        nap = max(*refused, _SHORTEST_NAP)
+        lane.next_at = self._clock.monotonic() + nap
+        return nap
 
 
 def limit_of(rate: float) -> Limit:

@@ -61,7 +61,7 @@ class Origin:
     headers: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Pace:
     """Whose allowance a call counts against, in all instances that share a Redis.
 

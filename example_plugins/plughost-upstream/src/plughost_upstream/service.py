@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Final, get_args
 
 import anyio
@@ -95,14 +96,15 @@ class Service:
         """Make a call and read its answer piece by piece."""
         with self._noted(call) as trail:
             async with self._head(call, trail) as response:
-                pieces = pieces_of(response, call.most)
 
-                async def counted() -> AsyncIterator[bytes]:
-                    async for piece in pieces:
-                        trail.received += len(piece)
-                        yield piece
+                async def counted() -> AsyncGenerator[bytes]:
+                    async with aclosing(pieces_of(response, call.most)) as pieces:
+                        async for piece in pieces:
+                            trail.received += len(piece)
+                            yield piece
 
-                yield _Stream(response.status_code, _headers_of(response), counted())
+                async with aclosing(counted()) as pieces:
+                    yield _Stream(response.status_code, _headers_of(response), pieces)
 
     @asynccontextmanager
     async def _head(self, call: Call, trail: _Trail) -> AsyncIterator[httpx2.Response]:
@@ -139,9 +141,10 @@ class Service:
     async def _read(self, call: Call, response: httpx2.Response, trail: _Trail) -> Reply:
         body = bytearray()
         trail.received = 0
-        async for piece in pieces_of(response, call.most):
-            body += piece
-            trail.received = len(body)
+        async with aclosing(pieces_of(response, call.most)) as pieces:
+            async for piece in pieces:
+                body += piece
+                trail.received = len(body)
         data = None
         if call.expect == "json" and body:
             try:
@@ -306,8 +309,6 @@ def checked_url(origin: Origin, allowed: Sequence[Network]) -> httpx2.URL:
 
 
 def _is_in(host: str, allowed: Sequence[Network]) -> bool:
-    from ipaddress import ip_address
-
     try:
         address = ip_address(host)
     except ValueError:
