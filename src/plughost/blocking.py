@@ -13,8 +13,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextvars import copy_context
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
@@ -23,7 +24,8 @@ import pluggy
 from anyio.from_thread import BlockingPortal
 
 from plughost.contracts.plugin import Service
-from plughost.core.calls.hook import HookPoint
+from plughost.core.calls.relays import HookRelay, twin_of
+from plughost.core.importing import result_of
 from plughost.exceptions import HostNotReadyError
 from plughost.host import ConfigSource, Host
 
@@ -105,6 +107,8 @@ class BlockingHost:
     @property
     def sync_hooks(self) -> Any:
         """The host's own ``sync_hooks``, which can be used from any thread as they are."""
+        if self._running is not None:
+            self._running.refuse_forked()
         return self._host.sync_hooks
 
     def use(self, service: Service[T]) -> T:
@@ -164,17 +168,22 @@ class _LoopThread:
         self._started: Future[BlockingPortal] = Future()
         self._cancel = False
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(
-            target=anyio.run, args=(self._live,), kwargs={"backend": backend}, name=host.name, daemon=True
-        )
+        self._backend = backend
 
     def start(self) -> None:
-        self._thread.start()
         try:
-            self._portal = self._started.result()
+            self._portal = result_of(self._begin)
         except BaseException:
             self._thread.join()
             raise
+
+    def _begin(self) -> Future[BlockingPortal]:
+        live = partial(anyio.run, self._live, backend=self._backend)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(live,), name=self._host.name, daemon=True
+        )
+        self._thread.start()
+        return self._started
 
     def stop(self, *, cancel: bool) -> None:
         """Leave the host; ``cancel`` what still runs over there instead of waiting for it."""
@@ -187,19 +196,22 @@ class _LoopThread:
             raise self._failure
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        if self._thread.ident == threading.get_ident():
-            raise RuntimeError(
-                f"this is the thread of host {self._host.name!r} itself, which would wait for itself: make the hook"
-                " implementation `async def` and await the host's own methods, or mark it"
-                " @hookimpl(blocking=True) to run it in a thread that may wait"
-            )
-        return self._way_in.call(function, *args)
+        self.refuse_own_thread()
+        return result_of(partial(self.begin, function, *args))
 
     def begin(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         return self._way_in.start_task_soon(function, *args)
 
     def entered(self, context: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
         return self._way_in.wrap_async_context_manager(context)
+
+    def refuse_own_thread(self) -> None:
+        if self._thread.ident == threading.get_ident():
+            raise RuntimeError(
+                f"this is the thread of host {self._host.name!r} itself, which would wait for itself: make the hook"
+                " implementation `async def` and await the host's own methods, or mark it"
+                " @hookimpl(blocking=True) to run it in a thread that may wait"
+            )
 
     def refuse_forked(self) -> None:
         if self._process != os.getpid():
@@ -253,7 +265,11 @@ class ThreadView:
         return bool(self._thing)
 
     def __getattr__(self, name: str) -> Any:
-        return _shown(self._loop, getattr(self._thing, name))
+        found = getattr(self._thing, name)
+        twin = twin_of(self._thing) if type(self._thing) is HookRelay else None
+        if twin is not None and not name.startswith("_"):
+            return HookView(self._loop, found, getattr(twin, name))
+        return _shown(self._loop, found)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the object over there, await what must be awaited, and return the result."""
@@ -261,7 +277,7 @@ class ThreadView:
         made = self._loop.call(
             _call, self._thing, args, {key: _inward(value) for key, value in kwargs.items()}
         )
-        return made if isinstance(self._thing, HookPoint) else _given(self._loop, made, args)
+        return _given(self._loop, made, args)
 
     def __getitem__(self, key: Any) -> Any:
         return _given(self._loop, self._loop.call(self._thing.__getitem__, _inward(key)))
@@ -286,6 +302,23 @@ class ThreadView:
 
     def __repr__(self) -> str:
         return f"<blocking {self._thing!r}>"
+
+
+class HookView:
+    """One hook as other threads see it; results come back as the plugins returned them."""
+
+    def __init__(self, loop: _LoopThread, hook: Callable[..., Any], call: Callable[..., Any]) -> None:
+        self._loop = loop
+        self._hook = hook
+        self._call = call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the hook, wherever its implementations are to be called, and wait for what they wait for."""
+        self._loop.refuse_own_thread()
+        return self._call(*args, **{key: _inward(value) for key, value in kwargs.items()})
+
+    def __getattr__(self, name: str) -> Any:
+        return _shown(self._loop, getattr(self._hook, name))
 
 
 async def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -180,7 +180,7 @@ class Host:
         )
         self._folders: list[Path] = []
         self._exit = AsyncExitStack()
-        self._running = False
+        self._entered = self._running = False
         self._mark: RunningMark | None = None
         self._reloading = anyio.Lock()
 
@@ -542,6 +542,12 @@ class Host:
     # its life
 
     async def __aenter__(self) -> Self:
+        if self._entered:
+            raise HostNotReadyError(
+                f"host {self.name!r} {'is running already' if self._running else 'was entered before'}, and a host "
+                f"can be entered once: make another one"
+            )
+        self._entered = True
         try:
             await self._start()
         except BaseException:

@@ -22,6 +22,9 @@ from plughost.core.containment import Point, stray
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+Work = Callable[[], None]
+"""What a thread is to do; it raises nothing."""
+
 
 async def run_in_daemon_thread(
     function: Callable[[Unpack[Ts]], T],
@@ -57,6 +60,11 @@ async def run_in_daemon_thread(
         limiter.release_on_behalf_of(borrower)
 
 
+async def outcome_of(function: Callable[[Unpack[Ts]], T], *args: *Ts, hand_over: Callable[[Work], None]) -> T:
+    """Have ``function(*args)`` called in whatever thread ``hand_over`` gives the work to; return its result."""
+    return await _Errand(function, args).outcome(hand_over)
+
+
 class DaemonWorker:
     """Calls functions one after the other in one daemon thread, started when the first one comes.
 
@@ -69,12 +77,12 @@ class DaemonWorker:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._errands: SimpleQueue[Callable[[], None] | None] | None = None
+        self._errands: SimpleQueue[Work | None] | None = None
 
     async def run(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         """Do as ``run_in_daemon_thread`` does, after what was handed in before has ended or was left behind."""
         try:
-            return await _Errand(function, args).outcome(self._hand_over)
+            return await outcome_of(function, *args, hand_over=self.take)
         except anyio.get_cancelled_exc_class():
             self.close()
             raise
@@ -85,21 +93,22 @@ class DaemonWorker:
             self._errands.put(None)
             self._errands = None
 
-    def _hand_over(self, work: Callable[[], None]) -> None:
+    def take(self, work: Work) -> None:
+        """Do ``work`` after what was handed in before."""
         if self._errands is None:
-            errands: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+            errands: SimpleQueue[Work | None] = SimpleQueue()
             _start_thread(lambda: _work_off(errands), self._name)
             self._errands = errands
         self._errands.put(work)
 
 
-def _work_off(errands: SimpleQueue[Callable[[], None] | None]) -> None:
+def _work_off(errands: SimpleQueue[Work | None]) -> None:
     while (work := errands.get()) is not None:
         work()
         del work  # it refers to what the function was called with
 
 
-def _start_thread(work: Callable[[], None], name: str) -> None:
+def _start_thread(work: Work, name: str) -> None:
     threading.Thread(target=work, name=name, daemon=True).start()
 
 
@@ -133,7 +142,7 @@ class _Errand(Generic[T]):
     def name(self) -> str:
         return f"plughost {getattr(self._function, '__qualname__', self._function)!s}"
 
-    async def outcome(self, hand_over: Callable[[Callable[[], None]], None]) -> T:
+    async def outcome(self, hand_over: Callable[[Work], None]) -> T:
         hand_over(self._work)
         await self._ended.wait()
         if self._error is None:

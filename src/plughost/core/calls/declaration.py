@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pluggy
+from pluggy import PluginManager
 
 from plughost.core.calls.marks import may_be_marked, projects_marking
 from plughost.hookspecs import CATALOGUE, PROJECT
@@ -114,7 +115,7 @@ def read_declarations(
 @cache
 def _read_family(family: ModuleType) -> tuple[Declaration, ...]:
     """Read a family of plughost's own hooks once: every host of the process declares the same."""
-    specs = specs_of(pluggy.PluginManager(PROJECT), family)
+    specs = specs_of(PluginManager(PROJECT), family)
     return tuple(read_declaration(name, family, opts, AS_PLUGGY) for name, opts in specs)
 
 

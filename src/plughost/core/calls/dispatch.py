@@ -20,9 +20,9 @@ from plughost.core.calls.catalogue import Catalogue
 from plughost.core.calls.declaration import Declaration, Namespace
 from plughost.core.calls.declared import HookSetup
 from plughost.core.calls.drain import Drain
+from plughost.core.calls.here import Here, Home
 from plughost.core.calls.hook import (
     CallKit,
-    Home,
     HookPoint,
     Observer,
     Tracer,
@@ -73,18 +73,19 @@ class HookDispatcher:
         self.setup = setup
         self.metrics = CallMetrics()
         self.pluggy = HookManager(setup.project, self._refresh, self._follow)
-        self.hooks = HookRelay()
         self.sync_hooks = SyncHookRelay()
+        self.hooks = HookRelay(self.sync_hooks)
         self.home = Home()
         self._catalogue = Catalogue(self.pluggy, setup.terms)
         self._planner = Planner(self._policy, self.metrics)
         self._watchdog = Watchdog(self._policy.grace)
+        lane = BlockingLane(self._policy.blocking_threads)
         self._kit = CallKit(
             watchdog=self._watchdog,
-            lane=BlockingLane(self._policy.blocking_threads),
+            lane=lane,
             clock=clock,
             sample_every=self._policy.sample_every,
-            home=self.home,
+            here=Here(self.home, self._watchdog, lane),
             monitors=self.pluggy.monitors,
             extend=self._extended,
         )

@@ -14,12 +14,13 @@ from typing import Any, NoReturn
 
 from plughost.contracts.hooks import Outcome, OutcomeKind
 from plughost.core.calls.faults import fail
+from plughost.core.calls.here import Here
 from plughost.core.calls.plan import CallPlan, Step
 from plughost.core.calls.together import together
 from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog
 from plughost.core.calls.wrapping import Around
 from plughost.core.containment import stray
-from plughost.core.stepping import Coro, event_library
+from plughost.core.stepping import Coro
 
 Blocking = Callable[[Step, dict[str, Any]], Coro]
 """Runs a step in a worker thread."""
@@ -35,23 +36,6 @@ def refuse_coroutine(coroutine: Coro) -> NoReturn:
     raise TypeError("returned a coroutine, but the hook is called without await")
 
 
-_HANDING_BACK = frozenset({"collect", "first"})
-"""Modes whose result can hold something to await."""
-
-
-def refuse_to_wait(coroutine: Coro) -> NoReturn:
-    """Refuse what an implementation returned to be awaited where nobody would await it.
-
-    Raises:
-        TypeError: Always.
-    """
-    coroutine.close()
-    raise TypeError(
-        "returned a coroutine, and the mode of the hook leaves nobody to await it: call the hook with `await` "
-        "host.hooks, or host.sync_hooks from another thread than the host's"
-    )
-
-
 class Call:
     """One call of one hook.
 
@@ -62,17 +46,16 @@ class Call:
         block: Runs blocking steps.
         now: Tells the time, in seconds.
         outcomes: Where to put what each implementation did, for a report; None when nobody asks.
-        waits: Whether it may wait; otherwise what an implementation returns to be awaited is a result like any
-            other, and blocking implementations run where they are called.
+        here: What deals with implementations that wait, when the call itself may not.
     """
 
     __slots__ = (
         "_block",
+        "_here",
         "_now",
         "_outcomes",
         "_plan",
         "_values",
-        "_waits",
         "_watch",
         "_watchdog",
         "gathering",
@@ -87,7 +70,7 @@ class Call:
         now: Callable[[], float],
         outcomes: list[Outcome] | None = None,
         *,
-        waits: bool = True,
+        here: Here | None = None,
     ) -> None:
         self._plan = plan
         self._values = values
@@ -96,7 +79,7 @@ class Call:
         self._now = now
         self.gathering = plan.gather(values)
         self._outcomes = outcomes
-        self._waits = waits
+        self._here = here
         self._watch: Watch | Unwatched | None = None
 
     async def run(self) -> Any:
@@ -176,7 +159,7 @@ class Call:
         return around.close(result, error, lambda step, raised: self._fail(step, raised, self._now()))
 
     async def _ask_all(self) -> None:
-        if self._plan.side_by_side and self._waits:
+        if self._plan.side_by_side and self._here is None:
             await self._ask_side_by_side()
         else:
             await self._ask_from(0)
@@ -188,8 +171,8 @@ class Call:
             begun = self._now()
             try:
                 value = self._begin(step)
-                if type(value) is CoroutineType and self._waits:
-                    value = await self._finish(value, step.limit)
+                if type(value) is CoroutineType and self._here is None:
+                    value = await self._watchdog.finish(value, step.limit, self._watching)
                 settled = self.gathering.take(value)
             except BaseException as error:
                 self._fail(step, error, begun)
@@ -231,29 +214,13 @@ class Call:
 
     async def _await(self, step: Step, coroutine: Coro, values: dict[Step, Any]) -> None:
         """Await one of several implementations, in a task of its own."""
-        watch = self._watchdog.watch()
         begun = self._now()
         try:
-            values[step] = await self._finish(coroutine, step.limit, watch)
+            values[step] = await self._watchdog.finish_alone(coroutine, step.limit)
         except BaseException as error:
             self._fail(step, error, begun)
         else:
             self._note(step, "value", begun, value=values[step])
-        finally:
-            watch.end()
-
-    async def _finish(
-        self, coroutine: Coro, limit: float | None, watch: Watch | Unwatched | None = None
-    ) -> Any:
-        if limit is not None and event_library.name == "trio":
-            return await self._watchdog.guard_by_scope(coroutine, limit)
-        try:
-            waiting = coroutine.send(None)
-        except StopIteration as done:
-            return done.value
-        except GeneratorExit as error:  # its own: the caller's would come where it waits
-            raise stray(error) from error
-        return await (watch or self._watching()).hold(coroutine, waiting, limit)
 
     def _watching(self) -> Watch | Unwatched:
         if self._watch is None:
@@ -261,8 +228,9 @@ class Call:
         return self._watch
 
     def _begin(self, step: Step) -> Any:
-        if step.kind == "blocking" and self._waits:
-            return self._block(step, self._values)
+        if step.kind == "blocking":
+            block = self._block if self._here is None else self._here.block
+            return block(step, self._values)
         try:
             value = step.call(self._values)
         except GeneratorExit as error:
@@ -270,8 +238,8 @@ class Call:
         if type(value) is CoroutineType:
             if self._plan.declaration.options.sync:
                 refuse_coroutine(value)
-            if not self._waits and self._plan.declaration.options.mode not in _HANDING_BACK:
-                refuse_to_wait(value)
+            if self._here is not None:
+                return self._here.settle(step, value, self._plan.declaration.options.mode)
         return value
 
     def _fail(self, step: Step, error: BaseException, begun: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -10,19 +9,20 @@ from typing import Any, NoReturn
 
 import anyio.from_thread
 import pluggy
-from anyio.lowlevel import EventLoopToken
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.hooks import HookReport, Outcome, OutcomeKind
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
+from plughost.core.calls.here import Here
 from plughost.core.calls.manager import Monitor
 from plughost.core.calls.plan import CallPlan
 from plughost.core.calls.shortcut import Shortcut, count_up_to, shortcut, waits_at
 from plughost.core.calls.watchdog import Watchdog
 from plughost.core.calls.wrapping import Around
 from plughost.core.calls.writing import ASYNC, HERE, SYNC, call_function
+from plughost.core.importing import is_importing
 from plughost.core.stepping import Coro, event_library, step_at_once
 from plughost.exceptions import (
     HistoricHookError,
@@ -42,19 +42,6 @@ _UNOBSERVED: AbstractContextManager[object] = nullcontext()
 _HOT = 64  # calls after which a plan has earned a short way
 
 
-@dataclass(slots=True)
-class Home:
-    """Where a host runs, while it does.
-
-    Attributes:
-        token: Its event loop; None before and after.
-        thread: The thread of that.
-    """
-
-    token: EventLoopToken | None = None
-    thread: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class CallKit:
     """What all calls of one dispatcher share.
@@ -64,7 +51,7 @@ class CallKit:
         lane: Runs blocking steps.
         clock: Measures durations.
         sample_every: One call in so many is timed on a hot plan.
-        home: Where the host runs.
+        here: Deals with implementations that wait, in calls that may not.
         monitors: Who watches calls by pluggy's own means.
         extend: Makes a plan with further implementations out of another.
     """
@@ -73,7 +60,7 @@ class CallKit:
     lane: BlockingLane
     clock: Clock
     sample_every: int
-    home: Home
+    here: Here
     monitors: list[Monitor]
     extend: Callable[[CallPlan, Sequence[Any]], CallPlan]
 
@@ -250,19 +237,24 @@ class HookPoint:
             plan.traffic.leave()
 
     def from_here(self, values: dict[str, Any]) -> Any:
-        """Call the hook without ``await``, from whichever thread; see ``SyncHookRelay``."""
-        home = self._kit.home
-        if self.plan.declaration.options.sync:
+        """Call the hook without ``await``, from whichever thread; see ``SyncHookRelay``.
+
+        Whoever calls in the midst of an import may hold the lock of a module that an implementation imports, too, so
+        all of it happens in that thread.
+        """
+        declared = self.plan.declaration
+        if declared.options.sync:
             return self.at_once(values)
-        if home.token is None or home.thread == threading.get_ident():
+        away = self._kit.here.home.elsewhere
+        if away is None or declared.foreign or is_importing():
             return step_at_once(self._without_waiting(values))
-        return anyio.from_thread.run(self.call, values, token=home.token)
+        return anyio.from_thread.run(self.call, values, token=away)
 
     async def _without_waiting(self, values: dict[str, Any]) -> Any:
         plan = self.plan
         plan.traffic.entered += 1
         try:
-            return await self._run(plan, values, waits=False)
+            return await self._run(plan, values, here=self._kit.here)
         finally:
             plan.traffic.leave()
 
@@ -272,15 +264,15 @@ class HookPoint:
         values: dict[str, Any],
         outcomes: list[Outcome] | None = None,
         *,
-        waits: bool = True,
+        here: Here | None = None,
     ) -> Any:
         """Make a call the plain way, and tell the tracers what each implementation did, however it ends."""
         if not self.tracers:
-            return await self._watched(plan, values, outcomes, waits=waits)
+            return await self._watched(plan, values, outcomes, here=here)
         outcomes = [] if outcomes is None else outcomes
         begun, result = self._now(), None
         try:
-            result = await self._watched(plan, values, outcomes, waits=waits)
+            result = await self._watched(plan, values, outcomes, here=here)
             return result
         except HookCallError as error:  # what stops the whole call never became an outcome
             kind: OutcomeKind = "timed_out" if isinstance(error, HookTimeoutError) else "error"
@@ -296,10 +288,10 @@ class HookPoint:
         values: dict[str, Any],
         outcomes: list[Outcome] | None = None,
         *,
-        waits: bool = True,
+        here: Here | None = None,
     ) -> Any:
         """Make a call the plain way, within what watches it."""
-        call = Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes, waits=waits)
+        call = Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes, here=here)
         monitors = [*self._kit.monitors]
         with self._observed():
             if not monitors:

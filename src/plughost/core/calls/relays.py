@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from plughost.exceptions import UnknownHookError, did_you_mean
 from plughost.hookspecs import Hooks
 
-_MAKERS = "_makers"  # no hook's name begins with an underscore
+_MAKERS, _TWIN = "_makers", "_twin"  # no hook's name begins with an underscore
 
 
 class HookRelay(Hooks):
@@ -21,8 +21,9 @@ class HookRelay(Hooks):
     ``await hooks.before_auth.report(attempt=...)`` tells what each implementation did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, without_waiting: SyncHookRelay | None = None) -> None:
         vars(self)[_MAKERS] = {}
+        vars(self)[_TWIN] = without_waiting
 
     if not TYPE_CHECKING:  # a type checker shall see the types of Hooks
 
@@ -39,16 +40,23 @@ class HookRelay(Hooks):
         return name in vars(self)[_MAKERS]
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *vars(self)[_MAKERS]} - {_MAKERS})
+        return sorted({*super().__dir__(), *vars(self)[_MAKERS]} - {_MAKERS, _TWIN})
 
 
 class SyncHookRelay(HookRelay):
     """The same hooks without ``await``: ``sync_hooks.before_auth(attempt=...)``; isolated, ordered and counted alike.
 
     In the host's own thread nothing can wait: what an implementation returns to be awaited is handed back, as
-    pluggy does, and blocking implementations run where they are. From any other thread the call is made on the
-    host's event loop and waited for.
+    pluggy does, and blocking implementations run where they are. From any other thread what must be awaited is
+    awaited on the host's event loop. Hooks that pluggy's own marker declared are called in the caller's thread, as
+    with pluggy; those of plughost's marker on the event loop, so that a plugin's code is in one thread.
     """
+
+
+def twin_of(relay: HookRelay) -> SyncHookRelay | None:
+    """Return the same hooks without ``await``."""
+    twin: SyncHookRelay | None = vars(relay)[_TWIN]
+    return twin
 
 
 def offer(relay: HookRelay, name: str, make: Callable[[], Any]) -> None:

@@ -24,6 +24,7 @@ from plughost.core.stepping import (
     LimitPassedError,
     drive,
     drive_on_trio,
+    event_library,
     nurseries,
 )
 from plughost.exceptions import Refused
@@ -59,6 +60,33 @@ class Watchdog:
         return (
             Unwatched(self.unclosable) if task is None else Watch(task, loop, self._of(loop), self.unclosable)
         )
+
+    async def finish(
+        self, coroutine: Coro, limit: float | None, watching: Callable[[], Watch | Unwatched]
+    ) -> Any:
+        """Await ``coroutine`` for at most ``limit`` seconds; ``watching`` is asked for a watch once it really waits.
+
+        Raises:
+            LimitPassedError: It took longer.
+            StrayError: It raised ``GeneratorExit``, though nobody closed it.
+        """
+        if limit is not None and event_library.name == "trio":
+            return await self.guard_by_scope(coroutine, limit)
+        try:
+            waiting = coroutine.send(None)
+        except StopIteration as done:
+            return done.value
+        except GeneratorExit as error:  # its own: the caller's would come where it waits
+            raise stray(error) from error
+        return await watching().hold(coroutine, waiting, limit)
+
+    async def finish_alone(self, coroutine: Coro, limit: float | None) -> Any:
+        """Do the same for an implementation that has a task for itself."""
+        watch = self.watch()
+        try:
+            return await self.finish(coroutine, limit, lambda: watch)
+        finally:
+            watch.end()
 
     def ticker(self) -> Ticker:
         """Return the ticker of the running event loop."""

@@ -20,11 +20,11 @@ from plughost.core.config import LoadedConfig
 from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate, check_host_api
 from plughost.core.finding.module_files import file_of
+from plughost.core.importing import Importer
 from plughost.core.loading.neighbours import refuse_clashes
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.shape import PluginHandle
 from plughost.core.stepping import LimitPassedError
-from plughost.core.threads import DaemonWorker
 from plughost.core.time_limit import call_within
 from plughost.exceptions import (
     PluginConfigError,
@@ -67,7 +67,7 @@ class ImportedPlugin:
 
 
 class ImportLane:
-    """Imports plugins one at a time, in a thread that can be left behind.
+    """Imports plugins one at a time, in a thread that can be left behind, or in the one that waits (``importing``).
 
     Parallel imports can dead-lock on the interpreter's import locks; a large host that tried went back to one
     at a time. An import that passes its limit cannot be stopped: its thread is abandoned, the lane goes on.
@@ -76,11 +76,11 @@ class ImportLane:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lane = anyio.Lock()
-        self._worker = DaemonWorker("plughost import")
+        self._importer = Importer()
 
     def close(self) -> None:
         """Let its thread end; what is imported later starts another."""
-        self._worker.close()
+        self._importer.close()
 
     async def load(self, candidate: PluginCandidate, limit: float) -> ImportedPlugin:
         """Import what the candidate's reference names and, when it is a class or factory, call it.
@@ -94,7 +94,7 @@ class ImportLane:
         async with self._lane:
             began = self._clock.monotonic()
             with anyio.move_on_after(limit):
-                handle = await self._worker.run(_import_handle, candidate)
+                handle = await self._importer.run(_import_handle, candidate)
                 return ImportedPlugin(candidate, handle, self._clock.monotonic() - began)
         raise PluginTimeoutError(
             f"import of {candidate.finding.reference} for plugin {candidate.name!r} took longer than its limit of "

@@ -1,0 +1,94 @@
+"""Calls without ``await``: implementations run in the thread of the caller, as with pluggy, wherever that is.
+
+The caller may hold what they need: the lock of a module that is being imported, a connection that belongs to its
+thread, the context of a command line. Only what really has to be awaited is handed over to the host's event loop.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import anyio.from_thread
+from anyio.lowlevel import EventLoopToken
+
+from plughost.core.calls.blocking import BlockingLane
+from plughost.core.calls.plan import Step
+from plughost.core.calls.watchdog import Watchdog
+from plughost.core.stepping import Coro
+
+_HANDING_BACK = frozenset({"collect", "first"})
+"""Modes whose result can hold something to await."""
+
+
+@dataclass(slots=True)
+class Home:
+    """Where a host runs, while it does.
+
+    Attributes:
+        token: Its event loop; None before and after.
+        thread: The thread of that.
+    """
+
+    token: EventLoopToken | None = None
+    thread: int = 0
+
+    @property
+    def elsewhere(self) -> EventLoopToken | None:
+        """The host's event loop, when it runs in another thread than the current one."""
+        return None if self.thread == threading.get_ident() else self.token
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What a call that may not wait does with implementations that do.
+
+    Attributes:
+        home: Where the host runs.
+        watchdog: Keeps the limits of what is awaited there.
+        lane: Runs blocking implementations there.
+    """
+
+    home: Home
+    watchdog: Watchdog
+    lane: BlockingLane
+
+    def settle(self, step: Step, coroutine: Coro, mode: str) -> Any:
+        """Deal with what an implementation returned to be awaited.
+
+        In the host's own thread, and without a running host, it is handed back; from any other thread it is awaited
+        on the host's event loop, within its limit.
+
+        Raises:
+            TypeError: It would be handed back, and the mode of the hook has no place for it.
+        """
+        token = self.home.elsewhere
+        if token is not None:
+            return anyio.from_thread.run(self.watchdog.finish_alone, coroutine, step.limit, token=token)
+        if mode not in _HANDING_BACK:
+            refuse_to_wait(coroutine)
+        return coroutine
+
+    def block(self, step: Step, values: dict[str, Any]) -> Any:
+        """Run a blocking implementation: in its bulkhead while the caller's thread can wait for it, else here."""
+        token = self.home.elsewhere
+        if token is None:
+            return step.call(values)
+        return anyio.from_thread.run(self._block, step, values, token=token)
+
+    async def _block(self, step: Step, values: dict[str, Any]) -> Any:
+        return await self.watchdog.finish_alone(self.lane.run(step, values), step.limit)
+
+
+def refuse_to_wait(coroutine: Coro) -> NoReturn:
+    """Refuse what an implementation returned to be awaited where nobody would await it.
+
+    Raises:
+        TypeError: Always.
+    """
+    coroutine.close()
+    raise TypeError(
+        "returned a coroutine, and the mode of the hook leaves nobody to await it: call the hook with `await` "
+        "host.hooks, or host.sync_hooks from another thread than the host's"
+    )
