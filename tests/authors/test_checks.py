@@ -86,6 +86,76 @@ def said(plugin: dict[str, Any], check_id: str) -> list[str]:
     return [problem["message"] for problem in found["problems"]]
 
 
+# requirements
+
+
+@pytest.fixture
+def imports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """What is said of a plugin that holds ``code`` and requires these distributions."""
+
+    def said_of(code: str, requires: str = 'dependencies = ["plughost", "anyio", "msgspec"]') -> list[str]:
+        folder = tmp_path / "looked-at"
+        (folder / "looked_at_code").mkdir(parents=True)
+        (folder / "pyproject.toml").write_text(MANIFEST.replace('"MIT"\n', f'"MIT"\n{requires}\n'))
+        (folder / "looked_at_code" / "more.py").write_text(code)
+        (folder / "looked_at_code" / "__init__.py").write_text(f"{HEAD}    pass\n")
+        (folder / "looked_at_beside").mkdir()
+        return said(check(capsys, folder, "--only", "requirements"), "requirements")
+
+    return said_of
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import yaml", "import yaml.nodes as n", "from yaml import nodes", "def later():\n    import yaml",
+        "try:\n    import yaml\nfinally:\n    pass", "try:\n    import yaml\nexcept OSError:\n    pass",
+        "if True:\n    import yaml",
+    ],
+)  # fmt: skip
+def test_a_module_that_the_requirements_do_not_name_is_seen(imports, code: str) -> None:
+    assert imports(code) == ["more.py imports yaml, which its requirements do not name: it is here by chance"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import json", "from . import config", "import looked_at_code", "import looked_at_beside",
+        "try:\n    import yaml\nexcept ImportError:\n    yaml = None",
+        "try:\n    import yaml\nexcept (OSError, ModuleNotFoundError):\n    yaml = None",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import yaml",
+    ],
+)  # fmt: skip
+def test_what_is_its_own_or_python_s_or_can_be_missing_needs_no_requirement(imports, code: str) -> None:
+    assert imports(code) == []
+
+
+@pytest.mark.parametrize(
+    "requires",
+    [
+        'dependencies = ["plughost", "anyio", "msgspec", "pyyaml"]',
+        'dependencies = ["plughost[http]>=0.1", "anyio", "msgspec", "PyYAML>=6; python_version > \'3\'"]',
+        'dependencies = ["plughost", "anyio", "msgspec"]\noptional-dependencies = { more = ["pyyaml"] }',
+        'dynamic = ["dependencies"]',
+    ],
+)
+def test_a_module_is_known_by_the_distribution_that_brings_it(imports, requires: str) -> None:
+    assert imports("import yaml", requires) == []
+
+
+def test_a_plugin_without_any_requirement_is_told_of_all(imports) -> None:
+    assert [message.split()[2] for message in imports("", "")] == ["anyio,", "msgspec,", "plughost,"]
+
+
+def test_what_is_installed_nowhere_is_seen_unless_it_may_be_what_is_required(imports) -> None:
+    assert len(imports("def later():\n    import nowhere_at_all")) == 1
+
+
+def test_a_requirement_that_is_not_installed_may_bring_any_module(imports) -> None:
+    requires = 'dependencies = ["plughost", "anyio", "msgspec", "not-here"]'
+    assert imports("def later():\n    import called_otherwise", requires) == []
+
+
 # blocking calls
 
 

@@ -15,6 +15,7 @@ version = "1.0.0"
 description = "Greets"
 requires-python = ">=3.11"
 license = "MIT"
+dependencies = ["plughost", "msgspec"]
 
 [project.entry-points."plughost.plugins"]
 {name} = "{module}:P"

@@ -68,7 +68,8 @@ def project_of(candidate: PluginCandidate, folder: Path | None = None) -> dict[s
         metadata = importlib.metadata.metadata(candidate.finding.distribution)
     except importlib.metadata.PackageNotFoundError:
         return {}
-    return {key: _first(metadata, names) for key, names in _HEADERS.items()}
+    project: dict[str, Any] = {key: _first(metadata, names) for key, names in _HEADERS.items()}
+    return project | {"dependencies": metadata.get_all("Requires-Dist") or []}
 
 
 def _first(metadata: importlib.metadata.PackageMetadata, names: Sequence[str]) -> str:
@@ -90,4 +91,7 @@ def _table_of(manifest: Path) -> dict[str, Any]:
         table = parse_toml(manifest.read_text(encoding="utf-8")).get("project", {})
     except (OSError, ValueError):
         return {}
-    return table if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        return {}
+    dynamic = table.get("dynamic", ())
+    return table if "dependencies" in dynamic else {"dependencies": []} | table

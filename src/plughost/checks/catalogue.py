@@ -5,6 +5,7 @@ from __future__ import annotations
 from plughost.checks.code import CODE_CHECKS
 from plughost.checks.findings import Check
 from plughost.checks.metadata import METADATA_CHECKS
+from plughost.checks.requirements import REQUIREMENT_CHECKS
 from plughost.checks.secrecy import SECRECY_CHECKS
 from plughost.checks.source import SOURCE_CHECKS
 from plughost.checks.subject import Subject
@@ -14,6 +15,7 @@ CHECKS: tuple[Check[Subject], ...] = (
     *METADATA_CHECKS,
     *CODE_CHECKS,
     *SOURCE_CHECKS,
+    *REQUIREMENT_CHECKS,
     *WAIT_CHECKS,
     *SECRECY_CHECKS,
 )
