@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
 from plughost.cli.scaffold.questions import read_template
 from plughost.cli.scaffold.rendering import complete, render
 
-KINDS = ("hooks", "service", "routes", "command", "job")
+KINDS = ("hooks", "service", "routes", "command", "job", "panel", "upstream")
 
-ALL = tuple(chosen for size in range(1, len(KINDS) + 1) for chosen in combinations(KINDS, size))
-"""All 31 combinations of kinds."""
+ALL = (*((kind,) for kind in KINDS), *combinations(KINDS, 2), KINDS[1:], KINDS)
+"""Each kind, each two of them, everything, and everything but a hook: what one kind does to another shows in pairs."""
 
-FEW = (*((kind,) for kind in KINDS), ("service", "job"), KINDS)
-"""Each kind by itself, a pair without a hook, and everything."""
+FEW = (*((kind,) for kind in KINDS[:5]), ("service", "job"), ("panel", "upstream"), KINDS)
+"""A few: most by themselves, two pairs without a hook, and everything."""
 
 
-def name_of(kinds: Iterable[str]) -> str:
-    """Name of the plugin of a combination: ``with-hooks-job``."""
-    return "-".join(("with", *kinds))
+def name_of(kinds: Sequence[str]) -> str:
+    """Name of the plugin of a combination: ``with-hooks-job``; of many kinds ``with-7-kinds``."""
+    return "-".join(("with", *kinds)) if len(kinds) < 3 else f"with-{len(kinds)}-kinds"
 
 
 def make(folder: Path, kinds: Sequence[str], **answers: str) -> Path:

@@ -193,6 +193,77 @@ def test_copier_brings_a_plugin_up_to_date(here: Path, monkeypatch: pytest.Monke
     assert (plugin / "README.md").read_text().endswith("\nMine.\n")
 
 
+# for an application of one's own
+
+HOOKS = '''
+from plughost import hookspec
+
+@hookspec(mode="waterfall")
+def transform(text: str) -> str:
+    """Change a text, \\"quoted\\"."""
+
+@hookspec
+async def saved(text: str, path: str) -> None:
+    ...
+'''
+
+
+@pytest.fixture
+def application(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of an application with a name and hooks of its own."""
+    name = here.name.replace("-", "_")  # one that no other test has imported
+    (here / f"kit_{name}.py").write_text(HOOKS)
+    (here / "plughost.toml").write_text(f'[host]\nname = "textkit"\nhookspecs = ["kit_{name}"]\n')
+    monkeypatch.syspath_prepend(here)
+    return here
+
+
+def test_in_the_folder_of_an_application_the_plugin_is_one_of_its_own(application: Path, capsys) -> None:
+    assert new(capsys, "lamp", "--yes")[0] == 0
+    project = tomllib.loads(Path("lamp/pyproject.toml").read_text())["project"]
+    assert project["entry-points"] == {"textkit.plugins": {"lamp": "plughost_lamp:LampPlugin"}}
+    assert f"kit_{application.name}".replace("-", "_") in project["dependencies"]
+    card = read_card("lamp", Path("lamp/src/plughost_lamp/plugin.toml"))
+    assert card.hooks == ("health_check", "saved", "transform")
+    run("ruff", "check", "--no-cache", "lamp")
+    run("ruff", "format", "--check", "--no-cache", "lamp")
+
+
+def test_a_plugin_of_an_application_is_good_in_its_folder_and_outside(application: Path, capsys) -> None:
+    assert new(capsys, "lamp", "--yes")[0] == 0
+    for folder in (application, application.parent):
+        where = str(application / "lamp")
+        ran = run("plughost", "check", where, "--strict", "--json", folder=folder, site=application)
+        (plugin,) = json.loads(ran.stdout)["plugins"]
+        assert plugin["grade"] == "gold", plugin
+    site = application / "site"
+    install([application / "lamp"], site)
+    for kit in application.glob("kit_*.py"):
+        kit.rename(site / kit.name)
+    own_tests("-k", "not IsAGoodPlugin", "lamp", folder=application, site=site)
+
+
+def test_the_group_and_the_hooks_can_be_said(application: Path, capsys) -> None:
+    assert new(capsys, "lamp", "--yes", "--group", "acme.plugins", "--hookspecs", "")[0] == 0
+    manifest = Path("lamp/pyproject.toml").read_text()
+    assert '[project.entry-points."acme.plugins"]' in manifest
+    assert "after_auth" in Path("lamp/src/plughost_lamp/plugin.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--group", "a b"], "not a group"), (["--hookspecs", "nowhere.at_all"], "importing it raised")],
+    ids=["group", "hookspecs"],
+)
+def test_a_group_or_hooks_that_cannot_be_are_refused(
+    here: Path, capsys, options: list[str], said: str
+) -> None:
+    code, _, err = new(capsys, "lamp", "--yes", *options)
+    assert code > 0
+    assert said in err
+    assert list(here.iterdir()) == []
+
+
 # what was made is good
 
 
@@ -215,6 +286,7 @@ def test_all_combinations_are_clean(here: Path) -> None:
     for kinds in ALL:
         make(here, kinds)
     make(here, ["hooks", "routes"], name="a-rather-long-name-for-such-a-plugin")
+    make(here, KINDS, name="of-acme", group="acme.plugins", hookspecs="acme.hooks,acme.more:Specs")
     run("ruff", "check", "--no-cache", ".", folder=here)
     run("ruff", "format", "--check", "--no-cache", ".", folder=here)
 
@@ -254,10 +326,12 @@ def test_all_are_ready_in_one_host(few: Path) -> None:
 def assert_ready(folder: Path) -> None:
     names = all_folders(folder)
     environ = f"--config={folder / 'plughost.toml'}"
-    (folder / "plughost.toml").write_text(f"[host]\nallow = {json.dumps(names)}\ndata_dir = 'data'\n")
+    (folder / "plughost.toml").write_text(
+        f"[host]\nallow = {json.dumps([*names, 'cache'])}\ndata_dir = 'data'\n"
+    )
     ran = run("plughost", "run", "--once", "--json", environ, folder=folder, site=folder / "site")
     report = json.loads(ran.stdout)
-    assert sorted(report["loaded"]) == names
+    assert sorted(report["loaded"]) == ["cache", *names]
 
 
 def test_they_pass_their_checks_with_the_best_grade(few: Path) -> None:

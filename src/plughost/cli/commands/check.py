@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -17,6 +18,7 @@ from plughost.cli.exits import leave_with_problems
 from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program, reads
 from plughost.core.config import LoadedConfig
+from plughost.core.config.load import DEFAULT_FILE
 from plughost.core.finding.discovery import PluginCandidate
 
 _IDS = [check.id for check in CHECKS]
@@ -35,12 +37,15 @@ def check(
 ) -> None:
     """Check the plugins in folder PATH, or the installed plugin of that name, or all that would be loaded.
 
-    Plugins are imported, not started. Errors make the command exit with 3. When all checks are made each plugin
-    gets a grade: bronze, it works; silver, nothing is said against it and it has tests; gold, others can rely on it.
+    A plughost.toml in that folder says which host the plugin is written for. Plugins are imported, not started.
+    Errors make the command exit with 3. When all checks are made each plugin gets a grade: bronze, it works; silver,
+    nothing is said against it and it has tests; gold, others can rely on it.
     """
     if only_list:
         _show_checks(program)
         return
+    if path is not None and program.config_path is None and (own := Path(path) / DEFAULT_FILE).is_file():
+        program.config_path = own
     loaded = program.load_config()
     chosen = [one for one in CHECKS if not only or one.id in only]
     found = [_look(candidate, loaded, chosen, fix) for candidate in candidates_of(path, loaded)]

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from plughost.cli.program import Program
+from plughost.cli.program import Program, config_option
+from plughost.cli.scaffold.application import application_answers
 from plughost.cli.scaffold.questions import TEMPLATE, Template, TemplateQuestion, read_template
 from plughost.cli.scaffold.rendering import complete, render
 from plughost.cli.tables import counted
@@ -26,6 +27,7 @@ _LONGEST_LINE = 90
 
 
 @click.command()
+@config_option
 @json_option
 @click.argument("name", required=False)
 @click.option("--yes", is_flag=True, help="Ask nothing; what is not given takes its default.")
@@ -33,12 +35,18 @@ _LONGEST_LINE = 90
     "--kind",
     "kinds",
     multiple=True,
-    help="What it adds: hooks, service, routes, command, job. Repeat, or join by commas.",
+    help="What it adds: hooks, service, routes, command, job, panel, upstream. Repeat, or join by commas.",
 )
 @click.option("--path", type=click.Path(path_type=Path), help="Folder to create. Default: ./NAME.")
 @click.option("--description", help="One line for lists.")
 @click.option("--author", help="Who holds the copyright.")
 @click.option("--licence", "--license", help="MIT, BSD-2-Clause or ISC.")
+@click.option("--group", help="Group of entry points, such as acme.plugins. Default: the configuration's.")
+@click.option(
+    "--hookspecs",
+    metavar="MODULES",
+    help="Where the application declares hooks of its own: they are implemented. Default: the configuration's.",
+)
 @click.option(
     "--template", "show_template", is_flag=True, help="Print the path of the template, for `copier copy`."
 )
@@ -52,12 +60,15 @@ def new(
     description: str | None,
     author: str | None,
     licence: str | None,
+    group: str | None,
+    hookspecs: str | None,
     show_template: bool,
 ) -> None:
     """Make a folder with a new plugin NAME: installable, with tests, checks and a licence.
 
-    Works without a network. Nothing that exists is overwritten. On a terminal questions are asked for what is
-    not given; with --yes, or without a terminal, none are.
+    In a folder whose plughost.toml names an application, or with -c FILE, the plugin is one of that application: it has
+    its group of entry points and implements its hooks. Works without a network. Nothing that exists is overwritten.
+    On a terminal questions are asked for what is not given; with --yes, or without a terminal, none are.
     """
     if show_template:
         program.show({"template": str(TEMPLATE)}, str(TEMPLATE))
@@ -70,6 +81,7 @@ def new(
         "author": _checked_line("--author", author),
         "licence": _checked_choice(template.question("licence"), licence),
         "year": str(datetime.now(tz=UTC).year),
+        **application_answers(program.load_config().config.host, group, hookspecs),
     }
     answers: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if not yes and not program.as_json and sys.stdin.isatty():

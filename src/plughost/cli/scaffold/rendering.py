@@ -79,7 +79,7 @@ def rendered(template: Template, answers: Mapping[str, Any]) -> dict[str, str]:
         if source.is_file():
             inner = source.relative_to(template.folder).as_posix()
             name = made.from_string(inner.removesuffix(template.suffix)).render(known)
-            if name.endswith("/"):
+            if not name or name.endswith("/"):
                 continue  # a name that comes to nothing leaves its file out
             text = source.read_text(encoding="utf-8")
             files[name] = made.from_string(text).render(known) if inner.endswith(template.suffix) else text

@@ -200,9 +200,7 @@ class PluginSuite:
         exempt_hooks: Iterable[str],
     ) -> AsyncIterator[Bench]:
         """A host in which the companions run and the plugin does not yet."""
-        settings = dict(host_settings)
-        settings["host"] = LIMITS | dict(settings.get("host", {}))
-        async with make_host(config=settings) as host:
+        async with make_host(config=_limited(host_settings)) as host:
             for companion in companions:
                 await host.load_plugin(companion)
             yield Bench(host, plugin, plugin_config, hook_arguments, exempt_hooks)
@@ -269,15 +267,20 @@ class PluginSuite:
             await bench.expect_nothing_new(before)
         assert (await bench.load()).state is PluginState.READY
 
-    async def test_it_runs_in_two_hosts_at_once(self, bench: Bench, make_host: HostMaker) -> None:
+    async def test_it_runs_in_two_hosts_at_once(
+        self,
+        bench: Bench,
+        make_host: HostMaker,
+        companions: Sequence[object],
+        host_settings: Mapping[str, Any],
+    ) -> None:
         """What one host does with it is nothing to the other."""
+        if companions:
+            pytest.skip("it needs companions, which this test does not bring into a second host")
         other_maker = HostMaker(make_host.data_dir.with_name("other-data"))
         await bench.load()
-        async with other_maker(config={"host": LIMITS}) as other:
+        async with other_maker(config=_limited(host_settings)) as other:
             second = Bench(other, bench.plugin, bench.config, bench.arguments, bench.exempt)
-            for name in bench.host.report.loaded:
-                if name != NAME:
-                    pytest.skip("it needs companions, which this test does not bring into a second host")
             assert (await second.load()).state is PluginState.READY
             await second.unload()
         assert bench.record().state is PluginState.READY
@@ -343,6 +346,10 @@ class PluginSuite:
         for declaration, arguments in bench.calls():
             said = complaint(declaration, await bench.call(declaration, arguments))
             assert not said, said
+
+
+def _limited(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**settings, "host": LIMITS | dict(settings.get("host", {}))}
 
 
 async def _broken_off(action: Callable[[], Awaitable[object]], turns: int) -> None:
