@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from plughost.contracts import config
+from plughost import contracts
 
 NAMES = {
     str: "string",
@@ -33,14 +33,14 @@ NAMES = {
 
 
 class ConfigSection(SphinxDirective):
-    """``{config-section} NAME``: the table of a class of ``plughost.contracts.config``."""
+    """``{config-section} NAME``: the table of a class of ``plughost.contracts``."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the table."""
-        section = getattr(config, self.arguments[0])
-        self.env.note_dependency(inspect.getsourcefile(config) or "")
+        section = getattr(contracts, self.arguments[0])
+        self.env.note_dependency(inspect.getsourcefile(section) or "")
         self.env.note_dependency(__file__)
         return self.parse_text_to_nodes("\n".join(section_markdown(section)))
 

@@ -57,6 +57,19 @@ def find_candidate(name: str, loaded: LoadedConfig) -> PluginCandidate:
     return found
 
 
+def lives_elsewhere(candidate: PluginCandidate) -> bool:
+    """Whether it is installed in an environment that this process does not run in, and cannot be imported here."""
+    environment = candidate.finding.environment
+    return environment is not None and not environment.is_current
+
+
+def command_there(candidate: PluginCandidate, command: str) -> str:
+    """Return the command line that looks at a plugin where it is installed."""
+    environment = candidate.finding.environment
+    python = "python" if environment is None else str(environment.python)
+    return f"`{python} -m plughost {command} {candidate.name}`"
+
+
 def project_of(candidate: PluginCandidate, folder: Path | None = None) -> dict[str, Any]:
     """Return the ``[project]`` table of a plugin's folder, or the same facts of its distribution."""
     home = folder or (Path(candidate.finding.origin) if candidate.finding.source == "directory" else None)

@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "config": LazyCommand("commands.config:config", "Show, describe or check the configuration."),
     "profile": LazyCommand("commands.profile:profile", "Measure how long plugins take to import and start."),
     "backup": LazyCommand("commands.backup:backup", "Back up what plugins keep: run, list, verify, restore."),
+    "env": LazyCommand("commands.env:env", "Give a plugin a virtual environment of its own."),
     "freeze": LazyCommand("commands.freeze:freeze", "Pin the versions of the installed plugins."),
     "restore": LazyCommand("commands.freeze:restore", "Install the pinned plugins again."),
     "new": LazyCommand("commands.new:new", "Make a new plugin: installable, with tests."),

@@ -155,6 +155,8 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         sha256: Digest that what ``path`` or ``url`` names must have.
         isolation: ``process`` runs it in a process of its own: whatever it does there, the host goes on.
         process: How that process is kept.
+        environment: Folder of a virtual environment in which it is installed, for one whose packages do not go with
+            those of the host; relative to the configuration file. Needs ``isolation = "process"``.
         config: The plugin's own settings as they were written: references are not followed, types not
             checked.
     """
@@ -168,6 +170,7 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     sha256: Sha256 | None = None
     isolation: Isolation = "none"
     process: ProcessSettings = field(default_factory=ProcessSettings)
+    environment: Path | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -176,6 +179,10 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError("a plugin is fetched from a url only when its sha256 is given beside it")
         if self.url is not None and self.path is not None:
             raise ValueError("a plugin comes from a path or from a url, not from both")
+        if self.environment is not None and (self.path or self.url) is not None:
+            raise ValueError("a plugin is installed in an environment, or comes from a path or url, not both")
+        if self.environment is not None and self.isolation != "process":
+            raise ValueError('an environment of its own needs a process of its own: isolation = "process"')
 
 
 class HostConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from plughost.checks.candidates import candidates_of, project_of
+from plughost.checks.candidates import candidates_of, command_there, lives_elsewhere, project_of
 from plughost.checks.catalogue import CHECKS
 from plughost.checks.findings import Check, CheckResult, mended, worst
 from plughost.checks.grades import GradeReport, grade_of
@@ -48,7 +48,14 @@ def check(
         program.config_path = own
     loaded = program.load_config()
     chosen = [one for one in CHECKS if not only or one.id in only]
-    found = [_look(candidate, loaded, chosen, fix) for candidate in candidates_of(path, loaded)]
+    candidates = candidates_of(path, loaded)
+    found = [
+        _look(candidate, loaded, chosen, fix) for candidate in candidates if not lives_elsewhere(candidate)
+    ]
+    for one in filter(lives_elsewhere, candidates):
+        program.talk(
+            f"Plugin {one.name!r} has an environment of its own: {command_there(one, 'check')} checks it."
+        )
     status = worst(result for one in found for result in one.results)
     program.show({"plugins": [*map(_document, found)], "status": status}, _text(found))
     leave_with_problems(status == "fail" or (strict and status == "warn"))

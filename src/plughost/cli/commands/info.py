@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 import msgspec
 
-from plughost.checks.candidates import find_candidate, project_of
+from plughost.checks.candidates import command_there, find_candidate, lives_elsewhere, project_of
 from plughost.checks.catalogue import CHECKS
 from plughost.checks.findings import CheckResult
 from plughost.checks.subject import Subject, examine
@@ -38,7 +38,10 @@ def info(program: Program, name: str, no_import: bool) -> None:
     failure = HostMemory.of(loaded).last_failure(candidate.name)
     document["last_failure"] = None if failure is None else msgspec.to_builtins(failure)
     results: list[CheckResult] = []
-    if candidate.wanted and not no_import:
+    if lives_elsewhere(candidate):
+        there = command_there(candidate, "info")
+        program.talk(f"It has an environment of its own, and was not imported: {there} tells more.")
+    elif candidate.wanted and not no_import:
         subject = examine(candidate, loaded, project_of(candidate))
         document |= _of_code(subject)
         results = [check.run(subject) for check in CHECKS]

@@ -67,7 +67,9 @@ def _modules(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in _wanted(patient):
         finding = candidate.finding
         top = finding.reference.partition(":")[0].partition(".")[0]
-        if finding.folder is None and not _can_be_found(top):
+        home = finding.environment
+        is_there = _can_be_found(top) if home is None else home.home_of(finding.reference) is not None
+        if finding.folder is None and not is_there:
             yield CheckProblem(
                 message=f"module {top} of plugin {candidate.name!r} was not found ({finding.origin})",
                 advice="reinstall its distribution, or correct `module` in the configuration",

@@ -122,6 +122,8 @@ def _frozen(loaded: LoadedConfig, candidates: list[PluginCandidate]) -> Iterator
             package = package_of(candidate.name, section, loaded)
             about |= {"version": candidate.finding.version, "sha256": _digest(package.path)}
             about |= {"url": section.url} if section.url is not None else {"path": str(section.path)}
+        elif candidate.finding.environment is not None:
+            about |= {"version": candidate.finding.version, "path": str(section.environment)}
         elif candidate.finding.source == "directory":
             about |= {
                 "version": candidate.finding.version,

@@ -4,7 +4,7 @@
 ``config_schema`` describes a whole file, ``set_plugin_enabled`` edits one.
 """
 
-from plughost.core.config.editing import set_plugin_config, set_plugin_enabled
+from plughost.core.config.editing import set_plugin_config, set_plugin_enabled, set_plugin_environment
 from plughost.core.config.load import ConfigSource, load_config
 from plughost.core.config.loaded import LoadedConfig
 from plughost.core.config.plugin_config import decode_plugin_config
@@ -21,4 +21,5 @@ __all__ = [
     "redacted",
     "set_plugin_config",
     "set_plugin_enabled",
+    "set_plugin_environment",
 ]

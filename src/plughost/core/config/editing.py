@@ -53,6 +53,26 @@ def set_plugin_config(path: Path | str, name: str, changes: Mapping[str, Any]) -
     return _change(path, name, changes, ("config",))
 
 
+def set_plugin_environment(path: Path | str, name: str, environment: str | None) -> bool:
+    """Have a plugin run in a virtual environment of its own, keeping comments, order and layout of the file.
+
+    Args:
+        path: The file; it is made when it is not there.
+        name: The plugin.
+        environment: Folder of the environment, as it is to be written; None takes it out again, and with it a table
+            of the plugin that says nothing else.
+
+    Returns:
+        Whether the file changed.
+
+    Raises:
+        ConfigError: The file is not TOML, or is laid out so that it must be edited by hand.
+        OSError: The file cannot be written.
+    """
+    isolation = None if environment is None else "process"
+    return _change(path, name, {"isolation": isolation, "environment": environment}, ())
+
+
 def _change(path: Path | str, name: str, changes: Mapping[str, Any], inner: tuple[str, ...]) -> bool:
     file = Path(path).expanduser()
     file = file.resolve() if file.is_symlink() else file
@@ -65,7 +85,8 @@ def _change(path: Path | str, name: str, changes: Mapping[str, Any], inner: tupl
     _apply(table, changes)
     if after == before or (not table and not _at(before, where)):
         return False
-    text = _edited(file, where, changes)
+    _drop_if_empty(after, where, inner)
+    text = _edited(file, where, changes, inner)
     if parse_toml(text) != after:  # better no edit than one that changed something else
         wanted = ", ".join(f"`{key}`" for key in changes)
         only = f"`enabled = {str(changes['enabled']).lower()}`" if not inner else wanted
@@ -86,6 +107,13 @@ def _apply(table: Any, changes: Mapping[str, Any]) -> None:
             table[key] = value
 
 
+def _drop_if_empty(values: Any, where: tuple[str, ...], inner: tuple[str, ...]) -> None:
+    """Take out a plugin's table in which nothing is left: it would still ask for the plugin."""
+    for depth in range(len(where), 0, -1) if not inner else ():
+        if not _at(values, where[:depth]):
+            del _at(values, where[: depth - 1])[where[depth - 1]]
+
+
 def _at(values: Any, where: tuple[str, ...]) -> Any:
     for key in where:
         values = values.get(key, {})
@@ -101,7 +129,7 @@ def _section(values: dict[str, Any], name: str, file: Path) -> str:
     return match_name(name, plugins)
 
 
-def _edited(file: Path, where: tuple[str, ...], changes: Mapping[str, Any]) -> str:
+def _edited(file: Path, where: tuple[str, ...], changes: Mapping[str, Any], inner: tuple[str, ...]) -> str:
     import tomlkit  # here, because it takes as long to import as all of msgspec, and few hosts edit a file
 
     document: Any = (
@@ -113,4 +141,5 @@ def _edited(file: Path, where: tuple[str, ...], changes: Mapping[str, Any]) -> s
             table[key] = tomlkit.table(is_super_table=depth == 0 or None)
         table = table[key]
     _apply(table, changes)
+    _drop_if_empty(document, where, inner)
     return tomlkit.dumps(document)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,9 +43,17 @@ class PluginCard:
     commands: tuple[str, ...] | None = None
     extras: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
-    def missing_extras(self) -> list[str]:
-        """Names of the extras of which some module cannot be found; finding imports nothing."""
-        return [extra for extra, modules in self.extras.items() if not all(map(_is_installed, modules))]
+    def missing_extras(self, path: Sequence[str] | None = None) -> list[str]:
+        """Names of the extras of which some module cannot be found; finding imports nothing.
+
+        Args:
+            path: Folders to look in; None for wherever Python would find them.
+        """
+        return [
+            extra
+            for extra, modules in self.extras.items()
+            if not all(_is_installed(module, path) for module in modules)
+        ]
 
 
 def find_card(reference: str, folder: Path | None = None) -> Path | None:
@@ -129,12 +138,12 @@ def _holds(home: Path, inner: list[str]) -> bool:
     )
 
 
-def _is_installed(module: str) -> bool:
-    return _find_top(module.partition(".")[0]) is not None
+def _is_installed(module: str, path: Sequence[str] | None) -> bool:
+    return _find_top(module.partition(".")[0], path) is not None
 
 
-def _find_top(name: str) -> Any:
+def _find_top(name: str, path: Sequence[str] | None = None) -> Any:
     try:
-        return importlib.util.find_spec(name)
+        return importlib.util.find_spec(name) if path is None else PathFinder.find_spec(name, path)
     except (ImportError, ValueError):
         return None

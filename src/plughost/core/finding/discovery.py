@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -27,7 +28,7 @@ from plughost.exceptions import (
     did_you_mean,
 )
 
-_SETTLED = frozenset({"configuration", "package"})
+_SETTLED = frozenset({"configuration", "package", "environment"})
 """Sources in which the deployer says which of two plugins of one name is meant."""
 
 SWITCH = "enabled"
@@ -233,7 +234,7 @@ def _chosen(found: list[Finding]) -> Finding:
 
 
 def _unusable(name: str, finding: Finding) -> PluginError:
-    if finding.source == "package":
+    if finding.source in {"package", "environment"}:
         return PluginSourceError(finding.problem, plugin=name)
     what = "file" if finding.origin.endswith(".py") else "folder"
     return PluginInvalidError(f"plugin {what} {finding.origin}: {finding.problem}", plugin=name)
@@ -249,14 +250,23 @@ def _empty(name: str, finding: Finding) -> PluginError:
 def _with_card(candidate: PluginCandidate) -> PluginCandidate:
     finding = candidate.finding
     try:
-        path = find_card(finding.reference, finding.folder)
+        path = _card_of(finding)
         card = read_card(candidate.name, path) if path is not None else PluginCard()
         candidate = replace(candidate, card=card)
         check_host_api(candidate.name, card.host_api)
     except PluginError as error:
         return candidate.failed(error)
-    missing = card.missing_extras()
+    missing = card.missing_extras(
+        finding.environment.import_path if finding.environment is not None else None
+    )
     return _without_extras(candidate, missing) if missing else candidate
+
+
+def _card_of(finding: Finding) -> Path | None:
+    if finding.environment is None:
+        return find_card(finding.reference, finding.folder)
+    home = finding.environment.home_of(finding.reference)
+    return None if home is None else find_card(finding.reference, home)
 
 
 def _without_extras(candidate: PluginCandidate, missing: list[str]) -> PluginCandidate:

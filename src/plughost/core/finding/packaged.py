@@ -97,23 +97,37 @@ def _found(
         )
     folder = package.open()
     declared = list(_declared(package, folder, groups))
-    chosen = _choose(blank.name, declared, section, package)
-    return replace(chosen, name=blank.name, source="package", origin=package.place, package=package)
+    found = chosen(blank.name, declared, section, package.place, package.path)
+    return replace(found, name=blank.name, source="package", origin=package.place, package=package)
 
 
-def _choose(name: str, declared: list[Finding], section: PluginSection, package: Package) -> Finding:
-    root = next((finding.folder for finding in declared if finding.folder is not None), package.path)
+def chosen(
+    name: str, declared: list[Finding], section: PluginSection, place: str, root: Path | None = None
+) -> Finding:
+    """Return the one of several findings of a place that a table of the configuration means.
+
+    Args:
+        name: Name of the table.
+        declared: What the place declares.
+        section: The table; a ``module`` in it settles the matter.
+        place: The place, for messages.
+        root: Where the code lies when nothing declared says so.
+
+    Raises:
+        PluginSourceError: The place has no plugin of that name, or one that cannot be used.
+    """
+    root = next((finding.folder for finding in declared if finding.folder is not None), root)
     if section.module is not None:
         about = declared[0] if declared else Finding(name=name, reference="", source="package", origin="")
         return replace(about, reference=section.module, folder=root, problem="")
     broken = next((finding for finding in declared if finding.problem), None)
     if broken is not None:
-        raise PluginSourceError(f"plugin {name!r}: {package.place}: {broken.problem}", plugin=name)
+        raise PluginSourceError(f"plugin {name!r}: {place}: {broken.problem}", plugin=name)
     fitting = [finding for finding in declared if canonical(finding.name) == canonical(name)]
     if not fitting:
         there = ", ".join(repr(finding.name) for finding in declared) or "none"
         raise PluginSourceError(
-            f"plugin {name!r}: {package.place} declares no plugin of that name, but {there}. Name its table after "
+            f"plugin {name!r}: {place} declares no plugin of that name, but {there}. Name its table after "
             f"the entry point, or set module under [plugins.{name}]",
             plugin=name,
         )

@@ -11,9 +11,10 @@ from typing import Any, Literal
 from plughost.contracts.logs import get_logger
 from plughost.core.config.toml_text import parse_toml
 from plughost.core.finding.installed import Tell, bare_reference, entry_points
+from plughost.core.finding.virtual_environment import VirtualEnvironment
 from plughost.core.packages.package import Package
 
-Source = Literal["entry point", "configuration", "directory", "package", "code"]
+Source = Literal["entry point", "configuration", "directory", "package", "environment", "code"]
 
 MANIFEST = "pyproject.toml"
 
@@ -33,6 +34,7 @@ class Finding:
         version: That distribution's version; empty when unknown.
         folder: For a plugin directory or package: what must be on the path to import it.
         package: What its code must be checked against before every start; None when nothing is.
+        environment: The virtual environment it is installed in; None when that is the host's own.
         problem: Why it cannot be used; empty when it can.
         passed_over: Why nobody looked whether it is a plugin at all; empty when somebody did.
     """
@@ -45,6 +47,7 @@ class Finding:
     version: str = ""
     folder: Path | None = None
     package: Package | None = None
+    environment: VirtualEnvironment | None = None
     problem: str = ""
     passed_over: str = ""
 

@@ -29,6 +29,7 @@ from plughost.core.time_limit import call_within
 from plughost.exceptions import (
     PluginConfigError,
     PluginImportError,
+    PluginSourceError,
     PluginTimeoutError,
     StrayError,
     did_you_mean,
@@ -148,6 +149,13 @@ def _import_candidate(candidate: PluginCandidate) -> object:
     name, reference = candidate.name, candidate.finding.reference
     module_name, _, attribute = reference.partition(":")
     folder = candidate.finding.folder
+    home = candidate.finding.environment
+    if home is not None and not home.is_current:
+        raise PluginSourceError(
+            f"plugin {name!r} is installed in {candidate.finding.origin}, whose packages cannot be imported here: it "
+            f"runs in a process of its own only",
+            plugin=name,
+        )
     if candidate.finding.package is not None:
         candidate.finding.package.open()  # it may have been changed since it was found
     if folder is not None:

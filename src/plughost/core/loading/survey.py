@@ -13,6 +13,7 @@ from types import MappingProxyType
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical
 from plughost.core.finding.discovery import Limits, PluginCandidate, Wish, discover
+from plughost.core.finding.in_environments import from_environments
 from plughost.core.finding.packaged import from_packages, is_package
 from plughost.core.finding.sources import (
     Finding,
@@ -48,12 +49,13 @@ def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -
     config = loaded.config
     groups = config.host.plugin_groups
     yield from from_packages(loaded, groups, refusals)
+    yield from from_environments(loaded, groups)
     installed = list(from_entry_points(groups))
     owners = {finding.reference.partition(":")[0]: finding for finding in installed}
     for finding in from_configuration(
         (name, section.module)
         for name, section in config.plugins.items()
-        if section.module is not None and not is_package(section)
+        if section.module is not None and section.environment is None and not is_package(section)
     ):
         owner = owners.get(finding.reference.partition(":")[0])
         yield (

@@ -1,0 +1,1 @@
+"""Virtual environments for single plugins: made, looked at, replaced and removed by command."""
