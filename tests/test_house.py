@@ -7,6 +7,7 @@ import house
 SHARED = {
     # a command is named as it is typed
     "cleanup": "`plughost cache cleanup` and `plughost sessions cleanup`",
+    "create": "`plughost env create` and `plughost admin token create`",
     "invalidate": "`plughost cache invalidate`, the admin page's action for it, and a step of the suite",
     "list_backups": "`plughost backup list` asks the hook of that name",
     "new": "`plughost new`; in the suite of session stores, a new session",

@@ -278,7 +278,7 @@ def test_systems_without_these_means_are_named(platform: str, name: str) -> None
 def test_what_older_kernels_cannot_keep_is_told_apart(
     abi: int, programs: bool, missing: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landlock, "version", lambda: abi)
+    monkeypatch.setattr(landlock, "abi_of_kernel", lambda: abi)
     parts = [part for part in lacking(Confinement(programs=programs), platform="linux") if "Landlock" in part]
     assert len(parts) == missing
     assert all(f"this kernel has {abi}" in part for part in parts)

@@ -72,7 +72,7 @@ def lacking(wanted: Confinement, *, platform: str = sys.platform) -> list[str]:
 
 
 def _lacking_landlock(wanted: Confinement) -> list[str]:
-    abi = landlock.version()
+    abi = landlock.abi_of_kernel()
     if abi < landlock.FILES:
         return [f"files: Landlock is not to be had, because {landlock.why_not()}"]
     needed = [(landlock.TRUNCATE, "shortening files", "6.2")]
@@ -125,11 +125,11 @@ def _apply(plugin: str, wanted: Confinement, data_dir: Path, code: PluginCode) -
     give_up_capabilities()
     control(_DUMPABLE, 0)
     kept.append("no privileges")
-    if landlock.version() >= landlock.FILES:
+    if landlock.abi_of_kernel() >= landlock.FILES:
         landlock.restrict(
             read=places.read, write=places.write, names=places.names, run=places.run, tcp=wanted.network
         )
-        kept.append(f"files (Landlock ABI {landlock.version()})")
+        kept.append(f"files (Landlock ABI {landlock.abi_of_kernel()})")
     if knows_machine() and seccomp.is_available():
         seccomp.refuse(refusals(wanted))
         kept.append("other processes")

@@ -1,7 +1,7 @@
 """Landlock: the kernel keeps this process to the files it was told of, for good and without a privilege.
 
 Each version of Landlock (its ABI) knows more actions. What a kernel does not know it does not forbid, so whoever
-calls ``restrict`` first asks ``version`` whether that is enough.
+calls ``restrict`` first asks ``abi_of_kernel`` whether that is enough.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _PathRule(ctypes.Structure):
     _fields_ = (("actions", ctypes.c_uint64), ("place", ctypes.c_int32))
 
 
-def version() -> int:
+def abi_of_kernel() -> int:
     """Return the ABI that this kernel speaks; 0 when it has no Landlock, or does not let this process use it."""
     try:
         return call("landlock_create_ruleset", None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION))
@@ -56,7 +56,7 @@ def version() -> int:
 
 
 def why_not() -> str:
-    """Say why ``version`` is 0."""
+    """Say why ``abi_of_kernel`` is 0."""
     try:
         call("landlock_create_ruleset", None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION))
     except OSError as error:
@@ -93,7 +93,7 @@ def restrict(
     Raises:
         OSError: The kernel refused, or a place is not there.
     """
-    abi = version()
+    abi = abi_of_kernel()
     known = (1 << max(bits for least, bits in _ACTIONS.items() if least <= max(abi, FILES))) - 1
     ruleset = _Ruleset(
         known, 0 if tcp or abi < CONNECTIONS else _ALL_TCP, 0 if abi < SIGNALS else _ALL_SCOPES
