@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from typing import Any
 
@@ -19,6 +20,8 @@ from plughost.blocking import BlockingHost
 
 GROUPS = {"kedro": "kedro.hooks"}
 """Groups of entry points that are not named like the project."""
+
+CONFIG = {"host": {"load_timeout": float(os.environ.get("MOVED_LOAD_TIMEOUT", "30"))}}
 
 HOSTS: list[Any] = []
 """Every host that a program was given."""
@@ -35,7 +38,7 @@ class Moved:
 
     def __init__(self, project: str) -> None:
         kind: Any = Host if project == "datasette" else BlockingHost  # datasette has an event loop
-        self.host = kind.for_pluggy(project, (), group=GROUPS.get(project), config={}, environ={})
+        self.host = kind.for_pluggy(project, (), group=GROUPS.get(project), config=CONFIG, environ={})
         self.manager = self.host.pluggy
         self.hook: Any = self.host.sync_hooks if self.through_hooks else self.manager.hook
         self._entered = False

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import subprocess
 import sys
 from functools import cache
@@ -11,22 +12,32 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from misbehaved import MISDEEDS, install
+
 MOVED = Path(__file__).with_name("moved.py")
 LEAST = {"datasette": 8, "kedro": 1, "llm": 4, "tox": 1}
 """How many plugins of its own ecosystem each program must have loaded, beside those it brings."""
 
 
-@cache
-def said_by(program, mode):
-    done = subprocess.run(
-        [sys.executable, MOVED, mode, program], capture_output=True, text=True, timeout=600, check=False
-    )
+def run(program, mode, folder="", seconds=600):
+    environ = os.environ | {"PYTHONPATH": str(folder), "MOVED_LOAD_TIMEOUT": "5" if folder else "30"}
+    command = [sys.executable, MOVED, mode, program]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def said(done):
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.rstrip().rpartition("\n")[2])
 
 
-def foreign(program, said):
-    return [name for name in said["plugins"] if not name.startswith((f"{program}.", "Trace", "toxfile"))]
+@cache
+def said_by(program, mode):
+    return said(run(program, mode))
+
+
+def foreign(program, answer):
+    return [name for name in answer["plugins"] if not name.startswith((f"{program}.", "Trace", "toxfile"))]
 
 
 def in_any_order(answer):
@@ -52,3 +63,19 @@ def test_a_program_says_the_same_on_a_host(program, mode, record_property):
     print(
         f"\n{program} through {mode}: {len(foreign(program, own))} plugins, {len(own['answers'])} answers equal"
     )
+
+
+def test_datasette_serves_with_plugins_that_would_end_it(tmp_path):
+    answers = said(run("datasette", "hooks", install(tmp_path, "datasette", *MISDEEDS)))
+    assert answers["report"].keys() == MISDEEDS.keys()
+    assert answers["answers"]["/shop/goods.json"][0] == 200
+
+
+@pytest.mark.parametrize("misdeed", MISDEEDS)
+def test_on_its_own_manager_each_of_them_ends_it(tmp_path, misdeed):
+    folder = install(tmp_path, "datasette", misdeed)
+    if misdeed == "hanging":
+        with pytest.raises(subprocess.TimeoutExpired):
+            run("datasette", "own", folder, seconds=30)
+    else:
+        assert run("datasette", "own", folder).returncode != 0
