@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import hypothesis
 import pytest
@@ -42,6 +43,7 @@ BEYOND_A_LAPTOP = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="run every cell of the tests marked `matrix`")
     parser.addoption(
         "--laptop", action="store_true", help="leave out what needs more than `.[test]` installs"
     )
@@ -54,12 +56,32 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--laptop"):
-        return
-    places = tuple(f"tests/{place}" for place in BEYOND_A_LAPTOP)
-    left_out = [item for item in items if item.nodeid.startswith(places)]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    left_out: set[pytest.Item] = set()
+    if config.getoption("--laptop"):
+        places = tuple(f"tests/{place}" for place in BEYOND_A_LAPTOP)
+        left_out.update(item for item in items if item.nodeid.startswith(places))
+    if not config.getoption("--whole"):
+        left_out.update(beyond_a_sample(items))
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=[*left_out])
+
+
+def beyond_a_sample(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Iterate over what is left out of matrices: each value of each parameter is tried, then one cell in so many.
+
+    The choice follows from the names alone, so every run makes the same.
+    """
+    tried: set[tuple[str, str, str]] = set()
+    for item in items:
+        mark = item.get_closest_marker("matrix")
+        if mark is None or not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+            continue
+        test = item.nodeid.partition("[")[0]
+        values = {(test, name, repr(value)) for name, value in item.callspec.params.items()}
+        if values <= tried and crc32(item.nodeid.encode()) % mark.kwargs["one_in"]:
+            yield item
+        tried |= values
 
 
 @pytest.fixture(params=["asyncio", "trio"])

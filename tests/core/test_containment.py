@@ -35,7 +35,7 @@ from plughost.exceptions import PluginError, RouteError
 from plughost.http import PUBLIC, Route, WebSocketRoute, create_app
 from strange_errors import INTERRUPTS, KINDS, Odd, raising
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.matrix(one_in=4)]
 
 Raise = Callable[..., Any]
 Cell = Callable[["Ground", Raise], Awaitable[str]]

@@ -22,6 +22,8 @@ from plughost.exceptions import PluginError
 from plughost.testing.distributions import make_distribution
 from strange_errors import MuteError, NamelessError, PanicException
 
+pytestmark = pytest.mark.matrix(one_in=4)
+
 KINDS: dict[str, Callable[[], BaseException]] = {
     "OSError": lambda: OSError("disk full"),
     "SystemExit": lambda: SystemExit(3),

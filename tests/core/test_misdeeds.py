@@ -20,6 +20,8 @@ from plughost.exceptions import PluginError
 from strange_errors import INTERRUPTS, KINDS
 from strange_plugins import DOORS, GOOD, MISDEEDS, Misdeed, Yard, by_file
 
+pytestmark = pytest.mark.matrix(one_in=3)
+
 _numbers = count()
 
 EVERY_DOOR = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)

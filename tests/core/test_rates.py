@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ async def test_never_more_than_the_limit_in_any_window(limit):
             allowed.append(clock.monotonic())
         await clock.advance(7)
     for end in allowed:
-        assert sum(end - 60 < moment <= end for moment in allowed) <= limit
+        assert bisect_right(allowed, end) - bisect_right(allowed, end - 60) <= limit
 
 
 @pytest.mark.parametrize("limit", [5, 2 * EXACT])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,20 @@ from plughost.testing.clock import FakeClock
 from servers import Server, server
 
 pytest.register_assert_rewrite("plughost.testing.suites.cache_backend")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where another server is named, run what talks to one: nothing else can differ."""
+    if "PLUGHOST_TEST_SERVER" not in os.environ:
+        return
+    here = Path(__file__).parent
+    signs = ("redis_url", "redis_server", "own_server", "from servers")
+    talks = {
+        path for path in here.glob("test_*.py") if any(sign in path.read_text("utf-8") for sign in signs)
+    }
+    left_out = [item for item in items if item.path.parent == here and item.path not in talks]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture

@@ -321,10 +321,12 @@ class PluginLifecycle:
         stopped = await self.turns.take(name, partial(self._unload, name, reason, then))
         return stopped or broken_off or was_leaving
 
-    async def _unload(self, name: str, reason: str, then: Callable[[], None] | None) -> bool:
+    async def _unload(
+        self, name: str, reason: str, then: Callable[[], object] | None, *, fate: str = "was unloaded"
+    ) -> bool:
         if name not in self._registry:
             return False  # nothing of it is found any more
-        why = f"{name!r}, which it requires, was unloaded"
+        why = f"{name!r}, which it requires, {fate}"
         while dependents := self._dependents(name):  # while one stops another may come
             for dependent in dependents:
                 await self.unload(dependent, why, cause=why)
@@ -461,14 +463,17 @@ class PluginLifecycle:
         self._tasks.start_soon(self._quarantine, watch, error)
 
     async def _quarantine(self, watch: RunWatch, error: PluginError) -> None:
+        """Stop a plugin that crashed too often as if it were unloaded: what requires it does not run without it."""
         name = error.plugin
-        async with self.turns.hold(name):
+
+        async def put_away() -> None:
             entry = self._registry.get(name)
             # Another start may have taken the place of the one that crashed.
             if entry is not None and entry.run is not None and entry.run.watch is watch:
-                await self._stop(entry, PluginState.STOPPING, str(error))
-                self._registry.fail(name, error, PluginState.QUARANTINED)
-        await self._announcer.announce()
+                fail = partial(self._registry.fail, name, error, PluginState.QUARANTINED)
+                await self._unload(name, str(error), fail, fate="is in quarantine")
+
+        await self.turns.take(name, put_away)
 
 
 async def _let_followers_queue() -> None:
