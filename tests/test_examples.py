@@ -10,6 +10,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,12 +48,15 @@ def plugins_of(source: Path) -> set[str]:
 
 
 def with_siblings(source: Path) -> list[Path]:
-    """Return an example and those of the others that it depends on."""
-    dependencies = manifest_of(source).get("dependencies", [])
-    assert isinstance(dependencies, list)
-    names = {re.split(r"[^A-Za-z0-9_-]", name)[0] for name in dependencies}
-    siblings = [path for other in EXAMPLES if other.name in names for path in with_siblings(other)]
-    return list(dict.fromkeys([source, *siblings]))
+    """Return an example and those of the others that it and its tests depend on, at once or through one of them."""
+    found, wanted = [], [source]
+    while wanted:
+        found.append(wanted.pop())
+        project: Any = manifest_of(found[-1])
+        lines = project.get("dependencies", []) + project.get("optional-dependencies", {}).get("test", [])
+        names = {re.split(r"[^A-Za-z0-9_-]", line)[0] for line in lines}
+        wanted += [other for other in EXAMPLES if other.name in names and other not in (*found, *wanted)]
+    return found
 
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda source: source.name)

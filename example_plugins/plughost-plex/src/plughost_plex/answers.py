@@ -1,0 +1,219 @@
+"""What servers said, kept for as long as it is good: by server and account, never by token."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from plughost.contracts import Cache, CacheManager
+from plughost.exceptions import ServiceError
+from plughost_plex.protocols import Account, Answer, PlexError, Server
+from plughost_plex.servers import Servers
+from plughost_upstream.protocols import Call, UpstreamGarbageError, UpstreamMissingError
+
+_DAY: Final = 86_400.0
+_COMMON: Final[Mapping[str, Any]] = {
+    "load_timeout": 10.0,
+    "load_failures": 5,
+    "negative_ttl": 60.0,
+    "jitter": 0.0,
+}
+
+_MOST_KEPT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of answer.
+
+    Attributes:
+        ttl: Seconds it is good.
+        stale_for: Seconds it may be shown after that, while the server is slow or away.
+        warm: Whether it is loaded again before its time is over, for as long as somebody reads it.
+        soft: Seconds that a reader waits for a new answer when there is an old one.
+    """
+
+    ttl: float
+    stale_for: float = _DAY
+    warm: bool = False
+    soft: float = 0.25
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "libraries": Kind(300, 30 * _DAY),
+    "library": Kind(300, 7 * _DAY),
+    "metadata": Kind(3600, 7 * _DAY),
+    "search": Kind(300),
+    "ondeck": Kind(60),
+    "continue": Kind(60),
+    "activities": Kind(5, 300, warm=True, soft=0.05),
+    "sessions": Kind(10, 300, soft=0.05),
+    "history": Kind(300, _DAY, warm=True),
+    "recent": Kind(300),
+}
+
+
+class Answers:
+    """Asks servers through the caches ``plex.<kind>``.
+
+    Args:
+        servers: Who calls.
+        caches: Returns the caches; raises ``ServiceError`` while there are none.
+        warm: Whether kinds that say so are kept warm. It hides the time a load takes, and costs calls.
+    """
+
+    def __init__(self, servers: Servers, caches: Callable[[], CacheManager], *, warm: bool) -> None:
+        self._servers, self._caches, self._warm = servers, caches, warm
+        self._read_at: dict[tuple[str, str], float] = {}
+        self.reads: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+
+    async def get(
+        self,
+        account: Account,
+        server: Server,
+        kind: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        item: str = "",
+    ) -> Answer:
+        """Return what a server says to an account.
+
+        Args:
+            account: Who asks; two accounts see two answers.
+            server: Which server.
+            kind: Which of ``KINDS``.
+            path: What to ask for.
+            params: The query.
+            headers: Further headers that the answer depends on.
+            item: Key of the item it is about, to be forgotten with it.
+
+        Raises:
+            PlexError: There is no such thing, or the server cannot be reached.
+            UpstreamError: The server gave no answer, and none is kept.
+        """
+        call = Call(path=path, params=params or {}, headers=headers or {}, user=account.user_id)
+
+        loaded = False
+
+        async def load() -> Mapping[str, Any] | None:
+            nonlocal loaded
+            loaded = True
+            self.calls[kind] += 1
+            return await self._ask(server, call)
+
+        self.reads[kind] += 1
+        try:
+            cache = self._cache(kind)
+        except ServiceError:  # nothing is kept while the plugin ``cache`` is away
+            return _found(Answer(data=await load() or {}))
+        asked = urlencode(sorted([*(params or {}).items(), *(headers or {}).items()]))
+        key = f"{server.machine}:{account.plex_id}:{path}?{asked}"
+        tags = self._tags(account, server, item)
+        entry = await cache.get_or_set_entry(key, load, tags=tags)
+        self._keep_warm(cache, kind, key, load, tags)
+        if entry.value is None:
+            raise _missing()
+        # What this reader had made is new, whatever the clock says it took to bring it here.
+        age = 0.0 if loaded and not entry.stale else entry.age
+        return Answer(data=entry.value, age=age, ttl=entry.ttl, stale=entry.stale)
+
+    async def all_of(
+        self, account: Account, server: Server, kind: str, load: Callable[[], Awaitable[Mapping[str, Any]]]
+    ) -> Answer:
+        """Return what takes several calls to put together, through the cache of its kind."""
+        self.reads[kind] += 1
+        try:
+            cache = self._cache(kind)
+        except ServiceError:
+            return Answer(data=await load())
+        key = f"{server.machine}:{account.plex_id}:all"
+        tags = self._tags(account, server, "")
+        entry = await cache.get_or_set_entry(key, load, tags=tags)
+        self._keep_warm(cache, kind, key, load, tags)
+        return Answer(data=entry.value, age=entry.age, ttl=entry.ttl, stale=entry.stale)
+
+    async def forget(self, account: Account, server: Server, *kinds: str, item: str = "") -> None:
+        """Forget an account's answers of some kinds, and all that is about an item."""
+        for kind in kinds:
+            await self._invalidate(kind, f"account:{server.machine}:{account.plex_id}")
+        if item:
+            await self._invalidate("metadata", f"item:{server.machine}:{account.plex_id}:{item}")
+
+    async def forget_server(self, server: Server) -> None:
+        """Forget all that a server said about its shelves, to everybody."""
+        for kind in ("libraries", "library", "recent", "search"):
+            await self._invalidate(kind, f"server:{server.machine}")
+
+    async def ask(self, server: Server, call: Call, kind: str) -> Mapping[str, Any]:
+        """Ask a server now.
+
+        Raises:
+            PlexError: There is no such thing.
+        """
+        self.calls[kind] += 1
+        found = await self._ask(server, call)
+        if found is None:
+            raise _missing()
+        return found
+
+    async def _ask(self, server: Server, call: Call) -> Mapping[str, Any] | None:
+        try:
+            reply = await self._servers.call(server, call)
+        except UpstreamMissingError:
+            return None
+        container = reply.data.get("MediaContainer") if isinstance(reply.data, dict) else None
+        if not isinstance(container, dict):
+            raise UpstreamGarbageError("the server answered something else than it was asked for")
+        return container
+
+    def _cache(self, kind: str) -> Cache:
+        settings = KINDS[kind]
+        return self._caches().get(
+            f"plex.{kind}",
+            ttl=settings.ttl,
+            stale_for=settings.stale_for,
+            soft_timeout=settings.soft,
+            **_COMMON,
+        )
+
+    async def _invalidate(self, kind: str, tag: str) -> None:
+        try:
+            await self._cache(kind).invalidate_tag(tag)
+        except ServiceError:
+            return
+
+    def _keep_warm(
+        self, cache: Cache, kind: str, key: str, load: Callable[[], Awaitable[Any]], tags: tuple[str, ...]
+    ) -> None:
+        """Keep a key warm from its first reader on; the cache drops it when nobody reads it for three periods."""
+        if not (self._warm and KINDS[kind].warm):
+            return
+        now = time.monotonic()
+        before = self._read_at.get((kind, key))
+        if len(self._read_at) > _MOST_KEPT:
+            self._read_at.clear()
+        self._read_at[kind, key] = now
+        if before is None or now - before > 2 * KINDS[kind].ttl:
+            cache.keep_warm(key, load, tags=tags)
+
+    @staticmethod
+    def _tags(account: Account, server: Server, item: str) -> tuple[str, ...]:
+        tags = (f"server:{server.machine}", f"account:{server.machine}:{account.plex_id}")
+        return (*tags, f"item:{server.machine}:{account.plex_id}:{item}") if item else tags
+
+
+def _found(answer: Answer) -> Answer:
+    if not answer.data:
+        raise _missing()
+    return answer
+
+
+def _missing() -> PlexError:
+    return PlexError(404, "plex_missing", "The server has no such thing.")

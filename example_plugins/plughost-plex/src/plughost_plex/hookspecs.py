@@ -1,0 +1,60 @@
+"""The hooks of this plugin; implement them with ``@hookimpl(optionalhook=True)``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plughost import hookspec
+from plughost_plex.protocols import Account, Server, Way
+
+
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
+async def plex_linked(account: Account) -> None:
+    """Hear that somebody signed in with Plex.
+
+    Called after the session began and the servers were asked for.
+
+    Args:
+        account: Who it is.
+    """
+
+
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
+async def media_watched(account: Account, machine: str, key: str, seen: bool) -> None:
+    """Hear that somebody marked an item as seen, or as not seen.
+
+    Called after the server took it and the cached answers were forgotten.
+
+    Args:
+        account: Who it was.
+        machine: On which server.
+        key: The ``ratingKey`` of the item.
+        seen: Whether it is seen now.
+    """
+
+
+@hookspec(mode="broadcast", timeout=5.0, concurrent=True)
+async def server_state_changed(server: Server, reachable: bool) -> None:
+    """Hear that a server is reached again, or no longer.
+
+    Called after all ways to it were tried.
+
+    Args:
+        server: Which.
+        reachable: Whether one of the ways works.
+    """
+
+
+@hookspec(mode="first", timeout=2.0)
+async def choose_connection(server: Server, candidates: Sequence[Way]) -> Way | None:
+    """Say which way to a server to try first.
+
+    Called before the ways are tried.
+
+    Args:
+        server: Which server.
+        candidates: The ways in the order in which they would be tried.
+
+    Returns:
+        One of the candidates; None when you do not mind.
+    """

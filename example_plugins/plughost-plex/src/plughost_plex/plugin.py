@@ -1,0 +1,189 @@
+"""The plugin: puts its parts together, adds routes and a panel, keeps connections and tokens alive."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from plughost import Plugin, PluginContext, hookimpl
+from plughost.contracts import (
+    AdminPanel,
+    AuthAttempt,
+    CacheManager,
+    GuardedRoute,
+    HealthCheck,
+    PanelAction,
+    Verdict,
+)
+from plughost.exceptions import ServiceError
+from plughost_images.protocols import ImageOrigin
+from plughost_plex import hookspecs
+from plughost_plex.answers import Answers
+from plughost_plex.playback import Playback
+from plughost_plex.plex_tv import PlexTv
+from plughost_plex.protocols import Account, Plex, PlexError, Server
+from plughost_plex.servers import ACCOUNT_TOKEN, SERVER_TOKEN, Servers
+from plughost_plex.service import PlexService
+from plughost_plex.shelf import Shelf
+from plughost_plex.sign_in import SignIn
+from plughost_upstream.protocols import UpstreamError, Upstreams
+from plughost_vault.protocols import Reseal, Vault
+
+_PROBE_EACH, _PING_EACH = 300.0, 86_400.0
+
+
+class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[plugins.plex.config]``.
+
+    Attributes:
+        product: Name of the application, as people read it on the page that asks them.
+        allowed_users: Names of Plex accounts that may sign in; empty for all.
+        roles: Roles that who signs in with Plex gets.
+        keep_warm: Whether activities and history are loaded again before their time is over, while somebody reads them.
+        plex_tv: Where plex.tv is; for tests.
+        auth_page: The page that asks people; for tests.
+    """
+
+    product: str = "plughost"
+    allowed_users: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    keep_warm: bool = True
+    plex_tv: str = "https://plex.tv"
+    auth_page: str = "https://app.plex.tv/auth"
+
+
+class PlexPlugin(Plugin):
+    """Provides ``Plex``."""
+
+    name = "plex"
+    version = "1.0.0"
+    after = ("cache", "images", "sessions", "upstream", "vault")
+    Config: ClassVar[type[Any] | None] = PlexConfig
+
+    async def start(self, context: PluginContext) -> None:
+        """Open the file and provide the service."""
+        config: PlexConfig = context.config
+        # Other plugins are asked each time: they come and go, and this one goes on with what is left.
+        upstreams = lambda: context.use(Upstreams)  # noqa: E731
+        vault = lambda: context.use(Vault)  # noqa: E731
+        self._shelf = Shelf(context.data_dir / "plex.db")
+        client = {
+            "X-Plex-Product": config.product,
+            "X-Plex-Version": self.version,
+            "X-Plex-Platform": "plughost",
+            "X-Plex-Client-Identifier": self._shelf.setting("client_identifier", lambda: str(uuid.uuid4())),
+        }
+        plex_tv = PlexTv(upstreams, config.plex_tv, config.auth_page, client)
+        self._servers = Servers(self._shelf, plex_tv, upstreams, vault, client, context.hooks)
+        answers = Answers(self._servers, lambda: context.use(CacheManager), warm=config.keep_warm)
+        sign_in = SignIn(plex_tv, self._servers, config, context.hooks)
+        playback = Playback(self._servers, vault)
+        self._plex = PlexService(self._shelf, self._servers, answers, sign_in, playback, context.hooks)
+        self._log = context.log
+        context.register_hookspecs(hookspecs)
+        context.provide(Plex, self._plex)
+        context.every(_PROBE_EACH, self._probe_all, name="plex connections")
+        context.every(_PING_EACH, self._keep_alive, name="plex tokens")
+
+    async def stop(self) -> None:
+        """Close the file."""
+        await self._shelf.close()
+
+    def status(self) -> Mapping[str, object]:
+        """How many answers were given, and what that cost."""
+        answers = self._plex.answers
+        return {"answers": answers.reads.total(), "calls": answers.calls.total()}
+
+    @hookimpl
+    async def authenticate(self, attempt: AuthAttempt) -> Verdict:
+        """Allow whom a PIN has proved."""
+        return self._plex.sign_in.verdict(attempt)
+
+    @hookimpl(optionalhook=True)
+    async def image_source(self, name: str) -> ImageOrigin | None:
+        """Say where pictures of Plex come from."""
+        return self._plex.image_origin() if name == "plex" else None
+
+    @hookimpl(optionalhook=True)
+    async def reseal_secrets(self, reseal: Reseal) -> int | None:
+        """Put every token under the newest key."""
+        tokens = await self._shelf.tokens()
+        for user_id, machine, sealed in tokens:
+            purpose = SERVER_TOKEN + machine if machine else ACCOUNT_TOKEN
+            await self._shelf.reseal(user_id, machine, reseal(sealed, owner=user_id, purpose=purpose))
+        return len(tokens) or None
+
+    @hookimpl
+    def register_routes(self) -> Sequence[GuardedRoute]:
+        """Add the routes."""
+        from plughost_plex.routes import Routes
+
+        return Routes(self._plex).all()
+
+    @hookimpl
+    def register_admin_panels(self) -> Sequence[AdminPanel]:
+        """Add the tab."""
+        probe = PanelAction(
+            name="probe", title="Look at all connections", run=self._probe_now, scope="plex:write"
+        )
+        return [
+            AdminPanel(name="plex", title="Plex", scope="plex:monitor", data=self._figures, actions=(probe,))
+        ]
+
+    @hookimpl
+    async def health_check(self, app_name: str | None) -> HealthCheck | None:
+        """Warn of servers that cannot be reached, and of those that only a relay reaches."""
+        if app_name is not None:
+            return None
+        servers = await self._all_servers()
+        away = sorted({server.name for server in servers if server.ways and server.way is None})
+        slow = sorted({server.name for server in servers if server.reached_by == "relay"})
+        told = [f"away: {', '.join(away)}"] * bool(away) + [
+            f"by relay only, 2 Mbit/s at most: {', '.join(slow)}"
+        ] * bool(slow)
+        figures = {"servers": len(servers), **self.status()}
+        return HealthCheck(
+            name="plex", status="warn" if told else "pass", detail="; ".join(told), figures=figures
+        )
+
+    async def _figures(self) -> Mapping[str, Any]:
+        servers = [
+            {"server": server.name, "user": server.user_id, "reached by": server.reached_by or "not known",
+             "ms": None if server.latency is None else round(server.latency * 1000, 1)}
+            for server in await self._all_servers()
+        ]  # fmt: skip
+        reads, calls = self._plex.answers.reads, self._plex.answers.calls
+        saved = {kind: {"reads": reads[kind], "calls": calls[kind]} for kind in sorted(reads)}
+        return {"servers": servers, "saved": saved}
+
+    async def _all_servers(self) -> list[Server]:
+        accounts = await self._shelf.accounts()
+        return [server for account in accounts for server in await self._shelf.servers(account.user_id)]
+
+    async def _probe_now(self, _fields: Mapping[str, str]) -> str:
+        reached, away = await self._probe_all()
+        return f"{reached} servers answer, {away} do not."
+
+    async def _probe_all(self) -> tuple[int, int]:
+        reached = away = 0
+        for server in await self._all_servers():
+            try:
+                await self._servers.probe(server)
+                reached += 1
+            except (PlexError, UpstreamError, ServiceError) as error:
+                away += 1
+                self._log.info("plex_server_away", server=server.name, error=type(error).__name__)
+        return reached, away
+
+    async def _keep_alive(self) -> None:
+        for account in await self._shelf.accounts():
+            await self._keep_one_alive(account)
+
+    async def _keep_one_alive(self, account: Account) -> None:
+        try:
+            await self._servers.keep_alive(account)
+        except (PlexError, UpstreamError, ServiceError) as error:
+            self._log.warning("plex_token_not_kept_alive", user=account.user_id, error=type(error).__name__)

@@ -1,0 +1,258 @@
+"""The servers of everybody: which there are, by which way each is reached, and calls to them."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import anyio
+
+from plughost.contracts import Secret
+from plughost_plex.plex_tv import PlexTv, is_unlinked, sign_in_again
+from plughost_plex.protocols import Account, PlexError, Server, Way
+from plughost_plex.shelf import Shelf
+from plughost_upstream.protocols import (
+    Call,
+    Origin,
+    Reply,
+    Upstream,
+    UpstreamError,
+    UpstreamRefusedError,
+    Upstreams,
+    UpstreamUnavailableError,
+)
+from plughost_vault.protocols import Vault, VaultError
+
+_HEAD_START: Final = 0.25
+"""Seconds that a better way has before the next one is tried too."""
+
+_LATEST_START: Final = 0.5
+_PROBE: Final = 3.0
+_FRESH: Final = 300.0
+
+ACCOUNT_TOKEN: Final = "plex account token"  # noqa: S105 - its name
+SERVER_TOKEN: Final = "plex server token "  # noqa: S105 - its name
+
+
+class Servers:
+    """Finds and calls servers.
+
+    Args:
+        shelf: Where they are kept.
+        plex_tv: Where they are learned from.
+        upstreams: Returns the way to services elsewhere.
+        vault: Returns what seals tokens.
+        client: Headers that say who asks.
+        hooks: The hooks of the host.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        plex_tv: PlexTv,
+        upstreams: Callable[[], Upstreams],
+        vault: Callable[[], Vault],
+        client: dict[str, str],
+        hooks: Any,
+    ) -> None:
+        self._shelf, self._plex_tv, self._upstreams, self._vault = shelf, plex_tv, upstreams, vault
+        self._client, self._hooks = client, hooks
+        self._looked_at: dict[str, float] = {}
+
+    async def link(self, account: Account, token: Secret) -> None:
+        """Keep an account and its servers; a failure of plex.tv leaves the servers for the next look."""
+        sealed = self._vault().seal(token, owner=account.user_id, purpose=ACCOUNT_TOKEN)
+        await self._shelf.link(account, sealed)
+        try:
+            await self.refresh(account)
+        except UpstreamError:
+            self._looked_at.pop(account.user_id, None)
+
+    async def account(self, user_id: str) -> Account:
+        """Return a user's account.
+
+        Raises:
+            PlexError: There is none.
+        """
+        found = await self._shelf.account(user_id)
+        if found is None:
+            raise PlexError(409, "plex_not_linked", "Sign in with Plex first.")
+        return found
+
+    async def refresh(self, account: Account) -> None:
+        """Learn anew which servers an account may use.
+
+        Raises:
+            PlexError: plex.tv does not know the account any more; it is forgotten here, too.
+            UpstreamError: plex.tv gave no answer.
+        """
+        token = await self._account_token(account)
+        try:
+            found = await self._plex_tv.servers(account, token)
+        except UpstreamRefusedError:
+            await self._check(account, token)
+            raise
+        vault = self._vault()
+        sealed = [
+            (
+                one.server,
+                vault.seal(one.token, owner=account.user_id, purpose=SERVER_TOKEN + one.server.machine),
+            )
+            for one in found
+        ]
+        await self._shelf.replace(account.user_id, sealed)
+        self._looked_at[account.user_id] = time.monotonic()
+
+    async def known(self, account: Account) -> tuple[Server, ...]:
+        """Return an account's servers, learned anew when that is long ago and plex.tv answers."""
+        looked_at = self._looked_at.get(account.user_id)
+        if looked_at is None or time.monotonic() - looked_at > _FRESH:
+            try:
+                await self.refresh(account)
+            except UpstreamError:
+                self._looked_at[account.user_id] = time.monotonic() - _FRESH + 10
+        return await self._shelf.servers(account.user_id)
+
+    async def current(self, user_id: str) -> Server:
+        """Return the server that a user's calls go to.
+
+        Raises:
+            PlexError: There is none.
+        """
+        found = await self._shelf.current(user_id)
+        if found is None:
+            await self.known(await self.account(user_id))
+            found = await self._shelf.current(user_id)
+        if found is None:
+            raise PlexError(404, "plex_no_server", "This Plex account has no server.")
+        return found
+
+    async def keep_alive(self, account: Account) -> None:
+        """Tell plex.tv that a token is still used."""
+        token = await self._account_token(account)
+        try:
+            await self._plex_tv.ping(token)
+        except UpstreamRefusedError:
+            await self._check(account, token)
+
+    async def _check(self, account: Account, token: Secret) -> None:
+        """Forget an account if plex.tv says that its token is nobody's."""
+        try:
+            await self._plex_tv.person(token)
+        except UpstreamRefusedError as error:
+            if is_unlinked(error):
+                await self._shelf.unlink(account.user_id)
+                raise sign_in_again() from None
+            raise
+
+    async def probe(self, server: Server) -> Server:
+        """Try all ways to a server side by side, better ones a little earlier; returns it with the one that works.
+
+        Raises:
+            PlexError: None works.
+        """
+        candidates = list(server.ways)
+        chosen = await self._hooks.choose_connection(server=server, candidates=tuple(candidates))
+        if chosen in candidates:
+            candidates.sort(key=lambda way: way != chosen)
+        worked: list[tuple[Way, float]] = []
+
+        async def attempt(place: int, way: Way) -> None:
+            await anyio.sleep(min(place * _HEAD_START, _LATEST_START))
+            began = time.monotonic()
+            try:
+                reply = await self._at(server, way).send(Call(path="/identity", deadline=_PROBE))
+            except (UpstreamError, ValueError):  # a way that may not be used at all is none
+                return
+            container = reply.data.get("MediaContainer") if isinstance(reply.data, dict) else None
+            if isinstance(container, dict) and container.get("machineIdentifier") == server.machine:
+                worked.append((way, time.monotonic() - began))
+                group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for place, way in enumerate(candidates):
+                group.start_soon(attempt, place, way)
+        return await self._found(server, candidates, worked)
+
+    async def _found(
+        self, server: Server, tried: Sequence[Way], worked: Sequence[tuple[Way, float]]
+    ) -> Server:
+        if not worked:
+            await self._shelf.reached(replace(server, way=None, latency=None))
+            if server.way is not None:
+                await self._hooks.server_state_changed(server=server, reachable=False)
+            kinds = tuple(dict.fromkeys(way.kind for way in tried))
+            message = (
+                f"{server.name} does not answer; tried: {', '.join(kinds) or 'nothing, no way is known'}."
+            )
+            raise PlexError(502, "plex_server_unreachable", message, tried=kinds)
+        way, latency = worked[0]
+        reached = replace(server, way=server.ways.index(way), latency=latency)
+        await self._shelf.reached(reached)
+        if server.way is None:
+            await self._hooks.server_state_changed(server=reached, reachable=True)
+        return reached
+
+    async def call(self, server: Server, call: Call) -> Reply:
+        """Make a call; when the way is dead it goes by the next one, when the token is old a new one is fetched.
+
+        Raises:
+            PlexError: No way works, or plex.tv does not know the account any more.
+            UpstreamError: The server gave no answer, or refused.
+        """
+        current = await self._shelf.current(server.user_id)
+        if current is not None and current.machine == server.machine:
+            server = current  # somebody may have found a better way meanwhile
+        if server.way is None:
+            server = await self.probe(server)
+        try:
+            return await self._send(server, call)
+        except UpstreamRefusedError:
+            await self.refresh(await self.account(server.user_id))
+            return await self._send(server, call)
+        except UpstreamUnavailableError as error:
+            if error.status or call.method != "GET":
+                raise
+            return await self._send(await self.probe(server), call)
+
+    def at(self, server: Server) -> Upstream:
+        """Return the origin of a server, by the way that works."""
+        if server.way is None:
+            raise PlexError(502, "plex_server_unreachable", f"{server.name} does not answer.")
+        return self._at(server, server.ways[server.way])
+
+    async def secret(self, server: Server) -> dict[str, Secret]:
+        """Return the header that a server knows its user by."""
+        sealed = await self._shelf.server_token(server)
+        if sealed is None:
+            raise PlexError(404, "plex_no_server", "This Plex account may not use that server any more.")
+        return {"X-Plex-Token": self._open(sealed, server.user_id, SERVER_TOKEN + server.machine)}
+
+    async def _send(self, server: Server, call: Call) -> Reply:
+        return await self.at(server).send(replace(call, secrets=await self.secret(server)))
+
+    def _at(self, server: Server, way: Way) -> Upstream:
+        address = zlib.crc32(way.uri.encode())  # two users may know two addresses of one server
+        return self._upstreams().register(
+            Origin(
+                name=f"plex-{server.machine[:16]}-{way.kind}-{address:08x}",
+                url=way.uri,
+                reach="local" if way.kind == "local" else "public",
+                headers={"Accept": "application/json", **self._client},
+            )
+        )
+
+    async def _account_token(self, account: Account) -> Secret:
+        sealed = await self._shelf.account_token(account.user_id)
+        if sealed is None:
+            raise sign_in_again()
+        return self._open(sealed, account.user_id, ACCOUNT_TOKEN)
+
+    def _open(self, sealed: str, owner: str, purpose: str) -> Secret:
+        try:
+            return self._vault().open(sealed, owner=owner, purpose=purpose)
+        except VaultError:
+            raise sign_in_again() from None

@@ -1,0 +1,215 @@
+"""Several servers: which way to them, what is kept of what they say, and what happens when they are in trouble."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from plughost.contracts import CacheManager
+from plughost_plex.protocols import Plex
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_servers_are_shown_without_addresses(ada):
+    found = (await ada.get("/api/plex/servers")).json()["servers"]
+    assert [(one["name"], one["owned"], one["current"]) for one in found] == [
+        ("Home", True, True),
+        ("Far", False, False),
+    ]
+    assert "127.0.0.1" not in str(found)
+
+
+async def test_the_way_that_answers_is_found_and_remembered(ada):
+    assert (await ada.get("/api/plex/libraries")).status_code == 200
+    [home, _] = (await ada.get("/api/plex/servers")).json()["servers"]
+    assert (home["reached_by"], home["slow"]) == ("local", False)
+    assert home["latency_ms"] > 0
+    ada.fakes.home.forget()
+    await ada.get("/api/plex/ondeck")
+    assert ada.fakes.home.count("/identity") == 0
+
+
+async def test_another_server_can_be_chosen_and_a_relay_is_marked_as_slow(ada):
+    changed = await ada.client.put(
+        "/api/plex/servers/current", json={"id": "machine-far"}, headers={"Origin": "http://127.0.0.1"}
+    )
+    assert changed.json()["name"] == "Far"
+    assert (await ada.get("/api/plex/ondeck")).status_code == 200
+    assert ada.fakes.far.count("/library/onDeck") == 1
+    [_, far] = (await ada.get("/api/plex/servers")).json()["servers"]
+    assert (far["current"], far["reached_by"], far["slow"]) == (True, "relay", True)
+    wrong = await ada.client.put(
+        "/api/plex/servers/current", json={"id": "machine-else"}, headers={"Origin": "http://127.0.0.1"}
+    )
+    assert wrong.status_code == 404
+
+
+async def test_a_server_that_does_not_answer_says_what_was_tried(ada):
+    ada.fakes.home.begin("away")
+    answer = await ada.post("/api/plex/servers/machine-home/probe")
+    assert (answer.status_code, answer.json()["tried"]) == (502, ["local"])
+    assert "127.0.0.1" not in answer.text
+    ada.fakes.home.end()
+    assert (await ada.post("/api/plex/servers/machine-home/probe")).json()["reached_by"] == "local"
+
+
+async def test_an_impostor_at_the_address_is_no_server_of_ours(ada):
+    ada.fakes.home.machine = "machine-else"
+    assert (await ada.post("/api/plex/servers/machine-home/probe")).status_code == 502
+
+
+async def test_answers_are_kept_by_account_and_not_by_token(suite, ada):
+    ada.fakes.home.play(1001, "102")
+    shown = (await ada.get("/api/plex/ondeck")).json()["MediaContainer"]["Metadata"]
+    assert [item["title"] for item in shown] == ["The General"]
+    guest = suite.browser()
+    await guest.sign_in(1)
+    assert "Metadata" not in (await guest.get("/api/plex/ondeck")).json()["MediaContainer"]
+    for _ in range(5):
+        assert (await ada.get("/api/plex/ondeck")).status_code == 200
+    assert ada.fakes.home.count("/library/onDeck") == 2
+
+
+async def test_fifty_who_ask_at_once_cost_one_call(ada):
+    await ada.get("/api/plex/servers")
+    async with anyio.create_task_group() as group:
+        for _ in range(50):
+            group.start_soon(ada.get, "/api/plex/libraries")
+    assert ada.fakes.home.count("/library/sections") == 1
+
+
+async def test_marking_as_seen_forgets_what_is_on_deck_of_that_account_only(suite, ada):
+    ada.fakes.home.play(1001, "102")
+    guest = suite.browser()
+    await guest.sign_in(1)
+    for who in (ada, guest):
+        await who.get("/api/plex/ondeck")
+    assert (await ada.post("/api/plex/scrobble", {"id": "102"})).status_code == 204
+    assert "Metadata" not in (await ada.get("/api/plex/ondeck")).json()["MediaContainer"]
+    await guest.get("/api/plex/ondeck")
+    assert ada.fakes.home.count("/library/onDeck") == 3
+    assert ada.fakes.home.count("/:/scrobble", "PUT") == 1
+    assert (await ada.post("/api/plex/rate", {"id": "102", "rating": 8})).status_code == 204
+    assert ada.fakes.home.rated == {(1001, "102"): 8.0}
+
+
+@pytest.mark.parametrize("body", [{"id": "102&key=1"}, {"id": ""}, {"id": "../1"}, {"id": "1" * 19}])
+async def test_keys_are_numbers(ada, body):
+    assert (await ada.post("/api/plex/scrobble", body)).status_code == 404
+    assert ada.fakes.home.count("/:/", "PUT") == 0
+
+
+@pytest.mark.parametrize("path", ["activities", "sessions", "watch-history", "media/recent"])
+async def test_what_goes_on_is_the_owner_s_business(suite, ada, path):
+    assert (await ada.get(f"/api/plex/{path}")).status_code == 200
+    guest = suite.browser()
+    await guest.sign_in(1)
+    assert (await guest.get(f"/api/plex/{path}")).status_code == 403
+    assert (await suite.browser().get(f"/api/plex/{path}")).status_code == 401
+    watcher = {"Authorization": f"Bearer {suite.token('plex:monitor')}"}
+    assert (await suite.browser().get(f"/api/plex/{path}", headers=watcher)).status_code == 200
+
+
+async def test_activities_say_how_old_they_are(ada):
+    first = (await ada.get("/api/plex/activities")).json()
+    assert (first["cached"], first["stale"], first["activities"][0]["title"]) == (
+        False,
+        False,
+        "Scanning Films",
+    )
+    again = await ada.get("/api/plex/activities")
+    assert again.json()["cached"]
+    assert again.headers["cache-status"].startswith("plughost; hit; ttl=")
+    assert ada.fakes.home.count("/activities") == 1
+
+
+async def test_history_is_read_page_by_page_and_forgotten_on_request(suite, ada):
+    for number in range(450):
+        ada.fakes.home.watch(1001, "101", at=1_760_000_000 + number)
+    found = (await ada.get("/api/plex/watch-history")).json()["MediaContainer"]
+    assert (found["size"], found["Metadata"][0]["viewedAt"]) == (450, 1_760_000_449)
+    assert ada.fakes.home.count("/status/sessions/history") == 3
+    await ada.get("/api/plex/watch-history")
+    assert ada.fakes.home.count("/status/sessions/history") == 3
+    assert (await ada.post("/api/plex/watch-history/sync")).status_code == 200
+    await ada.get("/api/plex/watch-history")
+    assert ada.fakes.home.count("/status/sessions/history") == 6
+    assert (await suite.host.use(Plex).monitor("history")).data["size"] == 450
+
+
+TROUBLES = [
+    ("away", {}, 502), ("500", {}, 502), ("429", {}, 503), ("cut", {}, 502), ("404", {}, 404), ("401", {}, 403),
+    *(("garbage", {"garbage": kind}, 502) for kind in ("html", "cut", "wrong", "huge")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "options", "status"), TROUBLES)
+@pytest.mark.parametrize("path", ["activities", "ondeck"])
+async def test_trouble_with_nothing_kept_is_told_as_what_it_is(ada, path, kind, options, status):
+    await ada.post("/api/plex/servers/machine-home/probe")
+    ada.fakes.home.begin(kind, **options)
+    answer = await ada.get(f"/api/plex/{path}")
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    if status in (502, 503):
+        lasting = ("upstream_garbage", "plex_server_unreachable")
+        assert "retry-after" in answer.headers or answer.json()["code"] in lasting
+    ada.fakes.home.end()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "status"), [trouble for trouble in TROUBLES if trouble[0] != "404"]
+)
+async def test_trouble_with_an_old_answer_shows_the_old_answer(suite, ada, kind, options, status):
+    await _keep_an_old_answer(suite, ada)
+    ada.fakes.home.begin(kind, **options)
+    answer = await ada.get("/api/plex/activities")
+    assert (answer.status_code, answer.json()["stale"]) == (200, True)
+    assert answer.json()["activities"][0]["title"] == "Scanning Films"
+    assert "detail=upstream" in answer.headers["cache-status"]
+
+
+async def test_a_slow_server_is_not_waited_for_when_an_old_answer_is_there(suite, ada):
+    await _keep_an_old_answer(suite, ada)
+    ada.fakes.home.begin("delay", seconds=3)
+    with anyio.fail_after(2):
+        assert (await ada.get("/api/plex/activities")).json()["stale"]
+
+
+async def _keep_an_old_answer(suite, ada):
+    await ada.get("/api/plex/activities")
+    cache = suite.host.use(CacheManager).get("plex.activities")
+    [key] = await cache.keys()
+    value = (await cache.entry(key)).value
+    await cache.set(key, value, ttl=0.01)
+    await anyio.sleep(0.05)
+
+
+async def test_one_that_is_gone_is_missing_even_if_it_was_kept(suite, ada):
+    assert (await ada.get("/api/plex/metadata/101")).status_code == 200
+    cache = suite.host.use(CacheManager).get("plex.metadata")
+    [key] = await cache.keys()
+    await cache.delete(key)
+    del ada.fakes.home.library.items["101"]
+    for _ in range(3):
+        assert (await ada.get("/api/plex/metadata/101")).status_code == 404
+    assert ada.fakes.home.count("/library/metadata/101") == 2
+
+
+async def test_pictures_come_from_the_server_of_who_asks(suite, ada):
+    item = (await ada.get("/api/plex/metadata/101")).json()["MediaContainer"]["Metadata"][0]
+    answer = await ada.get(f"/api/images/plex{item['thumb']}")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert ada.fakes.home.count("/photo/:/transcode") == 1
+    assert (await suite.browser().get(f"/api/images/plex{item['thumb']}")).status_code == 401
+
+
+@pytest.mark.parametrize("plugin", ["cache", "images", "vault", "upstream", "diskcache"])
+async def test_each_neighbour_may_go_and_come_back(suite, ada, plugin):
+    assert (await ada.get("/api/plex/ondeck")).status_code == 200
+    await suite.host.unload_plugin(plugin)
+    assert suite.host.plugin("plex").state == "ready"
+    answer = await ada.get("/api/plex/continue")
+    assert answer.status_code == (503 if plugin in ("vault", "upstream") else 200), answer.text
+    assert (await ada.get("/api/plex/servers")).status_code in (200, 503)
