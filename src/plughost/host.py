@@ -20,13 +20,23 @@ from plughost.contracts.backup import BackupService
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.config import HostConfig, PluginSettings, SettingsChange
 from plughost.contracts.error_text import error_text
+from plughost.contracts.fleet import JobGate
 from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.hooks import HookReport
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.plugin import Service
-from plughost.contracts.records import LoadReport, PluginFailed, PluginRecord, ReloadReport
+from plughost.contracts.records import (
+    LoadReport,
+    PluginFailed,
+    PluginRecord,
+    PluginStarted,
+    PluginStopped,
+    ReloadReport,
+)
 from plughost.contracts.session import SessionManager
 from plughost.contracts.status import HostStatus
+from plughost.contracts.steering import HostSteering
+from plughost.contracts.value_text import class_name
 from plughost.core.calls.declared import HookSetup, family_of
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
@@ -35,12 +45,13 @@ from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
 from plughost.core.config.again import merged, pending
 from plughost.core.events import EventBus
 from plughost.core.finding.discovery import Limits, PluginCandidate
+from plughost.core.gates import AloneGate, ClosedGate
 from plughost.core.jobs import JobScheduler
 from plughost.core.loading.bare import BarePlugins
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.lifecycle import LifeLimits, PluginLifecycle
 from plughost.core.loading.manager import PluginManager
-from plughost.core.loading.promised import why_absent
+from plughost.core.loading.promised import is_expected, why_absent
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
@@ -86,8 +97,10 @@ class Host:
         on_error: What a failing implementation does to a call of a hook that pluggy's own marker declared:
             ``abort`` lets the exception out as pluggy does, ``isolate`` logs it and goes on.
         timeout: Seconds each implementation of such a hook may take; no limit by default.
-        leads: Whether jobs whose scope is the host run here; False in all but one of the processes that serve
-            one host together.
+        worker: Which of the processes that serve one host together this is, from 0; jobs whose scope is the host
+            run in the first of them. None when it is the only one.
+        errand: Whether it is started for one command and ends with it: then jobs run by the clock elsewhere, and it
+            joins no fleet.
 
     Raises:
         ConfigError: The configuration is wrong; all that is wrong with it is named.
@@ -101,7 +114,8 @@ class Host:
         environ: Mapping[str, str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         register_apps: bool = True,
-        leads: bool = True,
+        worker: int | None = None,
+        errand: bool = False,
         project: str | None = None,
         groups: Iterable[str] | None = None,
         hookspecs: Iterable[object] = (),
@@ -140,7 +154,10 @@ class Host:
         self._events = EventBus(clock=clock)
         self._registry = PluginRegistry()
         self._services = ServiceRegistry(partial(why_absent, self._registry))
-        self._jobs = JobScheduler(clock=clock, leads=leads)
+        self.worker = worker
+        self.errand = errand
+        self._alone, self._closed = AloneGate(clock), ClosedGate()
+        self._jobs = JobScheduler(clock=clock, leads=not (worker or errand), gate=self._job_gate)
         self._facilities = Facilities(
             self.name, self.data_dir, self._dispatcher, self._events, self._services, self._jobs
         )
@@ -171,6 +188,7 @@ class Host:
         )
         self.users = UserFlow(own_hooks)
         self._services.provide(BackupService, self.backups, owner="host")
+        self._services.provide(HostSteering, self, owner="host")
         self._health = Health(
             own_hooks,
             self.apps,
@@ -554,6 +572,7 @@ class Host:
             await self._close()
             raise
         self._running = True
+        self._jobs.look_again()
         return self
 
     async def __aexit__(
@@ -582,6 +601,8 @@ class Host:
         self._manager = self._make_manager(tasks)
         await self._manager.load_found(await self._survey())
         self._exit.callback(self._events.subscribe(PluginFailed, self._manager.remember_failure))
+        for event in (PluginStarted, PluginStopped):
+            self._exit.callback(self._events.subscribe(event, lambda _: self._jobs.look_again()))
         self._exit.push_async_callback(self.apps.close)
         if self._registers_apps:
             await self._configured_apps.register()
@@ -591,6 +612,14 @@ class Host:
     def _checks(self) -> Iterator[HealthCheck]:
         yield from self._plugins.checks()
         yield from self._configured_apps.checks()
+
+    def _job_gate(self) -> JobGate:
+        """Return who decides on jobs of the fleet; while a plugin that does is expected, they wait for it."""
+        gate = self._services.get(JobGate)
+        if gate is not None:
+            return gate
+        expected = not self._running or self.errand or is_expected(self._registry, class_name(JobGate))
+        return self._closed if expected else self._alone
 
     async def _survey(self) -> list[PluginCandidate]:
         return survey(self._loaded, await self._fetch(), self._folders)

@@ -56,11 +56,12 @@ class Program:
         """
         return load_config(self.config_path, environ=self.environ)
 
-    def host(self, *, leads: bool = True, **switches: bool) -> Host:
+    def host(self, *, worker: int | None = None, errand: bool = False, **switches: bool) -> Host:
         """Make a host, not yet started.
 
         Args:
-            leads: Whether it does what is to be done once, among the processes that serve together.
+            worker: Which of the processes that serve together it is, from 0; None when it is the only one.
+            errand: Whether it ends with this command.
             switches: Settings of ``[host]`` that an option turns on, over the heads of file and environment.
 
         Raises:
@@ -73,7 +74,7 @@ class Program:
             environ = environ | {f"{prefix}{name.upper()}": "1" for name in wanted}
         from plughost.host import Host
 
-        return Host(config=self.config_path, environ=environ, leads=leads)
+        return Host(config=self.config_path, environ=environ, worker=worker, errand=errand)
 
     def run(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
         """Start a host, await ``function(host, *args)`` and stop it; return what the function returned."""
@@ -82,7 +83,7 @@ class Program:
         from plughost.cli.logs import configure_logging
 
         configure_logging(self.environ, self.verbosity)
-        return anyio.run(partial(_within_host, self.host(), function, args))
+        return anyio.run(partial(_within_host, self.host(errand=True), function, args))
 
     def show(
         self, document: Mapping[str, Any], text: str | None = None, *, as_json: bool | None = None

@@ -37,8 +37,14 @@ def seconds_of(length: Seconds, what: str = "a length of time") -> float:
     return float(length)
 
 
-JobScope = Literal["process", "host"]
-"""Where a job runs when several processes serve one host: in each of them, or in one only."""
+JobScope = Literal["process", "host", "fleet"]
+"""Where a job runs: in each process that serves a host, in the first of them, or once in all hosts of a fleet."""
+
+MissedSlots = Literal["latest", "skip", "all"]
+"""Which slots of a fleet's job are run that passed with nobody there to start them."""
+
+JobOutage = Literal["closed", "local"]
+"""What a fleet's job does on a host that cannot reach the fleet: nothing, or run there as if it were alone."""
 
 
 class Events(Protocol):
@@ -102,10 +108,16 @@ class PluginContext(Protocol):
         *,
         name: str | None = None,
         scope: JobScope = "host",
+        missed: MissedSlots = "latest",
+        window: Seconds | None = None,
+        retries: int = 0,
+        outage: JobOutage = "closed",
     ) -> None:
         """Call ``function`` each ``interval``, first after one interval; never twice at once.
 
-        Where several processes serve one host, it is called in one of them; with ``scope="process"`` in each.
+        Where several processes serve one host, it is called in one of them; with ``scope="process"`` in each; with
+        ``scope="fleet"`` once for each slot in the whole fleet, and then ``missed``, ``window``, ``retries`` and
+        ``outage`` hold, as ``Job`` describes them.
         """
 
     def cron(
@@ -115,8 +127,15 @@ class PluginContext(Protocol):
         *,
         name: str | None = None,
         scope: JobScope = "host",
+        missed: MissedSlots = "latest",
+        window: Seconds | None = None,
+        retries: int = 0,
+        outage: JobOutage = "closed",
     ) -> None:
-        """Call ``function`` when the five-field cron expression says so, in local time; ``scope`` as above."""
+        """Call ``function`` when the five-field cron expression says so, in local time; the rest as above.
+
+        With ``scope="fleet"`` the expression is meant in UTC, so that it says the same on all hosts.
+        """
 
     def register_hookspecs(self, module: ModuleType | type) -> None:
         """Declare hooks of the plugin's own, on equal terms with the catalogue's."""

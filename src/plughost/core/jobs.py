@@ -1,28 +1,29 @@
-"""The scheduler: one task that waits for all jobs, and a task for each run."""
+"""The scheduler: one task that waits for all jobs, and a task for each run.
+
+A job of a fleet has a task of its own that asks a gate when this host is to run it.
+"""
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import tzinfo
-from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.error_text import error_line
+from plughost.contracts.fleet import RUN_UNDER_WAY, FleetJob, JobGate, JobRun
 from plughost.contracts.jobs import Job, JobRecord
 from plughost.contracts.logs import get_logger
-from plughost.contracts.masking import masked_text
-from plughost.contracts.plugin import seconds_of
-from plughost.core.containment import Point
-from plughost.core.schedules import CronSchedule, IntervalSchedule, Schedule
+from plughost.core.containment import Point, contained
+from plughost.core.gates import AloneGate
+from plughost.core.job_entries import JobEntry
 from plughost.core.stepping import LimitPassedError
-from plughost.core.threads import run_in_daemon_thread
-from plughost.core.time_limit import call_within
+from plughost.core.time_limit import call_within, contained_call
 from plughost.exceptions import did_you_mean
+
+_LOOK = 0.5  # seconds between two looks at whether a job may be asked about
 
 
 class JobScheduler:
@@ -36,16 +37,24 @@ class JobScheduler:
         clock: Tells the time.
         zone: The zone in which cron expressions are meant; the machine's own by default.
         leads: Whether jobs of the host are run here when due; another process does it otherwise.
+        gate: Returns who decides on jobs of the fleet now; by default each of their slots is run here.
     """
 
     def __init__(
-        self, *, clock: Clock = SYSTEM_CLOCK, zone: tzinfo | None = None, leads: bool = True
+        self,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        zone: tzinfo | None = None,
+        leads: bool = True,
+        gate: Callable[[], JobGate] | None = None,
     ) -> None:
+        alone = AloneGate(clock)
+        self._gate = gate or (lambda: alone)
         self._leads = leads
         self._clock = clock
         self._zone = zone
         self._log = get_logger("plughost.jobs")
-        self._entries: list[_Entry] = []
+        self._entries: list[JobEntry] = []
         self._tasks: TaskGroup | None = None
         self._nap: anyio.CancelScope | None = None  # none before there is an event loop
 
@@ -62,10 +71,10 @@ class JobScheduler:
         Raises:
             ValueError: The schedule is wrong; the message says what.
         """
-        entry = _Entry(job, owner or "application", _schedule_of(job, self._zone))
+        entry = JobEntry(job, owner or "application", self._zone)
         self._entries.append(entry)
         if self._tasks is not None:
-            entry.schedule.start(self._clock)
+            self._begin(entry, self._tasks)
             if self._nap is not None:
                 self._nap.cancel()
         return lambda: self._remove(entry)
@@ -81,7 +90,7 @@ class JobScheduler:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             for entry in self._entries:
-                entry.schedule.start(self._clock)
+                self._begin(entry, tasks)
             task_status.started()
             try:
                 while True:
@@ -115,10 +124,69 @@ class JobScheduler:
         """Return what there is to say about each job, in the order they were added."""
         return tuple(self._record(entry, name) for name, entry in self._named())
 
+    def look_again(self) -> None:
+        """Note that somebody else may decide on jobs of the fleet now: whoever waits for another is asked anew."""
+        for entry in self._entries:
+            if entry.gate is not None and entry.gate is not self._gate():
+                entry.asking.cancel()
+
+    def _begin(self, entry: JobEntry, tasks: TaskGroup) -> None:
+        if entry.shared is None:
+            entry.schedule.start(self._clock)
+        else:
+            tasks.start_soon(self._attend, entry, entry.shared)
+
+    async def _attend(self, entry: JobEntry, job: FleetJob) -> None:
+        """Run a job of the fleet whenever the gate says that it is this host's turn."""
+        with entry.attendance:
+            while True:
+                while entry.running:  # by hand, or in a thread that nobody waits for any more
+                    await self._clock.sleep(_LOOK)
+                gate = entry.gate = self._gate()
+                run = await self._next_run(entry, gate, job)
+                if run is not None:
+                    await self._run_claimed(entry, gate, run)
+
+    async def _next_run(self, entry: JobEntry, gate: JobGate, job: FleetJob) -> JobRun | None:
+        with anyio.CancelScope() as entry.asking:
+            try:
+                run: JobRun | None = await contained_call(Point.JOB, gate.next_run, job, clock=self._clock)
+                if run is not None:
+                    return run
+            except Exception as error:
+                self._log.error("who decides on a job of the fleet failed", job=job.key, exc_info=error)
+            if gate is self._gate():
+                await self._clock.sleep(_LOOK)
+        return None
+
+    async def _run_claimed(self, entry: JobEntry, gate: JobGate, run: JobRun) -> None:
+        entry.begin(self._clock)
+        RUN_UNDER_WAY.set(run)  # this task runs nothing else
+        error = "it was stopped with its plugin"
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._stop_when_lost, entry, gate, run)
+                await self._run(entry)
+                tasks.cancel_scope.cancel()
+            error = entry.last_error
+        finally:
+            try:
+                contained(Point.JOB, gate.finish, run, error)
+            except Exception as failure:
+                self._log.error("the end of a job was not told to the fleet", job=run.job, exc_info=failure)
+
+    async def _stop_when_lost(self, entry: JobEntry, gate: JobGate, run: JobRun) -> None:
+        await contained_call(Point.JOB, gate.lost, run, clock=self._clock)
+        entry.last_error = "this host lost its place in the fleet while the job ran"
+        self._log.warning("job stopped", job=run.job, slot=run.slot, reason=entry.last_error)
+        entry.scope.cancel()
+
     def _start_due(self, tasks: TaskGroup) -> float:
         """Start what is due; return seconds until there is something to look at again."""
         nap = math.inf
         for entry in self._entries:
+            if entry.shared is not None:
+                continue
             if entry.schedule.seconds_left(self._clock) <= 0:
                 entry.schedule.take(self._clock)
                 if not entry.running and (self._leads or entry.job.scope == "process"):
@@ -134,7 +202,7 @@ class JobScheduler:
                 await anyio.sleep_forever()
             await self._clock.sleep(max(0.0, seconds))
 
-    async def _run(self, entry: _Entry) -> None:
+    async def _run(self, entry: JobEntry) -> None:
         error: Exception | None = None
         cancelled = True
         began = self._clock.monotonic()
@@ -150,7 +218,7 @@ class JobScheduler:
                 self._note(entry, self._clock.monotonic() - began, error)
             entry.end()
 
-    def _note(self, entry: _Entry, duration: float, error: Exception | None) -> None:
+    def _note(self, entry: JobEntry, duration: float, error: Exception | None) -> None:
         entry.runs += 1
         entry.last_duration = duration
         entry.last_error = "" if error is None else entry.explained(error)
@@ -163,12 +231,13 @@ class JobScheduler:
         else:
             self._log.warning("job failed", exc_info=error, **known)
 
-    def _remove(self, entry: _Entry) -> None:
+    def _remove(self, entry: JobEntry) -> None:
         if entry in self._entries:
             self._entries.remove(entry)
+            entry.attendance.cancel()
             entry.scope.cancel()
 
-    def _named(self) -> Iterator[tuple[str, _Entry]]:
+    def _named(self) -> Iterator[tuple[str, JobEntry]]:
         """Yield each entry with its name; a plugin's second one of the same name is numbered."""
         seen: dict[tuple[str, str], int] = {}
         for entry in self._entries:
@@ -176,7 +245,7 @@ class JobScheduler:
             number = seen[key] = seen.get(key, 0) + 1
             yield entry.job.name if number == 1 else f"{entry.job.name}#{number}", entry
 
-    def _find(self, name: str) -> tuple[str, _Entry]:
+    def _find(self, name: str) -> tuple[str, JobEntry]:
         found = [
             (known, entry) for known, entry in self._named() if name in (known, f"{entry.owner}:{known}")
         ]
@@ -188,14 +257,17 @@ class JobScheduler:
         near = did_you_mean(name, (known for known, _ in self._named()))
         raise LookupError(f"there is no job {name!r}.{near}")
 
-    def _record(self, entry: _Entry, name: str) -> JobRecord:
+    def _record(self, entry: JobEntry, name: str) -> JobRecord:
         next_run = None
-        if self._tasks is not None:
+        if self._tasks is not None and entry.shared is not None:
+            next_run = entry.shared.slots.after(self._clock.time())
+        elif self._tasks is not None:
             next_run = self._clock.time() + max(0.0, entry.schedule.seconds_left(self._clock))
         return JobRecord(
             name=name,
             owner=entry.owner,
-            schedule=entry.schedule.description,
+            schedule=entry.schedule.description if entry.shared is None else entry.shared.schedule,
+            scope=entry.job.scope,
             next_run=next_run,
             last_run=entry.last_run,
             last_duration=entry.last_duration,
@@ -204,80 +276,3 @@ class JobScheduler:
             failures=entry.failures,
             running=entry.running,
         )
-
-
-class _Entry:
-    """One job and what became of it so far."""
-
-    def __init__(self, job: Job, owner: str, schedule: Schedule) -> None:
-        self.job = job
-        self.owner = owner
-        self.schedule = schedule
-        self.scope = anyio.CancelScope()
-        self.ended = anyio.Event()
-        self.last_run: float | None = None
-        self.last_duration: float | None = None
-        self.last_error = ""
-        self.runs = 0
-        self.failures = 0
-        self._in_task = False
-        self._in_thread = False  # a thread that was given up may still be at it
-
-    @property
-    def running(self) -> bool:
-        """Whether a run is under way, be it in a thread that nobody waits for any more."""
-        return self._in_task or self._in_thread
-
-    def begin(self, clock: Clock) -> None:
-        """Note that a run begins, before its task has had its first turn."""
-        self._in_task = True
-        self.last_run = clock.time()
-        self.scope = anyio.CancelScope()
-        self.ended = anyio.Event()
-
-    def end(self) -> None:
-        """Note that the task of a run ended."""
-        self._in_task = False
-        self.ended.set()
-
-    async def call(self) -> None:
-        """Call the job's function, a plain one in a thread."""
-        if _is_async(self.job.function):
-            await cast("Callable[[], Awaitable[object]]", self.job.function)()
-            return
-        self._in_thread = True
-        result = await run_in_daemon_thread(self._call_in_thread, name=f"job {self.owner}:{self.job.name}")
-        if inspect.isawaitable(result):
-            await result
-
-    def explained(self, error: Exception) -> str:
-        """Return one line about a failure."""
-        if not isinstance(error, LimitPassedError):
-            return masked_text(error_line(error))
-        if self._in_thread:
-            return f"{error}; its thread still runs, and until that ends the job is not started again"
-        return str(error)
-
-    def _call_in_thread(self) -> object:
-        try:
-            return self.job.function()
-        finally:
-            self._in_thread = False
-
-
-def _is_async(function: object) -> bool:
-    """Whether it is a coroutine function, or an object whose call is one."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
-
-
-def _schedule_of(job: Job, zone: tzinfo | None) -> Schedule:
-    if (job.every is None) == (job.cron is None):
-        raise ValueError(f"job {job.name!r} needs either every= or cron=")
-    if not job.limit > 0:
-        raise ValueError(f"job {job.name!r}: a limit is a number of seconds above zero, not {job.limit!r}")
-    try:
-        if job.cron is not None:
-            return CronSchedule(job.cron, zone)
-        return IntervalSchedule(seconds_of(job.every or 0.0, "every"))
-    except ValueError as error:
-        raise ValueError(f"job {job.name!r}: {error}") from None

@@ -2,8 +2,8 @@
 
 With plughost installed pytest has the fixtures ``host``, ``make_host``, ``make_plugin``, ``host_client``,
 ``hook_recorder``, ``frozen_clock``, ``faults`` and ``redis_url``. What they hand out, and the contract suites for
-plugins, session stores and cache backends, is here. Names are looked up when they are first used, so that pytest
-can load the fixtures without importing plughost.
+plugins, session stores, cache backends and fleet stores, is here. Names are looked up when they are first used, so
+that pytest can load the fixtures without importing plughost.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from plughost.testing.recording import HookRecorder, RecordedCall
     from plughost.testing.servers import NoRedisServerError, redis_server
     from plughost.testing.suites.cache_backend import CacheBackendSuite
+    from plughost.testing.suites.fleet_store import FleetStoreSuite
     from plughost.testing.suites.plugin import PluginSuite
     from plughost.testing.suites.session_store import SessionStoreSuite
 
 __all__ = [
     "CacheBackendSuite",
     "FakeClock",
+    "FleetStoreSuite",
     "HookRecorder",
     "HostMaker",
     "MadeDistribution",
@@ -44,6 +46,7 @@ __all__ = [
 _HOMES = {
     "CacheBackendSuite": "suites.cache_backend",
     "FakeClock": "clock",
+    "FleetStoreSuite": "suites.fleet_store",
     "HookRecorder": "recording",
     "HostMaker": "hosts",
     "MadeDistribution": "distributions",

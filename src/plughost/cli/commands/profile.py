@@ -57,7 +57,7 @@ class Timeline:
 def profile(program: Program, fail_over: float | None) -> None:
     """Start the host once, and show what the import and the start of each plugin took, slowest first."""
     configure_logging(program.environ, program.verbosity)
-    host, timeline = program.host(), Timeline()
+    host, timeline = program.host(errand=True), Timeline()
     host.events.subscribe(PluginStateChanged, timeline.note)
     records = anyio.run(_start_once, host, timeline)
     rows = sorted((_row(record, timeline) for record in records), key=lambda row: -row["total"])

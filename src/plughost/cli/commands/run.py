@@ -50,7 +50,7 @@ def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[
     """
     if not once:
         click.get_current_context().with_resource(hangups_held())
-    host = program.host(safe_mode=safe_mode, strict=strict)
+    host = program.host(errand=once, safe_mode=safe_mode, strict=strict)
     folders = dev_folders(dev)
     for folder in folders:
         host.add_plugin_folder(folder)

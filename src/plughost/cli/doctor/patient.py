@@ -49,7 +49,7 @@ class Patient:
 def admit(program: Program) -> Patient:
     """Look at an installation; a configuration that cannot be read is a finding and not the end."""
     try:
-        host, error = program.host(), None
+        host, error = program.host(errand=True), None
     except ConfigError as caught:
         host, error = Host(config={}, environ={}), caught
     loaded = host.loaded_config

@@ -56,7 +56,7 @@ class OneProcess:
         with hangups() as requests:
             async with StopSignals() as signals:
                 with signals.interrupting() as starting:
-                    host = self._program.host(leads=not self._serving.worker)
+                    host = self._program.host(worker=self._serving.worker)
                     for folder in self._folders:
                         host.add_plugin_folder(folder)
                     self._tell_commands(host, listeners)

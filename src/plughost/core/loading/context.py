@@ -14,7 +14,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 from plughost.contracts.files import own_folder
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
-from plughost.contracts.plugin import Events, JobScope, Seconds, Service
+from plughost.contracts.plugin import Events, JobOutage, JobScope, MissedSlots, Seconds, Service
 from plughost.core.calls.absent import hooks_of_plugins, own_hooks
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.events import EventBus
@@ -118,9 +118,18 @@ class BoundContext:
         *,
         name: str | None = None,
         scope: JobScope = "host",
+        missed: MissedSlots = "latest",
+        window: Seconds | None = None,
+        retries: int = 0,
+        outage: JobOutage = "closed",
     ) -> None:
         """Call ``function`` each ``interval``."""
-        self._schedule(Job(name=name or _name_of(function), function=function, every=interval, scope=scope))
+        self._schedule(
+            Job(
+                name=name or _name_of(function), function=function, every=interval, scope=scope, missed=missed,
+                window=window, retries=retries, outage=outage,
+            )
+        )  # fmt: skip
 
     def cron(
         self,
@@ -129,9 +138,18 @@ class BoundContext:
         *,
         name: str | None = None,
         scope: JobScope = "host",
+        missed: MissedSlots = "latest",
+        window: Seconds | None = None,
+        retries: int = 0,
+        outage: JobOutage = "closed",
     ) -> None:
         """Call ``function`` by a cron expression."""
-        self._schedule(Job(name=name or _name_of(function), function=function, cron=expression, scope=scope))
+        self._schedule(
+            Job(
+                name=name or _name_of(function), function=function, cron=expression, scope=scope, missed=missed,
+                window=window, retries=retries, outage=outage,
+            )
+        )  # fmt: skip
 
     def register_hookspecs(self, module: ModuleType | type) -> None:
         """Declare hooks of the plugin's own."""

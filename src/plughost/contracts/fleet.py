@@ -1,0 +1,280 @@
+"""The fleet: several hosts that are seen and steered as one, and what they agree on.
+
+Times of day are seconds since the epoch as the fleet's store counts them; the clocks of the hosts do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, Protocol, runtime_checkable
+
+from plughost.contracts.plugin import JobOutage, MissedSlots
+
+MemberState = Literal["alive", "draining", "lost", "left"]
+"""``lost``: it has not told that it lives for its whole time to live. ``left``: it stopped in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberPlugin:
+    """One plugin of one member.
+
+    Attributes:
+        name: Its name.
+        version: Its version.
+        state: Its state, as in ``PluginRecord.state``.
+        error: Why it failed; empty when it did not.
+    """
+
+    name: str
+    version: str = ""
+    state: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetMember:
+    """One host of the fleet, as the store knows it.
+
+    Attributes:
+        id: Its name in the fleet; a process that takes the place of a dead one has the same.
+        incarnation: Grows each time a process joins under that name.
+        state: Whether it lives.
+        connected: Whether it may do what only one host does; of others than this host, whether it lives.
+        ready: Whether the host is ready.
+        host_name: Name of the host, as in its configuration.
+        machine: Name of the machine.
+        pid: Its process.
+        worker: Which of the processes of ``plughost serve --workers`` it is, from 0; None when it serves alone.
+        version: Version of plughost.
+        applied: The revision of the fleet's configuration that it follows.
+        joined: When this incarnation joined.
+        seen_age: Seconds since it last told that it lives.
+        error: What keeps it from following the fleet; empty when nothing does.
+        plugins: Its plugins, by name.
+    """
+
+    id: str
+    incarnation: int
+    state: MemberState = "alive"
+    connected: bool = False
+    ready: bool = False
+    host_name: str = ""
+    machine: str = ""
+    pid: int = 0
+    worker: int | None = None
+    version: str = ""
+    applied: int = 0
+    joined: float = 0.0
+    seen_age: float = 0.0
+    error: str = ""
+    plugins: tuple[MemberPlugin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetJobRecord:
+    """What the fleet knows of one job with ``scope="fleet"``.
+
+    Attributes:
+        job: ``OWNER:NAME``.
+        schedule: When it runs, for people.
+        state: What became of the last run: empty before the first, ``running``, ``done``, ``failed``, or ``lost``
+            when its host was lost.
+        slot: The newest slot that was given out or accounted for.
+        next_slot: When it is due again.
+        member: Who ran it last, or runs it.
+        token: That run's number, which only grows.
+        attempt: Which try of its slot it was.
+        began: When it began.
+        ended: When it ended; 0 while it runs.
+        starts: How many runs were started.
+        failures: How many of them failed or were lost.
+        missed: How many slots passed with nobody there to start them.
+        skipped: How many slots were left out, because the run before had not ended.
+        error: What the last run failed of.
+    """
+
+    job: str
+    schedule: str = ""
+    state: str = ""
+    slot: float = 0.0
+    next_slot: float = 0.0
+    member: str = ""
+    token: int = 0
+    attempt: int = 0
+    began: float = 0.0
+    ended: float = 0.0
+    starts: int = 0
+    failures: int = 0
+    missed: int = 0
+    skipped: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetStatus:
+    """The whole fleet at one moment.
+
+    Attributes:
+        name: Its name.
+        store: Where it meets: ``memory``, ``sqlite``, ``redis``, ``postgresql``.
+        epoch: Changes when the store lost everything.
+        now: The store's time.
+        members: How many there are in each state.
+        versions: Plugin -> version -> how many living members run it.
+        drift: Names of plugins that do not run in the same version and state on all living members.
+        jobs: The jobs of the whole fleet.
+        hazards: What is wrong with the store, in sentences; fleet jobs are refused where they say so.
+    """
+
+    name: str
+    store: str
+    epoch: str = ""
+    now: float = 0.0
+    members: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    versions: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
+    drift: tuple[str, ...] = ()
+    jobs: tuple[FleetJobRecord, ...] = ()
+    hazards: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Fleet(Protocol):
+    """The service of the fleet plugin: ``host.use(Fleet)``, ``context.use(Fleet)``."""
+
+    @property
+    def member(self) -> FleetMember:
+        """This host; ``connected`` says whether it may do what only one host does."""
+
+    async def members(self) -> Sequence[FleetMember]:
+        """Return all members, the lost and those that left a day ago or less, by name.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    async def status(self) -> FleetStatus:
+        """Return the whole fleet.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJoined:
+    """Event: a host joined the fleet; told on every member, when it hears of it."""
+
+    member: FleetMember
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLost:
+    """Event: a host has not told in its whole time to live that it lives, or another took its place."""
+
+    member: FleetMember
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft:
+    """Event: a host left the fleet in order."""
+
+    member: FleetMember
+
+
+@dataclass(frozen=True, slots=True)
+class FleetJobSkipped:
+    """Event: slots of a fleet job will not run; told on the member that accounted for them.
+
+    Attributes:
+        job: ``OWNER:NAME``.
+        slot: The newest of them.
+        reason: ``missed``: nobody was there to start them; ``running``: the run before had not ended.
+        count: How many.
+    """
+
+    job: str
+    slot: float
+    reason: Literal["missed", "running"]
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JobRun:
+    """One run of a job with ``scope="fleet"``.
+
+    Attributes:
+        job: ``OWNER:NAME``.
+        slot: The moment it is for, the same on whichever host it runs.
+        token: Grows with every run of the job: what is written with a smaller one than before is late, and whoever
+            is written to can refuse it. 0 when the host runs by itself, without a fleet.
+        attempt: Which try of the slot it is, from 1.
+    """
+
+    job: str
+    slot: float
+    token: int = 0
+    attempt: int = 1
+
+
+RUN_UNDER_WAY: ContextVar[JobRun | None] = ContextVar("plughost_job_run", default=None)
+"""Set by the scheduler around a run; read it with ``current_run``."""
+
+
+def current_run() -> JobRun | None:
+    """Return the run that this code is part of; None outside of a job with ``scope="fleet"``."""
+    return RUN_UNDER_WAY.get()
+
+
+class JobSlots(Protocol):
+    """When a job is due: the same moments on every host that has the same schedule."""
+
+    def after(self, moment: float) -> float:
+        """Return the first slot later than ``moment``."""
+
+    def before(self, moment: float) -> float:
+        """Return the last slot at or before ``moment``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetJob:
+    """A job that the whole fleet runs once for each slot, as a gate is told of it.
+
+    Attributes:
+        key: ``OWNER:NAME``, the same on all hosts.
+        schedule: When it runs, for people.
+        definition: Changes when the schedule or what holds for missed slots does.
+        slots: When it is due.
+        missed: What becomes of slots that passed with nobody there.
+        window: Seconds after which a slot is not started any more; None for no bound.
+        retries: How often a slot is given again, when its run failed or its host was lost.
+        outage: What happens while the store is away.
+    """
+
+    key: str
+    schedule: str
+    definition: str
+    slots: JobSlots
+    missed: MissedSlots = "latest"
+    window: float | None = None
+    retries: int = 0
+    outage: JobOutage = "closed"
+
+
+@runtime_checkable
+class JobGate(Protocol):
+    """Decides which host runs a slot of a fleet job. The fleet plugin provides it as a service."""
+
+    async def next_run(self, job: FleetJob) -> JobRun | None:
+        """Return when this host is to start a run of ``job``; it has been claimed.
+
+        None means that the gate closes: whoever takes its place is asked then.
+        """
+
+    async def lost(self, run: JobRun) -> None:
+        """Return when this host must not go on with a run; called while it runs, and cancelled when it ends."""
+
+    def finish(self, run: JobRun, error: str) -> None:
+        """Note that a run ended; ``error`` is empty when it went well. The gate tells the fleet by itself."""

@@ -1,0 +1,361 @@
+"""Where a fleet meets: what a store must do, and what it is told and answers.
+
+Whatever two members could both do at once is one call here, and one step in the store. Times are the store's own,
+in whole milliseconds since the epoch; nothing depends on the clocks of the members, and nothing that is kept ends by
+itself. ``FleetStoreSuite`` in ``plughost.testing`` says in tests what these docstrings say in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+OVERDUE_AFTER = 2_000
+"""Milliseconds after which a slot that nobody claimed is called overdue."""
+
+
+class Greeting(msgspec.Struct, frozen=True, kw_only=True):
+    """A process joins under a name.
+
+    Attributes:
+        member: Its name in the fleet.
+        ttl: Milliseconds after its last beat until it counts as lost.
+        card: What others may read of it; opaque to the store.
+    """
+
+    member: str
+    ttl: int
+    card: bytes = b""
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a greeting.
+
+    Attributes:
+        now: The store's time.
+        epoch: Made once, when the store was empty.
+        incarnation: Larger than that of any process that joined under this name before.
+        replaced: Whether a process was thought to live under this name: it is lost.
+    """
+
+    now: int
+    epoch: str
+    incarnation: int
+    replaced: bool = False
+
+
+class HeldRun(msgspec.Struct, frozen=True):
+    """A run that a member is at."""
+
+    job: str
+    token: int
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """A member tells that it lives. All that is to be done in each interval is this one call.
+
+    Attributes:
+        member: Its name.
+        incarnation: Which process it is.
+        ready: Whether its host is ready.
+        draining: Whether it wants no more work.
+        applied: The revision it follows.
+        runs: The runs it is at; their leases are extended.
+        lease: Milliseconds by which they are extended, counted from now.
+    """
+
+    member: str
+    incarnation: int
+    ready: bool = True
+    draining: bool = False
+    applied: int = 0
+    runs: tuple[HeldRun, ...] = ()
+    lease: int = 20_000
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a beat.
+
+    Attributes:
+        known: Whether the member is one. If not, it was lost or another has its name: it must join anew.
+        now: The store's time.
+        epoch: As in ``Welcome``.
+        members: How many members live.
+        roster: Grows whenever a member joins, leaves or is lost.
+        expires: When the first member will be lost, unless it beats; 0 when there are none.
+        overdue: Keys of jobs, at most eight, that should have been claimed by now.
+        lost_runs: Tokens of ``runs`` that are not the member's any more.
+    """
+
+    known: bool
+    now: int
+    epoch: str = ""
+    members: int = 0
+    roster: int = 0
+    expires: int = 0
+    overdue: tuple[str, ...] = ()
+    lost_runs: tuple[int, ...] = ()
+
+
+class Enlistment(msgspec.Struct, frozen=True, kw_only=True):
+    """A member has a job, and may run it.
+
+    Attributes:
+        job: Its key.
+        member: Name of the member.
+        incarnation: Which process it is.
+        definition: Its schedule, as a short text that changes with it; empty when the member has it no more.
+        schedule: The same for people.
+        following: Its next slot.
+    """
+
+    job: str
+    member: str
+    incarnation: int
+    definition: str = ""
+    schedule: str = ""
+    following: int = 0
+
+
+class Enlisted(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an enlistment.
+
+    Attributes:
+        known: Whether the member is one.
+        slot: The newest slot that was given out or accounted for; of a new job, the present moment, since what is
+            past was never its.
+        carriers: How many living members have the job.
+    """
+
+    known: bool
+    slot: int = 0
+    carriers: int = 0
+
+
+class JobClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A member wants to run a slot of a job.
+
+    Attributes:
+        job: Its key.
+        member: Who.
+        incarnation: Which process.
+        definition: The schedule by which it knows the slot.
+        slot: The slot.
+        previous: The newest slot before it that the member knows to be settled, or that its schedule has.
+        following: The slot after it.
+        lease: Milliseconds until the run counts as lost, unless beats extend it.
+        retries: How often a slot is given again.
+        retry_pause: Milliseconds after a failure until it is.
+        missed: How many slots between ``previous`` and this one passed with nobody there.
+        skipped: How many passed while the run before had not ended.
+        start: Whether it is to be started; otherwise the slot is only accounted for, as missed.
+        keep: Whether the slot stays open when the run before has not ended, instead of being skipped.
+    """
+
+    job: str
+    member: str
+    incarnation: int
+    definition: str
+    slot: int
+    previous: int
+    following: int
+    lease: int = 20_000
+    retries: int = 0
+    retry_pause: int = 5_000
+    missed: int = 0
+    skipped: int = 0
+    start: bool = True
+    keep: bool = False
+
+
+Verdict = Literal["run", "noted", "taken", "running", "early", "gap", "old", "stranger", "unknown"]
+"""What came of a claim.
+
+``run``: it is the member's. ``noted``: accounted for, as asked. ``taken``: it was given out or accounted for before.
+``running``: the run before has not ended, and the slot is skipped unless it is kept. ``early``: it has not come yet.
+``gap``: the slot before it is not ``previous``: slots passed that nobody accounted for. ``old``: a living member has a
+newer definition. ``stranger``: no such member any more, it must join. ``unknown``: no such job, it must enlist.
+"""
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a claim.
+
+    Attributes:
+        verdict: What came of it.
+        now: The store's time.
+        slot: The slot to run, which is that of the failed run when it is given again; otherwise the newest slot that
+            was given out or accounted for.
+        token: The number of the run.
+        attempt: Which try of the slot it is.
+        ended: When the last run ended; 0 while it runs.
+    """
+
+    verdict: Verdict
+    now: int = 0
+    slot: int = 0
+    token: int = 0
+    attempt: int = 0
+    ended: int = 0
+
+
+class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """A run ended; ``error`` is empty when it went well."""
+
+    job: str
+    token: int
+    error: str = ""
+
+
+class StoredMember(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a member.
+
+    Attributes:
+        member: Its name.
+        incarnation: Which process it is.
+        joined: When that joined.
+        seen: When it was heard of last.
+        ttl: Milliseconds after that until it counts as lost.
+        gone: When it left in order; 0 when it did not.
+        lost: Whether it was noticed that it is lost.
+        ready: As in its last beat.
+        draining: As in its last beat.
+        applied: As in its last beat.
+        card: What it tells of itself.
+    """
+
+    member: str
+    incarnation: int
+    joined: int
+    seen: int
+    ttl: int
+    gone: int = 0
+    lost: bool = False
+    ready: bool = False
+    draining: bool = False
+    applied: int = 0
+    card: bytes = b""
+
+    @property
+    def expires(self) -> int:
+        """When it is lost, unless it beats."""
+        return self.seen + self.ttl
+
+    def lives(self, now: int) -> bool:
+        """Whether it is a member at that moment."""
+        return not self.gone and not self.lost and now < self.expires
+
+
+class StoredJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a job; ``FleetJobRecord`` says what most of it means.
+
+    Attributes:
+        run_slot: The slot of the last run; ``slot`` may be later, when slots were accounted for meanwhile.
+        following: The slot that is due next, as far as anybody told.
+        retries: How often ``run_slot`` may be given again.
+        retry_pause: Milliseconds between a failure and the next try.
+        retry_at: When the next try may be.
+        until: End of the lease of the run.
+        definitions: Those that members have or had, in the order in which they became known.
+    """
+
+    job: str
+    schedule: str = ""
+    state: str = ""
+    slot: int = 0
+    run_slot: int = 0
+    following: int = 0
+    member: str = ""
+    token: int = 0
+    attempt: int = 0
+    retries: int = 0
+    retry_pause: int = 0
+    retry_at: int = 0
+    began: int = 0
+    ended: int = 0
+    until: int = 0
+    starts: int = 0
+    failures: int = 0
+    missed: int = 0
+    skipped: int = 0
+    error: str = ""
+    definitions: tuple[str, ...] = ()
+
+    def at(self, now: int) -> StoredJob:
+        """Return the same at that moment: a run whose lease has ended is lost, and its late end counts for nothing."""
+        if self.state != "running" or now < self.until:
+            return self
+        return msgspec.structs.replace(
+            self, state="lost", ended=self.until, failures=self.failures + 1, retry_at=self.until,
+            error=f"{self.member} was lost while it ran",
+        )  # fmt: skip
+
+    @property
+    def is_to_be_tried_again(self) -> bool:
+        """Whether the slot of the last run may be given again, from ``retry_at`` on."""
+        return self.state in ("failed", "lost") and self.attempt <= self.retries
+
+    def is_overdue(self, now: int) -> bool:
+        """Whether somebody should have claimed it by now."""
+        if self.state == "running":
+            return False
+        return (self.is_to_be_tried_again and self.retry_at <= now) or (
+            0 < self.following <= now - OVERDUE_AFTER
+        )
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """All members and jobs at one moment of the store."""
+
+    now: int
+    epoch: str
+    members: tuple[StoredMember, ...]
+    jobs: tuple[StoredJob, ...]
+
+
+class FleetStore(Protocol):
+    """Where a fleet meets. Every method but ``close`` raises ``StoreUnavailableError`` when it cannot be reached."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Connect; called once before anything else.
+
+        Raises:
+            ConfigError: It cannot work like this; the message says what to change.
+        """
+
+    async def close(self) -> None:
+        """Let go of everything."""
+
+    async def hazards(self) -> Sequence[str]:
+        """Return what makes it unsafe to run a job once only, in sentences that say what to change."""
+
+    async def join(self, greeting: Greeting) -> Welcome:
+        """Enter a process; what had its name before is a stranger now, and its runs end with their leases."""
+
+    async def beat(self, beat: Beat) -> Heard:
+        """Hear that a member lives, and mark those as lost that were not heard of in time."""
+
+    async def describe(self, member: str, incarnation: int, card: bytes) -> bool:
+        """Replace what others may read of a member; returns whether it is one."""
+
+    async def leave(self, member: str, incarnation: int) -> None:
+        """Hear that a process ends in order. A stranger's word counts for nothing."""
+
+    async def enlist(self, enlistment: Enlistment) -> Enlisted:
+        """Note that a member has a job, or has it no more."""
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        """Give a slot to one of those who ask for it: once, for ever."""
+
+    async def finish(self, end: RunEnd) -> bool:
+        """Note the end of a run; False when it is not the job's present run any more, and nothing is noted."""
+
+    async def view(self) -> View:
+        """Return everything at one moment."""
+
+    async def forget(self, member: str) -> bool:
+        """Drop what is known of a member that does not live; returns whether it was there and did not."""

@@ -1,0 +1,268 @@
+"""The one task that speaks for this host: it joins, beats, tells what ended, and hears what happened."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+import msgspec
+
+from plughost.contracts.clock import Clock
+from plughost.contracts.fleet import FleetMember, MemberJoined, MemberLeft, MemberLost
+from plughost.contracts.fleet_store import Beat, FleetStore, Greeting, Heard, RunEnd
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.fleet.cards import MemberCard, member_of, read_card
+from plughost.plugins.fleet.membership import Membership
+
+_SHORTEST = 0.05  # seconds between two steps
+_HAZARDS_EVERY = 60.0
+
+
+class Agent:
+    """Keeps a host in its fleet.
+
+    Args:
+        store: Where the fleet meets.
+        membership: What this host knows of its place.
+        card: Returns what it tells of itself.
+        ready: Returns whether the host is ready.
+        interval: Seconds between two beats.
+        renames: Whether it takes another name when a living process has its own.
+        publish: Tells an event on this host.
+        overdue: Is told of jobs that somebody should have claimed.
+        clock: Time.
+        log: Where trouble is told.
+    """
+
+    def __init__(
+        self,
+        store: FleetStore,
+        membership: Membership,
+        *,
+        card: Callable[[], MemberCard],
+        ready: Callable[[], bool],
+        interval: float,
+        renames: bool,
+        publish: Callable[[object], Awaitable[None]],
+        overdue: Callable[[Sequence[str]], None],
+        clock: Clock,
+        log: Any,
+    ) -> None:
+        self._store = store
+        self.membership = membership
+        self._card = card
+        self._ready = ready
+        self._interval = interval
+        self._base_name = membership.name if renames else ""
+        self._publish = publish
+        self._overdue = overdue
+        self._clock = clock
+        self._log = log
+        self.hazards: tuple[str, ...] = ()
+        self.retired = False
+        self._is_open = False
+        self._poke = anyio.Event()
+        self._next_beat = self._next_look = 0.0
+        self._ends: list[RunEnd] = []
+        self._events: list[object] = []
+        self._described = b""
+        self._changed = False
+        self._roster: dict[str, FleetMember] | None = None
+        self._roster_seen = 0
+
+    def poke(self) -> None:
+        """Have the next step made at once."""
+        self._poke.set()
+
+    def describe_again(self) -> None:
+        """Note that what this host tells of itself changed."""
+        self._changed = True
+        self.poke()
+
+    def tell_end(self, end: RunEnd) -> None:
+        """Have the end of a run told to the fleet."""
+        self._ends.append(end)
+        self.poke()
+
+    def tell_event(self, event: object) -> None:
+        """Have an event told on this host."""
+        self._events.append(event)
+        self.poke()
+
+    async def run(self) -> None:
+        """Keep the host in the fleet until cancelled."""
+        while not self.retired:
+            await self.step()
+            nap = max(_SHORTEST, self._next_beat - self._clock.monotonic())
+            await self._wait(nap)
+
+    async def step(self) -> None:
+        """Do what is to be done now; a store that cannot be reached is tried again later."""
+        try:
+            if not self._is_open:
+                await self._store.open()
+                self._is_open = True
+            if not self.membership.incarnation:
+                await self._join()
+            await self._send_ends()
+            if self._clock.monotonic() >= self._next_beat:
+                await self._beat()
+            if self._changed:
+                await self._describe()
+        except StoreUnavailableError as error:
+            if not self.membership.error:
+                self._log.warning("the fleet's store cannot be reached", error=str(error))
+            self.membership.error = str(error)
+            self._next_beat = self._clock.monotonic() + self._jittered(min(1.0, self._interval / 3))
+        while self._events:
+            await self._publish(self._events.pop(0))
+
+    async def leave(self) -> None:
+        """Tell what is left to tell, and leave in order."""
+        try:
+            await self._send_ends()
+            if self.membership.incarnation and not self.retired:
+                await self._store.leave(self.membership.name, self.membership.incarnation)
+        except StoreUnavailableError as error:
+            self._log.warning("the fleet could not be told of the end", error=str(error))
+        self.membership.cast_out()
+        if self._is_open:
+            self._is_open = False
+            await self._store.close()
+
+    async def _join(self) -> None:
+        await self._choose_name()
+        sent = self._clock.monotonic()
+        self._described = msgspec.msgpack.encode(self._card())
+        greeting = Greeting(
+            member=self.membership.name, ttl=round(self.membership.ttl * 1000), card=self._described
+        )
+        welcome = await self._store.join(greeting)
+        self.membership.entered(welcome.incarnation, welcome.epoch)
+        self.membership.heard(sent, welcome.now)
+        self._next_beat = self._next_look = 0.0
+        self._log.info("joined the fleet", member=self.membership.name, incarnation=welcome.incarnation)
+
+    async def _choose_name(self) -> None:
+        """Take a name that no other living process has, where nobody said which one it must be."""
+        if not self._base_name:
+            return
+        view = await self._store.view()
+        taken = {one.member for one in view.members if one.lives(view.now) and not self._is_own(one.card)}
+        name, number = self._base_name, 1
+        while name in taken:
+            number += 1
+            name = f"{self._base_name}.{number}"
+        self.membership.name = name
+
+    def _is_own(self, card: bytes) -> bool:
+        """Whether that member is this process, or one that it takes the place of."""
+        theirs, mine = read_card(card), self._card()
+        same_place = (theirs.machine, theirs.worker) == (mine.machine, mine.worker)
+        return same_place and (theirs.pid == mine.pid or mine.worker is not None)
+
+    async def _send_ends(self) -> None:
+        while self._ends:
+            end = self._ends[0]
+            if not await self._store.finish(end):
+                self._log.warning("a run had been given up before it ended", job=end.job, token=end.token)
+            self._ends.pop(0)
+
+    async def _beat(self) -> None:
+        mine = self.membership
+        sent = self._clock.monotonic()
+        heard = await self._store.beat(
+            Beat(
+                member=mine.name, incarnation=mine.incarnation, ready=self._ready(), draining=mine.draining,
+                applied=mine.applied, runs=mine.held, lease=mine.lease,
+            )
+        )  # fmt: skip
+        if not heard.known or heard.epoch != mine.epoch:
+            await self._be_a_stranger()
+            return
+        mine.heard(sent, heard.now)
+        mine.members = heard.members
+        for token in heard.lost_runs:
+            mine.lose(token)
+        self._next_beat = sent + self._pause_after(heard)
+        if heard.overdue:
+            self._overdue(heard.overdue)
+        if sent >= self._next_look:
+            self.hazards = tuple(await self._store.hazards())
+            self._next_look = sent + _HAZARDS_EVERY
+        if heard.roster != self._roster_seen:
+            await self._look_at_the_roster(heard.roster)
+
+    async def _be_a_stranger(self) -> None:
+        """Join anew; or end, when this very process has joined under the same name since: a reload."""
+        mine = self.membership
+        view = await self._store.view()
+        for one in view.members:
+            if one.member == mine.name and one.incarnation > mine.incarnation and one.lives(view.now):
+                self.retired = read_card(one.card).pid == self._card().pid
+                if not self.retired and not self._base_name:
+                    self._log.error(
+                        "another process joined the fleet under this host's name: give one of them another"
+                        " member_name",
+                        member=mine.name,
+                    )
+                    self._next_beat = self._clock.monotonic() + mine.ttl
+        mine.cast_out()
+        if not self.retired:
+            self._log.warning("the fleet had given this host up: it joins again", member=mine.name)
+            await self._join()
+
+    def _pause_after(self, heard: Heard) -> float:
+        """Return seconds until the next beat: sooner, when that will tell whether a member was lost."""
+        pause = self._jittered(max(self._interval, min(3 * self._interval, heard.members / 1000)))
+        left = (heard.expires - heard.now) / 1000
+        return min(pause, max(left, 0.0) + random.uniform(0.05, 0.3))  # noqa: S311  not a secret
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * random.uniform(0.9, 1.0)  # noqa: S311  not a secret
+
+    async def _describe(self) -> None:
+        self._changed = False
+        card = msgspec.msgpack.encode(self._card())
+        mine = self.membership
+        if card == self._described or not mine.incarnation:
+            return
+        if await self._store.describe(mine.name, mine.incarnation, card):
+            self._described = card
+
+    async def _look_at_the_roster(self, roster: int) -> None:
+        """See who came and went, and tell it here."""
+        view = await self._store.view()
+        now = {one.member: member_of(one, view.now) for one in view.members}
+        before, self._roster, self._roster_seen = self._roster, now, roster
+        if before is None:
+            return
+        for name, member in now.items():
+            was = before.get(name)
+            if was is not None and was.incarnation == member.incarnation and was.state == member.state:
+                continue
+            if was is not None and was.connected and was.incarnation != member.incarnation:
+                self._events.append(MemberLost(was))
+            if member.connected and (was is None or was.incarnation != member.incarnation):
+                self._events.append(MemberJoined(member))
+            elif member.state == "lost":
+                self._log.warning("a member of the fleet was lost", member=name, seen_age=member.seen_age)
+                self._events.append(MemberLost(member))
+            elif member.state == "left":
+                self._events.append(MemberLeft(member))
+
+    async def _wait(self, seconds: float) -> None:
+        """Return after so long, or when there is something to do before."""
+        async with anyio.create_task_group() as either:
+
+            async def listen() -> None:
+                await self._poke.wait()
+                either.cancel_scope.cancel()
+
+            either.start_soon(listen)
+            await self._clock.sleep(seconds)
+            either.cancel_scope.cancel()
+        if self._poke.is_set():
+            self._poke = anyio.Event()

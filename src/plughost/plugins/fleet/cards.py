@@ -1,0 +1,131 @@
+"""What a member tells of itself, and the whole fleet made of what all of them tell."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
+
+import msgspec
+
+from plughost.contracts import HostSteering
+from plughost.contracts.fleet import FleetJobRecord, FleetMember, FleetStatus, MemberPlugin, MemberState
+from plughost.contracts.fleet_store import StoredJob, StoredMember, View
+
+
+class MemberCard(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a member that changes seldom."""
+
+    host_name: str = ""
+    machine: str = ""
+    pid: int = 0
+    worker: int | None = None
+    version: str = ""
+    plugins: tuple[MemberPlugin, ...] = ()
+
+
+def card_of(host: HostSteering) -> MemberCard:
+    """Return what this process tells of itself now."""
+    records = host.plugins.values()
+    return MemberCard(
+        host_name=host.name,
+        machine=socket.gethostname(),
+        pid=os.getpid(),
+        worker=host.worker,
+        version=_own_version(),
+        plugins=tuple(
+            MemberPlugin(
+                name=record.name,
+                version=record.version,
+                state=str(record.state),
+                error=record.error.message if record.error else "",
+            )
+            for record in records
+        ),
+    )
+
+
+def read_card(document: bytes) -> MemberCard:
+    """Return a card as a member wrote it; an empty one when it cannot be read, be it of a newer version."""
+    try:
+        return msgspec.msgpack.decode(document, type=MemberCard)
+    except msgspec.MsgspecError:
+        return MemberCard()
+
+
+def member_of(stored: StoredMember, now: int) -> FleetMember:
+    """Return a member as people and plugins see it."""
+    card = read_card(stored.card)
+    lives = stored.lives(now)
+    state: MemberState = "alive" if lives else "left" if stored.gone else "lost"
+    return FleetMember(
+        id=stored.member,
+        incarnation=stored.incarnation,
+        state="draining" if lives and stored.draining else state,
+        connected=lives,
+        ready=lives and stored.ready,
+        host_name=card.host_name,
+        machine=card.machine,
+        pid=card.pid,
+        worker=card.worker,
+        version=card.version,
+        applied=stored.applied,
+        joined=stored.joined / 1000,
+        seen_age=max(0, now - stored.seen) / 1000,
+        plugins=card.plugins,
+    )
+
+
+def job_record(job: StoredJob, now: int) -> FleetJobRecord:
+    """Return a job as people see it."""
+    job = job.at(now)
+    return FleetJobRecord(
+        job=job.job,
+        schedule=job.schedule,
+        state=job.state,
+        slot=job.slot / 1000,
+        next_slot=job.following / 1000,
+        member=job.member,
+        token=job.token,
+        attempt=job.attempt,
+        began=job.began / 1000,
+        ended=job.ended / 1000,
+        starts=job.starts,
+        failures=job.failures,
+        missed=job.missed,
+        skipped=job.skipped,
+        error=job.error,
+    )
+
+
+def status_of(name: str, store: str, view: View, hazards: tuple[str, ...]) -> FleetStatus:
+    """Return the whole fleet as people see it."""
+    members = [member_of(one, view.now) for one in view.members]
+    living = [member for member in members if member.connected]
+    versions: dict[str, Counter[str]] = {}
+    seen: dict[str, set[tuple[str, str]]] = {}
+    for member in living:
+        for plugin in member.plugins:
+            versions.setdefault(plugin.name, Counter())[plugin.version] += 1
+            seen.setdefault(plugin.name, set()).add((plugin.version, plugin.state))
+    carried = Counter(plugin.name for member in living for plugin in member.plugins)
+    return FleetStatus(
+        name=name,
+        store=store,
+        epoch=view.epoch,
+        now=view.now / 1000,
+        members=MappingProxyType(Counter(member.state for member in members)),
+        versions=MappingProxyType({name: MappingProxyType(found) for name, found in versions.items()}),
+        drift=tuple(sorted(n for n, found in seen.items() if len(found) > 1 or carried[n] < len(living))),
+        jobs=tuple(job_record(job, view.now) for job in view.jobs),
+        hazards=hazards,
+    )
+
+
+def _own_version() -> str:
+    try:
+        return version("plughost")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,169 @@
+"""``plughost fleet``: look at the fleet from any of its machines. Nothing is started for it, and nobody joins."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import anyio
+import click
+
+from plughost.contracts import CommandLine, FleetJobRecord, FleetMember, FleetStatus, json_option
+from plughost.contracts.fleet_store import FleetStore, View
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.fleet.cards import job_record, member_of, status_of
+from plughost.plugins.fleet.config import FleetConfig
+
+T = TypeVar("T")
+
+
+@click.group("fleet")
+def fleet_group() -> None:
+    """Look at many hosts as one."""
+
+
+@fleet_group.command("status")
+@json_option
+@click.pass_obj
+def status(line: CommandLine) -> None:
+    """Show the whole fleet. Exit 3 when members were lost, plugins differ, or the store is not safe."""
+
+    async def look(store: FleetStore) -> tuple[View, tuple[str, ...]]:
+        return await store.view(), tuple(await store.hazards())
+
+    name, kind, (view, hazards) = _with_store(line, look)
+    found = status_of(name, kind, view, hazards)
+    members = [member_of(one, view.now) for one in view.members]
+    living = [member for member in members if member.connected]
+    document = {
+        "name": found.name,
+        "store": found.store,
+        "epoch": found.epoch,
+        "members": [_shown(member) for member in living],
+        "counts": dict(found.members),
+        "plugins": {plugin: dict(versions) for plugin, versions in found.versions.items()},
+        "drift": found.drift,
+        "jobs": [asdict(job) for job in found.jobs],
+        "hazards": found.hazards,
+    }
+    line.show(document, _status_text(found, living))
+    if found.members.get("lost") or found.drift or found.hazards:
+        raise SystemExit(3)
+
+
+@fleet_group.command("hosts")
+@json_option
+@click.pass_obj
+def hosts(line: CommandLine) -> None:
+    """List the members, those lost or gone in the last day too."""
+
+    async def look(store: FleetStore) -> View:
+        return await store.view()
+
+    _, _, view = _with_store(line, look)
+    members = [member_of(one, view.now) for one in view.members]
+    line.show({"members": [asdict(one) for one in members]}, "\n".join(map(_row, members)) or "no members")
+
+
+@fleet_group.command("plugins")
+@json_option
+@click.pass_obj
+def plugins(line: CommandLine) -> None:
+    """List the plugins of all members: which version runs on how many, and where they differ."""
+
+    async def look(store: FleetStore) -> View:
+        return await store.view()
+
+    name, kind, view = _with_store(line, look)
+    found = status_of(name, kind, view, ())
+    rows = [
+        f"{plugin:>20}  {', '.join(f'{version} on {count}' for version, count in versions.items())}"
+        f"{'  differs' if plugin in found.drift else ''}"
+        for plugin, versions in sorted(found.versions.items())
+    ]
+    document = {
+        "plugins": {plugin: dict(one) for plugin, one in found.versions.items()},
+        "drift": found.drift,
+    }
+    line.show(document, "\n".join(rows) or "no plugins")
+
+
+@fleet_group.command("jobs")
+@json_option
+@click.pass_obj
+def jobs(line: CommandLine) -> None:
+    """List the jobs that run once in the whole fleet."""
+
+    async def look(store: FleetStore) -> View:
+        return await store.view()
+
+    _, _, view = _with_store(line, look)
+    records = [job_record(job, view.now) for job in view.jobs]
+    line.show({"jobs": [asdict(one) for one in records]}, "\n".join(map(_job_row, records)) or "no jobs")
+
+
+@fleet_group.command("forget")
+@click.argument("member")
+@json_option
+@click.pass_obj
+def forget(line: CommandLine, member: str) -> None:
+    """Drop a MEMBER that was lost or left. Exit 1 when it lives, or there is none."""
+
+    async def drop(store: FleetStore) -> bool:
+        return await store.forget(member)
+
+    _, _, dropped = _with_store(line, drop)
+    if not dropped:
+        raise click.ClickException(f"{member!r} lives, or there is no such member: `plughost fleet hosts`")
+    line.show({"forgotten": member}, f"{member} is forgotten")
+
+
+def _with_store(line: CommandLine, work: Callable[[FleetStore], Awaitable[T]]) -> tuple[str, str, T]:
+    """Return the fleet's name, the kind of its store, and what the work returned."""
+    host: Any = line.host()
+    config: FleetConfig = host.loaded_config.decode_plugin("fleet", FleetConfig)
+    config.check()
+    if config.store == "memory":
+        raise click.ClickException(
+            "this host is a fleet of its own in memory (store = 'memory'): there is nothing to see from outside"
+        )
+    store = config.make_store(host.data_dir / "fleet", host.name)
+
+    async def run() -> T:
+        await store.open()
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    try:
+        return config.name or host.name, store.name, anyio.run(run)
+    except StoreUnavailableError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _shown(member: FleetMember) -> dict[str, Any]:
+    return {key: value for key, value in asdict(member).items() if key != "plugins"}
+
+
+def _status_text(found: FleetStatus, living: list[FleetMember]) -> str:
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(found.members.items())) or "no members"
+    where = "sqlite, this machine only" if found.store == "sqlite" else found.store
+    lines = [f"Fleet {found.name} ({where}): {counts}", *map(_row, living)]
+    if found.drift:
+        lines.append(f"Not the same on all: {', '.join(found.drift)}. `plughost fleet plugins` shows how.")
+    lines += [f"Not safe: {hazard}" for hazard in found.hazards]
+    return "\n".join([*lines, *map(_job_row, found.jobs)])
+
+
+def _row(member: FleetMember) -> str:
+    ready = "ready" if member.ready else "not ready"
+    return f"{member.id:>24}  {member.state:>8}  {ready:>9}  seen {member.seen_age:.1f} s ago  process {member.pid}"
+
+
+def _job_row(job: FleetJobRecord) -> str:
+    last = datetime.fromtimestamp(job.slot, UTC).isoformat(timespec="seconds") if job.member else "never"
+    figures = f"{job.starts} started, {job.failures} failed, {job.missed} missed, {job.skipped} skipped"
+    return f"{job.job:>24}  {job.schedule}  last {last} on {job.member or 'nobody'}: {job.state}  ({figures})"

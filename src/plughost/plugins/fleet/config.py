@@ -1,0 +1,83 @@
+"""The table ``[plugins.fleet.config]``, and the store that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from plughost.contracts.fleet_store import FleetStore
+from plughost.exceptions import ConfigError
+from plughost.plugins.fleet.stores.memory import MemoryFleetStore
+from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
+
+_HERE = "plugins.fleet.config"
+
+
+class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of the fleet plugin. Lengths of time are seconds.
+
+    Attributes:
+        store: Where the fleet meets: ``sqlite`` (the processes of one machine, nothing to set up), ``redis`` (Redis
+            or Valkey, several machines), ``memory`` (this process alone).
+        path: The SQLite file; ``fleet.db`` in the plugin's data folder when empty.
+        redis_url: Where Redis or Valkey is: ``redis://``, ``rediss://`` or ``unix://``.
+        redis_prefix: First part of its keys; ``plughost`` when empty.
+        redis_timeout: Longest wait for one answer of it.
+        name: The fleet's name, the same on all its hosts; the host's name when empty.
+        member_name: This host's name in the fleet, and no other's; the machine's name, with the number of the
+            worker, when empty.
+        interval: How often a host tells that it lives. It counts as lost after three intervals.
+    """
+
+    store: Literal["sqlite", "redis", "memory"] = "sqlite"
+    path: str = ""
+    redis_url: str = ""
+    redis_prefix: str = ""
+    redis_timeout: float = 2.0
+    name: str = ""
+    member_name: str = ""
+    interval: float = 5.0
+
+    def __repr__(self) -> str:
+        """Show no address: there may be a password in it."""
+        return f"FleetConfig(store={self.store!r})"
+
+    def check(self) -> None:
+        """Refuse what a type cannot.
+
+        Raises:
+            ConfigError: A setting is out of range, or does not fit another; it is named.
+        """
+        _require(bool(self.redis_url) or self.store != "redis", "redis_url", "is needed with store = 'redis'")
+        _require(0.1 <= self.interval <= 60, "interval", "must be between 0.1 and 60 seconds")
+        _require(0 < self.redis_timeout <= 60, "redis_timeout", "must be above 0 and at most 60 seconds")
+        for key in ("name", "member_name", "redis_prefix"):
+            text = getattr(self, key)
+            odd = not text.isprintable() or len(text) > 100 or set(text) & set("{}: ")
+            _require(not odd, key, "may have up to 100 signs, and no space, colon or brace")
+
+    def make_store(self, data_dir: Path, host_name: str) -> FleetStore:
+        """Return the store, not yet opened.
+
+        Args:
+            data_dir: Folder of the plugin.
+            host_name: Name of the host.
+
+        Raises:
+            ConfigError: It is Redis, and the package for it is missing.
+        """
+        if self.store == "memory":
+            return MemoryFleetStore()
+        if self.store == "redis":
+            from plughost.plugins.fleet.stores.redis import RedisFleetStore
+
+            prefix = f"{self.redis_prefix or 'plughost'}:fleet:{self.name or host_name}"
+            return RedisFleetStore(self.redis_url, prefix=prefix, timeout=self.redis_timeout)
+        return SqliteFleetStore(Path(self.path) if self.path else data_dir / "fleet.db")
+
+
+def _require(condition: bool, name: str, complaint: str) -> None:
+    if not condition:
+        raise ConfigError(f"{name} {complaint}", path=f"{_HERE}.{name}")

@@ -1,0 +1,257 @@
+"""Which host runs a slot: each that has the job may ask the store for it, and one is given it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from msgspec.structs import replace
+
+from plughost.contracts.clock import Clock
+from plughost.contracts.fleet import FleetJob, FleetJobSkipped, JobRun
+from plughost.contracts.fleet_store import Claimed, Enlistment, FleetStore, HeldRun, JobClaim, RunEnd
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.missed import Claim, claim_across_gap, first_claim
+
+VOLUNTEERS = 8
+"""How many hosts ask for a slot, on average, however many have the job."""
+
+SPREAD = 0.25
+"""Seconds over which they ask."""
+
+_PAUSE = 0.5
+_LONGEST_NAP = 60.0
+
+
+class FleetGate:
+    """The ``JobGate`` of one member.
+
+    Args:
+        store: Where slots are claimed.
+        membership: This host's place in the fleet.
+        hazards: Returns why no job may run; empty when nothing is wrong.
+        tell_end: Has the end of a run told to the store.
+        tell_event: Has an event told on this host.
+        clock: Time.
+        log: Where trouble is told.
+    """
+
+    def __init__(
+        self,
+        store: FleetStore,
+        membership: Membership,
+        *,
+        hazards: Callable[[], tuple[str, ...]],
+        tell_end: Callable[[RunEnd], None],
+        tell_event: Callable[[object], None],
+        clock: Clock,
+        log: Any,
+    ) -> None:
+        self._store = store
+        self._membership = membership
+        self._hazards = hazards
+        self._tell_end = tell_end
+        self._tell_event = tell_event
+        self._clock = clock
+        self._log = log
+        self._watches: dict[str, _Watch] = {}
+        self._closed = False
+        membership.on_change(self._poke_all)
+
+    def close(self) -> None:
+        """Let everybody ask another gate."""
+        self._closed = True
+        self._poke_all()
+
+    def overdue(self, jobs: tuple[str, ...]) -> None:
+        """Ask for slots of these jobs that others should have claimed."""
+        for key in jobs:
+            if (watch := self._watches.get(key)) is not None:
+                watch.is_overdue = True
+                watch.poke.set()
+
+    async def tidy(self) -> None:
+        """Take jobs off the list that nobody here asks for any more: their plugin has stopped."""
+        running = {run.job for run in self._membership.held}
+        for key, watch in list(self._watches.items()):
+            idle = self._clock.monotonic() - watch.asked_until
+            if watch.asked or key in running or idle < self._membership.ttl:
+                continue
+            del self._watches[key]
+            if watch.incarnation == self._membership.incarnation:
+                await self._store.enlist(
+                    Enlistment(job=key, member=self._membership.name, incarnation=watch.incarnation)
+                )
+
+    async def next_run(self, job: FleetJob) -> JobRun | None:
+        """Return when a slot of the job is this host's."""
+        watch = self._watches.setdefault(job.key, _Watch())
+        watch.asked = True
+        try:
+            while not self._closed:
+                try:
+                    run = await self._look(job, watch)
+                except StoreUnavailableError:
+                    await watch.wait(self._clock, _PAUSE)  # the agent says what is wrong
+                    continue
+                if run is not None:
+                    return run
+            return None
+        finally:
+            watch.asked, watch.asked_until = False, self._clock.monotonic()
+
+    async def lost(self, run: JobRun) -> None:
+        """Return when the run is not this host's any more."""
+        if not run.token:  # it runs by itself
+            await anyio.sleep_forever()
+        await self._membership.until_lost(run.token)
+
+    def finish(self, run: JobRun, error: str) -> None:
+        """Note that a run ended."""
+        if run.token and self._membership.release(run.token):
+            self._tell_end(RunEnd(job=run.job, token=run.token, error=error[:500]))
+
+    async def _look(self, job: FleetJob, watch: _Watch) -> JobRun | None:
+        """Wait for something to do, and do it; return a run when that is one."""
+        if not self._membership.connected:
+            return await self._look_while_cut_off(job, watch)
+        if hazards := self._hazards():
+            if not watch.warned:
+                self._log.error("a job of the fleet is not run", job=job.key, reason="; ".join(hazards))
+            watch.warned = True
+            await watch.wait(self._clock, _LONGEST_NAP)
+            return None
+        watch.warned = False
+        if watch.incarnation != self._membership.incarnation:
+            await self._enlist(job, watch)
+        now = self._membership.now()
+        slot = job.slots.before(now)
+        if slot <= watch.settled and not watch.is_overdue:
+            nap = min(job.slots.after(now) - now, _LONGEST_NAP)
+            await watch.wait(self._clock, nap)
+            return None
+        if not watch.is_overdue and not await self._volunteers(watch):
+            watch.settled = slot
+            return None
+        watch.is_overdue = False
+        return await self._claim(job, watch, first_claim(job, slot, self._membership))
+
+    async def _look_while_cut_off(self, job: FleetJob, watch: _Watch) -> JobRun | None:
+        if job.outage == "closed":
+            await watch.wait(self._clock, math.inf)
+            return None
+        now = self._membership.now()
+        slot = max(job.slots.after(now), job.slots.after(watch.ran_alone))
+        await watch.wait(self._clock, min(slot - now, _LONGEST_NAP))
+        if self._membership.connected or self._closed or self._membership.now() < slot:
+            return None
+        watch.ran_alone = slot
+        return JobRun(job.key, slot)
+
+    async def _enlist(self, job: FleetJob, watch: _Watch) -> None:
+        mine = self._membership
+        incarnation = mine.incarnation
+        enlisted = await self._store.enlist(
+            Enlistment(
+                job=job.key, member=mine.name, incarnation=incarnation, definition=job.definition,
+                schedule=job.schedule, following=round(job.slots.after(mine.now()) * 1000),
+            )
+        )  # fmt: skip
+        if enlisted.known:
+            watch.incarnation = incarnation
+            watch.settled = enlisted.slot / 1000
+            watch.carriers = enlisted.carriers
+        else:
+            await watch.wait(self._clock, _PAUSE)
+
+    async def _volunteers(self, watch: _Watch) -> bool:
+        """Whether this host asks for a slot that has come; of many only some do, and not all at once."""
+        others = 1 - 1 / max(1, watch.carriers)
+        await self._clock.sleep(random.uniform(0, SPREAD * others))  # noqa: S311  not a secret
+        return watch.carriers <= VOLUNTEERS or random.random() < VOLUNTEERS / watch.carriers  # noqa: S311
+
+    async def _claim(self, job: FleetJob, watch: _Watch, claim: Claim) -> JobRun | None:
+        mine = self._membership
+        asked = JobClaim(
+            job=job.key, member=mine.name, incarnation=mine.incarnation, definition=job.definition,
+            slot=claim.slot, previous=claim.previous, following=claim.following, lease=mine.lease,
+            retries=job.retries, start=claim.start, keep=job.missed == "all",
+        )  # fmt: skip
+        answer = await self._store.claim(asked)
+        if answer.verdict == "gap":
+            claim = claim_across_gap(job, claim, answer, mine)
+            asked = replace(
+                asked, slot=claim.slot, previous=claim.previous, following=claim.following, start=claim.start,
+                missed=claim.missed, skipped=claim.skipped,
+            )  # fmt: skip
+            answer = await self._store.claim(asked)
+        self._tell_of_slots(asked, answer)
+        return await self._follow(job, watch, asked, answer)
+
+    async def _follow(self, job: FleetJob, watch: _Watch, asked: JobClaim, answer: Claimed) -> JobRun | None:
+        match answer.verdict:
+            case "run":
+                watch.settled = max(watch.settled, asked.slot / 1000)
+                if not self._membership.connected:  # it slept in between: the run is lost already
+                    return None
+                self._membership.hold(HeldRun(job.key, answer.token))
+                return JobRun(job.key, answer.slot / 1000, answer.token, answer.attempt)
+            case "early":
+                await watch.wait(self._clock, (asked.slot - answer.now) / 1000)
+            case "stranger" | "unknown":
+                watch.incarnation = 0
+                await watch.wait(self._clock, _PAUSE)
+            case "running" if asked.keep:
+                await watch.wait(self._clock, _PAUSE)
+            case "gap":
+                await watch.wait(self._clock, 0.0)
+            case _:  # taken, noted, old, running: this slot is somebody else's
+                watch.settled = max(watch.settled, asked.slot / 1000)
+        return None
+
+    def _tell_of_slots(self, asked: JobClaim, answer: Claimed) -> None:
+        noted, overlaps = answer.verdict == "noted", answer.verdict == "running" and not asked.keep
+        if answer.verdict not in ("run", "noted", "running") or (asked.keep and answer.verdict == "running"):
+            return
+        for reason, count in (("missed", asked.missed + noted), ("running", asked.skipped + overlaps)):
+            if count:
+                slot = asked.slot / 1000
+                self._log.warning("slots of a job were left out", job=asked.job, reason=reason, count=count)
+                self._tell_event(FleetJobSkipped(asked.job, slot, reason, count))  # type: ignore[arg-type]
+
+    def _poke_all(self) -> None:
+        for watch in self._watches.values():
+            watch.poke.set()
+
+
+class _Watch:
+    """What is known of one job here."""
+
+    def __init__(self) -> None:
+        self.poke = anyio.Event()
+        self.incarnation = 0
+        self.settled = 0.0
+        self.carriers = 1
+        self.is_overdue = False
+        self.warned = False
+        self.ran_alone = 0.0
+        self.asked = False
+        self.asked_until = 0.0
+
+    async def wait(self, clock: Clock, seconds: float) -> None:
+        """Return after so long, or when something changed before."""
+        async with anyio.create_task_group() as either:
+
+            async def listen() -> None:
+                await self.poke.wait()
+                either.cancel_scope.cancel()
+
+            either.start_soon(listen)
+            await clock.sleep(seconds)
+            either.cancel_scope.cancel()
+        if self.poke.is_set():
+            self.poke = anyio.Event()

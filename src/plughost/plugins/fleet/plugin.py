@@ -1,0 +1,152 @@
+"""The plugin: makes the host a member, and decides with the others who runs a job."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import click
+
+from plughost import Plugin, PluginContext, hookimpl
+from plughost.contracts import (
+    SYSTEM_CLOCK,
+    Clock,
+    Fleet,
+    HealthCheck,
+    HostSteering,
+    JobGate,
+    MetricFamily,
+    MetricSample,
+    PluginStateChanged,
+)
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.fleet.agent import Agent
+from plughost.plugins.fleet.cards import card_of
+from plughost.plugins.fleet.commands import fleet_group
+from plughost.plugins.fleet.config import FleetConfig
+from plughost.plugins.fleet.gate import FleetGate
+from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.service import FleetService
+
+INTERVALS_TO_LIVE = 3
+
+
+class FleetPlugin(Plugin):
+    """Provides ``Fleet`` and decides on jobs with ``scope="fleet"``.
+
+    Args:
+        clock: Time.
+    """
+
+    name = "fleet"
+    Config: ClassVar[type[Any] | None] = FleetConfig
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._agent: Agent | None = None
+        self._gate: FleetGate | None = None
+
+    async def check_config(self, config: FleetConfig) -> None:
+        """Refuse settings that do not fit together."""
+        config.check()
+
+    async def start(self, context: PluginContext) -> None:
+        """Join the fleet; a store that cannot be reached yet is tried again in the background."""
+        config: FleetConfig = context.config
+        host = context.use(HostSteering)
+        store = config.make_store(context.data_dir, host.name)
+        membership = Membership(_name(config, host), INTERVALS_TO_LIVE * config.interval, self._clock)
+        card, ready = partial(card_of, host), lambda: host.ready
+        service = FleetService(config.name or host.name, store, membership, card, ready)
+        context.provide(Fleet, service)
+        if host.errand:  # it is gone in a moment, and is to take no work from those that stay
+            await store.open()
+            context.on_stop(store.close)
+            return
+        self._agent = agent = Agent(
+            store,
+            membership,
+            card=card,
+            ready=ready,
+            interval=config.interval,
+            renames=not config.member_name,
+            publish=context.events.publish,
+            overdue=lambda jobs: gate.overdue(tuple(jobs)),
+            clock=self._clock,
+            log=context.log,
+        )
+        self._gate = gate = FleetGate(
+            store,
+            membership,
+            hazards=lambda: agent.hazards,
+            tell_end=agent.tell_end,
+            tell_event=agent.tell_event,
+            clock=self._clock,
+            log=context.log,
+        )
+        await agent.step()
+        context.events.subscribe(PluginStateChanged, lambda _: agent.describe_again())
+        context.spawn(agent.run)
+        context.every(max(1.0, membership.ttl), self._tidy, name="tidy the list of jobs", scope="process")
+        context.provide(JobGate, gate)
+
+    async def stop(self) -> None:
+        """Leave the fleet in order."""
+        if self._gate is not None:
+            self._gate.close()
+        if self._agent is not None:
+            await self._agent.leave()
+
+    def status(self) -> Mapping[str, object]:
+        """Which member it is, and whether it is connected."""
+        if self._agent is None:
+            return {}
+        mine = self._agent.membership
+        return {"member": mine.name, "connected": mine.connected, "members": mine.members}
+
+    @hookimpl
+    def register_commands(self) -> Sequence[click.Command]:
+        """The group ``fleet``."""
+        return [fleet_group]
+
+    @hookimpl
+    def health_check(self, app_name: str | None) -> HealthCheck | None:
+        """Whether the fleet can be reached, and jobs that run once are safe there."""
+        if app_name is not None or self._agent is None:
+            return None
+        mine = self._agent.membership
+        detail = "; ".join(self._agent.hazards)
+        if not mine.connected:
+            detail = f"cut off from the fleet, its jobs do not run here: {mine.error or 'it is joining'}"
+        figures = {"member": mine.name, "connected": mine.connected, "members": mine.members}
+        return HealthCheck(name="fleet", status="warn" if detail else "pass", detail=detail, figures=figures)
+
+    @hookimpl
+    def describe_metrics(self) -> Sequence[MetricFamily]:
+        """How many members live, as far as this one heard, and whether it is one of them."""
+        if self._agent is None:
+            return []
+        mine = self._agent.membership
+        values = {
+            "fleet_members": (mine.members, "Members of the fleet that live, as this host heard last."),
+            "fleet_connected": (mine.connected, "Whether this host may run jobs of the fleet."),
+            "fleet_runs": (len(mine.held), "Jobs of the fleet that run on this host."),
+        }
+        return [
+            MetricFamily(name=name, kind="gauge", help=text, samples=(MetricSample(float(value)),))
+            for name, (value, text) in values.items()
+        ]
+
+    async def _tidy(self) -> None:
+        if self._gate is not None:
+            try:
+                await self._gate.tidy()
+            except StoreUnavailableError:
+                return  # the agent says so
+
+
+def _name(config: FleetConfig, host: HostSteering) -> str:
+    name = config.member_name or socket.gethostname()
+    return name if host.worker is None else f"{name}-{host.worker}"

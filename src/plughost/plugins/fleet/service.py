@@ -1,0 +1,66 @@
+"""The fleet as plugins and commands see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from plughost.contracts.fleet import FleetMember, FleetStatus
+from plughost.contracts.fleet_store import FleetStore
+from plughost.plugins.fleet.cards import MemberCard, member_of, status_of
+from plughost.plugins.fleet.membership import Membership
+
+
+class FleetService:
+    """The ``Fleet`` of one host.
+
+    Args:
+        name: The fleet's name.
+        store: Where it meets.
+        membership: This host's place.
+        card: Returns what it tells of itself.
+        ready: Returns whether the host is ready.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: FleetStore,
+        membership: Membership,
+        card: Callable[[], MemberCard],
+        ready: Callable[[], bool],
+    ) -> None:
+        self.name = name
+        self._store = store
+        self._membership = membership
+        self._card = card
+        self._ready = ready
+
+    @property
+    def member(self) -> FleetMember:
+        """This host."""
+        card, mine = self._card(), self._membership
+        return FleetMember(
+            id=mine.name,
+            incarnation=mine.incarnation,
+            state="draining" if mine.draining else "alive" if mine.incarnation else "left",
+            connected=mine.connected,
+            ready=self._ready(),
+            host_name=card.host_name,
+            machine=card.machine,
+            pid=card.pid,
+            worker=card.worker,
+            version=card.version,
+            applied=mine.applied,
+            error=mine.error,
+            plugins=card.plugins,
+        )
+
+    async def members(self) -> Sequence[FleetMember]:
+        """Return all members, by name."""
+        view = await self._store.view()
+        return tuple(member_of(one, view.now) for one in view.members)
+
+    async def status(self) -> FleetStatus:
+        """Return the whole fleet."""
+        view = await self._store.view()
+        return status_of(self.name, self._store.name, view, tuple(await self._store.hazards()))

@@ -1,0 +1,261 @@
+"""A fleet in Redis or Valkey: from two machines to thousands of hosts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import sniffio
+
+from plughost.contracts.fleet_store import (
+    Beat,
+    Claimed,
+    Enlisted,
+    Enlistment,
+    Greeting,
+    Heard,
+    JobClaim,
+    RunEnd,
+    StoredJob,
+    StoredMember,
+    View,
+    Welcome,
+)
+from plughost.exceptions import ConfigError, StoreUnavailableError
+from plughost.plugins.fleet.stores import redis_scripts as scripts
+from plughost.plugins.fleet.stores.rules import KEPT
+
+try:
+    from redis import exceptions as answers
+    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+except ImportError as error:
+    raise ConfigError(
+        "store = 'redis' needs the redis package: pip install 'plughost[redis]'",
+        path="plugins.fleet.config.store",
+    ) from error
+
+_CONNECTIONS = 4
+
+_REFUSALS: tuple[tuple[type[Exception], str], ...] = (
+    (answers.ReadOnlyError, "it is a replica: let redis_url lead to the primary"),
+    (answers.BusyLoadingError, "it is still loading its data"),
+    (answers.OutOfMemoryError, "it is out of memory: give it more, or raise its maxmemory"),
+    (answers.AuthenticationError, "the name or the password in redis_url is wrong"),
+    (answers.NoPermissionError, "the user in redis_url may not do that"),
+)
+
+
+class RedisFleetStore:
+    """A ``FleetStore`` over one Redis deployment. Works on asyncio only, as its client does.
+
+    Every call is one script, and nothing is tried twice.
+
+    Args:
+        url: Where it is.
+        prefix: First part of all keys, and their hash tag.
+        timeout: Longest wait for a connection or an answer, in seconds.
+        now: Returns the time, for tests; None takes the server's own.
+    """
+
+    name = "redis"
+
+    def __init__(
+        self, url: str, *, prefix: str, timeout: float = 2.0, now: Callable[[], float] | None = None
+    ) -> None:
+        self._url = url
+        self._base = f"{{{prefix}}}"
+        self._timeout = timeout
+        self._now = now
+        self._new_epoch = uuid.uuid4().hex
+        self._client: Redis | None = None
+        self._scripts: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"RedisFleetStore(prefix={self._base!r})"  # the address may hold a password
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            ConfigError: This event loop is not asyncio's, or the address is not a Redis URL.
+            StoreUnavailableError: It cannot be reached.
+        """
+        if sniffio.current_async_library() != "asyncio":
+            raise ConfigError(
+                "the Redis client works on asyncio only: run the host there, or use store = 'sqlite'",
+                path="plugins.fleet.config.store",
+            )
+        if self._client is None:
+            self._client = self._connected()
+        await self._do(self._client.ping)
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        client, self._client = self._client, None
+        self._scripts.clear()
+        if client is not None:
+            await client.aclose()
+            await client.connection_pool.disconnect()
+
+    async def hazards(self) -> Sequence[str]:
+        """Say whether the server may evict what decides that a slot starts once."""
+        try:
+            found = await self._do(lambda: self._opened.info("memory"))
+        except StoreUnavailableError as error:
+            if isinstance(error.__context__, answers.NoPermissionError):
+                return ()  # then it cannot be told
+            raise
+        policy = str(found.get("maxmemory_policy", ""))
+        if not policy.startswith("allkeys-"):
+            return ()
+        said = (
+            f"the server evicts any key when its memory is full (maxmemory-policy {policy}), so that it could forget"
+            " which slots were started: jobs of the fleet are refused. Set it to volatile-lru or noeviction, or give"
+            " the fleet a server of its own."
+        )
+        return (said,)
+
+    async def join(self, greeting: Greeting) -> Welcome:
+        """Enter a process."""
+        found = await self._run(scripts.JOIN, greeting.member, greeting.ttl, greeting.card)
+        return Welcome(
+            now=int(found[0]), epoch=found[1].decode(), incarnation=int(found[2]), replaced=bool(found[3])
+        )
+
+    async def beat(self, beat: Beat) -> Heard:
+        """Hear that a member lives."""
+        runs = [word for run in beat.runs for word in (run.job, run.token)]
+        found = await self._run(
+            scripts.BEAT, beat.member, beat.incarnation, int(beat.ready), int(beat.draining), beat.applied, beat.lease,
+            KEPT, *runs,
+        )  # fmt: skip
+        if not found[0]:
+            return Heard(known=False, now=int(found[1]))
+        return Heard(
+            known=True,
+            now=int(found[1]),
+            epoch=found[2].decode(),
+            members=found[3],
+            roster=int(found[4]),
+            expires=int(found[5]),
+            overdue=tuple(key.decode() for key in found[6]),
+            lost_runs=tuple(map(int, found[7])),
+        )
+
+    async def describe(self, member: str, incarnation: int, card: bytes) -> bool:
+        """Replace what others may read of a member."""
+        return bool(await self._run(scripts.DESCRIBE, member, incarnation, card))
+
+    async def leave(self, member: str, incarnation: int) -> None:
+        """Hear that a process ends in order."""
+        await self._run(scripts.LEAVE, member, incarnation)
+
+    async def enlist(self, enlistment: Enlistment) -> Enlisted:
+        """Note that a member has a job, or has it no more."""
+        one = enlistment
+        found = await self._run(
+            scripts.ENLIST, one.job, one.member, one.incarnation, one.definition, one.schedule, one.following
+        )
+        if not found[0]:
+            return Enlisted(known=False)
+        return Enlisted(known=True, slot=int(found[1]), carriers=found[2])
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        """Give a slot to one of those who ask for it."""
+        found = await self._run(
+            scripts.CLAIM, claim.job, claim.member, claim.incarnation, claim.definition, claim.slot, claim.previous,
+            claim.following, claim.lease, claim.retries, claim.retry_pause, claim.missed, claim.skipped,
+            int(claim.start), int(claim.keep),
+        )  # fmt: skip
+        verdict, *numbers = found
+        now, slot, token, attempt, ended = [*map(int, numbers), 0, 0, 0, 0][:5]
+        return Claimed(
+            verdict=verdict.decode(), now=now, slot=slot, token=token, attempt=attempt, ended=ended
+        )
+
+    async def finish(self, end: RunEnd) -> bool:
+        """Note the end of a run."""
+        return bool(await self._run(scripts.FINISH, end.job, end.token, end.error))
+
+    async def view(self) -> View:
+        """Return everything at one moment."""
+        now, epoch, beats, cards, jobs = await self._run(scripts.VIEW)
+        card_of = _pairs(cards)
+        return View(
+            now=int(now),
+            epoch=epoch.decode(),
+            members=tuple(
+                _member(name.decode(), line.decode(), card_of.get(name, b""))
+                for name, line in sorted(_pairs(beats).items())
+            ),
+            jobs=tuple(_job(name.decode(), _pairs(flat)) for name, flat in sorted(jobs)),
+        )
+
+    async def forget(self, member: str) -> bool:
+        """Drop what is known of a member that does not live."""
+        return bool(await self._run(scripts.FORGET, member))
+
+    def _connected(self) -> Redis:
+        try:
+            pool = BlockingConnectionPool.from_url(
+                self._url,
+                max_connections=_CONNECTIONS,
+                timeout=self._timeout,
+                socket_timeout=self._timeout,
+                socket_connect_timeout=self._timeout,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError as error:
+            raise ConfigError(
+                "redis_url is not the address of a server: write redis://HOST:PORT/DATABASE",
+                path="plugins.fleet.config.redis_url",
+            ) from error
+        return Redis(connection_pool=pool)
+
+    @property
+    def _opened(self) -> Redis:
+        if self._client is None:
+            raise StoreUnavailableError("the fleet's store is not open")
+        return self._client
+
+    async def _run(self, script: str, *words: str | bytes | int) -> Any:
+        prepared = self._scripts.get(script)
+        if prepared is None:
+            prepared = self._scripts[script] = self._opened.register_script(scripts.PRELUDE + script)
+        now = "" if self._now is None else str(round(self._now() * 1000))
+        return await self._do(lambda: prepared(keys=[self._base], args=[now, self._new_epoch, *words]))
+
+    async def _do(self, command: Callable[[], Any]) -> Any:
+        try:
+            return await command()
+        except answers.RedisError as error:
+            why = next((text for kind, text in _REFUSALS if isinstance(error, kind)), "")
+            raise StoreUnavailableError(
+                f"the fleet's server cannot be used: {why or type(error).__name__}"
+            ) from None  # its text may hold the address
+        except (OSError, TimeoutError) as error:
+            raise StoreUnavailableError(
+                f"the fleet's server cannot be reached: {type(error).__name__}"
+            ) from None
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _member(name: str, line: str, card: bytes) -> StoredMember:
+    incarnation, joined, seen, ttl, gone, lost, ready, draining, applied = map(int, line.split())
+    return StoredMember(
+        member=name, incarnation=incarnation, joined=joined, seen=seen, ttl=ttl, gone=gone, lost=bool(lost),
+        ready=bool(ready), draining=bool(draining), applied=applied, card=card,
+    )  # fmt: skip
+
+
+def _job(name: str, fields: dict[bytes, bytes]) -> StoredJob:
+    found = {key.decode(): value.decode(errors="replace") for key, value in fields.items()}
+    definitions = found.pop("definitions", "").split()
+    return msgspec.convert({**found, "job": name, "definitions": definitions}, StoredJob, strict=False)

@@ -1,0 +1,278 @@
+"""What each call of the Redis store does, as one script: one step, one round trip, the server's own clock.
+
+They say in Lua what ``rules`` says in Python. All keys of a fleet carry one hash tag, and none has a time to live, so
+that no ``volatile-*`` policy takes one:
+
+    {P}:head        epoch, roster and token
+    {P}:live        living members by the moment at which they are lost
+    {P}:beat        member -> incarnation joined seen ttl gone lost ready draining applied
+    {P}:card        member -> what it tells of itself
+    {P}:jobs        the keys of all jobs
+    {P}:job:KEY     a job, field by field as in ``StoredJob``
+    {P}:carry:KEY   member -> definition, of those who have the job
+    {P}:gone        members that left or were lost, by when they were heard of last
+    {P}:due         jobs by the moment from which they are overdue
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PRELUDE: Final = """
+local base, now = KEYS[1], tonumber(ARGV[1])
+if not now then
+  local t = redis.call('TIME')
+  now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+local function key(name) return base .. ':' .. name end
+local function whole(number) return string.format('%.0f', number) end
+local function epoch()
+  redis.call('HSETNX', key('head'), 'epoch', ARGV[2])
+  return redis.call('HGET', key('head'), 'epoch')
+end
+local function roster() redis.call('HINCRBY', key('head'), 'roster', 1) end
+
+local BEAT = {'incarnation', 'joined', 'seen', 'ttl', 'gone', 'lost', 'ready', 'draining', 'applied'}
+local function member(name)
+  local line = redis.call('HGET', key('beat'), name)
+  if not line then return nil end
+  local row, n = {}, 0
+  for part in string.gmatch(line, '%S+') do
+    n = n + 1
+    row[BEAT[n]] = tonumber(part)
+  end
+  return row
+end
+local function put_member(name, row)
+  local parts = {}
+  for n, field in ipairs(BEAT) do parts[n] = whole(row[field]) end
+  redis.call('HSET', key('beat'), name, table.concat(parts, ' '))
+end
+local function lives(row) return row and row.gone == 0 and row.lost == 0 and now < row.seen + row.ttl end
+local function known(name, incarnation)
+  local row = member(name)
+  if lives(row) and whole(row.incarnation) == incarnation then return row end
+  return nil
+end
+
+local NUMBERS = {'slot', 'run_slot', 'following', 'token', 'attempt', 'retries', 'retry_pause', 'retry_at', 'began',
+  'ended', 'until', 'starts', 'failures', 'missed', 'skipped'}
+local function job(name)
+  local flat = redis.call('HGETALL', key('job:' .. name))
+  if #flat == 0 then return nil end
+  local row = {}
+  for n = 1, #flat, 2 do row[flat[n]] = flat[n + 1] end
+  for _, field in ipairs(NUMBERS) do row[field] = tonumber(row[field]) end
+  if row.state == 'running' and now >= row['until'] then
+    row.state, row.ended, row.retry_at = 'lost', row['until'], row['until']
+    row.failures, row.error = row.failures + 1, row.member .. ' was lost while it ran'
+  end
+  return row
+end
+local function again(row)
+  return (row.state == 'failed' or row.state == 'lost') and row.attempt <= row.retries
+end
+local function put_job(name, row)
+  local flat = {}
+  for field, value in pairs(row) do
+    flat[#flat + 1] = field
+    flat[#flat + 1] = type(value) == 'number' and whole(value) or value
+  end
+  redis.call('HSET', key('job:' .. name), unpack(flat))
+  redis.call('SADD', key('jobs'), name)
+  local due = row.following > 0 and row.following + 2000 or nil
+  if row.state == 'running' then
+    if row.attempt <= row.retries then due = row['until']
+    elseif due then due = math.max(due, row['until']) end
+  elseif again(row) then
+    due = due and math.min(due, row.retry_at) or row.retry_at
+  end
+  if due then redis.call('ZADD', key('due'), whole(due), name) else redis.call('ZREM', key('due'), name) end
+end
+"""
+
+JOIN: Final = """
+local name, ttl, card = ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local before = member(name)
+local incarnation = math.max(now, before and before.incarnation + 1 or 0)
+for _, one in ipairs(redis.call('SMEMBERS', key('jobs'))) do redis.call('HDEL', key('carry:' .. one), name) end
+put_member(name, {incarnation = incarnation, joined = now, seen = now, ttl = ttl, gone = 0, lost = 0, ready = 0,
+  draining = 0, applied = 0})
+redis.call('ZADD', key('live'), whole(now + ttl), name)
+redis.call('HSET', key('card'), name, card)
+roster()
+return {whole(now), epoch(), whole(incarnation), lives(before) and 1 or 0}
+"""
+
+BEAT: Final = """
+local name = ARGV[3]
+local row = known(name, ARGV[4])
+if not row then return {0, whole(now)} end
+row.seen, row.ready, row.draining, row.applied = now, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+put_member(name, row)
+redis.call('ZADD', key('live'), whole(now + row.ttl), name)
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', key('live'), '-inf', whole(now))) do
+  local was = member(gone)
+  was.lost, was.ready = 1, 0
+  put_member(gone, was)
+  redis.call('ZREM', key('live'), gone)
+  redis.call('ZADD', key('gone'), whole(was.seen), gone)
+  roster()
+end
+for _, old in ipairs(redis.call('ZRANGEBYSCORE', key('gone'), '-inf', whole(now - tonumber(ARGV[9])))) do
+  local was = member(old)
+  if was and not lives(was) then
+    redis.call('HDEL', key('beat'), old)
+    redis.call('HDEL', key('card'), old)
+  end
+  redis.call('ZREM', key('gone'), old)
+end
+local lost = {}
+for n = 10, #ARGV, 2 do
+  local run = job(ARGV[n])
+  if run and whole(run.token) == ARGV[n + 1] and run.state == 'running' then
+    run['until'] = now + tonumber(ARGV[8])
+    put_job(ARGV[n], run)
+  else
+    lost[#lost + 1] = ARGV[n + 1]
+  end
+end
+local overdue = {}
+for _, one in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', whole(now), 'LIMIT', 0, 64)) do
+  if #overdue < 8 and redis.call('HEXISTS', key('carry:' .. one), name) == 1 then overdue[#overdue + 1] = one end
+end
+local first = redis.call('ZRANGE', key('live'), 0, 0, 'WITHSCORES')
+return {1, whole(now), epoch(), redis.call('ZCARD', key('live')), redis.call('HGET', key('head'), 'roster') or '0',
+  first[2], overdue, lost}
+"""
+
+DESCRIBE: Final = """
+if not known(ARGV[3], ARGV[4]) then return 0 end
+redis.call('HSET', key('card'), ARGV[3], ARGV[5])
+roster()
+return 1
+"""
+
+LEAVE: Final = """
+local row = known(ARGV[3], ARGV[4])
+if not row then return 0 end
+row.gone, row.ready = now, 0
+put_member(ARGV[3], row)
+redis.call('ZREM', key('live'), ARGV[3])
+redis.call('ZADD', key('gone'), whole(row.seen), ARGV[3])
+roster()
+return 1
+"""
+
+ENLIST: Final = """
+local name, who, definition = ARGV[3], ARGV[4], ARGV[6]
+if not known(who, ARGV[5]) then return {0} end
+local row = job(name)
+if definition == '' then
+  redis.call('HDEL', key('carry:' .. name), who)
+  return {1, whole(row and row.slot or 0), 0}
+end
+if not row then
+  row = {state = '', member = '', error = '', schedule = '', definitions = ''}
+  for _, field in ipairs(NUMBERS) do row[field] = 0 end
+  row.slot = now
+end
+local seen, count = {}, 0
+for one in string.gmatch(row.definitions, '%S+') do
+  seen[one], count = true, count + 1
+end
+if not seen[definition] then
+  local kept = row.definitions
+  if count >= 8 then kept = string.gsub(kept, '^%S+ ?', '') end
+  row.definitions = kept == '' and definition or (kept .. ' ' .. definition)
+  row.schedule, row.following = ARGV[7], tonumber(ARGV[8])
+end
+put_job(name, row)
+redis.call('HSET', key('carry:' .. name), who, definition)
+local carriers = 0
+for _, one in ipairs(redis.call('HKEYS', key('carry:' .. name))) do
+  if lives(member(one)) then carriers = carriers + 1 end
+end
+return {1, whole(row.slot), carriers}
+"""
+
+CLAIM: Final = """
+local name, who, definition = ARGV[3], ARGV[4], ARGV[6]
+local slot, previous, following, lease = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local retries, pause, missed, skipped = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local start, keep = ARGV[15] == '1', ARGV[16] == '1'
+if not known(who, ARGV[5]) then return {'stranger', whole(now)} end
+local row = job(name)
+local newer, found = {}, false
+if row then
+  for one in string.gmatch(row.definitions, '%S+') do
+    if found then newer[one] = true end
+    if one == definition then found = true end
+  end
+end
+if not found then return {'unknown', whole(now)} end
+
+local function is_old()
+  if not next(newer) then return false end
+  local flat = redis.call('HGETALL', key('carry:' .. name))
+  for n = 1, #flat, 2 do
+    if newer[flat[n + 1]] and lives(member(flat[n])) then return true end
+  end
+  return false
+end
+local verdict
+local repeated = slot <= row.slot
+if repeated then verdict = start and again(row) and row.retry_at <= now and 'run' or 'taken'
+elseif is_old() then verdict = 'old'
+elseif slot > now then verdict = 'early'
+elseif row.slot < previous then verdict = 'gap'
+elseif row.state == 'running' then verdict = 'running'
+else verdict = start and 'run' or 'noted' end
+
+local counts = verdict == 'noted' or (verdict == 'running' and not keep) or (verdict == 'run' and not repeated)
+if counts then
+  row.slot, row.following = slot, following
+  row.missed = row.missed + missed + (verdict == 'noted' and 1 or 0)
+  row.skipped = row.skipped + skipped + (verdict == 'running' and 1 or 0)
+end
+if verdict == 'run' then
+  local token = math.max(tonumber(redis.call('HGET', key('head'), 'token') or '0') + 1, now * 1000)
+  redis.call('HSET', key('head'), 'token', whole(token))
+  row.attempt = repeated and row.attempt + 1 or 1
+  if not repeated then row.run_slot = slot end
+  row.state, row.member, row.token, row.retries, row.retry_pause = 'running', who, token, retries, pause
+  row.began, row.ended, row['until'], row.starts, row.error = now, 0, now + lease, row.starts + 1, ''
+end
+if counts or verdict == 'run' then put_job(name, row) end
+return {verdict, whole(now), whole(verdict == 'run' and row.run_slot or row.slot), whole(row.token), row.attempt,
+  whole(row.state == 'running' and now or row.ended)}
+"""
+
+FINISH: Final = """
+local row = job(ARGV[3])
+if not row or whole(row.token) ~= ARGV[4] or row.state ~= 'running' then return 0 end
+row.state, row.error, row.ended = 'done', ARGV[5], now
+if ARGV[5] ~= '' then row.state, row.failures = 'failed', row.failures + 1 end
+row.retry_at = now + row.retry_pause
+put_job(ARGV[3], row)
+return 1
+"""
+
+VIEW: Final = """
+local jobs = {}
+for n, name in ipairs(redis.call('SMEMBERS', key('jobs'))) do
+  jobs[n] = {name, redis.call('HGETALL', key('job:' .. name))}
+end
+return {whole(now), epoch(), redis.call('HGETALL', key('beat')), redis.call('HGETALL', key('card')), jobs}
+"""
+
+FORGET: Final = """
+local row = member(ARGV[3])
+if not row or lives(row) then return 0 end
+redis.call('HDEL', key('beat'), ARGV[3])
+redis.call('HDEL', key('card'), ARGV[3])
+redis.call('ZREM', key('live'), ARGV[3])
+redis.call('ZREM', key('gone'), ARGV[3])
+roster()
+return 1
+"""

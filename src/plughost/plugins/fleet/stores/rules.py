@@ -1,0 +1,318 @@
+"""What a fleet's store decides, for engines that run Python: one call is one step, on tables that it reads and writes.
+
+The Redis store says the same in Lua; ``FleetStoreSuite`` holds both to it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from plughost.contracts.fleet_store import (
+    Beat,
+    Claimed,
+    Enlisted,
+    Enlistment,
+    Greeting,
+    Heard,
+    HeldRun,
+    JobClaim,
+    RunEnd,
+    StoredJob,
+    StoredMember,
+    Verdict,
+    View,
+    Welcome,
+)
+
+T = TypeVar("T")
+
+MOST_OVERDUE = 8
+MOST_DEFINITIONS = 8
+KEPT = 86_400_000
+"""Milliseconds for which members that left or were lost are remembered."""
+
+
+class Tables(Protocol):
+    """Documents by kind and key, all within one transaction."""
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        """Return one."""
+
+    def put(self, kind: str, key: str, value: bytes) -> None:
+        """Write one."""
+
+    def delete(self, kind: str, key: str) -> None:
+        """Remove one, if it is there."""
+
+    def items(self, kind: str) -> list[tuple[str, bytes]]:
+        """Return all of a kind, by key."""
+
+
+class _Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fleet has one of."""
+
+    epoch: str
+    roster: int = 0
+    token: int = 0
+
+
+class FleetRules:
+    """One step of a fleet's store.
+
+    Args:
+        tables: What is kept.
+        now: The time of the step, in milliseconds.
+    """
+
+    def __init__(self, tables: Tables, now: int) -> None:
+        self._tables = tables
+        self._now = now
+
+    def join(self, greeting: Greeting) -> Welcome:
+        """Enter a process under a name."""
+        before = self._member(greeting.member)
+        incarnation = max(self._now, before.incarnation + 1 if before else 0)
+        for key, _ in self._tables.items("job"):
+            self._tables.delete(f"carrier {key}", greeting.member)
+        self._put_member(
+            StoredMember(
+                member=greeting.member, incarnation=incarnation, joined=self._now, seen=self._now,
+                ttl=greeting.ttl, card=greeting.card,
+            )
+        )  # fmt: skip
+        head = self._change_roster()
+        replaced = before is not None and before.lives(self._now)
+        return Welcome(now=self._now, epoch=head.epoch, incarnation=incarnation, replaced=replaced)
+
+    def beat(self, beat: Beat) -> Heard:
+        """Hear that a member lives."""
+        member = self._known(beat.member, beat.incarnation)
+        if member is None:
+            return Heard(known=False, now=self._now)
+        self._put_member(
+            replace(member, seen=self._now, ready=beat.ready, draining=beat.draining, applied=beat.applied)
+        )
+        self._sweep()
+        lost = tuple(run.token for run in beat.runs if not self._extend(run, beat.lease))
+        living = [one for one in self._members() if one.lives(self._now)]
+        head = self._head()
+        return Heard(
+            known=True,
+            now=self._now,
+            epoch=head.epoch,
+            members=len(living),
+            roster=head.roster,
+            expires=min(one.expires for one in living),
+            overdue=self._overdue(beat.member),
+            lost_runs=lost,
+        )
+
+    def describe(self, member: str, incarnation: int, card: bytes) -> bool:
+        """Replace what others may read of a member."""
+        known = self._known(member, incarnation)
+        if known is None:
+            return False
+        self._put_member(replace(known, card=card))
+        self._change_roster()
+        return True
+
+    def leave(self, member: str, incarnation: int) -> None:
+        """Hear that a process ends in order."""
+        known = self._known(member, incarnation)
+        if known is not None:
+            self._put_member(replace(known, gone=self._now, ready=False))
+            self._change_roster()
+
+    def enlist(self, enlistment: Enlistment) -> Enlisted:
+        """Note that a member has a job, or has it no more."""
+        if self._known(enlistment.member, enlistment.incarnation) is None:
+            return Enlisted(known=False)
+        key, carriers = enlistment.job, f"carrier {enlistment.job}"
+        job = self._job(key)
+        if not enlistment.definition:
+            self._tables.delete(carriers, enlistment.member)
+            return Enlisted(known=True, slot=job.slot if job else 0)
+        if job is None:
+            job = StoredJob(job=key, slot=self._now)
+        if enlistment.definition not in job.definitions:
+            known = (*job.definitions, enlistment.definition)[-MOST_DEFINITIONS:]
+            job = replace(
+                job, definitions=known, schedule=enlistment.schedule, following=enlistment.following
+            )
+        self._put_job(job)
+        self._tables.put(carriers, enlistment.member, enlistment.definition.encode())
+        return Enlisted(known=True, slot=job.slot, carriers=sum(1 for _ in self._carriers(key)))
+
+    def claim(self, claim: JobClaim) -> Claimed:
+        """Give a slot to one of those who ask for it."""
+        job, verdict = self._judged(claim)
+        if job is None:
+            return Claimed(verdict=verdict, now=self._now)
+        if verdict == "run":
+            job = self._started(job, claim)
+        elif verdict == "noted" or (verdict == "running" and not claim.keep):
+            job = replace(
+                self._accounted(job, claim),
+                missed=job.missed + claim.missed + (verdict == "noted"),
+                skipped=job.skipped + claim.skipped + (verdict == "running"),
+            )
+        if verdict in ("run", "noted", "running"):
+            self._put_job(job)
+        return Claimed(
+            verdict=verdict,
+            now=self._now,
+            slot=job.run_slot if verdict == "run" else job.slot,
+            token=job.token,
+            attempt=job.attempt,
+            ended=self._now if job.state == "running" else job.ended,
+        )
+
+    def finish(self, end: RunEnd) -> bool:
+        """Note the end of a run."""
+        job = self._job(end.job)
+        if job is None or job.token != end.token or job.state != "running":
+            return False
+        state, failures = ("failed", job.failures + 1) if end.error else ("done", job.failures)
+        self._put_job(
+            replace(
+                job, state=state, ended=self._now, failures=failures, error=end.error,
+                retry_at=self._now + job.retry_pause,
+            )
+        )  # fmt: skip
+        return True
+
+    def view(self) -> View:
+        """Return everything."""
+        jobs = (self._job(key) for key, _ in self._tables.items("job"))
+        return View(
+            now=self._now,
+            epoch=self._head().epoch,
+            members=tuple(self._members()),
+            jobs=tuple(job for job in jobs if job is not None),
+        )
+
+    def forget(self, member: str) -> bool:
+        """Drop what is known of a member that does not live."""
+        known = self._member(member)
+        if known is None or known.lives(self._now):
+            return False
+        self._tables.delete("member", member)
+        self._change_roster()
+        return True
+
+    def _judged(self, claim: JobClaim) -> tuple[StoredJob | None, Verdict]:
+        if self._known(claim.member, claim.incarnation) is None:
+            return None, "stranger"
+        job = self._job(claim.job)
+        if job is None or claim.definition not in job.definitions:
+            return None, "unknown"
+        if claim.slot <= job.slot:
+            again = claim.start and job.is_to_be_tried_again and job.retry_at <= self._now
+            return job, "run" if again else "taken"
+        newer = job.definitions[job.definitions.index(claim.definition) + 1 :]
+        if any(definition in newer for definition in self._carriers(claim.job)):
+            return job, "old"
+        if claim.slot > self._now:
+            return job, "early"
+        if job.slot < claim.previous:
+            return job, "gap"
+        if job.state == "running":
+            return job, "running"
+        return job, "run" if claim.start else "noted"
+
+    def _started(self, job: StoredJob, claim: JobClaim) -> StoredJob:
+        head = self._head()
+        head = replace(head, token=max(head.token + 1, self._now * 1000))
+        self._tables.put("head", "", msgspec.msgpack.encode(head))
+        again = claim.slot <= job.slot
+        if not again:
+            job = replace(
+                self._accounted(job, claim),
+                run_slot=claim.slot,
+                missed=job.missed + claim.missed,
+                skipped=job.skipped + claim.skipped,
+            )
+        return replace(
+            job, state="running", member=claim.member, token=head.token, attempt=job.attempt + 1 if again else 1,
+            retries=claim.retries, retry_pause=claim.retry_pause, began=self._now, ended=0,
+            until=self._now + claim.lease, starts=job.starts + 1, error="",
+        )  # fmt: skip
+
+    def _accounted(self, job: StoredJob, claim: JobClaim) -> StoredJob:
+        return replace(job, slot=claim.slot, following=claim.following)
+
+    def _extend(self, run: HeldRun, lease: int) -> bool:
+        job = self._job(run.job)
+        if job is None or job.token != run.token or job.state != "running":
+            return False
+        self._put_job(replace(job, until=self._now + lease))
+        return True
+
+    def _overdue(self, member: str) -> tuple[str, ...]:
+        found = []
+        for key, _ in self._tables.items("job"):
+            job = self._job(key)
+            if job and job.is_overdue(self._now) and self._tables.get(f"carrier {key}", member) is not None:
+                found.append(key)
+        return tuple(found[:MOST_OVERDUE])
+
+    def _carriers(self, job: str) -> Iterator[str]:
+        """Yield the definition of each living member that has the job."""
+        for name, definition in self._tables.items(f"carrier {job}"):
+            member = self._member(name)
+            if member is not None and member.lives(self._now):
+                yield definition.decode()
+
+    def _sweep(self) -> None:
+        """Mark who was not heard of in time, and drop who has been away for long."""
+        for member in self._members():
+            if not member.gone and not member.lost and member.expires <= self._now:
+                self._put_member(replace(member, lost=True, ready=False))
+                self._change_roster()
+            elif not member.lives(self._now) and member.seen + KEPT <= self._now:
+                self._tables.delete("member", member.member)
+
+    def _known(self, name: str, incarnation: int) -> StoredMember | None:
+        member = self._member(name)
+        if member is None or member.incarnation != incarnation or not member.lives(self._now):
+            return None
+        return member
+
+    def _member(self, name: str) -> StoredMember | None:
+        return _decoded(StoredMember, self._tables.get("member", name))
+
+    def _members(self) -> Iterator[StoredMember]:
+        for _, document in self._tables.items("member"):
+            yield msgspec.msgpack.decode(document, type=StoredMember)
+
+    def _put_member(self, member: StoredMember) -> None:
+        self._tables.put("member", member.member, msgspec.msgpack.encode(member))
+
+    def _job(self, key: str) -> StoredJob | None:
+        job = _decoded(StoredJob, self._tables.get("job", key))
+        return None if job is None else job.at(self._now)
+
+    def _put_job(self, job: StoredJob) -> None:
+        self._tables.put("job", job.job, msgspec.msgpack.encode(job))
+
+    def _head(self) -> _Head:
+        head = _decoded(_Head, self._tables.get("head", ""))
+        if head is None:
+            head = _Head(epoch=uuid.uuid4().hex)
+            self._tables.put("head", "", msgspec.msgpack.encode(head))
+        return head
+
+    def _change_roster(self) -> _Head:
+        head = self._head()
+        head = replace(head, roster=head.roster + 1)
+        self._tables.put("head", "", msgspec.msgpack.encode(head))
+        return head
+
+
+def _decoded(kind: type[T], document: Any) -> T | None:
+    return None if document is None else msgspec.msgpack.decode(document, type=kind)

@@ -1,0 +1,191 @@
+"""A fleet in an SQLite file: the processes of one machine, with nothing to set up."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.contracts.files import close_to_others
+from plughost.contracts.fleet_store import (
+    Beat,
+    Claimed,
+    Enlisted,
+    Enlistment,
+    Greeting,
+    Heard,
+    JobClaim,
+    RunEnd,
+    View,
+    Welcome,
+)
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.fleet.stores.rules import FleetRules
+
+T = TypeVar("T")
+
+_PATIENCE = 3.0
+"""Seconds that a step waits for its turn among the processes."""
+
+
+class SqliteFleetStore:
+    """A ``FleetStore`` over one file, which all processes of one machine may share.
+
+    Each step is one transaction in a worker thread. A file that was deleted or replaced is opened anew: it has another
+    epoch then, and the members join again.
+
+    Args:
+        path: The file; it is made, for its owner alone.
+        now: Returns the time in seconds since the epoch.
+    """
+
+    name = "sqlite"
+
+    def __init__(self, path: Path, now: Callable[[], float] = SYSTEM_CLOCK.time) -> None:
+        self.path = path
+        self._now = now
+        self._connection: sqlite3.Connection | None = None
+        self._opened = (0, 0)
+        self._one_at_a_time = anyio.CapacityLimiter(1)
+
+    async def open(self) -> None:
+        """Make or open the file."""
+        await self._in_thread(self._fresh_connection)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._in_thread(self._close)
+
+    async def hazards(self) -> Sequence[str]:
+        """Return nothing: a file is not taken away."""
+        return ()
+
+    async def join(self, greeting: Greeting) -> Welcome:
+        """Enter a process."""
+        return await self._step(lambda rules: rules.join(greeting))
+
+    async def beat(self, beat: Beat) -> Heard:
+        """Hear that a member lives."""
+        return await self._step(lambda rules: rules.beat(beat))
+
+    async def describe(self, member: str, incarnation: int, card: bytes) -> bool:
+        """Replace what others may read of a member."""
+        return await self._step(lambda rules: rules.describe(member, incarnation, card))
+
+    async def leave(self, member: str, incarnation: int) -> None:
+        """Hear that a process ends in order."""
+        await self._step(lambda rules: rules.leave(member, incarnation))
+
+    async def enlist(self, enlistment: Enlistment) -> Enlisted:
+        """Note that a member has a job, or has it no more."""
+        return await self._step(lambda rules: rules.enlist(enlistment))
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        """Give a slot to one of those who ask for it; on the disk before it returns."""
+        return await self._step(lambda rules: rules.claim(claim), durable=True)
+
+    async def finish(self, end: RunEnd) -> bool:
+        """Note the end of a run."""
+        return await self._step(lambda rules: rules.finish(end))
+
+    async def view(self) -> View:
+        """Return everything at one moment."""
+        return await self._step(lambda rules: rules.view())
+
+    async def forget(self, member: str) -> bool:
+        """Drop what is known of a member that does not live."""
+        return await self._step(lambda rules: rules.forget(member))
+
+    async def _step(self, step: Callable[[FleetRules], T], *, durable: bool = False) -> T:
+        return await self._in_thread(partial(self._transact, step, durable))
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        try:
+            return await anyio.to_thread.run_sync(function, limiter=self._one_at_a_time)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailableError(f"the fleet's file {self.path} cannot be used: {error}") from error
+
+    def _transact(self, step: Callable[[FleetRules], T], durable: bool) -> T:
+        connection = self._fresh_connection()
+        # A claim must not be forgotten in a power cut, or its slot would start twice. A beat may.
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        with _transaction(connection):
+            return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
+
+    def _fresh_connection(self) -> sqlite3.Connection:
+        if self._connection is not None and self._opened != _identity(self.path):
+            self._close()
+        if self._connection is None:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            close_to_others(self.path, make=True)
+            connection = sqlite3.connect(
+                self.path, isolation_level=None, timeout=_PATIENCE, check_same_thread=False
+            )
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA trusted_schema=OFF")
+                with _transaction(connection):
+                    connection.execute(
+                        "CREATE TABLE IF NOT EXISTS documents (kind TEXT NOT NULL, key TEXT NOT NULL,"
+                        " value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+                    )
+            except BaseException:
+                connection.close()
+                raise
+            self._connection, self._opened = connection, _identity(self.path)
+        return self._connection
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+class _Rows:
+    """``Tables`` in one table."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        query = "SELECT value FROM documents WHERE kind = ? AND key = ?"
+        row: Any = self._connection.execute(query, (kind, key)).fetchone()
+        return None if row is None else row[0]
+
+    def put(self, kind: str, key: str, value: bytes) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, key, value))
+
+    def delete(self, kind: str, key: str) -> None:
+        self._connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+
+    def items(self, kind: str) -> list[tuple[str, bytes]]:
+        query = "SELECT key, value FROM documents WHERE kind = ? ORDER BY key"
+        return self._connection.execute(query, (kind,)).fetchall()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - once for each step
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino

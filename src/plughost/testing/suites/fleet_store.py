@@ -1,0 +1,461 @@
+# ruff: noqa: D102, S101 - a suite: the names are the sentences, the assertions are the point
+"""What every store of a fleet must do.
+
+Yours is right when this class passes for it::
+
+    class TestMyStore(FleetStoreSuite):
+        @pytest.fixture
+        async def store(self, clock):
+            store = MyStore(now=clock.time)
+            await store.open()
+            yield store
+            await store.close()
+
+Run it on the event loops your store works on, by way of the ``anyio_backend`` fixture.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+from plughost.contracts.fleet_store import (
+    OVERDUE_AFTER,
+    Beat,
+    Claimed,
+    Enlisted,
+    Enlistment,
+    FleetStore,
+    Greeting,
+    Heard,
+    HeldRun,
+    JobClaim,
+    RunEnd,
+    StoredJob,
+    StoredMember,
+)
+from plughost.testing.clock import FakeClock
+
+TTL = 15_000
+MINUTE = 60_000
+JOB = "shop:report"
+
+
+class FleetDriver:
+    """A store, and short words for what the tests do with it."""
+
+    def __init__(self, store: FleetStore, clock: FakeClock) -> None:
+        self.store = store
+        self.clock = clock
+        self.incarnations: dict[str, int] = {}
+
+    @property
+    def now(self) -> int:
+        return round(self.clock.time() * 1000)
+
+    async def join(self, member: str, card: bytes = b"") -> int:
+        welcome = await self.store.join(Greeting(member=member, ttl=TTL, card=card))
+        self.incarnations[member] = welcome.incarnation
+        return welcome.incarnation
+
+    async def beat(self, member: str, *runs: HeldRun, **more: Any) -> Heard:
+        incarnation = more.pop("incarnation", self.incarnations[member])
+        return await self.store.beat(Beat(member=member, incarnation=incarnation, runs=runs, **more))
+
+    async def enlist(self, member: str, definition: str = "one", job: str = JOB) -> Enlisted:
+        return await self.store.enlist(
+            Enlistment(
+                job=job, member=member, incarnation=self.incarnations[member], definition=definition,
+                schedule="every 60 s", following=self.next_slot,
+            )
+        )  # fmt: skip
+
+    @property
+    def next_slot(self) -> int:
+        return (self.now // MINUTE + 1) * MINUTE
+
+    async def claim(self, member: str, slot: int, **more: Any) -> Claimed:
+        given: dict[str, Any] = {
+            "job": JOB, "member": member, "incarnation": self.incarnations[member], "definition": "one",
+            "slot": slot, "previous": slot - MINUTE, "following": slot + MINUTE, "lease": TTL,
+        }  # fmt: skip
+        return await self.store.claim(JobClaim(**(given | more)))
+
+    async def at_slot(self, *keep: str) -> int:
+        """Go to the next slot, with these members alive; return it."""
+        slot = self.next_slot
+        while self.now < slot:
+            await self.clock.advance(min(5.0, (slot - self.now) / 1000))
+            for member in keep:
+                assert (await self.beat(member)).known
+        return slot
+
+    async def job(self, key: str = JOB) -> StoredJob:
+        view = await self.store.view()
+        return next(job for job in view.jobs if job.job == key).at(view.now)
+
+    async def member(self, name: str) -> StoredMember:
+        return next(one for one in (await self.store.view()).members if one.member == name)
+
+
+class FleetStoreSuite:
+    """Subclass it and give it a ``store`` fixture that opens and closes yours."""
+
+    pytestmark = pytest.mark.anyio
+
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        """Time under the test's hand."""
+        return FakeClock(start=float(int(time.time())))
+
+    @pytest.fixture
+    def store(self, clock: FakeClock) -> Any:
+        """Return your store, empty and opened, reading its time from ``clock.time``."""
+        raise NotImplementedError("give the suite a store fixture")
+
+    @pytest.fixture
+    def fleet(self, store: FleetStore, clock: FakeClock) -> FleetDriver:
+        return FleetDriver(store, clock)
+
+    async def test_who_joins_is_a_member_until_its_time_to_live_is_over(self, fleet: FleetDriver) -> None:
+        await fleet.join("a", b"card")
+        heard = await fleet.beat("a")
+        assert (heard.known, heard.members, heard.now) == (True, 1, fleet.now)
+        found = await fleet.member("a")
+        assert (found.card, found.lives(fleet.now), found.expires) == (b"card", True, fleet.now + TTL)
+        await fleet.clock.advance(TTL / 1000)
+        assert not (await fleet.member("a")).lives(fleet.now)
+        assert not (await fleet.beat("a")).known
+
+    async def test_a_beat_prolongs_the_life_of_a_member_and_of_no_other(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.join("b")
+        for _ in range(3):
+            await fleet.clock.advance(6)
+            heard = await fleet.beat("a")
+        assert (heard.known, heard.members) == (True, 1)
+        assert not (await fleet.beat("b")).known
+
+    async def test_a_process_that_takes_a_name_makes_the_one_before_a_stranger(
+        self, fleet: FleetDriver
+    ) -> None:
+        first = await fleet.join("a")
+        welcome = await fleet.store.join(Greeting(member="a", ttl=TTL))
+        assert welcome.incarnation > first
+        assert welcome.replaced
+        assert not (await fleet.beat("a", incarnation=first)).known
+        await fleet.store.leave("a", first)
+        assert (await fleet.beat("a", incarnation=welcome.incarnation)).known
+
+    async def test_incarnations_grow_also_where_the_clock_was_set_back(self, fleet: FleetDriver) -> None:
+        first = await fleet.join("a")
+        fleet.clock.jump(-3600)
+        assert await fleet.join("a") > first
+
+    async def test_who_leaves_is_no_member_and_is_remembered_as_gone(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.store.leave("a", fleet.incarnations["a"])
+        assert not (await fleet.beat("a")).known
+        found = await fleet.member("a")
+        assert (found.gone, found.lives(fleet.now)) == (fleet.now, False)
+
+    async def test_the_roster_grows_when_a_member_joins_leaves_changes_or_is_lost(
+        self, fleet: FleetDriver
+    ) -> None:
+        await fleet.join("a")
+        seen = [(await fleet.beat("a")).roster]
+        await fleet.join("b")
+        seen.append((await fleet.beat("a")).roster)
+        assert await fleet.store.describe("b", fleet.incarnations["b"], b"new")
+        seen.append((await fleet.beat("a")).roster)
+        await fleet.store.leave("b", fleet.incarnations["b"])
+        seen.append((await fleet.beat("a")).roster)
+        await fleet.join("c")
+        seen.append((await fleet.beat("a")).roster)
+        await fleet.clock.advance(10)
+        assert (await fleet.beat("a")).roster == seen[-1]
+        await fleet.clock.advance(6)
+        seen.append((await fleet.beat("a")).roster)
+        assert seen == sorted(set(seen))
+
+    async def test_a_beat_tells_when_the_next_member_would_be_lost(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        first = fleet.now + TTL
+        await fleet.clock.advance(4)
+        await fleet.join("b")
+        assert (await fleet.beat("b")).expires == first
+
+    async def test_a_strangers_card_counts_for_nothing(self, fleet: FleetDriver) -> None:
+        old = await fleet.join("a", b"old")
+        await fleet.join("a", b"new")
+        assert not await fleet.store.describe("a", old, b"stale")
+        assert (await fleet.member("a")).card == b"new"
+
+    async def test_what_a_beat_says_is_seen(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.beat("a", ready=True, draining=True, applied=7)
+        found = await fleet.member("a")
+        assert (found.ready, found.draining, found.applied) == (True, True, 7)
+        await fleet.beat("a", ready=False)
+        found = await fleet.member("a")
+        assert (found.ready, found.draining, found.applied) == (False, False, 0)
+
+    async def test_only_who_does_not_live_is_forgotten(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        assert not await fleet.store.forget("a")
+        await fleet.store.leave("a", fleet.incarnations["a"])
+        assert await fleet.store.forget("a")
+        assert not await fleet.store.forget("a")
+        assert (await fleet.store.view()).members == ()
+
+    async def test_who_has_been_away_for_a_day_is_dropped(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.clock.advance(90_000)
+        await fleet.join("b")
+        await fleet.beat("b")
+        await fleet.beat("b")
+        assert [one.member for one in (await fleet.store.view()).members] == ["b"]
+
+    async def test_a_slot_is_given_to_one_of_those_who_ask(self, fleet: FleetDriver) -> None:
+        for name in ("a", "b"):
+            await fleet.join(name)
+            await fleet.enlist(name)
+        slot = await fleet.at_slot("a", "b")
+        first = await fleet.claim("b", slot)
+        assert (first.verdict, first.slot, first.attempt) == ("run", slot, 1)
+        assert (await fleet.claim("a", slot)).verdict == "taken"
+        assert (await fleet.claim("b", slot)).verdict == "taken"
+        assert (await fleet.job()).starts == 1
+
+    async def test_a_slot_is_given_once_however_many_ask_at_the_same_moment(self, fleet: FleetDriver) -> None:
+        names = [f"m{number}" for number in range(8)]
+        for name in names:
+            await fleet.join(name)
+            await fleet.enlist(name)
+        slot = await fleet.at_slot(*names)
+        answers: list[Claimed] = []
+
+        async def ask(name: str) -> None:
+            answers.append(await fleet.claim(name, slot))
+
+        async with anyio.create_task_group() as tasks:
+            for name in names:
+                tasks.start_soon(ask, name)
+        assert sorted(answer.verdict for answer in answers) == ["run"] + ["taken"] * 7
+
+    async def test_tokens_grow_from_run_to_run_over_all_jobs(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.enlist("a")
+        await fleet.enlist("a", job="shop:other")
+        tokens = []
+        for _ in range(3):
+            slot = await fleet.at_slot("a")
+            for job in (JOB, "shop:other"):
+                answer = await fleet.claim("a", slot, job=job)
+                tokens.append(answer.token)
+                assert await fleet.store.finish(RunEnd(job=job, token=answer.token))
+        assert tokens == sorted(set(tokens))
+
+    async def test_a_slot_that_has_not_come_is_refused(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.enlist("a")
+        assert (await fleet.claim("a", fleet.next_slot)).verdict == "early"
+        assert (await fleet.job()).starts == 0
+
+    async def test_a_new_job_begins_with_its_next_slot(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        enlisted = await fleet.enlist("a")
+        assert (enlisted.slot, enlisted.carriers) == (fleet.now, 1)
+        past = fleet.now // MINUTE * MINUTE
+        assert (await fleet.claim("a", past)).verdict == "taken"
+
+    async def test_only_members_that_have_the_job_are_its_carriers(self, fleet: FleetDriver) -> None:
+        for name in ("a", "b", "c"):
+            await fleet.join(name)
+        await fleet.enlist("a")
+        assert (await fleet.enlist("b")).carriers == 2
+        await fleet.enlist("b", definition="")
+        assert (await fleet.enlist("a")).carriers == 1
+        await fleet.enlist("c")
+        await fleet.store.leave("c", fleet.incarnations["c"])
+        assert (await fleet.enlist("a")).carriers == 1
+        await fleet.join("b")
+        assert (await fleet.enlist("a")).carriers == 1
+
+    async def test_strangers_and_unknown_jobs_are_told_so(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        slot = await fleet.at_slot("a")
+        assert (await fleet.claim("a", slot)).verdict == "unknown"
+        await fleet.enlist("a")
+        slot = await fleet.at_slot("a")
+        assert (await fleet.claim("a", slot, definition="other")).verdict == "unknown"
+        old = fleet.incarnations["a"]
+        await fleet.join("a")
+        assert (await fleet.claim("a", slot, incarnation=old)).verdict == "stranger"
+        assert not (await fleet.store.enlist(Enlistment(job=JOB, member="a", incarnation=old))).known
+        await fleet.clock.advance(TTL / 1000)
+        assert (await fleet.claim("a", slot)).verdict == "stranger"
+
+    async def test_a_slot_that_finds_the_job_running_is_skipped_and_counted(self, fleet: FleetDriver) -> None:
+        for name in ("a", "b"):
+            await fleet.join(name)
+            await fleet.enlist(name)
+        slot = await fleet.at_slot("a", "b")
+        run = await fleet.claim("a", slot, lease=10 * MINUTE)
+        slot = await fleet.at_slot("a", "b")
+        assert (await fleet.claim("b", slot)).verdict == "running"
+        assert (await fleet.claim("b", slot)).verdict == "taken"
+        job = await fleet.job()
+        assert (job.skipped, job.starts, job.token, job.run_slot) == (1, 1, run.token, slot - MINUTE)
+        assert await fleet.store.finish(RunEnd(job=JOB, token=run.token))
+
+    async def test_a_slot_that_is_kept_waits_for_the_run_before(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.enlist("a")
+        run = await fleet.claim("a", await fleet.at_slot("a"), lease=10 * MINUTE)
+        slot = await fleet.at_slot("a")
+        assert (await fleet.claim("a", slot, keep=True)).verdict == "running"
+        await fleet.store.finish(RunEnd(job=JOB, token=run.token))
+        assert (await fleet.claim("a", slot, keep=True)).verdict == "run"
+        assert (await fleet.job()).skipped == 0
+
+    async def test_the_end_of_a_run_is_noted_once(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.enlist("a")
+        run = await fleet.claim("a", await fleet.at_slot("a"))
+        assert (await fleet.job()).state == "running"
+        assert await fleet.store.finish(RunEnd(job=JOB, token=run.token, error="no paper"))
+        assert not await fleet.store.finish(RunEnd(job=JOB, token=run.token))
+        job = await fleet.job()
+        assert (job.state, job.error, job.failures, job.ended) == ("failed", "no paper", 1, fleet.now)
+
+    async def test_a_run_whose_host_is_not_heard_of_is_lost_and_its_late_end_refused(
+        self, fleet: FleetDriver
+    ) -> None:
+        for name in ("a", "b"):
+            await fleet.join(name)
+            await fleet.enlist(name)
+        run = await fleet.claim("a", await fleet.at_slot("a", "b"))
+        slot = await fleet.at_slot("b")
+        assert not await fleet.store.finish(RunEnd(job=JOB, token=run.token))
+        job = await fleet.job()
+        assert (job.state, job.failures, job.error) == ("lost", 1, "a was lost while it ran")
+        taken_over = await fleet.claim("b", slot)
+        assert taken_over.verdict == "run"
+        assert not await fleet.store.finish(RunEnd(job=JOB, token=run.token))
+        assert (await fleet.job()).token == taken_over.token > run.token
+        assert (await fleet.job()).failures == 1
+
+    async def test_beats_keep_a_run_and_tell_when_it_is_lost(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.enlist("a")
+        run = await fleet.claim("a", await fleet.at_slot("a"))
+        held = HeldRun(JOB, run.token)
+        for _ in range(5):
+            await fleet.clock.advance(10)
+            assert (await fleet.beat("a", held, lease=TTL)).lost_runs == ()
+        assert (await fleet.job()).state == "running"
+        await fleet.clock.advance(10)
+        assert (await fleet.beat("a")).known
+        await fleet.clock.advance(10)
+        assert (await fleet.beat("a", held)).lost_runs == (run.token,)
+        assert (await fleet.beat("a", HeldRun("no:job", 5))).lost_runs == (5,)
+
+    async def test_a_failed_slot_is_given_again_as_often_as_was_said(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.enlist("a")
+        slot = await fleet.at_slot("a")
+        more = {"retries": 2, "retry_pause": 4_000}
+        tokens = []
+        for attempt in (1, 2, 3):
+            run = await fleet.claim("a", slot, **more)
+            assert (run.verdict, run.slot, run.attempt) == ("run", slot, attempt)
+            tokens.append(run.token)
+            await fleet.store.finish(RunEnd(job=JOB, token=run.token, error="again"))
+            assert (await fleet.claim("a", slot, **more)).verdict == "taken"
+            await fleet.clock.advance(4)
+            assert ((await fleet.beat("a")).overdue == (JOB,)) is (attempt < 3)
+        assert (await fleet.claim("a", slot, **more)).verdict == "taken"
+        assert tokens == sorted(set(tokens))
+
+    async def test_a_lost_slot_is_given_again_only_where_that_was_said(self, fleet: FleetDriver) -> None:
+        for name in ("a", "b"):
+            await fleet.join(name)
+            for job in (JOB, "shop:once"):
+                await fleet.enlist(name, job=job)
+        slot = await fleet.at_slot("a", "b")
+        await fleet.claim("a", slot, retries=1)
+        await fleet.claim("a", slot, job="shop:once")
+        for _ in range(2):
+            await fleet.clock.advance(8)
+            heard = await fleet.beat("b")
+        assert heard.overdue == (JOB,)
+        again = await fleet.claim("b", slot, retries=1)
+        assert (again.verdict, again.slot, again.attempt) == ("run", slot, 2)
+        assert (await fleet.claim("b", slot, job="shop:once")).verdict == "taken"
+
+    async def test_slots_that_passed_are_a_gap_until_they_are_accounted_for(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.enlist("a")
+        run = await fleet.claim("a", await fleet.at_slot("a"))
+        await fleet.store.finish(RunEnd(job=JOB, token=run.token))
+        ended = fleet.now
+        for _ in range(3):
+            slot = await fleet.at_slot("a")
+        asked = await fleet.claim("a", slot)
+        assert (asked.verdict, asked.slot, asked.ended) == ("gap", slot - 3 * MINUTE, ended)
+        answer = await fleet.claim("a", slot, previous=asked.slot, missed=1, skipped=1)
+        assert answer.verdict == "run"
+        job = await fleet.job()
+        assert (job.missed, job.skipped, job.starts) == (1, 1, 2)
+
+    async def test_a_slot_can_be_accounted_for_without_a_start(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.enlist("a")
+        slot = await fleet.at_slot("a")
+        assert (await fleet.claim("a", slot, start=False, missed=2)).verdict == "noted"
+        assert (await fleet.claim("a", slot)).verdict == "taken"
+        job = await fleet.job()
+        assert (job.missed, job.starts, job.state) == (3, 0, "")
+
+    async def test_the_newest_definition_that_a_member_has_wins(self, fleet: FleetDriver) -> None:
+        for name in ("a", "b"):
+            await fleet.join(name)
+            await fleet.enlist(name)
+        await fleet.enlist("b", definition="two")
+        slot = await fleet.at_slot("a", "b")
+        assert (await fleet.claim("a", slot)).verdict == "old"
+        assert (await fleet.claim("b", slot, definition="two")).verdict == "run"
+        await fleet.enlist("b", definition="one")
+        await fleet.store.finish(RunEnd(job=JOB, token=(await fleet.job()).token))
+        slot = await fleet.at_slot("a", "b")
+        assert (await fleet.claim("a", slot)).verdict == "run"
+
+    async def test_a_job_that_nobody_claims_is_overdue_for_those_who_have_it(
+        self, fleet: FleetDriver
+    ) -> None:
+        await fleet.join("a")
+        await fleet.join("b")
+        await fleet.enlist("a")
+        slot = await fleet.at_slot("a", "b")
+        assert (await fleet.beat("a")).overdue == ()
+        await fleet.clock.advance(OVERDUE_AFTER / 1000)
+        assert (await fleet.beat("a")).overdue == (JOB,)
+        assert (await fleet.beat("b")).overdue == ()
+        run = await fleet.claim("a", slot)
+        assert (await fleet.beat("a")).overdue == ()
+        await fleet.store.finish(RunEnd(job=JOB, token=run.token))
+        assert (await fleet.beat("a")).overdue == ()
+
+    async def test_everything_is_seen_at_one_moment_by_name(self, fleet: FleetDriver) -> None:
+        for name in ("b", "a"):
+            await fleet.join(name)
+            await fleet.enlist(name, job=f"shop:{name}")
+        view = await fleet.store.view()
+        assert [one.member for one in view.members] == ["a", "b"]
+        assert [one.job for one in view.jobs] == ["shop:a", "shop:b"]
+        assert view.jobs[0].schedule == "every 60 s"
+        assert (view.now, view.epoch) == (fleet.now, (await fleet.beat("a")).epoch)

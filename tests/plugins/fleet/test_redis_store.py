@@ -1,0 +1,121 @@
+"""The Redis store against a real server: the suite that every store must pass, and its own promises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from plughost.contracts.fleet_store import Beat, Greeting
+from plughost.exceptions import ConfigError, StoreUnavailableError
+from plughost.plugins.fleet.stores.redis import RedisFleetStore
+from plughost.testing import FakeClock, FleetStoreSuite
+from plughost.testing.suites.fleet_store import FleetDriver
+from servers import Server
+from servers import server as running_server
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server() as started:
+        yield started
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def store(
+    server: Server, clock: FakeClock, request: pytest.FixtureRequest
+) -> AsyncIterator[RedisFleetStore]:
+    store = RedisFleetStore(server.url, prefix=f"t{abs(hash(request.node.nodeid))}", now=clock.time)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(start=1_800_000_000.0)
+
+
+class TestRedisFleetStore(FleetStoreSuite):
+    @pytest.fixture
+    async def store(
+        self, server: Server, clock: FakeClock, request: pytest.FixtureRequest
+    ) -> AsyncIterator[RedisFleetStore]:
+        store = RedisFleetStore(server.url, prefix=f"t{abs(hash(request.node.nodeid))}", now=clock.time)
+        await store.open()
+        yield store
+        await store.close()
+
+
+async def test_no_key_of_a_fleet_has_a_time_to_live(store: RedisFleetStore, clock: FakeClock) -> None:
+    fleet = FleetDriver(store, clock)
+    await fleet.join("a", b"card")
+    await fleet.enlist("a")
+    await fleet.claim("a", await fleet.at_slot("a"))
+    await fleet.join("b")
+    await store.leave("b", fleet.incarnations["b"])
+    client = store._client
+    assert client is not None
+    keys = [key async for key in client.scan_iter(f"{store._base}*")]
+    assert len(keys) >= 7
+    assert {await client.pttl(key) for key in keys} == {-1}
+
+
+@pytest.mark.parametrize(("policy", "refused"), [("allkeys-lru", True), ("volatile-lru", False)])
+async def test_a_server_that_may_evict_any_key_is_refused_in_words(policy: str, refused: bool) -> None:
+    with running_server("--maxmemory-policy", policy) as server:
+        store = RedisFleetStore(server.url, prefix="p")
+        await store.open()
+        hazards = await store.hazards()
+        assert ("jobs of the fleet are refused" in "".join(hazards)) is refused
+        assert policy in "".join(hazards) or not refused
+        await store.close()
+
+
+async def test_the_time_is_the_servers_own(server: Server) -> None:
+    store = RedisFleetStore(server.url, prefix="own-time")
+    await store.open()
+    welcome = await store.join(Greeting(member="a", ttl=15_000))
+    client = store._client
+    assert client is not None
+    seconds, _ = await client.time()
+    assert abs(welcome.now / 1000 - seconds) < 60
+    await store.close()
+
+
+async def test_a_server_that_lost_everything_is_another_fleet(server: Server) -> None:
+    first, second = (RedisFleetStore(server.url, prefix="emptied") for _ in range(2))
+    await first.open()
+    await second.open()
+    welcome = await first.join(Greeting(member="a", ttl=15_000))
+    assert (await second.join(Greeting(member="b", ttl=15_000))).epoch == welcome.epoch
+    client = first._client
+    assert client is not None
+    await client.delete(*[key async for key in client.scan_iter("{emptied}*")])
+    assert not (await first.beat(Beat(member="a", incarnation=welcome.incarnation))).known
+    again = await second.join(Greeting(member="a", ttl=15_000))
+    assert again.incarnation > welcome.incarnation
+    assert again.epoch != welcome.epoch
+    await first.close()
+    await second.close()
+
+
+async def test_a_server_that_is_away_is_unavailable_and_its_address_is_not_told() -> None:
+    store = RedisFleetStore("redis://:pass-word@127.0.0.1:1/0", prefix="p", timeout=0.5)
+    with pytest.raises(StoreUnavailableError) as raised:
+        await store.open()
+    assert "pass-word" not in f"{raised.value}{store!r}"
+    await store.close()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "nothing"])
+async def test_what_is_no_address_of_a_server_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="redis_url"):
+        await RedisFleetStore(url, prefix="p").open()

@@ -1,0 +1,104 @@
+"""The stores in memory and in SQLite: the suite that every store must pass, and their own promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from plughost.contracts.fleet_store import Beat, Greeting
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.fleet.stores.memory import MemoryFleetStore
+from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
+from plughost.testing import FakeClock, FleetStoreSuite
+
+pytestmark = pytest.mark.anyio
+
+
+class TestMemoryFleetStore(FleetStoreSuite):
+    @pytest.fixture
+    def store(self, clock: FakeClock) -> MemoryFleetStore:
+        return MemoryFleetStore(clock.time)
+
+
+class TestSqliteFleetStore(FleetStoreSuite):
+    @pytest.fixture
+    async def store(self, clock: FakeClock, tmp_path: Path) -> AsyncIterator[SqliteFleetStore]:
+        store = SqliteFleetStore(tmp_path / "fleet" / "fleet.db", clock.time)
+        await store.open()
+        yield store
+        await store.close()
+
+
+async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    store = SqliteFleetStore(tmp_path / "fleet.db")
+    await store.open()
+    assert (tmp_path / "fleet.db").stat().st_mode & 0o077 == 0
+    await store.close()
+
+
+async def test_a_link_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "fleet.db").symlink_to(tmp_path / "elsewhere")
+    store = SqliteFleetStore(tmp_path / "fleet.db")
+    with pytest.raises(StoreUnavailableError, match="symbolic link"):
+        await store.open()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+async def test_a_file_that_was_deleted_is_another_fleet(tmp_path: Path) -> None:
+    store = SqliteFleetStore(tmp_path / "fleet.db")
+    await store.open()
+    welcome = await store.join(Greeting(member="a", ttl=15_000))
+    for ending in ("", "-wal", "-shm"):
+        (tmp_path / f"fleet.db{ending}").unlink()
+    assert not (await store.beat(Beat(member="a", incarnation=welcome.incarnation))).known
+    again = await store.join(Greeting(member="a", ttl=15_000))
+    assert again.epoch != welcome.epoch
+    assert again.incarnation > welcome.incarnation
+    await store.close()
+
+
+RACE = """
+import sys
+from pathlib import Path
+import anyio
+from plughost.contracts.fleet_store import Enlistment, Greeting, JobClaim
+from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
+
+async def main(path, name, base):
+    store = SqliteFleetStore(Path(path))
+    await store.open()
+    mine = (await store.join(Greeting(member=name, ttl=60_000))).incarnation
+    await store.enlist(Enlistment(job="j", member=name, incarnation=mine, definition="d"))
+    for slot in range(int(base), int(base) + 600, 10):
+        claim = JobClaim(job="j", member=name, incarnation=mine, definition="d", slot=slot, previous=0, following=0,
+            lease=0)
+        while (answer := await store.claim(claim)).verdict == "early":
+            pass
+        if answer.verdict == "run":
+            print(slot, answer.token, flush=True)
+    await store.close()
+
+anyio.run(main, *sys.argv[1:])
+"""
+
+
+def test_processes_that_race_for_the_slots_of_one_file_start_none_twice(tmp_path: Path) -> None:
+    base = round(time.time() * 1000) + 2_000
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, str(tmp_path / "fleet.db"), f"m{number}", str(base)],
+            stdout=subprocess.PIPE, text=True,
+        )
+        for number in range(3)
+    ]  # fmt: skip
+    lines = [line.split() for racer in racers for line in racer.communicate(timeout=60)[0].splitlines()]
+    assert [racer.returncode for racer in racers] == [0, 0, 0]
+    slots = [int(slot) for slot, _ in lines]
+    assert len(slots) == len(set(slots)) > 1
+    tokens = [int(token) for _, token in sorted(lines, key=lambda line: int(line[0]))]
+    assert tokens == sorted(set(tokens))
