@@ -1,0 +1,367 @@
+"""Members of a fleet under misfortune, in one process and in no time, the same for the same seed.
+
+Every member is what a host really runs: agent, gate and scheduler. Only time, the way to the store, and the store's
+engine are made up. Calls are dropped before or after they did something, delayed and doubled; members are cut off,
+paused as by SIGSTOP, killed and started again; their wall clocks are wrong by hours. What must hold is looked at after
+each step.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+import structlog
+from msgspec.structs import replace
+
+from plughost.contracts import current_run
+from plughost.contracts.fleet_store import Claimed, FleetStore, JobClaim, View
+from plughost.contracts.jobs import Job
+from plughost.core.jobs import JobScheduler
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.fleet.agent import Agent
+from plughost.plugins.fleet.cards import MemberCard
+from plughost.plugins.fleet.gate import FleetGate
+from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.stores.memory import MemoryFleetStore
+from plughost.testing import FakeClock
+
+JOBS: dict[str, dict[str, Any]] = {
+    "often": {"every": 7},
+    "slow": {"every": 11, "takes": 40},
+    "every one": {"every": 20, "missed": "all"},
+    "on time": {"every": 13, "missed": "skip"},
+    "again": {"every": 17, "retries": 2, "fails": True},
+}
+INTERVAL = 5.0
+TTL = 15.0
+
+
+class Violated(Exception):
+    """Something that must hold does not."""
+
+
+class MemberClock:
+    """Time as one member sees it: wrong by hours, and standing still for it while it is paused."""
+
+    def __init__(self, truth: FakeClock, skew: float) -> None:
+        self._truth = truth
+        self._skew = skew
+        self._runs = anyio.Event()
+        self._runs.set()
+
+    def time(self) -> float:
+        return self._truth.time() + self._skew
+
+    def monotonic(self) -> float:
+        return self._truth.monotonic() + 1000.0
+
+    async def sleep(self, seconds: float) -> None:
+        await self._truth.sleep(seconds)
+        await self.awake()
+
+    async def awake(self) -> None:
+        """Return at once, or when the process goes on."""
+        await self._runs.wait()
+
+    def pause(self) -> None:
+        if self._runs.is_set():
+            self._runs = anyio.Event()
+
+    def resume(self) -> None:
+        self._runs.set()
+
+    @property
+    def is_paused(self) -> bool:
+        return not self._runs.is_set()
+
+
+class Way:
+    """The way from one member to the store: a ``FleetStore`` on which calls get lost, late and doubled."""
+
+    name = "way"
+
+    def __init__(
+        self, store: FleetStore, truth: FakeClock, clock: MemberClock, chance: random.Random, trouble: float
+    ) -> None:
+        self._store = store
+        self._truth = truth
+        self._clock = clock
+        self._chance = chance
+        self.trouble = trouble
+        self.is_cut = False
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        call = getattr(self._store, name)
+
+        async def travel(*args: object) -> Any:
+            await self._hop()
+            if self._is_lost():
+                await self._give_up()
+            answer = await call(*args)
+            if self._chance.random() < self.trouble / 3:
+                await call(*args)  # it came twice; the first answer is read
+            await self._hop()
+            if self._is_lost():
+                await self._give_up()
+            await self._clock.awake()
+            return answer
+
+        return travel
+
+    async def _hop(self) -> None:
+        late = self._chance.random() < self.trouble
+        await self._truth.sleep(self._chance.uniform(0.5, 3.0) if late else 0.001)
+
+    def _is_lost(self) -> bool:
+        return self.is_cut or self._chance.random() < self.trouble / 3
+
+    async def _give_up(self) -> None:
+        await self._truth.sleep(2.0)
+        await self._clock.awake()
+        raise StoreUnavailableError("no answer")
+
+
+class Member:
+    """One process of the fleet."""
+
+    def __init__(self, world: World, name: str) -> None:
+        chance = world.chance
+        self.world = world
+        self.name = name
+        self.clock = MemberClock(world.truth, chance.choice((0.0, 7200.0, -7200.0)))
+        self.way = Way(world.store, world.truth, self.clock, chance, world.trouble)
+        self.membership = world.make_membership(name, TTL, self.clock)
+        self.working: dict[str, int] = {}
+        self.was_paused = False
+        log = structlog.get_logger("silent", silent=True)
+        self.agent = Agent(
+            self.way, self.membership, card=lambda: MemberCard(pid=id(self)), ready=lambda: True, interval=INTERVAL,
+            renames=False, publish=world.hear, overdue=lambda jobs: self.gate.overdue(tuple(jobs)), clock=self.clock,
+            log=log,
+        )  # fmt: skip
+        self.gate = FleetGate(
+            self.way, self.membership, hazards=tuple, tell_end=self.agent.tell_end, tell_event=self.agent.tell_event,
+            clock=self.clock, log=log,
+        )  # fmt: skip
+        self.scope = anyio.CancelScope()
+
+    async def live(self) -> None:
+        scheduler = JobScheduler(clock=self.clock, gate=lambda: self.gate)
+        for name, given in JOBS.items():
+            more = {key: value for key, value in given.items() if key not in ("takes", "fails")}
+            work = self._work(f"world:{name}", given.get("takes", 1), given.get("fails", False))
+            scheduler.add(Job(name=name, function=work, limit=300, scope="fleet", **more), owner="world")
+        with self.scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.agent.run)
+                tasks.start_soon(scheduler.run)
+
+    def _work(self, key: str, takes: int, fails: bool) -> Callable[[], Awaitable[None]]:
+        async def work() -> None:
+            run = current_run()
+            assert run is not None
+            self.was_paused = self.clock.is_paused
+            self.world.started(self, key, run.slot, run.token, run.attempt)
+            self.working[key] = run.token
+            try:
+                for _ in range(takes):
+                    await self.clock.sleep(1)
+                if fails and self.world.chance.random() < 0.5:
+                    raise ValueError("as it happens")
+            finally:
+                del self.working[key]
+
+        return work
+
+
+class World:
+    """A fleet, its misfortunes, and what must hold."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        members: int = 3,
+        trouble: float = 0.1,
+        store: Callable[[Callable[[], float]], FleetStore] = MemoryFleetStore,
+        make_membership: Callable[..., Membership] = Membership,
+    ) -> None:
+        self.chance = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
+        self.truth = FakeClock(start=1_800_000_000.0)
+        self.store = store(self.truth.time)
+        self.trouble = trouble
+        self.make_membership = make_membership
+        self.steps = 0
+        self.members = [Member(self, f"m{number}") for number in range(members)]
+        self.events: list[object] = []
+        self.starts: dict[str, dict[tuple[float, int], int]] = defaultdict(dict)
+        self.newest: dict[str, int] = defaultdict(int)
+        self.violations: list[str] = []  # a job that raises only fails
+
+    async def hear(self, event: object) -> None:
+        self.events.append(event)
+
+    async def run(self, steps: int) -> None:
+        """Let so many misfortunes happen, and then none until everything has come to rest."""
+        async with anyio.create_task_group() as tasks:
+            for member in self.members:
+                tasks.start_soon(member.live)
+            for _ in range(steps):
+                await self._misfortune(tasks)
+                await self._pass_time(self.chance.uniform(0.5, 12.0))
+            for member in self.members:
+                member.clock.resume()
+                member.way.trouble, member.way.is_cut = 0.0, False
+            await self._pass_time(90.0)
+            await self._check_that_every_slot_is_accounted_for()
+            tasks.cancel_scope.cancel()
+
+    def started(self, member: Member, job: str, slot: float, token: int, attempt: int) -> None:
+        """A run began: note it, and look at what must hold of it."""
+        if (slot, attempt) in self.starts[job] or (attempt > 1 and "again" not in job):
+            self.violations.append(f"{job} {slot} was started twice")
+        if token in {other for tokens in self.starts.values() for other in tokens.values()}:
+            self.violations.append("a token was given twice")
+        if token <= self.newest[job]:
+            self.violations.append(f"the token of {job} did not grow")
+        self.starts[job][slot, attempt] = self.newest[job] = token
+
+    async def _pass_time(self, seconds: float) -> None:
+        end = self.truth.monotonic() + seconds
+        while (left := end - self.truth.monotonic()) > 0:
+            await self.truth.advance(min(0.5, left))
+            self.steps += 1
+            self._check()
+
+    async def _misfortune(self, tasks: Any) -> None:
+        number = self.chance.randrange(len(self.members))
+        member = self.members[number]
+        match self.chance.choice(("none", "cut", "mend", "pause", "resume", "kill")):
+            case "cut":
+                member.way.is_cut = True
+            case "mend":
+                member.way.is_cut = False
+            case "pause":
+                member.clock.pause()
+                member.was_paused = True
+            case "resume":
+                member.clock.resume()
+            case "kill":
+                member.scope.cancel()
+                self.members[number] = Member(self, member.name)
+                tasks.start_soon(self.members[number].live)
+
+    def _check(self) -> None:
+        if self.violations:
+            raise Violated(self.violations[0])
+        for member in self.members:
+            if member.clock.is_paused or member.was_paused:
+                member.was_paused = member.clock.is_paused
+                continue  # it cannot stop what it does not see; on waking it has one moment
+            if member.working and not member.membership.connected:
+                raise Violated(f"{member.name} works on {[*member.working]} though it is cut off")
+        for job in {key for member in self.members for key in member.working}:
+            at_it = [one for one in self.members if job in one.working and not one.clock.is_paused]
+            if len(at_it) > 1:
+                raise Violated(f"{job} runs on {[one.name for one in at_it]} at once")
+
+    async def _check_that_every_slot_is_accounted_for(self) -> None:
+        view: View = await self.store.view()
+        for job in view.jobs:
+            every = JOBS[job.job.partition(":")[2]]["every"]
+            first = next(iter(sorted(slot for slot, _ in self.starts[job.job])), None)
+            if first is None:
+                raise Violated(f"{job.job} never ran")
+            passed = round((job.slot / 1000 - self.begin_of(job.job, every)) / every)
+            told = self.first_tries(job.job, view) + job.missed + job.skipped
+            if told != passed:
+                raise Violated(f"{job.job}: {passed} slots passed and {told} are accounted for")
+            if view.now / 1000 - job.slot / 1000 > every + TTL + 3 * INTERVAL:
+                raise Violated(f"{job.job} stands still")
+
+    def begin_of(self, job: str, every: float) -> float:
+        """Return the last slot before the job became known."""
+        return float(self.known_since[job] // every * every)
+
+    @property
+    def known_since(self) -> dict[str, float]:
+        return self.store.known_since  # type: ignore[attr-defined,no-any-return]
+
+    def first_tries(self, job: str, view: View) -> int:
+        """Return how many slots were given out, those to a process that died before it could start among them."""
+        return self.store.given[job]  # type: ignore[attr-defined,no-any-return]
+
+
+class WatchedStore(MemoryFleetStore):
+    """A store that counts the slots it gives out, and remembers since when it knows a job."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self.given: dict[str, int] = defaultdict(int)
+        self.known_since: dict[str, float] = {}
+        self._time = now
+
+    async def enlist(self, enlistment: Any) -> Any:
+        self.known_since.setdefault(enlistment.job, self._time())
+        return await super().enlist(enlistment)
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        answer = await super().claim(claim)
+        if answer.verdict == "run" and answer.attempt == 1:
+            self.given[claim.job] += 1
+        return answer
+
+
+class ForgetfulStore(WatchedStore):
+    """Planted: it gives out a slot again, as a lock that is deleted at the end would."""
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        answer = await super().claim(claim)
+        if answer.verdict == "taken" and claim.job.endswith("often"):
+            return replace(answer, verdict="run", slot=claim.slot, token=answer.token + 1, attempt=1)
+        return answer
+
+
+class SameTokenStore(WatchedStore):
+    """Planted: tokens do not grow."""
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        answer = await super().claim(claim)
+        return replace(answer, token=5) if answer.verdict == "run" else answer
+
+
+class UncountedStore(WatchedStore):
+    """Planted: slots that passed with nobody there are not accounted for."""
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        return await super().claim(replace(claim, missed=0))
+
+
+class ImpatientStore(WatchedStore):
+    """Planted: a run is given up while its host is still at it."""
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        return await super().claim(replace(claim, lease=1_000))
+
+    async def beat(self, beat: Any) -> Any:
+        return await super().beat(replace(beat, lease=1_000))
+
+
+class BoldMembership(Membership):
+    """Planted: a host that is cut off goes on with what it was at."""
+
+    async def until_lost(self, token: int) -> None:
+        await anyio.sleep_forever()
+
+
+PLANTED: Sequence[tuple[str, dict[str, Any], str]] = (
+    ("a slot is given out twice", {"store": ForgetfulStore}, "started twice"),
+    ("tokens do not grow", {"store": SameTokenStore}, "given twice"),
+    ("missed slots are not told", {"store": UncountedStore}, "accounted for"),
+    ("a run is given up too early", {"store": ImpatientStore}, "at once"),
+    ("a host that is cut off goes on", {"store": WatchedStore, "make_membership": BoldMembership}, "cut off"),
+)
