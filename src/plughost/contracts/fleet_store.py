@@ -170,7 +170,7 @@ class JobClaim(msgspec.Struct, frozen=True, kw_only=True):
     keep: bool = False
 
 
-Verdict = Literal["run", "noted", "taken", "running", "early", "gap", "old", "stranger", "unknown"]
+ClaimVerdict = Literal["run", "noted", "taken", "running", "early", "gap", "old", "stranger", "unknown"]
 """What came of a claim.
 
 ``run``: it is the member's. ``noted``: accounted for, as asked. ``taken``: it was given out or accounted for before.
@@ -193,7 +193,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
         ended: When the last run ended; 0 while it runs.
     """
 
-    verdict: Verdict
+    verdict: ClaimVerdict
     now: int = 0
     slot: int = 0
     token: int = 0

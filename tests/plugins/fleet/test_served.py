@@ -18,7 +18,7 @@ import pytest
 
 from docs_blocks import blocks
 from plughost.contracts import View
-from plughost.plugins.fleet.cards import read_card
+from plughost.plugins.fleet.cards import decode_card
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 
 PAGE = Path(__file__).parents[3] / "docs/how-to/run-many-hosts.md"
@@ -123,5 +123,5 @@ def test_three_workers_run_each_slot_once_and_one_that_is_killed_is_replaced(fle
 
 
 def states_of(view: View, plugin: str) -> list[str]:
-    cards = [read_card(one.card) for one in view.members if one.lives(view.now)]
+    cards = [decode_card(one.card) for one in view.members if one.lives(view.now)]
     return [one.state for card in cards for one in card.plugins if one.name == plugin]

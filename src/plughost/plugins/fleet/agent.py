@@ -13,7 +13,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.fleet import FleetMember, MemberJoined, MemberLeft, MemberLost
 from plughost.contracts.fleet_store import Beat, FleetStore, Greeting, Heard, RunEnd
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.fleet.cards import MemberCard, member_of, read_card
+from plughost.plugins.fleet.cards import MemberCard, decode_card, member_of
 from plughost.plugins.fleet.membership import Membership
 
 _SHORTEST = 0.05  # seconds between two steps
@@ -159,7 +159,7 @@ class Agent:
 
     def _is_own(self, card: bytes) -> bool:
         """Whether that member is this process, or one that it takes the place of."""
-        theirs, mine = read_card(card), self._card()
+        theirs, mine = decode_card(card), self._card()
         same_place = (theirs.machine, theirs.worker) == (mine.machine, mine.worker)
         return same_place and (theirs.pid == mine.pid or mine.worker is not None)
 
@@ -201,7 +201,7 @@ class Agent:
         view = await self._store.view()
         for one in view.members:
             if one.member == mine.name and one.incarnation > mine.incarnation and one.lives(view.now):
-                self.retired = read_card(one.card).pid == self._card().pid
+                self.retired = decode_card(one.card).pid == self._card().pid
                 if not self.retired and not self._base_name:
                     self._log.error(
                         "another process joined the fleet under this host's name: give one of them another"

@@ -47,7 +47,7 @@ def card_of(host: HostSteering) -> MemberCard:
     )
 
 
-def read_card(document: bytes) -> MemberCard:
+def decode_card(document: bytes) -> MemberCard:
     """Return a card as a member wrote it; an empty one when it cannot be read, be it of a newer version."""
     try:
         return msgspec.msgpack.decode(document, type=MemberCard)
@@ -57,7 +57,7 @@ def read_card(document: bytes) -> MemberCard:
 
 def member_of(stored: StoredMember, now: int) -> FleetMember:
     """Return a member as people and plugins see it."""
-    card = read_card(stored.card)
+    card = decode_card(stored.card)
     lives = stored.lives(now)
     state: MemberState = "alive" if lives else "left" if stored.gone else "lost"
     return FleetMember(

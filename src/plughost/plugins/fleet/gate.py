@@ -58,7 +58,7 @@ class FleetGate:
         self._tell_event = tell_event
         self._clock = clock
         self._log = log
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, _JobWatch] = {}
         self._closed = False
         membership.on_change(self._poke_all)
 
@@ -89,7 +89,7 @@ class FleetGate:
 
     async def next_run(self, job: FleetJob) -> JobRun | None:
         """Return when a slot of the job is this host's."""
-        watch = self._watches.setdefault(job.key, _Watch())
+        watch = self._watches.setdefault(job.key, _JobWatch())
         watch.asked = True
         try:
             while not self._closed:
@@ -115,7 +115,7 @@ class FleetGate:
         if run.token and self._membership.release(run.token):
             self._tell_end(RunEnd(job=run.job, token=run.token, error=error[:500]))
 
-    async def _look(self, job: FleetJob, watch: _Watch) -> JobRun | None:
+    async def _look(self, job: FleetJob, watch: _JobWatch) -> JobRun | None:
         """Wait for something to do, and do it; return a run when that is one."""
         if not self._membership.connected:
             return await self._look_while_cut_off(job, watch)
@@ -140,7 +140,7 @@ class FleetGate:
         watch.is_overdue = False
         return await self._claim(job, watch, first_claim(job, slot, self._membership))
 
-    async def _look_while_cut_off(self, job: FleetJob, watch: _Watch) -> JobRun | None:
+    async def _look_while_cut_off(self, job: FleetJob, watch: _JobWatch) -> JobRun | None:
         if job.outage == "closed":
             await watch.wait(self._clock, math.inf)
             return None
@@ -152,7 +152,7 @@ class FleetGate:
         watch.ran_alone = slot
         return JobRun(job.key, slot)
 
-    async def _enlist(self, job: FleetJob, watch: _Watch) -> None:
+    async def _enlist(self, job: FleetJob, watch: _JobWatch) -> None:
         mine = self._membership
         incarnation = mine.incarnation
         enlisted = await self._store.enlist(
@@ -168,13 +168,13 @@ class FleetGate:
         else:
             await watch.wait(self._clock, _PAUSE)
 
-    async def _volunteers(self, watch: _Watch) -> bool:
+    async def _volunteers(self, watch: _JobWatch) -> bool:
         """Whether this host asks for a slot that has come; of many only some do, and not all at once."""
         others = 1 - 1 / max(1, watch.carriers)
         await self._clock.sleep(random.uniform(0, SPREAD * others))  # noqa: S311  not a secret
         return watch.carriers <= VOLUNTEERS or random.random() < VOLUNTEERS / watch.carriers  # noqa: S311
 
-    async def _claim(self, job: FleetJob, watch: _Watch, claim: Claim) -> JobRun | None:
+    async def _claim(self, job: FleetJob, watch: _JobWatch, claim: Claim) -> JobRun | None:
         mine = self._membership
         asked = JobClaim(
             job=job.key, member=mine.name, incarnation=mine.incarnation, definition=job.definition,
@@ -192,7 +192,9 @@ class FleetGate:
         self._tell_of_slots(asked, answer)
         return await self._follow(job, watch, asked, answer)
 
-    async def _follow(self, job: FleetJob, watch: _Watch, asked: JobClaim, answer: Claimed) -> JobRun | None:
+    async def _follow(
+        self, job: FleetJob, watch: _JobWatch, asked: JobClaim, answer: Claimed
+    ) -> JobRun | None:
         match answer.verdict:
             case "run":
                 watch.settled = max(watch.settled, asked.slot / 1000)
@@ -228,7 +230,7 @@ class FleetGate:
             watch.poke.set()
 
 
-class _Watch:
+class _JobWatch:
     """What is known of one job here."""
 
     def __init__(self) -> None:

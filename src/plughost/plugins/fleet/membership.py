@@ -72,7 +72,7 @@ class Membership:
         self._tell()
 
     def cast_out(self) -> None:
-        """Note that it is no member any more."""
+        """Note that it belongs to the fleet no longer."""
         self.incarnation = 0
         self._until = 0.0
         self.forget_runs()

@@ -31,7 +31,7 @@ class MemoryFleetStore:
 
     def __init__(self, now: Callable[[], float] = SYSTEM_CLOCK.time) -> None:
         self._now = now
-        self._tables = _Dictionaries()
+        self._documents = _Dictionaries()
 
     async def open(self) -> None:
         """Do nothing: it is there."""
@@ -81,11 +81,11 @@ class MemoryFleetStore:
 
     @property
     def _step(self) -> FleetRules:
-        return FleetRules(self._tables, round(self._now() * 1000))
+        return FleetRules(self._documents, round(self._now() * 1000))
 
 
 class _Dictionaries:
-    """``Tables`` in dictionaries."""
+    """``Documents`` in dictionaries."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, dict[str, bytes]] = {}

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from plughost.contracts.fleet_store import (
     Beat,
     Claimed,
+    ClaimVerdict,
     Enlisted,
     Enlistment,
     Greeting,
@@ -24,7 +25,6 @@ from plughost.contracts.fleet_store import (
     RunEnd,
     StoredJob,
     StoredMember,
-    Verdict,
     View,
     Welcome,
 )
@@ -37,7 +37,7 @@ KEPT = 86_400_000
 """Milliseconds for which members that left or were lost are remembered."""
 
 
-class Tables(Protocol):
+class Documents(Protocol):
     """Documents by kind and key, all within one transaction."""
 
     def get(self, kind: str, key: str) -> bytes | None:
@@ -65,20 +65,20 @@ class FleetRules:
     """One step of a fleet's store.
 
     Args:
-        tables: What is kept.
+        documents: What is kept.
         now: The time of the step, in milliseconds.
     """
 
-    def __init__(self, tables: Tables, now: int) -> None:
-        self._tables = tables
+    def __init__(self, documents: Documents, now: int) -> None:
+        self._documents = documents
         self._now = now
 
     def join(self, greeting: Greeting) -> Welcome:
         """Enter a process under a name."""
         before = self._member(greeting.member)
         incarnation = max(self._now, before.incarnation + 1 if before else 0)
-        for key, _ in self._tables.items("job"):
-            self._tables.delete(f"carrier {key}", greeting.member)
+        for key, _ in self._documents.items("job"):
+            self._documents.delete(f"carrier {key}", greeting.member)
         self._put_member(
             StoredMember(
                 member=greeting.member, incarnation=incarnation, joined=self._now, seen=self._now,
@@ -135,7 +135,7 @@ class FleetRules:
         key, carriers = enlistment.job, f"carrier {enlistment.job}"
         job = self._job(key)
         if not enlistment.definition:
-            self._tables.delete(carriers, enlistment.member)
+            self._documents.delete(carriers, enlistment.member)
             return Enlisted(known=True, slot=job.slot if job else 0)
         if job is None:
             job = StoredJob(job=key, slot=self._now)
@@ -145,7 +145,7 @@ class FleetRules:
                 job, definitions=known, schedule=enlistment.schedule, following=enlistment.following
             )
         self._put_job(job)
-        self._tables.put(carriers, enlistment.member, enlistment.definition.encode())
+        self._documents.put(carriers, enlistment.member, enlistment.definition.encode())
         return Enlisted(known=True, slot=job.slot, carriers=sum(1 for _ in self._carriers(key)))
 
     def claim(self, claim: JobClaim) -> Claimed:
@@ -188,7 +188,7 @@ class FleetRules:
 
     def view(self) -> View:
         """Return everything."""
-        jobs = (self._job(key) for key, _ in self._tables.items("job"))
+        jobs = (self._job(key) for key, _ in self._documents.items("job"))
         return View(
             now=self._now,
             epoch=self._head().epoch,
@@ -201,11 +201,11 @@ class FleetRules:
         known = self._member(member)
         if known is None or known.lives(self._now):
             return False
-        self._tables.delete("member", member)
+        self._documents.delete("member", member)
         self._change_roster()
         return True
 
-    def _judged(self, claim: JobClaim) -> tuple[StoredJob | None, Verdict]:
+    def _judged(self, claim: JobClaim) -> tuple[StoredJob | None, ClaimVerdict]:
         if self._known(claim.member, claim.incarnation) is None:
             return None, "stranger"
         job = self._job(claim.job)
@@ -228,7 +228,7 @@ class FleetRules:
     def _started(self, job: StoredJob, claim: JobClaim) -> StoredJob:
         head = self._head()
         head = replace(head, token=max(head.token + 1, self._now * 1000))
-        self._tables.put("head", "", msgspec.msgpack.encode(head))
+        self._documents.put("head", "", msgspec.msgpack.encode(head))
         again = claim.slot <= job.slot
         if not again:
             job = replace(
@@ -255,15 +255,19 @@ class FleetRules:
 
     def _overdue(self, member: str) -> tuple[str, ...]:
         found = []
-        for key, _ in self._tables.items("job"):
+        for key, _ in self._documents.items("job"):
             job = self._job(key)
-            if job and job.is_overdue(self._now) and self._tables.get(f"carrier {key}", member) is not None:
+            if (
+                job
+                and job.is_overdue(self._now)
+                and self._documents.get(f"carrier {key}", member) is not None
+            ):
                 found.append(key)
         return tuple(found[:MOST_OVERDUE])
 
     def _carriers(self, job: str) -> Iterator[str]:
         """Yield the definition of each living member that has the job."""
-        for name, definition in self._tables.items(f"carrier {job}"):
+        for name, definition in self._documents.items(f"carrier {job}"):
             member = self._member(name)
             if member is not None and member.lives(self._now):
                 yield definition.decode()
@@ -275,7 +279,7 @@ class FleetRules:
                 self._put_member(replace(member, lost=True, ready=False))
                 self._change_roster()
             elif not member.lives(self._now) and member.seen + KEPT <= self._now:
-                self._tables.delete("member", member.member)
+                self._documents.delete("member", member.member)
 
     def _known(self, name: str, incarnation: int) -> StoredMember | None:
         member = self._member(name)
@@ -284,33 +288,33 @@ class FleetRules:
         return member
 
     def _member(self, name: str) -> StoredMember | None:
-        return _decoded(StoredMember, self._tables.get("member", name))
+        return _decoded(StoredMember, self._documents.get("member", name))
 
     def _members(self) -> Iterator[StoredMember]:
-        for _, document in self._tables.items("member"):
+        for _, document in self._documents.items("member"):
             yield msgspec.msgpack.decode(document, type=StoredMember)
 
     def _put_member(self, member: StoredMember) -> None:
-        self._tables.put("member", member.member, msgspec.msgpack.encode(member))
+        self._documents.put("member", member.member, msgspec.msgpack.encode(member))
 
     def _job(self, key: str) -> StoredJob | None:
-        job = _decoded(StoredJob, self._tables.get("job", key))
+        job = _decoded(StoredJob, self._documents.get("job", key))
         return None if job is None else job.at(self._now)
 
     def _put_job(self, job: StoredJob) -> None:
-        self._tables.put("job", job.job, msgspec.msgpack.encode(job))
+        self._documents.put("job", job.job, msgspec.msgpack.encode(job))
 
     def _head(self) -> _Head:
-        head = _decoded(_Head, self._tables.get("head", ""))
+        head = _decoded(_Head, self._documents.get("head", ""))
         if head is None:
             head = _Head(epoch=uuid.uuid4().hex)
-            self._tables.put("head", "", msgspec.msgpack.encode(head))
+            self._documents.put("head", "", msgspec.msgpack.encode(head))
         return head
 
     def _change_roster(self) -> _Head:
         head = self._head()
         head = replace(head, roster=head.roster + 1)
-        self._tables.put("head", "", msgspec.msgpack.encode(head))
+        self._documents.put("head", "", msgspec.msgpack.encode(head))
         return head
 
 

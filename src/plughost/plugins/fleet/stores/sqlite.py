@@ -150,7 +150,7 @@ class SqliteFleetStore:
 
 
 class _Rows:
-    """``Tables`` in one table."""
+    """``Documents`` in one table."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -1,0 +1,146 @@
+"""The plugin in a real host: it joins, it decides on jobs, and without it each host is alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from plughost import Host, Plugin, PluginContext
+from plughost.contracts import Fleet, JobRun, MemberJoined, MemberLeft, current_run
+from plughost.exceptions import ServiceError
+
+pytestmark = pytest.mark.anyio
+
+
+class Counter(Plugin):
+    """Counts the slots it is given."""
+
+    name = "counter"
+
+    def __init__(self) -> None:
+        self.runs: list[JobRun | None] = []
+
+    async def start(self, context: PluginContext) -> None:
+        context.every(0.1, self.count, name="count", scope="fleet")
+
+    async def count(self) -> None:
+        self.runs.append(current_run())
+
+
+def config(folder: Path, **fleet: Any) -> dict[str, Any]:
+    return {
+        "host": {"data_dir": str(folder), "allow": ["fleet"]},
+        "plugins": {"fleet": {"config": {"interval": 0.5} | fleet}},
+    }
+
+
+@asynccontextmanager
+async def hosts(folder: Path, number: int) -> AsyncIterator[list[Host]]:
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(Host("shop", config=config(folder), environ={}, worker=worker))
+            for worker in range(number)
+        ]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(60):
+        while not condition():  # noqa: ASYNC110 - a condition of the test
+            await anyio.sleep(0.02)
+
+
+async def test_hosts_of_one_folder_are_a_fleet_and_share_the_slots_of_a_job(tmp_path: Path) -> None:
+    counters = [Counter(), Counter()]
+    async with hosts(tmp_path, 2) as both:
+        for host, counter in zip(both, counters, strict=True):
+            await host.load_plugin(counter)
+        await until(lambda: sum(len(counter.runs) for counter in counters) >= 8)
+        fleet = both[0].use(Fleet)
+        assert [member.worker for member in await fleet.members()] == [0, 1]
+        assert fleet.member.connected
+        status = await fleet.status()
+        assert (status.name, status.members, [job.job for job in status.jobs]) == (
+            "shop", {"alive": 2}, ["counter:count"],
+        )  # fmt: skip
+    runs = [run for counter in counters for run in counter.runs if run is not None]
+    assert len({run.slot for run in runs}) == len({run.token for run in runs}) == len(runs)
+
+
+async def test_members_hear_who_joins_and_leaves(tmp_path: Path) -> None:
+    heard: list[object] = []
+    async with hosts(tmp_path, 1) as (first,):
+        for event in (MemberJoined, MemberLeft):
+            first.events.subscribe(event, heard.append)
+        await anyio.sleep(1)  # it knows who is there
+        async with Host("shop", config=config(tmp_path), environ={}, worker=1):
+            await until(lambda: len(heard) == 1)
+        await until(lambda: len(heard) == 2)
+    assert [(type(one), one.member.worker) for one in heard] == [(MemberJoined, 1), (MemberLeft, 1)]  # type: ignore[attr-defined]
+
+
+async def test_two_hosts_that_are_no_workers_have_names_of_their_own(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(Host("shop", config=config(tmp_path), environ={}))
+        # In one process both would be this process's own: the second is a worker here.
+        host = await stack.enter_async_context(Host("shop", config=config(tmp_path), environ={}, worker=0))
+        assert len({one.id for one in await host.use(Fleet).members()}) == 2
+
+
+async def test_a_host_on_an_errand_joins_no_fleet_and_runs_no_job(tmp_path: Path) -> None:
+    counter = Counter()
+    async with Host("shop", config=config(tmp_path), environ={}, errand=True) as host:
+        await host.load_plugin(counter)
+        await anyio.sleep(0.5)
+        assert await host.use(Fleet).members() == ()
+        assert not host.use(Fleet).member.connected
+    assert counter.runs == []
+
+
+async def test_jobs_wait_for_a_fleet_that_failed_and_run_alone_once_it_is_switched_off(
+    tmp_path: Path,
+) -> None:
+    counter = Counter()
+    broken = config(tmp_path, interval=-1)
+    async with Host("shop", config=broken, environ={}) as host:
+        await host.load_plugin(counter)
+        await anyio.sleep(0.5)
+        assert counter.runs == []
+        with pytest.raises(ServiceError, match=r"fleet.*interval must be between"):
+            host.use(Fleet)
+        await host.disable_plugin("fleet")
+        await host.reload_plugin("counter")
+        await until(lambda: len(counter.runs) > 2)
+    assert [run.token for run in counter.runs if run] == [0] * len(counter.runs)
+
+
+async def test_a_reload_of_the_fleet_neither_doubles_nor_ends_its_jobs(tmp_path: Path) -> None:
+    counter = Counter()
+    async with hosts(tmp_path, 1) as (host,):
+        await host.load_plugin(counter)
+        for _ in range(3):
+            seen = len(counter.runs)
+            await host.reload_plugin("fleet")
+            await until(lambda seen=seen: len(counter.runs) >= seen + 3)  # type: ignore[misc]
+        assert len(await host.use(Fleet).members()) == 1
+    runs = [run for run in counter.runs if run is not None]
+    assert len({run.slot for run in runs}) == len(runs)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"store": "redis"}, "redis_url is needed"),
+        ({"interval": 0.01}, "interval must be between"),
+        ({"member_name": "a b"}, "member_name may have"),
+        ({"store": "etcd"}, "store"),
+    ],
+)
+async def test_wrong_settings_are_named(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    async with Host("shop", config=config(tmp_path, **wrong), environ={}) as host:
+        (failed,) = host.report.failed
+        assert said in failed.error.message
