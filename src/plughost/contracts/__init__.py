@@ -261,6 +261,7 @@ from plughost.contracts.session import (
     SessionStats,
     session_of,
 )
+from plughost.contracts.session_bytes import BytesSessions, BytesStore, OpenedStore
 from plughost.contracts.session_changes import (
     born_session,
     check_session_size,
@@ -269,9 +270,12 @@ from plughost.contracts.session_changes import (
     touched_session,
 )
 from plughost.contracts.session_store import (
+    CountingStore,
     ImmediateStore,
+    MovableStore,
     NewSession,
     PurgedSession,
+    PurgingStore,
     ReplacedSession,
     SelfCheckingStore,
     SessionPatch,
@@ -331,6 +335,8 @@ __all__ = [
     "BatchLoader",
     "Beat",
     "ByteStream",
+    "BytesSessions",
+    "BytesStore",
     "Cache",
     "CacheEntry",
     "CacheEvent",
@@ -345,6 +351,7 @@ __all__ = [
     "CommandLine",
     "ConfigEntry",
     "Confinement",
+    "CountingStore",
     "Deny",
     "Device",
     "DeviceKind",
@@ -418,9 +425,11 @@ __all__ = [
     "Middleware",
     "MissedSlots",
     "ModuleReference",
+    "MovableStore",
     "NewSession",
     "NewUser",
     "OnProgress",
+    "OpenedStore",
     "OperationResult",
     "OutagePolicy",
     "Outcome",
@@ -447,6 +456,7 @@ __all__ = [
     "ProcessRecord",
     "ProcessSettings",
     "PurgedSession",
+    "PurgingStore",
     "RateLimiter",
     "Receive",
     "ReloadReport",

@@ -60,6 +60,7 @@ class SessionStats:
         users: Users with at least one session that is not over; right to some ten seconds.
         store: Name of the store: ``memory``, ``sqlite``, ``redis`` or a plugin's own.
         unreadable: How often since the start a stored session could not be opened; it was refused and kept.
+        counted: Whether the store keeps figures; where it does not, active, expired and users are 0.
     """
 
     active: int
@@ -67,6 +68,7 @@ class SessionStats:
     users: int
     store: str
     unreadable: int = 0
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,6 +152,9 @@ class VersionConflict(Exception):
 class SessionStore(Protocol):
     """Where sessions are kept: create, patch if alive, delete; and one step that ends all of a subject.
 
+    This is what a login needs. ``PurgingStore``, ``CountingStore``, ``MovableStore`` and the others below are offered
+    beside it, each by having its methods. An author may also begin with the three methods of ``BytesStore``.
+
     Duties, which ``plughost.testing.suites.session_store`` checks: A session is alive when its ``expires_at``
     is in the future and its epoch is its subject's, and that is decided in each call. Only ``create``, ``replace``
     and ``adopt`` make sessions; nothing else brings one into being. A change is durable when the call returns.
@@ -225,14 +228,29 @@ class SessionStore(Protocol):
     async def list_subject(self, subject: str) -> list[StoredSession]:
         """Return the living sessions of a subject, newest first."""
 
+
+@runtime_checkable
+class PurgingStore(Protocol):
+    """A store that has to be told to give back the room of what is over; any other does so by itself."""
+
     async def purge(self, limit: int) -> Sequence[PurgedSession]:
         """Remove at most ``limit`` sessions that are over and say which; nothing when none is left."""
+
+
+@runtime_checkable
+class CountingStore(Protocol):
+    """A store that keeps figures."""
 
     async def stats(self) -> SessionStats:
         """Return the figures without looking at each session: as fast with a million as with ten.
 
         What is over and not yet purged counts as expired; ``users`` are subjects with a session that is not over.
         """
+
+
+@runtime_checkable
+class MovableStore(Protocol):
+    """A store whose sessions can be moved: to another store, out of another, or under a newer secret."""
 
     async def page(self, cursor: str | None, limit: int) -> tuple[list[StoredSession], str | None]:
         """Return living sessions in pages, for migration and re-encryption; the cursor is None at the end."""

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from plughost.testing.suites.cache_backend import CacheBackendSuite
     from plughost.testing.suites.fleet_store import FleetStoreSuite
     from plughost.testing.suites.plugin import PluginSuite
-    from plughost.testing.suites.session_store import SessionStoreSuite
+    from plughost.testing.suites.session_store import (
+        SessionFiguresSuite,
+        SessionLoginSuite,
+        SessionMoveSuite,
+        SessionPurgeSuite,
+        SessionStoreSuite,
+    )
 
 __all__ = [
     "CacheBackendSuite",
@@ -35,6 +41,10 @@ __all__ = [
     "PluginMaker",
     "PluginSuite",
     "RecordedCall",
+    "SessionFiguresSuite",
+    "SessionLoginSuite",
+    "SessionMoveSuite",
+    "SessionPurgeSuite",
     "SessionStoreSuite",
     "client_of",
     "make_distribution",
@@ -55,6 +65,10 @@ _HOMES = {
     "PluginMaker": "making",
     "PluginSuite": "suites.plugin",
     "RecordedCall": "recording",
+    "SessionFiguresSuite": "suites.session_store",
+    "SessionLoginSuite": "suites.session_store",
+    "SessionMoveSuite": "suites.session_store",
+    "SessionPurgeSuite": "suites.session_store",
     "SessionStoreSuite": "suites.session_store",
     "client_of": "hosts",
     "make_distribution": "distributions",

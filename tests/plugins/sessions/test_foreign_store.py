@@ -124,7 +124,11 @@ async def test_a_reload_with_the_same_settings_keeps_the_store(module: str, tmp_
         ("no_such_module:Store", {}, "cannot be imported: ModuleNotFoundError"),
         ("{module}:Nothing", {}, "cannot be imported: AttributeError"),
         ("{module}:number", {}, "name a class"),
-        ("{module}:Half", {}, "it has no adopt, close, create"),
+        (
+            "{module}:Half",
+            {},
+            "neither a BytesStore, with commit, delete and find, nor a SessionStore: it has no",
+        ),
         ("{module}:falls", {}, "cannot be made: OSError: no room"),
         ("{module}:Shelf", {}, "address"),
         ("{module}:Shelf", {"address": "a", "pace": 1}, "pace"),

@@ -1,1 +1,1 @@
-"""Stores for plughost in the memory of a process: examples for authors of stores."""
+"""Stores for plughost: examples for authors of stores, one in three methods and one that offers everything."""

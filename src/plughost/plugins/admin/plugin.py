@@ -109,4 +109,5 @@ class AdminPlugin(Plugin):
             self._desk.caches.sample(context.use(CacheManager), now)
         with suppress(ServiceError, StoreUnavailableError):
             stats = await context.use(SessionManager).stats()
-            self._desk.sessions.sample(stats.active, now)
+            if stats.counted:
+                self._desk.sessions.sample(stats.active, now)

@@ -7,7 +7,7 @@ import anyio.lowlevel
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.logs import get_logger
 from plughost.contracts.session import CleanupReport
-from plughost.contracts.session_store import PurgedSession, SessionStore
+from plughost.contracts.session_store import PurgedSession, PurgingStore, SessionStore
 from plughost.plugins.sessions.announcements import SessionChange, SessionListeners
 
 BATCH = 500  # a writer waits at most for this many deletions
@@ -34,7 +34,8 @@ class Cleaner:
         async with self._lock:
             began = self._clock.monotonic()
             removed = 0
-            while batch := await self._store.purge(BATCH):
+            store = self._store
+            while isinstance(store, PurgingStore) and (batch := await store.purge(BATCH)):
                 removed += len(batch)
                 for gone in batch:
                     self._tell(gone)

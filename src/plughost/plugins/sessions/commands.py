@@ -28,7 +28,8 @@ def stats(line: CommandLine) -> None:
         return asdict(await sessions_of(host).stats())
 
     found = line.run(work)
-    rows = [f"{name:>10}  {value}" for name, value in found.items()]
+    hidden = () if found["counted"] else ("active", "expired", "users")
+    rows = [f"{name:>10}  {value}" for name, value in found.items() if name not in hidden]
     line.show(found, "\n".join(rows))
 
 

@@ -9,7 +9,7 @@ import anyio.lowlevel
 
 from plughost.contracts.plugin import Seconds
 from plughost.contracts.session import CleanupReport, Session, SessionStats
-from plughost.contracts.session_store import SessionPatch, StoredSession, VersionConflict
+from plughost.contracts.session_store import CountingStore, SessionPatch, StoredSession, VersionConflict
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.announcements import SessionChange
 from plughost.plugins.sessions.cleanup import Cleaner
@@ -160,13 +160,18 @@ class Sessions:
 
     async def stats(self) -> SessionStats:
         """Return the figures."""
-        figures = await self.records.store.stats()
+        store, unreadable = self.records.store, self.records.codec.unreadable
+        if not isinstance(store, CountingStore):
+            return SessionStats(
+                active=0, expired=0, users=0, store=store.name, unreadable=unreadable, counted=False
+            )
+        figures = await store.stats()
         return SessionStats(
             active=figures.active,
             expired=figures.expired,
             users=figures.users,
             store=figures.store,
-            unreadable=self.records.codec.unreadable,
+            unreadable=unreadable,
         )
 
     async def _merge(

@@ -15,7 +15,8 @@ import msgspec
 
 from plughost.contracts.files import replace_file
 from plughost.contracts.logs import get_logger
-from plughost.contracts.session_store import SessionPatch, SessionStore, StoredSession
+from plughost.contracts.session_store import MovableStore, SessionPatch, SessionStore, StoredSession
+from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.rows import RowCodec
 
 _BATCH: Final = 500
@@ -26,7 +27,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[StoredSession]).decode
 
 
-async def move(source: SessionStore, target: SessionStore) -> int:
+async def move(source: MovableStore, target: MovableStore) -> int:
     """Copy every living session into ``target``, batch by batch; return how many it had not known."""
     moved, cursor = 0, None
     while True:
@@ -36,7 +37,7 @@ async def move(source: SessionStore, target: SessionStore) -> int:
             return moved
 
 
-async def leave_behind(source: SessionStore, path: Path) -> int:
+async def leave_behind(source: MovableStore, path: Path) -> int:
     """Write every living session into a file for the next start, readable by nobody else; return how many."""
     rows: list[StoredSession] = []
     cursor: str | None = None
@@ -50,7 +51,7 @@ async def leave_behind(source: SessionStore, path: Path) -> int:
     return len(rows)
 
 
-async def pick_up(path: Path, target: SessionStore) -> int:
+async def pick_up(path: Path, target: MovableStore) -> int:
     """Take over the sessions a process left behind, then remove its file; return how many there were.
 
     Of several processes that start at once the one that locks the file does it: whoever came later could bring back
@@ -64,7 +65,7 @@ async def pick_up(path: Path, target: SessionStore) -> int:
         for begin in range(0, len(rows), _BATCH):
             taken += await target.adopt(rows[begin : begin + _BATCH])
         _remove(path)
-    _log.info("sessions of the last run were taken over", sessions=taken, store=target.name)
+    _log.info("sessions of the last run were taken over", sessions=taken)
     return taken
 
 
@@ -73,7 +74,13 @@ async def reseal(store: SessionStore, codec: RowCodec, max_bytes: int) -> int:
 
     Raises:
         SessionUnreadableError: A session cannot be opened; it is left as it is.
+        StoreUnavailableError: The store cannot go through its sessions.
     """
+    if not isinstance(store, MovableStore):
+        raise StoreUnavailableError(
+            f"the session store {store.name!r} cannot go through its sessions: keep the older secrets until "
+            f"the sessions that are sealed with them have ended"
+        )
     changed, cursor = 0, None
     while True:
         rows, cursor = await store.page(cursor, _BATCH)

@@ -13,7 +13,7 @@ from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import HealthCheck, HttpContext, MetricFamily, MetricSample, Middleware
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.session import SessionManager
-from plughost.contracts.session_store import SelfCheckingStore, SessionStore, WaitingStore
+from plughost.contracts.session_store import MovableStore, SelfCheckingStore, SessionStore, WaitingStore
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.commands import sessions_group
@@ -140,7 +140,9 @@ class SessionsPlugin(Plugin):
             return HealthCheck(
                 name="sessions", status="fail", detail=str(error), figures={"store": store.name}
             )
-        found = {"store": figures.store, "active": figures.active, "unreadable": figures.unreadable}
+        found = {"store": figures.store, "unreadable": figures.unreadable}
+        if figures.counted:
+            found["active"] = figures.active
         if figures.unreadable:
             warning = "sessions could not be read and were kept: put the old secret back, or see the log"
         return HealthCheck(
@@ -155,12 +157,15 @@ class SessionsPlugin(Plugin):
         except StoreUnavailableError:
             return []
         values = {
-            "sessions_active": (figures.active, "Sessions that would be accepted now."),
-            "sessions_expired": (figures.expired, "Sessions that are over and not yet removed."),
-            "sessions_users": (figures.users, "Users with a session that is not over."),
             "sessions_unreadable": (figures.unreadable, "How often a session could not be opened."),
             "sessions_open_sockets": (len(self._watch), "WebSockets that are open."),
         }
+        if figures.counted:
+            values |= {
+                "sessions_active": (figures.active, "Sessions that would be accepted now."),
+                "sessions_expired": (figures.expired, "Sessions that are over and not yet removed."),
+                "sessions_users": (figures.users, "Users with a session that is not over."),
+            }
         return [
             MetricFamily(name=name, kind="gauge", help=text, samples=(MetricSample(float(value)),))
             for name, (value, text) in values.items()
@@ -201,6 +206,13 @@ class SessionsPlugin(Plugin):
 
     async def _hand_over(self, earlier: StoreLease | None, store: SessionStore) -> None:
         """Bring sessions of the run before into a store that was just opened."""
+        leaves_memory = earlier is not None and isinstance(earlier.store, MemoryStore)
+        if not isinstance(store, MovableStore):
+            if leaves_memory:
+                self._context.log.warning(
+                    "sessions in memory stay behind: the store takes none over", store=store.name
+                )
+            return
         if self._config.carry_over:
             await pick_up(self._carried(), store)
         if earlier is None or earlier.store is store or not isinstance(earlier.store, MemoryStore):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-from plughost.contracts import SessionStore, SessionStoreSetup, error_line
+from plughost.contracts import BytesSessions, BytesStore, SessionStore, SessionStoreSetup, error_line
 from plughost.contracts.named import named_object
 from plughost.exceptions import ConfigError
 from plughost.plugins.sessions.config import OWN_STORES, SessionsConfig
@@ -16,7 +16,7 @@ GROUP = "plughost.session_stores"
 _HERE = "plugins.sessions.config"
 _METHODS = sorted(name for name in vars(SessionStore) if not name.startswith("_"))
 
-MakeStore = Callable[[SessionStoreSetup], SessionStore]
+MakeStore = Callable[[SessionStoreSetup], Any]
 
 
 def maker_of(config: SessionsConfig) -> tuple[MakeStore, Any]:
@@ -57,9 +57,12 @@ def foreign_store(config: SessionsConfig, setup: SessionStoreSetup) -> SessionSt
         message = f"session store {config.store!r} cannot be made: {error_line(error)}"
         raise ConfigError(message, path=f"{_HERE}.store") from error
     missing = [method for method in _METHODS if not hasattr(store, method)]
-    if missing:
-        raise ConfigError(
-            f"session store {config.store!r} is not a SessionStore: it has no {', '.join(missing)}",
-            path=f"{_HERE}.store",
-        )
-    return store
+    if not missing:
+        return cast("SessionStore", store)
+    if isinstance(store, BytesStore):
+        return BytesSessions(store, setup.now)
+    raise ConfigError(
+        f"session store {config.store!r} is neither a BytesStore, with commit, delete and find, nor a SessionStore: "
+        f"it has no {', '.join(missing)}",
+        path=f"{_HERE}.store",
+    )

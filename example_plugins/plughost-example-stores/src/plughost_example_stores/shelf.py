@@ -1,0 +1,78 @@
+"""A session store of one table in SQLite, in the three methods that are enough for a login.
+
+Every method is one statement, and SQLite makes each statement one step. plughost makes the rest of what sessions need
+out of these three.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+from anyio import to_thread
+
+from plughost.contracts import SessionStoreSetup
+from plughost.exceptions import StoreUnavailableError
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[plugins.sessions.config.store_settings]``.
+
+    Attributes:
+        file: Name of the file in the plugin's data folder.
+    """
+
+    file: str = "shelf.db"
+
+
+class ShelfSessions:
+    """A ``BytesStore``."""
+
+    Config = Settings
+    name = "shelf"
+
+    def __init__(self, setup: SessionStoreSetup) -> None:
+        self._path = setup.data_dir / setup.settings.file
+        self._now = setup.now
+
+    async def open(self) -> None:
+        """Make the table."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        await self._do("CREATE TABLE IF NOT EXISTS shelf (key TEXT PRIMARY KEY, value BLOB, expires_at REAL)")
+
+    async def close(self) -> None:
+        """Throw away what is over; there is no connection to close."""
+        await self._do("DELETE FROM shelf WHERE expires_at <= ?", self._now())
+
+    async def find(self, key: str) -> bytes | None:
+        """Return the value, or None."""
+        rows, _ = await self._do("SELECT value FROM shelf WHERE key = ?", key)
+        return rows[0][0] if rows else None
+
+    async def commit(self, key: str, value: bytes, instead_of: bytes | None, expires_at: float) -> bool:
+        """Store a value if what is there is ``instead_of``; whether it was stored."""
+        if instead_of is None:
+            insert = "INSERT INTO shelf VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+            return (await self._do(insert, key, value, expires_at))[1] == 1
+        update = "UPDATE shelf SET value = ?, expires_at = ? WHERE key = ? AND value = ?"
+        return (await self._do(update, value, expires_at, key, instead_of))[1] == 1
+
+    async def delete(self, key: str, value: bytes) -> bool:
+        """Remove the value if it is this one; whether it was removed."""
+        return (await self._do("DELETE FROM shelf WHERE key = ? AND value = ?", key, value))[1] == 1
+
+    async def _do(self, statement: str, *values: object) -> tuple[list[tuple[bytes]], int]:
+        """Run one statement in a worker thread; return its rows, and how many it changed."""
+
+        def run() -> tuple[list[tuple[bytes]], int]:
+            connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
+            try:
+                cursor = connection.execute(statement, values)
+                return cursor.fetchall(), cursor.rowcount
+            finally:
+                connection.close()
+
+        try:
+            return await to_thread.run_sync(run)
+        except sqlite3.Error as error:
+            raise StoreUnavailableError(f"{self._path} cannot be used: {error}") from error
