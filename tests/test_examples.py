@@ -8,9 +8,8 @@ import re
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,11 +24,15 @@ class Installed:
 
     source: Path
     site: Path
+    paths: tuple[Path, ...] = ()
 
     def run(self, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run a Python module beside it, with an environment that says nothing of plughost."""
         environ = {key: value for key, value in os.environ.items() if not key.startswith("PLUGHOST_")}
-        environ |= {"PYTHONPATH": str(self.site), "XDG_DATA_HOME": str(folder / "data")}
+        environ |= {
+            "PYTHONPATH": os.pathsep.join(map(str, (self.site, *self.paths))),
+            "XDG_DATA_HOME": str(folder / "data"),
+        }
         return subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=110,
@@ -47,36 +50,44 @@ def plugins_of(source: Path) -> set[str]:
     return set(points.get("plughost.plugins", ()))
 
 
+def siblings_in(requirements: object) -> list[Path]:
+    """Return the examples that are among requirements."""
+    assert isinstance(requirements, list)
+    names = {re.split(r"[^A-Za-z0-9_-]", requirement)[0] for requirement in requirements}
+    return [example for example in EXAMPLES if example.name in names]
+
+
 def with_siblings(source: Path) -> list[Path]:
-    """Return an example and those of the others that it and its tests depend on, at once or through one of them."""
-    found, wanted = [], [source]
-    while wanted:
-        found.append(wanted.pop())
-        project: Any = manifest_of(found[-1])
-        lines = project.get("dependencies", []) + project.get("optional-dependencies", {}).get("test", [])
-        names = {re.split(r"[^A-Za-z0-9_-]", line)[0] for line in lines}
-        wanted += [other for other in EXAMPLES if other.name in names and other not in (*found, *wanted)]
-    return found
+    """Return an example and those of the others that it depends on."""
+    siblings = siblings_in(manifest_of(source).get("dependencies", []))
+    return list(dict.fromkeys([source, *(path for sibling in siblings for path in with_siblings(sibling))]))
+
+
+def for_tests_of(source: Path) -> list[Path]:
+    """Return those of the others that only its tests need."""
+    extras = manifest_of(source).get("optional-dependencies", {})
+    assert isinstance(extras, dict)
+    return [
+        sibling for sibling in siblings_in(extras.get("test", [])) if sibling not in with_siblings(source)
+    ]
+
+
+def install(sources: list[Path], site: Path) -> None:
+    """Install without a network: what they need beyond plughost and one another is in the test extra."""
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"),
+        *("--no-build-isolation", "--no-index", "--target", str(site), *map(str, sources)),
+    ]
+    installed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+    assert installed.returncode == 0, installed.stderr
 
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda source: source.name)
 def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Build and install without a network: what it needs beyond plughost and its siblings is in the test extra."""
-    source, site = request.param, tmp_path_factory.mktemp("site")
-    command = [
-        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-        *(
-            "--no-deps",
-            "--no-build-isolation",
-            "--no-index",
-            "--target",
-            str(site),
-            *map(str, with_siblings(source)),
-        ),
-    ]
-    installed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
-    assert installed.returncode == 0, installed.stderr
-    return Installed(source, site)
+    """Install it with the siblings that it depends on."""
+    site = tmp_path_factory.mktemp("site")
+    install(with_siblings(request.param), site)
+    return Installed(request.param, site)
 
 
 def test_there_are_examples() -> None:
@@ -84,7 +95,10 @@ def test_there_are_examples() -> None:
 
 
 def test_its_own_tests_pass(example: Installed, tmp_path: Path) -> None:
-    ran = example.run(
+    others = for_tests_of(example.source)
+    if others:
+        install(others, tmp_path / "others")
+    ran = replace(example, paths=(tmp_path / "others",)).run(
         *("pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider", "--rootdir", str(example.source)),
         *("-c", str(example.source / "pyproject.toml"), str(example.source / "tests")),
         folder=tmp_path,

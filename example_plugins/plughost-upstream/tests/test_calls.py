@@ -79,11 +79,13 @@ GARBAGE = {
     "a page instead of JSON": Answer(body=b"<!doctype html><title>Sign in</title>"),
     "JSON that is cut off": Answer(body=b'{"results": [1, 2'),
     "fewer bytes than it says": Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}"),
-    "no HTTP at all": Answer(raw=b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "no HTTP at all": Answer(raw=b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
     "a redirection": Answer(status=302, headers={"location": "http://169.254.169.254/latest/meta-data"}),
     "packed, and damaged": Answer(body=b"no gzip", headers={"content-encoding": "gzip"}),
     "packed in another way": Answer(body=b"x", headers={"content-encoding": "br"}),
     "nested without end": Answer(body=b"[" * 200_000),
+    "another shape": Answer(body=b'["neither", "nor"]'),
+    "nothing": Answer(body=b""),
 }
 
 
@@ -93,7 +95,7 @@ async def test_what_is_not_what_it_should_be_is_garbage(
 ) -> None:
     service.answer = answer
     with pytest.raises(UpstreamGarbageError) as caught:
-        await upstream.send(Call(path="/3/configuration", deadline=5))
+        await upstream.send(Call(path="/3/configuration", expect="object"))
     assert caught.value.http_status == 502
     assert len(service.asked) == 1
 
@@ -143,6 +145,13 @@ async def test_a_status_that_the_call_accepts_is_an_answer(upstream: Upstream, s
     service.answer = Answer(status=401, body=b'{"status_code": 7}')
     reply = await upstream.send(Call(path="/3/authentication", accept=(401,)))
     assert (reply.status, reply.data) == (401, {"status_code": 7})
+
+
+async def test_who_hangs_up_without_a_word_is_away(upstream: Upstream, service: FakeService) -> None:
+    await upstream.send(Call(path="/x"))
+    service.answer = Answer(status=0)
+    with pytest.raises(UpstreamUnavailableError):
+        await upstream.send(Call(path="/x"))
 
 
 async def test_only_a_get_is_repeated(upstream: Upstream, service: FakeService) -> None:

@@ -100,8 +100,10 @@ class Connections:
                 ) from None
             except httpx2.TimeoutException:
                 raise UpstreamTimeoutError("the service does not answer in time") from None
-            except (httpx2.RemoteProtocolError, httpx2.DecodingError):
-                raise UpstreamGarbageError("the service does not speak HTTP, or breaks off") from None
+            except httpx2.RemoteProtocolError as error:
+                if _was_misunderstood(error):
+                    raise UpstreamGarbageError("the service does not speak HTTP") from None
+                raise UpstreamUnavailableError("the service hung up before it answered") from None
             except httpx2.HTTPError:
                 raise UpstreamUnavailableError("the connection to the service broke") from None
             if response.status_code < 300 or response.status_code in call.accept:
@@ -120,7 +122,7 @@ class Connections:
 
     def _request(self, client: httpx2.AsyncClient, address: str, call: Call) -> httpx2.Request:
         headers: dict[str, str] = {
-            "Accept": "application/json" if call.expect == "json" else "*/*",
+            "Accept": "*/*" if call.expect == "bytes" else "application/json",
             "Accept-Encoding": ENCODINGS,
             **self._origin.headers,
             **call.headers,
@@ -168,6 +170,11 @@ def check_path(path: str) -> None:
         )
     if any(part.lower() in _WAYS_UP for part in path.split("/")):
         raise UpstreamForbiddenError("the path of a call has no dots as a part of it")
+
+
+def _was_misunderstood(error: httpx2.RemoteProtocolError) -> bool:
+    """Whether something came that is no HTTP, and not nothing at all: then the parser's own error is the cause."""
+    return error.__cause__ is not None and error.__cause__.__cause__ is not None
 
 
 def _pairs(params: Mapping[str, Any]) -> list[tuple[str, str | int | float | bool | None]]:

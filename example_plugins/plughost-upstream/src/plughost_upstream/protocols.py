@@ -24,8 +24,8 @@ Priority = Literal["person", "warm", "sync"]
 Reach = Literal["public", "local"]
 """Where an origin may be: on the public internet only, or in a private network too."""
 
-Expect = Literal["json", "bytes"]
-"""What a body has to be."""
+Expect = Literal["json", "object", "bytes"]
+"""What a body has to be: any JSON, a JSON object, or anything."""
 
 OutcomeKind = Literal[
     "ok", "busy", "timeout", "unavailable", "garbage", "refused", "missing", "rejected", "forbidden"
@@ -117,7 +117,7 @@ class Reply:
         status: 200 to 299, or one that the call accepts.
         headers: By small letters.
         body: The bytes, unpacked.
-        data: The body as JSON, when that was expected; None for an empty body.
+        data: The body as JSON, when that was expected; None for an empty body, which is no object.
         seconds: How long it took, the wait for its turn included.
     """
 

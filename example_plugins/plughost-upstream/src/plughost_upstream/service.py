@@ -146,11 +146,13 @@ class Service:
                 body += piece
                 trail.received = len(body)
         data = None
-        if call.expect == "json" and body:
+        if call.expect != "bytes" and body:
             try:
                 data = msgspec.json.decode(body)
             except (msgspec.DecodeError, RecursionError):
                 raise UpstreamGarbageError("the answer is no JSON", status=response.status_code) from None
+        if call.expect == "object" and not isinstance(data, dict):
+            raise UpstreamGarbageError("the answer is no JSON object", status=response.status_code)
         seconds = self._clock.monotonic() - trail.began
         return Reply(
             status=response.status_code,

@@ -10,7 +10,9 @@ import click
 
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import (
+    SYSTEM_CLOCK,
     CacheManager,
+    Clock,
     HealthCheck,
     Limit,
     LockManager,
@@ -29,17 +31,26 @@ from plughost.plugins.cache.manager import Link, NamedCaches
 
 
 class CachePlugin(Plugin):
-    """Named caches, locks and rate limits; in memory, and shared through Redis when ``redis_url`` is set."""
+    """Named caches, locks and rate limits; in memory, and shared through Redis when ``redis_url`` is set.
+
+    Args:
+        clock: Time of the caches, for tests of what grows stale.
+    """
 
     name = "cache"
     Config: ClassVar[type[Any] | None] = CacheConfig
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
 
     async def start(self, context: PluginContext) -> None:
         """Connect if a server is configured, and offer the services. A server that is away stops nothing."""
         config: CacheConfig = context.config.of_host(context.host_name)
         self._context, self._config = context, config
         link, locks, limits = _shared_parts(config)
-        self.caches = NamedCaches(config, link=link, wanted=self._wanted, collect_events=True)
+        self.caches = NamedCaches(
+            config, clock=self._clock, link=link, wanted=self._wanted, collect_events=True
+        )
         self.locks = Locks(locks)
         named = {name: _limit(name, config) for name in {**READY_LIMITS, **config.limits}}
         self.limiter = Limiter(limits, named)
