@@ -1,0 +1,1 @@
+"""The inside of a plugin's own process."""

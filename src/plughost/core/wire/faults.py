@@ -1,0 +1,73 @@
+"""Exceptions become data and exceptions again: plughost's own as themselves, all others as ``RemoteError``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from plughost import exceptions
+from plughost.contracts.error_text import error_line, error_lines, error_text, error_type_name
+from plughost.exceptions import ConfigProblem, PlughostError, RemoteError
+
+_PLAIN: Final = (str, int, float, bool, type(None))
+_LONGEST: Final = 64_000  # characters of a traceback
+
+
+class Fault(msgspec.Struct, frozen=True, array_like=True):
+    """One exception.
+
+    Attributes:
+        kind: Name of its class.
+        message: Its text.
+        traceback: Where it was raised, for people.
+        own: Whether it is one of plughost's own, which is raised as itself again.
+        attributes: What else it carries, as far as that is plain.
+        problems: What is wrong with a configuration.
+        cause: What it was raised from.
+    """
+
+    kind: str
+    message: str
+    traceback: str = ""
+    own: bool = False
+    attributes: dict[str, Any] = {}
+    problems: list[ConfigProblem] = []
+    cause: Fault | None = None
+
+    def revived(self) -> Exception:
+        """Return the exception it stands for."""
+        kind = getattr(exceptions, self.kind, None) if self.own else None
+        if not (isinstance(kind, type) and issubclass(kind, PlughostError)):
+            said = f"{self.kind}: {self.message}" if self.message else self.kind
+            return RemoteError(said, kind=self.kind, traceback=self.traceback)
+        error: Exception = kind.__new__(kind)
+        error.args = (self.message,)  # its own __init__ takes what cannot be known here
+        error.__dict__.update(self.attributes)
+        if self.problems:
+            error.__dict__["problems"] = tuple(self.problems)
+        if self.cause is not None:
+            error.__cause__ = self.cause.revived()
+        return error
+
+
+def as_fault(error: BaseException) -> Fault:
+    """Return an exception as data. Never raises; secrets are hidden."""
+    known = type(error)
+    if getattr(exceptions, known.__name__, None) is not known:
+        trace = "".join(error_lines(error))[-_LONGEST:]
+        return Fault(error_type_name(error), error_text(error), trace)
+    carried = vars(error)
+    return Fault(
+        kind=known.__name__,
+        message=error_text(error),
+        own=True,
+        attributes={key: value for key, value in carried.items() if isinstance(value, _PLAIN)},
+        problems=[one for one in carried.get("problems", ()) if isinstance(one, ConfigProblem)],
+        cause=None if error.__cause__ is None else as_fault(error.__cause__),
+    )
+
+
+def remote_line(error: BaseException) -> str:
+    """Return an exception in one line, whichever process raised it."""
+    return error_text(error) if isinstance(error, RemoteError) else error_line(error)

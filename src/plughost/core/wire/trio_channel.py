@@ -1,0 +1,80 @@
+"""The same channel where trio runs the show: one task waits for what comes, another for room to send."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from plughost.core.wire.frames import FrameBuffer, FrameError, FrameReader, OnFrame, Put
+
+
+class TrioChannel:
+    """A channel on trio; see ``plughost.core.wire.channel``."""
+
+    def __init__(
+        self, sock: socket.socket, tasks: TaskGroup, on_frame: OnFrame, on_lost: Callable[[str], None]
+    ) -> None:
+        self.sent = self.received = 0
+        self._sock = sock
+        self._reader = FrameReader(on_frame)
+        self._on_lost = on_lost
+        self._out = FrameBuffer()
+        self._wanted = anyio.Event()
+        self._scope = anyio.CancelScope()
+        tasks.start_soon(self._run, name="channel of a plugin's process")
+
+    def send(self, kind: int, call: int, member: int, value: Any = None, put: Put | None = None) -> None:
+        """Send one frame; see ``Channel``."""
+        self._out.add(kind, call, member, value, put)
+        self._wanted.set()
+
+    def close(self) -> None:
+        """Close it; nobody is told."""
+        self._scope.cancel()
+        if self._sock.fileno() >= 0:
+            anyio.notify_closing(self._sock)
+            self._sock.close()
+
+    async def _run(self) -> None:
+        with self._scope:
+            async with anyio.create_task_group() as both:
+                both.start_soon(self._write)
+                why = await self._read()
+                both.cancel_scope.cancel()
+        if not self._scope.cancel_called:
+            self.close()
+            self._on_lost(why)
+
+    async def _read(self) -> str:
+        while True:
+            try:
+                await anyio.wait_readable(self._sock)
+                count = self._sock.recv_into(self._reader.room())
+                self.received += count
+                self._reader.received(count)
+            except BlockingIOError:
+                continue
+            except (OSError, FrameError, anyio.ClosedResourceError) as error:
+                return str(error)
+            if not count:
+                return "it closed its end"
+
+    async def _write(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted = anyio.Event()
+            left = self._out.take()
+            while left:
+                try:
+                    count = self._sock.send(left)
+                except BlockingIOError:
+                    await anyio.wait_writable(self._sock)
+                    continue
+                except OSError:
+                    return  # the other end is gone, which the reader tells
+                self.sent += count
+                left = left[count:]
