@@ -10,7 +10,7 @@ import traceback
 from typing import Final
 
 from plughost.contracts.masking import masked_text
-from plughost.exceptions import StrayError
+from plughost.exceptions import RemoteError, StrayError
 
 _LONGEST: Final = 2_000  # characters of one error; an answer of a server, say, may be a whole page
 _MEMBERS: Final = 5  # errors of a group that are told one by one
@@ -29,7 +29,7 @@ def error_line(error: BaseException) -> str:
 
 def _line(error: BaseException, depth: int) -> str:
     said = _said(error, depth)
-    if isinstance(error, StrayError):
+    if isinstance(error, StrayError | RemoteError):
         return said  # it names the type of what it stands for
     name = error_type_name(error)
     return f"{name}: {said}" if said else name

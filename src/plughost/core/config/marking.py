@@ -9,9 +9,11 @@ from plughost.contracts.secret import Secret
 from plughost.core.config.paths import folded
 from plughost.core.config.records import is_model, keys_of, record_among, records_of_list, values_of_table
 from plughost.core.config.references import is_reference
+from plughost.core.config.undecoded import is_undecoded
 from plughost.core.config.words import members
 
 _SECRET_TYPES: Final = frozenset({"Secret", "SecretStr", "SecretBytes"})  # ours, and pydantic's two
+_DEEPEST: Final = 10  # classes within classes; one that holds itself ends here as well
 
 
 def marked(value: Any, kind: Any) -> Any:
@@ -24,9 +26,40 @@ def marked(value: Any, kind: Any) -> Any:
         kind: The ``Config`` it is meant for, or None.
     """
     try:
-        return _marked(value, kind)
+        return _marked_by_tree(value, kind.secrets) if is_undecoded(kind) else _marked(value, kind)
     except (NameError, TypeError):
         return value
+
+
+def secrets_of(kind: Any, depth: int = 0) -> dict[str, Any]:
+    """Return what a class declares secret as a tree of keys, spelled as variables spell them; ``*`` is any of them."""
+    if depth > _DEEPEST:
+        return {}
+    if (fields := _fields(kind)) is not None:
+        trees = {key: secrets_of(inner, depth + 1) for key, inner in fields.items()}
+        return {key: tree for key, tree in trees.items() if tree}
+    inner = values_of_table(kind) or records_of_list(kind)
+    if inner is not None and (tree := secrets_of(inner, depth + 1)):
+        return {"*": tree}
+    return {"": True} if _is_secret(kind) else {}
+
+
+def _marked_by_tree(value: Any, tree: Mapping[str, Any]) -> Any:
+    if not tree or is_reference(value):
+        return value
+    if isinstance(value, Mapping):
+        return {
+            key: _marked_by_tree(inner, tree.get(folded(str(key)), tree.get("*", _leaf(tree))))
+            for key, inner in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_marked_by_tree(inner, tree.get("*", _leaf(tree))) for inner in value]
+    return Secret(str(value)) if "" in tree and type(value) in (str, int, float) else value
+
+
+def _leaf(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What holds for everything below a secret: it is one."""
+    return tree if "" in tree else {}
 
 
 def _marked(value: Any, kind: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, is_typeddict
@@ -12,10 +12,11 @@ from plughost.contracts.error_text import error_text
 from plughost.contracts.masking import KnownSecrets
 from plughost.core.config.decoding import FAILED, Decoder, raise_problems
 from plughost.core.config.models import decode_model
-from plughost.core.config.paths import SettingPath
+from plughost.core.config.paths import SettingPath, dotted
 from plughost.core.config.records import is_model, record_of
 from plughost.core.config.redaction import known_secrets, secret_strings
 from plughost.core.config.references import Resolver
+from plughost.core.config.undecoded import UndecodedSettings, is_undecoded
 from plughost.exceptions import ConfigProblem
 
 
@@ -78,8 +79,43 @@ def decode_table(
         environ=os.environ if environ is None else environ, directory=directory or Path(), origins=origins
     )
     values = resolver.resolve(raw, path)
-    secrets = resolver.secrets.union(secret_strings(values))
-    decoder = Decoder(origins, resolved=resolver.resolved, secrets=secrets)
+    if is_undecoded(kind) and isinstance(values, Mapping):
+        below = {name: origin for name, origin in origins.items() if name.startswith(dotted(path))}
+        decoded: Any = kind(path[1], values, below, tuple(resolver.resolved))
+        problems: list[ConfigProblem] = []
+    else:
+        decoded, problems = _decode_values(values, kind, path, origins, resolver.resolved, resolver.secrets)
+    if known is not None:
+        known.add(resolver.secrets)
+        known.add(known_secrets(values, decoded))
+    return decoded, resolver.problems + problems
+
+
+def decode_elsewhere(
+    plugin_name: str, kind: Any, settings: UndecodedSettings, known: KnownSecrets | None = None
+) -> Any:
+    """Return settings that the host did not decode as what the plugin declares; in the plugin's own process.
+
+    Raises:
+        PluginConfigError: With every problem that was found.
+    """
+    path = ("plugins", settings.section, "config")
+    decoded, problems = _decode_values(settings.values, kind, path, settings.origins, settings.lenient, set())
+    if known is not None:
+        known.add(known_secrets(settings.values, decoded))
+    raise_problems(problems, plugin=plugin_name)
+    return decoded
+
+
+def _decode_values(
+    values: Any,
+    kind: Any,
+    path: SettingPath,
+    origins: Mapping[str, str],
+    resolved: Collection[str],
+    secrets: set[str],
+) -> tuple[Any, list[ConfigProblem]]:
+    decoder = Decoder(origins, resolved=resolved, secrets=secrets.union(secret_strings(values)))
     decoded: Any = FAILED
     if not isinstance(values, Mapping):
         decoder.note(path, f"expected `table`, got `{type(values).__name__}`")
@@ -89,10 +125,7 @@ def decode_table(
         decoded = decoder.decode(values, kind, path)
     elif is_model(kind):
         decoded = decode_model(values, kind, path, decoder)
-    if known is not None:
-        known.add(resolver.secrets)
-        known.add(known_secrets(values, decoded))
-    return decoded, resolver.problems + decoder.problems
+    return decoded, decoder.problems
 
 
 def record_of_or_note(kind: Any, decoder: Decoder, path: SettingPath) -> bool:

@@ -27,6 +27,7 @@ from plughost.core.config.records import (
     values_of_table,
 )
 from plughost.core.config.redaction import redacted
+from plughost.core.config.undecoded import is_undecoded
 from plughost.core.config.words import members
 
 Schema = dict[str, Any]
@@ -86,6 +87,8 @@ def plugin_schema(name: str, kind: Any) -> Schema:
     """
     if kind is None:
         return {"$schema": _DIALECT, "type": "object", "properties": {}, "additionalProperties": True}
+    if is_undecoded(kind):
+        return plugin_schema(name, None) if kind.schema is None else dict(kind.schema)
     table, definitions = _of_plugin(name, kind)
     return {"$schema": _DIALECT, **table, "$defs": {**definitions, "Reference": dict(_REFERENCE)}}
 

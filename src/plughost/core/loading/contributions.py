@@ -26,11 +26,16 @@ def adopt_jobs(name: str, target: object, facilities: Facilities, ledger: Ledger
         return  # a hook of that name is the application's own
     for hook, function, opts in facilities.dispatcher.pluggy.implementations(target):
         if hook == contributions.register_jobs.__name__ and not opts.get("wrapper"):
-            for job in _asked(name, function):
+            for job in asked_jobs(name, function):
                 _adopt(name, job, facilities, ledger)
 
 
-def _asked(name: str, register_jobs: Any) -> list[Job]:
+def asked_jobs(name: str, register_jobs: Any) -> list[Job]:
+    """Return what ``register_jobs`` of a plugin returns.
+
+    Raises:
+        PluginInvalidError: It raised, or returned something else than jobs.
+    """
     try:
         given = contained(Point.REGISTER_JOBS, register_jobs)
     except Exception as error:

@@ -95,7 +95,7 @@ class ImportLane:
         async with self._lane:
             began = self._clock.monotonic()
             with anyio.move_on_after(limit):
-                handle = await self._importer.run(_import_handle, candidate)
+                handle = await self._importer.run(import_plugin, candidate)
                 return ImportedPlugin(candidate, handle, self._clock.monotonic() - began)
         raise PluginTimeoutError(
             f"import of {candidate.finding.reference} for plugin {candidate.name!r} took longer than its limit of "
@@ -117,11 +117,17 @@ async def checked_config(plugin: ImportedPlugin, loaded: LoadedConfig, limit: fl
     check_host_api(plugin.handle.name, plugin.handle.host_api)
     config = plugin.decode_config(loaded)
     if plugin.handle.checks_config:
-        await _check_config(plugin.handle, config, limit)
+        await run_check_config(plugin.handle, config, limit)
     return config
 
 
-async def _check_config(handle: PluginHandle, config: object, limit: float) -> None:
+async def run_check_config(handle: PluginHandle, config: object, limit: float) -> None:
+    """Run the plugin's own check of its configuration.
+
+    Raises:
+        PluginConfigError: It refused it.
+        PluginTimeoutError: It took longer than ``limit`` seconds.
+    """
     try:
         await call_within(limit, partial(handle.check_config, config), SYSTEM_CLOCK, Point.CHECK_CONFIG)
     except PluginConfigError:
@@ -141,7 +147,14 @@ async def _check_config(handle: PluginHandle, config: object, limit: float) -> N
         ) from error
 
 
-def _import_handle(candidate: PluginCandidate) -> PluginHandle:
+def import_plugin(candidate: PluginCandidate) -> PluginHandle:
+    """Import what a candidate's reference names and, when it is a class or factory, call it; here and now.
+
+    Raises:
+        PluginImportError: It cannot be imported, or lacks the attribute.
+        PluginInvalidError: It is not a plugin.
+        PluginSourceError: The package it comes from is not what was pinned.
+    """
     return PluginHandle.of(candidate.name, _import_candidate(candidate))
 
 

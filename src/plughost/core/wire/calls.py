@@ -55,12 +55,18 @@ class Served(Protocol):
 class Calls:
     """The calls of one end, and the way to answer those of the other.
 
+    Attributes:
+        abandoned: Calls that were cancelled and have not come to their end at the other end yet.
+
     Args:
         served: Who answers.
+        given_up: Called when a caller leaves, who then wants no answer any more.
     """
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, given_up: Callable[[int], None] = lambda _: None) -> None:
+        self.abandoned: set[int] = set()
         self._served = served
+        self._given_up = given_up
         self._channel: Channel | None = None
         self._pending: dict[int, tuple[Reply, Codec | None]] = {}
         self._last = 0
@@ -98,13 +104,15 @@ class Calls:
             raise OverflowError(f"it has {MOST_IN_FLIGHT} calls to answer already")
         self._last = call = self._last % _LAST_CALL + 1
         self._channel.send(kind, call, member, value, put)
-        reply = _new_reply()
+        reply = new_reply()
         self._pending[call] = reply, answer
         try:
             return await reply
         except BaseException:
             if self._pending.pop(call, None) is not None and kind is Kind.CALL:
+                self.abandoned.add(call)
                 self._channel.send(Kind.CANCEL, call, member)
+                self._given_up(call)
             raise
 
     def end(self, why: Callable[[], Exception]) -> None:
@@ -149,6 +157,7 @@ class Calls:
             self._take_answer(kind, call, body)
 
     def _take_answer(self, kind: int, call: int, body: memoryview) -> None:
+        self.abandoned.discard(call)
         reply, answer = self._pending.pop(call, (None, None))
         if reply is None or reply.done():
             return  # late: its caller went away
@@ -210,7 +219,8 @@ class _EventReply:
         self._event.set()
 
 
-def _new_reply() -> Reply:
+def new_reply() -> Reply:
+    """Return what a caller can wait for, on the event loop that runs here."""
     if event_library.name == "trio":
         return _EventReply()
     return asyncio.get_running_loop().create_future()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from anyio.abc import TaskGroup
 
 from plughost.core.stepping import event_library
-from plughost.core.wire.frames import FrameBuffer, FrameError, FrameReader, OnFrame, Put
+from plughost.core.wire.frames import CLOSED, FrameBuffer, FrameError, FrameReader, OnFrame, Put
 from plughost.core.wire.trio_channel import TrioChannel
 
 OnLost = Callable[[str], None]
@@ -96,7 +96,7 @@ class AsyncioChannel:
             self._lose(str(error))
             return
         if not count:
-            self._lose("it closed its end")
+            self._lose(CLOSED)
             return
         self.received += count
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import pathlib
@@ -27,7 +27,7 @@ Change = Callable[[Any], Any]
 
 _SCALARS: Final = (
     *(str, bytes, bytearray, int, float, bool, types.NoneType),
-    *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal),
+    *(dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID, decimal.Decimal),
 )
 _SEQUENCES: Final = (
     list,
@@ -63,6 +63,7 @@ class Shape:
 
 
 _FREE: Final = Shape(Any, free_out, free=True)
+_NOTHING: Final = Shape(None, lambda _: None)  # whatever is answered where nobody looks at the answer
 
 
 class Codec:
@@ -76,7 +77,7 @@ class Codec:
     """
 
     def __init__(self, annotation: Any) -> None:
-        self.shape = shape_of(annotation)
+        self.shape = _NOTHING if annotation in (None, types.NoneType) else shape_of(annotation)
         self._decode = _decoder(self.shape.kind, annotation)
 
     def put(self, value: Any, buffer: bytearray, at: int) -> None:
@@ -232,7 +233,7 @@ def _tuple(arguments: tuple[Any, ...], above: tuple[Any, ...]) -> Shape:
     if arguments[-1] is Ellipsis:
         return _sequence(tuple, arguments[:1], above)
     shapes = [shape_of(one, above) for one in arguments]
-    kind = tuple[tuple(shape.kind for shape in shapes)]  # type: ignore[misc]  # made of values
+    kind: Any = tuple[tuple(shape.kind for shape in shapes)]  # type: ignore[misc]  # made of values
     return Shape(
         kind,
         _each_in_place([shape.out for shape in shapes]),
@@ -251,7 +252,8 @@ def _each_in_place(changes: list[Change | None]) -> Change | None:
 
 def _sequence(origin: Any, arguments: tuple[Any, ...], above: tuple[Any, ...]) -> Shape:
     inner = shape_of(arguments[0], above) if arguments else _FREE
-    kind = tuple[inner.kind, ...] if origin is tuple else origin[inner.kind]
+    members = (inner.kind, ...) if origin is tuple else inner.kind
+    kind = origin[members]
     made = origin if origin in (tuple, set, frozenset) else list
     return Shape(kind, _each(inner.out, list), _each(inner.back, made), inner.free)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from plughost import exceptions
-from plughost.contracts.error_text import error_line, error_lines, error_text, error_type_name
+from plughost.contracts.error_text import error_lines, error_text, error_type_name
 from plughost.exceptions import ConfigProblem, PlughostError, RemoteError
 
 _PLAIN: Final = (str, int, float, bool, type(None))
@@ -66,8 +66,3 @@ def as_fault(error: BaseException) -> Fault:
         problems=[one for one in carried.get("problems", ()) if isinstance(one, ConfigProblem)],
         cause=None if error.__cause__ is None else as_fault(error.__cause__),
     )
-
-
-def remote_line(error: BaseException) -> str:
-    """Return an exception in one line, whichever process raised it."""
-    return error_text(error) if isinstance(error, RemoteError) else error_line(error)

@@ -23,6 +23,9 @@ _UNCOUNTED: Final = 4  # bytes of the length itself
 _COUNTED_HEAD: Final = HEAD.size - _UNCOUNTED
 _FIRST_ROOM: Final = 1 << 16
 
+CLOSED: Final = "it closed its end"
+"""Why a channel is lost of which the other end is gone."""
+
 OnFrame = Callable[[int, int, int, memoryview], None]
 """Is given kind, call, member and body of a frame. The body is only there during the call."""
 

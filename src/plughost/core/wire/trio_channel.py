@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from plughost.core.wire.frames import FrameBuffer, FrameError, FrameReader, OnFrame, Put
+from plughost.core.wire.frames import CLOSED, FrameBuffer, FrameError, FrameReader, OnFrame, Put
 
 
 class TrioChannel:
@@ -61,7 +61,7 @@ class TrioChannel:
             except (OSError, FrameError, anyio.ClosedResourceError) as error:
                 return str(error)
             if not count:
-                return "it closed its end"
+                return CLOSED
 
     async def _write(self) -> None:
         while True:

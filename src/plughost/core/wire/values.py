@@ -6,7 +6,8 @@ arrive as what they were. Everything else is refused: a live object has no copy 
 
 from __future__ import annotations
 
-import datetime
+import dataclasses
+import datetime as dt
 import decimal
 import enum
 import uuid
@@ -25,6 +26,7 @@ from plughost.core.wire.faults import Fault, as_fault
 
 _RECORD: Final = 1
 _WRAPPED: Final = 2
+_FAULT: Final = 3
 _DEEPEST: Final = 100
 
 _AS_IT_IS: Final = frozenset({str, int, float, bool, bytes, type(None), msgspec.msgpack.Ext})
@@ -34,13 +36,13 @@ _WRAPPERS: Final[Mapping[str, tuple[type, Callable[[Any], Any], Callable[[Any], 
     "set": (set, list, set),
     "frozenset": (frozenset, list, frozenset),
     "bytearray": (bytearray, bytes, bytearray),
-    "datetime": (datetime.datetime, datetime.datetime.isoformat, datetime.datetime.fromisoformat),
-    "date": (datetime.date, datetime.date.isoformat, datetime.date.fromisoformat),
-    "time": (datetime.time, datetime.time.isoformat, datetime.time.fromisoformat),
+    "datetime": (dt.datetime, dt.datetime.isoformat, dt.datetime.fromisoformat),
+    "date": (dt.date, dt.date.isoformat, dt.date.fromisoformat),
+    "time": (dt.time, dt.time.isoformat, dt.time.fromisoformat),
     "timedelta": (
-        datetime.timedelta,
-        datetime.timedelta.total_seconds,
-        lambda s: datetime.timedelta(seconds=s),
+        dt.timedelta,
+        dt.timedelta.total_seconds,
+        lambda s: dt.timedelta(seconds=s),
     ),
     "decimal": (decimal.Decimal, str, decimal.Decimal),
     "uuid": (uuid.UUID, str, uuid.UUID),
@@ -100,13 +102,21 @@ def free_out(value: Any, depth: int = 0) -> Any:
         return _all_out(value, depth)
     if isinstance(value, Mapping):
         return _mapping_out(value, depth)
-    if is_record(kind) and _exported(kind):
-        return msgspec.msgpack.Ext(_RECORD, ENCODER.encode((kind.__name__, value)))
+    if _exported(kind):
+        return msgspec.msgpack.Ext(_RECORD, ENCODER.encode((kind.__name__, _contents(value, depth))))
+    if isinstance(value, BaseException):
+        return msgspec.msgpack.Ext(_FAULT, ENCODER.encode(as_fault(value)))
     if not isinstance(value, enum.Enum):
         for name, (wrapped, out, _) in _WRAPPERS.items():
             if isinstance(value, wrapped):
                 return msgspec.msgpack.Ext(_WRAPPED, ENCODER.encode((name, free_out(out(value), depth + 1))))
     raise TypeError(f"it holds {_article(value)}, which cannot leave its process")
+
+
+def _contents(value: Any, depth: int) -> Any:
+    if isinstance(value, enum.Enum):
+        return value.value
+    return {name: free_out(getattr(value, name), depth + 1) for name in _fields_of(type(value))}
 
 
 def _all_out(value: list[Any], depth: int) -> list[Any]:
@@ -127,16 +137,29 @@ def free_back(code: int, data: memoryview) -> Any:
     Raises:
         ValueError: Nothing it makes looks like this.
     """
+    if code == _FAULT:
+        return msgspec.msgpack.decode(data, type=Fault).revived()
     name, content = _WRAPPING.decode(data)
-    if code == _RECORD and is_record(kind := getattr(contracts, name, None)):
-        return decoder_of(kind).decode(content)
     if code == _WRAPPED and name in _WRAPPERS:
         return _WRAPPERS[name][2](_CONTENT.decode(content))
+    kind: Any = getattr(contracts, name, None)
+    if code == _RECORD and _exported(kind):
+        inside = _CONTENT.decode(content)
+        return kind(**inside) if is_record(kind) else kind(inside)
     raise ValueError(f"nobody wraps {name!r} as {code}")
 
 
-def _exported(kind: type[Any]) -> bool:
+def _exported(kind: Any) -> bool:
+    """Whether it is a class of records, or an enumeration, that ``plughost.contracts`` exports."""
+    if not (is_record(kind) or (isinstance(kind, type) and issubclass(kind, enum.Enum))):
+        return False
     return getattr(contracts, kind.__name__, None) is kind
+
+
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    if issubclass(kind, msgspec.Struct):
+        return tuple(kind.__struct_fields__)
+    return tuple(field.name for field in dataclasses.fields(kind) if field.init)
 
 
 def _article(value: object) -> str:

@@ -1,0 +1,29 @@
+"""``python -m plughost.core.guest``: started by a host, with descriptors that only it can give."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import msgspec
+
+from plughost.core.guest.template import serve
+from plughost.core.wire.births import MOST_BYTES, Ends
+from plughost.core.wire.protocol import GuestSpec
+
+
+def main(arguments: list[str]) -> None:
+    """Be the template, or the process of one plugin."""
+    what, *numbers = arguments
+    if what == "template":
+        serve(int(numbers[0]))
+    from plughost.core.guest.life import live
+
+    reading, *ends = map(int, numbers)
+    with os.fdopen(reading, "rb") as pipe:
+        spec = msgspec.msgpack.decode(pipe.read(MOST_BYTES), type=GuestSpec)
+    live(spec, Ends(*ends))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

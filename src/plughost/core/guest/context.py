@@ -1,0 +1,205 @@
+"""The context of a plugin in its own process: what it asks of it is done in the host."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn, TypeVar
+
+from anyio.from_thread import run_sync as run_in_loop
+from anyio.lowlevel import EventLoopToken, current_token
+
+from plughost import contracts
+from plughost.contracts.files import own_folder
+from plughost.contracts.jobs import Job
+from plughost.contracts.logs import get_logger
+from plughost.contracts.plugin import JobScope, Seconds, Service, seconds_of
+from plughost.contracts.value_text import class_name
+from plughost.core.guest.functions import Functions, in_thread
+from plughost.core.loading.ledger import Ledger
+from plughost.core.wire.calls import Calls
+from plughost.core.wire.protocol import GuestSpec, HookRequest, JobRequest, Member, crossing_of
+from plughost.exceptions import NotCrossableError
+
+T = TypeVar("T")
+
+
+class GuestContext:
+    """The ``PluginContext`` in a plugin's own process."""
+
+    def __init__(
+        self, spec: GuestSpec, host_name: str, config: Any, calls: Calls, functions: Functions
+    ) -> None:
+        self.name = spec.name
+        self.host_name = host_name
+        self.config = config
+        self.log = get_logger(f"plughost.plugin.{spec.name}", plugin=spec.name)
+        self.ledger = Ledger(spec.name)
+        self.hooks: Any = HookProxies(calls)
+        self.events = EventProxies(self)
+        self.functions = functions
+        self._calls = calls
+        self._folder = Path(spec.data_dir)
+        self._token: EventLoopToken = current_token()
+        self._thread = threading.get_ident()
+
+    @property
+    def data_dir(self) -> Path:
+        """A folder of the plugin's own."""
+        return own_folder(self._folder)
+
+    def provide(self, service: Service[Any], value: object) -> None:
+        """Not from here: an object of this process is no object of the host's."""
+        self._refuse("provide", f"the service {class_name(service)}")
+
+    def use(self, service: Service[T]) -> T:
+        """Not from here: an object of the host's is no object of this process."""
+        self._refuse("use", f"the service {class_name(service)}")
+
+    def register_hookspecs(self, module: ModuleType | type) -> None:
+        """Not from here: the host would have to import code of the plugin."""
+        self._refuse("register_hookspecs", "declarations of hooks")
+
+    def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run a coroutine function in the background."""
+        self.tell(Member.SPAWN, self.functions.add(lambda: function(*args)))
+
+    def every(
+        self,
+        interval: Seconds,
+        function: Callable[[], Any],
+        *,
+        name: str | None = None,
+        scope: JobScope = "host",
+    ) -> None:
+        """Call ``function`` each ``interval``."""
+        self._schedule(Job(name=name or _name_of(function), function=function, every=interval, scope=scope))
+
+    def cron(
+        self,
+        expression: str,
+        function: Callable[[], Any],
+        *,
+        name: str | None = None,
+        scope: JobScope = "host",
+    ) -> None:
+        """Call ``function`` by a cron expression."""
+        self._schedule(Job(name=name or _name_of(function), function=function, cron=expression, scope=scope))
+
+    def on_stop(self, function: Callable[[], Any]) -> None:
+        """Call ``function`` when the plugin stops."""
+        self.ledger.on_stop(function)
+
+    def tell(self, member: Member, *values: Any) -> None:
+        """Tell the host something, from any thread."""
+        self.ledger.check_open()
+        put = crossing_of(member).arguments.put
+        if threading.get_ident() == self._thread:
+            self._calls.note(member, values, put)
+        else:  # a plain start() runs in a worker thread
+            run_in_loop(lambda: self._calls.note(member, values, put), token=self._token)
+
+    async def ask(self, member: Member, *values: Any) -> Any:
+        """Ask the host something."""
+        self.ledger.check_open()
+        return await self._calls.call(member, values, crossing_of(member))
+
+    def _schedule(self, job: Job) -> None:
+        self.tell(Member.SCHEDULE, job_request(job, self.functions))
+
+    def _refuse(self, verb: str, what: str) -> NoReturn:
+        raise NotCrossableError(
+            f'plugin {self.name!r} cannot {verb} {what} from a process of its own. Take isolation = "process" out of '
+            f"[plugins.{self.name}], or do without",
+            plugin=self.name,
+            hook=verb,
+        )
+
+
+class HookProxies:
+    """The host's hooks, called from here: ``await hooks.before_auth(attempt=...)``."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> HookProxy:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return HookProxy(self._calls, name)
+
+
+class HookProxy:
+    """One hook of the host's."""
+
+    def __init__(self, calls: Calls, name: str) -> None:
+        self._calls = calls
+        self._name = name
+
+    async def __call__(self, **arguments: Any) -> Any:
+        """Call it."""
+        return await self._ask(HookRequest(hook=self._name, arguments=arguments))
+
+    async def report(self, **arguments: Any) -> Any:
+        """Call it, and return what each implementation did."""
+        return await self._ask(HookRequest(hook=self._name, arguments=arguments, report=True))
+
+    async def _ask(self, request: HookRequest) -> Any:
+        return await self._calls.call(Member.HOOK, (request,), crossing_of(Member.HOOK))
+
+
+class EventProxies:
+    """The host's events, heard and published from here."""
+
+    def __init__(self, context: GuestContext) -> None:
+        self._context = context
+
+    def subscribe(self, event: type[Any] | str, callback: Callable[[Any], Any]) -> Callable[[], None]:
+        """Call ``callback`` for each such event, once the plugin is ready."""
+        functions = self._context.functions
+        number = functions.add(callback)
+        self._context.tell(Member.SUBSCRIBE, number, _event_name(self._context.name, event))
+
+        def end() -> None:
+            functions.remove(number)
+            self._context.tell(Member.UNSUBSCRIBE, number)
+
+        return end
+
+    async def publish(self, event: object, data: object = None) -> None:
+        """Tell everyone who subscribed."""
+        if not isinstance(event, str):
+            _event_name(self._context.name, type(event))
+        await self._context.ask(Member.PUBLISH, event, data)
+
+
+def job_request(job: Job, functions: Functions) -> JobRequest:
+    """Return what the host is told of a job."""
+    return JobRequest(
+        function=functions.add(in_thread(job.function)),
+        name=job.name,
+        every=seconds_of(job.every, "every") if isinstance(job.every, timedelta) else job.every,
+        cron=job.cron,
+        scope=job.scope,
+        limit=job.limit,
+    )
+
+
+def _event_name(plugin: str, event: type[Any] | str) -> str:
+    """Return how an event is called between processes: a name as it is, a class of ``plughost.contracts`` by ``:``."""
+    if isinstance(event, str):
+        return event
+    if getattr(contracts, event.__name__, None) is event:
+        return f":{event.__name__}"
+    raise NotCrossableError(
+        f"plugin {plugin!r} cannot publish or hear events of {class_name(event)} from a process of its own, where "
+        f'that class is another one than in the host: use a name, events.publish("name", data)',
+        plugin=plugin,
+        hook="events",
+    )
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__)).rpartition(".")[2]

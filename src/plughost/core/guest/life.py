@@ -1,0 +1,318 @@
+"""The life of a plugin in its own process: imported, confined, started, called, stopped."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.lowlevel import current_token
+
+from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.contracts.masking import KnownSecrets
+from plughost.core.config.plugin_config import decode_elsewhere
+from plughost.core.config.undecoded import UndecodedSettings
+from plughost.core.containment import stray
+from plughost.core.guest.birth import settle
+from plughost.core.guest.context import GuestContext, job_request
+from plughost.core.guest.functions import Functions
+from plughost.core.guest.logs import HostHandler
+from plughost.core.guest.plugin import HereImplementation, HerePlugin, imported_plugin
+from plughost.core.guest.tasks import call_tasks, recorded
+from plughost.core.loading.background import BackgroundTasks, CrashBudget, RestartPolicy
+from plughost.core.loading.contributions import asked_jobs
+from plughost.core.loading.loader import run_check_config
+from plughost.core.loading.supervisor import Supervisor
+from plughost.core.processes.confine import confine
+from plughost.core.processes.places import PluginCode
+from plughost.core.threads import run_in_daemon_thread
+from plughost.core.wire.births import Ends
+from plughost.core.wire.calls import Calls
+from plughost.core.wire.channel import open_channel
+from plughost.core.wire.codec import Codec
+from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
+from plughost.core.wire.faults import as_fault
+from plughost.core.wire.page import FlightRecorder
+from plughost.core.wire.protocol import (
+    GuestSpec,
+    Member,
+    StartReply,
+    StartRequest,
+    crossing_of,
+)
+from plughost.exceptions import PluginStartError, PluginStopError
+
+_STATUS_EVERY = 5.0
+_BLOCKING_PLACES = 40
+
+
+def live(spec: GuestSpec, ends: Ends) -> NoReturn:
+    """Live the whole life of the process; never returns."""
+    recorder, sock = settle(spec, ends)
+    _confine(spec, before_import=True)
+    born: HerePlugin | Exception
+    confinement: tuple[str, ...] = ()
+    recorder.begin(0, Member.READY)
+    try:
+        born = imported_plugin(spec)
+        confinement = _confine(spec, before_import=False)
+    except Exception as error:
+        born = error
+    recorder.end()
+    life = Life(spec, recorder, born, confinement)
+    anyio.run(life.run, sock, backend=spec.library)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)
+
+
+def _confine(spec: GuestSpec, *, before_import: bool) -> tuple[str, ...]:
+    """Confine the process when it is time; what cannot be had ends it."""
+    if spec.confine is None or spec.confine.strict is not before_import:
+        return ()
+    code = PluginCode(spec.reference, Path(spec.folder) if spec.folder else None)
+    return confine(spec.name, spec.confine, data_dir=Path(spec.data_dir), code=code)
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """What is called for one member, and how its values cross."""
+
+    function: Callable[..., Any]
+    arguments: Codec
+    answer: Codec
+
+
+class Life:
+    """Serves the host from the moment the code is imported until the host has had enough.
+
+    Args:
+        spec: What the process was told.
+        recorder: Where what is stepped is noted.
+        born: The plugin, or why it cannot be had.
+        confinement: What holds it back.
+    """
+
+    def __init__(
+        self,
+        spec: GuestSpec,
+        recorder: FlightRecorder,
+        born: HerePlugin | Exception,
+        confinement: tuple[str, ...],
+    ) -> None:
+        self._spec = spec
+        self._recorder = recorder
+        self._born = born
+        self._confinement = confinement
+        self._functions = Functions()
+        self._secrets = KnownSecrets()
+        self._calls = Calls(self)
+        self._callees: dict[int, Callee] = {}
+
+    async def run(self, sock: socket.socket) -> None:
+        """Serve the host over its end of the channel, until the other end is closed."""
+        gone = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            self._under_way = call_tasks(tasks)
+            channel = open_channel(sock, tasks, self._calls.frame, lambda _: gone.set())
+            self._calls.open_over(channel)
+            self._handle_logs()
+            if isinstance(self._born, Exception):
+                self._tell(Member.FAILED, as_fault(self._born))
+            else:
+                self._be_ready(self._born, tasks)
+            await gone.wait()
+            tasks.cancel_scope.cancel()
+
+    # what the host says
+
+    def call(self, call: int, member: int, body: memoryview) -> None:
+        """Begin to work on a call of the host."""
+        try:
+            callee = self._callees[member]
+            arguments = callee.arguments.read(body)
+        except Exception as error:
+            self._calls.fail(call, error)
+            return
+        self._under_way.begin(call, partial(self._work, call, member, callee, arguments))
+
+    def cancel(self, call: int) -> None:
+        """Cancel a call."""
+        self._under_way.cancel(call)
+
+    def note(self, member: int, body: memoryview) -> None:
+        """The host says nothing without wanting an answer."""
+
+    async def _work(self, call: int, member: int, callee: Callee, arguments: tuple[Any, ...]) -> None:
+        try:
+            value = await recorded(self._recorder, call, member, callee.function, arguments)
+        except Exception as error:
+            self._calls.fail(call, error)
+        except anyio.get_cancelled_exc_class() as error:
+            self._calls.fail(call, stray(error))
+            raise
+        except BaseException as error:
+            self._calls.fail(call, stray(error))
+        else:
+            self._calls.answer(call, value, callee.answer.put)
+
+    # what it says
+
+    def _tell(self, member: Member, *values: Any) -> None:
+        self._calls.note(member, values, crossing_of(member).arguments.put)
+
+    def _handle_logs(self) -> None:
+        root = logging.getLogger()
+        root.addHandler(HostHandler(self._calls, current_token()))
+        root.setLevel(self._spec.log_level)
+
+    def _be_ready(self, plugin: HerePlugin, tasks: TaskGroup) -> None:
+        for number, implementation in enumerate(plugin.implementations):
+            self._callees[number] = _callee(implementation, self._spec.name)
+        phases = Phases(self, plugin, tasks)
+        for member, function in (
+            (Member.CHECK_CONFIG, phases.check_config),
+            (Member.START, phases.start),
+            (Member.STOP, phases.stop),
+            (Member.FUNCTION, self._functions.call),
+        ):
+            crossing = crossing_of(member)
+            self._callees[member] = Callee(function, crossing.arguments, crossing.answer)
+        self._tell(Member.READY, plugin.manifest(self._confinement))
+
+    # for the phases
+
+    @property
+    def spec(self) -> GuestSpec:
+        """What the process was told."""
+        return self._spec
+
+    def decoded(self, plugin: HerePlugin, settings: UndecodedSettings) -> Any:
+        """Return the plugin's configuration as its ``Config``; secrets in it are hidden from now on."""
+        return decode_elsewhere(self._spec.name, plugin.handle.config_class, settings, self._secrets)
+
+    def context(self, host_name: str, config: Any) -> GuestContext:
+        """Return what ``start`` is given."""
+        return GuestContext(self._spec, host_name, config, self._calls, self._functions)
+
+    def tell_status(self, plugin: HerePlugin) -> None:
+        """Tell the host what the plugin says of itself now."""
+        self._tell(Member.STATUS, plugin.handle.status())
+
+
+class Phases:
+    """The phases of a plugin's life, as the host calls them; ``start`` and ``stop`` run in one task.
+
+    Args:
+        life: The process.
+        plugin: The plugin.
+        tasks: Where tasks run that outlive a call.
+    """
+
+    def __init__(self, life: Life, plugin: HerePlugin, tasks: TaskGroup) -> None:
+        self._life = life
+        self._plugin = plugin
+        self._tasks = tasks
+        # The host restarts what the plugin spawns, and counts its crashes: nothing is spawned through these.
+        background = BackgroundTasks(
+            tasks, CrashBudget(RestartPolicy(), SYSTEM_CLOCK), NobodyWatches(), SYSTEM_CLOCK
+        )
+        self._supervisor = Supervisor(plugin.handle, tasks, background, SYSTEM_CLOCK)
+        self._context: GuestContext | None = None
+
+    async def check_config(self, settings: UndecodedSettings) -> None:
+        """Check the plugin's configuration."""
+        config = self._life.decoded(self._plugin, settings)
+        if self._plugin.handle.checks_config:
+            await run_check_config(self._plugin.handle, config, math.inf)
+
+    async def start(self, request: StartRequest) -> StartReply:
+        """Run ``start``, and ask for the plugin's jobs."""
+        config = self._life.decoded(self._plugin, request.settings)
+        context = self._context = self._life.context(request.host_name, config)
+        try:
+            await self._supervisor.start(context, math.inf)
+        except PluginStartError as error:
+            await self._run_on_stop()
+            raise error.__cause__ or error from None
+        self._life.tell_status(self._plugin)
+        self._tasks.start_soon(self._tell_status_again_and_again)
+        return self._reply(context)
+
+    async def stop(self) -> None:
+        """Run ``stop``, and what was asked for to be done after it."""
+        try:
+            await self._supervisor.stop(math.inf)
+        except PluginStopError as error:
+            raise error.__cause__ or error from None
+        finally:
+            await self._run_on_stop()
+
+    def _reply(self, context: GuestContext) -> StartReply:
+        name = self._life.spec.name
+        for implementation in self._plugin.implementations:
+            if implementation.manifest.hook == "register_jobs" and implementation.is_sync:
+                try:
+                    jobs = asked_jobs(name, implementation.function)
+                except Exception as error:
+                    return StartReply(fault=as_fault(error.__cause__ or error))
+                return StartReply(jobs=tuple(job_request(job, context.functions) for job in jobs))
+        return StartReply()
+
+    async def _run_on_stop(self) -> None:
+        if self._context is not None:
+            self._context.ledger.close()
+            for late in await self._context.ledger.run_on_stop():
+                self._context.log.warning("on_stop of plugin failed", exc_info=late)
+
+    async def _tell_status_again_and_again(self) -> None:
+        while True:
+            await anyio.sleep(_STATUS_EVERY)
+            self._life.tell_status(self._plugin)
+
+
+class NobodyWatches:
+    """Hears of crashes that cannot happen here."""
+
+    def crashed(self, error: BaseException) -> None:
+        """Nothing crashes."""
+
+    def resumed(self) -> None:
+        """Nothing is restarted."""
+
+    def exhausted(self, error: BaseException) -> None:
+        """Nothing is given up."""
+
+
+def _callee(implementation: HereImplementation, plugin: str) -> Callee:
+    crossing: HookCrossing = crossing_of_hook(plugin, implementation.manifest, implementation.declaration)
+    function = implementation.function
+    names, keywords = implementation.manifest.arguments, implementation.manifest.keywords
+    if implementation.blocking:
+        function = partial(_in_thread, anyio.CapacityLimiter(_BLOCKING_PLACES), function)
+    if keywords:
+        function = partial(_by_keywords, function, len(names), keywords)
+    return Callee(function, crossing.arguments, crossing.answer)
+
+
+async def _in_thread(
+    limiter: anyio.CapacityLimiter, function: Callable[..., Any], *args: Any, **more: Any
+) -> Any:
+    value = await run_in_daemon_thread(lambda: function(*args, **more), limiter=limiter)
+    return await value if inspect.isawaitable(value) else value
+
+
+def _by_keywords(
+    function: Callable[..., Any], positional: int, keywords: tuple[str, ...], *values: Any
+) -> Any:
+    return function(*values[:positional], **dict(zip(keywords, values[positional:], strict=True)))

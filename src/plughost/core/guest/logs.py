@@ -1,0 +1,66 @@
+"""Log records of a plugin's process go to the host, which writes them like its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, Final
+
+from plughost.contracts.error_text import error_lines
+from plughost.contracts.value_text import value_text
+from plughost.core.threads import post
+from plughost.core.wire.calls import Calls
+from plughost.core.wire.protocol import LogLine, Member, crossing_of
+
+_LONGEST: Final = 10_000
+_MOST_FIELDS: Final = 50
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_PLAIN: Final = (str, int, float, bool, type(None))
+
+
+class HostHandler(logging.Handler):
+    """Sends records to the host.
+
+    Args:
+        calls: The way to it.
+        token: The event loop it belongs to.
+    """
+
+    def __init__(self, calls: Calls, token: Any) -> None:
+        super().__init__()
+        self._calls = calls
+        self._token = token
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record; one that cannot be made is not worth the plugin's failure."""
+        try:
+            line = _line(record)
+        except Exception:
+            self.handleError(record)
+            return
+        if threading.get_ident() == self._thread:
+            self._send(line)
+        else:
+            post(self._token, lambda: self._send(line))
+
+    def _send(self, line: LogLine) -> None:
+        self._calls.note(Member.LOG, (line,), crossing_of(Member.LOG).arguments.put)
+
+
+def _line(record: logging.LogRecord) -> LogLine:
+    extra = [(key, value) for key, value in record.__dict__.items() if key not in _STANDARD]
+    error = record.exc_info[1] if record.exc_info else None
+    return LogLine(
+        logger=record.name,
+        level=record.levelno,
+        message=record.getMessage()[:_LONGEST],
+        fields={key: _plain(value) for key, value in extra[:_MOST_FIELDS]},
+        trace="" if error is None else "".join(error_lines(error))[-_LONGEST:],
+    )
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, str):
+        return value[:_LONGEST]
+    return value if isinstance(value, _PLAIN) else value_text(value)[:_LONGEST]

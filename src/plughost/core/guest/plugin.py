@@ -1,0 +1,155 @@
+"""A plugin's code is imported in its own process, by the same steps and with the same messages as in a host."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, cast
+
+import pluggy
+
+from plughost.core.calls.declaration import Declaration
+from plughost.core.calls.declared import HookSetup
+from plughost.core.calls.dispatch import HookDispatcher
+from plughost.core.calls.verify import misfits, options_of
+from plughost.core.config.marking import secrets_of
+from plughost.core.config.schema import plugin_schema
+from plughost.core.finding.discovery import PluginCandidate, Wish
+from plughost.core.finding.sources import Finding
+from plughost.core.loading.loader import import_plugin
+from plughost.core.loading.shape import PluginHandle
+from plughost.core.wire.frames import VERSION
+from plughost.core.wire.protocol import GuestSpec, HookManifest, Manifest
+from plughost.exceptions import NotCrossableError, PluginInvalidError
+
+
+@dataclass(frozen=True, slots=True)
+class HereImplementation:
+    """One hook implementation of the plugin.
+
+    Attributes:
+        manifest: What the host is told of it.
+        function: The implementation, bound.
+        declaration: The hook as it is declared; None when this process does not know.
+        blocking: Whether it wants a thread.
+    """
+
+    manifest: HookManifest
+    function: Any
+    declaration: Declaration | None
+    blocking: bool
+
+    @property
+    def is_sync(self) -> bool:
+        """Whether the hook is called without await."""
+        return self.declaration is not None and self.declaration.options.sync
+
+
+@dataclass(frozen=True, slots=True)
+class HerePlugin:
+    """The plugin, as it is in this process.
+
+    Attributes:
+        handle: The plugin itself.
+        implementations: Its hook implementations; the place of each is its number.
+    """
+
+    handle: PluginHandle
+    implementations: tuple[HereImplementation, ...]
+
+    def manifest(self, confinement: tuple[str, ...]) -> Manifest:
+        """Return what the host is told of it."""
+        handle, kind = self.handle, self.handle.config_class
+        return Manifest(
+            wire=VERSION,
+            plughost=version("plughost"),
+            version=handle.version,
+            requires=handle.requires,
+            after=handle.after,
+            host_api=handle.host_api,
+            schema=None if kind is None else plugin_schema(handle.name, kind),
+            secrets=secrets_of(kind),
+            hooks=tuple(one.manifest for one in self.implementations),
+            confinement=confinement,
+        )
+
+
+def imported_plugin(spec: GuestSpec) -> HerePlugin:
+    """Import the plugin, and check its hooks.
+
+    Raises:
+        PluginError: It cannot be imported, or is no plugin, or its hooks do not fit; as in a host.
+    """
+    finding = Finding(
+        name=spec.name,
+        reference=spec.reference,
+        source=cast("Any", spec.source),
+        origin=spec.origin,
+        folder=Path(spec.folder) if spec.folder else None,
+    )
+    handle = import_plugin(PluginCandidate(name=spec.name, finding=finding, wish=Wish()))
+    namespaces = tuple(_imported(reference) for reference in spec.hookspecs)
+    dispatcher = HookDispatcher(setup=HookSetup(project=spec.project, families=(), hookspecs=namespaces))
+    declarations = {one.name: one for one in dispatcher.declarations()}
+    implementations = tuple(_implementations(dispatcher, handle, declarations))
+    return HerePlugin(handle, implementations)
+
+
+def _imported(reference: str) -> Any:
+    module, _, attribute = reference.partition(":")
+    return reduce(getattr, attribute.split(".") if attribute else (), importlib.import_module(module))
+
+
+def _implementations(
+    dispatcher: HookDispatcher, handle: PluginHandle, declarations: dict[str, Declaration]
+) -> Iterator[HereImplementation]:
+    """Yield the implementations. That a hook is declared at all, and takes these arguments, the host looks after."""
+    found: list[str] = []
+    for hook, function, opts in dispatcher.pluggy.implementations(handle.target):
+        if opts.get("wrapper") or opts.get("hookwrapper"):
+            raise _no_wrapper(handle.name, hook)
+        options, declaration = options_of(handle.target, function), declarations.get(hook)
+        if declaration is not None:
+            wrong = misfits(declaration, function, opts, options.blocking)
+            found.extend(f"hook {hook!r}: {problem}" for problem in wrong)
+        impl = pluggy.HookImpl(handle.target, handle.name, function, {**_NOT_MARKED, **opts})
+        manifest = HookManifest(
+            hook=hook,
+            arguments=tuple(impl.argnames),
+            keywords=tuple(one for one in impl.kwargnames if declaration and one in declaration.arguments),
+            tryfirst=bool(impl.tryfirst),
+            trylast=bool(impl.trylast),
+            optionalhook=bool(impl.optionalhook),
+            priority=options.priority,
+            timeout=options.timeout,
+            typed=declaration is not None,
+        )
+        yield HereImplementation(manifest, function, declaration, options.blocking)
+    if found:
+        raise PluginInvalidError(
+            f"Plugin {handle.name!r} does not fit: {'; '.join(found)}", plugin=handle.name
+        )
+
+
+_NOT_MARKED: Final[pluggy.HookimplOpts] = {
+    "wrapper": False,
+    "hookwrapper": False,
+    "optionalhook": False,
+    "tryfirst": False,
+    "trylast": False,
+    "specname": None,
+}
+
+
+def _no_wrapper(plugin: str, hook: str) -> NotCrossableError:
+    return NotCrossableError(
+        f"plugin {plugin!r} wraps the hook {hook!r}, which it cannot do from a process of its own: a wrapper stands "
+        f'around the implementations of others, in their process. Take isolation = "process" out of '
+        f"[plugins.{plugin}], or turn the wrapper into an implementation",
+        plugin=plugin,
+        hook=hook,
+    )

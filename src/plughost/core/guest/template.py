@@ -1,0 +1,181 @@
+"""The template: a process in which plughost is imported and nothing runs, of which plugins' processes are forked.
+
+It has one thread, so a fork copies no lock that somebody holds. It reads requests, forks, and tells how those that it
+forked ended; it kills what they leave behind. When the host is gone it ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NoReturn
+
+import msgspec
+
+from plughost.core.guest.birth import adopt_orphans, put_on_leash
+from plughost.core.wire.births import (
+    BORN,
+    ENDED,
+    MESSAGE,
+    MOST_BYTES,
+    READY,
+    Ends,
+    Request,
+    scrubbed_environment,
+)
+
+_ROUNDS: Final = 100
+_LAST_WAIT: Final = 2_000  # milliseconds that those on their leash have to end when the host is gone
+
+
+def serve(number: int) -> NoReturn:
+    """Be the template, over the socket of that number."""
+    _preload()
+    adopt_orphans()
+    gc.collect()
+    gc.freeze()
+    control = socket.socket(fileno=number)
+    control.send(READY)
+    _Template(control).serve()
+    os._exit(0)
+
+
+def _preload() -> None:
+    """Import what every plugin's process needs, so that it is there after the fork and shared."""
+    import asyncio  # noqa: F401
+    import logging  # noqa: F401
+
+    import structlog  # noqa: F401
+
+    import plughost
+    from plughost.core.guest import life  # noqa: F401
+
+    plughost.contracts.PluginContext  # noqa: B018  looked up when first asked for
+
+
+class _Template:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._children: dict[int, int] = {}  # descriptor that stands for it -> number
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+
+    def serve(self) -> None:
+        """Serve until the host is gone."""
+        while True:
+            for number, _ in self._poll.poll():
+                if number != self._control.fileno():
+                    self._bury(number)
+                elif not self._answer():
+                    self._last_rites()
+                    return
+
+    def _answer(self) -> bool:
+        data, numbers, _, _ = socket.recv_fds(self._control, MOST_BYTES, 4)
+        if not data:
+            return False
+        ends = Ends(*numbers)
+        request = msgspec.msgpack.decode(data, type=Request)
+        try:
+            _assert_single_threaded()
+            pid = os.fork()
+        except OSError as error:
+            self._tell(BORN, -(error.errno or 1))
+            return True
+        if pid == 0:
+            self._become(request, ends)
+        for number in numbers:
+            os.close(number)
+        stands_for = os.pidfd_open(pid)
+        self._children[stands_for] = pid
+        self._poll.register(stands_for, select.POLLIN)
+        socket.send_fds(self._control, [MESSAGE.pack(BORN, pid, 0, 0)], [stands_for])
+        return True
+
+    def _become(self, request: Request, ends: Ends) -> NoReturn:
+        try:
+            self._control.close()
+            for number in self._children:
+                os.close(number)
+            gc.unfreeze()
+            if request.interpreter:
+                _execute(request, ends)
+            from plughost.core.guest.life import live
+
+            live(request.spec, ends)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(1)
+
+    def _bury(self, stands_for: int) -> None:
+        pid = self._children.pop(stands_for)
+        self._poll.unregister(stands_for)
+        os.close(stands_for)
+        _, status, usage = os.wait4(pid, 0)
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+        _kill_all_but(self._children.values())
+        self._tell(ENDED, pid, status, usage.ru_maxrss)
+
+    def _tell(self, kind: bytes, pid: int, status: int = 0, kilobytes: int = 0) -> None:
+        with suppress(OSError):  # nobody is there any more
+            self._control.send(MESSAGE.pack(kind, pid, status, kilobytes))
+
+    def _last_rites(self) -> None:
+        """The host is gone, so all are on their way out; see to it that they leave nothing behind."""
+        self._poll.unregister(self._control)
+        while self._children and (ended := self._poll.poll(_LAST_WAIT)):
+            for number, _ in ended:
+                self._bury(number)
+        _kill_all_but(())
+
+
+def _assert_single_threaded() -> None:
+    """A fork of a process with several threads copies the locks that the others hold."""
+    tasks = Path("/proc/self/task")
+    if tasks.is_dir() and len(list(tasks.iterdir())) != 1:
+        raise OSError("the template has several threads")
+
+
+def _kill_all_but(living: Iterable[int]) -> None:
+    """Kill what became a child of the template because whoever began it has ended.
+
+    A plugin's process adopts the orphans below it, so what comes here was left by one that is gone.
+    """
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    kept = set(living)
+    for _ in range(_ROUNDS):  # each that is killed may leave others
+        try:
+            left = {int(pid) for pid in children.read_text().split()} - kept
+        except OSError:
+            return  # a kernel that does not tell
+        if not left:
+            return
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in left:
+            with suppress(OSError):
+                os.waitpid(pid, 0)
+
+
+def _execute(request: Request, ends: Ends) -> NoReturn:
+    """Become another interpreter, in which nothing of this one is left."""
+    reading, writing = os.pipe()
+    os.write(writing, msgspec.msgpack.encode(request.spec))
+    os.close(writing)
+    numbers = (reading, *ends.all())
+    put_on_leash(ends.leash)
+    for number in numbers:
+        os.set_inheritable(number, True)
+    environment = {**scrubbed_environment(), "PYTHONPATH": os.pathsep.join(request.spec.path)}
+    arguments = [request.interpreter, "-P", "-m", "plughost.core.guest", "guest", *map(str, numbers)]
+    os.execve(request.interpreter, arguments, environment)  # noqa: S606  no shell is wanted

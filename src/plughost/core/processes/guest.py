@@ -1,0 +1,317 @@
+"""A plugin's process as the host has it: asked, looked after, ended, and told of when it is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from plughost.contracts.clock import Clock
+from plughost.contracts.processes import ProcessExit
+from plughost.core.processes.output import Output
+from plughost.core.processes.template import Child, Template
+from plughost.core.wire.births import Ends, Request
+from plughost.core.wire.calls import Calls
+from plughost.core.wire.channel import open_channel
+from plughost.core.wire.frames import CLOSED
+from plughost.core.wire.page import FlightReader, new_page
+from plughost.core.wire.protocol import Member, crossing_of
+from plughost.exceptions import PluginCrashedError, PluginError, PluginProcessError
+
+PATIENCE: Final = 0.2
+"""Seconds in which the event loop of a process must turn once a call was cancelled."""
+
+_STRUGGLE: Final = 1.0  # seconds a cancelled call has to come to its end before it counts as a strike
+_LOOK_AGAIN: Final = 0.05
+_DUMP: Final = 0.25  # seconds that writing the stacks may take
+_LAST_WORD: Final = 0.5  # seconds the template has to tell how a process ended
+_FAREWELL: Final = 2.0  # seconds a process has to end when nobody is there for it any more
+
+
+class Resident(Protocol):
+    """Who lives in the process, for the host."""
+
+    def call(self, call: int, member: int, body: memoryview) -> None:
+        """It calls the host."""
+
+    def cancel(self, call: int) -> None:
+        """It wants no answer any more."""
+
+    def note(self, member: int, body: memoryview) -> None:
+        """It says something."""
+
+    def name_of(self, member: int) -> str:
+        """Return what a member is called, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Care:
+    """How a process is looked after.
+
+    Attributes:
+        plugin: Name of the plugin.
+        strikes: How many calls that would not end are forgiven.
+        tasks: Where the tasks run that look after it.
+        clock: Time, for what is told of it.
+    """
+
+    plugin: str
+    strikes: int
+    tasks: TaskGroup
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Kept:
+    """What the host keeps of a process beside the channel.
+
+    Attributes:
+        leash: The end of a pipe; when it is closed, the process is killed by the kernel.
+        page: The page it shares.
+        output: What it writes to its standard streams.
+    """
+
+    leash: int
+    page: FlightReader
+    output: Output
+
+    def close(self) -> None:
+        """Let go of all of it."""
+        os.close(self.leash)
+        self.page.close()
+        self.output.close()
+
+
+class GuestProcess:
+    """One process, from its fork to its end.
+
+    Attributes:
+        calls: The calls to it and from it.
+        ended: Set when it is gone.
+        exit: How it ended; None while it lives.
+        asked_to_end: Whether somebody wanted it to end.
+        since: When it was begun, in seconds since the epoch.
+        strikes: How many of its calls would not end.
+    """
+
+    def __init__(
+        self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: Kept
+    ) -> None:
+        self.calls = Calls(resident, self._look_soon)
+        self.ended = anyio.Event()
+        self.exit: ProcessExit | None = None
+        self.asked_to_end = False
+        self.since = care.clock.time()
+        self.strikes = 0
+        self._care = care
+        self._child = child
+        self._channel = open_channel(sock, care.tasks, self.calls.frame, self._lose)
+        self.calls.open_over(self._channel)
+        self._resident = resident
+        self._kept = kept
+        self._looking = False
+        self._why_killed = ""
+        self._error: Callable[[], PluginError] | None = None
+        care.tasks.start_soon(self._wait_for_end, name=f"end of the process of plugin {care.plugin}")
+        care.tasks.start_soon(kept.output.drain, name=f"output of plugin {care.plugin}")
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._child.pid
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes sent to it and received from it."""
+        return self._channel.sent, self._channel.received
+
+    async def ask(self, member: Member, *values: Any) -> Any:
+        """Call a member that is no hook.
+
+        Raises:
+            Exception: What it raised, or ``PluginCrashedError``.
+        """
+        return await self.calls.call(member, values, crossing_of(member))
+
+    async def stack(self) -> str:
+        """Have it write down where its threads stand, and return that; it goes on."""
+        before = len(self._kept.page.stacks())
+        self._signal(signal.SIGUSR1)
+        with anyio.move_on_after(_DUMP):
+            written, last = before, -1
+            while written == before or written != last:
+                await anyio.sleep(_DUMP / 25)
+                last, written = written, len(self._kept.page.stacks())
+        return self._kept.page.stacks()[before:]
+
+    def kill(self, why: str) -> None:
+        """End it at once.
+
+        Args:
+            why: In a sentence, for its record.
+        """
+        if not self.ended.is_set():
+            self._why_killed = self._why_killed or why
+            self._signal(signal.SIGKILL)
+
+    async def end(self) -> None:
+        """Let it end, since nobody needs it any more; returns when it is gone."""
+        self.asked_to_end = True
+        with anyio.CancelScope(shield=True):
+            self._channel.close()
+            with anyio.move_on_after(_FAREWELL):
+                await self.ended.wait()
+            self.kill("it did not end when it was told to")
+            await self.ended.wait()
+
+    def _lose(self, why: str) -> None:
+        """The channel to it is gone: whatever it does, it is of no use any more."""
+        if not self.asked_to_end:
+            self.kill("" if why == CLOSED else f"what it sent was not understood: {why}")
+
+    # looking after it
+
+    def _look_soon(self, call: int) -> None:
+        if not self._looking and not self.ended.is_set():
+            self._looking = True
+            self._care.tasks.start_soon(self._look, call)
+
+    async def _look(self, call: int) -> None:
+        """A call was given up: does its event loop still turn, and does the call come to its end?"""
+        try:
+            turned = anyio.Event()
+            async with anyio.create_task_group() as looking:
+                looking.start_soon(self._see_it_turn, turned)
+                with anyio.move_on_after(PATIENCE):
+                    await turned.wait()
+                while not turned.is_set() and not self.ended.is_set():
+                    await self._end_what_holds_it()
+                    with anyio.move_on_after(_LOOK_AGAIN):
+                        await turned.wait()
+                looking.cancel_scope.cancel()
+            await self._count_strikes()
+        finally:
+            self._looking = False
+
+    async def _see_it_turn(self, turned: anyio.Event) -> None:
+        with suppress(PluginError):
+            await self.calls.ping()
+            turned.set()
+
+    async def _end_what_holds_it(self) -> None:
+        """Kill it, unless what holds its event loop is a call whose caller still waits within its own limit."""
+        holding, member = self._kept.page.stepping()
+        if holding and self.calls.is_pending(holding):
+            return
+        stack = await self.stack()
+        what = f"{self._resident.name_of(member)} held its event loop" if holding else "its event loop was held"
+        hint = "" if stack else "; it did not even write down where it stood"
+        self.kill(f"{what} beyond its limit{hint}")
+        await self.ended.wait()
+
+    async def _count_strikes(self) -> None:
+        with anyio.move_on_after(_STRUGGLE):
+            while self.calls.abandoned:
+                await anyio.sleep(_LOOK_AGAIN)
+        self.strikes += len(self.calls.abandoned)
+        self.calls.abandoned.clear()
+        if self.strikes >= self._care.strikes:
+            self.kill(f"{self.strikes} of its calls did not end when they were cancelled")
+
+    # its end
+
+    async def _wait_for_end(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.wait_readable(self._child.stands_for)
+            with anyio.move_on_after(_LAST_WORD):
+                await self._child.ended.wait()
+            self._bury()
+
+    def _bury(self) -> None:
+        page, output = self._kept.page, self._kept.output
+        holding, member = page.stepping()
+        output.read_rest()
+        status = self._child.exit
+        number = None if status is None else os.waitstatus_to_exitcode(status.status)
+        self.exit = ProcessExit(
+            at=self._care.clock.time(),
+            reason=self._why_killed or _how(number),
+            exit=number if number is not None and number >= 0 else None,
+            signal=signal.Signals(-number).name if number is not None and number < 0 else "",
+            call=self._resident.name_of(member) if holding or member else "",
+            peak_memory=None if status is None else status.peak_memory,
+            stack=page.stacks(),
+            output=output.tail,
+        )
+        self._error = partial(_crash, self._care.plugin, self.exit)
+        self.calls.end(self.error)
+        self._kept.close()
+        os.close(self._child.stands_for)
+        self.ended.set()
+
+    def error(self) -> PluginError:
+        """Return what a call of a process that is gone fails with."""
+        if self.asked_to_end or self._error is None:
+            return PluginProcessError(
+                f"the process of plugin {self._care.plugin!r} was ended", plugin=self._care.plugin
+            )
+        return self._error()
+
+    def _signal(self, number: int) -> None:
+        with suppress(OSError):
+            signal.pidfd_send_signal(self._child.stands_for, number)
+
+
+async def begin_process(
+    care: Care, template: Template, request: Request, resident: Resident
+) -> GuestProcess:
+    """Begin a process; it has not said yet that it is ready.
+
+    Raises:
+        OSError: The system does not allow it.
+    """
+    ours, theirs = socket.socketpair()
+    leash, kept_leash = os.pipe()
+    output, written = os.pipe()
+    page = new_page()
+    ends = Ends(theirs.fileno(), leash, written, page)
+    kept = Kept(kept_leash, FlightReader(page), Output(output, care.plugin))
+    try:
+        child = await template.fork(request, ends)
+    except BaseException:
+        ours.close()
+        kept.close()
+        raise
+    finally:
+        theirs.close()
+        os.close(leash)
+        os.close(written)
+    return GuestProcess(care, child, ours, resident, kept)
+
+
+def _how(number: int | None) -> str:
+    if number is None:
+        return "it ended, and nobody is left who knows how"
+    if number < 0:
+        return f"{signal.Signals(-number).name} ended it"
+    return f"it exited by itself, with status {number}"
+
+
+def _crash(plugin: str, exit_: ProcessExit) -> PluginCrashedError:
+    during = f" during {exit_.call}" if exit_.call else ""
+    return PluginCrashedError(
+        f"the process of plugin {plugin!r} is gone{during}: {exit_.reason}. Where it stood is in "
+        f"`plughost info {plugin}`",
+        plugin=plugin,
+        exit=exit_.exit,
+        signal=exit_.signal,
+        stack=exit_.stack,
+    )

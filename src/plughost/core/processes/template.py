@@ -1,0 +1,168 @@
+"""The host's template: a process of which those of plugins are forked, started when the first one is needed.
+
+Guests live on when it dies: a new one is started at the next need, and of those it had forked it is only not known
+any more how they ended.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from plughost.core.wire.births import BORN, MESSAGE, READY, Ends, Request, scrubbed_environment
+from plughost.core.wire.calls import Reply, new_reply
+
+_MOST_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How a process ended.
+
+    Attributes:
+        status: As from ``os.wait``.
+        peak_memory: The most memory it used, in bytes.
+    """
+
+    status: int
+    peak_memory: int
+
+
+@dataclass(slots=True)
+class Child:
+    """A process that the template forked.
+
+    Attributes:
+        pid: Its number.
+        stands_for: A descriptor that stands for it, whatever becomes of its number.
+        ended: Set when the template told how it ended.
+        exit: How.
+    """
+
+    pid: int
+    stands_for: int
+    ended: anyio.Event
+    exit: ExitStatus | None = None
+
+
+class Template:
+    """A running template.
+
+    Args:
+        tasks: Where the task runs that hears what it says.
+    """
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        self._tasks = tasks
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._births: deque[Reply] = deque()
+        self._children: dict[int, Child] = {}
+        self._is_there = anyio.Event()
+        self._starting = anyio.Lock()
+
+    async def fork(self, request: Request, ends: Ends) -> Child:
+        """Have it begin a process.
+
+        Raises:
+            OSError: It cannot be had, or the system allows no more processes.
+        """
+        async with self._starting:
+            if self._control is None:
+                await self._start()
+        birth = new_reply()
+        self._births.append(birth)
+        numbers = array.array("i", ends.all())
+        assert self._control is not None  # noqa: S101  it has just been started
+        self._control.sendmsg(
+            [msgspec.msgpack.encode(request)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)]
+        )
+        pid, stands_for = await birth
+        if pid < 0:
+            raise OSError(-pid, os.strerror(-pid))
+        child = self._children[pid] = Child(pid, stands_for, anyio.Event())
+        return child
+
+    def close(self) -> None:
+        """Let it end; what it forked is on its own leash."""
+        if self._control is not None:
+            with suppress(OSError):
+                anyio.notify_closing(self._control)
+            self._control.close()
+            self._control = None
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE)
+
+    async def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            path = os.pathsep.join(os.path.abspath(one) for one in sys.path)  # noqa: PTH100  not resolved
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "plughost.core.guest", "template", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**scrubbed_environment(), "PYTHONPATH": path},
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        self._control = ours
+        self._is_there = anyio.Event()
+        self._tasks.start_soon(self._listen, ours, name="template of plugins' processes")
+        await self._is_there.wait()
+        if self._control is None:
+            raise OSError("the process of which those of plugins are forked did not start")
+
+    async def _listen(self, control: socket.socket) -> None:
+        try:
+            while True:
+                await anyio.wait_readable(control)
+                data, numbers, _, _ = socket.recv_fds(control, _MOST_BYTES, 1)
+                if not data:
+                    break
+                self._hear(data, numbers)
+        except (OSError, anyio.ClosedResourceError):
+            pass
+        finally:
+            self._lose(control)
+
+    def _hear(self, data: bytes, numbers: list[int]) -> None:
+        if data == READY:
+            self._is_there.set()
+            return
+        kind, pid, status, kilobytes = MESSAGE.unpack(data)
+        if kind == BORN:
+            birth = self._births.popleft()
+            if not birth.done():
+                birth.set_result((pid, numbers[0] if numbers else -1))
+        elif (child := self._children.pop(pid, None)) is not None:
+            child.exit = ExitStatus(status, kilobytes * 1024)
+            child.ended.set()
+
+    def _lose(self, control: socket.socket) -> None:
+        """It is gone: nobody will tell how its children end."""
+        if self._control is control:
+            self._control = None
+            control.close()
+        self._is_there.set()
+        for birth in self._births:
+            if not birth.done():
+                birth.set_exception(OSError("the process of which those of plugins are forked ended"))
+        self._births.clear()
+        children, self._children = self._children, {}
+        for child in children.values():
+            child.ended.set()
+
+
+_PATIENCE = 5.0  # seconds it may take to end; it only has to see that nobody is there any more

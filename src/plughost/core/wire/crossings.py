@@ -1,0 +1,80 @@
+"""How the arguments and the answer of one hook cross; refused, with what to do, when they cannot."""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from plughost.core.calls.declaration import Declaration
+from plughost.core.wire.codec import CannotCrossError, Codec, arguments_codec
+from plughost.core.wire.protocol import HookManifest
+from plughost.exceptions import NotCrossableError
+
+_ANSWERLESS: Final = Codec(None)
+
+
+@dataclass(frozen=True, slots=True)
+class HookCrossing:
+    """How one hook crosses.
+
+    Attributes:
+        arguments: What the implementation takes, in its order.
+        answer: What it returns.
+    """
+
+    arguments: Codec
+    answer: Codec
+
+
+def crossing_of_hook(plugin: str, manifest: HookManifest, declaration: Declaration | None) -> HookCrossing:
+    """Return how a hook crosses; what is not declared may be anything that is data.
+
+    Raises:
+        NotCrossableError: It cannot; named are hook, argument, type and what to do.
+    """
+    hints = hints_of_declaration(declaration)
+    if declaration is not None and declaration.options.sync:
+        return HookCrossing(arguments_codec(()), _ANSWERLESS)  # it is not called from the other process
+    wanted = [(name, hints.get(name, Any)) for name in (*manifest.arguments, *manifest.keywords)]
+    for name, annotation in wanted:
+        if reason := why_not(annotation):
+            raise _refused(plugin, manifest.hook, name, reason)
+    arguments = arguments_codec([annotation for _, annotation in wanted])
+    if declaration is not None and declaration.options.mode == "broadcast":
+        return HookCrossing(arguments, _ANSWERLESS)
+    answer = hints.get("return", Any)
+    if reason := why_not(answer):
+        raise _refused(plugin, manifest.hook, "return", reason)
+    return HookCrossing(arguments, Codec(answer))
+
+
+def hints_of_declaration(declaration: Declaration | None) -> dict[str, Any]:
+    """Return the annotations of a hook; empty when they are not known, or bind nobody."""
+    if declaration is None or declaration.foreign:
+        return {}
+    try:
+        return typing.get_type_hints(declaration.function, include_extras=True)
+    except Exception:  # they name what is imported for type checkers only
+        return {}
+
+
+def why_not(annotation: Any) -> str:
+    """Say why values of a type cannot leave their process; empty when they can."""
+    try:
+        Codec(annotation)
+    except CannotCrossError as error:
+        return str(error)
+    return ""
+
+
+def _refused(plugin: str, hook: str, argument: str, reason: str) -> NotCrossableError:
+    what = "the answer" if argument == "return" else f"the argument {argument!r}"
+    cure = "" if argument == "return" else f"; or leave {argument!r} out of the implementation's arguments"
+    return NotCrossableError(
+        f"plugin {plugin!r} cannot implement the hook {hook!r} in a process of its own: {what} cannot leave its "
+        f'process, because {reason}. Take isolation = "process" out of [plugins.{plugin}]{cure}',
+        plugin=plugin,
+        hook=hook,
+        argument=argument,
+    )

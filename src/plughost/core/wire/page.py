@@ -1,0 +1,80 @@
+"""A page of memory that a host and a plugin's process share: what the process is at, and where it stood.
+
+It is read when the process does not answer any more, or is gone. The first part is the flight recorder: the call that
+is being stepped now. The rest is a file into which ``faulthandler`` writes stacks, without the interpreter's help.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+import struct
+import tempfile
+from typing import Final
+
+_STEPPING: Final = struct.Struct("<IH")
+_STACKS_AT: Final = 4096
+_SIZE: Final = _STACKS_AT + 65_536
+_NOTHING: Final = _STEPPING.pack(0, 0)
+
+
+def new_page() -> int:
+    """Return the descriptor of a new page, of a size that nobody can change."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.TemporaryFile() as file:
+            os.ftruncate(file.fileno(), _SIZE)
+            return os.dup(file.fileno())
+    page = os.memfd_create("plughost plugin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(page, _SIZE)
+    fcntl.fcntl(page, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    return page
+
+
+class FlightRecorder:
+    """Notes in the page what is being stepped; in the plugin's process.
+
+    Attributes:
+        page: Descriptor of the page, where stacks are written to.
+    """
+
+    def __init__(self, page: int) -> None:
+        self.page = page
+        self._map = mmap.mmap(page, _SIZE)
+        os.lseek(page, _STACKS_AT, os.SEEK_SET)
+
+    def begin(self, call: int, member: int) -> None:
+        """A call is being stepped from now on."""
+        _STEPPING.pack_into(self._map, 0, call, member)
+
+    def end(self) -> None:
+        """Nothing is."""
+        self._map[: _STEPPING.size] = _NOTHING
+
+
+class FlightReader:
+    """Reads the page; in the host.
+
+    Args:
+        page: Its descriptor, which is closed with this.
+    """
+
+    def __init__(self, page: int) -> None:
+        self._page = page
+        self._map = mmap.mmap(page, _SIZE)
+
+    def stepping(self) -> tuple[int, int]:
+        """Return call and member that are being stepped; zeros for none."""
+        call, member = _STEPPING.unpack_from(self._map, 0)
+        return call, member
+
+    def stacks(self) -> str:
+        """Return what was written of stacks so far, for people."""
+        return bytes(self._map[_STACKS_AT:]).partition(b"\0")[0].decode(errors="replace")
+
+    def close(self) -> None:
+        """Let go of it."""
+        with contextlib.suppress(OSError):
+            os.close(self._page)
+        self._map.close()

@@ -1,0 +1,234 @@
+"""What a host and a plugin's process say to each other: the members of both ends, and what goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache
+from typing import Any, Final
+
+from plughost.contracts.plugin import JobScope
+from plughost.contracts.processes import Confinement
+from plughost.core.config.undecoded import UndecodedSettings
+from plughost.core.wire.codec import Codec, arguments_codec
+from plughost.core.wire.faults import Fault
+
+
+class Member(IntEnum):
+    """Members of either end beside the hooks, whose numbers begin at 0."""
+
+    # of the plugin's process
+    CHECK_CONFIG = 0xFF00
+    START = 0xFF01
+    STOP = 0xFF02
+    FUNCTION = 0xFF03
+    # of the host
+    READY = 0xFF80
+    FAILED = 0xFF81
+    LOG = 0xFF82
+    SCHEDULE = 0xFF83
+    SUBSCRIBE = 0xFF84
+    UNSUBSCRIBE = 0xFF85
+    SPAWN = 0xFF86
+    STATUS = 0xFF87
+    HOOK = 0xFF88
+    PUBLISH = 0xFF89
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSpec:
+    """What a plugin's process is told when it begins; its configuration is not in it.
+
+    Attributes:
+        name: Name of the plugin.
+        reference: ``module`` or ``module:attribute``.
+        source: Which kind of place it was found in.
+        origin: The place itself, for people.
+        folder: What must be on the path to import it; empty when nothing.
+        path: The host's import path.
+        project: The name in the application's markers.
+        hookspecs: Where hooks are declared: ``module`` or ``module:Class``.
+        isolates: Whether a failing implementation of pluggy's own hooks is isolated.
+        library: The event library: ``asyncio`` or ``trio``.
+        data_dir: The plugin's own folder.
+        memory: Bytes of memory it may ask the system for; None for no bound.
+        nice: How far it stands back when processors are scarce.
+        confine: What it may touch; None when it is not confined.
+        log_level: Log records below it interest nobody.
+    """
+
+    name: str
+    reference: str
+    source: str
+    origin: str
+    folder: str
+    path: tuple[str, ...]
+    project: str
+    hookspecs: tuple[str, ...]
+    library: str
+    data_dir: str
+    memory: int | None = None
+    nice: int = 0
+    confine: Confinement | None = None
+    log_level: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookManifest:
+    """One hook implementation, as pluggy and plughost read it.
+
+    Attributes:
+        hook: Name of the hook.
+        arguments: Names of what it takes by position.
+        keywords: Names of what it takes with a default of its own.
+        tryfirst, trylast, optionalhook: As pluggy's marker said.
+        priority, timeout: As plughost's marker said.
+        typed: Whether the process knows the hook's declaration, so that types say how values cross.
+    """
+
+    hook: str
+    arguments: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    tryfirst: bool = False
+    trylast: bool = False
+    optionalhook: bool = False
+    priority: int = 0
+    timeout: float | None = None
+    typed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a plugin says of itself, read once its code is imported.
+
+    Attributes:
+        wire: Version of the frames it speaks.
+        plughost: Version of plughost in its process.
+        version, requires, after, host_api: As the plugin says.
+        schema: JSON Schema of its ``Config``; None when it declares none.
+        secrets: Which settings its ``Config`` declares secret, as a tree of keys.
+        hooks: Its hook implementations.
+        confinement: What holds it back.
+    """
+
+    wire: int
+    plughost: str
+    version: str = ""
+    requires: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    host_api: str = ""
+    schema: Mapping[str, Any] | None = None
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+    hooks: tuple[HookManifest, ...] = ()
+    confinement: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    """What ``start`` needs.
+
+    Attributes:
+        host_name: Name of the host.
+        settings: The plugin's configuration.
+    """
+
+    host_name: str
+    settings: UndecodedSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartReply:
+    """What is left to do once ``start`` has returned.
+
+    Attributes:
+        jobs: What ``register_jobs`` returned.
+        fault: What it raised instead.
+    """
+
+    jobs: tuple[JobRequest, ...] = ()
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One log record.
+
+    Attributes:
+        logger: Name of the logger.
+        level: Its level, as the standard library counts.
+        message: The text.
+        fields: What goes with it.
+        trace: The traceback of an exception that goes with it; empty when none does.
+    """
+
+    logger: str
+    level: int
+    message: str
+    fields: Mapping[str, Any]
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """A job of the plugin, which the host calls when it is due.
+
+    Attributes:
+        function: Number of the function to call.
+        name, every, cron, scope, limit: As of ``Job``; lengths of time in seconds.
+    """
+
+    function: int
+    name: str
+    every: float | None = None
+    cron: str | None = None
+    scope: JobScope = "host"
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookRequest:
+    """A call of one of the host's hooks.
+
+    Attributes:
+        hook: Name of the hook.
+        arguments: Its arguments by name.
+        report: Whether the report is wanted and not only the result.
+    """
+
+    hook: str
+    arguments: Mapping[str, Any]
+    report: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MemberCrossing:
+    """How a member's arguments and answer cross; see ``Crossing``."""
+
+    arguments: Codec
+    answer: Codec
+
+
+_SIGNATURES: Final[Mapping[Member, tuple[tuple[Any, ...], Any]]] = {
+    Member.CHECK_CONFIG: ((UndecodedSettings,), None),
+    Member.START: ((StartRequest,), StartReply),
+    Member.STOP: ((), None),
+    Member.FUNCTION: ((int, tuple[Any, ...]), Any),
+    Member.READY: ((Manifest,), None),
+    Member.FAILED: ((Fault,), None),
+    Member.LOG: ((LogLine,), None),
+    Member.SCHEDULE: ((JobRequest,), None),
+    Member.SUBSCRIBE: ((int, str), None),
+    Member.UNSUBSCRIBE: ((int,), None),
+    Member.SPAWN: ((int,), None),
+    Member.STATUS: ((Mapping[str, Any],), None),
+    Member.HOOK: ((HookRequest,), Any),
+    Member.PUBLISH: ((Any, Any), None),
+}
+
+
+@cache
+def crossing_of(member: Member) -> MemberCrossing:
+    """Return how a member's arguments and answer cross."""
+    arguments, answer = _SIGNATURES[member]
+    return MemberCrossing(arguments_codec(arguments), Codec(answer))
