@@ -12,6 +12,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from plughost.contracts.config import HostSection
 from plughost.contracts.plugin import HOST_API
+from plughost.contracts.processes import Isolation, ProcessSettings
 from plughost.contracts.records import PluginState
 from plughost.core.config.paths import canonical
 from plughost.core.finding.cards import PluginCard, find_card, read_card
@@ -45,6 +46,8 @@ class Wish:
         mentioned: Whether the configuration speaks of it at all; it is then expected to be there.
         config: Its configuration, not yet checked.
         distribution: The only distribution whose plugin is meant; empty when any is.
+        isolation: Whether it runs in a process of its own.
+        process: How that process is kept.
     """
 
     enabled: bool = True
@@ -52,6 +55,8 @@ class Wish:
     mentioned: bool = False
     config: Mapping[str, Any] | None = None
     distribution: str = ""
+    isolation: Isolation = "none"
+    process: ProcessSettings = field(default_factory=ProcessSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

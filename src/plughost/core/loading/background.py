@@ -54,6 +54,11 @@ class CrashBudget:
             self._crashes.popleft()
         return len(self._crashes) <= self._policy.max_crashes
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the last crash was the only one."""
+        return len(self._crashes) == 1
+
     def pause(self) -> float:
         """Seconds to wait before the next try: full jitter below a bound that doubles with each crash."""
         doubled = self._policy.first_pause * 2.0 ** (len(self._crashes) - 1)

@@ -79,9 +79,17 @@ class RunWatch:
 
     def crashed(self, error: BaseException) -> None:
         """A task crashed and will be restarted."""
-        record = self._registry[self._name].record
         _log.warning("background task of plugin crashed", plugin=self._name, exc_info=error)
-        self._down.append(f"a background task crashed and will be restarted: {error_line(error)}")
+        self._is_down(f"a background task crashed and will be restarted: {error_line(error)}")
+
+    def lost_process(self, error: PluginError) -> None:
+        """Its process ended and will be begun anew."""
+        _log.warning("process of plugin ended", plugin=self._name, reason=str(error))
+        self._is_down(f"{error}; it is begun anew")
+
+    def _is_down(self, reason: str) -> None:
+        record = self._registry[self._name].record
+        self._down.append(reason)
         self._registry.note(self._name, restarts=record.restarts + 1)
         if self._in_service and record.state is PluginState.READY:
             self._registry.move(self._name, PluginState.DEGRADED, reason=self._down[-1])
@@ -97,11 +105,17 @@ class RunWatch:
 
     def exhausted(self, error: BaseException) -> None:
         """A task crashed once too often."""
+        self._give_up(f"a background task of plugin {self._name!r} crashed", error)
+
+    def lost_process_too_often(self, error: PluginError) -> None:
+        """Its process ended once too often."""
+        self._give_up(f"the process of plugin {self._name!r} ended", error)
+
+    def _give_up(self, what: str, error: BaseException) -> None:
         policy = self._crashes.policy
         self._last_crash = PluginError(
-            f"a background task of plugin {self._name!r} crashed more than {policy.max_crashes} times within "
-            f"{policy.window:g} s, last with {error_line(error)}. It is in quarantine: mend it, then "
-            f"reload it",
+            f"{what} more than {policy.max_crashes} times within {policy.window:g} s, last with {error_line(error)}. "
+            f"It is in quarantine: mend it, then reload it",
             plugin=self._name,
         )
         self._last_crash.__cause__ = error

@@ -24,10 +24,12 @@ from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.crashes import CrashWatch, RunWatch
 from plughost.core.loading.departures import Departures
+from plughost.core.loading.housed import HousedPlugins
 from plughost.core.loading.loader import ImportedPlugin, ImportLane, checked_config
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load, without_circles
 from plughost.core.loading.registry import PluginRegistry, RegisteredPlugin, Run
 from plughost.core.loading.requirements import Requirements, card_needs, not_installed, not_running
+from plughost.core.loading.revivals import Revivals
 from plughost.core.loading.runs import Runs
 from plughost.core.loading.turns import Hold, Turns, go_inside, inside
 from plughost.core.loading.window import Window
@@ -89,13 +91,15 @@ class PluginLifecycle:
         self._clock = clock
         self.turns = Turns(tasks)
         self.requirements = Requirements(registry)
-        self._lane = ImportLane(clock)
+        self._housed = HousedPlugins(facilities, tasks, clock)
+        self._lane = ImportLane(clock, self._housed.load)
         self._window = Window(limits.concurrency)
         self._announcer = Announcer(registry, facilities)
         crashes = CrashWatch(registry, limits.restarts, clock, self._announce_soon, self._quarantine_soon)
         self._departures = Departures(registry, self._dispatcher, self._announce_soon, self._leave_soon)
         tasks.start_soon(self._departures.listen)
         self._runs = Runs(registry, facilities, tasks, crashes, clock, limits.load, limits.shutdown)
+        self._revivals = Revivals(registry, crashes, tasks, clock, self._begin_anew)
 
     # loading
 
@@ -204,8 +208,16 @@ class PluginLifecycle:
                 self._registry.move(name, PluginState.STOPPED, reason=self.turns.why_broken_off(name))
             entry.settled.set()
             with anyio.CancelScope(shield=True):
+                await self._end_unused(imported)
                 await self._announcer.announce()
         return entry.record
+
+    async def _end_unused(self, imported: ImportedPlugin) -> None:
+        """End the process of a plugin that did not come into service."""
+        entry = self._registry.get(imported.candidate.name)
+        is_used = entry is not None and entry.run is not None and entry.run.plugin is imported
+        if imported.process is not None and not is_used:
+            await imported.process.end()
 
     async def _check_and_start(
         self, entry: RegisteredPlugin, imported: ImportedPlugin, urgency: float, by_hand: bool
@@ -233,6 +245,7 @@ class PluginLifecycle:
         entry.run = run
         self._registry.move(name, PluginState.READY, hooks=self._dispatcher.hooks_of(name))
         run.watch.became_ready()
+        self._revivals.watch(run)
 
     def _plan(self, needs: Mapping[str, Needs], durations: Mapping[str, float]) -> LoadPlan:
         """Plan, and fail at once whatever can never start."""
@@ -345,6 +358,7 @@ class PluginLifecycle:
             async with anyio.create_task_group() as stopping:
                 for name in gone:
                     stopping.start_soon(self._stop_after, name, waits.get(name, ()), gone)
+            await self._housed.close()
             await self._announcer.announce()
 
     async def _stop_after(
@@ -429,20 +443,36 @@ class PluginLifecycle:
     async def _swap(self, entry: RegisteredPlugin, imported: ImportedPlugin) -> None:
         name = imported.candidate.name
         self.requirements.refuse_unmet(name, imported.needs)
-        config = await checked_config(imported, self._loaded(), self._limits.load)
-        old = entry.run
-        new = await self._runs.begin(imported, config)
-        allowed = partial(self.requirements.refuse_unmet, name, imported.needs)
-        drain = await self._runs.enter_service(new, old, allowed=allowed)
-        entry.run = new
+        try:
+            config = await checked_config(imported, self._loaded(), self._limits.load)
+            old = entry.run
+            new = await self._runs.begin(imported, config)
+            allowed = partial(self.requirements.refuse_unmet, name, imported.needs)
+            drain = await self._runs.enter_service(new, old, allowed=allowed)
+            entry.run = new
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._end_unused(imported)
         self._note_facts(imported)
         generation = entry.record.generation + 1
         self._registry.move(
             name, PluginState.READY, generation=generation, hooks=self._dispatcher.hooks_of(name)
         )
         new.watch.became_ready()
+        self._revivals.watch(new)
         if old is not None and drain is not None:
             await self._runs.retire(old, drain)
+
+    async def _begin_anew(self, name: str, run: Run) -> None:
+        """Put a new start in the place of one whose process is gone, unless something else stands there by now."""
+
+        async def begin() -> None:
+            entry = self._registry.get(name)
+            if entry is not None and entry.run is run:
+                await self._swap(entry, await self._lane.load(entry.candidate, self._limits.load))
+                await self._announcer.announce()
+
+        await self.turns.restart(name, begin)
 
     # what others do
 

@@ -6,16 +6,18 @@ import importlib
 import re
 import reprlib
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_line, error_text
+from plughost.contracts.processes import ProcessRecord
 from plughost.core.config import LoadedConfig
 from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate, check_host_api
@@ -28,7 +30,9 @@ from plughost.core.stepping import LimitPassedError
 from plughost.core.time_limit import call_within
 from plughost.exceptions import (
     PluginConfigError,
+    PluginError,
     PluginImportError,
+    PluginProcessError,
     PluginSourceError,
     PluginTimeoutError,
     StrayError,
@@ -39,19 +43,41 @@ _ONLY_IN_MAIN: Final = re.compile(r"main thread|current event loop in thread|run
 """What ``signal.signal`` and ``asyncio.get_event_loop`` say in a worker thread."""
 
 
+class OwnProcess(Protocol):
+    """The process of a plugin that does not run inside the host."""
+
+    @property
+    def record(self) -> ProcessRecord:
+        """What is told of it now."""
+
+    async def crash(self) -> PluginError | None:
+        """Wait for its end; return why it ended, or None when that was asked for."""
+
+    def mourn(self, *, patient: bool) -> None:
+        """It crashed, and another one will take its place; ``patient`` calls wait for that one."""
+
+    def disinherit(self, error: PluginError) -> None:
+        """No other one takes its place, or not now."""
+
+    async def end(self) -> None:
+        """End it, if it has not ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportedPlugin:
-    """A plugin whose code is here.
+    """A plugin whose code is here, or in a process of its own.
 
     Attributes:
         candidate: What it was.
         handle: What it is.
         took: Seconds its import took, waiting for others not included.
+        process: Its own process; None when it runs inside the host.
     """
 
     candidate: PluginCandidate
     handle: PluginHandle
     took: float = 0.0
+    process: OwnProcess | None = None
 
     @property
     def needs(self) -> Needs:
@@ -67,15 +93,24 @@ class ImportedPlugin:
         return loaded.decode_plugin(self.candidate.name, self.handle.config_class, given)
 
 
+House = Callable[[PluginCandidate, float], Awaitable[ImportedPlugin]]
+"""Imports a candidate in a process of its own, within a limit."""
+
+
 class ImportLane:
     """Imports plugins one at a time, in a thread that can be left behind, or in the one that waits (``importing``).
 
     Parallel imports can dead-lock on the interpreter's import locks; a large host that tried went back to one
     at a time. An import that passes its limit cannot be stopped: its thread is abandoned, the lane goes on.
+
+    Args:
+        clock: Time.
+        house: Has a plugin imported in a process of its own; None where no such process is begun.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, house: House | None = None) -> None:
         self._clock = clock
+        self._house = house
         self._lane = anyio.Lock()
         self._importer = Importer()
 
@@ -89,9 +124,14 @@ class ImportLane:
         Raises:
             PluginImportError: It cannot be imported, or lacks the attribute.
             PluginInvalidError: It is not a plugin.
+            PluginProcessError: It shall run in a process of its own, which it cannot have here.
             PluginSourceError: The package it comes from is not what was pinned.
             PluginTimeoutError: The import took longer than ``limit`` seconds.
         """
+        if candidate.wish.isolation == "process":
+            if self._house is None:
+                raise _not_here(candidate.name)
+            return await self._house(candidate, limit)
         async with self._lane:
             began = self._clock.monotonic()
             with anyio.move_on_after(limit):
@@ -104,6 +144,15 @@ class ImportLane:
             phase="import",
             limit=limit,
         )
+
+
+def _not_here(plugin: str) -> PluginProcessError:
+    return PluginProcessError(
+        f"plugin {plugin!r} runs in a process of its own, so its code is not imported here. Ask a running host for it, "
+        f"or take it inside for once: PLUGHOST_IN_PROCESS={plugin}",
+        plugin=plugin,
+        phase="import",
+    )
 
 
 async def checked_config(plugin: ImportedPlugin, loaded: LoadedConfig, limit: float) -> Any:

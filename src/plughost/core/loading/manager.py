@@ -112,7 +112,12 @@ class PluginManager:
         entry = self._registry.find(name)
         if entry.run is None:
             return entry.record
-        return replace(entry.record, status=entry.run.plugin.handle.status())
+        process = entry.run.plugin.process
+        return replace(
+            entry.record,
+            status=entry.run.plugin.handle.status(),
+            process=entry.record.process if process is None else process.record,
+        )
 
     def config_class_of(self, name: str) -> tuple[str, Any, bool]:
         """Return a plugin's own name, its ``Config`` or None, and whether that is known: whether it runs.

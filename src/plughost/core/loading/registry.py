@@ -37,6 +37,12 @@ class ReadyWatch(Protocol):
     def left_service(self) -> None:
         """It is not any more."""
 
+    def lost_process(self, error: PluginError) -> None:
+        """Its process ended and will be begun anew."""
+
+    def lost_process_too_often(self, error: PluginError) -> None:
+        """Its process ended once too often."""
+
 
 @dataclass(slots=True)
 class Run:

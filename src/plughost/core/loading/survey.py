@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+import msgspec
+
+from plughost.contracts.processes import ProcessSettings
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical
 from plughost.core.finding.discovery import Limits, PluginCandidate, Wish, discover
@@ -23,6 +26,9 @@ from plughost.core.finding.sources import (
     from_folder,
 )
 from plughost.exceptions import PluginSourceError
+
+IN_PROCESS = "PLUGHOST_IN_PROCESS"
+"""Variable with names of plugins that run inside the host although the configuration says otherwise."""
 
 
 def survey(
@@ -86,4 +92,19 @@ def _wish(loaded: LoadedConfig, name: str) -> Wish:
         mentioned=True,
         config=section.config if loaded.section_of(name) is not None else None,
         distribution=section.distribution or "",
+        isolation="none" if canonical(name) in _inside(loaded) else section.isolation,
+        process=_located(section.process, loaded),
     )
+
+
+def _inside(loaded: LoadedConfig) -> set[str]:
+    """Names of the plugins that a person who hunts a fault wants inside the host, whatever the configuration says."""
+    return {canonical(name.strip()) for name in loaded.environ.get(IN_PROCESS, "").split(",")}
+
+
+def _located(process: ProcessSettings, loaded: LoadedConfig) -> ProcessSettings:
+    """Return the same with the paths of its confinement absolute."""
+    if process.confine is None:
+        return process
+    places = {name: tuple(map(loaded.located, getattr(process.confine, name))) for name in ("read", "write")}
+    return msgspec.structs.replace(process, confine=msgspec.structs.replace(process.confine, **places))

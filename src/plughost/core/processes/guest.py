@@ -102,9 +102,7 @@ class GuestProcess:
         strikes: How many of its calls would not end.
     """
 
-    def __init__(
-        self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: Kept
-    ) -> None:
+    def __init__(self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: Kept) -> None:
         self.calls = Calls(resident, self._look_soon)
         self.ended = anyio.Event()
         self.exit: ProcessExit | None = None
@@ -212,14 +210,16 @@ class GuestProcess:
         if holding and self.calls.is_pending(holding):
             return
         stack = await self.stack()
-        what = f"{self._resident.name_of(member)} held its event loop" if holding else "its event loop was held"
+        what = (
+            f"{self._resident.name_of(member)} held its event loop" if holding else "its event loop was held"
+        )
         hint = "" if stack else "; it did not even write down where it stood"
         self.kill(f"{what} beyond its limit{hint}")
         await self.ended.wait()
 
     async def _count_strikes(self) -> None:
         with anyio.move_on_after(_STRUGGLE):
-            while self.calls.abandoned:
+            while self.calls.abandoned:  # noqa: ASYNC110  there is an end for each of them
                 await anyio.sleep(_LOOK_AGAIN)
         self.strikes += len(self.calls.abandoned)
         self.calls.abandoned.clear()
@@ -270,9 +270,7 @@ class GuestProcess:
             signal.pidfd_send_signal(self._child.stands_for, number)
 
 
-async def begin_process(
-    care: Care, template: Template, request: Request, resident: Resident
-) -> GuestProcess:
+async def begin_process(care: Care, template: Template, request: Request, resident: Resident) -> GuestProcess:
     """Begin a process; it has not said yet that it is ready.
 
     Raises:

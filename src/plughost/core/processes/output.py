@@ -15,6 +15,7 @@ from plughost.contracts.visible import visible
 _KEPT: Final = 65_536
 _AT_ONCE: Final = 65_536
 _LONGEST_LINE: Final = 2_000
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), 127)}
 _LINES: Final = 100  # that are told of each second; a flood would drown what others say
 
 
@@ -48,15 +49,18 @@ class Output:
         while self._is_open:
             try:
                 await anyio.wait_readable(self._pipe)
+                if not self._read():
+                    return
+            except BlockingIOError:
+                continue
             except (OSError, anyio.ClosedResourceError):
-                return
-            if not self._read():
                 return
 
     def read_rest(self) -> None:
         """Take in what is there; the process is gone."""
-        while self._is_open and self._read():
-            pass
+        with suppress(BlockingIOError):
+            while self._is_open and self._read():
+                pass
         if self._line:
             self._take(b"\n")
         if self._untold:
@@ -71,10 +75,7 @@ class Output:
             os.close(self._pipe)
 
     def _read(self) -> bool:
-        try:
-            data = os.read(self._pipe, _AT_ONCE)
-        except BlockingIOError:
-            return False
+        data = os.read(self._pipe, _AT_ONCE)
         self._take(data)
         return bool(data)
 
@@ -97,7 +98,7 @@ class Output:
             self._untold += 1
             return
         self._told += 1
-        text = visible(line[:_LONGEST_LINE].decode(errors="replace"))
+        text = visible(line[:_LONGEST_LINE].decode(errors="replace").translate(_CONTROLS))
         self._log.info("plugin wrote a line", line=text)
 
     def _tell_of_untold(self) -> None:

@@ -106,16 +106,7 @@ class Template:
                 process.wait(_PATIENCE)
 
     async def _start(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            path = os.pathsep.join(os.path.abspath(one) for one in sys.path)  # noqa: PTH100  not resolved
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "plughost.core.guest", "template", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env={**scrubbed_environment(), "PYTHONPATH": path},
-                start_new_session=True,
-            )
+        ours, self._process = _spawn()
         ours.setblocking(False)
         self._control = ours
         self._is_there = anyio.Event()
@@ -163,6 +154,21 @@ class Template:
         children, self._children = self._children, {}
         for child in children.values():
             child.ended.set()
+
+
+def _spawn() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start the template; it takes a fifth of a second to be ready, and no time to be started."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    path = os.pathsep.join(os.path.abspath(one) for one in sys.path)  # noqa: PTH100  not resolved
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603  our own interpreter
+            [sys.executable, "-P", "-m", "plughost.core.guest", "template", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            env={**scrubbed_environment(), "PYTHONPATH": path},
+            start_new_session=True,
+        )
+    return ours, process
 
 
 _PATIENCE = 5.0  # seconds it may take to end; it only has to see that nobody is there any more

@@ -21,10 +21,12 @@ class HookCrossing:
     Attributes:
         arguments: What the implementation takes, in its order.
         answer: What it returns.
+        each_argument: The arguments one by one, to find the one that does not cross.
     """
 
     arguments: Codec
     answer: Codec
+    each_argument: tuple[Codec, ...] = ()
 
 
 def crossing_of_hook(plugin: str, manifest: HookManifest, declaration: Declaration | None) -> HookCrossing:
@@ -41,12 +43,13 @@ def crossing_of_hook(plugin: str, manifest: HookManifest, declaration: Declarati
         if reason := why_not(annotation):
             raise _refused(plugin, manifest.hook, name, reason)
     arguments = arguments_codec([annotation for _, annotation in wanted])
+    each = tuple(Codec(annotation) for _, annotation in wanted)
     if declaration is not None and declaration.options.mode == "broadcast":
-        return HookCrossing(arguments, _ANSWERLESS)
+        return HookCrossing(arguments, _ANSWERLESS, each)
     answer = hints.get("return", Any)
     if reason := why_not(answer):
         raise _refused(plugin, manifest.hook, "return", reason)
-    return HookCrossing(arguments, Codec(answer))
+    return HookCrossing(arguments, Codec(answer), each)
 
 
 def hints_of_declaration(declaration: Declaration | None) -> dict[str, Any]:

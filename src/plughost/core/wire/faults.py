@@ -14,7 +14,7 @@ _PLAIN: Final = (str, int, float, bool, type(None))
 _LONGEST: Final = 64_000  # characters of a traceback
 
 
-class Fault(msgspec.Struct, frozen=True, array_like=True):
+class Fault(msgspec.Struct, frozen=True):
     """One exception.
 
     Attributes:

@@ -1,0 +1,130 @@
+"""Plugins in processes of their own, as the rest of loading sees them: imported like any other.
+
+Nothing that has to do with processes is imported before the first such plugin is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from anyio.abc import TaskGroup
+
+from plughost.contracts.clock import Clock
+from plughost.contracts.plugin import PluginContext
+from plughost.contracts.processes import ProcessRecord
+from plughost.core.finding.discovery import PluginCandidate
+from plughost.core.loading.context import Facilities
+from plughost.core.loading.loader import ImportedPlugin
+from plughost.core.loading.shape import PluginHandle
+from plughost.exceptions import PluginError
+
+if TYPE_CHECKING:
+    from plughost.core.processes.housing import Housing
+    from plughost.core.processes.stand_in import StandIn
+
+
+class HousedPlugins:
+    """Has plugins imported in processes of their own.
+
+    Args:
+        facilities: What plugins share.
+        tasks: The host's task group.
+        clock: Time.
+    """
+
+    def __init__(self, facilities: Facilities, tasks: TaskGroup, clock: Clock) -> None:
+        self._facilities = facilities
+        self._tasks = tasks
+        self._clock = clock
+        self._housing: Housing | None = None
+
+    async def load(self, candidate: PluginCandidate, limit: float) -> ImportedPlugin:
+        """Import a candidate in a process of its own.
+
+        Raises:
+            PluginError: As from ``ImportLane.load``, or its process cannot be begun.
+        """
+        housing = self._housing or self._open()
+        began = self._clock.monotonic()
+        stand_in = await housing.house(candidate, limit)
+        process = HousedProcess(housing, stand_in)
+        return ImportedPlugin(
+            candidate, HousedHandle(housing, stand_in), self._clock.monotonic() - began, process
+        )
+
+    async def close(self) -> None:
+        """End all processes that are left."""
+        if self._housing is not None:
+            await self._housing.close()
+
+    def _open(self) -> Housing:
+        from plughost.core.processes.housing import Housing
+
+        facilities = self._facilities
+        self._housing = Housing(facilities.dispatcher, facilities.data_dir, self._tasks, self._clock)
+        return self._housing
+
+
+class HousedHandle(PluginHandle):
+    """The handle of a plugin in a process of its own."""
+
+    def __init__(self, housing: Housing, stand_in: StandIn) -> None:
+        manifest = stand_in.manifest
+        self.name = stand_in.name
+        self.target = stand_in.hooks
+        self.is_foreign = False
+        self.version = manifest.version
+        self.requires = manifest.requires
+        self.after = manifest.after
+        self.host_api = manifest.host_api
+        self.config_class = stand_in.config_class
+        self.checks_config = True
+        self._housing = housing
+        self._stand_in = stand_in
+
+    async def check_config(self, config: Any) -> None:
+        """Have its configuration checked."""
+        await self._stand_in.check_config(config)
+
+    async def start(self, context: PluginContext) -> None:
+        """Have it started."""
+        await self._stand_in.start(context)
+        self._housing.inherit(self._stand_in)
+
+    async def stop(self) -> None:
+        """Have it stopped, and end its process."""
+        await self._stand_in.stop()
+
+    def _ask_status(self) -> dict[str, object]:
+        return dict(self._stand_in.status())
+
+
+class HousedProcess:
+    """The process of one such plugin; see ``OwnProcess``."""
+
+    def __init__(self, housing: Housing, stand_in: StandIn) -> None:
+        self._housing = housing
+        self._stand_in = stand_in
+
+    @property
+    def record(self) -> ProcessRecord:
+        """What is told of it now."""
+        return self._housing.record(self._stand_in)
+
+    async def crash(self) -> PluginError | None:
+        """Wait for its end."""
+        process = self._stand_in.process
+        await process.ended.wait()
+        return None if process.asked_to_end else process.error()
+
+    def mourn(self, *, patient: bool) -> None:
+        """It crashed, and another one will take its place."""
+        self._housing.mourn(self._stand_in, patient=patient)
+
+    def disinherit(self, error: PluginError) -> None:
+        """No other one takes its place, or not now."""
+        self._housing.disinherit(self._stand_in.name, error)
+
+    async def end(self) -> None:
+        """End it."""
+        await self._stand_in.process.end()

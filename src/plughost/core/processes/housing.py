@@ -1,0 +1,315 @@
+"""A host's plugins that live in processes of their own: begun, replaced when they crash, counted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from plughost.contracts.clock import Clock
+from plughost.contracts.processes import ProcessExit, ProcessRecord, ProcessSettings
+from plughost.core.calls.dispatch import HookDispatcher
+from plughost.core.finding.discovery import PluginCandidate
+from plughost.core.processes.guest import Care, GuestProcess, begin_process
+from plughost.core.processes.requests import Requests
+from plughost.core.processes.stand_in import StandIn
+from plughost.core.processes.template import Template
+from plughost.core.stepping import event_library
+from plughost.core.wire.births import Request
+from plughost.core.wire.frames import VERSION
+from plughost.core.wire.protocol import GuestSpec
+from plughost.exceptions import PluginError, PluginProcessError, PluginTimeoutError
+
+_HARD_LIMIT: Final = 2  # times the memory a plugin is meant to use, which it is not given at all
+
+
+@dataclass(slots=True)
+class Lineage:
+    """The processes of one plugin, one after the other.
+
+    Attributes:
+        restarts: How often one took the place of another that had ended.
+        is_bereaved: Whether the last one ended, and nothing has come in its place yet.
+        last_exit: How the last one ended that nobody had asked to.
+        next: Set when it is known what comes after the one that is gone; None while nobody waits for that.
+        heir: What came.
+        error: Why nothing did.
+    """
+
+    restarts: int = 0
+    is_bereaved: bool = False
+    last_exit: ProcessExit | None = None
+    next: anyio.Event | None = None
+    heir: StandIn | None = None
+    error: PluginError | None = None
+
+
+class Housing:
+    """Begins processes for plugins of one host; see ``Succession``.
+
+    Args:
+        dispatcher: Whose hooks they implement.
+        data_dir: Folder under which each plugin has its own.
+        tasks: The host's task group.
+        clock: Time.
+    """
+
+    def __init__(self, dispatcher: HookDispatcher, data_dir: Path, tasks: TaskGroup, clock: Clock) -> None:
+        self._dispatcher = dispatcher
+        self._data_dir = data_dir
+        self._tasks = tasks
+        self._clock = clock
+        self._template = Template(tasks)
+        self._living: set[GuestProcess] = set()
+        self._lineages: dict[str, Lineage] = {}
+
+    async def house(self, candidate: PluginCandidate, limit: float) -> StandIn:
+        """Begin a process, and have the plugin imported there.
+
+        Raises:
+            PluginError: It cannot be begun, or the plugin cannot be imported; no process is left.
+            PluginTimeoutError: It took longer than ``limit`` seconds.
+        """
+        name = candidate.name
+        _refuse_system(name)
+        declarations = {one.name: one for one in self._dispatcher.declarations()}
+        requests = Requests(name, self._tasks)
+        care = Care(plugin=name, strikes=candidate.wish.process.strikes, tasks=self._tasks, clock=self._clock)
+        process: GuestProcess | None = None
+        try:
+            with anyio.move_on_after(limit) as within:
+                process = await self._begin(care, candidate, requests)
+                await _until_born(process, requests)
+            if within.cancelled_caught or process is None:
+                raise await _too_slow(name, limit, process)
+            _refuse_version(name, requests)
+            return StandIn(name, process, requests, declarations, self)
+        except BaseException:
+            if process is not None:
+                await process.end()
+            raise
+
+    async def close(self) -> None:
+        """End all that is left."""
+        with anyio.CancelScope(shield=True):
+            for process in list(self._living):
+                process.kill("the host stopped")
+                await process.end()
+            self._template.close()
+
+    # one after the other
+
+    def mourn(self, gone: StandIn, *, patient: bool) -> None:
+        """Note that a process ended that was to live on.
+
+        Args:
+            gone: What stood for it.
+            patient: Whether calls wait for what takes its place; else they fail at once until it is there.
+        """
+        lineage = self._lineages.setdefault(gone.name, Lineage())
+        lineage.last_exit = gone.process.exit
+        lineage.heir, lineage.error, lineage.is_bereaved = None, None, True
+        if not patient:
+            self._end_waiting(lineage)
+        elif lineage.next is None:
+            lineage.next = anyio.Event()
+
+    def inherit(self, heir: StandIn) -> None:
+        """A plugin was started; it may take the place of one whose process is gone."""
+        lineage = self._lineages.setdefault(heir.name, Lineage())
+        lineage.heir, lineage.error = heir, None
+        lineage.restarts += lineage.is_bereaved
+        lineage.is_bereaved = False
+        self._end_waiting(lineage)
+
+    def disinherit(self, name: str, error: PluginError) -> None:
+        """Nothing takes the place of the one that is gone, or not now."""
+        lineage = self._lineages.setdefault(name, Lineage())
+        lineage.error = error
+        self._end_waiting(lineage)
+
+    def _end_waiting(self, lineage: Lineage) -> None:
+        waiting, lineage.next = lineage.next, None
+        if waiting is not None:
+            waiting.set()
+
+    async def successor(self, gone: StandIn) -> StandIn:
+        """Wait for what takes the place of a process that is gone.
+
+        Raises:
+            PluginError: Nothing does, or not now.
+        """
+        lineage = self._lineages.setdefault(gone.name, Lineage())
+        if lineage.heir is gone and lineage.next is None and not gone.process.asked_to_end:
+            lineage.next = anyio.Event()  # nobody has noticed yet that it is gone
+        if lineage.next is not None:
+            await lineage.next.wait()
+        if lineage.heir is None or lineage.heir is gone:
+            raise lineage.error or gone.process.error()
+        return lineage.heir
+
+    def record(self, stand_in: StandIn) -> ProcessRecord:
+        """Return what is told of a plugin's process."""
+        lineage = self._lineages.get(stand_in.name, Lineage())
+        process = stand_in.process
+        alive = not process.ended.is_set()
+        sent, received = process.traffic
+        return ProcessRecord(
+            pid=process.pid if alive else None,
+            since=process.since if alive else None,
+            restarts=lineage.restarts,
+            in_flight=process.calls.in_flight,
+            strikes=process.strikes,
+            sent=sent,
+            received=received,
+            confinement=stand_in.manifest.confinement,
+            last_exit=lineage.last_exit,
+        )
+
+    # beginning
+
+    async def _begin(self, care: Care, candidate: PluginCandidate, requests: Requests) -> GuestProcess:
+        request = Request(self._spec(candidate), _interpreter(candidate.wish.process))
+        try:
+            process = await begin_process(care, self._template, request, requests)
+        except OSError as error:
+            raise PluginProcessError(
+                f"the process of plugin {care.plugin!r} could not be begun: {error}. Look at the system's limits of "
+                f"processes and open files",
+                plugin=care.plugin,
+                phase="import",
+            ) from error
+        requests.process = process
+        self._living.add(process)
+        self._tasks.start_soon(self._forget_ended, process)
+        return process
+
+    async def _forget_ended(self, process: GuestProcess) -> None:
+        await process.ended.wait()
+        self._living.discard(process)
+
+    def _spec(self, candidate: PluginCandidate) -> GuestSpec:
+        finding, process = candidate.finding, candidate.wish.process
+        confine = process.confine
+        return GuestSpec(
+            name=candidate.name,
+            reference=finding.reference,
+            source=finding.source,
+            origin=finding.origin,
+            folder="" if finding.folder is None else str(finding.folder),
+            path=tuple(os.path.abspath(one) for one in sys.path),  # noqa: PTH100  not resolved
+            project=self._dispatcher.setup.project,
+            hookspecs=tuple(_references(self._dispatcher)),
+            library=event_library.name or "asyncio",
+            data_dir=str(self._data_dir / candidate.name),
+            memory=None if process.memory_bytes is None else _HARD_LIMIT * process.memory_bytes,
+            nice=_niceness(process),
+            confine=confine,
+            log_level=_log_level(),
+        )
+
+
+async def _until_born(process: GuestProcess, requests: Requests) -> None:
+    """Wait until the plugin is imported, or its process is gone."""
+    failures: list[Exception] = []
+    async with anyio.create_task_group() as waiting:
+
+        async def be_born() -> None:
+            try:
+                await requests.manifested()
+            except Exception as error:
+                failures.append(error)
+            waiting.cancel_scope.cancel()
+
+        async def end() -> None:
+            await process.ended.wait()
+            failures.append(process.error())
+            waiting.cancel_scope.cancel()
+
+        waiting.start_soon(be_born)
+        waiting.start_soon(end)
+    if failures:
+        failure = failures[0]
+        if isinstance(failure, PluginProcessError):
+            failure.phase = "import"
+        raise failure
+
+
+async def _too_slow(name: str, limit: float, process: GuestProcess | None) -> PluginError:
+    where = ""
+    if process is not None:
+        stack = await process.stack()
+        where = f" It stood at: {' '.join(stack.split())[:500]}." if stack else ""
+    return PluginTimeoutError(
+        f"the process of plugin {name!r} had not imported it within its limit of {limit:g} s and was ended.{where} "
+        f"Move work out of the module's top level, or raise host.load_timeout",
+        plugin=name,
+        phase="import",
+        limit=limit,
+    )
+
+
+def _refuse_system(plugin: str, platform: str = sys.platform) -> None:
+    if platform == "linux":
+        return
+    system = {"win32": "Windows", "darwin": "macOS"}.get(platform, platform)
+    raise PluginProcessError(
+        f"plugin {plugin!r} was not started: [plugins.{plugin}] asks for a process of its own, which plughost can "
+        f"give it on Linux only, not on {system}. Run the host on Linux, or take isolation out",
+        plugin=plugin,
+        phase="import",
+    )
+
+
+def _refuse_version(plugin: str, requests: Requests) -> None:
+    if requests.manifest.wire != VERSION:
+        raise PluginProcessError(
+            f"plugin {plugin!r} was not started: the host speaks version {VERSION} of the wire, plughost "
+            f"{requests.manifest.plughost} in its process version {requests.manifest.wire}. Install the same plughost "
+            f"in both",
+            plugin=plugin,
+            phase="import",
+        )
+
+
+def _references(dispatcher: HookDispatcher) -> Iterator[str]:
+    """Yield where hooks are declared, as far as another process can import that."""
+    specs = [caller.spec for caller in vars(dispatcher.pluggy.hook).values() if caller.spec is not None]
+    for namespace in {id(spec.namespace): spec.namespace for spec in specs}.values():
+        if isinstance(namespace, ModuleType):
+            reference = namespace.__name__
+        elif isinstance(namespace, type):
+            reference = f"{namespace.__module__}:{namespace.__qualname__}"
+        else:
+            continue
+        if _found_at(reference) is namespace and not reference.startswith("__main__"):
+            yield reference
+
+
+def _found_at(reference: str) -> object:
+    module, _, attribute = reference.partition(":")
+    found: object = sys.modules.get(module)
+    for part in attribute.split(".") if attribute else ():
+        found = getattr(found, part, None)
+    return found
+
+
+def _interpreter(process: ProcessSettings) -> str:
+    return sys.executable if process.start == "fresh" else ""
+
+
+def _niceness(process: ProcessSettings) -> int:
+    """How far it stands back: one that may have half a processor stands back before one that may have two."""
+    return 0 if process.cpu is None else max(1, min(19, round(10 / process.cpu)))
+
+
+def _log_level() -> int:
+    return logging.getLogger("plughost.plugin").getEffectiveLevel()

@@ -1,0 +1,222 @@
+"""What a plugin's process asks of the host, done through the plugin's context, as if the plugin were here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from plughost import contracts
+from plughost.contracts.jobs import Job
+from plughost.contracts.logs import get_logger
+from plughost.contracts.plugin import PluginContext
+from plughost.contracts.visible import visible
+from plughost.core.containment import stray
+from plughost.core.processes.guest import GuestProcess
+from plughost.core.wire.faults import Fault
+from plughost.core.wire.protocol import (
+    HookRequest,
+    JobRequest,
+    LogLine,
+    Manifest,
+    Member,
+    crossing_of,
+)
+from plughost.exceptions import PluginGoneError, PluginProcessError
+
+_log = get_logger("plughost.processes")
+_NO_LIMIT: Final = 60.0  # seconds one run of a job may take, as ``Job`` has it
+
+
+class Requests:
+    """Serves one process; see ``Resident``.
+
+    Attributes:
+        process: The process, once it is begun.
+        status: What the plugin last said of itself.
+
+    Args:
+        plugin: Name of the plugin.
+        tasks: Where what waits is done.
+    """
+
+    process: GuestProcess
+    manifest: Manifest
+
+    def __init__(self, plugin: str, tasks: TaskGroup) -> None:
+        self.status: Mapping[str, Any] = {}
+        self._plugin = plugin
+        self._tasks = tasks
+        self._context: PluginContext | None = None
+        self._born = anyio.Event()
+        self._fault: Fault | None = None
+        self._under_way: dict[int, anyio.CancelScope] = {}
+        self._subscriptions: dict[int, Callable[[], None]] = {}
+        self._notes: dict[int, Callable[..., None]] = {
+            Member.READY: self._ready,
+            Member.FAILED: self._failed,
+            Member.LOG: self._write_log,
+            Member.SCHEDULE: self._schedule,
+            Member.SUBSCRIBE: self._subscribe,
+            Member.UNSUBSCRIBE: self._unsubscribe,
+            Member.SPAWN: self._spawn,
+            Member.STATUS: self._note_status,
+        }
+        self._calls: dict[int, Callable[..., Awaitable[Any]]] = {
+            Member.HOOK: self._call_hook,
+            Member.PUBLISH: self._publish,
+        }
+
+    async def manifested(self) -> Manifest:
+        """Wait until the plugin is imported; return what it says of itself.
+
+        Raises:
+            Exception: Why it could not be imported.
+        """
+        await self._born.wait()
+        if self._fault is not None:
+            raise self._fault.revived()
+        return self.manifest
+
+    def open(self, context: PluginContext) -> None:
+        """From now on it may ask for what a context gives."""
+        self._context = context
+
+    def name_of(self, member: int) -> str:
+        """Return what a member is called, for people."""
+        if member == Member.READY:
+            return "import"
+        if member >= Member.CHECK_CONFIG:
+            return Member(member).name.lower().replace("_", " ")
+        hooks = self.manifest.hooks
+        return hooks[member].hook if member < len(hooks) else ""
+
+    def job(self, request: JobRequest) -> Job:
+        """Return a job that calls the process."""
+        return Job(
+            name=request.name,
+            function=partial(self._call_function, request.function),
+            every=request.every,
+            cron=request.cron,
+            limit=_NO_LIMIT if request.limit is None else request.limit,
+            scope=request.scope,
+        )
+
+    # as the resident
+
+    def call(self, call: int, member: int, body: memoryview) -> None:
+        """It calls the host."""
+        try:
+            function = self._calls[member]
+            arguments = crossing_of(Member(member)).arguments.read(body)
+        except Exception as error:
+            self.process.calls.fail(call, error)
+            return
+        scope = self._under_way[call] = anyio.CancelScope()
+        self._tasks.start_soon(self._serve, call, scope, Member(member), partial(function, *arguments))
+
+    def cancel(self, call: int) -> None:
+        """It wants no answer any more."""
+        if (scope := self._under_way.get(call)) is not None:
+            scope.cancel()
+
+    def note(self, member: int, body: memoryview) -> None:
+        """It says something; what makes no sense is logged, and never the host's failure."""
+        try:
+            self._notes[member](*crossing_of(Member(member)).arguments.read(body))
+        except PluginGoneError:
+            pass  # it is being stopped, and late
+        except Exception as error:
+            _log.warning("what a plugin's process said was of no use", plugin=self._plugin, exc_info=error)
+
+    async def _serve(
+        self, call: int, scope: anyio.CancelScope, member: Member, function: Callable[[], Awaitable[Any]]
+    ) -> None:
+        try:
+            with scope:
+                value = await function()
+                self.process.calls.answer(call, value, crossing_of(member).answer.put)
+        except Exception as error:
+            self.process.calls.fail(call, error)
+        finally:
+            self._under_way.pop(call, None)
+        if scope.cancelled_caught:
+            self.process.calls.fail(call, stray(TimeoutError("cancelled")))
+
+    # what it says
+
+    def _ready(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._born.set()
+
+    def _failed(self, fault: Fault) -> None:
+        self._fault = fault
+        self._born.set()
+
+    def _note_status(self, status: Mapping[str, Any]) -> None:
+        self.status = status
+
+    def _write_log(self, line: LogLine) -> None:
+        own = f"plughost.plugin.{self._plugin}"
+        text = visible(line.message)
+        if line.logger == own or line.logger.startswith(f"{own}."):
+            fields = {key: visible(one) if isinstance(one, str) else one for key, one in line.fields.items()}
+            fields.pop("plugin", None)
+            if line.trace:
+                fields["trace"] = visible(line.trace)
+            get_logger(line.logger, plugin=self._plugin).log(line.level, text, **fields)
+            return
+        trace = f"\n{visible(line.trace)}" if line.trace else ""
+        logging.getLogger(line.logger).log(line.level, "%s%s", text, trace, extra={"plugin": self._plugin})
+
+    # what it asks for
+
+    @property
+    def _open_context(self) -> PluginContext:
+        if self._context is None:
+            raise PluginProcessError(
+                f"plugin {self._plugin!r} asks before it is started", plugin=self._plugin
+            )
+        return self._context
+
+    def _schedule(self, request: JobRequest) -> None:
+        function, context = partial(self._call_function, request.function), self._open_context
+        if request.every is not None:
+            context.every(request.every, function, name=request.name, scope=request.scope)
+        else:
+            context.cron(request.cron or "", function, name=request.name, scope=request.scope)
+
+    def _subscribe(self, number: int, event: str) -> None:
+        what: Any = getattr(contracts, event[1:]) if event.startswith(":") else event
+        self._subscriptions[number] = self._open_context.events.subscribe(
+            what, partial(self._call_function, number)
+        )
+
+    def _unsubscribe(self, number: int) -> None:
+        if (end := self._subscriptions.pop(number, None)) is not None:
+            end()
+
+    def _spawn(self, number: int) -> None:
+        self._open_context.spawn(self._run_in_background, number)
+
+    async def _run_in_background(self, number: int) -> None:
+        try:
+            await self._call_function(number)
+        except Exception:
+            if self.process.ended.is_set():
+                return  # its end is told of by itself
+            raise
+
+    async def _call_function(self, number: int, *arguments: Any) -> None:
+        await self.process.ask(Member.FUNCTION, number, arguments)
+
+    async def _call_hook(self, request: HookRequest) -> Any:
+        hook = getattr(self._open_context.hooks, request.hook)
+        return await (hook.report if request.report else hook)(**request.arguments)
+
+    async def _publish(self, event: Any, data: Any) -> None:
+        await self._open_context.events.publish(event, data)

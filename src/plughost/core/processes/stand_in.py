@@ -1,0 +1,153 @@
+"""What stands in the host for a plugin in its own process: asked like the plugin, it asks the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from plughost.contracts.jobs import Job
+from plughost.contracts.masking import masked
+from plughost.contracts.plugin import PluginContext
+from plughost.core.calls.declaration import Declaration
+from plughost.core.config.undecoded import UndecodedSettings, undecoded_kind
+from plughost.core.processes.guest import GuestProcess
+from plughost.core.processes.hook_stand_ins import hook_stand_ins
+from plughost.core.processes.requests import Requests
+from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
+from plughost.core.wire.protocol import Manifest, Member, StartReply, StartRequest
+from plughost.exceptions import NotCrossableError, PluginError
+
+_CANNOT_CROSS = (TypeError, ValueError, msgspec.MsgspecError)
+
+
+class Succession(Protocol):
+    """Who knows what comes after a process that is gone."""
+
+    async def successor(self, gone: StandIn) -> StandIn:
+        """Wait for it; raises why there is none."""
+
+
+class StandIn:
+    """One plugin in its own process, from its import there to its end.
+
+    Attributes:
+        name: Name of the plugin.
+        process: Its process.
+        manifest: What the plugin says of itself.
+        hooks: What pluggy is given.
+        config_class: What stands for its ``Config``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        process: GuestProcess,
+        requests: Requests,
+        declarations: Mapping[str, Declaration],
+        succession: Succession,
+    ) -> None:
+        self.name = name
+        self.process = process
+        self.manifest: Manifest = requests.manifest
+        self._requests = requests
+        self._succession = succession
+        self._crossings: list[HookCrossing] = []
+        sync: dict[str, Callable[[], Any]] = {}
+        for one in self.manifest.hooks:
+            declaration = declarations.get(one.hook) if one.typed else None
+            self._crossings.append(crossing_of_hook(name, one, declaration))
+            if declaration is not None and declaration.options.sync:
+                sync[one.hook] = self._sync_hook(one.hook)
+        self._reply = StartReply()
+        self.hooks = hook_stand_ins(name, self.manifest.hooks, self._ask, sync)
+        self.config_class = undecoded_kind(self.manifest.schema, self.manifest.secrets)
+
+    # its hooks
+
+    async def _ask(self, number: int, arguments: tuple[Any, ...]) -> Any:
+        if self.process.ended.is_set():
+            return await self._ask_successor(number, arguments)
+        try:
+            return await self.process.calls.call(number, arguments, self._crossings[number])
+        except _CANNOT_CROSS as error:
+            raise self._cannot_cross(number, arguments, error) from None
+
+    async def _ask_successor(self, number: int, arguments: tuple[Any, ...]) -> Any:
+        """The process is gone, and this call was not sent to it: it goes to the one that takes its place."""
+        mine = self.manifest.hooks[number]
+        successor = await self._succession.successor(self)
+        for other, one in enumerate(successor.manifest.hooks):
+            if (one.hook, one.arguments, one.keywords) == (mine.hook, mine.arguments, mine.keywords):
+                return await successor._ask(other, arguments)
+        raise self.process.error()
+
+    def _cannot_cross(self, number: int, arguments: tuple[Any, ...], error: Exception) -> PluginError:
+        one, crossing = self.manifest.hooks[number], self._crossings[number]
+        for name, codec, value in zip(
+            (*one.arguments, *one.keywords), crossing.each_argument, arguments, strict=True
+        ):
+            try:
+                codec.put(value, bytearray(), 0)
+            except _CANNOT_CROSS as why:
+                return NotCrossableError(
+                    f"the hook {one.hook!r} was not called in the process of plugin {self.name!r}: its argument "
+                    f"{name!r} cannot leave this one, because {why}",
+                    plugin=self.name,
+                    hook=one.hook,
+                    argument=name,
+                )
+        return NotCrossableError(
+            f"what plugin {self.name!r} answered to the hook {one.hook!r} did not come through: {error}",
+            plugin=self.name,
+            hook=one.hook,
+            argument="return",
+        )
+
+    def _sync_hook(self, hook: str) -> Callable[[], Any]:
+        if hook == "register_jobs":
+            return self._jobs
+        raise NotCrossableError(
+            f"plugin {self.name!r} cannot implement the hook {hook!r} in a process of its own: what it returns is "
+            f'called in the host. Take isolation = "process" out of [plugins.{self.name}], or give these to another '
+            f"plugin",
+            plugin=self.name,
+            hook=hook,
+            argument="return",
+        )
+
+    def _jobs(self) -> list[Job]:
+        if self._reply.fault is not None:
+            raise self._reply.fault.revived()
+        return [self._requests.job(one) for one in self._reply.jobs]
+
+    # its life
+
+    async def check_config(self, settings: UndecodedSettings) -> None:
+        """Have its configuration decoded and checked."""
+        await self.process.ask(Member.CHECK_CONFIG, settings)
+
+    async def start(self, context: PluginContext) -> None:
+        """Have it started; a process that does not is ended."""
+        self._requests.open(context)
+        request = StartRequest(host_name=context.host_name, settings=context.config)
+        try:
+            self._reply = await self.process.ask(Member.START, request)
+        except BaseException:
+            await self.process.end()
+            raise
+
+    async def stop(self) -> None:
+        """Have it stopped, and end its process."""
+        try:
+            if not self.process.ended.is_set():
+                self.process.asked_to_end = True
+                await self.process.ask(Member.STOP)
+        finally:
+            await self.process.end()
+
+    def status(self) -> Mapping[str, object]:
+        """Return what it last said of itself."""
+        shown: Mapping[str, object] = masked(dict(self._requests.status))
+        return shown
