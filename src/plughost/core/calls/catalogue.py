@@ -57,6 +57,11 @@ class Catalogue:
             self._owners.setdefault(each.name, []).append(namespace)
         return tuple(each.name for each in found)
 
+    def namespaces(self) -> tuple[Namespace, ...]:
+        """Return what the declarations came from, each once."""
+        owners = {id(one): one for found in self._owners.values() for one in found}
+        return tuple(owners.values())
+
     def follow(self, namespace: Namespace) -> None:
         """Take over what pluggy's own manager was given; what cannot be called by keywords stays its own."""
         self.changes += 1

@@ -130,6 +130,10 @@ class HookDispatcher:
         """Return every declared hook, in the order they came."""
         return tuple(self._catalogue.declarations.values())
 
+    def namespaces(self) -> tuple[Namespace, ...]:
+        """Return the modules, classes and instances that declare these, each once."""
+        return self._catalogue.namespaces()
+
     # its place
 
     def move_in(self) -> None:

@@ -41,7 +41,8 @@ def settle(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socket]:
     kept = scrubbed_environment()
     os.environ.clear()
     os.environ.update(kept)
-    sys.path[:] = spec.path
+    if spec.path:
+        sys.path[:] = spec.path
     sys.argv[:] = [f"plughost plugin {spec.name}"]
     return recorder, socket.socket(fileno=ends.channel)
 

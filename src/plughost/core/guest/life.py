@@ -40,7 +40,6 @@ from plughost.core.wire.births import Ends
 from plughost.core.wire.calls import Calls
 from plughost.core.wire.channel import open_channel
 from plughost.core.wire.codec import Codec
-from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
 from plughost.core.wire.faults import as_fault
 from plughost.core.wire.page import FlightRecorder
 from plughost.core.wire.protocol import (
@@ -178,7 +177,7 @@ class Life:
 
     def _be_ready(self, plugin: HerePlugin, tasks: TaskGroup) -> None:
         for number, implementation in enumerate(plugin.implementations):
-            self._callees[number] = _callee(implementation, self._spec.name)
+            self._callees[number] = _callee(implementation)
         phases = Phases(self, plugin, tasks)
         for member, function in (
             (Member.CHECK_CONFIG, phases.check_config),
@@ -294,15 +293,14 @@ class NobodyWatches:
         """Nothing is given up."""
 
 
-def _callee(implementation: HereImplementation, plugin: str) -> Callee:
-    crossing: HookCrossing = crossing_of_hook(plugin, implementation.manifest, implementation.declaration)
+def _callee(implementation: HereImplementation) -> Callee:
     function = implementation.function
     names, keywords = implementation.manifest.arguments, implementation.manifest.keywords
     if implementation.blocking:
         function = partial(_in_thread, anyio.CapacityLimiter(_BLOCKING_PLACES), function)
     if keywords:
         function = partial(_by_keywords, function, len(names), keywords)
-    return Callee(function, crossing.arguments, crossing.answer)
+    return Callee(function, implementation.crossing.arguments, implementation.crossing.answer)
 
 
 async def _in_thread(

@@ -22,6 +22,7 @@ from plughost.core.finding.discovery import PluginCandidate, Wish
 from plughost.core.finding.sources import Finding
 from plughost.core.loading.loader import import_plugin
 from plughost.core.loading.shape import PluginHandle
+from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
 from plughost.core.wire.frames import VERSION
 from plughost.core.wire.protocol import GuestSpec, HookManifest, Manifest
 from plughost.exceptions import NotCrossableError, PluginInvalidError
@@ -35,12 +36,14 @@ class HereImplementation:
         manifest: What the host is told of it.
         function: The implementation, bound.
         declaration: The hook as it is declared; None when this process does not know.
+        crossing: How its arguments and its answer cross.
         blocking: Whether it wants a thread.
     """
 
     manifest: HookManifest
     function: Any
     declaration: Declaration | None
+    crossing: HookCrossing
     blocking: bool
 
     @property
@@ -83,6 +86,7 @@ def imported_plugin(spec: GuestSpec) -> HerePlugin:
 
     Raises:
         PluginError: It cannot be imported, or is no plugin, or its hooks do not fit; as in a host.
+        NotCrossableError: One of its hooks cannot be called from another process.
     """
     finding = Finding(
         name=spec.name,
@@ -92,16 +96,21 @@ def imported_plugin(spec: GuestSpec) -> HerePlugin:
         folder=Path(spec.folder) if spec.folder else None,
     )
     handle = import_plugin(PluginCandidate(name=spec.name, finding=finding, wish=Wish()))
-    namespaces = tuple(_imported(reference) for reference in spec.hookspecs)
+    namespaces = tuple(_namespaces(spec))
     dispatcher = HookDispatcher(setup=HookSetup(project=spec.project, families=(), hookspecs=namespaces))
     declarations = {one.name: one for one in dispatcher.declarations()}
     implementations = tuple(_implementations(dispatcher, handle, declarations))
     return HerePlugin(handle, implementations)
 
 
-def _imported(reference: str) -> Any:
-    module, _, attribute = reference.partition(":")
-    return reduce(getattr, attribute.split(".") if attribute else (), importlib.import_module(module))
+def _namespaces(spec: GuestSpec) -> Iterator[Any]:
+    """Yield where hooks are declared, as far as that is installed here: an environment of its own may lack some."""
+    for reference in spec.hookspecs:
+        module, _, attribute = reference.partition(":")
+        try:
+            yield reduce(getattr, attribute.split(".") if attribute else (), importlib.import_module(module))
+        except (ImportError, AttributeError):
+            continue
 
 
 def _implementations(
@@ -128,7 +137,8 @@ def _implementations(
             timeout=options.timeout,
             typed=declaration is not None,
         )
-        yield HereImplementation(manifest, function, declaration, options.blocking)
+        crossing = crossing_of_hook(handle.name, manifest, declaration)
+        yield HereImplementation(manifest, function, declaration, crossing, options.blocking)
     if found:
         raise PluginInvalidError(
             f"Plugin {handle.name!r} does not fit: {'; '.join(found)}", plugin=handle.name

@@ -54,10 +54,8 @@ def _preload() -> None:
 
     import structlog  # noqa: F401
 
-    import plughost
+    import plughost.contracts.plugin  # noqa: F401
     from plughost.core.guest import life  # noqa: F401
-
-    plughost.contracts.PluginContext  # noqa: B018  looked up when first asked for
 
 
 class _Template:
@@ -176,6 +174,8 @@ def _execute(request: Request, ends: Ends) -> NoReturn:
     put_on_leash(ends.leash)
     for number in numbers:
         os.set_inheritable(number, True)
-    environment = {**scrubbed_environment(), "PYTHONPATH": os.pathsep.join(request.spec.path)}
+    environment = scrubbed_environment()
+    if request.spec.path:
+        environment["PYTHONPATH"] = os.pathsep.join(request.spec.path)
     arguments = [request.interpreter, "-P", "-m", "plughost.core.guest", "guest", *map(str, numbers)]
     os.execve(request.interpreter, arguments, environment)  # noqa: S606  no shell is wanted

@@ -115,7 +115,7 @@ class HousedProcess:
         """Wait for its end."""
         process = self._stand_in.process
         await process.ended.wait()
-        return None if process.asked_to_end else process.error()
+        return None if process.is_leaving else process.error()
 
     def mourn(self, *, patient: bool) -> None:
         """It crashed, and another one will take its place."""

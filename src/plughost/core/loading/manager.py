@@ -35,7 +35,13 @@ from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.registry import PluginRegistry, RegisteredPlugin, failure_of
 from plughost.core.loading.remembered import HostMemory, LastFailure
 from plughost.core.loading.shape import PluginHandle, name_of, written_where
-from plughost.exceptions import PluginDependencyError, PluginError, PluginInvalidError, PluginNotFoundError
+from plughost.exceptions import (
+    PluginDependencyError,
+    PluginError,
+    PluginInvalidError,
+    PluginNotFoundError,
+    PluginProcessError,
+)
 
 _log = get_logger("plughost.loading")
 
@@ -202,6 +208,13 @@ class PluginManager:
             raise PluginInvalidError(
                 f"a plugin {name!r} is running already: reload or unload it, or give this one another name",
                 plugin=name,
+            )
+        if known is not None and known.candidate.wish.isolation == "process":
+            raise PluginProcessError(
+                f"plugin {name!r} cannot be handed over as an object, because [plugins.{name}] asks for a process of "
+                f"its own, in which there is no such object. Name it there by `module`, or take isolation out",
+                plugin=name,
+                phase="import",
             )
         candidate = self._candidate_by_hand(name, thing, config)
         candidate.ruled(verdict_of(candidate.finding, candidate.wish, self._limits)).refuse_if_kept_out()

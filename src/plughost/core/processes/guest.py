@@ -97,7 +97,8 @@ class GuestProcess:
         calls: The calls to it and from it.
         ended: Set when it is gone.
         exit: How it ended; None while it lives.
-        asked_to_end: Whether somebody wanted it to end.
+        is_leaving: Whether it is being stopped: nothing is to take its place.
+        asked_to_end: Whether nobody needs it any more.
         since: When it was begun, in seconds since the epoch.
         strikes: How many of its calls would not end.
     """
@@ -106,7 +107,7 @@ class GuestProcess:
         self.calls = Calls(resident, self._look_soon)
         self.ended = anyio.Event()
         self.exit: ProcessExit | None = None
-        self.asked_to_end = False
+        self.is_leaving = self.asked_to_end = False
         self.since = care.clock.time()
         self.strikes = 0
         self._care = care
@@ -162,7 +163,7 @@ class GuestProcess:
 
     async def end(self) -> None:
         """Let it end, since nobody needs it any more; returns when it is gone."""
-        self.asked_to_end = True
+        self.is_leaving = self.asked_to_end = True
         with anyio.CancelScope(shield=True):
             self._channel.close()
             with anyio.move_on_after(_FAREWELL):

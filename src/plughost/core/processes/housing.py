@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.processes.guest import Care, GuestProcess, begin_process
 from plughost.core.processes.requests import Requests
 from plughost.core.processes.stand_in import StandIn
-from plughost.core.processes.template import Template
+from plughost.core.processes.template import Template, import_path
 from plughost.core.stepping import event_library
 from plughost.core.wire.births import Request
 from plughost.core.wire.frames import VERSION
@@ -148,7 +147,7 @@ class Housing:
             PluginError: Nothing does, or not now.
         """
         lineage = self._lineages.setdefault(gone.name, Lineage())
-        if lineage.heir is gone and lineage.next is None and not gone.process.asked_to_end:
+        if lineage.heir is gone and lineage.next is None and not gone.process.is_leaving:
             lineage.next = anyio.Event()  # nobody has noticed yet that it is gone
         if lineage.next is not None:
             await lineage.next.wait()
@@ -177,7 +176,7 @@ class Housing:
     # beginning
 
     async def _begin(self, care: Care, candidate: PluginCandidate, requests: Requests) -> GuestProcess:
-        request = Request(self._spec(candidate), _interpreter(candidate.wish.process))
+        request = Request(self._spec(candidate), _interpreter(candidate))
         try:
             process = await begin_process(care, self._template, request, requests)
         except OSError as error:
@@ -205,7 +204,7 @@ class Housing:
             source=finding.source,
             origin=finding.origin,
             folder="" if finding.folder is None else str(finding.folder),
-            path=tuple(os.path.abspath(one) for one in sys.path),  # noqa: PTH100  not resolved
+            path=() if finding.environment is not None else import_path(),
             project=self._dispatcher.setup.project,
             hookspecs=tuple(_references(self._dispatcher)),
             library=event_library.name or "asyncio",
@@ -282,8 +281,7 @@ def _refuse_version(plugin: str, requests: Requests) -> None:
 
 def _references(dispatcher: HookDispatcher) -> Iterator[str]:
     """Yield where hooks are declared, as far as another process can import that."""
-    specs = [caller.spec for caller in vars(dispatcher.pluggy.hook).values() if caller.spec is not None]
-    for namespace in {id(spec.namespace): spec.namespace for spec in specs}.values():
+    for namespace in dispatcher.namespaces():
         if isinstance(namespace, ModuleType):
             reference = namespace.__name__
         elif isinstance(namespace, type):
@@ -302,8 +300,11 @@ def _found_at(reference: str) -> object:
     return found
 
 
-def _interpreter(process: ProcessSettings) -> str:
-    return sys.executable if process.start == "fresh" else ""
+def _interpreter(candidate: PluginCandidate) -> str:
+    """Return the interpreter to start; empty for a fork of the template."""
+    if candidate.finding.environment is not None:
+        return str(candidate.finding.environment.python)
+    return sys.executable if candidate.wish.process.start == "fresh" else ""
 
 
 def _niceness(process: ProcessSettings) -> int:

@@ -142,7 +142,7 @@ class StandIn:
         """Have it stopped, and end its process."""
         try:
             if not self.process.ended.is_set():
-                self.process.asked_to_end = True
+                self.process.is_leaving = True
                 await self.process.ask(Member.STOP)
         finally:
             await self.process.end()

@@ -156,16 +156,20 @@ class Template:
             child.ended.set()
 
 
+def import_path() -> tuple[str, ...]:
+    """Return the host's import path, which does not depend on the working folder."""
+    return tuple(os.path.abspath(one) for one in sys.path)  # noqa: PTH100  links are not followed
+
+
 def _spawn() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start the template; it takes a fifth of a second to be ready, and no time to be started."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    path = os.pathsep.join(os.path.abspath(one) for one in sys.path)  # noqa: PTH100  not resolved
     with theirs:
         process = subprocess.Popen(  # noqa: S603  our own interpreter
             [sys.executable, "-P", "-m", "plughost.core.guest", "template", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            env={**scrubbed_environment(), "PYTHONPATH": path},
+            env={**scrubbed_environment(), "PYTHONPATH": os.pathsep.join(import_path())},
             start_new_session=True,
         )
     return ours, process

@@ -46,7 +46,7 @@ class GuestSpec:
         source: Which kind of place it was found in.
         origin: The place itself, for people.
         folder: What must be on the path to import it; empty when nothing.
-        path: The host's import path.
+        path: The host's import path; empty in an environment of the plugin's own.
         project: The name in the application's markers.
         hookspecs: Where hooks are declared: ``module`` or ``module:Class``.
         isolates: Whether a failing implementation of pluggy's own hooks is isolated.
