@@ -86,7 +86,7 @@ class Greeter(Plugin):
     @hookimpl(blocking=True)
     def describe_device(self, user_agent):
         assert threading.current_thread() is not threading.main_thread()
-        return Device(kind="phone", name=user_agent)
+        return Device(name=user_agent)
 
     @hookimpl
     async def health_check(self, app_name):
