@@ -14,6 +14,7 @@ SHARED = {
     "restore": "`plughost backup restore`, `plughost restore`, and PostgreSQL's own tool",
     "stats": "`plughost cache stats` and `plughost sessions stats`",
     "status": "`plughost cache status` and `plughost database status`",
+    "main": "the function that `python -m` runs, of the command and of a plugin's own process",
     # plugins do not know each other, and each says the same of its own
     "_Flight": "one load for all who ask at once, as everywhere",
     "require_asyncio": "each library that knows asyncio only has advice of its own",

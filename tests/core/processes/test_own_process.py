@@ -361,6 +361,7 @@ async def test_one_that_crashes_too_often_is_put_in_quarantine(tmp_path: Path) -
             await host.hooks.misbehave.report(how="exit")
             if crashes < 3:
                 await until(lambda crashes=crashes: process_of(host).restarts == crashes)
+                await until(lambda: process_of(host).pid is not None)
         await became(host, "faulty", "quarantined")
         assert "ended more than 2 times" in host.plugins["faulty"].reason
         await host.reload_plugin("faulty")

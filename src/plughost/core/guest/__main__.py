@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from plughost.core.guest.template import serve
+from plughost.core.guest.template import serve_forks
 from plughost.core.wire.births import MOST_BYTES, Ends
 from plughost.core.wire.protocol import GuestSpec
 
@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> None:
     """Be the template, or the process of one plugin."""
     what, *numbers = arguments
     if what == "template":
-        serve(int(numbers[0]))
+        serve_forks(int(numbers[0]))
     from plughost.core.guest.life import live
 
     reading, *ends = map(int, numbers)

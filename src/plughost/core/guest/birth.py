@@ -21,7 +21,7 @@ from plughost.core.wire.protocol import GuestSpec
 _SET_CHILD_SUBREAPER: Final = 36
 
 
-def settle(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socket]:
+def settle_in(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socket]:
     """Make a fresh process one of a plugin: out of the host's reach by accident, and on its leash."""
     os.setsid()
     put_on_leash(ends.leash)

@@ -20,7 +20,7 @@ from plughost.contracts.plugin import JobScope, Seconds, Service, seconds_of
 from plughost.contracts.value_text import class_name
 from plughost.core.guest.functions import Functions, in_thread
 from plughost.core.loading.ledger import Ledger
-from plughost.core.wire.calls import Calls
+from plughost.core.wire.calls import WireCalls
 from plughost.core.wire.protocol import GuestSpec, HookRequest, JobRequest, Member, crossing_of
 from plughost.exceptions import NotCrossableError
 
@@ -31,7 +31,7 @@ class GuestContext:
     """The ``PluginContext`` in a plugin's own process."""
 
     def __init__(
-        self, spec: GuestSpec, host_name: str, config: Any, calls: Calls, functions: Functions
+        self, spec: GuestSpec, host_name: str, config: Any, calls: WireCalls, functions: Functions
     ) -> None:
         self.name = spec.name
         self.host_name = host_name
@@ -52,11 +52,11 @@ class GuestContext:
         return own_folder(self._folder)
 
     def provide(self, service: Service[Any], value: object) -> None:
-        """Not from here: an object of this process is no object of the host's."""
+        """Not from here: an object of this process does not exist in the host."""
         self._refuse("provide", f"the service {class_name(service)}")
 
     def use(self, service: Service[T]) -> T:
-        """Not from here: an object of the host's is no object of this process."""
+        """Not from here: an object of the host does not exist in this process."""
         self._refuse("use", f"the service {class_name(service)}")
 
     def register_hookspecs(self, module: ModuleType | type) -> None:
@@ -122,7 +122,7 @@ class GuestContext:
 class HookProxies:
     """The host's hooks, called from here: ``await hooks.before_auth(attempt=...)``."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: WireCalls) -> None:
         self._calls = calls
 
     def __getattr__(self, name: str) -> HookProxy:
@@ -134,7 +134,7 @@ class HookProxies:
 class HookProxy:
     """One hook of the host's."""
 
-    def __init__(self, calls: Calls, name: str) -> None:
+    def __init__(self, calls: WireCalls, name: str) -> None:
         self._calls = calls
         self._name = name
 

@@ -23,7 +23,7 @@ from plughost.contracts.masking import KnownSecrets
 from plughost.core.config.plugin_config import decode_elsewhere
 from plughost.core.config.undecoded import UndecodedSettings
 from plughost.core.containment import stray
-from plughost.core.guest.birth import settle
+from plughost.core.guest.birth import settle_in
 from plughost.core.guest.context import GuestContext, job_request
 from plughost.core.guest.functions import Functions
 from plughost.core.guest.logs import HostHandler
@@ -37,9 +37,9 @@ from plughost.core.processes.confine import confine
 from plughost.core.processes.places import PluginCode
 from plughost.core.threads import run_in_daemon_thread
 from plughost.core.wire.births import Ends
-from plughost.core.wire.calls import Calls
+from plughost.core.wire.calls import WireCalls
 from plughost.core.wire.channel import open_channel
-from plughost.core.wire.codec import Codec
+from plughost.core.wire.codec import WireCodec
 from plughost.core.wire.faults import as_fault
 from plughost.core.wire.page import FlightRecorder
 from plughost.core.wire.protocol import (
@@ -57,7 +57,7 @@ _BLOCKING_PLACES = 40
 
 def live(spec: GuestSpec, ends: Ends) -> NoReturn:
     """Live the whole life of the process; never returns."""
-    recorder, sock = settle(spec, ends)
+    recorder, sock = settle_in(spec, ends)
     _confine(spec, before_import=True)
     born: HerePlugin | Exception
     confinement: tuple[str, ...] = ()
@@ -88,8 +88,8 @@ class Callee:
     """What is called for one member, and how its values cross."""
 
     function: Callable[..., Any]
-    arguments: Codec
-    answer: Codec
+    arguments: WireCodec
+    answer: WireCodec
 
 
 class Life:
@@ -115,7 +115,7 @@ class Life:
         self._confinement = confinement
         self._functions = Functions()
         self._secrets = KnownSecrets()
-        self._calls = Calls(self)
+        self._calls = WireCalls(self)
         self._callees: dict[int, Callee] = {}
 
     async def run(self, sock: socket.socket) -> None:

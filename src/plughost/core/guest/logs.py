@@ -9,8 +9,8 @@ from typing import Any, Final
 from plughost.contracts.error_text import error_lines
 from plughost.contracts.value_text import value_text
 from plughost.core.threads import post
-from plughost.core.wire.calls import Calls
-from plughost.core.wire.protocol import LogLine, Member, crossing_of
+from plughost.core.wire.calls import WireCalls
+from plughost.core.wire.protocol import LoggedLine, Member, crossing_of
 
 _LONGEST: Final = 10_000
 _MOST_FIELDS: Final = 50
@@ -26,7 +26,7 @@ class HostHandler(logging.Handler):
         token: The event loop it belongs to.
     """
 
-    def __init__(self, calls: Calls, token: Any) -> None:
+    def __init__(self, calls: WireCalls, token: Any) -> None:
         super().__init__()
         self._calls = calls
         self._token = token
@@ -44,14 +44,14 @@ class HostHandler(logging.Handler):
         else:
             post(self._token, lambda: self._send(line))
 
-    def _send(self, line: LogLine) -> None:
+    def _send(self, line: LoggedLine) -> None:
         self._calls.note(Member.LOG, (line,), crossing_of(Member.LOG).arguments.put)
 
 
-def _line(record: logging.LogRecord) -> LogLine:
+def _line(record: logging.LogRecord) -> LoggedLine:
     extra = [(key, value) for key, value in record.__dict__.items() if key not in _STANDARD]
     error = record.exc_info[1] if record.exc_info else None
-    return LogLine(
+    return LoggedLine(
         logger=record.name,
         level=record.levelno,
         message=record.getMessage()[:_LONGEST],

@@ -24,7 +24,7 @@ from plughost.core.loading.loader import import_plugin
 from plughost.core.loading.shape import PluginHandle
 from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
 from plughost.core.wire.frames import VERSION
-from plughost.core.wire.protocol import GuestSpec, HookManifest, Manifest
+from plughost.core.wire.protocol import GuestSpec, HookManifest, PluginManifest
 from plughost.exceptions import NotCrossableError, PluginInvalidError
 
 
@@ -64,10 +64,10 @@ class HerePlugin:
     handle: PluginHandle
     implementations: tuple[HereImplementation, ...]
 
-    def manifest(self, confinement: tuple[str, ...]) -> Manifest:
+    def manifest(self, confinement: tuple[str, ...]) -> PluginManifest:
         """Return what the host is told of it."""
         handle, kind = self.handle, self.handle.config_class
-        return Manifest(
+        return PluginManifest(
             wire=VERSION,
             plughost=version("plughost"),
             version=handle.version,
@@ -85,7 +85,7 @@ def imported_plugin(spec: GuestSpec) -> HerePlugin:
     """Import the plugin, and check its hooks.
 
     Raises:
-        PluginError: It cannot be imported, or is no plugin, or its hooks do not fit; as in a host.
+        PluginError: It cannot be imported, or is not a plugin, or its hooks do not fit; as in a host.
         NotCrossableError: One of its hooks cannot be called from another process.
     """
     finding = Finding(

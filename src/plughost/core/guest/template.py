@@ -35,7 +35,7 @@ _ROUNDS: Final = 100
 _LAST_WAIT: Final = 2_000  # milliseconds that those on their leash have to end when the host is gone
 
 
-def serve(number: int) -> NoReturn:
+def serve_forks(number: int) -> NoReturn:
     """Be the template, over the socket of that number."""
     _preload()
     adopt_orphans()
@@ -43,7 +43,7 @@ def serve(number: int) -> NoReturn:
     gc.freeze()
     control = socket.socket(fileno=number)
     control.send(READY)
-    _Template(control).serve()
+    _Forks(control).serve()
     os._exit(0)
 
 
@@ -58,7 +58,7 @@ def _preload() -> None:
     from plughost.core.guest import life  # noqa: F401
 
 
-class _Template:
+class _Forks:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, int] = {}  # descriptor that stands for it -> number

@@ -17,9 +17,9 @@ from anyio.abc import TaskGroup
 from plughost.contracts.clock import Clock
 from plughost.contracts.processes import ProcessExit
 from plughost.core.processes.output import Output
-from plughost.core.processes.template import Child, Template
+from plughost.core.processes.template import Child, TemplateProcess
 from plughost.core.wire.births import Ends, Request
-from plughost.core.wire.calls import Calls
+from plughost.core.wire.calls import WireCalls
 from plughost.core.wire.channel import open_channel
 from plughost.core.wire.frames import CLOSED
 from plughost.core.wire.page import FlightReader, new_page
@@ -104,7 +104,7 @@ class GuestProcess:
     """
 
     def __init__(self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: Kept) -> None:
-        self.calls = Calls(resident, self._look_soon)
+        self.calls = WireCalls(resident, self._look_soon)
         self.ended = anyio.Event()
         self.exit: ProcessExit | None = None
         self.is_leaving = self.asked_to_end = False
@@ -271,7 +271,9 @@ class GuestProcess:
             signal.pidfd_send_signal(self._child.stands_for, number)
 
 
-async def begin_process(care: Care, template: Template, request: Request, resident: Resident) -> GuestProcess:
+async def begin_process(
+    care: Care, template: TemplateProcess, request: Request, resident: Resident
+) -> GuestProcess:
     """Begin a process; it has not said yet that it is ready.
 
     Raises:

@@ -20,7 +20,7 @@ from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.processes.guest import Care, GuestProcess, begin_process
 from plughost.core.processes.requests import Requests
 from plughost.core.processes.stand_in import StandIn
-from plughost.core.processes.template import Template, import_path
+from plughost.core.processes.template import TemplateProcess, import_path
 from plughost.core.stepping import event_library
 from plughost.core.wire.births import Request
 from plughost.core.wire.frames import VERSION
@@ -66,7 +66,7 @@ class Housing:
         self._data_dir = data_dir
         self._tasks = tasks
         self._clock = clock
-        self._template = Template(tasks)
+        self._template = TemplateProcess(tasks)
         self._living: set[GuestProcess] = set()
         self._lineages: dict[str, Lineage] = {}
 

@@ -21,9 +21,9 @@ from plughost.core.wire.faults import Fault
 from plughost.core.wire.protocol import (
     HookRequest,
     JobRequest,
-    LogLine,
-    Manifest,
+    LoggedLine,
     Member,
+    PluginManifest,
     crossing_of,
 )
 from plughost.exceptions import PluginGoneError, PluginProcessError
@@ -45,7 +45,7 @@ class Requests:
     """
 
     process: GuestProcess
-    manifest: Manifest
+    manifest: PluginManifest
 
     def __init__(self, plugin: str, tasks: TaskGroup) -> None:
         self.status: Mapping[str, Any] = {}
@@ -71,7 +71,7 @@ class Requests:
             Member.PUBLISH: self._publish,
         }
 
-    async def manifested(self) -> Manifest:
+    async def manifested(self) -> PluginManifest:
         """Wait until the plugin is imported; return what it says of itself.
 
         Raises:
@@ -149,7 +149,7 @@ class Requests:
 
     # what it says
 
-    def _ready(self, manifest: Manifest) -> None:
+    def _ready(self, manifest: PluginManifest) -> None:
         self.manifest = manifest
         self._born.set()
 
@@ -160,7 +160,7 @@ class Requests:
     def _note_status(self, status: Mapping[str, Any]) -> None:
         self.status = status
 
-    def _write_log(self, line: LogLine) -> None:
+    def _write_log(self, line: LoggedLine) -> None:
         own = f"plughost.plugin.{self._plugin}"
         text = visible(line.message)
         if line.logger == own or line.logger.startswith(f"{own}."):

@@ -16,7 +16,7 @@ from plughost.core.processes.guest import GuestProcess
 from plughost.core.processes.hook_stand_ins import hook_stand_ins
 from plughost.core.processes.requests import Requests
 from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
-from plughost.core.wire.protocol import Manifest, Member, StartReply, StartRequest
+from plughost.core.wire.protocol import Member, PluginManifest, StartReply, StartRequest
 from plughost.exceptions import NotCrossableError, PluginError
 
 _CANNOT_CROSS = (TypeError, ValueError, msgspec.MsgspecError)
@@ -50,7 +50,7 @@ class StandIn:
     ) -> None:
         self.name = name
         self.process = process
-        self.manifest: Manifest = requests.manifest
+        self.manifest: PluginManifest = requests.manifest
         self._requests = requests
         self._succession = succession
         self._crossings: list[HookCrossing] = []

@@ -20,7 +20,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from plughost.core.wire.births import BORN, MESSAGE, READY, Ends, Request, scrubbed_environment
-from plughost.core.wire.calls import Reply, new_reply
+from plughost.core.wire.calls import Reply, awaited_reply
 
 _MOST_BYTES = 64
 
@@ -55,7 +55,7 @@ class Child:
     exit: ExitStatus | None = None
 
 
-class Template:
+class TemplateProcess:
     """A running template.
 
     Args:
@@ -80,7 +80,7 @@ class Template:
         async with self._starting:
             if self._control is None:
                 await self._start()
-        birth = new_reply()
+        birth = awaited_reply()
         self._births.append(birth)
         numbers = array.array("i", ends.all())
         assert self._control is not None  # noqa: S101  it has just been started

@@ -1,6 +1,6 @@
-"""Calls over a channel, in both directions: asked and answered, cancelled, or lost with the other end.
+"""WireCalls over a channel, in both directions: asked and answered, cancelled, or lost with the other end.
 
-An answer may come late, twice or for a call that nobody made: it is dropped. Calls begin at the other end in the
+An answer may come late, twice or for a call that nobody made: it is dropped. WireCalls begin at the other end in the
 order in which they were sent; their answers come in any.
 """
 
@@ -15,13 +15,13 @@ import msgspec
 
 from plughost.core.stepping import event_library
 from plughost.core.wire.channel import Channel
-from plughost.core.wire.codec import Codec
+from plughost.core.wire.codec import WireCodec
 from plughost.core.wire.faults import Fault, as_fault
 from plughost.core.wire.frames import Kind, Put
 from plughost.core.wire.values import ENCODER
 
 MOST_IN_FLIGHT: Final = 1024
-"""Calls that one end may have open at the other; further ones fail."""
+"""WireCalls that one end may have open at the other; further ones fail."""
 
 _FAULT: Final = msgspec.msgpack.Decoder(Fault)
 _LAST_CALL: Final = 0xFFFF_FFFF
@@ -31,11 +31,11 @@ class Crossing(Protocol):
     """How one member's arguments and answer cross."""
 
     @property
-    def arguments(self) -> Codec:
+    def arguments(self) -> WireCodec:
         """The arguments, as one tuple."""
 
     @property
-    def answer(self) -> Codec:
+    def answer(self) -> WireCodec:
         """The answer."""
 
 
@@ -43,7 +43,7 @@ class Served(Protocol):
     """Who answers the calls of the other end."""
 
     def call(self, call: int, member: int, body: memoryview) -> None:
-        """The other end calls a member; it is answered by ``Calls.answer`` or ``Calls.fail``."""
+        """The other end calls a member; it is answered by ``WireCalls.answer`` or ``WireCalls.fail``."""
 
     def cancel(self, call: int) -> None:
         """The other end wants no answer any more."""
@@ -52,11 +52,11 @@ class Served(Protocol):
         """The other end says something that needs no answer."""
 
 
-class Calls:
+class WireCalls:
     """The calls of one end, and the way to answer those of the other.
 
     Attributes:
-        abandoned: Calls that were cancelled and have not come to their end at the other end yet.
+        abandoned: WireCalls that were cancelled and have not come to their end at the other end yet.
 
     Args:
         served: Who answers.
@@ -68,7 +68,7 @@ class Calls:
         self._served = served
         self._given_up = given_up
         self._channel: Channel | None = None
-        self._pending: dict[int, tuple[Reply, Codec | None]] = {}
+        self._pending: dict[int, tuple[Reply, WireCodec | None]] = {}
         self._last = 0
         self._why_ended: Callable[[], Exception] | None = None
 
@@ -97,14 +97,16 @@ class Calls:
         """Return when the event loop of the other end turns."""
         await self._ask(Kind.PING, 0, None, None, None)
 
-    async def _ask(self, kind: Kind, member: int, value: Any, put: Put | None, answer: Codec | None) -> Any:
+    async def _ask(
+        self, kind: Kind, member: int, value: Any, put: Put | None, answer: WireCodec | None
+    ) -> Any:
         if self._why_ended is not None or self._channel is None:
             raise self._gone()
         if len(self._pending) >= MOST_IN_FLIGHT:
             raise OverflowError(f"it has {MOST_IN_FLIGHT} calls to answer already")
         self._last = call = self._last % _LAST_CALL + 1
         self._channel.send(kind, call, member, value, put)
-        reply = new_reply()
+        reply = awaited_reply()
         self._pending[call] = reply, answer
         try:
             return await reply
@@ -219,7 +221,7 @@ class _EventReply:
         self._event.set()
 
 
-def new_reply() -> Reply:
+def awaited_reply() -> Reply:
     """Return what a caller can wait for, on the event loop that runs here."""
     if event_library.name == "trio":
         return _EventReply()

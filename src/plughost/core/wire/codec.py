@@ -66,7 +66,7 @@ _FREE: Final = Shape(Any, free_out, free=True)
 _NOTHING: Final = Shape(None, lambda _: None)  # whatever is answered where nobody looks at the answer
 
 
-class Codec:
+class WireCodec:
     """Writes and reads values of one type.
 
     Attributes:
@@ -92,9 +92,9 @@ class Codec:
         return value if back is None else back(value)
 
 
-def arguments_codec(annotations: Sequence[Any]) -> Codec:
+def arguments_codec(annotations: Sequence[Any]) -> WireCodec:
     """Return the codec of all arguments of a call, which cross as one tuple."""
-    return Codec(tuple[tuple(annotations)] if annotations else tuple[()])  # type: ignore[misc]  # made of values
+    return WireCodec(tuple[tuple(annotations)] if annotations else tuple[()])  # type: ignore[misc]  # made of values
 
 
 def shape_of(annotation: Any, above: tuple[Any, ...] = ()) -> Shape:

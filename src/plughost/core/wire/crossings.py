@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from plughost.core.calls.declaration import Declaration
-from plughost.core.wire.codec import CannotCrossError, Codec, arguments_codec
+from plughost.core.wire.codec import CannotCrossError, WireCodec, arguments_codec
 from plughost.core.wire.protocol import HookManifest
 from plughost.exceptions import NotCrossableError
 
-_ANSWERLESS: Final = Codec(None)
+_ANSWERLESS: Final = WireCodec(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class HookCrossing:
         each_argument: The arguments one by one, to find the one that does not cross.
     """
 
-    arguments: Codec
-    answer: Codec
-    each_argument: tuple[Codec, ...] = ()
+    arguments: WireCodec
+    answer: WireCodec
+    each_argument: tuple[WireCodec, ...] = ()
 
 
 def crossing_of_hook(plugin: str, manifest: HookManifest, declaration: Declaration | None) -> HookCrossing:
@@ -40,16 +40,16 @@ def crossing_of_hook(plugin: str, manifest: HookManifest, declaration: Declarati
         return HookCrossing(arguments_codec(()), _ANSWERLESS)  # it is not called from the other process
     wanted = [(name, hints.get(name, Any)) for name in (*manifest.arguments, *manifest.keywords)]
     for name, annotation in wanted:
-        if reason := why_not(annotation):
+        if reason := why_not_crossing(annotation):
             raise _refused(plugin, manifest.hook, name, reason)
     arguments = arguments_codec([annotation for _, annotation in wanted])
-    each = tuple(Codec(annotation) for _, annotation in wanted)
+    each = tuple(WireCodec(annotation) for _, annotation in wanted)
     if declaration is not None and declaration.options.mode == "broadcast":
         return HookCrossing(arguments, _ANSWERLESS, each)
     answer = hints.get("return", Any)
-    if reason := why_not(answer):
+    if reason := why_not_crossing(answer):
         raise _refused(plugin, manifest.hook, "return", reason)
-    return HookCrossing(arguments, Codec(answer), each)
+    return HookCrossing(arguments, WireCodec(answer), each)
 
 
 def hints_of_declaration(declaration: Declaration | None) -> dict[str, Any]:
@@ -62,10 +62,10 @@ def hints_of_declaration(declaration: Declaration | None) -> dict[str, Any]:
         return {}
 
 
-def why_not(annotation: Any) -> str:
+def why_not_crossing(annotation: Any) -> str:
     """Say why values of a type cannot leave their process; empty when they can."""
     try:
-        Codec(annotation)
+        WireCodec(annotation)
     except CannotCrossError as error:
         return str(error)
     return ""

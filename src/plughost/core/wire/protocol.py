@@ -11,7 +11,7 @@ from typing import Any, Final
 from plughost.contracts.plugin import JobScope
 from plughost.contracts.processes import Confinement
 from plughost.core.config.undecoded import UndecodedSettings
-from plughost.core.wire.codec import Codec, arguments_codec
+from plughost.core.wire.codec import WireCodec, arguments_codec
 from plughost.core.wire.faults import Fault
 
 
@@ -99,7 +99,7 @@ class HookManifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class PluginManifest:
     """What a plugin says of itself, read once its code is imported.
 
     Attributes:
@@ -151,7 +151,7 @@ class StartReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
+class LoggedLine:
     """One log record.
 
     Attributes:
@@ -205,8 +205,8 @@ class HookRequest:
 class MemberCrossing:
     """How a member's arguments and answer cross; see ``Crossing``."""
 
-    arguments: Codec
-    answer: Codec
+    arguments: WireCodec
+    answer: WireCodec
 
 
 _SIGNATURES: Final[Mapping[Member, tuple[tuple[Any, ...], Any]]] = {
@@ -214,9 +214,9 @@ _SIGNATURES: Final[Mapping[Member, tuple[tuple[Any, ...], Any]]] = {
     Member.START: ((StartRequest,), StartReply),
     Member.STOP: ((), None),
     Member.FUNCTION: ((int, tuple[Any, ...]), Any),
-    Member.READY: ((Manifest,), None),
+    Member.READY: ((PluginManifest,), None),
     Member.FAILED: ((Fault,), None),
-    Member.LOG: ((LogLine,), None),
+    Member.LOG: ((LoggedLine,), None),
     Member.SCHEDULE: ((JobRequest,), None),
     Member.SUBSCRIBE: ((int, str), None),
     Member.UNSUBSCRIBE: ((int,), None),
@@ -231,4 +231,4 @@ _SIGNATURES: Final[Mapping[Member, tuple[tuple[Any, ...], Any]]] = {
 def crossing_of(member: Member) -> MemberCrossing:
     """Return how a member's arguments and answer cross."""
     arguments, answer = _SIGNATURES[member]
-    return MemberCrossing(arguments_codec(arguments), Codec(answer))
+    return MemberCrossing(arguments_codec(arguments), WireCodec(answer))
