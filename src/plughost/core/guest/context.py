@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn, TypeVar
@@ -16,7 +15,7 @@ from plughost import contracts
 from plughost.contracts.files import own_folder
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
-from plughost.contracts.plugin import JobScope, Seconds, Service, seconds_of
+from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots, Seconds, Service, seconds_of
 from plughost.contracts.value_text import class_name
 from plughost.core.guest.functions import Functions, in_thread
 from plughost.core.loading.ledger import Ledger
@@ -74,9 +73,18 @@ class GuestContext:
         *,
         name: str | None = None,
         scope: JobScope = "host",
+        missed: MissedSlots = "latest",
+        window: Seconds | None = None,
+        retries: int = 0,
+        outage: JobOutage = "closed",
     ) -> None:
         """Call ``function`` each ``interval``."""
-        self._schedule(Job(name=name or _name_of(function), function=function, every=interval, scope=scope))
+        self._schedule(
+            Job(
+                name=name or _name_of(function), function=function, every=interval, scope=scope, missed=missed,
+                window=window, retries=retries, outage=outage,
+            )
+        )  # fmt: skip
 
     def cron(
         self,
@@ -85,9 +93,18 @@ class GuestContext:
         *,
         name: str | None = None,
         scope: JobScope = "host",
+        missed: MissedSlots = "latest",
+        window: Seconds | None = None,
+        retries: int = 0,
+        outage: JobOutage = "closed",
     ) -> None:
         """Call ``function`` by a cron expression."""
-        self._schedule(Job(name=name or _name_of(function), function=function, cron=expression, scope=scope))
+        self._schedule(
+            Job(
+                name=name or _name_of(function), function=function, cron=expression, scope=scope, missed=missed,
+                window=window, retries=retries, outage=outage,
+            )
+        )  # fmt: skip
 
     def on_stop(self, function: Callable[[], Any]) -> None:
         """Call ``function`` when the plugin stops."""
@@ -180,10 +197,14 @@ def job_request(job: Job, functions: Functions) -> JobRequest:
     return JobRequest(
         function=functions.add(in_thread(job.function)),
         name=job.name,
-        every=seconds_of(job.every, "every") if isinstance(job.every, timedelta) else job.every,
+        every=None if job.every is None else seconds_of(job.every, "every"),
         cron=job.cron,
-        scope=job.scope,
         limit=job.limit,
+        scope=job.scope,
+        missed=job.missed,
+        window=None if job.window is None else seconds_of(job.window, "window"),
+        retries=job.retries,
+        outage=job.outage,
     )
 
 

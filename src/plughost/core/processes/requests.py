@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -29,7 +29,6 @@ from plughost.core.wire.protocol import (
 from plughost.exceptions import PluginGoneError, PluginProcessError
 
 _log = get_logger("plughost.processes")
-_NO_LIMIT: Final = 60.0  # seconds one run of a job may take, as ``Job`` has it
 
 
 class Requests:
@@ -102,8 +101,12 @@ class Requests:
             function=partial(self._call_function, request.function),
             every=request.every,
             cron=request.cron,
-            limit=_NO_LIMIT if request.limit is None else request.limit,
+            limit=request.limit,
             scope=request.scope,
+            missed=request.missed,
+            window=request.window,
+            retries=request.retries,
+            outage=request.outage,
         )
 
     # as the resident
@@ -185,10 +188,20 @@ class Requests:
 
     def _schedule(self, request: JobRequest) -> None:
         function, context = partial(self._call_function, request.function), self._open_context
-        if request.every is not None:
-            context.every(request.every, function, name=request.name, scope=request.scope)
-        else:
-            context.cron(request.cron or "", function, name=request.name, scope=request.scope)
+        begin = (
+            partial(context.cron, request.cron or "")
+            if request.every is None
+            else partial(context.every, request.every)
+        )
+        begin(
+            function,
+            name=request.name,
+            scope=request.scope,
+            missed=request.missed,
+            window=request.window,
+            retries=request.retries,
+            outage=request.outage,
+        )
 
     def _subscribe(self, number: int, event: str) -> None:
         what: Any = getattr(contracts, event[1:]) if event.startswith(":") else event

@@ -8,7 +8,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, Final
 
-from plughost.contracts.plugin import JobScope
+from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots
 from plughost.contracts.processes import Confinement
 from plughost.core.config.undecoded import UndecodedSettings
 from plughost.core.wire.codec import WireCodec, arguments_codec
@@ -175,15 +175,19 @@ class JobRequest:
 
     Attributes:
         function: Number of the function to call.
-        name, every, cron, scope, limit: As of ``Job``; lengths of time in seconds.
+        name, every, cron, limit, scope, missed, window, retries, outage: As of ``Job``; lengths of time in seconds.
     """
 
     function: int
     name: str
-    every: float | None = None
-    cron: str | None = None
-    scope: JobScope = "host"
-    limit: float | None = None
+    every: float | None
+    cron: str | None
+    limit: float
+    scope: JobScope
+    missed: MissedSlots
+    window: float | None
+    retries: int
+    outage: JobOutage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
