@@ -231,6 +231,7 @@ PLAIN = [
     Contender("pluggy", "peer.plain(what=1)", "one failure loses all results"),
     Contender("a loop by hand", "by_hand(1)", "the least there is: no isolation, nothing counted"),
     Contender("plughost, `await hooks.plain()`", "await hooks.plain(what=1)", "isolated, counted"),
+    Contender("plughost, `sync_hooks.plain()`", "sync_hooks.plain(what=1)", "isolated, counted"),
     Contender("plughost, set-up hook `hooks.setup()`", "hooks.setup(what=1)", "isolated, counted"),
     Contender("plughost, nobody listens", "await hooks.nobody(what=1)"),
     Contender("blinker", "signal.send(None, what=1)", "one failure loses all results"),
@@ -285,7 +286,7 @@ async def main() -> None:
     waiting = f"{COUNT} async implementations, each waiting for one turn of the loop"
     with tempfile.TemporaryDirectory(prefix="plughost-bench-") as folder:
         async with plughost_host(folder) as host:
-            names = {**NAMES, "hooks": host.hooks}
+            names = {**NAMES, "hooks": host.hooks, "sync_hooks": host.sync_hooks}
             print(table(f"{COUNT} plain implementations", await compare_here(PLAIN, names)))
             print(
                 table(

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 import types
 
 import anyio
@@ -382,3 +383,23 @@ async def test_without_await_and_without_a_taker_a_coroutine_is_refused():
         await host.load_plugin(Late)
         assert host.sync_hooks.flow(text="a") == "a"  # the failure is logged, in words
         assert await anyio.to_thread.run_sync(lambda: host.sync_hooks.flow(text="a")) == "a!"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_another_thread_that_unregisters_a_plugin_sees_it_gone_and_can_have_it_back(backend):
+    async def keep_busy(_):
+        time.sleep(0.3)  # noqa: ASYNC251 - the loop is to be late
+
+    config = {"plugins": {"guest": {"module": "colorsys_guest"}}}
+    sys.modules["colorsys_guest"] = plugin_of("acme", transform=lambda text: text.upper())
+    with BlockingHost.for_pluggy(
+        "acme", specs_of("acme"), config=config, environ={}, backend=backend
+    ) as host:
+        assert host.sync_hooks.transform(text="a") == ["A"]
+        host.begin(keep_busy)
+        host.pluggy.unregister(name="guest")
+        assert not host.plugins["guest"].running
+        host.load_plugin("guest")
+        assert host.plugins["guest"].running
+        assert host.sync_hooks.transform(text="a") == ["A"]
+    del sys.modules["colorsys_guest"]

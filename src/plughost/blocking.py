@@ -111,6 +111,11 @@ class BlockingHost:
             self._running.refuse_forked()
         return self._host.sync_hooks
 
+    @property
+    def hooks(self) -> Any:
+        """All hooks, called without ``await``: ``host.hooks.before_auth(attempt=attempt)``."""
+        return self._loop.hooks
+
     def use(self, service: Service[T]) -> T:
         """Return a service of a plugin, with its coroutines made into plain calls.
 
@@ -164,6 +169,7 @@ class _LoopThread:
 
     def __init__(self, host: Host, backend: str) -> None:
         self._host = host
+        self.hooks = HooksView(self, host.hooks)  # type: ignore[arg-type] # typed as what it offers
         self._process = os.getpid()
         self._started: Future[BlockingPortal] = Future()
         self._cancel = False
@@ -265,11 +271,7 @@ class ThreadView:
         return bool(self._thing)
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._thing, name)
-        twin = twin_of(self._thing) if type(self._thing) is HookRelay else None
-        if twin is not None and not name.startswith("_"):
-            return HookView(self._loop, found, getattr(twin, name))
-        return _shown(self._loop, found)
+        return _shown(self._loop, getattr(self._thing, name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the object over there, await what must be awaited, and return the result."""
@@ -304,6 +306,23 @@ class ThreadView:
         return f"<blocking {self._thing!r}>"
 
 
+class HooksView(ThreadView):
+    """All hooks as other threads see them."""
+
+    def __init__(self, loop: _LoopThread, thing: HookRelay) -> None:
+        super().__init__(loop, thing)
+        self._views: dict[str, HookView] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        hook = getattr(self._thing, name)
+        if name.startswith("_"):
+            return hook
+        view = self._views.get(name)
+        if view is None or not view.shows(hook):
+            view = self._views[name] = HookView(self._loop, hook, getattr(twin_of(self._thing), name))
+        return view
+
+
 class HookView:
     """One hook as other threads see it; results come back as the plugins returned them."""
 
@@ -317,6 +336,10 @@ class HookView:
         self._loop.refuse_own_thread()
         return self._call(*args, **{key: _inward(value) for key, value in kwargs.items()})
 
+    def shows(self, hook: Callable[..., Any]) -> bool:
+        """Whether it is of this hook, and not of one that was declared under the same name before."""
+        return self._hook is hook
+
     def __getattr__(self, name: str) -> Any:
         return _shown(self._loop, getattr(self._hook, name))
 
@@ -328,13 +351,15 @@ async def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 def _inward(thing: Any) -> Any:
     """Return what a caller gives as the host knows it."""
-    return object.__getattribute__(thing, "_thing") if type(thing) is ThreadView else thing
+    return object.__getattribute__(thing, "_thing") if issubclass(type(thing), ThreadView) else thing
 
 
 def _shown(loop: _LoopThread, thing: Any) -> Any:
     """Show a part of a live object; data are data in every thread."""
     kind: Any = type(thing)
-    return thing if isinstance(thing, _PLAIN) or _is_value(kind) else ThreadView(loop, thing)
+    if isinstance(thing, _PLAIN) or _is_value(kind):
+        return thing
+    return (HooksView if kind is HookRelay else ThreadView)(loop, thing)
 
 
 def _given(loop: _LoopThread, thing: Any, args: tuple[Any, ...] = ()) -> Any:

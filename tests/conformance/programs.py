@@ -46,6 +46,8 @@ def in_any_order(answer):
     pluggy asks distributions in the order in which they lie on the disk; a host loads them in the order of their
     names, so that every machine has the same.
     """
+    if isinstance(answer, str):
+        return answer.splitlines()
     return [sorted(part.splitlines()) if isinstance(part, str) else part for part in answer]
 
 

@@ -10,12 +10,12 @@ import threading
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import anyio.from_thread
 from anyio.lowlevel import EventLoopToken
 
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.plan import Step
 from plughost.core.calls.watchdog import Watchdog
+from plughost.core.crossing import call_there
 from plughost.core.stepping import Coro
 
 _HANDING_BACK = frozenset({"collect", "first"})
@@ -65,7 +65,7 @@ class Here:
         """
         token = self.home.elsewhere
         if token is not None:
-            return anyio.from_thread.run(self.watchdog.finish_alone, coroutine, step.limit, token=token)
+            return call_there(token, self.watchdog.finish_alone, coroutine, step.limit)
         if mode not in _HANDING_BACK:
             refuse_to_wait(coroutine)
         return coroutine
@@ -75,7 +75,7 @@ class Here:
         token = self.home.elsewhere
         if token is None:
             return step.call(values)
-        return anyio.from_thread.run(self._block, step, values, token=token)
+        return call_there(token, self._block, step, values)
 
     async def _block(self, step: Step, values: dict[str, Any]) -> Any:
         return await self.watchdog.finish_alone(self.lane.run(step, values), step.limit)

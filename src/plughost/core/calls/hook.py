@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import anyio.from_thread
 import pluggy
 
 from plughost.contracts.clock import Clock
@@ -15,13 +14,14 @@ from plughost.contracts.hooks import HookReport, Outcome, OutcomeKind
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
-from plughost.core.calls.here import Here
+from plughost.core.calls.here import Here, Home
 from plughost.core.calls.manager import Monitor
 from plughost.core.calls.plan import CallPlan
 from plughost.core.calls.shortcut import Shortcut, count_up_to, shortcut, waits_at
 from plughost.core.calls.watchdog import Watchdog
 from plughost.core.calls.wrapping import Around
 from plughost.core.calls.writing import ASYNC, HERE, SYNC, call_function
+from plughost.core.crossing import call_there
 from plughost.core.importing import is_importing
 from plughost.core.stepping import Coro, event_library, step_at_once
 from plughost.exceptions import (
@@ -72,6 +72,7 @@ class HookPoint:
         name: Name of the hook.
         short: The short way of the present plan, once that is hot, if it has one and nobody watches its calls.
         wrapped: The same of a plan with wrappers, apart from it: a look at them would cost those that have none.
+        here: The short way of calls without ``await``, of a plan without wrappers.
         mask: On a hot plan a call is measured when these bits of its number are all zero.
         observer: Makes what each call happens in; see ``HookDispatcher.observe``.
         tracers: Are told of each call; see ``HookDispatcher.trace``.
@@ -83,11 +84,13 @@ class HookPoint:
 
     __slots__ = (
         "_hot",
+        "_hot_here",
         "_kit",
         "_lane",
         "_now",
         "_plan",
         "_watchdog",
+        "here",
         "mask",
         "name",
         "observer",
@@ -100,7 +103,9 @@ class HookPoint:
         self.name = plan.declaration.name
         self.short: Shortcut | None = None
         self.wrapped: Shortcut | None = None
+        self.here: Shortcut | None = None
         self._hot: Shortcut | None = None
+        self._hot_here: Shortcut | None = None
         self._plan: CallPlan | None = plan
         self._kit = kit
         self._watchdog = kit.watchdog
@@ -124,6 +129,12 @@ class HookPoint:
     def change(self, plan: CallPlan | None) -> None:
         """Call by another plan from now on; None when the hook is not declared any more."""
         self._plan, self.short, self.wrapped, self._hot = plan, None, None, None
+        self.here = self._hot_here = None
+
+    @property
+    def home(self) -> Home:
+        """Where the host runs."""
+        return self._kit.here.home
 
     def watch(self, observer: Observer | None, tracers: tuple[Tracer, ...]) -> None:
         """Let calls happen in what ``observer`` makes, and tell ``tracers`` of them, from now on."""
@@ -136,6 +147,7 @@ class HookPoint:
         hot = self._hot if unwatched else None
         wrapped = hot is not None and bool(hot.wrappers)
         self.short, self.wrapped = (None, hot) if wrapped else (hot, None)
+        self.here = self._hot_here if unwatched else None
 
     async def call(self, values: dict[str, Any]) -> Any:
         """Call the hook; return its result.
@@ -245,15 +257,17 @@ class HookPoint:
         declared = self.plan.declaration
         if declared.options.sync:
             return self.at_once(values)
-        away = self._kit.here.home.elsewhere
+        away = self.home.elsewhere
         if away is None or declared.foreign or is_importing():
             return step_at_once(self._without_waiting(values))
-        return anyio.from_thread.run(self.call, values, token=away)
+        return call_there(away, self.call, values)
 
     async def _without_waiting(self, values: dict[str, Any]) -> Any:
         plan = self.plan
         plan.traffic.entered += 1
         try:
+            if plan.traffic.entered % _HOT == 0 and not plan.wrappers:
+                self._shorten_here(plan)
             return await self._run(plan, values, here=self._kit.here)
         finally:
             plan.traffic.leave()
@@ -318,6 +332,13 @@ class HookPoint:
             self._hot = hot
             self.choose()
 
+    def _shorten_here(self, plan: CallPlan) -> None:
+        """The same for calls without ``await``."""
+        hot = self._hot_here or shortcut(plan, self._kit.here)
+        if plan is self._plan:
+            self._hot_here = hot
+            self.choose()
+
     def _observed(self) -> AbstractContextManager[object]:
         return _UNOBSERVED if self.observer is None else self.observer(self.name)
 
@@ -348,7 +369,9 @@ def sync_hook_function(
 ) -> Callable[..., Any]:
     """Return the function that is ``sync_hooks.name``."""
     call = (
-        _refuses_plain_calls(declared) if declared.historic else call_function(point, declared, "call", HERE)
+        _refuses_plain_calls(declared)
+        if declared.historic
+        else call_function(point, declared, "call", SYNC[0] if declared.options.sync else HERE)
     )
     return _with_face(call, caller)
 

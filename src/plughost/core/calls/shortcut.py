@@ -20,6 +20,7 @@ from typing import Any
 from plughost.core.calls.drain import Traffic
 from plughost.core.calls.execute import refuse_coroutine
 from plughost.core.calls.faults import fail
+from plughost.core.calls.here import Here
 from plughost.core.calls.modes import Broadcast, Decide, Gathering
 from plughost.core.calls.plan import CallPlan, Step
 from plughost.core.calls.wrapping import Fail
@@ -66,8 +67,10 @@ class Shortcut:
             count(self.plan.wrappers[:tried])
 
 
-def shortcut(plan: CallPlan) -> Shortcut | None:
+def shortcut(plan: CallPlan, here: Here | None = None) -> Shortcut | None:
     """Write the short way of ``plan``; None if it has none.
+
+    With ``here`` it is that of calls without ``await``, in which what must be awaited is dealt with where it comes.
 
     Waiting side by side takes tasks, and threads have costs of their own: they have one way only. So has everything
     on an interpreter of which nobody knows whether it keeps ``INTERPRETERS``' promises.
@@ -86,10 +89,12 @@ def shortcut(plan: CallPlan) -> Shortcut | None:
     for number, step in enumerate(plan.steps):
         known[f"_step_{number}"] = step.function
         known[f"_tally_{number}"] = step.tally
-    run = define("run", source_of(plan), known)
+    if here is not None:
+        known["_settle"] = lambda number, value: here.settle(plan.steps[number], value, mode)
+    run = define("run", source_of(plan, here=here is not None), known)
     return Shortcut(
         plan=plan,
-        run=run if declared.options.sync else types.coroutine(run),
+        run=run if declared.options.sync or here else types.coroutine(run),
         wrappers=tuple((step, _caller_of(plan, step)) for step in plan.wrappers),
         traffic=plan.traffic,
         fresh=Decide if mode == "decide" else list,

@@ -138,7 +138,20 @@ HERE = """
 def {name}(*_positional{parameters}):
     if _positional:
         _refuse(_positional)
-    return _point.from_here({values})
+    _short = _point.here
+    if _short is None or _short.traffic.entered & _mask == _mask{away}:
+        return _point.from_here({values})
+    _traffic = _short.traffic
+    _traffic.entered += 1
+    try:
+        _values = {fresh}
+        _short.run(_values{arguments})
+        {count}
+        return {result}
+    finally:
+        _traffic.left += 1
+        if _traffic.waiting:
+            _traffic.wake()
 """
 
 RESULTS = {
@@ -163,16 +176,16 @@ def define(name: str, source: str, known: dict[str, Any]) -> Any:
     return module["make"](**known)
 
 
-def source_of(plan: CallPlan) -> str:
-    """Return the source of the function of the steps."""
+def source_of(plan: CallPlan, *, here: bool = False) -> str:
+    """Return the source of the function of the steps; of a plain function for calls without ``await`` if ``here``."""
     declared = plan.declaration
     lines = [f"def run({', '.join(('_values', *declared.arguments))}):"]
     for number, step in enumerate(plan.steps):
-        lines += (f"    {line}" for line in _lines_of(plan, number, step))
+        lines += (f"    {line}" for line in _lines_of(plan, number, step, here=here))
     if declared.options.mode == "waterfall":
         lines.append(f"    _values.append({declared.subject})")
     if not plan.steps:
-        lines += ["    return"] if declared.options.sync else ["    return", "    yield"]
+        lines += ["    return"] if declared.options.sync or here else ["    return", "    yield"]
     return "\n".join(lines)
 
 
@@ -185,10 +198,13 @@ def _arguments(step: Step) -> str:
     return ", ".join((*step.arguments, *(f"{name}={name}" for name in step.keywords)))
 
 
-def _lines_of(plan: CallPlan, number: int, step: Step) -> list[str]:
+def _lines_of(plan: CallPlan, number: int, step: Step, *, here: bool) -> list[str]:
     mode = plan.declaration.options.mode
     call = f"_step_{number}({_arguments(step)})"
-    if step.kind == "async":
+    if here and not plan.declaration.options.sync:
+        settle = f"_value = _settle({number}, _value)"
+        ask = [f"_value = {call}", "if _type(_value) is _Coroutine:", f"    {settle}"]
+    elif step.kind == "async":
         ask = [f"_value = yield from {call}"]
     elif plan.declaration.options.sync:
         ask = [f"_value = {call}", "if _type(_value) is _Coroutine:", "    _refuse(_value)"]
@@ -239,6 +255,7 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
         + (", **_more" if declared.foreign else ""),  # pluggy lets a caller say more than the spec names
         arguments="".join(f", {each}" for each in declared.arguments),
         tuple="".join(f"{each}, " for each in declared.arguments),
+        away="" if declared.foreign else " or _home.elsewhere is not None",
         fresh="_Decide()" if declared.options.mode == "decide" else "[]",
         values="{" + ", ".join(f"{each!r}: {each}" for each in declared.arguments) + "}",
         result=RESULTS[declared.options.mode],
@@ -255,6 +272,7 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
         "_defaults": declared.defaults,
         "_mask": point.mask,
         "_library": event_library,
+        "_home": point.home,
         "_Decide": Decide,
     }
     function = define(name, source, known)

@@ -14,6 +14,9 @@ from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.loading.registry import PluginRegistry, Run
 from plughost.core.threads import post
 
+_PATIENCE = 1.0
+"""Seconds another thread waits for the record to follow; no longer, for the loop may be waiting for that thread."""
+
 
 class Departures(Mapping[str, str]):
     """The plugins that were unregistered or blocked on pluggy's manager and are not stopped yet, with the reason.
@@ -82,8 +85,15 @@ class Departures(Mapping[str, str]):
         if home.thread == threading.get_ident():
             follow(name, plugin)
         else:
-            self._told.append(partial(follow, name, plugin))
+            followed = threading.Event()
+
+            def follow_there() -> None:
+                follow(name, plugin)
+                followed.set()
+
+            self._told.append(follow_there)
             post(home.token, self._ring)
+            followed.wait(_PATIENCE)
 
     def _went(self, name: str, plugin: object) -> None:
         entry = self._registry.get(name)
