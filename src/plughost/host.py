@@ -57,7 +57,7 @@ from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 from plughost.core.running import RunningHost, RunningMark, marked_as_running, running_host
 from plughost.core.services import ServiceRegistry
-from plughost.exceptions import ConfigError, HostNotReadyError, PluginNotFoundError, PluginSourceError
+from plughost.exceptions import HostNotReadyError, PluginNotFoundError, PluginSourceError
 from plughost.flows.apps import Apps
 from plughost.flows.auth import AuthFlow
 from plughost.flows.backups import Backups
@@ -488,30 +488,29 @@ class Host:
         known, kind, imported = self._plugins.config_class_of(name)
         return settings_of(self._loaded, known, kind, imported=imported)
 
-    def change_plugin_settings(
+    async def change_plugin_settings(
         self, name: str, changes: Mapping[str, Any], *, preview: bool = False
     ) -> SettingsChange:
-        """Check new settings of a running plugin and write them into the configuration file; comments stay.
+        """Check new settings of a plugin and write them into the configuration file; comments stay.
+
+        A plugin that runs is asked by its ``check_config`` too, and one that was never imported accepts everything.
 
         They hold from the next start of the plugin: ``reload_plugin(name, host.config.plugins[name].config)``.
 
         Args:
-            name: The plugin; its ``Config`` must be known, so it runs.
+            name: The plugin.
             changes: New values by key of its table ``config``; None takes a key out, so that its default holds.
             preview: Write nothing, and only tell what would change.
 
         Raises:
             PluginConfigError: The plugin would not accept them; every problem is named.
             PluginNotFoundError: There is none of that name.
-            ConfigError: It does not run, there is no file, or the file must be edited by hand.
+            ConfigError: There is no file, or the file must be edited by hand.
             OSError: The file cannot be written.
         """
-        known, kind, imported = self._plugins.config_class_of(name)
-        if not imported:
-            raise ConfigError(
-                f"Plugin {known!r} does not run, so what fits its settings is not known: start it first."
-            )
-        after, change = change_settings(self._loaded, known, kind, changes, preview=preview)
+        known, kind, _ = self._plugins.config_class_of(name)
+        check = self._plugins.check_config
+        after, change = await change_settings(self._loaded, known, kind, changes, check, preview=preview)
         if change.written:
             self._loaded = after
         return change

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from plughost.contracts.config import PluginSettings, SettingsChange
@@ -37,10 +37,24 @@ def settings_of(
     )
 
 
-def change_settings(
-    loaded: LoadedConfig, name: str, kind: Any, changes: Mapping[str, Any], *, preview: bool
+async def change_settings(
+    loaded: LoadedConfig,
+    name: str,
+    kind: Any,
+    changes: Mapping[str, Any],
+    check: Callable[[str, Any], Awaitable[None]],
+    *,
+    preview: bool,
 ) -> tuple[LoadedConfig, SettingsChange]:
     """Check new settings as a start would, and write them into the configuration file unless it is a preview.
+
+    Args:
+        loaded: The configuration.
+        name: The plugin.
+        kind: Its ``Config``; None when it declares none, or is not known: nothing is then checked.
+        changes: New values by key; None takes a key out.
+        check: Asks the plugin itself.
+        preview: Whether nothing is written.
 
     Returns:
         The configuration as it is afterwards, and what the change does.
@@ -55,7 +69,7 @@ def change_settings(
             "There is no configuration file to write the change into.", path="plugins", origin=""
         )
     after = loaded.configured(name, changes)
-    after.decode_plugin(name, kind)
+    await check(name, after.decode_plugin(name, kind))
     # Hidden as a whole first: what a class declares secret must not be in a line about it.
     lines = tuple(_lines(loaded, after, name, kind, changes))
     if not preview:

@@ -134,6 +134,87 @@ async def test_the_failure_of_a_plugin_is_on_its_page_with_the_traceback(client)
     assert "Traceback" in text or "RuntimeError" in text
 
 
+async def test_the_last_failures_are_on_the_page_the_newest_first_with_their_tracebacks(client):
+    host, said = client.served.host, iter(range(10))
+
+    class Broken(Plugin):
+        name = "broken"
+
+        async def start(self, context: PluginContext) -> None:
+            raise RuntimeError(f"failure number {next(said)}")
+
+    for _ in range(7):
+        with pytest.raises(PluginStartError):
+            await host.load_plugin(Broken)
+    told = (await client.get("/admin/api/plugins/broken")).json()
+    assert "failure number 6" in told["error"]["message"]
+    text = await page_of(client, "broken")
+    assert re.findall(r"in start: .*?(failure number \d)", text) == [
+        f"failure number {n}" for n in (6, 5, 4, 3, 2)
+    ]
+    assert text.count("<summary>Traceback") >= 5
+
+
+async def test_a_plugin_that_failed_has_its_form_and_a_change_starts_it(client):
+    host, file = client.served.host, client.file
+
+    class Picky(Lamp):
+        name = "picky"
+        requires = ()
+
+        async def start(self, context: PluginContext) -> None:
+            if context.config.watts > 50:
+                raise RuntimeError("too bright")
+
+    file.write_text(FILE + "[plugins.picky.config]\nwatts = 90\n")
+    await host.reload()
+    with pytest.raises(PluginStartError):
+        await host.load_plugin(Picky, config=host.loaded_config.plugin("picky").config)
+    assert 'value="90"' in await page_of(client, "picky")
+    refused = await client.put("/admin/api/plugins/picky/config?preview=1", json={"config": {"watts": "x"}})
+    assert refused.status_code == 422
+    change = {"config": {"watts": 10}, "reload": True}
+    answer = await client.put("/admin/api/plugins/picky/config", json=change)
+    assert answer.is_success, answer.text
+    assert host.plugin("picky").state == "ready"
+    assert "watts = 10" in file.read_text()
+
+
+async def test_a_plugin_that_was_never_imported_has_a_form_for_what_is_in_the_file(client):
+    client.file.write_text(FILE + '[plugins.off]\nenabled = false\nmodule = "nowhere"\n[plugins.off.config]\n'
+                           'size = 3\nname = "x"\npassword = "hunter2"\n')  # fmt: skip
+    await client.served.host.reload()
+    text = await page_of(client, "off")
+    assert "was not imported" in text
+    assert 'name="set.size" value="3"' in text
+    assert "hunter2" not in text
+    answer = await client.put("/admin/api/plugins/off/config", json={"config": {"size": 4}})
+    assert answer.json()["lines"] == ["- size = 3", "+ size = 4"]
+    assert "size = 4" in client.file.read_text()
+
+
+@pytest.mark.parametrize("query", ["", "?preview=1"])
+async def test_the_plugin_s_own_check_is_asked_before_a_change_is_shown_or_written(client, query):
+    class Checked(Lamp):
+        name = "checked"
+        requires = ()
+
+        async def check_config(self, config: LampConfig) -> None:
+            if config.watts % 5:
+                raise ValueError("watts come in fives")
+
+    client.file.write_text(FILE + "[plugins.checked.config]\nwatts = 5\n")
+    await client.served.host.reload()
+    await client.served.host.load_plugin(Checked, config={"watts": 5})
+    answer = await client.put(f"/admin/api/plugins/checked/config{query}", json={"config": {"watts": 7}})
+    assert answer.status_code == 422
+    assert "watts come in fives" in answer.json()["detail"]
+    assert "watts = 5" in client.file.read_text()
+    assert (
+        await client.put(f"/admin/api/plugins/checked/config{query}", json={"config": {"watts": 10}})
+    ).is_success
+
+
 async def test_a_plugin_that_the_application_registered_on_the_manager_has_a_page_too(client):
     class Bulb:
         @hookimpl

@@ -25,7 +25,7 @@ from plughost.core.loading.context import Facilities
 from plughost.core.loading.crashes import CrashWatch, RunWatch
 from plughost.core.loading.departures import Departures
 from plughost.core.loading.housed import HousedPlugins
-from plughost.core.loading.loader import ImportedPlugin, ImportLane, checked_config
+from plughost.core.loading.loader import ImportedPlugin, ImportLane, checked_config, run_check_config
 from plughost.core.loading.ordering import LoadPlan, Needs, plan_load, without_circles
 from plughost.core.loading.registry import PluginRegistry, RegisteredPlugin, Run
 from plughost.core.loading.requirements import Requirements, card_needs, not_installed, not_running
@@ -303,9 +303,17 @@ class PluginLifecycle:
         needs = imported.needs.spelled_as(self._registry)
         version = imported.candidate.finding.version or imported.handle.version
         given = imported.candidate.wish.config or {}
+        entry = self._registry[name]
+        entry.config_class, entry.imported = imported.handle.config_class, True
         shown = self._loaded().redact(given, config_class=imported.handle.config_class)
         self._registry.note(name, requires=needs.requires, after=needs.after, version=version, config=shown)
         self._runs.time(name, imported=imported.took)
+
+    async def check_config(self, name: str, config: Any) -> None:
+        """Ask a running plugin whether it would accept this configuration; see ``run_check_config``."""
+        run = self._registry.find(name).run
+        if run is not None and run.plugin.handle.checks_config:
+            await run_check_config(run.plugin.handle, config, self._limits.load)
 
     # stopping
 

@@ -126,7 +126,7 @@ class PluginManager:
         )
 
     def config_class_of(self, name: str) -> tuple[str, Any, bool]:
-        """Return a plugin's own name, its ``Config`` or None, and whether that is known: whether it runs.
+        """Return a plugin's own name, its ``Config`` or None, and whether that is known: whether it was imported.
 
         Raises:
             PluginNotFoundError: There is none of that name.
@@ -134,9 +134,16 @@ class PluginManager:
         if (bare := self._bare.find(name)) is not None:
             return bare.name, None, False
         entry = self._registry.find(name)
-        if entry.run is None:
-            return entry.record.name, None, False
-        return entry.record.name, entry.run.plugin.handle.config_class, True
+        return entry.record.name, entry.config_class, entry.imported
+
+    async def check_config(self, name: str, config: Any) -> None:
+        """Have a running plugin say whether it would accept this configuration; one that does not run is not asked.
+
+        Raises:
+            PluginConfigError: It would not.
+            PluginTimeoutError: It did not answer in time.
+        """
+        await self._lifecycle.check_config(name, config)
 
     @property
     def counts(self) -> PluginCounts:

@@ -64,12 +64,16 @@ class RegisteredPlugin:
         record: What everybody may see.
         settled: Set when the plugin is ready, or never will be in this load.
         run: Its present start, while there is one.
+        config_class: Its ``Config`` when it was imported last; None when it declares none.
+        imported: Whether it ever was.
     """
 
     candidate: PluginCandidate
     record: PluginRecord
     settled: anyio.Event = field(default_factory=anyio.Event)
     run: Run | None = None
+    config_class: Any = None
+    imported: bool = False
 
     @property
     def running(self) -> bool:

@@ -109,12 +109,17 @@ def about_plugins(records: Iterable[PluginRecord]) -> Iterator[Advice]:
     for record in records:
         severity = _TROUBLED.get(record.state)
         if severity is not None:
-            yield Advice(severity, record.name, f"{record.reason or record.state.value}{_remedy(record)}")
+            yield Advice(severity, record.name, " ".join(filter(None, (_sentence(record), _remedy(record)))))
+
+
+def _sentence(record: PluginRecord) -> str:
+    text = record.reason or f"it is {record.state.value}"
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
 def _remedy(record: PluginRecord) -> str:
     if record.state is PluginState.QUARANTINED:
-        return " Its background tasks crashed too often: mend the cause, then reload it."
+        return "Its background tasks crashed too often: mend the cause, then reload it."
     if record.state is PluginState.DEGRADED:
-        return f" Its background tasks were restarted {record.restarts} times; the log tells why."
+        return f"Its background tasks were restarted {record.restarts} times; the log tells why."
     return ""

@@ -13,7 +13,7 @@ from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
 from plughost.plugins.admin.documents import Document, for_json
-from plughost.plugins.admin.history import CacheHistory, SessionHistory
+from plughost.plugins.admin.history import CacheHistory, FailureHistory, SessionHistory
 from plughost.plugins.admin.logs import PluginLogs
 from plughost.plugins.admin.offers import offers
 from plughost.plugins.admin.traces import HookTrace
@@ -32,12 +32,14 @@ class FigureSources:
         sessions: Sessions over time.
         logs: The last log lines of each plugin.
         trace: The last hook calls, while somebody traces them.
+        failures: The last failures of each plugin.
     """
 
     caches: CacheHistory
     sessions: SessionHistory
     logs: PluginLogs
     trace: HookTrace
+    failures: FailureHistory
 
 
 Figures = Callable[[HttpRuntime, FigureSources], Awaitable[Document]]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from plughost.contracts import CacheEvent, CacheManager, CacheStats
+from plughost.contracts import CacheEvent, CacheManager, CacheStats, Clock, PluginFailed, PluginRecord
 
 _POINTS = 360
 _SESSIONS_KEPT = 200
+_FAILURES_KEPT = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,30 @@ class CacheHistory:
     def points(self, name: str) -> Sequence[CachePoint]:
         """Return the points of one cache, oldest first."""
         return tuple(self._points.get(name, ()))
+
+
+class FailureHistory:
+    """The last failures of each plugin, from the moment the page is there.
+
+    Args:
+        clock: Tells when they came.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failures: dict[str, deque[dict[str, Any]]] = {}
+
+    def note(self, event: PluginFailed) -> None:
+        """Note a failure."""
+        told = {"at": self._clock.time(), **asdict(event.error)}
+        self._failures.setdefault(event.plugin.name, deque(maxlen=_FAILURES_KEPT)).append(told)
+
+    def of(self, record: PluginRecord) -> list[dict[str, Any]]:
+        """Return the failures of a plugin, newest first; one from before the page was there has no time."""
+        told = list(reversed(self._failures.get(record.name, ())))
+        if record.error is not None and not any(one["message"] == record.error.message for one in told):
+            told.append({"at": None, **asdict(record.error)})
+        return told
 
 
 class SessionHistory:

@@ -69,6 +69,7 @@ async def one_plugin(runtime: HttpRuntime, desk: FigureSources, name: str) -> Do
         "jobs": [for_json(job) for job in host.jobs.snapshot() if job.owner == record.name],
         "routes": [for_json(row) for row in runtime.figures.routes() if row.plugin == record.name],
         "log": {"level": level_of(record.name), "lines": log_lines(desk, record.name, _LINES_SHOWN)},
+        "failures": desk.failures.of(record),
         "advice": [asdict(each) for each in about_plugins([record])],
     }
 
@@ -111,7 +112,7 @@ async def change(
     """
     known = record_named(host, name).name
     try:
-        done = host.change_plugin_settings(known, changes, preview=preview)
+        done = await host.change_plugin_settings(known, changes, preview=preview)
         if reload and done.written:
             by_hand = (
                 record_named(host, name).source == "code"

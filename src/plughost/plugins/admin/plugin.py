@@ -8,14 +8,22 @@ from contextlib import suppress
 import click
 
 from plughost import Plugin, PluginContext, hookimpl
-from plughost.contracts import SYSTEM_CLOCK, CacheEvent, CacheManager, Clock, HttpContext, SessionManager
+from plughost.contracts import (
+    SYSTEM_CLOCK,
+    CacheEvent,
+    CacheManager,
+    Clock,
+    HttpContext,
+    PluginFailed,
+    SessionManager,
+)
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import Route
 from plughost.plugins.admin.api import Api
 from plughost.plugins.admin.commands import admin
 from plughost.plugins.admin.config import AdminConfig
 from plughost.plugins.admin.figures import FigureSources
-from plughost.plugins.admin.history import CacheHistory, SessionEvent, SessionHistory
+from plughost.plugins.admin.history import CacheHistory, FailureHistory, SessionEvent, SessionHistory
 from plughost.plugins.admin.live import Live
 from plughost.plugins.admin.logs import PluginLogs
 from plughost.plugins.admin.page import Page
@@ -38,7 +46,9 @@ class AdminPlugin(Plugin):
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._desk = FigureSources(CacheHistory(), SessionHistory(), PluginLogs(), HookTrace(clock))
+        self._desk = FigureSources(
+            CacheHistory(), SessionHistory(), PluginLogs(), HookTrace(clock), FailureHistory(clock)
+        )
         self._makers: tuple[Api | Page | PluginPage, ...] = ()
         self._routes: list[Route] = []
         self._context: PluginContext | None = None
@@ -54,6 +64,7 @@ class AdminPlugin(Plugin):
         self._desk.logs.begin()
         context.on_stop(self._desk.logs.end)
         context.on_stop(self._desk.trace.stop)
+        context.events.subscribe(PluginFailed, self._desk.failures.note)
         context.provide(HookTrace, self._desk.trace)
         context.spawn(live.run)
         context.every(config.history, self._sample, name="history", scope="process")

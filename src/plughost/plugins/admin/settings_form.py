@@ -44,9 +44,12 @@ class Field:
 
 
 def fields_of(settings: PluginSettings) -> list[Field]:
-    """Return the fields of a plugin's form; none when its settings are not known."""
+    """Return the fields of a plugin's form; of one that was not imported those that are in the configuration."""
     if settings.schema is None:
-        return []
+        return [
+            _field(settings, key, {"type": type(value).__name__}, False)
+            for key, value in settings.values.items()
+        ]
     root = _followed(settings.schema, settings.schema)
     required = set(root.get("required", ()))
     return [
@@ -108,7 +111,7 @@ def _kind(schema: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[str, tupl
         return "choice", tuple(choices)
     if types and types <= {"integer", "number"}:
         return "number", ()
-    return ("text", ()) if types == {"string"} else ("json", ())
+    return ("text", ()) if types in ({"string"}, {"str"}) else ("json", ())
 
 
 def _alternatives(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
