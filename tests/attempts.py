@@ -44,14 +44,14 @@ class Ground:
 
     Attributes:
         outside: A folder that is nobody's business, with ``secret.txt`` and a listening ``local.sock`` in it.
-        data_dir: The plugin's own folder.
+        data_dir: The plugin's own folder; by default that of a plugin ``x``.
         host: Number of a process of the host.
         port: Where a TCP server listens.
     """
 
-    def __init__(self, folder: Path, host: int, port: int) -> None:
+    def __init__(self, folder: Path, host: int, port: int, data_dir: Path | None = None) -> None:
         self.outside = folder / "outside"
-        self.data_dir = folder / "data" / "x"
+        self.data_dir = data_dir or folder / "data" / "x"
         self.host = host
         self.port = port
 

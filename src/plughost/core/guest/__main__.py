@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-import msgspec
-
 from plughost.core.guest.template import serve_forks
-from plughost.core.wire.births import MOST_BYTES, Ends
+from plughost.core.wire.births import MOST_BYTES, Ends, unpacked
 from plughost.core.wire.protocol import GuestSpec
 
 
@@ -21,7 +19,7 @@ def main(arguments: list[str]) -> None:
 
     reading, *ends = map(int, numbers)
     with os.fdopen(reading, "rb") as pipe:
-        spec = msgspec.msgpack.decode(pipe.read(MOST_BYTES), type=GuestSpec)
+        spec = unpacked(pipe.read(MOST_BYTES), GuestSpec)
     live(spec, Ends(*ends))
 
 

@@ -17,8 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
-import msgspec
-
 from plughost.core.guest.birth import adopt_orphans, put_on_leash
 from plughost.core.wire.births import (
     BORN,
@@ -28,7 +26,9 @@ from plughost.core.wire.births import (
     READY,
     Ends,
     Request,
+    packed,
     scrubbed_environment,
+    unpacked,
 )
 
 _ROUNDS: Final = 100
@@ -80,7 +80,7 @@ class _Forks:
         if not data:
             return False
         ends = Ends(*numbers)
-        request = msgspec.msgpack.decode(data, type=Request)
+        request = unpacked(data, Request)
         try:
             _assert_single_threaded()
             pid = os.fork()
@@ -168,7 +168,7 @@ def _kill_all_but(living: Iterable[int]) -> None:
 def _execute(request: Request, ends: Ends) -> NoReturn:
     """Become another interpreter, in which nothing of this one is left."""
     reading, writing = os.pipe()
-    os.write(writing, msgspec.msgpack.encode(request.spec))
+    os.write(writing, packed(request.spec))
     os.close(writing)
     numbers = (reading, *ends.all())
     put_on_leash(ends.leash)
@@ -177,5 +177,7 @@ def _execute(request: Request, ends: Ends) -> NoReturn:
     environment = scrubbed_environment()
     if request.spec.path:
         environment["PYTHONPATH"] = os.pathsep.join(request.spec.path)
+    else:  # its environment has an import path of its own
+        environment["VIRTUAL_ENV"] = str(Path(request.interpreter).parent.parent)
     arguments = [request.interpreter, "-P", "-m", "plughost.core.guest", "guest", *map(str, numbers)]
     os.execve(request.interpreter, arguments, environment)  # noqa: S606  no shell is wanted

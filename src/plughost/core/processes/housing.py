@@ -23,7 +23,6 @@ from plughost.core.processes.stand_in import StandIn
 from plughost.core.processes.template import TemplateProcess, import_path
 from plughost.core.stepping import event_library
 from plughost.core.wire.births import Request
-from plughost.core.wire.frames import VERSION
 from plughost.core.wire.protocol import GuestSpec
 from plughost.exceptions import PluginError, PluginProcessError, PluginTimeoutError
 
@@ -86,10 +85,10 @@ class Housing:
         try:
             with anyio.move_on_after(limit) as within:
                 process = await self._begin(care, candidate, requests)
-                await _until_born(process, requests)
+                await _until_born(process, requests, candidate)
             if within.cancelled_caught or process is None:
                 raise await _too_slow(name, limit, process)
-            _refuse_version(name, requests)
+            refuse_version(candidate, requests.manifest)
             return StandIn(name, process, requests, declarations, self)
         except BaseException:
             if process is not None:
@@ -216,7 +215,7 @@ class Housing:
         )
 
 
-async def _until_born(process: GuestProcess, requests: Requests) -> None:
+async def _until_born(process: GuestProcess, requests: Requests, candidate: PluginCandidate) -> None:
     """Wait until the plugin is imported, or its process is gone."""
     failures: list[Exception] = []
     async with anyio.create_task_group() as waiting:
@@ -230,7 +229,7 @@ async def _until_born(process: GuestProcess, requests: Requests) -> None:
 
         async def end() -> None:
             await process.ended.wait()
-            failures.append(process.error())
+            failures.append(with_versions(process.error(), candidate))
             waiting.cancel_scope.cancel()
 
         waiting.start_soon(be_born)
@@ -266,17 +265,6 @@ def _refuse_system(plugin: str, platform: str = sys.platform) -> None:
         plugin=plugin,
         phase="import",
     )
-
-
-def _refuse_version(plugin: str, requests: Requests) -> None:
-    if requests.manifest.wire != VERSION:
-        raise PluginProcessError(
-            f"plugin {plugin!r} was not started: the host speaks version {VERSION} of the wire, plughost "
-            f"{requests.manifest.plughost} in its process version {requests.manifest.wire}. Install the same plughost "
-            f"in both",
-            plugin=plugin,
-            phase="import",
-        )
 
 
 def _references(dispatcher: HookDispatcher) -> Iterator[str]:

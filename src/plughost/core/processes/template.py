@@ -16,10 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
-from plughost.core.wire.births import BORN, MESSAGE, READY, Ends, Request, scrubbed_environment
+from plughost.core.wire.births import BORN, MESSAGE, READY, Ends, Request, packed, scrubbed_environment
 from plughost.core.wire.calls import Reply, awaited_reply
 
 _MOST_BYTES = 64
@@ -84,9 +83,7 @@ class TemplateProcess:
         self._births.append(birth)
         numbers = array.array("i", ends.all())
         assert self._control is not None  # noqa: S101  it has just been started
-        self._control.sendmsg(
-            [msgspec.msgpack.encode(request)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)]
-        )
+        self._control.sendmsg([packed(request)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
         pid, stands_for = await birth
         if pid < 0:
             raise OSError(-pid, os.strerror(-pid))

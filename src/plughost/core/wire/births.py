@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -76,6 +76,23 @@ class Request(msgspec.Struct, frozen=True):
 
     spec: GuestSpec
     interpreter: str = ""
+
+
+M = TypeVar("M")
+
+
+def packed(message: Request | GuestSpec) -> bytes:
+    """Return a message as bytes; a path crosses as its text."""
+    return msgspec.msgpack.encode(message, enc_hook=os.fspath)
+
+
+def unpacked(data: bytes, kind: type[M]) -> M:
+    """Return the message of that kind again.
+
+    Raises:
+        msgspec.DecodeError: It is not one.
+    """
+    return msgspec.msgpack.decode(data, type=kind, dec_hook=lambda wanted, value: wanted(value))
 
 
 def scrubbed_environment() -> dict[str, str]:
