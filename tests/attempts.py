@@ -85,6 +85,15 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def open_files() -> list[str]:
+    """What this process has open."""
+    found: list[str] = []
+    for place in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # what was open to list them
+            found.append(str(place.readlink()))
+    return found
+
+
 def _follow_link(ground: Ground) -> str:
     link = ground.data_dir / "link"
     with contextlib.suppress(FileExistsError):

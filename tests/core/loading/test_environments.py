@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from plughost import Host
@@ -217,3 +219,17 @@ async def test_it_is_never_imported_by_the_host_itself(tmp_path: Path) -> None:
         assert record is not None
         assert record.state is PluginState.FAILED
     assert "acme_x" not in sys.modules
+
+
+@pytest.mark.anyio
+async def test_a_plughost_that_the_host_cannot_speak_with_is_told_with_both_versions(tmp_path: Path) -> None:
+    await anyio.run_process([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")])
+    (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
+    (site / "plughost-0.0.9.dist-info").mkdir()  # so old that it knows nothing of processes
+    install(site)
+    file = tmp_path / "plughost.toml"
+    file.write_text('[host]\nallow = ["x"]\n[plugins.x]\nisolation = "process"\nenvironment = "env"\n')
+    async with Host(config=file, environ={}) as host:
+        reason = host.plugins["x"].reason
+    assert f"Its environment has plughost 0.0.9, the host {version('plughost')}. Install the same" in reason
+    assert "`plughost env upgrade x` does" in reason

@@ -35,6 +35,8 @@ class Tries(Plugin):
     def open_connection(self, app_name, config):
         if app_name == "crash":
             os._exit(3)
+        if app_name == "files":
+            return attempts.open_files()
         if app_name == "early":
             return {"import": AT_IMPORT, "start": self.at_start}
         ground = attempts.Ground(Path(config["folder"]), config["host"], config["port"], self.data_dir)
@@ -106,6 +108,18 @@ async def test_the_table_opens_what_it_names_and_nothing_else(tried: Tried) -> N
             return
         answers = await tried.tell(host, names)
         assert [isinstance(answers[name], dict) for name in names] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("start", ["template", "fresh"])
+async def test_no_file_of_the_host_is_open_in_its_process(start: str, tried: Tried) -> None:
+    """What is open is not guarded any more, so it must be what the process itself needs."""
+    secret = (tried.folder / "outside" / "secret.txt").open()
+    os.set_inheritable(secret.fileno(), True)
+    with secret:
+        async with tried.host({"best_effort": True}, start=start) as host:
+            links = await host.hooks.open_connection(app_name="files", config={})
+    own = ("pipe:", "socket:", "anon_inode:", "/memfd:", "/dev/null")
+    assert [link for link in links if not link.startswith(own)] == []
 
 
 async def test_after_a_crash_its_next_process_is_confined_as_well(tried: Tried) -> None:
