@@ -32,7 +32,7 @@ class P(Plugin):
 
     @hookimpl
     async def describe_device(self, user_agent):
-        return Device(kind="other", name=self.text) if user_agent == textlib.VERSION else None
+        return Device(name=self.text) if user_agent == textlib.VERSION else None
 """
 
 

@@ -21,6 +21,7 @@ from plughost.core.processes.guest import Care, GuestProcess, begin_process
 from plughost.core.processes.requests import Requests
 from plughost.core.processes.stand_in import StandIn
 from plughost.core.processes.template import TemplateProcess, import_path
+from plughost.core.processes.versions import refuse_version, with_versions
 from plughost.core.stepping import event_library
 from plughost.core.wire.births import Request
 from plughost.core.wire.protocol import GuestSpec
