@@ -15,6 +15,8 @@ from plughost.core.processes.confine import lacking
 from plughost.exceptions import HookCallError
 
 pytestmark = pytest.mark.anyio
+on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+"""What is confined is the process, whichever library its event loop is of."""
 
 TRIES = """
 import os
@@ -101,6 +103,7 @@ async def test_what_a_loaded_plugin_tries_is_refused_and_what_it_needs_is_possib
         assert {"no privileges", "other processes", "no network", "no programs"} <= {*process.confinement}
 
 
+@on_asyncio
 async def test_the_table_opens_what_it_names_and_nothing_else(tried: Tried) -> None:
     names = ["read a file outside", "begin a file outside", "run a program", "listen"]
     async with tried.host({"read": [str(tried.folder / "outside")], "network": True}) as host:
@@ -110,6 +113,7 @@ async def test_the_table_opens_what_it_names_and_nothing_else(tried: Tried) -> N
         assert [isinstance(answers[name], dict) for name in names] == [False, True, True, False]
 
 
+@on_asyncio
 @pytest.mark.parametrize("start", ["template", "fresh"])
 async def test_no_file_of_the_host_is_open_in_its_process(start: str, tried: Tried) -> None:
     """What is open is not guarded any more, so it must be what the process itself needs."""
@@ -122,6 +126,7 @@ async def test_no_file_of_the_host_is_open_in_its_process(start: str, tried: Tri
     assert [link for link in links if not link.startswith(own)] == []
 
 
+@on_asyncio
 async def test_after_a_crash_its_next_process_is_confined_as_well(tried: Tried) -> None:
     async with tried.host({}) as host:
         if is_refused(host, Confinement()):
@@ -137,6 +142,7 @@ async def test_after_a_crash_its_next_process_is_confined_as_well(tried: Tried) 
         assert [isinstance(one, dict) for one in answers.values()] == [True, False]
 
 
+@on_asyncio
 @pytest.mark.parametrize("strict", [False, True])
 async def test_its_import_is_confined_where_that_is_asked_for_and_its_start_always(
     strict: bool, tried: Tried
@@ -150,6 +156,7 @@ async def test_its_import_is_confined_where_that_is_asked_for_and_its_start_alwa
         assert refused == {"import": strict, "start": True}
 
 
+@on_asyncio
 @pytest.mark.parametrize("table", [{"read": ["/nowhere/at/all"]}, {"user": "nobody-of-that-name"}])
 async def test_a_table_that_cannot_be_kept_is_the_failure_of_that_plugin_alone(
     table: dict[str, Any], tried: Tried

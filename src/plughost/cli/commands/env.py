@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from plughost.cli.documents import Document
-from plughost.cli.environments.making import Recipe, fill, named, unpinned
+from plughost.cli.environments.making import Recipe, fill_environment, named, unpinned
 from plughost.cli.environments.place import EnvironmentNote, EnvironmentPlace
 from plughost.cli.exits import leave_with_problems
 from plughost.cli.program import Program, reads
@@ -178,7 +178,7 @@ def _make(
     """Fill a new folder, see that the plugin is in it, and let the place be that folder."""
     note = EnvironmentNote(plugin=name, requirement=named(recipe.requirement))
     with place.new_folder(note) as folder:
-        fill(folder, recipe, program.talk)
+        fill_environment(folder, recipe, program.talk)
         environment = VirtualEnvironment.at(folder)
         declared = list(from_entry_points(loaded.config.host.plugin_groups, environment.import_path))
         section = PluginSection(module=loaded.plugin(name).module)

@@ -36,7 +36,7 @@ class Recipe:
     options: Sequence[str] = ()
 
 
-def fill(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> None:
+def fill_environment(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> None:
     """Make an environment in an empty folder and install what the recipe says.
 
     Args:

@@ -6,11 +6,11 @@ from importlib.metadata import version
 
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.wire.frames import VERSION
-from plughost.core.wire.protocol import Manifest
+from plughost.core.wire.protocol import PluginManifest
 from plughost.exceptions import PluginError, PluginProcessError
 
 
-def refuse_version(candidate: PluginCandidate, manifest: Manifest) -> None:
+def refuse_version(candidate: PluginCandidate, manifest: PluginManifest) -> None:
     """Refuse a process that speaks otherwise than this host.
 
     Raises:
