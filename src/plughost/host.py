@@ -617,8 +617,11 @@ class Host:
         gate = self._services.get(JobGate)
         if gate is not None:
             return gate
-        expected = not self._running or self.errand or is_expected(self._registry, class_name(JobGate))
-        return self._closed if expected else self._alone
+        if not self._running or self.errand or is_expected(self._registry, class_name(JobGate)):
+            return self._closed
+        return (
+            self._closed if self.worker else self._alone
+        )  # of processes without a fleet, the first runs them
 
     async def _survey(self) -> list[PluginCandidate]:
         return survey(self._loaded, await self._fetch(), self._folders)

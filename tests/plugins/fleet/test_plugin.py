@@ -118,6 +118,42 @@ async def test_jobs_wait_for_a_fleet_that_failed_and_run_alone_once_it_is_switch
     assert [run.token for run in counter.runs if run] == [0] * len(counter.runs)
 
 
+async def test_of_workers_without_a_fleet_the_first_runs_its_jobs(tmp_path: Path) -> None:
+    counters = [Counter(), Counter()]
+    alone = {"host": {"data_dir": str(tmp_path), "allow": []}}
+    async with AsyncExitStack() as stack:
+        for worker, counter in enumerate(counters):
+            host = Host("shop", config=alone, environ={}, worker=worker)
+            await stack.enter_async_context(host)
+            await host.load_plugin(counter)
+        await until(lambda: len(counters[0].runs) > 3)
+    assert counters[1].runs == []
+
+
+@pytest.mark.parametrize("store", ["sqlite", "memory"])
+async def test_workers_clean_up_sessions_once_where_they_share_them(tmp_path: Path, store: str) -> None:
+    both = config(tmp_path)
+    both["host"]["allow"] = ["fleet", "sessions"]
+    both["plugins"]["sessions"] = {"config": {"store": store, "cleanup_interval": 2.0}}
+    async with AsyncExitStack() as stack:
+        workers = [
+            await stack.enter_async_context(Host("shop", config=both, environ={}, worker=worker))
+            for worker in range(2)
+        ]
+
+        def cleaned() -> list[int]:
+            jobs = (job for host in workers for job in host.jobs.snapshot())
+            return [job.runs for job in jobs if job.name == "clean up sessions"]
+
+        if store == "memory":
+            await until(lambda: all(cleaned()))
+            return
+        await until(lambda: sum(cleaned()) >= 2)
+        (job,) = (await workers[0].use(Fleet).status()).jobs
+        assert job.job == "sessions:clean up sessions"
+        assert sum(cleaned()) <= job.starts
+
+
 async def test_a_reload_of_the_fleet_neither_doubles_nor_ends_its_jobs(tmp_path: Path) -> None:
     counter = Counter()
     async with hosts(tmp_path, 1) as (host,):

@@ -76,7 +76,13 @@ class SessionsPlugin(Plugin):
         context.spawn(self._teller.run)
         context.spawn(self._sweep_after_ends)
         context.every(LOOK_AFTER, self._look_after_store, name="look after the session store")
-        context.every(config.cleanup_interval, self.sessions.cleanup_expired, name="clean up sessions")
+        context.every(
+            config.cleanup_interval,
+            self.sessions.cleanup_expired,
+            name="clean up sessions",
+            scope="process" if config.store == "memory" else "fleet",
+            outage="local",  # two at once only find less to do
+        )
         context.every(
             config.socket_check_interval, self._watch.look_around, name="check open sockets", scope="process"
         )
