@@ -34,6 +34,7 @@
     ├── HostNotReadyError           the host was asked for something before it was started, or a required plugin failed
     ├── RouteError                  a contributed route has no guard or takes another's place; carries .plugin, .path
     ├── AppError                    registration of an app failed; carries .app_name and .step
+    ├── FleetError                  a change of the fleet was refused, or cannot be believed
     ├── BackupError                 a backup was not made, or an archive cannot be trusted or restored
     ├── SessionDataError            a value cannot be kept in a session: its type, depth or size (ValueError)
     ├── CacheValueError             a value a cache cannot keep, or cannot work on           (TypeError)
@@ -449,6 +450,10 @@ class LockTimeoutError(LockError, TimeoutError):
 
 class LockLostError(LockError):
     """The lease ran out, or the store forgot the lock, while it was held by this process."""
+
+
+class FleetError(PlughostError):
+    """A change of what all hosts of a fleet follow was refused, or was not signed as it must be."""
 
 
 class StoreUnavailableError(PlughostError):

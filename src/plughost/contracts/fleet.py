@@ -52,7 +52,7 @@ class FleetMember:
         applied: The revision of the fleet's configuration that it follows.
         joined: When this incarnation joined.
         seen_age: Seconds since it last told that it lives.
-        error: What keeps it from following the fleet; empty when nothing does.
+        error: What keeps it from the store, or from following the fleet's last revision; empty when nothing does.
         plugins: Its plugins, by name.
     """
 
@@ -124,6 +124,7 @@ class FleetStatus:
         now: The store's time.
         members: How many there are in each state.
         versions: Plugin -> version -> how many living members run it.
+        revision: The newest revision that a living member follows.
         drift: Names of plugins that do not run in the same version and state on all living members.
         jobs: The jobs of the whole fleet.
         hazards: What is wrong with the store, in sentences; fleet jobs are refused where they say so.
@@ -135,9 +136,51 @@ class FleetStatus:
     now: float = 0.0
     members: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     versions: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
+    revision: int = 0
     drift: tuple[str, ...] = ()
     jobs: tuple[FleetJobRecord, ...] = ()
     hazards: tuple[str, ...] = ()
+
+
+FleetAct = Literal["enable", "disable", "quarantine", "reload"]
+"""What can be done with a plugin on all members."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetChange:
+    """Something to be done with a plugin on every member that has it.
+
+    Attributes:
+        act: ``enable`` starts it, over the switch in a host's file; ``disable`` stops it; ``quarantine`` stops it
+            until it is enabled; ``reload`` replaces it with a new instance, and reads changed code.
+        plugin: Its name.
+        reason: Why, for those who look at it later.
+    """
+
+    act: FleetAct
+    plugin: str
+    reason: str = ""
+
+
+RolloutState = Literal["rolling", "done", "failed"]
+"""``rolling`` while some members have not told that they follow; then ``done``, or ``failed`` when some could not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How far the members follow a revision.
+
+    Attributes:
+        id: Its name.
+        revision: The revision.
+        state: How far it has come.
+        results: Living member -> ``applied``, ``waiting``, or why it could not follow. It is not asked again.
+    """
+
+    id: str
+    revision: int
+    state: RolloutState
+    results: Mapping[str, str]
 
 
 @runtime_checkable
@@ -157,6 +200,26 @@ class Fleet(Protocol):
 
     async def status(self) -> FleetStatus:
         """Return the whole fleet.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    async def propose(self, change: FleetChange, *, expect: int | None = None, author: str = "") -> Rollout:
+        """Have a change made on all members at once; those that join later follow it too.
+
+        Args:
+            change: What is to be done.
+            expect: The revision that the change was decided on; None for whichever there is.
+            author: Who wants it; this host by default.
+
+        Raises:
+            FleetError: Another revision is active than the expected one, or nothing can be steered here.
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    async def rollout(self, name: str, /) -> Rollout | None:
+        """Return how far a change has come; None when there is none of that ``id``.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

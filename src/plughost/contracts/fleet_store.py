@@ -12,6 +12,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
+MOST_REVISIONS = 50
+"""How many revisions are kept."""
+
 OVERDUE_AFTER = 2_000
 """Milliseconds after which a slot that nobody claimed is called overdue."""
 
@@ -62,6 +65,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
         ready: Whether its host is ready.
         draining: Whether it wants no more work.
         applied: The revision it follows.
+        refused: Why it could not follow that in everything; empty when it could.
         runs: The runs it is at; their leases are extended.
         lease: Milliseconds by which they are extended, counted from now.
     """
@@ -71,6 +75,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool = True
     draining: bool = False
     applied: int = 0
+    refused: str = ""
     runs: tuple[HeldRun, ...] = ()
     lease: int = 20_000
 
@@ -85,6 +90,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
         members: How many members live.
         roster: Grows whenever a member joins, leaves or is lost.
         expires: When the first member will be lost, unless it beats; 0 when there are none.
+        active: The revision that members follow; 0 when there is none.
         overdue: Keys of jobs, at most eight, that should have been claimed by now.
         lost_runs: Tokens of ``runs`` that are not the member's any more.
     """
@@ -95,6 +101,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     members: int = 0
     roster: int = 0
     expires: int = 0
+    active: int = 0
     overdue: tuple[str, ...] = ()
     lost_runs: tuple[int, ...] = ()
 
@@ -223,6 +230,7 @@ class StoredMember(msgspec.Struct, frozen=True, kw_only=True):
         ready: As in its last beat.
         draining: As in its last beat.
         applied: As in its last beat.
+        refused: As in its last beat.
         card: What it tells of itself.
     """
 
@@ -236,6 +244,7 @@ class StoredMember(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool = False
     draining: bool = False
     applied: int = 0
+    refused: str = ""
     card: bytes = b""
 
     @property
@@ -306,6 +315,34 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A revision of what members follow is to take the place of another.
+
+    Attributes:
+        number: Its number, larger than that one's.
+        expect: The number of the one before, as the proposer knows it; 0 for none.
+        document: All of it, signed; opaque to the store.
+    """
+
+    number: int
+    expect: int
+    document: bytes
+
+
+class Proposed(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a proposal. ``active``: the revision that members follow from now on, or still."""
+
+    accepted: bool
+    active: int
+
+
+class StoredRevision(msgspec.Struct, frozen=True, kw_only=True):
+    """A revision, as it was proposed."""
+
+    number: int
+    document: bytes
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """All members and jobs at one moment of the store."""
 
@@ -356,6 +393,15 @@ class FleetStore(Protocol):
 
     async def view(self) -> View:
         """Return everything at one moment."""
+
+    async def propose(self, proposal: Proposal) -> Proposed:
+        """Put a revision in the place of the one that is expected, or of none; and wake everybody who waits."""
+
+    async def revisions(self) -> Sequence[StoredRevision]:
+        """Return the last fifty revisions, newest first."""
+
+    async def wait_for_word(self) -> None:
+        """Return when somebody proposed something. It may return for nothing, and may miss something: beats tell."""
 
     async def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live; returns whether it was there and did not."""

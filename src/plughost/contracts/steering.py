@@ -24,6 +24,10 @@ class HostSteering(Protocol):
         """Whether it was started for one command and ends with it."""
 
     @property
+    def running(self) -> bool:
+        """Whether all plugins that start with it have had their turn, and it does not stop yet."""
+
+    @property
     def ready(self) -> bool:
         """Whether it runs, and every required plugin and app does."""
 

@@ -115,7 +115,10 @@ def test_three_workers_run_each_slot_once_and_one_that_is_killed_is_replaced(fle
     assert [slot for slot, count in Counter(slots).items() if count > 1] == []
     assert len(set(tokens)) == len(tokens)
 
-    assert fleet.command("disable", "ticker", "--now").returncode == 0
+    done = fleet.command("fleet", "disable", "ticker", "--now", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    rollout = json.loads(done.stdout)
+    assert (rollout["state"], list(rollout["results"].values())) == ("done", ["applied"] * 3)
     fleet.until(lambda view: states_of(view, "ticker") == ["disabled"] * 3)
     ended = len(fleet.counted())
     assert fleet.view().jobs[0].state == "done"

@@ -69,12 +69,14 @@ import anyio
 from plughost.contracts.fleet_store import Enlistment, Greeting, JobClaim
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 
-async def main(path, name, base):
+async def main(path, name):
     store = SqliteFleetStore(Path(path))
     await store.open()
     mine = (await store.join(Greeting(member=name, ttl=60_000))).incarnation
     await store.enlist(Enlistment(job="j", member=name, incarnation=mine, definition="d"))
-    for slot in range(int(base), int(base) + 600, 10):
+    print("ready", flush=True)
+    base = int(sys.stdin.readline())  # from here on they race
+    for slot in range(base, base + 600, 10):
         claim = JobClaim(job="j", member=name, incarnation=mine, definition="d", slot=slot, previous=0, following=0,
             lease=0)
         while (answer := await store.claim(claim)).verdict == "early":
@@ -88,16 +90,24 @@ anyio.run(main, *sys.argv[1:])
 
 
 def test_processes_that_race_for_the_slots_of_one_file_start_none_twice(tmp_path: Path) -> None:
-    base = round(time.time() * 1000) + 2_000
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", RACE, str(tmp_path / "fleet.db"), f"m{number}", str(base)],
-            stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", RACE, str(tmp_path / "fleet.db"), f"m{number}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for number in range(3)
     ]  # fmt: skip
-    lines = [line.split() for racer in racers for line in racer.communicate(timeout=60)[0].splitlines()]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    base = round(time.time() * 1000) + 300
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write(f"{base}\n")
+        racer.stdin.flush()
+    outputs = [racer.communicate(timeout=60)[0] for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0, 0]
+    lines = [line.split() for output in outputs for line in output.splitlines()]
     slots = [int(slot) for slot, _ in lines]
     assert len(slots) == len(set(slots)) > 1
     tokens = [int(token) for _, token in sorted(lines, key=lambda line: int(line[0]))]

@@ -32,6 +32,7 @@ class Agent:
         renames: Whether it takes another name when a living process has its own.
         publish: Tells an event on this host.
         overdue: Is told of jobs that somebody should have claimed.
+        active: Is told which revision is active.
         clock: Time.
         log: Where trouble is told.
     """
@@ -47,6 +48,7 @@ class Agent:
         renames: bool,
         publish: Callable[[object], Awaitable[None]],
         overdue: Callable[[Sequence[str]], None],
+        active: Callable[[int], None],
         clock: Clock,
         log: Any,
     ) -> None:
@@ -58,6 +60,7 @@ class Agent:
         self._base_name = membership.name if renames else ""
         self._publish = publish
         self._overdue = overdue
+        self._active = active
         self._clock = clock
         self._log = log
         self.hazards: tuple[str, ...] = ()
@@ -75,6 +78,23 @@ class Agent:
     def poke(self) -> None:
         """Have the next step made at once."""
         self._poke.set()
+
+    def beat_at_once(self) -> None:
+        """Have the next beat come at once: there is something to tell, or to hear."""
+        self._next_beat = 0.0
+        self.poke()
+
+    async def listen(self) -> None:
+        """Beat whenever somebody proposed something, until cancelled."""
+        while True:
+            if self.membership.incarnation:
+                try:
+                    await self._store.wait_for_word()
+                    self.beat_at_once()
+                    continue
+                except StoreUnavailableError:
+                    pass  # beats tell it too, and what is wrong
+            await self._clock.sleep(1.0)
 
     def describe_again(self) -> None:
         """Note that what this host tells of itself changed."""
@@ -176,7 +196,7 @@ class Agent:
         heard = await self._store.beat(
             Beat(
                 member=mine.name, incarnation=mine.incarnation, ready=self._ready(), draining=mine.draining,
-                applied=mine.applied, runs=mine.held, lease=mine.lease,
+                applied=mine.applied, refused=mine.refused, runs=mine.held, lease=mine.lease,
             )
         )  # fmt: skip
         if not heard.known or heard.epoch != mine.epoch:
@@ -187,6 +207,7 @@ class Agent:
         for token in heard.lost_runs:
             mine.lose(token)
         self._next_beat = sent + self._pause_after(heard)
+        self._active(heard.active)
         if heard.overdue:
             self._overdue(heard.overdue)
         if sent >= self._next_look:

@@ -74,6 +74,7 @@ def member_of(stored: StoredMember, now: int) -> FleetMember:
         applied=stored.applied,
         joined=stored.joined / 1000,
         seen_age=max(0, now - stored.seen) / 1000,
+        error=stored.refused,
         plugins=card.plugins,
     )
 
@@ -118,6 +119,7 @@ def status_of(name: str, store: str, view: View, hazards: tuple[str, ...]) -> Fl
         now=view.now / 1000,
         members=MappingProxyType(Counter(member.state for member in members)),
         versions=MappingProxyType({name: MappingProxyType(found) for name, found in versions.items()}),
+        revision=max((member.applied for member in living), default=0),
         drift=tuple(sorted(n for n, found in seen.items() if len(found) > 1 or carried[n] < len(living))),
         jobs=tuple(job_record(job, view.now) for job in view.jobs),
         hazards=hazards,

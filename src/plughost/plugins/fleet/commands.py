@@ -1,7 +1,9 @@
-"""``plughost fleet``: look at the fleet from any of its machines. Nothing is started for it, and nobody joins."""
+"""``plughost fleet``: look at and steer the fleet from any of its machines. No host is started, and nobody joins."""
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -9,19 +11,33 @@ from typing import Any, TypeVar
 
 import anyio
 import click
+import msgspec
 
-from plughost.contracts import CommandLine, FleetJobRecord, FleetMember, FleetStatus, json_option
+from plughost.contracts import (
+    CommandLine,
+    FleetAct,
+    FleetChange,
+    FleetJobRecord,
+    FleetMember,
+    FleetStatus,
+    Rollout,
+    json_option,
+)
 from plughost.contracts.fleet_store import FleetStore, View
-from plughost.exceptions import StoreUnavailableError
+from plughost.exceptions import FleetError, StoreUnavailableError
 from plughost.plugins.fleet.cards import job_record, member_of, status_of
 from plughost.plugins.fleet.config import FleetConfig
+from plughost.plugins.fleet.revisions import Revision, Revisions
 
 T = TypeVar("T")
+
+_PATIENCE = 60.0
+"""Seconds that a change waits for hosts to tell that they follow."""
 
 
 @click.group("fleet")
 def fleet_group() -> None:
-    """Look at many hosts as one."""
+    """See and steer many hosts as one."""
 
 
 @fleet_group.command("status")
@@ -30,7 +46,7 @@ def fleet_group() -> None:
 def status(line: CommandLine) -> None:
     """Show the whole fleet. Exit 3 when members were lost, plugins differ, or the store is not safe."""
 
-    async def look(store: FleetStore) -> tuple[View, tuple[str, ...]]:
+    async def look(store: FleetStore, _: Revisions) -> tuple[View, tuple[str, ...]]:
         return await store.view(), tuple(await store.hazards())
 
     name, kind, (view, hazards) = _with_store(line, look)
@@ -41,6 +57,7 @@ def status(line: CommandLine) -> None:
         "name": found.name,
         "store": found.store,
         "epoch": found.epoch,
+        "revision": found.revision,
         "members": [_shown(member) for member in living],
         "counts": dict(found.members),
         "plugins": {plugin: dict(versions) for plugin, versions in found.versions.items()},
@@ -59,7 +76,7 @@ def status(line: CommandLine) -> None:
 def hosts(line: CommandLine) -> None:
     """List the members, those lost or gone in the last day too."""
 
-    async def look(store: FleetStore) -> View:
+    async def look(store: FleetStore, _: Revisions) -> View:
         return await store.view()
 
     _, _, view = _with_store(line, look)
@@ -73,7 +90,7 @@ def hosts(line: CommandLine) -> None:
 def plugins(line: CommandLine) -> None:
     """List the plugins of all members: which version runs on how many, and where they differ."""
 
-    async def look(store: FleetStore) -> View:
+    async def look(store: FleetStore, _: Revisions) -> View:
         return await store.view()
 
     name, kind, view = _with_store(line, look)
@@ -96,7 +113,7 @@ def plugins(line: CommandLine) -> None:
 def jobs(line: CommandLine) -> None:
     """List the jobs that run once in the whole fleet."""
 
-    async def look(store: FleetStore) -> View:
+    async def look(store: FleetStore, _: Revisions) -> View:
         return await store.view()
 
     _, _, view = _with_store(line, look)
@@ -111,7 +128,7 @@ def jobs(line: CommandLine) -> None:
 def forget(line: CommandLine, member: str) -> None:
     """Drop a MEMBER that was lost or left. Exit 1 when it lives, or there is none."""
 
-    async def drop(store: FleetStore) -> bool:
+    async def drop(store: FleetStore, _: Revisions) -> bool:
         return await store.forget(member)
 
     _, _, dropped = _with_store(line, drop)
@@ -120,7 +137,86 @@ def forget(line: CommandLine, member: str) -> None:
     line.show({"forgotten": member}, f"{member} is forgotten")
 
 
-def _with_store(line: CommandLine, work: Callable[[FleetStore], Awaitable[T]]) -> tuple[str, str, T]:
+def _acting(act: FleetAct, text: str) -> None:
+    """Add the command that does something with a plugin on all hosts."""
+
+    @fleet_group.command(act, help=text)
+    @click.argument("plugin")
+    @click.option(
+        "--now", is_flag=True, required=True, help="On all hosts at once, which is the one way there is."
+    )
+    @click.option("--reason", default="", help="Why; for those who look at it later.")
+    @click.option(
+        "--expect", type=int, help="The revision you decided it on; another one refuses the change."
+    )
+    @json_option
+    @click.pass_obj
+    def command(line: CommandLine, plugin: str, now: bool, reason: str, expect: int | None) -> None:
+        change = FleetChange(act, plugin, reason)
+        _steer(line, lambda revisions: revisions.propose(change, expect=expect, author=_author()))
+
+
+_acting("enable", "Start PLUGIN on all hosts, and lift its quarantine. Exit 3 when a host could not.")
+_acting("disable", "Stop PLUGIN on all hosts, and on those that join later. Exit 3 when a host could not.")
+_acting("quarantine", "Stop PLUGIN on all hosts until it is enabled. Exit 3 when a host could not.")
+_acting("reload", "Load PLUGIN again on all hosts, with changed code. Exit 3 when a host could not.")
+
+
+@fleet_group.group("config")
+def config_group() -> None:
+    """See what all hosts were told to follow, and go back."""
+
+
+@config_group.command("history")
+@json_option
+@click.pass_obj
+def history(line: CommandLine) -> None:
+    """List the last revisions, newest first."""
+
+    async def look(store: FleetStore, revisions: Revisions) -> list[Revision]:
+        return await revisions.history()
+
+    _, _, found = _with_store(line, look)
+    rows = [f"{one.number:>6}  {one.change}  by {one.author}  {one.reason}".rstrip() for one in found]
+    line.show({"revisions": [msgspec.to_builtins(one) for one in found]}, "\n".join(rows) or "no revisions")
+
+
+@config_group.command("rollback")
+@click.argument("number", type=int)
+@click.option("--reason", default="", help="Why; for those who look at it later.")
+@click.option("--expect", type=int, help="The revision you decided it on; another one refuses the change.")
+@json_option
+@click.pass_obj
+def rollback(line: CommandLine, number: int, reason: str, expect: int | None) -> None:
+    """Want again what revision NUMBER wanted, as a new revision. Exit 3 when a host could not follow."""
+    _steer(line, lambda one: one.roll_back(number, expect=expect, author=_author(), reason=reason))
+
+
+def _steer(line: CommandLine, propose: Callable[[Revisions], Awaitable[Rollout]]) -> None:
+    """Propose something, wait until all hosts told what came of it, and show that."""
+
+    async def work(store: FleetStore, revisions: Revisions) -> Rollout:
+        rollout = await propose(revisions)
+        with anyio.move_on_after(_PATIENCE):
+            while rollout.state == "rolling":
+                await anyio.sleep(0.05)
+                rollout = await revisions.rollout(rollout.revision)
+        return rollout
+
+    _, _, rollout = _with_store(line, work)
+    rows = [f"{member:>24}  {result}" for member, result in sorted(rollout.results.items())]
+    line.show(asdict(rollout), "\n".join([f"Revision {rollout.revision}: {rollout.state}", *rows]))
+    if rollout.state != "done":
+        raise SystemExit(3)
+
+
+def _author() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _with_store(
+    line: CommandLine, work: Callable[[FleetStore, Revisions], Awaitable[T]]
+) -> tuple[str, str, T]:
     """Return the fleet's name, the kind of its store, and what the work returned."""
     host: Any = line.host()
     config: FleetConfig = host.loaded_config.decode_plugin("fleet", FleetConfig)
@@ -130,17 +226,18 @@ def _with_store(line: CommandLine, work: Callable[[FleetStore], Awaitable[T]]) -
             "this host is a fleet of its own in memory (store = 'memory'): there is nothing to see from outside"
         )
     store = config.make_store(host.data_dir / "fleet", host.name)
+    revisions = Revisions(store, config.make_seal(host.data_dir / "fleet"))
 
     async def run() -> T:
         await store.open()
         try:
-            return await work(store)
+            return await work(store, revisions)
         finally:
             await store.close()
 
     try:
         return config.name or host.name, store.name, anyio.run(run)
-    except StoreUnavailableError as error:
+    except (StoreUnavailableError, FleetError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from plughost.contracts.files import replace_file
 from plughost.contracts.fleet_store import FleetStore
 from plughost.exceptions import ConfigError
+from plughost.plugins.fleet.revisions import Seal
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 
@@ -28,6 +32,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         name: The fleet's name, the same on all its hosts; the host's name when empty.
         member_name: This host's name in the fleet, and no other's; the machine's name, with the number of the
             worker, when empty.
+        secret_file: A file with the secret by which the fleet's changes are signed, the same on all hosts. Without it
+            the processes of one machine make one of their own, and hosts of several cannot be steered.
         interval: How often a host tells that it lives. It counts as lost after three intervals.
     """
 
@@ -38,6 +44,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     redis_timeout: float = 2.0
     name: str = ""
     member_name: str = ""
+    secret_file: str = ""
     interval: float = 5.0
 
     def __repr__(self) -> str:
@@ -76,6 +83,41 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             prefix = f"{self.redis_prefix or 'plughost'}:fleet:{self.name or host_name}"
             return RedisFleetStore(self.redis_url, prefix=prefix, timeout=self.redis_timeout)
         return SqliteFleetStore(Path(self.path) if self.path else data_dir / "fleet.db")
+
+    def make_seal(self, data_dir: Path) -> Seal:
+        """Return what signs and opens revisions.
+
+        Args:
+            data_dir: Folder of the plugin.
+
+        Raises:
+            ConfigError: The secret cannot be read, is too short, or others can read it.
+        """
+        if self.store == "redis" and not self.secret_file:
+            return Seal(b"")
+        path = Path(self.secret_file) if self.secret_file else own_secret(data_dir / "fleet.key")
+        try:
+            mode, secret = path.stat().st_mode, path.read_bytes().strip()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error}", path=f"{_HERE}.secret_file") from error
+        _require(not mode & 0o077, "secret_file", f"{path} can be read by others: chmod 600 it")
+        _require(len(secret) >= 32, "secret_file", f"{path} must hold 32 signs or more")
+        return Seal(secret)
+
+
+def own_secret(path: Path) -> Path:
+    """Return a file with a secret, which is made once, whole, and readable by nobody else."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        replace_file(draft, secrets.token_urlsafe(48).encode(), durable=True)
+        try:
+            os.link(draft, path)  # fails when another process was first; then its secret counts
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path
 
 
 def _require(condition: bool, name: str, complaint: str) -> None:

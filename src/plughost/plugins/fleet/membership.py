@@ -28,6 +28,7 @@ class Membership:
         self.epoch = ""
         self.members = 0
         self.applied = 0
+        self.refused = ""
         self.draining = False
         self.error = ""
         self.ttl = ttl

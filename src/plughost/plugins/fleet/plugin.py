@@ -26,8 +26,10 @@ from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import card_of
 from plughost.plugins.fleet.commands import fleet_group
 from plughost.plugins.fleet.config import FleetConfig
+from plughost.plugins.fleet.following import RevisionFollower
 from plughost.plugins.fleet.gate import FleetGate
 from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.service import FleetService
 
 INTERVALS_TO_LIVE = 3
@@ -59,7 +61,9 @@ class FleetPlugin(Plugin):
         store = config.make_store(context.data_dir, host.name)
         membership = Membership(_name(config, host), INTERVALS_TO_LIVE * config.interval, self._clock)
         card, ready = partial(card_of, host), lambda: host.ready
-        service = FleetService(config.name or host.name, store, membership, card, ready)
+        seal = config.make_seal(context.data_dir)
+        revisions = Revisions(store, seal)
+        service = FleetService(config.name or host.name, store, membership, card, ready, revisions)
         context.provide(Fleet, service)
         if host.errand:  # it is gone in a moment, and is to take no work from those that stay
             await store.open()
@@ -74,6 +78,7 @@ class FleetPlugin(Plugin):
             renames=not config.member_name,
             publish=context.events.publish,
             overdue=lambda jobs: gate.overdue(tuple(jobs)),
+            active=lambda number: follower.want(number),
             clock=self._clock,
             log=context.log,
         )
@@ -86,9 +91,20 @@ class FleetPlugin(Plugin):
             clock=self._clock,
             log=context.log,
         )
+        follower = RevisionFollower(
+            host,
+            store,
+            seal,
+            membership,
+            copy=context.data_dir / f"revision{'' if host.worker is None else f'-{host.worker}'}",
+            told=agent.beat_at_once,
+            clock=self._clock,
+            log=context.log,
+        )
         await agent.step()
         context.events.subscribe(PluginStateChanged, lambda _: agent.describe_again())
-        context.spawn(agent.run)
+        for task in (agent.run, agent.listen, follower.run):
+            context.spawn(task)
         context.every(max(1.0, membership.ttl), self._tidy, name="tidy the list of jobs", scope="process")
         context.provide(JobGate, gate)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from plughost.contracts.fleet import FleetMember, FleetStatus
+from plughost.contracts.fleet import FleetChange, FleetMember, FleetStatus, Rollout
 from plughost.contracts.fleet_store import FleetStore
 from plughost.plugins.fleet.cards import MemberCard, member_of, status_of
 from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.revisions import Revisions
 
 
 class FleetService:
@@ -19,6 +20,7 @@ class FleetService:
         membership: This host's place.
         card: Returns what it tells of itself.
         ready: Returns whether the host is ready.
+        revisions: What all members follow.
     """
 
     def __init__(
@@ -28,12 +30,14 @@ class FleetService:
         membership: Membership,
         card: Callable[[], MemberCard],
         ready: Callable[[], bool],
+        revisions: Revisions,
     ) -> None:
         self.name = name
         self._store = store
         self._membership = membership
         self._card = card
         self._ready = ready
+        self._revisions = revisions
 
     @property
     def member(self) -> FleetMember:
@@ -51,7 +55,7 @@ class FleetService:
             worker=card.worker,
             version=card.version,
             applied=mine.applied,
-            error=mine.error,
+            error=mine.error or mine.refused,
             plugins=card.plugins,
         )
 
@@ -64,3 +68,14 @@ class FleetService:
         """Return the whole fleet."""
         view = await self._store.view()
         return status_of(self.name, self._store.name, view, tuple(await self._store.hazards()))
+
+    async def propose(self, change: FleetChange, *, expect: int | None = None, author: str = "") -> Rollout:
+        """Have a change made on all members at once."""
+        return await self._revisions.propose(change, expect=expect, author=author or self._membership.name)
+
+    async def rollout(self, name: str, /) -> Rollout | None:
+        """Return how far a change has come."""
+        number = int(name) if name.isdecimal() else 0
+        if await self._revisions.document(number) is None:
+            return None
+        return await self._revisions.rollout(number)

@@ -23,6 +23,7 @@ import anyio
 import pytest
 
 from plughost.contracts.fleet_store import (
+    MOST_REVISIONS,
     OVERDUE_AFTER,
     Beat,
     Claimed,
@@ -33,6 +34,8 @@ from plughost.contracts.fleet_store import (
     Heard,
     HeldRun,
     JobClaim,
+    Proposal,
+    Proposed,
     RunEnd,
     StoredJob,
     StoredMember,
@@ -459,3 +462,49 @@ class FleetStoreSuite:
         assert [one.job for one in view.jobs] == ["shop:a", "shop:b"]
         assert view.jobs[0].schedule == "every 60 s"
         assert (view.now, view.epoch) == (fleet.now, (await fleet.beat("a")).epoch)
+
+    async def test_a_revision_takes_the_place_of_the_one_that_was_expected_and_of_no_other(
+        self, fleet: FleetDriver
+    ) -> None:
+        await fleet.join("a")
+        assert (await fleet.beat("a")).active == 0
+        store = fleet.store
+        assert await store.propose(Proposal(number=1, expect=0, document=b"one")) == Proposed(
+            accepted=True, active=1
+        )
+        for number, expect in ((1, 0), (2, 0), (1, 1), (7, 5)):
+            refused = await store.propose(Proposal(number=number, expect=expect, document=b"no"))
+            assert refused == Proposed(accepted=False, active=1)
+        assert (await store.propose(Proposal(number=5, expect=1, document=b"five"))).accepted
+        assert (await fleet.beat("a")).active == 5
+        found = [(one.number, one.document) for one in await store.revisions()]
+        assert found == [(5, b"five"), (1, b"one")]
+
+    async def test_only_the_newest_revisions_are_kept(self, fleet: FleetDriver) -> None:
+        for number in range(1, MOST_REVISIONS + 12):
+            await fleet.store.propose(Proposal(number=number, expect=number - 1, document=b"x"))
+        numbers = [one.number for one in await fleet.store.revisions()]
+        assert numbers == list(range(MOST_REVISIONS + 11, 11, -1))
+
+    async def test_a_proposal_wakes_those_who_wait(self, fleet: FleetDriver) -> None:
+        woken: list[int] = []
+
+        async def wait(number: int) -> None:
+            await fleet.store.wait_for_word()
+            woken.append(number)
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(wait, 1)
+                number = 0
+                while not woken:  # one that comes before anybody listens wakes nobody
+                    number += 1
+                    await fleet.store.propose(Proposal(number=number, expect=number - 1, document=b"x"))
+                    await anyio.sleep(0.05)
+
+    async def test_why_a_member_does_not_follow_is_seen_until_it_does(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.beat("a", applied=3, refused="no such plugin")
+        assert (await fleet.member("a")).refused == "no such plugin"
+        await fleet.beat("a", applied=3)
+        assert (await fleet.member("a")).refused == ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import anyio
+
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.fleet_store import (
     Beat,
@@ -13,7 +15,10 @@ from plughost.contracts.fleet_store import (
     Greeting,
     Heard,
     JobClaim,
+    Proposal,
+    Proposed,
     RunEnd,
+    StoredRevision,
     View,
     Welcome,
 )
@@ -32,6 +37,7 @@ class MemoryFleetStore:
     def __init__(self, now: Callable[[], float] = SYSTEM_CLOCK.time) -> None:
         self._now = now
         self._documents = _Dictionaries()
+        self._word: anyio.Event | None = None
 
     async def open(self) -> None:
         """Do nothing: it is there."""
@@ -74,6 +80,24 @@ class MemoryFleetStore:
     async def view(self) -> View:
         """Return everything at one moment."""
         return self._step.view()
+
+    async def propose(self, proposal: Proposal) -> Proposed:
+        """Put a revision in the place of the one that is expected."""
+        answer = self._step.propose(proposal)
+        waiting, self._word = self._word, None
+        if waiting is not None:
+            waiting.set()
+        return answer
+
+    async def revisions(self) -> Sequence[StoredRevision]:
+        """Return the last revisions, newest first."""
+        return self._step.revisions()
+
+    async def wait_for_word(self) -> None:
+        """Return when somebody proposed something."""
+        if self._word is None:
+            self._word = anyio.Event()
+        await self._word.wait()
 
     async def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 import sniffio
 
 from plughost.contracts.fleet_store import (
+    MOST_REVISIONS,
     Beat,
     Claimed,
     Enlisted,
@@ -17,9 +19,12 @@ from plughost.contracts.fleet_store import (
     Greeting,
     Heard,
     JobClaim,
+    Proposal,
+    Proposed,
     RunEnd,
     StoredJob,
     StoredMember,
+    StoredRevision,
     View,
     Welcome,
 )
@@ -39,6 +44,7 @@ except ImportError as error:
     ) from error
 
 _CONNECTIONS = 4
+_LISTEN = 30.0
 
 _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (answers.ReadOnlyError, "it is a replica: let redis_url lead to the primary"),
@@ -72,6 +78,7 @@ class RedisFleetStore:
         self._now = now
         self._new_epoch = uuid.uuid4().hex
         self._client: Redis | None = None
+        self._ear: Any = None
         self._scripts: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -95,6 +102,7 @@ class RedisFleetStore:
 
     async def close(self) -> None:
         """Let the connections go."""
+        await self._close_ear()
         client, self._client = self._client, None
         self._scripts.clear()
         if client is not None:
@@ -131,7 +139,7 @@ class RedisFleetStore:
         runs = [word for run in beat.runs for word in (run.job, run.token)]
         found = await self._run(
             scripts.BEAT, beat.member, beat.incarnation, int(beat.ready), int(beat.draining), beat.applied, beat.lease,
-            KEPT, *runs,
+            KEPT, beat.refused, *runs,
         )  # fmt: skip
         if not found[0]:
             return Heard(known=False, now=int(found[1]))
@@ -144,6 +152,7 @@ class RedisFleetStore:
             expires=int(found[5]),
             overdue=tuple(key.decode() for key in found[6]),
             lost_runs=tuple(map(int, found[7])),
+            active=int(found[8]),
         )
 
     async def describe(self, member: str, incarnation: int, card: bytes) -> bool:
@@ -183,17 +192,48 @@ class RedisFleetStore:
 
     async def view(self) -> View:
         """Return everything at one moment."""
-        now, epoch, beats, cards, jobs = await self._run(scripts.VIEW)
-        card_of = _pairs(cards)
+        now, epoch, beats, cards, jobs, refusals = await self._run(scripts.VIEW)
+        card_of, refusal_of = _pairs(cards), _pairs(refusals)
         return View(
             now=int(now),
             epoch=epoch.decode(),
             members=tuple(
-                _member(name.decode(), line.decode(), card_of.get(name, b""))
+                _member(name.decode(), line.decode(), card_of.get(name, b""), refusal_of.get(name, b""))
                 for name, line in sorted(_pairs(beats).items())
             ),
             jobs=tuple(_job(name.decode(), _pairs(flat)) for name, flat in sorted(jobs)),
         )
+
+    async def propose(self, proposal: Proposal) -> Proposed:
+        """Put a revision in the place of the one that is expected."""
+        found = await self._run(
+            scripts.PROPOSE, proposal.number, proposal.expect, proposal.document, MOST_REVISIONS
+        )
+        return Proposed(accepted=bool(found[0]), active=int(found[1]))
+
+    async def revisions(self) -> Sequence[StoredRevision]:
+        """Return the last revisions, newest first."""
+        found = _pairs(await self._run(scripts.REVISIONS))
+        rows = (StoredRevision(number=int(key), document=document) for key, document in found.items())
+        return sorted(rows, key=lambda one: -one.number)
+
+    async def wait_for_word(self) -> None:
+        """Return when some process proposed something; over a connection of its own."""
+        try:
+            if self._ear is None:
+                self._ear = self._opened.pubsub()
+                await self._do(lambda: self._ear.subscribe(f"{self._base}:bus"))
+            while await self._do(lambda: self._ear.get_message(True, timeout=_LISTEN)) is None:
+                pass
+        except StoreUnavailableError:
+            await self._close_ear()
+            raise
+
+    async def _close_ear(self) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            with contextlib.suppress(answers.RedisError, OSError):
+                await ear.aclose()
 
     async def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live."""
@@ -247,11 +287,12 @@ def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _member(name: str, line: str, card: bytes) -> StoredMember:
+def _member(name: str, line: str, card: bytes, refused: bytes) -> StoredMember:
     incarnation, joined, seen, ttl, gone, lost, ready, draining, applied = map(int, line.split())
     return StoredMember(
         member=name, incarnation=incarnation, joined=joined, seen=seen, ttl=ttl, gone=gone, lost=bool(lost),
         ready=bool(ready), draining=bool(draining), applied=applied, card=card,
+        refused=refused.decode(errors="replace"),
     )  # fmt: skip
 
 

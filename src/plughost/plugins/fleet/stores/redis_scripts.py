@@ -3,7 +3,10 @@
 They say in Lua what ``rules`` says in Python. All keys of a fleet carry one hash tag, and none has a time to live, so
 that no ``volatile-*`` policy takes one:
 
-    {P}:head        epoch, roster and token
+    {P}:head        epoch, roster, token and the active revision
+    {P}:rev         number -> revision
+    {P}:refused     member -> why it could not follow
+    {P}:bus         the channel on which everybody is woken
     {P}:live        living members by the moment at which they are lost
     {P}:beat        member -> incarnation joined seen ttl gone lost ready draining applied
     {P}:card        member -> what it tells of itself
@@ -110,6 +113,8 @@ local row = known(name, ARGV[4])
 if not row then return {0, whole(now)} end
 row.seen, row.ready, row.draining, row.applied = now, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 put_member(name, row)
+if ARGV[10] == '' then redis.call('HDEL', key('refused'), name)
+else redis.call('HSET', key('refused'), name, ARGV[10]) end
 redis.call('ZADD', key('live'), whole(now + row.ttl), name)
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', key('live'), '-inf', whole(now))) do
   local was = member(gone)
@@ -124,11 +129,12 @@ for _, old in ipairs(redis.call('ZRANGEBYSCORE', key('gone'), '-inf', whole(now 
   if was and not lives(was) then
     redis.call('HDEL', key('beat'), old)
     redis.call('HDEL', key('card'), old)
+    redis.call('HDEL', key('refused'), old)
   end
   redis.call('ZREM', key('gone'), old)
 end
 local lost = {}
-for n = 10, #ARGV, 2 do
+for n = 11, #ARGV, 2 do
   local run = job(ARGV[n])
   if run and whole(run.token) == ARGV[n + 1] and run.state == 'running' then
     run['until'] = now + tonumber(ARGV[8])
@@ -143,7 +149,7 @@ for _, one in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', whole(now),
 end
 local first = redis.call('ZRANGE', key('live'), 0, 0, 'WITHSCORES')
 return {1, whole(now), epoch(), redis.call('ZCARD', key('live')), redis.call('HGET', key('head'), 'roster') or '0',
-  first[2], overdue, lost}
+  first[2], overdue, lost, redis.call('HGET', key('head'), 'active') or '0'}
 """
 
 DESCRIBE: Final = """
@@ -263,7 +269,25 @@ local jobs = {}
 for n, name in ipairs(redis.call('SMEMBERS', key('jobs'))) do
   jobs[n] = {name, redis.call('HGETALL', key('job:' .. name))}
 end
-return {whole(now), epoch(), redis.call('HGETALL', key('beat')), redis.call('HGETALL', key('card')), jobs}
+return {whole(now), epoch(), redis.call('HGETALL', key('beat')), redis.call('HGETALL', key('card')), jobs,
+  redis.call('HGETALL', key('refused'))}
+"""
+
+PROPOSE: Final = """
+local number, expect = tonumber(ARGV[3]), tonumber(ARGV[4])
+local active = tonumber(redis.call('HGET', key('head'), 'active') or '0')
+if expect ~= active or number <= active then return {0, whole(active)} end
+redis.call('HSET', key('rev'), whole(number), ARGV[5])
+redis.call('HSET', key('head'), 'active', whole(number))
+local numbers = redis.call('HKEYS', key('rev'))
+table.sort(numbers, function(a, b) return tonumber(a) > tonumber(b) end)
+for n = tonumber(ARGV[6]) + 1, #numbers do redis.call('HDEL', key('rev'), numbers[n]) end
+redis.call('PUBLISH', key('bus'), whole(number))
+return {1, whole(number)}
+"""
+
+REVISIONS: Final = """
+return redis.call('HGETALL', key('rev'))
 """
 
 FORGET: Final = """
@@ -271,6 +295,7 @@ local row = member(ARGV[3])
 if not row or lives(row) then return 0 end
 redis.call('HDEL', key('beat'), ARGV[3])
 redis.call('HDEL', key('card'), ARGV[3])
+redis.call('HDEL', key('refused'), ARGV[3])
 redis.call('ZREM', key('live'), ARGV[3])
 redis.call('ZREM', key('gone'), ARGV[3])
 roster()

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from plughost.contracts.fleet_store import (
+    MOST_REVISIONS,
     Beat,
     Claimed,
     ClaimVerdict,
@@ -22,9 +23,12 @@ from plughost.contracts.fleet_store import (
     Heard,
     HeldRun,
     JobClaim,
+    Proposal,
+    Proposed,
     RunEnd,
     StoredJob,
     StoredMember,
+    StoredRevision,
     View,
     Welcome,
 )
@@ -59,6 +63,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str
     roster: int = 0
     token: int = 0
+    active: int = 0
 
 
 class FleetRules:
@@ -95,7 +100,14 @@ class FleetRules:
         if member is None:
             return Heard(known=False, now=self._now)
         self._put_member(
-            replace(member, seen=self._now, ready=beat.ready, draining=beat.draining, applied=beat.applied)
+            replace(
+                member,
+                seen=self._now,
+                ready=beat.ready,
+                draining=beat.draining,
+                applied=beat.applied,
+                refused=beat.refused,
+            )
         )
         self._sweep()
         lost = tuple(run.token for run in beat.runs if not self._extend(run, beat.lease))
@@ -108,6 +120,7 @@ class FleetRules:
             members=len(living),
             roster=head.roster,
             expires=min(one.expires for one in living),
+            active=head.active,
             overdue=self._overdue(beat.member),
             lost_runs=lost,
         )
@@ -195,6 +208,22 @@ class FleetRules:
             members=tuple(self._members()),
             jobs=tuple(job for job in jobs if job is not None),
         )
+
+    def propose(self, proposal: Proposal) -> Proposed:
+        """Put a revision in the place of the one that is expected."""
+        head = self._head()
+        if proposal.expect != head.active or proposal.number <= head.active:
+            return Proposed(accepted=False, active=head.active)
+        self._documents.put("revision", f"{proposal.number:012}", proposal.document)
+        for key, _ in self._documents.items("revision")[:-MOST_REVISIONS]:
+            self._documents.delete("revision", key)
+        self._documents.put("head", "", msgspec.msgpack.encode(replace(head, active=proposal.number)))
+        return Proposed(accepted=True, active=proposal.number)
+
+    def revisions(self) -> tuple[StoredRevision, ...]:
+        """Return the last revisions, newest first."""
+        found = reversed(self._documents.items("revision"))
+        return tuple(StoredRevision(number=int(key), document=document) for key, document in found)
 
     def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live."""

@@ -23,12 +23,16 @@ from plughost.contracts.fleet_store import (
     Greeting,
     Heard,
     JobClaim,
+    Proposal,
+    Proposed,
     RunEnd,
+    StoredRevision,
     View,
     Welcome,
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.stores.rules import FleetRules
+from plughost.plugins.fleet.stores.words import Words
 
 T = TypeVar("T")
 
@@ -54,6 +58,7 @@ class SqliteFleetStore:
         self._now = now
         self._connection: sqlite3.Connection | None = None
         self._opened = (0, 0)
+        self._words = Words(Path(f"{path}.words"))
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def open(self) -> None:
@@ -62,6 +67,7 @@ class SqliteFleetStore:
 
     async def close(self) -> None:
         """Close the file."""
+        self._words.close()
         await self._in_thread(self._close)
 
     async def hazards(self) -> Sequence[str]:
@@ -99,6 +105,23 @@ class SqliteFleetStore:
     async def view(self) -> View:
         """Return everything at one moment."""
         return await self._step(lambda rules: rules.view())
+
+    async def propose(self, proposal: Proposal) -> Proposed:
+        """Put a revision in the place of the one that is expected."""
+        answer = await self._step(lambda rules: rules.propose(proposal), durable=True)
+        await self._in_thread(self._words.tell)
+        return answer
+
+    async def revisions(self) -> Sequence[StoredRevision]:
+        """Return the last revisions, newest first."""
+        return await self._step(lambda rules: rules.revisions())
+
+    async def wait_for_word(self) -> None:
+        """Return when some process proposed something."""
+        try:
+            await self._words.wait()
+        except OSError as error:
+            raise StoreUnavailableError(f"the fleet's words cannot be heard: {error}") from error
 
     async def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live."""

@@ -1,0 +1,150 @@
+"""How one host follows what the fleet wants: in a task of its own, since a plugin may take long to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from plughost.contracts import HostSteering
+from plughost.contracts.clock import Clock
+from plughost.contracts.files import replace_file
+from plughost.contracts.fleet_store import FleetStore, Proposal
+from plughost.exceptions import FleetError, PluginError, PluginNotFoundError, StoreUnavailableError
+from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.revisions import Revision, Revisions, Seal, WantedState
+
+_PAUSE = 1.0
+_LOOK = 0.1
+
+
+class RevisionFollower:
+    """Brings a host to the revision that is active, and keeps a copy of it for a start without the store.
+
+    Args:
+        host: The host.
+        store: Where revisions are.
+        seal: How they are signed.
+        membership: Is told which one is followed, and what could not be done.
+        copy: File for the last good copy.
+        told: Called when there is something new to tell the fleet.
+        clock: Time.
+        log: Where it is told what was done.
+    """
+
+    def __init__(
+        self,
+        host: HostSteering,
+        store: FleetStore,
+        seal: Seal,
+        membership: Membership,
+        *,
+        copy: Path,
+        told: Callable[[], None],
+        clock: Clock,
+        log: Any,
+    ) -> None:
+        self._host = host
+        self._store = store
+        self._seal = seal
+        self._revisions = Revisions(store, seal)
+        self._membership = membership
+        self._copy = copy
+        self._told = told
+        self._clock = clock
+        self._log = log
+        self._wanted: int | None = None
+        self._is_new = True  # what was to be reloaded before it started is nothing to do
+        self._changed = anyio.Event()
+        self._followed = Revision()
+
+    def want(self, number: int) -> None:
+        """Note which revision is active."""
+        if number != self._wanted:
+            self._wanted = number
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Follow, until cancelled."""
+        while not self._host.running:
+            await self._clock.sleep(_LOOK)
+        await self._follow_the_copy()
+        while True:
+            self._changed = anyio.Event()
+            try:
+                if self._wanted is not None:
+                    await self._follow(self._wanted)
+                    self._is_new = False
+            except StoreUnavailableError:
+                await self._clock.sleep(_PAUSE)
+                continue
+            await self._changed.wait()
+
+    async def _follow(self, number: int) -> None:
+        if number == self._membership.applied:
+            return
+        if number < self._membership.applied:
+            await self._put_back(number)
+            return
+        try:
+            document = await self._revisions.document(number)
+            if document is None:
+                return
+            await self._apply(self._seal.open(document))
+            replace_file(self._copy, document, durable=True)
+        except FleetError as error:
+            self._refuse(number, str(error))
+        except OSError as error:
+            self._log.warning("no copy of the fleet's revision could be kept", error=str(error))
+        self._told()
+
+    async def _follow_the_copy(self) -> None:
+        """Follow what was followed before the last stop, be the store there or not."""
+        try:
+            await self._apply(self._seal.open(self._copy.read_bytes()))
+        except FileNotFoundError:
+            return
+        except (OSError, FleetError) as error:
+            self._log.warning("the copy of the fleet's revision is not used", error=str(error))
+
+    async def _put_back(self, number: int) -> None:
+        """Give a store that forgot revisions the one that is followed here."""
+        document = self._copy.read_bytes()
+        proposal = Proposal(number=self._followed.number, expect=number, document=document)
+        if (await self._store.propose(proposal)).accepted:
+            self._log.warning(
+                "the fleet's store had forgotten a revision: it is back", revision=proposal.number
+            )
+
+    async def _apply(self, revision: Revision) -> None:
+        before, self._followed = self._followed, revision
+        failures = []
+        for name, wish in sorted(revision.plugins.items()):
+            try:
+                await self._apply_to(name, before.plugins.get(name, WantedState()), wish)
+            except PluginNotFoundError:
+                continue  # a host without the plugin has nothing to do
+            except PluginError as error:
+                failures.append(f"{name}: {error}")
+        self._log.info(
+            "followed the fleet", revision=revision.number, change=revision.change, author=revision.author,
+            reason=revision.reason, failures=failures,
+        )  # fmt: skip
+        self._membership.applied = revision.number
+        self._membership.refused = "; ".join(failures)[:500]
+
+    async def _apply_to(self, name: str, before: WantedState, wish: WantedState) -> None:
+        act: Callable[[str], Awaitable[object]] | None = None
+        if wish.runs is not None and wish.runs is not before.runs:
+            act = self._host.enable_plugin if wish.runs else self._host.disable_plugin
+        elif wish.reloads > before.reloads and not self._is_new and wish.runs is not False:
+            act = self._host.reload_plugin
+        if act is not None:
+            await act(name)
+
+    def _refuse(self, number: int, why: str) -> None:
+        self._log.error("the fleet is not followed", revision=number, error=why)
+        self._membership.applied = number
+        self._membership.refused = why[:500]

@@ -1,0 +1,78 @@
+"""`plughost fleet`, as it is typed, over a store that nobody serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from plughost.cli import main
+from plughost.contracts import Greeting
+from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
+
+Typed = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """``code, document, stderr = typed("fleet", "status")`` in a folder of its own."""
+    (tmp_path / "plughost.toml").write_text('[host]\nname = "shop"\ndata_dir = "data"\n')
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, Any, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["--json", *words])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), json.loads(out) if out else None, err
+
+    return run
+
+
+def joined(folder: Path, ttl: int = 60_000) -> None:
+    async def join() -> None:
+        store = SqliteFleetStore(folder / "data/fleet/fleet.db")
+        await store.open()
+        await store.join(Greeting(member="a", ttl=ttl))
+        await store.close()
+
+    anyio.run(join)
+
+
+def test_a_fleet_that_nobody_has_joined_is_empty(typed: Typed) -> None:
+    code, found, _ = typed("fleet", "status")
+    assert (code, found["name"], found["store"], found["members"]) == (0, "shop", "sqlite", [])
+
+
+def test_a_lost_member_is_a_problem_until_it_is_forgotten(typed: Typed, tmp_path: Path) -> None:
+    joined(tmp_path, ttl=0)
+    code, found, _ = typed("fleet", "status")
+    assert (code, found["counts"]) == (3, {"lost": 1})
+    assert typed("fleet", "forget", "a")[0] == 0
+    assert typed("fleet", "status")[0] == 0
+    assert typed("fleet", "forget", "a")[0] == 1
+
+
+def test_a_change_without_now_and_one_on_another_revision_are_refused(typed: Typed, tmp_path: Path) -> None:
+    assert typed("fleet", "disable", "lamp")[0] == 2
+    assert typed("fleet", "disable", "lamp", "--now")[1]["state"] == "done"
+    code, _, said = typed("fleet", "enable", "lamp", "--now", "--expect", "0")
+    assert code == 1
+    assert "at revision 1 (disable lamp" in said
+    assert typed("fleet", "config", "rollback", "7")[0] == 1
+    assert typed("fleet", "enable", "lamp", "--now", "--expect", "1")[1]["revision"] == 2
+    assert typed("fleet", "config", "rollback", "1", "--reason", "as it was")[1]["revision"] == 3
+    revisions = typed("fleet", "config", "history")[1]["revisions"]
+    assert [one["change"] for one in revisions] == ["back to 1", "enable lamp", "disable lamp"]
+    assert [one["plugins"]["lamp"]["enabled"] for one in revisions] == [False, True, False]
+    assert revisions[0]["reason"] == "as it was"
+
+
+def test_a_fleet_in_memory_cannot_be_seen_from_outside(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUGHOST_PLUGINS__FLEET__CONFIG__STORE", "memory")
+    code, _, said = typed("fleet", "status")
+    assert code == 1
+    assert "nothing to see from outside" in said

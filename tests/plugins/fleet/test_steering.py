@@ -1,0 +1,183 @@
+"""What the fleet wants of plugins is done on every member, and nobody without the secret can want anything."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from plughost import Host
+from plughost.contracts import Fleet, FleetChange, Proposal, Rollout
+from plughost.exceptions import FleetError
+from plughost.plugins.fleet.revisions import Revision, Seal, WantedState
+from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
+
+pytestmark = pytest.mark.anyio
+
+LAMP = """
+from plughost import Plugin
+
+class Lamp(Plugin):
+    async def stop(self):
+        if {sticks!r}:
+            raise RuntimeError("stuck")
+"""
+
+
+def config(folder: Path, **host: Any) -> dict[str, Any]:
+    return {
+        "host": {"data_dir": str(folder), "allow": ["fleet", "lamp"]} | host,
+        "plugins": {"fleet": {"config": {"interval": 5}}, "lamp": {"module": "tests_fleet_lamp:Lamp"}},
+    }
+
+
+@pytest.fixture(autouse=True)
+def lamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "tests_fleet_lamp.py").write_text(LAMP.format(sticks=False))
+    monkeypatch.syspath_prepend(str(code))
+
+
+@asynccontextmanager
+async def workers(folder: Path, number: int, **host: Any) -> AsyncIterator[list[Host]]:
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                Host("shop", config=config(folder, **host), environ={}, worker=worker)
+            )
+            for worker in range(number)
+        ]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(60):
+        while not condition():  # noqa: ASYNC110 - a condition of the test
+            await anyio.sleep(0.02)
+
+
+async def done(host: Host, rollout: Rollout) -> Rollout:
+    with anyio.fail_after(60):
+        while rollout.state == "rolling":
+            await anyio.sleep(0.02)
+            found = await host.use(Fleet).rollout(rollout.id)
+            assert found is not None
+            rollout = found
+    return rollout
+
+
+def states(hosts: list[Host], name: str = "lamp") -> list[str]:
+    return [str(host.plugins[name].state) for host in hosts]
+
+
+async def test_a_change_is_made_on_all_members_long_before_their_next_beat(tmp_path: Path) -> None:
+    async with workers(tmp_path / "data", 2) as hosts:
+        fleet = hosts[0].use(Fleet)
+        await anyio.sleep(0.3)  # they have beaten once, and would again in five seconds
+        began = anyio.current_time()
+        rollout = await fleet.propose(FleetChange("disable", "lamp", "it flickers"))
+        await until(lambda: states(hosts) == ["disabled", "disabled"])
+        assert anyio.current_time() - began < 4
+        rollout = await done(hosts[0], rollout)
+        assert (rollout.state, set(rollout.results.values())) == ("done", {"applied"})
+        await fleet.propose(FleetChange("enable", "lamp"))
+        await until(lambda: states(hosts) == ["ready", "ready"])
+
+
+async def test_who_joins_later_follows_too_and_so_does_who_starts_without_the_store(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with workers(folder, 1) as (first,):
+        await done(first, await first.use(Fleet).propose(FleetChange("quarantine", "lamp", "bad")))
+        async with Host("shop", config=config(folder), environ={}, worker=1) as second:
+            await until(lambda: states([second]) == ["disabled"])
+    (folder / "fleet/fleet.db").unlink()
+    async with workers(folder, 1) as again:
+        await until(lambda: states(again) == ["disabled"])
+        # The store had forgotten it, and has it back.
+        with anyio.fail_after(60):
+            store = SqliteFleetStore(folder / "fleet/fleet.db")
+            while not await store.revisions():  # noqa: ASYNC110 - a condition of the test
+                await anyio.sleep(0.05)
+            await store.close()
+
+
+async def test_a_reload_happens_once_on_each_member_and_not_on_those_that_start_later(tmp_path: Path) -> None:
+    async with workers(tmp_path / "data", 1) as (host,):
+        before = host.plugins["lamp"]
+        await anyio.sleep(0.3)  # it has heard that there is nothing to follow
+        await done(host, await host.use(Fleet).propose(FleetChange("reload", "lamp")))
+        assert host.plugins["lamp"].generation == before.generation + 1
+    async with workers(tmp_path / "data", 1) as (host,):
+        await anyio.sleep(0.5)
+        assert host.plugins["lamp"].generation == before.generation
+
+
+async def test_what_a_hosts_own_deployer_forbade_the_fleet_cannot_do(tmp_path: Path) -> None:
+    async with workers(tmp_path / "data", 1, disabled=["lamp"]) as (host,):
+        rollout = await done(host, await host.use(Fleet).propose(FleetChange("enable", "lamp")))
+        assert states([host]) != ["ready"]
+        assert rollout.state == "failed"
+        assert "lamp" in "".join(rollout.results.values())
+        (member,) = await host.use(Fleet).members()
+        assert "lamp" in member.error
+        assert host.ready
+
+
+async def test_of_two_who_decide_on_the_same_revision_the_second_is_refused(tmp_path: Path) -> None:
+    async with workers(tmp_path / "data", 1) as (host,):
+        fleet = host.use(Fleet)
+        first = await fleet.propose(FleetChange("disable", "lamp"), expect=0, author="ada")
+        with pytest.raises(FleetError, match=r"at revision 1 \(disable lamp, by ada\), and you expected 0"):
+            await fleet.propose(FleetChange("enable", "lamp"), expect=0)
+        assert (await done(host, first)).state == "done"
+        assert states([host]) == ["disabled"]
+
+
+async def test_a_plugin_that_a_host_does_not_have_is_nothing_to_do_there(tmp_path: Path) -> None:
+    async with workers(tmp_path / "data", 1) as (host,):
+        rollout = await done(host, await host.use(Fleet).propose(FleetChange("disable", "elsewhere")))
+        assert rollout.state == "done"
+
+
+async def test_the_fleets_own_plugin_is_not_steered_by_it(tmp_path: Path) -> None:
+    async with workers(tmp_path / "data", 1) as (host,):
+        with pytest.raises(FleetError, match="its own plugin"):
+            await host.use(Fleet).propose(FleetChange("disable", "fleet"))
+
+
+async def test_what_was_not_signed_with_the_secret_is_not_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with workers(folder, 1) as (host,):
+        store = SqliteFleetStore(folder / "fleet/fleet.db")
+        await store.open()
+        forged = Revision(number=1, plugins={"lamp": WantedState(enabled=False)})
+        document = Seal(b"another secret of thirty-two signs").close(forged)
+        await store.propose(Proposal(number=1, expect=0, document=document))
+        await store.close()
+        await until(lambda: "was not signed" in host.use(Fleet).member.error)
+        assert states([host]) == ["ready"]
+
+
+def test_a_revision_that_was_changed_in_any_byte_is_refused() -> None:
+    seal = Seal(b"k" * 32)
+    document = seal.close(Revision(number=1, plugins={"lamp": WantedState(enabled=False)}))
+    assert seal.open(document).plugins == {"lamp": WantedState(enabled=False)}
+    for place in range(len(document)):
+        changed = bytearray(document)
+        changed[place] ^= 1
+        with pytest.raises(FleetError):
+            seal.open(bytes(changed))
+    for short in (b"", document[:31], document[:32]):
+        with pytest.raises(FleetError):
+            seal.open(short)
+
+
+def test_without_a_secret_hosts_of_several_machines_cannot_be_steered() -> None:
+    with pytest.raises(FleetError, match="secret_file"):
+        Seal(b"").close(Revision(number=1))
+    with pytest.raises(FleetError, match="secret_file"):
+        Seal(b"").open(b"x" * 100)
