@@ -14,6 +14,7 @@ from serving_tmdb import OWN, SHARED, Bench, bench, until
 
 from plughost.contracts import CacheManager
 from plughost.testing import HostMaker
+from plughost_images import ImagesPlugin
 from plughost_tmdb import Tmdb
 from plughost_upstream import Upstreams
 
@@ -424,3 +425,15 @@ async def test_no_secret_is_in_a_log_or_an_answer(served: Bench, caplog: pytest.
         assert "canary" not in (await served.get(f"movie/{len(kind)}7")).text
     record = served.host.plugins["tmdb"]
     assert "canary" not in f"{caplog.text} {record!r} {served.host.use(Upstreams).recent()}"
+
+
+async def test_its_pictures_are_shown_by_the_plugin_images(anyio_backend: str, make_host: HostMaker) -> None:
+    async with bench(make_host) as served:
+        await served.host.load_plugin(ImagesPlugin)
+        path = (await served.get("movie/101")).json()["poster_path"]
+        async with served.client() as client:
+            picture = await client.get(f"/api/images/tmdb{path}?w=185")
+            assert (picture.status_code, picture.headers["content-type"].partition("/")[0]) == (200, "image")
+            for bad in ("../3/movie/101", "x.svg", "a%2fb.jpg"):
+                assert (await client.get(f"/api/images/tmdb/{bad}")).status_code == 404
+        assert {call.path for call in served.tmdb.calls} == {"/3/movie/101", f"/t/p/w185{path}"}

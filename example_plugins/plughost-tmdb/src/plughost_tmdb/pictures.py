@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
+from plughost_images.protocols import ImageOrigin, PictureMissingError, PictureRequest
 from plughost_upstream.protocols import MOST_PICTURE, Call, Upstream, UpstreamMissingError
 
 _WIDTHS: Final = (92, 154, 185, 342, 500, 780, 1280)
 _FRESH: Final = 30 * 86_400.0
 
 
-def tmdb_pictures(upstream: Callable[[], Upstream]) -> Any:
-    """Return where TMDB's pictures come from; an ``ImageOrigin``.
+def tmdb_pictures(upstream: Callable[[], Upstream]) -> ImageOrigin:
+    """Return where TMDB's pictures come from.
 
     Args:
         upstream: Returns the way to them.
     """
-    # Asked for by the plugin images only, which has brought this module.
-    from plughost_images.protocols import (  # type: ignore[import-not-found,unused-ignore]
-        ImageOrigin,
-        PictureMissingError,
-        PictureRequest,
-    )
 
     async def fetch(wanted: PictureRequest) -> bytes:
         size = next((f"w{width}" for width in _WIDTHS if width >= wanted.width), "original")
@@ -33,7 +28,7 @@ def tmdb_pictures(upstream: Callable[[], Upstream]) -> Any:
             raise PictureMissingError(wanted.ref) from None
 
     async def key(wanted: PictureRequest) -> str:
-        return str(wanted.ref)
+        return wanted.ref
 
     return ImageOrigin(
         pattern=r"[A-Za-z0-9]{1,64}\.(jpg|png)", fetch=fetch, key=key, fresh=_FRESH, immutable=True

@@ -20,6 +20,7 @@ from plughost.contracts import (
     error_line,
 )
 from plughost.exceptions import ServiceError
+from plughost_images.protocols import ImageOrigin
 from plughost_tmdb.keys import Keys
 from plughost_tmdb.meter import FLUSH_EACH, Meter
 from plughost_tmdb.pictures import tmdb_pictures
@@ -202,6 +203,6 @@ class TmdbPlugin(Plugin):
         return await self._keys.reseal(reseal)
 
     @hookimpl(optionalhook=True)
-    async def image_source(self, name: str) -> Any:
+    async def image_source(self, name: str) -> ImageOrigin | None:
         """Say where TMDB's pictures come from."""
         return tmdb_pictures(self._images_of) if name == "tmdb" else None
