@@ -23,7 +23,7 @@ def anyio_backend() -> str:
     return "asyncio"  # as the client
 
 
-_LEFT_OUT = {"api_key", "region", "watch_region"}
+_LEFT_OUT = {"api_key", "region", "watch_region", "include_image_language"}
 
 
 class Session:

@@ -1,0 +1,169 @@
+"""Counting what was asked and called, hour by hour; one SQLite file, every method of ``Hours`` waits for it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+
+from plughost.contracts import CacheStats, Clock, close_to_others, own_folder
+from plughost_dashboard.protocols import SourceUsage, UsageHour
+from plughost_upstream.protocols import CallRecord
+
+_KEPT_HOURS: Final = 90 * 24
+_COUNTED: Final = ("reads", "stale", "calls", "errors", "ms")
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS usage_hour (
+    hour INTEGER, source TEXT, reads INTEGER, stale INTEGER, calls INTEGER, errors INTEGER, ms INTEGER,
+    PRIMARY KEY (hour, source)
+) WITHOUT ROWID;
+"""
+
+
+class Hours:
+    """The file.
+
+    Args:
+        path: Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        own_folder(path.parent)
+        close_to_others(path, make=True)
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10.0)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.executescript(_TABLE)
+
+    def close(self) -> None:
+        """Close it."""
+        with self._lock:
+            self._connection.close()
+
+    def add(self, rows: Iterable[UsageHour]) -> None:
+        """Add to what was asked, and let go what is older than 90 days."""
+        adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTED)
+        values = [(row.hour, row.source, *(getattr(row, name) for name in _COUNTED)) for row in rows]
+        if not values:
+            return
+        with self._lock, closing(self._connection.cursor()) as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                cursor.executemany(
+                    f"INSERT INTO usage_hour VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET {adding}",  # noqa: S608
+                    values,
+                )
+                oldest = max(value[0] for value in values) - _KEPT_HOURS
+                cursor.execute("DELETE FROM usage_hour WHERE hour < ?", (oldest,))
+                cursor.execute("COMMIT")
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+
+    def since(self, hour: int) -> list[UsageHour]:
+        """Return what was asked since an hour."""
+        statement = "SELECT * FROM usage_hour WHERE hour >= ? ORDER BY hour, source"
+        with self._lock, closing(self._connection.execute(statement, (hour,))) as cursor:
+            rows = cursor.fetchall()
+        return [UsageHour(**dict(zip(("hour", "source", *_COUNTED), row, strict=True))) for row in rows]
+
+
+class CountedUsage:
+    """Implements ``Usage``.
+
+    Args:
+        hours: Where figures stay.
+        clock: Time.
+    """
+
+    def __init__(self, hours: Hours, clock: Clock) -> None:
+        self._hours, self._clock = hours, clock
+        self._pending: dict[tuple[int, str], UsageHour] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    @property
+    def hour(self) -> int:
+        """Hours since the epoch."""
+        return int(self._clock.time() // 3600)
+
+    def called(self, batch: Sequence[CallRecord]) -> None:
+        """Count calls; those that were never sent are none."""
+        for record in batch:
+            if record.attempts:
+                failed = record.outcome not in ("ok", "missing")
+                self._add(
+                    source_of(record.origin, "-"),
+                    calls=record.attempts,
+                    errors=failed,
+                    ms=round(1000 * record.seconds),
+                )
+
+    def read(self, stats: Mapping[str, CacheStats]) -> None:
+        """Count what was read of the caches since the last time."""
+        for name, one in stats.items():
+            now = one.hits + one.misses, one.stale
+            before = self._seen.get(name, (0, 0))
+            if now[0] < before[0]:  # somebody set the figures to zero
+                before = (0, 0)
+            self._seen[name] = now
+            if "." in name and now != before:
+                self._add(source_of(name, "."), reads=now[0] - before[0], stale=max(0, now[1] - before[1]))
+
+    async def flush(self) -> None:
+        """Write what was counted; what cannot be written is counted on."""
+        pending, self._pending = self._pending, {}
+        try:
+            await anyio.to_thread.run_sync(self._hours.add, list(pending.values()))
+        except Exception:
+            for row in pending.values():
+                self._keep(row)
+            raise
+
+    def hours(self, since: int = 0) -> Sequence[UsageHour]:
+        """Return what was asked since an hour, what is not written yet included."""
+        rows = {(row.hour, row.source): row for row in self._hours.since(since)}
+        for place, row in tuple(self._pending.items()):
+            if row.hour >= since:
+                rows[place] = _sum(rows[place], row) if place in rows else row
+        return [rows[place] for place in sorted(rows)]
+
+    def sources(self, since: int = 0) -> Sequence[SourceUsage]:
+        """Return the same summed up by source."""
+        sums: dict[str, UsageHour] = {}
+        for row in self.hours(since):
+            sums[row.source] = _sum(sums[row.source], row) if row.source in sums else row
+        return [_of_source(sums[name]) for name in sorted(sums)]
+
+    def _add(self, source: str, **counted: int) -> None:
+        self._keep(UsageHour(hour=self.hour, source=source, **counted))
+
+    def _keep(self, row: UsageHour) -> None:
+        place = row.hour, row.source
+        self._pending[place] = _sum(self._pending[place], row) if place in self._pending else row
+
+
+def source_of(name: str, sign: str) -> str:
+    """Return the source that a cache (``tmdb.details``) or an origin (``tmdb-images``) belongs to."""
+    return name.partition(sign)[0]
+
+
+def _sum(one: UsageHour, other: UsageHour) -> UsageHour:
+    return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in _COUNTED})
+
+
+def _of_source(total: UsageHour) -> SourceUsage:
+    return SourceUsage(
+        source=total.source,
+        reads=total.reads,
+        stale=total.stale,
+        calls=total.calls,
+        errors=total.errors,
+        mean_ms=round(total.ms / total.calls, 1) if total.calls else 0.0,
+        saved=max(0.0, round(1 - total.calls / total.reads, 4)) if total.reads else 0.0,
+    )

@@ -1,0 +1,305 @@
+"""The plugin in a real host, beside a plugin plex of the test's own: its Protocol is all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from plughost import Host, Plugin, PluginContext, hookimpl
+from plughost.contracts import CacheManager
+from plughost.http import HostApplication, create_app
+from plughost.plugins.admin import AdminPlugin
+from plughost.plugins.cache import CachePlugin
+from plughost.testing import FakeClock, HostMaker
+from plughost_dashboard import Usage
+from plughost_dashboard.plugin import DashboardPlugin
+from plughost_dashboard.usage import CountedUsage, Hours
+from plughost_plex.protocols import Account, Answer, Monitored, Plex, PlexError, Server
+from plughost_upstream.protocols import CallRecord, UpstreamTimeoutError
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+ANSWERS: Mapping[str, Mapping[str, Any]] = {
+    "activities": {"size": 1, "Activity": [{"uuid": "1", "progress": 40}]},
+    "sessions": {"size": "2", "Metadata": [{"title": "A", "TranscodeSession": {}}, {"title": "B"}]},
+    "history": {"Metadata": [{"title": "A"}, {"grandparentTitle": "Show", "title": "1"}, {"title": "A"}]},
+    "recent": {"Metadata": [{"title": "New"}]},
+    "libraries": {"Directory": [{"type": "movie"}, {"type": "show"}, {"type": "movie"}]},
+}
+
+
+class FakePlexPlugin(Plugin):
+    """Provides ``Plex``."""
+
+    name = "plex"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.errors: dict[str, Exception] = {}
+
+    async def start(self, context: PluginContext) -> None:
+        context.provide(Plex, self)
+
+    async def accounts(self) -> tuple[Account, ...]:
+        return (Account(user_id="7", plex_id=70, username="ada"),)
+
+    async def servers(self, user_id: str) -> tuple[Server, ...]:
+        return ()
+
+    async def monitor(self, what: Monitored, user_id: str = "") -> Answer:
+        self.asked.append(what)
+        if what in self.errors:
+            raise self.errors[what]
+        return Answer(data=ANSWERS[what])
+
+    async def count_calls(self) -> Mapping[str, int]:
+        return {}
+
+
+@dataclass
+class Bench:
+    host: Host
+    app: HostApplication
+    plex: FakePlexPlugin
+    clock: FakeClock
+    tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    async def ask(
+        self, path: str, *scopes: str, method: str = "GET", follow: bool = False
+    ) -> httpx2.Response:
+        if scopes not in self.tokens:
+            self.tokens[scopes] = self.app.runtime.tokens.create("t", scopes or ("x:read",), 1e9)[0]
+        headers = {"Authorization": f"Bearer {self.tokens[scopes]}"}
+        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+            return await client.request(method, path, follow_redirects=follow)
+
+    async def computed(self) -> None:
+        """Wait for the first statistics."""
+        caches: Any = self.host.use(CacheManager)
+        await caches.tick()
+
+
+@asynccontextmanager
+async def running(make_host: HostMaker, *plugins: object) -> AsyncIterator[Bench]:
+    clock, plex = FakeClock(), FakePlexPlugin()
+    async with make_host() as host:
+        await host.load_plugin(CachePlugin(clock), {"warm_interval": 1e9, "cleanup_interval": 1e9})
+        for plugin in (plex, *plugins):
+            await host.load_plugin(plugin)
+        await host.load_plugin(DashboardPlugin(clock))
+        app = create_app(host)
+        try:
+            yield Bench(host, app, plex, clock)
+        finally:
+            app.close()
+
+
+@pytest.fixture
+async def bench(anyio_backend: str, make_host: HostMaker) -> AsyncIterator[Bench]:
+    async with running(make_host) as found:
+        await found.computed()
+        yield found
+
+
+async def test_the_dashboard_was_computed_before_anybody_asked(bench: Bench) -> None:
+    before = list(bench.plex.asked)
+    answer = (await bench.ask("/api/plex/stats/dashboard")).json()
+    assert bench.plex.asked == before
+    assert (answer["sessions"], answer["transcoding"], answer["activities"]) == (2, 1, 1)
+    assert answer["libraries"] == {"movie": 2, "show": 1}
+    assert answer["most_watched"] == [["A", 2], ["Show", 1]]
+    assert (answer["recent"], answer["watched"], answer["away"]) == (["New"], 3, {})
+
+
+async def test_it_is_computed_again_each_minute_read_or_not(bench: Bench) -> None:
+    first = len(bench.plex.asked)
+    await bench.clock.advance(61)
+    await bench.computed()
+    assert len(bench.plex.asked) == 2 * first
+
+
+async def test_before_the_first_time_it_says_so(anyio_backend: str, make_host: HostMaker) -> None:
+    async with running(make_host) as bench:
+        answer = await bench.ask("/api/plex/stats/dashboard")
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_yet")
+
+
+async def test_a_part_that_cannot_be_had_is_named_and_the_others_are_there(
+    anyio_backend: str, make_host: HostMaker
+) -> None:
+    async with running(make_host) as bench:
+        bench.plex.errors = {
+            "history": UpstreamTimeoutError("slow"),
+            "recent": PlexError(502, "plex_away", "x"),
+            "sessions": KeyError("?"),
+        }
+        await bench.computed()
+        answer = (await bench.ask("/api/plex/stats/dashboard")).json()
+        assert answer["away"] == {
+            "history": "upstream_timeout",
+            "recent": "plex_away",
+            "sessions": "KeyError",
+        }
+        assert answer["libraries"] == {"movie": 2, "show": 1}
+        assert "watched" not in answer
+
+
+async def test_without_the_plugin_plex_it_goes_on(bench: Bench) -> None:
+    await bench.host.unload_plugin("plex")
+    assert (await bench.ask("/api/plex/stats/dashboard")).status_code == 200
+    await bench.clock.advance(61)
+    await bench.computed()
+    answer = (await bench.ask("/api/plex/stats/dashboard")).json()
+    assert set(answer["away"].values()) == {"plugin_plex_away"}
+    assert (await bench.ask("/api/plex/stats/live", "plex:monitor")).status_code == 502
+    assert (await bench.ask("/api/admin/users", "users:read")).status_code == 503
+
+
+async def test_odd_shapes_break_nothing(
+    anyio_backend: str, make_host: HostMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd: dict[str, Any] = {"activities": {}, "sessions": {"Metadata": None}, "history": {"Metadata": ["x", {}]},
+                           "recent": {"Metadata": {"a": 1}}, "libraries": {"Directory": [{}]}}  # fmt: skip
+    for name, data in odd.items():
+        monkeypatch.setitem(ANSWERS, name, data)  # type: ignore[arg-type]
+    async with running(make_host) as bench:
+        await bench.computed()
+        answer = (await bench.ask("/api/plex/stats/dashboard")).json()
+        assert (answer["activities"], answer["sessions"], answer["watched"], answer["away"]) == (0, 0, 1, {})
+
+
+async def test_other_plugins_add_sections(anyio_backend: str, make_host: HostMaker) -> None:
+    class Downloads(Plugin):
+        name = "downloads"
+
+        async def start(self, context: object) -> None: ...
+
+        @hookimpl(optionalhook=True)
+        async def dashboard_section(self) -> Mapping[str, Any]:
+            return {"title": "Downloads", "waiting": 3}
+
+    async with running(make_host, Downloads) as bench:
+        await bench.computed()
+        answer = (await bench.ask("/api/plex/stats/dashboard")).json()
+        assert answer["sections"] == [{"title": "Downloads", "waiting": 3}]
+
+
+async def test_what_is_live_is_for_owners_and_asked_once_in_half_a_minute(bench: Bench) -> None:
+    assert (await bench.ask("/api/plex/stats/live")).status_code == 403
+    assert (await bench.ask("/api/plex/stats")).status_code == 403
+    before = len(bench.plex.asked)
+    for _ in range(3):
+        answer = await bench.ask("/api/plex/stats/live", "plex:monitor")
+        assert answer.json()["sessions"] == 2
+    assert len(bench.plex.asked) == before + 2
+    assert (await bench.ask("/api/plex/stats", "plex:monitor")).json()["statistics"]["watched"] == 3
+
+
+async def test_what_is_live_is_stale_rather_than_missing(bench: Bench) -> None:
+    await bench.ask("/api/plex/stats/live", "plex:monitor")
+    bench.plex.errors = dict.fromkeys(ANSWERS, UpstreamTimeoutError("slow"))
+    await bench.clock.advance(60)
+    answer = await bench.ask("/api/plex/stats/live", "plex:monitor")
+    assert (answer.status_code, answer.json()["stale"]) == (200, True)
+
+
+async def test_usage_says_what_was_saved(bench: Bench) -> None:
+    cache = bench.host.use(CacheManager).get("tmdb.details")
+    for _ in range(10):
+        await cache.get_or_set("k", lambda: 1)
+    call = CallRecord(origin="tmdb", method="GET", path="/", outcome="ok", attempts=1, seconds=0.25)
+    never_sent = CallRecord(origin="tmdb", method="GET", path="/", outcome="busy")
+    await bench.host.load_plugin(_Teller, name="teller")
+    await bench.host.hooks.upstream_calls(batch=[call, never_sent])
+    (source,) = (await bench.ask("/api/media/usage")).json()["sources"]
+    assert source == {
+        "source": "tmdb", "reads": 10, "stale": 0, "calls": 1, "errors": 0, "mean_ms": 250.0, "saved": 0.9,
+    }  # fmt: skip
+    assert [row.source for row in bench.host.use(Usage).hours()] == ["tmdb"]
+    assert (await bench.ask("/api/media/usage?hours=0")).status_code == 422
+    assert (await bench.ask("/api/media/usage?hours=x")).status_code == 422
+
+
+class _Teller(Plugin):
+    """Declares the hook that the plugin upstream has."""
+
+    async def start(self, context: PluginContext) -> None:
+        from plughost_upstream import hookspecs
+
+        context.register_hookspecs(hookspecs)
+
+
+async def test_usage_survives_a_restart_and_is_not_counted_twice(tmp_path: Any) -> None:
+    clock = FakeClock()
+    call = CallRecord(origin="plex-1a2b", method="GET", path="/", outcome="timeout", attempts=2, seconds=1)
+    for expected in (2, 4):
+        hours = await anyio.to_thread.run_sync(Hours, tmp_path / "usage.db")
+        usage = CountedUsage(hours, clock)
+        usage.called([call])
+        await usage.flush()
+        await usage.flush()
+        (source,) = usage.sources()
+        assert (source.source, source.calls, source.saved) == ("plex", expected, 0.0)
+        hours.close()
+
+
+async def test_what_is_older_than_90_days_goes(tmp_path: Any) -> None:
+    clock = FakeClock()
+    hours = await anyio.to_thread.run_sync(Hours, tmp_path / "usage.db")
+    usage = CountedUsage(hours, clock)
+    call = CallRecord(origin="plex", method="GET", path="/", outcome="ok", attempts=1)
+    for _ in range(2):
+        usage.called([call])
+        await usage.flush()
+        await clock.advance(91 * 86_400)
+    assert len(usage.hours()) == 1
+    hours.close()
+
+
+async def test_the_caches_of_plex_can_be_looked_at_cleared_and_warmed(bench: Bench) -> None:
+    cache = bench.host.use(CacheManager).get("plex.metadata")
+    for _ in range(4):
+        await cache.get_or_set("k", lambda: 1)
+    stats = (await bench.ask("/api/plex/cache/stats", "cache:read")).json()
+    assert (stats["hit_rate"], stats["caches"]["plex.metadata"]["hits"]) == (0.75, 3)
+    assert (await bench.ask("/api/plex/cache/clear", method="POST")).status_code == 403
+    cleared = await bench.ask("/api/plex/cache/clear", "cache:write", method="POST")
+    assert cleared.json() == {"cleared": ["plex.metadata"]}
+    assert not await cache.exists("k")
+    assert (await bench.ask("/api/plex/cache/warm", "cache:write", method="POST")).json()["loaded"] >= 1
+
+
+async def test_addresses_of_other_hosts_lead_to_the_administration(
+    anyio_backend: str, make_host: HostMaker
+) -> None:
+    async with running(make_host, AdminPlugin) as bench:
+        for path, scope in (
+            ("/api/cache/stats", "cache:read"),
+            ("/api/cache/keys", "cache:read"),
+            ("/api/admin/stats/usage", "stats:read"),
+            ("/api/admin/stats/performance", "stats:read"),
+            ("/api/admin/stats/errors", "stats:read"),
+        ):
+            assert (await bench.ask(path)).status_code == 403
+            answer = await bench.ask(path, scope, follow=True)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), path
+        flushed = await bench.ask("/api/cache/flush", "cache:write", method="POST")
+        assert (flushed.status_code, flushed.headers["location"]) == (307, "/admin/api/cache/flush")
+
+
+async def test_who_is_linked_is_told_without_tokens(bench: Bench) -> None:
+    answer = await bench.ask("/api/admin/users", "users:read")
+    assert answer.json() == {"users": [{"user_id": "7", "plex_id": 70, "username": "ada"}]}
