@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "enable": LazyCommand("commands.switch:enable", "Switch a plugin on in the configuration file."),
     "disable": LazyCommand("commands.switch:disable", "Switch a plugin off in the configuration file."),
     "config": LazyCommand("commands.config:config", "Show, describe or check the configuration."),
+    "stack": LazyCommand("commands.stack:stack", "Show where a plugin's own process stands."),
     "profile": LazyCommand("commands.profile:profile", "Measure how long plugins take to import and start."),
     "backup": LazyCommand("commands.backup:backup", "Back up what plugins keep: run, list, verify, restore."),
     "env": LazyCommand("commands.env:env", "Give a plugin a virtual environment of its own."),

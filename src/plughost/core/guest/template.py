@@ -76,7 +76,10 @@ class _Forks:
                     return
 
     def _answer(self) -> bool:
-        data, numbers, _, _ = socket.recv_fds(self._control, MOST_BYTES, 4)
+        try:
+            data, numbers, _, _ = socket.recv_fds(self._control, MOST_BYTES, 4)
+        except OSError:  # the host is gone, and had not heard the last of what it was told
+            return False
         if not data:
             return False
         ends = Ends(*numbers)

@@ -5,6 +5,7 @@ Nothing that has to do with processes is imported before the first such plugin i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from anyio.abc import TaskGroup
@@ -30,9 +31,13 @@ class HousedPlugins:
         facilities: What plugins share.
         tasks: The host's task group.
         clock: Time.
+        too_big: Called with the name of a plugin that uses more memory than it is meant to, and how much.
     """
 
-    def __init__(self, facilities: Facilities, tasks: TaskGroup, clock: Clock) -> None:
+    def __init__(
+        self, facilities: Facilities, tasks: TaskGroup, clock: Clock, too_big: Callable[[str, int], None]
+    ) -> None:
+        self._too_big = too_big
         self._facilities = facilities
         self._tasks = tasks
         self._clock = clock
@@ -61,7 +66,9 @@ class HousedPlugins:
         from plughost.core.processes.housing import Housing
 
         facilities = self._facilities
-        self._housing = Housing(facilities.dispatcher, facilities.data_dir, self._tasks, self._clock)
+        self._housing = Housing(
+            facilities.dispatcher, facilities.data_dir, self._tasks, self._clock, self._too_big
+        )
         return self._housing
 
 

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.config import HostSection
+from plughost.contracts.logs import get_logger
 from plughost.contracts.records import PluginRecord, PluginState
 from plughost.core.config import LoadedConfig
 from plughost.core.containment import Point, contained
@@ -33,7 +34,9 @@ from plughost.core.loading.revivals import Revivals
 from plughost.core.loading.runs import Runs
 from plughost.core.loading.turns import Hold, Turns, go_inside, inside
 from plughost.core.loading.window import Window
-from plughost.exceptions import PluginError, PluginIncompatibleError, StrayError
+from plughost.exceptions import PlughostError, PluginError, PluginIncompatibleError, StrayError
+
+_log = get_logger("plughost.loading")
 
 _UNDER_WAY = frozenset({PluginState.IMPORTING, PluginState.WAITING, PluginState.STARTING})
 
@@ -91,7 +94,7 @@ class PluginLifecycle:
         self._clock = clock
         self.turns = Turns(tasks)
         self.requirements = Requirements(registry)
-        self._housed = HousedPlugins(facilities, tasks, clock)
+        self._housed = HousedPlugins(facilities, tasks, clock, self._replace_soon)
         self._lane = ImportLane(clock, self._housed.load)
         self._window = Window(limits.concurrency)
         self._announcer = Announcer(registry, facilities)
@@ -470,6 +473,21 @@ class PluginLifecycle:
         self._revivals.watch(new)
         if old is not None and drain is not None:
             await self._runs.retire(old, drain)
+
+    def _replace_soon(self, name: str, memory: int) -> None:
+        """Put a new start in the place of one whose process uses too much memory; no call is lost."""
+        entry = self._registry.get(name)
+        if entry is not None and entry.run is not None:
+            _log.warning(
+                "plugin uses more memory than it is meant to, and is begun anew", plugin=name, bytes=memory
+            )
+            self._tasks.start_soon(self._replace, name, entry.run)
+
+    async def _replace(self, name: str, run: Run) -> None:
+        try:
+            await self._begin_anew(name, run)
+        except PlughostError as error:  # the old one goes on
+            _log.warning("plugin did not start anew", plugin=name, reason=str(error))
 
     async def _begin_anew(self, name: str, run: Run) -> None:
         """Put a new start in the place of one whose process is gone, unless something else stands there by now."""

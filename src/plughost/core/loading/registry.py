@@ -23,7 +23,7 @@ from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.supervisor import Supervisor
-from plughost.exceptions import PluginError, PluginNotFoundError, StrayError, did_you_mean
+from plughost.exceptions import PluginCrashedError, PluginError, PluginNotFoundError, StrayError, did_you_mean
 
 _TRACEBACK_LINES = 12
 
@@ -187,6 +187,8 @@ def failure_of(error: PluginError | None) -> PluginFailure | None:
     if isinstance(cause, StrayError):
         cause = cause.__cause__ or cause
     lines = error_lines(cause) if cause.__traceback__ is not None else []
+    if isinstance(cause, PluginCrashedError) and cause.stack:
+        lines = cause.stack.splitlines(keepends=True)[:_TRACEBACK_LINES]
     return PluginFailure(
         phase=error.phase,
         kind=error_type_name(error),

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.processes import ProcessExit
+from plughost.core.processes.figures import FigureReader, Figures
 from plughost.core.processes.output import Output
 from plughost.core.processes.template import Child, TemplateProcess
 from plughost.core.wire.births import Ends, Request
@@ -59,12 +60,14 @@ class Care:
     Attributes:
         plugin: Name of the plugin.
         strikes: How many calls that would not end are forgiven.
+        start: How it is begun: ``template`` or ``fresh``.
         tasks: Where the tasks run that look after it.
         clock: Time, for what is told of it.
     """
 
     plugin: str
     strikes: int
+    start: str
     tasks: TaskGroup
     clock: Clock
 
@@ -94,6 +97,7 @@ class GuestProcess:
     """One process, from its fork to its end.
 
     Attributes:
+        care: How it is looked after.
         calls: The calls to it and from it.
         ended: Set when it is gone.
         exit: How it ended; None while it lives.
@@ -101,6 +105,8 @@ class GuestProcess:
         asked_to_end: Whether nobody needs it any more.
         since: When it was begun, in seconds since the epoch.
         strikes: How many of its calls would not end.
+        figures: What was last read of it; None before the first time.
+        cpu_share: How many processors it used between the last two times; None before the second.
     """
 
     def __init__(self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: Kept) -> None:
@@ -110,7 +116,10 @@ class GuestProcess:
         self.is_leaving = self.asked_to_end = False
         self.since = care.clock.time()
         self.strikes = 0
-        self._care = care
+        self.figures: Figures | None = None
+        self.cpu_share: float | None = None
+        self._reader = FigureReader(child.pid)
+        self.care = care
         self._child = child
         self._channel = open_channel(sock, care.tasks, self.calls.frame, self._lose)
         self.calls.open_over(self._channel)
@@ -151,6 +160,16 @@ class GuestProcess:
                 last, written = written, len(self._kept.page.stacks())
         return self._kept.page.stacks()[before:]
 
+    def take_figures(self) -> Figures | None:
+        """Read what the kernel tells of it now."""
+        if self.ended.is_set():
+            return None
+        now = self._reader.read(self.care.clock.monotonic())
+        if now is not None:
+            self.cpu_share = now.share_since(self.figures) or self.cpu_share
+            self.figures = now
+        return now
+
     def kill(self, why: str) -> None:
         """End it at once.
 
@@ -181,7 +200,7 @@ class GuestProcess:
     def _look_soon(self, call: int) -> None:
         if not self._looking and not self.ended.is_set():
             self._looking = True
-            self._care.tasks.start_soon(self._look, call)
+            self.care.tasks.start_soon(self._look, call)
 
     async def _look(self, call: int) -> None:
         """A call was given up: does its event loop still turn, and does the call come to its end?"""
@@ -224,7 +243,7 @@ class GuestProcess:
                 await anyio.sleep(_LOOK_AGAIN)
         self.strikes += len(self.calls.abandoned)
         self.calls.abandoned.clear()
-        if self.strikes >= self._care.strikes:
+        if self.strikes >= self.care.strikes:
             self.kill(f"{self.strikes} of its calls did not end when they were cancelled")
 
     # its end
@@ -243,7 +262,7 @@ class GuestProcess:
         status = self._child.exit
         number = None if status is None else os.waitstatus_to_exitcode(status.status)
         self.exit = ProcessExit(
-            at=self._care.clock.time(),
+            at=self.care.clock.time(),
             reason=self._why_killed or _how(number),
             exit=number if number is not None and number >= 0 else None,
             signal=signal.Signals(-number).name if number is not None and number < 0 else "",
@@ -252,9 +271,10 @@ class GuestProcess:
             stack=page.stacks(),
             output=output.tail,
         )
-        self._error = partial(_crash, self._care.plugin, self.exit)
+        self._error = partial(_crash, self.care.plugin, self.exit)
         self.calls.end(self.error)
         self._kept.close()
+        self._reader.close()
         os.close(self._child.stands_for)
         self.ended.set()
 
@@ -262,7 +282,7 @@ class GuestProcess:
         """Return what a call of a process that is gone fails with."""
         if self.asked_to_end or self._error is None:
             return PluginProcessError(
-                f"the process of plugin {self._care.plugin!r} was ended", plugin=self._care.plugin
+                f"the process of plugin {self.care.plugin!r} was ended", plugin=self.care.plugin
             )
         return self._error()
 
@@ -282,7 +302,7 @@ async def begin_process(
     ours, theirs = socket.socketpair()
     leash, kept_leash = os.pipe()
     output, written = os.pipe()
-    page = new_page()
+    page = new_page(care.plugin)
     ends = Ends(theirs.fileno(), leash, written, page)
     kept = Kept(kept_leash, FlightReader(page), Output(output, care.plugin))
     try:
@@ -309,8 +329,7 @@ def _how(number: int | None) -> str:
 def _crash(plugin: str, exit_: ProcessExit) -> PluginCrashedError:
     during = f" during {exit_.call}" if exit_.call else ""
     return PluginCrashedError(
-        f"the process of plugin {plugin!r} is gone{during}: {exit_.reason}. Where it stood is in "
-        f"`plughost info {plugin}`",
+        f"the process of plugin {plugin!r} is gone{during}: {exit_.reason}. Its record tells where it stood",
         plugin=plugin,
         exit=exit_.exit,
         signal=exit_.signal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +27,8 @@ from plughost.core.wire.births import Request
 from plughost.core.wire.protocol import GuestSpec
 from plughost.exceptions import PluginError, PluginProcessError, PluginTimeoutError
 
+_LOOK_EVERY: Final = 5.0  # seconds
+_TOO_OFTEN: Final = 2  # times in a row that it uses too much memory
 _HARD_LIMIT: Final = 2  # times the memory a plugin is meant to use, which it is not given at all
 
 
@@ -59,9 +61,18 @@ class Housing:
         data_dir: Folder under which each plugin has its own.
         tasks: The host's task group.
         clock: Time.
+        too_big: Called with the name of a plugin that uses more memory than it is meant to.
     """
 
-    def __init__(self, dispatcher: HookDispatcher, data_dir: Path, tasks: TaskGroup, clock: Clock) -> None:
+    def __init__(
+        self,
+        dispatcher: HookDispatcher,
+        data_dir: Path,
+        tasks: TaskGroup,
+        clock: Clock,
+        too_big: Callable[[str, int], None],
+    ) -> None:
+        self._too_big = too_big
         self._dispatcher = dispatcher
         self._data_dir = data_dir
         self._tasks = tasks
@@ -81,7 +92,13 @@ class Housing:
         _refuse_system(name)
         declarations = {one.name: one for one in self._dispatcher.declarations()}
         requests = Requests(name, self._tasks)
-        care = Care(plugin=name, strikes=candidate.wish.process.strikes, tasks=self._tasks, clock=self._clock)
+        care = Care(
+            plugin=name,
+            strikes=candidate.wish.process.strikes,
+            start="fresh" if _interpreter(candidate) else "template",
+            tasks=self._tasks,
+            clock=self._clock,
+        )
         process: GuestProcess | None = None
         try:
             with anyio.move_on_after(limit) as within:
@@ -161,12 +178,19 @@ class Housing:
         process = stand_in.process
         alive = not process.ended.is_set()
         sent, received = process.traffic
+        figures = process.figures if alive else None
         return ProcessRecord(
             pid=process.pid if alive else None,
+            start=process.care.start,
             since=process.since if alive else None,
             restarts=lineage.restarts,
             in_flight=process.calls.in_flight,
             strikes=process.strikes,
+            memory=None if figures is None else figures.memory,
+            cpu_seconds=None if figures is None else figures.cpu_seconds,
+            cpu_share=process.cpu_share if alive else None,
+            threads=None if figures is None else figures.threads,
+            files=None if figures is None else figures.files,
             sent=sent,
             received=received,
             confinement=stand_in.manifest.confinement,
@@ -188,11 +212,19 @@ class Housing:
             ) from error
         requests.process = process
         self._living.add(process)
-        self._tasks.start_soon(self._forget_ended, process)
+        self._tasks.start_soon(self._look_after, process, candidate.wish.process.memory_bytes)
         return process
 
-    async def _forget_ended(self, process: GuestProcess) -> None:
-        await process.ended.wait()
+    async def _look_after(self, process: GuestProcess, memory: int | None) -> None:
+        """Read its figures again and again; one that uses more memory than it is meant to is replaced."""
+        above = 0
+        while not process.ended.is_set():
+            figures = process.take_figures()
+            above = above + 1 if memory is not None and figures is not None and figures.memory > memory else 0
+            if above == _TOO_OFTEN:
+                self._too_big(process.care.plugin, figures.memory if figures else 0)
+            with anyio.move_on_after(_LOOK_EVERY):
+                await process.ended.wait()
         self._living.discard(process)
 
     def _spec(self, candidate: PluginCandidate) -> GuestSpec:

@@ -15,21 +15,28 @@ import tempfile
 from typing import Final
 
 _STEPPING: Final = struct.Struct("<IH")
+_OWNER: Final = struct.Struct("<I")
+_OWNER_AT: Final = 64
 _STACKS_AT: Final = 4096
 _SIZE: Final = _STACKS_AT + 65_536
 _NOTHING: Final = _STEPPING.pack(0, 0)
 
 
-def new_page() -> int:
+def new_page(plugin: str) -> int:
     """Return the descriptor of a new page, of a size that nobody can change."""
     if not hasattr(os, "memfd_create"):
         with tempfile.TemporaryFile() as file:
             os.ftruncate(file.fileno(), _SIZE)
             return os.dup(file.fileno())
-    page = os.memfd_create("plughost plugin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    page = os.memfd_create(page_name(plugin), os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(page, _SIZE)
     fcntl.fcntl(page, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
     return page
+
+
+def page_name(plugin: str) -> str:
+    """Return what the page of a plugin is called in ``/proc/PID/fd`` of the host."""
+    return f"plughost plugin {plugin}"
 
 
 class FlightRecorder:
@@ -42,6 +49,7 @@ class FlightRecorder:
     def __init__(self, page: int) -> None:
         self.page = page
         self._map = mmap.mmap(page, _SIZE)
+        _OWNER.pack_into(self._map, _OWNER_AT, os.getpid())
         os.lseek(page, _STACKS_AT, os.SEEK_SET)
 
     def begin(self, call: int, member: int) -> None:
@@ -62,12 +70,17 @@ class FlightReader:
 
     def __init__(self, page: int) -> None:
         self._page = page
-        self._map = mmap.mmap(page, _SIZE)
+        self._map = mmap.mmap(page, _SIZE, access=mmap.ACCESS_READ)
 
     def stepping(self) -> tuple[int, int]:
         """Return call and member that are being stepped; zeros for none."""
         call, member = _STEPPING.unpack_from(self._map, 0)
         return call, member
+
+    def owner(self) -> int:
+        """Return the number of the process, as that says itself; 0 before it does."""
+        (pid,) = _OWNER.unpack_from(self._map, _OWNER_AT)
+        return int(pid)
 
     def stacks(self) -> str:
         """Return what was written of stacks so far, for people."""

@@ -1,0 +1,41 @@
+"""``plughost stack``."""
+
+from __future__ import annotations
+
+import click
+
+from plughost.checks.candidates import find_candidate
+from plughost.cli.program import Program, reads
+from plughost.core.running import running_hosts
+
+
+@click.command()
+@reads
+@click.argument("name")
+@click.pass_obj
+def stack(program: Program, name: str) -> None:
+    """Show where the process of plugin NAME stands, in a host that runs now.
+
+    For a plugin with isolation = "process". Neither the host nor the plugin is stopped, and a plugin that hangs tells
+    where it hangs.
+    """
+    from plughost.core.processes.outside_look import stacks_of
+
+    loaded = program.load_config()
+    known = find_candidate(name, loaded).name
+    hosts = running_hosts(loaded.data_dir)
+    if not hosts:
+        raise click.ClickException(f"No host runs on {loaded.data_dir}: start one with `plughost run`")
+    try:
+        found = [one for host in hosts for one in stacks_of(host.pid, known)]
+    except PermissionError:
+        raise click.ClickException("The host belongs to another user: ask as that user") from None
+    if not found:
+        raise click.ClickException(
+            f'Plugin {known!r} has no process of its own there: set isolation = "process" in [plugins.{known}]'
+        )
+    document = {"plugin": known, "processes": [{"pid": one.pid, "stack": one.text} for one in found]}
+    program.show(document, "\n\n".join(f"process {one.pid}\n{one.text or _SILENT}" for one in found))
+
+
+_SILENT = "It wrote nothing down: it is stopped, or the machine is very busy."

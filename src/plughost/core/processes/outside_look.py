@@ -1,0 +1,89 @@
+"""Asking a plugin's process where it stands, from another process than its host's: what ``plughost stack`` does.
+
+The host is not disturbed: the page that it shares with the plugin's process is opened through ``/proc``, and the
+process is signalled to write its stacks there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from plughost.core.wire.page import FlightReader, page_name
+
+_PATIENCE: Final = 1.0
+_LOOK_AGAIN: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where a process stood.
+
+    Attributes:
+        pid: Its number.
+        text: Its stacks, for people; empty when it did not write them down in time, as one that is stopped.
+    """
+
+    pid: int
+    text: str
+
+
+def stacks_of(host: int, plugin: str) -> list[Stack]:
+    """Return where the processes of a plugin stand; several while it is being reloaded, none when it has none.
+
+    Args:
+        host: Number of the host's process.
+        plugin: Name of the plugin.
+
+    Raises:
+        PermissionError: The host belongs to somebody else.
+    """
+    found: dict[int, Stack] = {}
+    for page in _pages(host, plugin):
+        try:
+            pid = page.owner()
+            if pid not in found and _is_below(pid, host):
+                found[pid] = _ask(pid, page)
+        finally:
+            page.close()
+    return list(found.values())
+
+
+def _pages(host: int, plugin: str) -> Iterator[FlightReader]:
+    name = f"/memfd:{page_name(plugin)} (deleted)"
+    for entry in Path(f"/proc/{host}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if os.readlink(entry) == name:  # noqa: PTH115  a link of /proc leads nowhere
+                yield FlightReader(os.open(entry, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _is_below(pid: int, host: int) -> bool:
+    """Whether the host's template began it: what a page says of itself is a stranger's word."""
+    with suppress(OSError, ValueError, IndexError):
+        return _parent(_parent(pid)) == host
+    return False
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _ask(pid: int, page: FlightReader) -> Stack:
+    before = len(page.stacks())
+    with suppress(ProcessLookupError):
+        stands_for = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(stands_for, signal.SIGUSR1)
+        finally:
+            os.close(stands_for)
+    end, written, last = time.monotonic() + _PATIENCE, before, -1
+    while time.monotonic() < end and (written == before or written != last):
+        time.sleep(_LOOK_AGAIN)
+        last, written = written, len(page.stacks())
+    return Stack(pid, page.stacks()[before:])

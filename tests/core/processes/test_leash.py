@@ -1,0 +1,114 @@
+"""When the host is gone, however it went, its plugins' processes are gone: in every phase, whatever they do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import faulty_hooks
+from faulty_plugin import SOURCE
+from housed import children, is_alive, write_plugin
+
+HOST = """
+import sys
+import anyio
+from plughost import Host
+
+async def main():
+    async with Host("acme", config=sys.argv[1], environ={}):
+        await anyio.sleep(600)
+
+anyio.run(main, backend=sys.argv[2])
+"""
+
+PHASES = {
+    "idle": SOURCE,
+    "spinning": SOURCE,
+    "holding": SOURCE,
+    "stopped": SOURCE,
+    "forking": SOURCE,
+    "bound": SOURCE,
+    "zealous": "import time\ntime.sleep(600)\n" + SOURCE,
+}
+"""Imports are one after the other, in the order of names: the one that does not end comes last."""
+AT_START = {"spinning": "spin", "holding": "hold the lock", "stopped": "stop", "forking": "fork"}
+
+
+def begin_host(folder: Path, library: str) -> subprocess.Popen[bytes]:
+    """Begin a host with a plugin in each phase; the one that never ends its import is loaded last."""
+    lines = ["[host]", f"plugin_dir = {str(folder / 'plugins')!r}", f"data_dir = {str(folder / 'data')!r}"]
+    lines += [
+        f"allow = {[*PHASES]}",
+        'hookspecs = ["faulty_hooks"]',
+        "load_concurrency = 20",
+        "load_timeout = 600",
+    ]
+    for name, source in PHASES.items():
+        write_plugin(folder, source, name)
+        lines += [f"[plugins.{name}]", 'isolation = "process"']
+        lines += [f"config.at_start = {AT_START[name]!r}"] if name in AT_START else []
+        lines += [f"[plugins.{name}.process.confine]"] if name == "bound" else []
+        lines += ["programs = true"] if name == "bound" else []
+    lines += ["[plugins.zealous.process]", 'start = "fresh"']
+    (folder / "plughost.toml").write_text("\n".join(lines))
+    return subprocess.Popen(
+        [sys.executable, "-c", HOST, str(folder / "plughost.toml"), library],
+        env={**os.environ, "PYTHONPATH": str(Path(faulty_hooks.__file__).parent)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def waits_until(condition: object, seconds: float = 60.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def test_a_host_that_is_killed_takes_them_along(tmp_path: Path) -> None:
+    kill_hosts(tmp_path, times=1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_hosts_that_are_killed_take_two_hundred_along_within_a_tenth_of_a_second(tmp_path: Path) -> None:
+    assert max(kill_hosts(tmp_path, times=30)) < 0.1
+
+
+def kill_hosts(folder: Path, times: int) -> list[float]:
+    """Kill hosts, on asyncio and trio in turns; return how long the last of the processes of each lived on."""
+    took = []
+    for number in range(times):
+        here = folder / str(number)
+        here.mkdir()
+        host = begin_host(here, "trio" if number % 2 else "asyncio")
+        try:
+            assert waits_until(lambda host=host: housed_by(host.pid) >= len(PHASES))
+            guests = set.union(*(children(template) for template in children(host.pid)))
+            time.sleep(0.2)
+            below = set.union(*(children(guest) for guest in guests))
+        finally:
+            host.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        host.wait()
+        assert waits_until(lambda guests=guests: not any(map(is_alive, guests)), 10.0)
+        took.append(time.monotonic() - began)
+        assert waits_until(lambda below=below: not any(map(is_alive, below)), 10.0)
+    return took
+
+
+def housed_by(pid: int) -> int:
+    """How many processes the template of a host has forked."""
+    try:
+        return sum(len(children(template)) for template in children(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
