@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from plughost_media.plugin import MediaPlugin
+
+__all__ = ["MediaPlugin"]

@@ -243,7 +243,7 @@ def _day(seconds: float) -> str:
 
 
 _ASKS = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Plex (a fake)</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
 <style>
 :root { color-scheme: light dark } body { font: 1.1rem system-ui; display: grid; place-items: center; min-height: 90vh }
 button { font: inherit; padding: .6em 1.4em; margin: .3em } main { text-align: center }

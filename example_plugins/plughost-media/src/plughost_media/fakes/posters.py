@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import random
+import unicodedata
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -31,7 +32,8 @@ def draw(text: str, width: int, height: int) -> bytes:
         )
     size = max(10, width // 9)
     font = ImageFont.load_default(size)
-    lines = _lines(text, font, width * 0.86)
+    shown = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()  # what the font has
+    lines = _lines(shown, font, width * 0.86)
     top = height - len(lines) * size * 1.2 - width * 0.08
     for number, line in enumerate(lines):
         pen.text((width * 0.07, top + number * size * 1.2), line, font=font, fill="white")

@@ -1,0 +1,161 @@
+"""The demo as one starts it, in a real Chromium: sign-in, films, a clip, trouble, recovery, a part that goes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+_QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+_PLAYS = "video => new Promise(done => video.addEventListener('timeupdate', () => video.currentTime > 0.3 && done()))"
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    command = [sys.executable, "-m", "plughost_media", "--demo", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        yield demo.stdout.readline().strip()
+        demo.terminate()
+        assert demo.wait(20) in (0, -15)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert path is not None, "the browser tests need Chromium: apt-get install chromium, or set CHROMIUM"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=_QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("button", name="Sign in with Plex").click()
+    expect(page.get_by_role("heading", name="A fake of plex.tv asks")).to_be_visible()
+    expect(page.locator("#product")).to_have_text("plughost media")
+    page.get_by_role("button", name="Allow as ada").click()
+    expect(page.locator("#who-name")).to_have_text("ada")
+    page.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+    page.goto(address)
+    expect(page.locator("#who-name")).to_have_text("ada")
+    yield page
+    page.close()
+    assert complaints == []
+
+
+def box(page: Page, name: str) -> Page:
+    return page.locator(f'[data-box="{name}"]')  # type: ignore[return-value] - it is asked the same things
+
+
+def give(page: Page, upstream: str, kind: str) -> None:
+    page.locator(f'select[name="{upstream}"]').select_option(kind)
+
+
+def test_one_sees_the_own_films_what_goes_on_and_a_clip_that_plays(page: Page) -> None:
+    expect(box(page, "library").locator("li")).to_have_count(18)
+    expect(box(page, "ondeck").locator("li")).to_have_count(2)
+    expect(box(page, "activities").locator("progress")).to_have_attribute("value", "37")
+    expect(page.locator("#saved-text")).to_contain_text("calls saved")
+    expect(box(page, "library").locator("img").first).to_have_js_property("naturalWidth", 185)
+    page.get_by_role("button", name="Play Metropolis").click()
+    expect(page.locator("#player-text")).to_contain_text("Conversion OK.")
+    page.locator("video").evaluate(_PLAYS)
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("#player")).to_be_hidden()
+
+
+def test_no_token_is_in_the_browser(page: Page) -> None:
+    kept = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])") + page.content()
+    assert "token" not in kept.replace("csrf_token", "").replace("Access Token", "").replace(
+        "Its token stays", ""
+    )
+
+
+def test_another_server_can_be_used(page: Page) -> None:
+    page.get_by_role("button", name="Use Summer house").click()
+    expect(box(page, "library").locator("li")).to_have_count(7)
+    expect(box(page, "servers")).to_contain_text("relay")
+    page.get_by_role("button", name="Use Home").click()
+    expect(box(page, "library").locator("li")).to_have_count(18)
+
+
+@pytest.mark.parametrize("kind", ["500", "garbage", "away"])
+def test_in_trouble_the_last_good_answer_stays_and_says_so_until_all_is_well(page: Page, kind: str) -> None:
+    activities = box(page, "activities")
+    expect(activities.locator("progress")).to_have_attribute("value", "37")
+    give(page, "home", kind)
+    expect(activities.locator(".age")).to_have_text(re.compile("stale, [0-9]+ s old"))
+    expect(activities.locator("progress")).to_have_attribute("value", "37")
+    expect(box(page, "library").locator("li")).to_have_count(18)
+    give(page, "home", "well")
+    expect(activities.locator(".age")).to_have_text(re.compile("^(fresh|[0-9] s old)$"))
+
+
+def test_a_part_that_is_unloaded_is_named_and_the_rest_goes_on(page: Page) -> None:
+    page.get_by_role("button", name="Unload plex").click()
+    expect(box(page, "parts")).to_contain_text("away")
+    expect(box(page, "activities").locator(".age")).to_have_text("This part is away.")
+    expect(page.locator("#who-name")).to_have_text("ada")
+    page.get_by_role("button", name="Load plex").click()
+    expect(box(page, "activities").locator(".age")).to_have_text(re.compile("fresh|old"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_sticks_out_of_a_narrow_screen(
+    page: Page, scheme: str, tmp_path: Path
+) -> None:
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    expect(box(page, "library").locator("li")).to_have_count(18)
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("Promise.all([...document.images].filter(one => !one.complete).map(one => new Promise(done => {"
+                      " one.loading = 'eager'; one.onload = one.onerror = done })))")  # fmt: skip
+        assert page.locator("body").evaluate("body => body.scrollWidth") <= width
+        page.screenshot(path=folder / f"media-{width}-{scheme}.png")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_role("button", name="Play Metropolis").click()
+    page.locator("video").evaluate(_PLAYS)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_signed_out_one_sees_nothing_but_the_door(page: Page, context: BrowserContext, address: str) -> None:
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#welcome")).to_be_visible()
+    expect(page.locator("#boxes")).to_be_hidden()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
