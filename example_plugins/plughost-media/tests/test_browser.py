@@ -14,6 +14,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from plughost_media.demo import OWN_KEY
+
 _QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -83,6 +85,9 @@ def give(page: Page, upstream: str, kind: str) -> None:
 
 
 def test_one_sees_the_own_films_what_goes_on_and_a_clip_that_plays(page: Page) -> None:
+    expect(box(page, "trending").locator("li")).to_have_count(20)
+    expect(box(page, "trending").locator("img").first).to_have_js_property("naturalWidth", 185)
+    expect(box(page, "trending")).to_contain_text("not endorsed or certified by TMDB")
     expect(box(page, "library").locator("li")).to_have_count(18)
     expect(box(page, "ondeck").locator("li")).to_have_count(2)
     expect(box(page, "activities").locator("progress")).to_have_attribute("value", "37")
@@ -110,7 +115,21 @@ def test_another_server_can_be_used(page: Page) -> None:
     expect(box(page, "library").locator("li")).to_have_count(18)
 
 
-@pytest.mark.parametrize("kind", ["500", "garbage", "away"])
+def test_an_own_key_is_used_and_taken_back_and_never_shown(page: Page) -> None:
+    for key, said in (
+        ("wrong-read-token", "does not accept this key"),
+        (OWN_KEY, f"your own key, ending in {OWN_KEY[-4:]}."),
+    ):
+        page.get_by_label("API Read Access Token").fill(key)
+        page.get_by_role("button", name="Use this key").click()
+        expect(page.locator("#key-state")).to_contain_text(said)
+        expect(page.get_by_label("API Read Access Token")).to_have_value("")
+    assert OWN_KEY not in page.content()
+    page.get_by_role("button", name="Use the shared one").click()
+    expect(page.locator("#key-state")).to_have_text("You use the shared key.")
+
+
+@pytest.mark.parametrize("kind", ["garbage", "away"])
 def test_in_trouble_the_last_good_answer_stays_and_says_so_until_all_is_well(page: Page, kind: str) -> None:
     activities = box(page, "activities")
     expect(activities.locator("progress")).to_have_attribute("value", "37")
@@ -126,7 +145,7 @@ def test_a_part_that_is_unloaded_is_named_and_the_rest_goes_on(page: Page) -> No
     page.get_by_role("button", name="Unload plex").click()
     expect(box(page, "parts")).to_contain_text("away")
     expect(box(page, "activities").locator(".age")).to_have_text("This part is away.")
-    expect(page.locator("#who-name")).to_have_text("ada")
+    expect(box(page, "trending").locator("li")).to_have_count(20)
     page.get_by_role("button", name="Load plex").click()
     expect(box(page, "activities").locator(".age")).to_have_text(re.compile("fresh|old"))
 

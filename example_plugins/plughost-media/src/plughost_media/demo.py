@@ -22,13 +22,15 @@ from plughost_media.fakes.plex_tv import Connection
 from plughost_media.plugin import PARTS
 
 _SHARED_KEY = "shared-tmdb-key"
+OWN_KEY = "own-read-token-of-the-demo"
+"""A key that the fake of TMDB takes, for the form of the page."""
 
 
 class DemoFakes:
     """TMDB, plex.tv, a server at home and one that only a relay reaches, as in somebody's house."""
 
     def __init__(self) -> None:
-        self.tmdb, self.plex_tv = FakeTmdb(keys=[_SHARED_KEY, "own-tmdb-key"]), FakePlexTv()
+        self.tmdb, self.plex_tv = FakeTmdb(keys=[_SHARED_KEY, OWN_KEY]), FakePlexTv()
         self.home = FakePlexServer("home", title="Home")
         self.far = FakePlexServer("far", title="Summer house", library=Library(FILMS[:7]))
 
