@@ -82,6 +82,7 @@ class PanelAction:
             that says what was done.
         scope: What a token must be allowed to press it, such as ``cache:write``.
         confirm: Question to ask before; empty for none.
+        listed: Whether it is a button below the panel; False for one that the panel's template has, with fields.
     """
 
     name: str
@@ -89,6 +90,7 @@ class PanelAction:
     run: Callable[[Mapping[str, str]], Awaitable[str] | str]
     scope: str
     confirm: str = ""
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,8 @@ class AdminPanel:
         title: What the tab says.
         data: Called for each look at it; sync or async. Returns the figures, which are also its JSON twin.
         scope: What a token must be allowed to see it, such as ``cache:read``.
-        template: Text of a Jinja template that is given ``data``; None shows the figures as tables.
+        template: Text of a Jinja template that is given ``data``, and ``allowed``: action -> whether whoever looks may
+            press it; None shows the figures as tables.
         actions: Its buttons.
         priority: Higher stands further left.
     """

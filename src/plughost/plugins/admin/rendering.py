@@ -150,14 +150,16 @@ class Renderer:
             **_derived(tab, document or {}),
         }
         if tab.panel is not None:
-            values["panel_html"] = self._panel(tab, document, part)
+            values["panel_html"] = self._panel(tab, document, part, values["may_press"])
         return self._env.get_template("layout.html").render(values)
 
-    def _panel(self, tab: Tab, document: Document | None, part: Any) -> Markup | None:
+    def _panel(self, tab: Tab, document: Document | None, part: Any, may_press: Any) -> Markup | None:
         if tab.panel is None or tab.panel.template is None or document is None:
             return None
         template = self._env.from_string(tab.panel.template)
-        return Markup(template.render(data=document, part=part))  # noqa: S704 - it was autoescaped
+        allowed = {action.name: may_press(action) for action in tab.panel.actions}
+        page = template.render(data=document, part=part, allowed=allowed)
+        return Markup(page)  # noqa: S704 - it was autoescaped
 
     def _title_of(self, runtime: HttpRuntime) -> str:
         return self._title or runtime.host.name

@@ -12,6 +12,7 @@ import click
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import (
     SYSTEM_CLOCK,
+    AdminPanel,
     Clock,
     Fleet,
     HealthCheck,
@@ -29,6 +30,7 @@ from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.following import RevisionFollower
 from plughost.plugins.fleet.gate import FleetGate
 from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.panel import FleetPanel
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.service import FleetService
 
@@ -49,6 +51,7 @@ class FleetPlugin(Plugin):
         self._clock = clock
         self._agent: Agent | None = None
         self._gate: FleetGate | None = None
+        self._panel: FleetPanel | None = None
 
     async def check_config(self, config: FleetConfig) -> None:
         """Refuse settings that do not fit together."""
@@ -64,6 +67,7 @@ class FleetPlugin(Plugin):
         seal = config.make_seal(context.data_dir)
         revisions = Revisions(store, seal)
         service = FleetService(config.name or host.name, store, membership, card, ready, revisions)
+        self._panel = FleetPanel(service, revisions)
         context.provide(Fleet, service)
         if host.errand:  # it is gone in a moment, and is to take no work from those that stay
             await store.open()
@@ -126,6 +130,11 @@ class FleetPlugin(Plugin):
     def register_commands(self) -> Sequence[click.Command]:
         """The group ``fleet``."""
         return [fleet_group]
+
+    @hookimpl
+    def register_admin_panels(self) -> Sequence[AdminPanel]:
+        """The tab ``fleet``."""
+        return [self._panel.panel()] if self._panel is not None else []
 
     @hookimpl
     def health_check(self, app_name: str | None) -> HealthCheck | None:

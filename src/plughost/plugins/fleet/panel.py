@@ -1,0 +1,101 @@
+"""The tab of the admin page: hosts, their plugins side by side, jobs, and what was changed on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+from plughost.contracts import AdminPanel, FleetAct, FleetChange, FleetMember, PanelAction
+from plughost.exceptions import FleetError
+from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.service import FleetService
+
+_SHOWN_REVISIONS = 10
+
+
+class FleetPanel:
+    """What the tab shows and does.
+
+    Args:
+        fleet: The fleet.
+        revisions: What all members follow.
+    """
+
+    def __init__(self, fleet: FleetService, revisions: Revisions) -> None:
+        self._fleet = fleet
+        self._revisions = revisions
+
+    def panel(self) -> AdminPanel:
+        """Return the tab."""
+        acts: Sequence[FleetAct] = get_args(FleetAct)
+        return AdminPanel(
+            name="fleet",
+            title="Fleet",
+            data=self._figures,
+            scope="fleet:read",
+            template=Path(__file__).with_name("panel.html").read_text(encoding="utf-8"),
+            actions=tuple(
+                PanelAction(
+                    name=act,
+                    title=act.capitalize(),
+                    run=partial(self._act, act),
+                    scope="fleet:write",
+                    listed=False,
+                )
+                for act in acts
+            ),
+        )
+
+    async def _figures(self) -> Mapping[str, Any]:
+        status = await self._fleet.status()
+        members = await self._fleet.members()
+        living = [member for member in members if member.connected]
+        revisions, error = await _or_why_not(self._revisions.history)
+        rows = [_row(name, living, name in status.drift) for name in sorted(status.versions)]
+        return {
+            "name": status.name,
+            "store": status.store,
+            "hazards": status.hazards,
+            "hosts": [_host(member) for member in members],
+            "columns": [member.id for member in living],
+            "plugins": sorted(rows, key=lambda row: not row["differs"]),
+            "jobs": [asdict(job) for job in status.jobs],
+            "revisions": [
+                {"number": one.number, "change": one.change, "author": one.author, "reason": one.reason}
+                for one in revisions[:_SHOWN_REVISIONS]
+            ],
+            "revisions_error": error,
+        }
+
+    async def _act(self, act: FleetAct, fields: Mapping[str, str]) -> str:
+        plugin = fields.get("plugin", "")
+        if not plugin:
+            return "Nothing was changed: name a plugin."
+        try:
+            rollout = await self._fleet.propose(FleetChange(act, plugin, fields.get("reason", "")))
+        except FleetError as error:
+            return f"Nothing was changed: {error}"
+        return f"Revision {rollout.revision}: {act} {plugin}, on {len(rollout.results)} hosts."
+
+
+async def _or_why_not(read: Callable[[], Awaitable[list[Any]]]) -> tuple[list[Any], str]:
+    try:
+        return await read(), ""
+    except FleetError as error:
+        return [], str(error)
+
+
+def _host(member: FleetMember) -> dict[str, Any]:
+    return {key: value for key, value in asdict(member).items() if key != "plugins"}
+
+
+def _row(name: str, living: list[FleetMember], differs: bool) -> dict[str, Any]:
+    cells = []
+    for member in living:
+        found = next((plugin for plugin in member.plugins if plugin.name == name), None)
+        state, version = (found.state, found.version) if found else ("", "")
+        cells.append({"host": member.id, "state": state, "version": version})
+    return {"name": name, "differs": differs, "steerable": name != "fleet", "cells": cells}
