@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator
 
+import pluggy
 from docutils import nodes
 from hook_pages import HookPage, all_pages, family_name, pages
 from sphinx import addnodes
@@ -17,6 +18,8 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 import plughost.contracts
+from plughost.core.calls.declaration import read_declarations
+from plughost.core.wire.crossings import crossing_verdict
 from plughost.hookspecs import CATALOGUE
 
 POLICIES = {
@@ -24,6 +27,25 @@ POLICIES = {
     "abort": "`abort`: the call stops and raises, naming the plugin",
     "deny": "`deny`: it counts as `Deny`",
 }
+
+
+def crossing_markdown() -> Iterator[str]:
+    """Which hooks plugins in processes of their own can implement, as lines of a Markdown table."""
+    yield "| hook | | |\n|---|---|---|"
+    manager = pluggy.PluginManager("plughost")
+    for family in CATALOGUE:
+        for declaration in read_declarations(manager, family):
+            verdict = crossing_verdict(declaration)
+            yield f"| `{declaration.name}` | {verdict.kind} | {verdict.reason.replace('|', 'or')} |"
+
+
+class HookCrossings(SphinxDirective):
+    """``{hook-crossings}``: whether plugins in processes of their own can implement each hook."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        self.env.note_dependency(inspect.getsourcefile(crossing_verdict) or "")
+        return self.parse_text_to_nodes("\n".join(crossing_markdown()))
 
 
 def limit_of(page: HookPage) -> str:
@@ -107,6 +129,7 @@ def index_markdown(hooks: Iterable[HookPage]) -> Iterator[str]:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives."""
+    app.add_directive("hook-crossings", HookCrossings)
     app.add_directive("hook-family", HookFamily)
     app.add_directive("hook-index", HookIndex)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

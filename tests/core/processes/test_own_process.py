@@ -198,6 +198,7 @@ CROSSING = {
         "Artifact.stream",
     ),
     "warms": ("def warm_cache(self, cache): pass", "the answer cannot", "WarmEntry.loader"),
+    "connects": ("def connection_created(self, connection): pass", "argument 'connection'", "a live object"),
     "guards": ("def register_middleware(self, context): pass", "what it returns", "called in the host"),
 }
 

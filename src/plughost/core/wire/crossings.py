@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from plughost.core.calls.declaration import Declaration
 from plughost.core.wire.codec import CannotCrossError, WireCodec, arguments_codec
@@ -40,7 +40,7 @@ def crossing_of_hook(plugin: str, manifest: HookManifest, declaration: Declarati
         return HookCrossing(arguments_codec(()), _ANSWERLESS)  # it is not called from the other process
     wanted = [(name, hints.get(name, Any)) for name in (*manifest.arguments, *manifest.keywords)]
     for name, annotation in wanted:
-        if reason := why_not_crossing(annotation):
+        if reason := _live(declaration, name) or why_not_crossing(annotation):
             raise _refused(plugin, manifest.hook, name, reason)
     arguments = arguments_codec([annotation for _, annotation in wanted])
     each = tuple(WireCodec(annotation) for _, annotation in wanted)
@@ -69,6 +69,48 @@ def why_not_crossing(annotation: Any) -> str:
     except CannotCrossError as error:
         return str(error)
     return ""
+
+
+def _live(declaration: Declaration | None, argument: str) -> str:
+    """Say so when an argument that may be anything is known never to be data: the connection of an app."""
+    is_app_hook = declaration is not None and declaration.origin.startswith("plughost.hookspecs.app_")
+    return "it is an open connection, a live object" if is_app_hook and argument == "connection" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingVerdict:
+    """Whether plugins in other processes can implement a hook, for people.
+
+    Attributes:
+        kind: ``crosses``; ``by value``, when it depends on what is handed over; ``without``, when an implementation
+            that leaves an argument out can; or ``refused``.
+        reason: Which part, and why; empty when it crosses.
+    """
+
+    kind: Literal["crosses", "by value", "without", "refused"]
+    reason: str = ""
+
+
+def crossing_verdict(declaration: Declaration) -> CrossingVerdict:
+    """Say whether plugins in processes of their own can implement a hook."""
+    if declaration.options.sync:
+        if declaration.name == "register_jobs":
+            return CrossingVerdict("crosses")
+        return CrossingVerdict("refused", "what it returns is called in the host")
+    hints = hints_of_declaration(declaration)
+    answer = None if declaration.options.mode == "broadcast" else hints.get("return", Any)
+    if reason := why_not_crossing(answer):
+        return CrossingVerdict("refused", f"its answer: {reason}")
+    free = [] if answer is None or not WireCodec(answer).shape.free else ["its answer"]
+    for name in declaration.arguments:
+        if reason := _live(declaration, name) or why_not_crossing(hints.get(name, Any)):
+            return CrossingVerdict("without", f"`{name}`: {reason}")
+        free += [f"`{name}`"] if WireCodec(hints.get(name, Any)).shape.free else []
+    if free:
+        return CrossingVerdict(
+            "by value", f"{', '.join(free)}: plain data and records of `plughost.contracts`"
+        )
+    return CrossingVerdict("crosses")
 
 
 def _refused(plugin: str, hook: str, argument: str, reason: str) -> NotCrossableError:

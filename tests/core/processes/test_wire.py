@@ -1,0 +1,299 @@
+"""Frames, values, faults and calls: what crosses arrives as it was, and no bytes at all can break either end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import pluggy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from housed import until
+from plughost.contracts import (
+    Abstain,
+    Allow,
+    AuthAttempt,
+    Deny,
+    HealthCheck,
+    PluginRecord,
+    PluginState,
+    Principal,
+    Secret,
+)
+from plughost.core.calls.declaration import read_declarations
+from plughost.core.wire.calls import MOST_IN_FLIGHT, WireCalls
+from plughost.core.wire.channel import open_channel
+from plughost.core.wire.codec import CannotCrossError, WireCodec, arguments_codec
+from plughost.core.wire.crossings import crossing_verdict
+from plughost.core.wire.faults import Fault, as_fault
+from plughost.core.wire.frames import HEAD, FrameBuffer, FrameError, FrameReader, Kind
+from plughost.core.wire.protocol import MemberCrossing
+from plughost.core.wire.values import ENCODER
+from plughost.exceptions import AuthRefused, ConfigProblem, PluginConfigError, RemoteError
+from plughost.hookspecs import CATALOGUE
+
+FRAMES = st.lists(
+    st.tuples(
+        st.sampled_from([*Kind]),
+        st.integers(0, 2**32 - 1),
+        st.integers(0, 2**16 - 1),
+        st.binary(max_size=300),
+    ),
+    max_size=8,
+)
+
+
+def put_raw(value: Any, buffer: bytearray, at: int) -> None:
+    buffer += value
+
+
+def read_in_pieces(data: bytes, sizes: list[int], limit: int = 1 << 20) -> list[tuple[int, int, int, bytes]]:
+    found: list[tuple[int, int, int, bytes]] = []
+    reader = FrameReader(
+        lambda kind, call, member, body: found.append((kind, call, member, bytes(body))), limit
+    )
+    at, sizes = 0, sizes or [len(data) or 1]
+    while at < len(data):
+        for size in sizes:
+            room = reader.room()
+            piece = data[at : at + min(size, len(room))]
+            room[: len(piece)] = piece
+            reader.received(len(piece))
+            at += len(piece)
+    return found
+
+
+@given(FRAMES, st.lists(st.integers(1, 50), max_size=5))
+def test_frames_arrive_as_they_were_however_they_are_cut(frames: Any, sizes: list[int]) -> None:
+    buffer = FrameBuffer()
+    for kind, call, member, body in frames:
+        buffer.add(kind, call, member, body, put_raw)
+    assert read_in_pieces(bytes(buffer.take()), sizes) == frames
+
+
+@given(st.binary(max_size=400), st.lists(st.integers(1, 50), max_size=5))
+def test_any_bytes_at_all_are_frames_or_are_refused(data: bytes, sizes: list[int]) -> None:
+    try:
+        for kind, _, _, body in read_in_pieces(data, sizes, limit=1000):
+            assert Kind.CALL <= kind <= Kind.PONG
+            assert len(body) <= 1000
+    except FrameError:
+        pass
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 255), st.integers(0, 255))
+def test_a_head_that_says_too_much_is_refused_before_anything_is_kept_for_it(
+    length: int, kind: int, plugin: int
+) -> None:
+    reader = FrameReader(lambda *_: None, limit=1000)
+    room = reader.room()
+    room[: HEAD.size] = HEAD.pack(length, kind, plugin, 1, 1)
+    if 8 <= length <= 1000 and 1 <= kind <= 7 and plugin == 0:
+        reader.received(HEAD.size)
+    else:
+        with pytest.raises(FrameError):
+            reader.received(HEAD.size)
+
+
+def test_what_fails_to_be_written_leaves_nothing_of_itself() -> None:
+    buffer = FrameBuffer()
+    buffer.add(Kind.PING, 1, 0, None, None)
+    with pytest.raises(TypeError):
+        buffer.add(Kind.CALL, 2, 0, [b"x" * 100, object()], ENCODER.encode_into)
+    with pytest.raises(ValueError, match="at most 67108864 can cross at once"):
+        buffer.add(Kind.CALL, 3, 0, bytes(65 << 20), put_raw)
+    assert [frame[:2] for frame in read_in_pieces(bytes(buffer.take()), [])] == [(Kind.PING, 1)]
+
+
+def crossed(value: Any, annotation: Any = Any) -> Any:
+    codec, buffer = WireCodec(annotation), bytearray()
+    codec.put(value, buffer, 0)
+    return codec.read(memoryview(buffer))
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.lists(inner).map(tuple),
+    max_leaves=12,
+)
+
+
+@given(PLAIN)
+def test_plain_data_arrives_as_it_was_where_anything_may_stand(value: Any) -> None:
+    assert crossed(value) == value
+    assert crossed({"a": value}, Mapping[str, Any]) == {"a": value}
+    attempt = AuthAttempt(username="ann", credentials={"a": value})
+    assert crossed(attempt, AuthAttempt) == attempt
+    assert crossed(attempt) == attempt
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1, 2},
+        frozenset({"a"}),
+        (1, [2, (3,)]),
+        dt.datetime(2026, 1, 2, 3, 4, 5, 6),
+        dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+        dt.date(2026, 1, 2),
+        dt.timedelta(seconds=1.5),
+        Decimal("1.10"),
+        uuid.UUID(int=7),
+        Path("/tmp/x"),
+        Secret("hidden"),
+        PluginState.READY,
+        Principal("1", "ann", ("reader",)),
+        HealthCheck(name="x", figures={"a": (1, 2)}),
+        PluginRecord(name="x", config={"when": dt.date(2026, 1, 2)}),
+        [Allow(Principal("1", "a")), {"deep": Deny("no")}],
+    ],
+    ids=repr,
+)
+def test_what_is_more_than_plain_arrives_as_it_was_too(value: Any) -> None:
+    assert crossed(value) == value
+    assert type(crossed(value)) is type(value)
+
+
+@pytest.mark.parametrize("value", [Allow(Principal("1", "a")), Deny("no"), Abstain(), None])
+def test_of_several_records_the_right_one_arrives(value: Any) -> None:
+    assert crossed(value, Allow | Deny | Abstain | None) == value
+    assert crossed([value], list[Allow | Deny | Abstain | None]) == [value]
+
+
+@pytest.mark.parametrize("value", [object(), open, int, lambda: 1, {"deep": [object()]}, {(1, 2): 3}, 2**70])
+def test_what_has_no_copy_elsewhere_is_refused(value: Any) -> None:
+    with pytest.raises((TypeError, OverflowError)):
+        crossed(value)
+
+
+def test_what_holds_itself_is_refused() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(TypeError, match="more than 100 deep, or holds itself"):
+        crossed(circle)
+
+
+class Client:
+    pass
+
+
+class Session(msgspec.Struct):
+    client: Client
+
+
+@pytest.mark.parametrize(
+    ("annotation", "said"), [(Client, "Client is a live object"), (Session, "Session.client")]
+)
+def test_a_type_that_cannot_cross_says_which_part_of_it(annotation: Any, said: str) -> None:
+    with pytest.raises(CannotCrossError, match=said):
+        WireCodec(annotation)
+
+
+def test_plughosts_own_exceptions_arrive_as_themselves_and_others_as_remote_ones() -> None:
+    refused = AuthRefused("no", log_reason="seen before")
+    again = revived(refused)
+    assert type(again) is AuthRefused
+    assert (str(again), vars(again)) == ("no", {"reason": "no", "log_reason": "seen before"})
+    wrong = PluginConfigError("two things", plugin="x", path="a.b", origin="f")
+    wrong.problems = (ConfigProblem("a.b", "f", "missing"),)
+    again = revived(wrong)
+    assert isinstance(again, PluginConfigError)
+    assert (again.plugin, again.problems) == ("x", wrong.problems)
+    other = revived(ValueError("password=hunter2 is wrong"))
+    assert isinstance(other, RemoteError)
+    assert (other.kind, str(other)) == ("ValueError", "ValueError: password=*** is wrong")
+
+
+def revived(error: BaseException) -> Exception:
+    return msgspec.msgpack.decode(ENCODER.encode(as_fault(error)), type=Fault).revived()
+
+
+class Echo:
+    """The other end: answers as it likes."""
+
+    def __init__(self) -> None:
+        self.calls = WireCalls(self)
+        self.heard: list[int] = []
+        self.cancelled: list[int] = []
+
+    def call(self, call: int, member: int, body: memoryview) -> None:
+        self.heard.append(call)
+        if member == 0:
+            self.calls.answer(call, bytes(ONE.arguments.read(body)[0]), ONE.answer.put)
+        if member == 1:  # twice, and one that nobody asked for
+            for number in (call, call, call + 1000):
+                self.calls.answer(number, b"once", ONE.answer.put)
+
+    def cancel(self, call: int) -> None:
+        self.cancelled.append(call)
+        self.calls.answer(call, b"late", ONE.answer.put)
+
+    def note(self, member: int, body: memoryview) -> None: ...
+
+
+ONE = MemberCrossing(arguments_codec((bytes,)), WireCodec(bytes))
+
+
+@pytest.mark.anyio
+async def test_calls_are_answered_once_in_any_order_and_end_with_the_other_end() -> None:
+    ours, theirs = socket.socketpair()
+    here, there = Echo(), Echo()
+    lost: list[str] = []
+    async with anyio.create_task_group() as tasks:
+        near = open_channel(ours, tasks, here.calls.frame, lost.append)
+        here.calls.open_over(near)
+        there.calls.open_over(open_channel(theirs, tasks, there.calls.frame, lambda _: None))
+        for size in (0, 1, 100_000, 5_000_000):
+            assert await here.calls.call(0, (b"x" * size,), ONE) == b"x" * size
+        assert [await here.calls.call(1, (b"",), ONE) for _ in range(3)] == [b"once"] * 3
+        with anyio.move_on_after(0.05):
+            await here.calls.call(2, (b"",), ONE)
+        await here.calls.ping()
+        assert (len(there.cancelled), here.calls.in_flight, here.calls.abandoned) == (1, 0, set())
+        ended: Counter[str] = Counter()
+
+        async def wait_forever() -> None:
+            try:
+                await here.calls.call(2, (b"",), ONE)
+            except (ConnectionError, OverflowError) as error:
+                ended[type(error).__name__] += 1
+
+        for _ in range(MOST_IN_FLIGHT + 3):
+            tasks.start_soon(wait_forever)
+        await until(lambda: ended["OverflowError"] == 3)
+        here.calls.end(lambda: ConnectionError("gone"))
+        await wait_forever()
+        tasks.cancel_scope.cancel()
+    assert ended == {"ConnectionError": MOST_IN_FLIGHT + 1, "OverflowError": 3}
+    theirs.close()
+
+
+def test_each_hook_of_the_catalogue_crosses_or_says_why_not() -> None:
+    manager = pluggy.PluginManager("plughost")
+    found = {
+        one.name: crossing_verdict(one) for family in CATALOGUE for one in read_declarations(manager, family)
+    }
+    kinds = Counter(verdict.kind for verdict in found.values())
+    assert len(found) == 57
+    assert all((verdict.kind == "crosses") is (verdict.reason == "") for verdict in found.values())
+    assert {name for name, verdict in found.items() if verdict.kind == "refused"} == {
+        *("provide_backup_artifacts", "warm_cache"),
+        *("register_routes", "register_middleware", "register_admin_panels", "register_commands"),
+    }
+    assert {"run_migrations", "restore_artifact"} <= {n for n, v in found.items() if v.kind == "without"}
+    assert kinds["crosses"] + kinds["by value"] >= 40
