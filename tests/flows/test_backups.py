@@ -295,6 +295,47 @@ async def test_a_plugin_that_fails_leaves_no_archive(stage: Stage, hook: str) ->
     assert stage.keeper.results == []
 
 
+def _breaks_off() -> Iterator[Artifact]:
+    yield Artifact(name="half", stream=lambda: [b"x"])
+    raise OSError("no more artifacts")
+
+
+class _Leaves:
+    """Ends the program whenever somebody wants to go through it, or to know what it is."""
+
+    def __iter__(self) -> Iterator[Artifact]:
+        raise SystemExit(3)
+
+    def __repr__(self) -> str:
+        raise SystemExit(4)
+
+
+HANDED_OVER: dict[str, Callable[[], Any]] = {
+    "an iterator that breaks off": _breaks_off,
+    "something that ends the program": _Leaves,
+    "a list of such": lambda: [_Leaves()],
+    "a text": lambda: "artifacts",
+    "an artifact by itself": lambda: Artifact(name="alone", stream=lambda: [b"x"]),
+    "a list of texts": lambda: ["artifact"],
+}
+
+
+@pytest.mark.parametrize("what", HANDED_OVER)
+async def test_what_is_no_list_of_artifacts_fails_the_backup_with_the_plugin_s_name(
+    stage: Stage, what: str
+) -> None:
+    class Bad:
+        @hookimpl
+        def provide_backup_artifacts(self) -> Any:
+            return HANDED_OVER[what]()
+
+    await stage.host.load("bad", Bad())
+    with pytest.raises(BackupError, match="'bad'"):
+        await stage.host.backups.run()
+    assert stage.left() == []
+    assert len(stage.keeper.failed) == 1
+
+
 async def test_a_stream_that_breaks_leaves_no_archive(stage: Stage) -> None:
     class Broken:
         @hookimpl

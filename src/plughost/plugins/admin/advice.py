@@ -114,7 +114,7 @@ def about_plugins(records: Iterable[PluginRecord]) -> Iterator[Advice]:
 
 def _sentence(record: PluginRecord) -> str:
     text = record.reason or f"it is {record.state.value}"
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _remedy(record: PluginRecord) -> str:
