@@ -88,17 +88,25 @@ async def test_who_has_the_answer_is_not_sent_it_again(served: Bench) -> None:
 
 
 @on_both
-async def test_fifty_who_ask_at_once_are_one_call(served: Bench) -> None:
-    answers: list[int] = []
+async def test_a_hundred_who_open_the_page_at_once_are_one_call_for_each_answer(
+    anyio_backend: str, make_host: HostMaker
+) -> None:
+    """At the pace of the shared key, before a TMDB that refuses more than 40 calls in a second."""
+    page = ("trending/movie/day", "trending/tv/day", "configuration")
+    statuses: list[int] = []
+    async with bench(make_host, shared_rate=2.0, ceiling=40.0) as served:
+        served.tmdb.rate = 40
 
-    async def ask(number: int) -> None:
-        answers.append((await served.get("discover/movie", f"user{number}")).status_code)
+        async def ask(path: str, user: str) -> None:
+            statuses.append((await served.get(path, user)).status_code)
 
-    async with anyio.create_task_group() as tasks:
-        for number in range(50):
-            tasks.start_soon(ask, number)
-    assert answers == [200] * 50
-    assert served.tmdb.count("/3/discover") == 1
+        async with anyio.create_task_group() as tasks:
+            for number in range(100):
+                for path in page:
+                    tasks.start_soon(ask, path, f"user{number % 10}")
+        assert statuses == [200] * 300
+        assert sorted(call.path for call in served.tmdb.calls) == sorted(f"/3/{path}" for path in page)
+        assert {call.status for call in served.tmdb.calls} == {200}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ class Usage(Protocol):
     """What is asked of the services elsewhere, and what caches save."""
 
     def hours(self, since: int = 0) -> Sequence[UsageHour]:
-        """Return what was asked since an hour, the oldest first. Waits for a file."""
+        """Return what was asked since an hour, the oldest first. Waits for a file: call it in a thread."""
 
     def sources(self, since: int = 0) -> Sequence[SourceUsage]:
-        """Return the same summed up by source, in the order of their names. Waits for a file."""
+        """Return the same summed up by source, in the order of their names. Waits for a file, too."""

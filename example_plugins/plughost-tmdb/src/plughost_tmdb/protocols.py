@@ -87,4 +87,4 @@ class Tmdb(Protocol):
         """
 
     def usage(self, since: int = 0) -> Sequence[UsageRow]:
-        """Return what was asked since an hour, the oldest first."""
+        """Return what was asked since an hour, the oldest first. Waits for a file: call it in a thread."""
