@@ -606,7 +606,10 @@ class Host:
         if self._registers_apps:
             await self._configured_apps.register()
         tasks.start_soon(self._health.cycle_forever)
-        self._raise_if_strict()
+        failed = self.report.failed
+        if self.config.host.strict and failed:
+            reasons = "; ".join(row.error.message for row in failed)
+            raise HostNotReadyError(f"strict mode: plugins failed: {reasons}")
 
     def _checks(self) -> Iterator[HealthCheck]:
         yield from self._plugins.checks()
@@ -643,12 +646,6 @@ class Host:
         host_limits, memory = Limits.of(self.config.host), HostMemory.of(self._loaded)
         bare = BarePlugins(self._registry, self._dispatcher)
         return PluginManager(self._registry, lifecycle, bare, memory, self._clock, host_limits, self._survey)
-
-    def _raise_if_strict(self) -> None:
-        failed = self.report.failed
-        if self.config.host.strict and failed:
-            reasons = "; ".join(row.error.message for row in failed)
-            raise HostNotReadyError(f"strict mode: plugins failed: {reasons}")
 
 
 def _family(family: ModuleType | str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,19 +73,26 @@ def project_of(candidate: PluginCandidate, folder: Path | None = None) -> dict[s
     """Return the ``[project]`` table of a plugin's folder, or the same facts of its distribution."""
     home = folder or (Path(candidate.finding.origin) if candidate.finding.source == "directory" else None)
     if home is not None:
-        return _table_of(home / MANIFEST)
+        manifest = home / MANIFEST
+        try:
+            table = parse_toml(manifest.read_text(encoding="utf-8")).get("project", {})
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(table, dict):
+            return {}
+        dynamic = table.get("dynamic", ())
+        return table if "dependencies" in dynamic else {"dependencies": []} | table
     if not candidate.finding.distribution:
         return {}
     try:
         metadata = importlib.metadata.metadata(candidate.finding.distribution)
     except importlib.metadata.PackageNotFoundError:
         return {}
-    project: dict[str, Any] = {key: _first(metadata, names) for key, names in _HEADERS.items()}
+    project: dict[str, Any] = {
+        key: next((metadata[name] for name in names if name in metadata), "")
+        for key, names in _HEADERS.items()
+    }
     return project | {"dependencies": metadata.get_all("Requires-Dist") or []}
-
-
-def _first(metadata: importlib.metadata.PackageMetadata, names: Sequence[str]) -> str:
-    return next((metadata[name] for name in names if name in metadata), "")
 
 
 def _in_folder(folder: Path, loaded: LoadedConfig) -> list[PluginCandidate]:
@@ -97,14 +103,3 @@ def _in_folder(folder: Path, loaded: LoadedConfig) -> list[PluginCandidate]:
         if loaded.section_of(finding.name) is not None
     }
     return discover(findings, wishes)
-
-
-def _table_of(manifest: Path) -> dict[str, Any]:
-    try:
-        table = parse_toml(manifest.read_text(encoding="utf-8")).get("project", {})
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(table, dict):
-        return {}
-    dynamic = table.get("dynamic", ())
-    return table if "dependencies" in dynamic else {"dependencies": []} | table

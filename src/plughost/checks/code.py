@@ -57,7 +57,15 @@ def _hooks_on_card(subject: Subject) -> Iterator[CheckProblem]:
 
 def _hooks(subject: Subject) -> Iterator[CheckProblem]:
     declared = {declaration.name: declaration for declaration in subject.hooks.declarations()}
-    own = _own_specs(subject)
+    # Names of the hooks that modules of the plugin's own package declare, as far as they are imported
+    package = subject.candidate.finding.reference.partition(":")[0].partition(".")[0]
+    modules = [
+        module
+        for name, module in list(sys.modules.items())
+        if name == package or name.startswith(f"{package}.")
+    ]
+    manager = subject.hooks.manager()
+    own = {name for module in modules for name, _ in specs_of(manager, module)}
     for hook, function, opts in implementations_of(subject):
         declaration = declared.get(hook)
         if declaration is not None:
@@ -111,18 +119,6 @@ def _configuration(subject: Subject) -> Iterator[CheckProblem]:
 def implementations_of(subject: Subject) -> list[tuple[str, Any, pluggy.HookimplOpts]]:
     """Return hook name, function and pluggy's options of each implementation in an imported plugin."""
     return list(subject.hooks.manager().implementations(subject.handle.target))
-
-
-def _own_specs(subject: Subject) -> set[str]:
-    """Names of the hooks that modules of the plugin's own package declare, as far as they are imported."""
-    package = subject.candidate.finding.reference.partition(":")[0].partition(".")[0]
-    modules = [
-        module
-        for name, module in list(sys.modules.items())
-        if name == package or name.startswith(f"{package}.")
-    ]
-    manager = subject.hooks.manager()
-    return {name for module in modules for name, _ in specs_of(manager, module)}
 
 
 def _words(value: object) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from plughost.checks.findings import Check, CheckProblem
-from plughost.checks.repairs import Repair, set_in_project, set_on_card
+from plughost.checks.repairs import set_in_project, set_on_card
 from plughost.checks.subject import Subject
 from plughost.contracts.plugin import HOST_API
 from plughost.core.finding.discovery import check_host_api
@@ -40,18 +40,15 @@ def _entry_point(subject: Subject) -> Iterator[CheckProblem]:
 def _distribution(subject: Subject) -> Iterator[CheckProblem]:
     for key, advice in _WANTED.items():
         if not subject.project.get(key):
+            # What mends a missing key: only what is not a matter of opinion
+            said = {"requires-python": ">=3.11", "description": subject.candidate.card.description}.get(key)
+            repaired = set_in_project(subject, key, said) if said else None
             yield CheckProblem(
                 message=f"its metadata have no {key}",
                 advice=advice,
                 level="warning",
-                repair=_repaired(subject, key),
+                repair=repaired,
             )
-
-
-def _repaired(subject: Subject, key: str) -> Repair | None:
-    """What mends a missing key: only what is not a matter of opinion."""
-    said = {"requires-python": ">=3.11", "description": subject.candidate.card.description}.get(key)
-    return set_in_project(subject, key, said) if said else None
 
 
 def _host_api(subject: Subject) -> Iterator[CheckProblem]:

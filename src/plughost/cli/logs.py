@@ -70,19 +70,16 @@ class _TurnByTurn(logging.StreamHandler[TextIO]):
         try:
             self._lines.append(self.format(record))
             if len(self._lines) == 1:
-                self._flush_soon()
+                try:
+                    loop = asyncio.get_running_loop()
+                except RuntimeError:
+                    self.flush()
+                else:
+                    loop.call_soon(self.flush)
             elif len(self._lines) >= _MOST_LINES:
                 self.flush()
         except Exception:
             self.handleError(record)
-
-    def _flush_soon(self) -> None:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self.flush()
-        else:
-            loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what there is; called at the end of a turn, and by ``logging`` at the end of the program."""

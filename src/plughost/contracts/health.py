@@ -97,12 +97,10 @@ class HealthReport:
         return cls(
             status=worst_of(check.status for check in found),
             checks=found,
-            output="; ".join(_sentence(check) for check in found if check.status != "pass"),
+            output="; ".join(
+                f"{check.name}: {check.detail or check.status}" for check in found if check.status != "pass"
+            ),
             app_name=app_name,
             checked_at=checked_at,
             duration=duration,
         )
-
-
-def _sentence(check: HealthCheck) -> str:
-    return f"{check.name}: {check.detail or check.status}"

@@ -96,7 +96,12 @@ class EventBus:
             raise TypeError(f"data goes with a named event only; {type(event).__name__} carries its own")
         for subscription in tuple(told):
             if subscription.active:
-                await self._tell(subscription, event, payload)
+                try:
+                    await contained_call(
+                        Point.EVENT, subscription.callback, payload, limit=self._limit, clock=self._clock
+                    )
+                except Exception as error:
+                    self._report(subscription, event, error)
 
     def subscribed_by(self, owner: str) -> tuple[str, ...]:
         """Return the events that a plugin is subscribed to: their names, or the full names of their classes."""
@@ -112,14 +117,6 @@ class EventBus:
         if len(lists) < 2:
             return lists[0] if lists else ()
         return sorted((one for found in lists for one in found), key=_by_number)
-
-    async def _tell(self, subscription: _Subscription, event: object, payload: object) -> None:
-        try:
-            await contained_call(
-                Point.EVENT, subscription.callback, payload, limit=self._limit, clock=self._clock
-            )
-        except Exception as error:
-            self._report(subscription, event, error)
 
     def _report(self, subscription: _Subscription, event: object, error: BaseException) -> None:
         name = event if isinstance(event, str) else type(event).__qualname__

@@ -71,7 +71,11 @@ class JobEntry:
 
     async def call(self) -> None:
         """Call the job's function, a plain one in a thread."""
-        if _is_async(self.job.function):
+        # Whether it is a coroutine function, or an object whose call is one
+        is_async = inspect.iscoroutinefunction(self.job.function) or inspect.iscoroutinefunction(
+            type(self.job.function).__call__
+        )
+        if is_async:
             await cast("Callable[[], Awaitable[object]]", self.job.function)()
             return
         self._in_thread = True
@@ -92,11 +96,6 @@ class JobEntry:
             return self.job.function()
         finally:
             self._in_thread = False
-
-
-def _is_async(function: object) -> bool:
-    """Whether it is a coroutine function, or an object whose call is one."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _shared(job: Job, owner: str) -> FleetJob:

@@ -55,7 +55,9 @@ class Leash(Driven):
             task = None  # whoever closes this coroutine wants no more waiting in it
             raise
         except BaseException as error:
-            if is_interrupt(error) or _is_asked_for(error):
+            if is_interrupt(error) or (
+                isinstance(error, anyio.get_cancelled_exc_class()) and _is_cancelled()
+            ):
                 raise
             raise stray(error, point) from error
         finally:
@@ -92,10 +94,6 @@ class Leash(Driven):
         if self._task is not None:
             return await drive(coroutine, waiting, self)  # type: ignore[no-any-return]
         return await drive_on_trio(coroutine, waiting, self, self.unclosable)  # type: ignore[no-any-return]
-
-
-def _is_asked_for(error: BaseException) -> bool:
-    return isinstance(error, anyio.get_cancelled_exc_class()) and _is_cancelled()
 
 
 def _is_cancelled() -> bool:

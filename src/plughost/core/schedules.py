@@ -103,7 +103,16 @@ class CronSchedule:
         self._zone = zone or LocalZone()
         self._seen = 0.0
         self._slot = 0.0
-        self._check()
+        form = "five fields: minute hour day-of-month month day-of-week, such as '0 2 * * *'"
+        if len(self._expression.split()) != 5:
+            raise ValueError(f"cron expression {self._expression!r} must have {form}")
+        try:
+            self._after(0.0)
+        except CronSimError as error:
+            what = str(error)[:1].lower() + str(error)[1:]
+            raise ValueError(f"cron expression {self._expression!r}: {what}; it has {form}") from None
+        except StopIteration:
+            raise ValueError(f"cron expression {self._expression!r} never comes true") from None
 
     @property
     def description(self) -> str:
@@ -129,18 +138,6 @@ class CronSchedule:
 
     def _after(self, moment: float) -> float:
         return next(CronSim(self._expression, datetime.fromtimestamp(moment, self._zone))).timestamp()
-
-    def _check(self) -> None:
-        form = "five fields: minute hour day-of-month month day-of-week, such as '0 2 * * *'"
-        if len(self._expression.split()) != 5:
-            raise ValueError(f"cron expression {self._expression!r} must have {form}")
-        try:
-            self._after(0.0)
-        except CronSimError as error:
-            what = str(error)[:1].lower() + str(error)[1:]
-            raise ValueError(f"cron expression {self._expression!r}: {what}; it has {form}") from None
-        except StopIteration:
-            raise ValueError(f"cron expression {self._expression!r} never comes true") from None
 
 
 class LocalZone(tzinfo):

@@ -52,20 +52,16 @@ def belongs_to_caller(error: BaseException) -> bool:
     if isinstance(error, GeneratorExit) or is_interrupt(error):
         return True
     if isinstance(error, asyncio.CancelledError):
-        return _task_is_cancelled()
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # no event loop, so nobody to be cancelled
+            return False
+        return task is None or task.cancelling() > 0
     return (
         event_library.name == "trio"
         and isinstance(error, anyio.get_cancelled_exc_class())
         and anyio.current_effective_deadline() == -math.inf
     )
-
-
-def _task_is_cancelled() -> bool:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no event loop, so nobody to be cancelled
-        return False
-    return task is None or task.cancelling() > 0
 
 
 def step_at_once(coroutine: Coro) -> Any:

@@ -103,7 +103,9 @@ class Apps(Mapping[str, AppRecord]):
         settings = frozen(config or {})
         check_settings(name, settings)
         with _Busy(self._busy, name, "being registered"):
-            await self._drop_failed(name)
+            record = self._records.pop(name, None)
+            if record is not None:
+                await self._unregistration(record, UnregisterOptions(limit=self._close_limit)).disconnect()
             registration = Registration(
                 name,
                 settings,
@@ -187,11 +189,6 @@ class Apps(Mapping[str, AppRecord]):
                 step=step,
             )
 
-    async def _drop_failed(self, name: str) -> None:
-        record = self._records.pop(name, None)
-        if record is not None:
-            await self._unregistration(record, UnregisterOptions(limit=self._close_limit)).disconnect()
-
     async def _run_registration(
         self, name: str, config: Mapping[str, Any], registration: Registration
     ) -> None:
@@ -231,7 +228,16 @@ class Apps(Mapping[str, AppRecord]):
             unregistration = self._unregistration(record, options)
             await self._run_unregistration(record, options, unregistration)
             with anyio.CancelScope(shield=True):  # there is no way back from here, and hooks have limits
-                await self._finish_unregistration(name, options, unregistration)
+                await unregistration.disconnect()
+                if unregistration.trouble is not None:
+                    await self._report(
+                        Failure("connection_shutdown", unregistration.trouble), name, self._clock.time()
+                    )
+                self._records.pop(name, None)
+                self._journal.done(name)
+                self._unfinished.pop(name, None)
+                await self._events.publish(AppUnregistered(name, options))
+                await self._hooks.app_unregistered(app_name=name, options=options)
 
     def _unregistration(self, record: AppRecord, options: UnregisterOptions) -> Unregistration:
         return Unregistration(
@@ -256,20 +262,6 @@ class Apps(Mapping[str, AppRecord]):
             await run_steps(unregistration.steps(), failed)
         except StepError as error:
             raise _raised(record.name, "unregistered", error) from error.__cause__
-
-    async def _finish_unregistration(
-        self, name: str, options: UnregisterOptions, unregistration: Unregistration
-    ) -> None:
-        await unregistration.disconnect()
-        if unregistration.trouble is not None:
-            await self._report(
-                Failure("connection_shutdown", unregistration.trouble), name, self._clock.time()
-            )
-        self._records.pop(name, None)
-        self._journal.done(name)
-        self._unfinished.pop(name, None)
-        await self._events.publish(AppUnregistered(name, options))
-        await self._hooks.app_unregistered(app_name=name, options=options)
 
     # failure
 

@@ -66,7 +66,11 @@ class AuthFlow:
         """
         waiting = await self._attempts.retry_after(attempt)
         if waiting > 0:
-            return self._held_back(waiting)
+            # Refuse an attempt unseen; it is counted, and no plugin is told: each could write a line for each
+            self.held_back += 1
+            if self.held_back.bit_count() == 1:  # 1, 2, 4, 8 ...: a flood leaves few lines
+                _log.warning("sign-in attempts are held back", so_far=self.held_back)
+            return AuthResult(False, None, TOO_MANY.format(seconds=math.ceil(waiting)), retry_after=waiting)
         try:
             looked_at: object = await self._hooks.before_auth(attempt=attempt)
             if not isinstance(looked_at, AuthAttempt):
@@ -79,7 +83,15 @@ class AuthFlow:
         except HookError:
             # The dispatcher has logged what failed and where.
             return await self._refused(attempt, UNDECIDED)
-        return await self._decided(looked_at, verdict)
+        if isinstance(verdict, Deny):
+            return await self._refused(looked_at, str(verdict.reason))
+        principal = verdict.principal if isinstance(verdict, Allow) else None
+        if not isinstance(principal, Principal) or not principal.user_id:
+            _log.error("a sign-in was allowed without saying whose it is, and refused")
+            return await self._refused(looked_at, UNDECIDED)
+        await self._attempts.forget(looked_at)
+        await self._tell(self._hooks.after_auth, attempt=looked_at, principal=principal)
+        return AuthResult(True, principal)
 
     async def logout(self, session_id: str) -> bool:
         """Sign out: ``before_logout``, the session ends, ``after_logout``. Nobody can stop it.
@@ -123,24 +135,6 @@ class AuthFlow:
         ended = await end()
         await self._tell(self._hooks.after_logout, principal=principal, session_handle=handle)
         return ended
-
-    async def _decided(self, attempt: AuthAttempt, verdict: object) -> AuthResult:
-        if isinstance(verdict, Deny):
-            return await self._refused(attempt, str(verdict.reason))
-        principal = verdict.principal if isinstance(verdict, Allow) else None
-        if not isinstance(principal, Principal) or not principal.user_id:
-            _log.error("a sign-in was allowed without saying whose it is, and refused")
-            return await self._refused(attempt, UNDECIDED)
-        await self._attempts.forget(attempt)
-        await self._tell(self._hooks.after_auth, attempt=attempt, principal=principal)
-        return AuthResult(True, principal)
-
-    def _held_back(self, waiting: float) -> AuthResult:
-        """Refuse an attempt unseen; it is counted, and no plugin is told: each could write a line for each."""
-        self.held_back += 1
-        if self.held_back.bit_count() == 1:  # 1, 2, 4, 8 ...: a flood leaves few lines
-            _log.warning("sign-in attempts are held back", so_far=self.held_back)
-        return AuthResult(False, None, TOO_MANY.format(seconds=math.ceil(waiting)), retry_after=waiting)
 
     async def _refused(self, attempt: AuthAttempt, reason: str) -> AuthResult:
         await self._tell(self._hooks.auth_failed, attempt=attempt, reason=reason)

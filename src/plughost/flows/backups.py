@@ -259,7 +259,15 @@ class Backups:
             plan = await self._hooks.before_restore(plan=plan)
             for entry in plan.entries:
                 on_progress(BackupProgress(phase="restore", name=entry.name, done=len(restored)))
-                artifact = _artifact(entry, files[entry.plugin, entry.name])
+                artifact = Artifact(
+                    name=entry.name,
+                    path=files[entry.plugin, entry.name],
+                    size=entry.size,
+                    media_type=entry.media_type,
+                    plugin=entry.plugin,
+                    app_name=entry.app_name,
+                    labels=entry.labels,
+                )
                 taken = await self._hooks.restore_artifact(artifact=artifact, plan=plan)
                 (restored if taken else skipped).append(entry.name)
         except Exception as error:
@@ -298,18 +306,6 @@ def _artifacts_of(plugin: str, answer: object) -> list[Artifact]:
         raise BackupError(
             f"what plugin {plugin!r} gave to be saved is not a list of artifacts: {error}"
         ) from error
-
-
-def _artifact(entry: ArchiveEntry, path: Path) -> Artifact:
-    return Artifact(
-        name=entry.name,
-        path=path,
-        size=entry.size,
-        media_type=entry.media_type,
-        plugin=entry.plugin,
-        app_name=entry.app_name,
-        labels=entry.labels,
-    )
 
 
 class _Stopped(Exception):

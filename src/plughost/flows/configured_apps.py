@@ -41,7 +41,9 @@ class ConfiguredApps:
             for name, settings in config.apps.items()
             if settings.get("required") is True or name in config.host.required
         ]
-        return tuple(name for name in required if not self._is_there(name))
+        return tuple(
+            name for name in required if name not in self._apps or self._apps[name].state is AppState.FAILED
+        )
 
     @property
     def unsaved(self) -> Mapping[str, Exception]:
@@ -54,9 +56,6 @@ class ConfiguredApps:
         """Names of the apps, configured or not, that say ``backup = false``."""
         known = {**self._loaded.config.apps, **{name: app.config for name, app in self._apps.items()}}
         return frozenset(name for name, settings in known.items() if settings.get("backup") is False)
-
-    def _is_there(self, name: str) -> bool:
-        return name in self._apps and self._apps[name].state is not AppState.FAILED
 
     async def register(self) -> None:
         """Say what an earlier process left unfinished, then register all; what fails is in ``errors``."""

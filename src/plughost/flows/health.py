@@ -95,7 +95,10 @@ class Health:
         whether it does its work.
         """
         started = self._clock.monotonic()
-        own = self._own(app_name)
+        checks = (
+            [self._app_check(app_name)] if app_name is not None else [*self._own_checks(), *self._leftovers()]
+        )
+        own = HealthReport.of(checks, app_name=app_name)
         call = await self._hooks.health_check.report(app_name=app_name, health_status=own)
         answers = [_answer(outcome, app_name) for outcome in call.outcomes]
         report = HealthReport.of(
@@ -106,12 +109,6 @@ class Health:
         )
         self._last[app_name] = report
         return report
-
-    def _own(self, app_name: str | None) -> HealthReport:
-        checks = (
-            [self._app_check(app_name)] if app_name is not None else [*self._own_checks(), *self._leftovers()]
-        )
-        return HealthReport.of(checks, app_name=app_name)
 
     def _app_check(self, name: str) -> HealthCheck:
         record = self._apps.get(name)

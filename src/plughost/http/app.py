@@ -68,7 +68,18 @@ class HostApplication:
             RouteError: Something a plugin contributed does not fit, and it was never put together before.
         """
         if self._composition is None or self._stale:
-            self._compose()
+            first = self._composition is None
+            self.runtime.forget_services()
+            self.runtime.tracer = request_tracer(self._tracer_provider)
+            context = self.runtime.context
+            if self._inner is None:
+                own = [*health_routes(), *metrics_routes()]
+                self._composition = compose(self.runtime, own, context, strict=first)
+            else:
+                self._composition = compose_around(self._inner, self.runtime, context, strict=first)
+            self.runtime.left_out = self._composition.left_out
+            self.runtime.routes = self._composition.routes
+            self._stale = False
         assert self._composition is not None  # noqa: S101 - _compose has set it or raised
         return self._composition
 
@@ -125,20 +136,6 @@ class HostApplication:
         except RouteError as error:
             _log.error("routes refused", plugin=error.plugin, path=error.path, reason=str(error))
             return Problem(503, _NOT_COMPOSED, code="routes_refused")
-
-    def _compose(self) -> None:
-        first = self._composition is None
-        self.runtime.forget_services()
-        self.runtime.tracer = request_tracer(self._tracer_provider)
-        context = self.runtime.context
-        if self._inner is None:
-            own = [*health_routes(), *metrics_routes()]
-            self._composition = compose(self.runtime, own, context, strict=first)
-        else:
-            self._composition = compose_around(self._inner, self.runtime, context, strict=first)
-        self.runtime.left_out = self._composition.left_out
-        self.runtime.routes = self._composition.routes
-        self._stale = False
 
     def _plugins_changed(self, _: PluginStateChanged) -> None:
         self._stale = True

@@ -103,24 +103,22 @@ class AnswerCache:
                 return
             flight = self._flights.get(key)
             if flight is None or b"no-cache" in asked:
-                await self._lead(app, _Recorder(self, how, scope, send, key=key), receive)
+                # Let ``app`` answer for all who wait; when this one is cancelled, the next takes its place
+                recorder = _Recorder(self, how, scope, send, key=key)
+                await recorder.begin()
+                try:
+                    await app(recorder.scope, receive, recorder)
+                except Exception:
+                    recorder.settle(passes=True)
+                    raise
+                finally:
+                    recorder.settle()
+                    await recorder.end()
                 return
             await flight.settled.wait()
             if flight.passes:
                 await app(scope, receive, _Recorder(self, how, scope, send, key=key))
                 return
-
-    async def _lead(self, app: ASGIApp, recorder: _Recorder, receive: Receive) -> None:
-        """Let ``app`` answer for all who wait; when this one is cancelled, the next takes its place."""
-        await recorder.begin()
-        try:
-            await app(recorder.scope, receive, recorder)
-        except Exception:
-            recorder.settle(passes=True)
-            raise
-        finally:
-            recorder.settle()
-            await recorder.end()
 
     def begin(self, key: str) -> _Flight:
         """Note that somebody asks for ``key`` now, unless somebody does already."""
@@ -189,35 +187,45 @@ class _Recorder:
     async def __call__(self, message: Message) -> None:
         """Take one message of the answer."""
         if message["type"] == "http.response.start":
-            self._begin_answer(message)
+            headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+            self._start, self._held = {**message, "headers": headers}, True
+            how = self._how
+            self._own_vary = vary_names(headers)
+            self._cacheable = may_be_kept(message["status"], headers, for_one=bool(how.owner), most=how.most)
+            self._ttl = lifetime(headers, how.ttl)
+            if self._key and self.scope["method"] != "HEAD":
+                self._answers.note(self._key, kept=self._cacheable)
+            if not self._cacheable:
+                self.settle(passes=True)
         elif message["type"] == "http.response.body" and self._cacheable:
             await self._take(message)
         else:
             await self._release()
             await self._send(message)
 
-    def _begin_answer(self, message: Message) -> None:
-        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-        self._start, self._held = {**message, "headers": headers}, True
-        how = self._how
-        self._own_vary = vary_names(headers)
-        self._cacheable = may_be_kept(message["status"], headers, for_one=bool(how.owner), most=how.most)
-        self._ttl = lifetime(headers, how.ttl)
-        if self._key and self.scope["method"] != "HEAD":
-            self._answers.note(self._key, kept=self._cacheable)
-        if not self._cacheable:
-            self.settle(passes=True)
-
     async def _take(self, message: Message) -> None:
         more = message.get("more_body", False)
         self._body += message.get("body", b"")
         first, whole = self._held, self._held and not more
         if first:
-            self._dress(whole=whole)
+            how, headers = self._how, self._start["headers"]
+            if whole and not values(headers, b"etag") and (self._body or self.scope["method"] == "GET"):
+                headers.append((b"etag", etag_of(bytes(self._body))))
+            if not values(headers, b"cache-control"):
+                who = b"private" if how.private else b"public"
+                headers.append((b"cache-control", b"%b, max-age=%d" % (who, how.ttl)))
+            depends = self._own_vary | how.vary | ({b"cookie", b"authorization"} if how.private else set())
+            if depends:
+                headers[:] = [pair for pair in headers if pair[0] != b"vary"]
+                headers.append((b"vary", b", ".join(sorted(depends))))
         if more:
             self.settle(passes=True)  # it comes in pieces, as fast as this client takes them
         if len(self._body) > self._how.most:
-            await self._give_up()
+            self._body.clear()
+            self._cacheable = False
+            if self._key:
+                self._answers.note(self._key, kept=False)
+            await self.end()
         stored = bool(self._making) and not more and await self._keep()
         self.settle(passes=not stored)
         if first:
@@ -230,30 +238,11 @@ class _Recorder:
         await self._release()
         await self._send(message)
 
-    async def _give_up(self) -> None:
-        self._body.clear()
-        self._cacheable = False
-        if self._key:
-            self._answers.note(self._key, kept=False)
-        await self.end()
-
     async def _release(self) -> None:
         if self._held:
             self._held = False
             # A copy: middleware further out, such as compression, edits the list it is given.
             await self._send({**self._start, "headers": list(self._start["headers"])})
-
-    def _dress(self, *, whole: bool) -> None:
-        how, headers = self._how, self._start["headers"]
-        if whole and not values(headers, b"etag") and (self._body or self.scope["method"] == "GET"):
-            headers.append((b"etag", etag_of(bytes(self._body))))
-        if not values(headers, b"cache-control"):
-            who = b"private" if how.private else b"public"
-            headers.append((b"cache-control", b"%b, max-age=%d" % (who, how.ttl)))
-        depends = self._own_vary | how.vary | ({b"cookie", b"authorization"} if how.private else set())
-        if depends:
-            headers[:] = [pair for pair in headers if pair[0] != b"vary"]
-            headers.append((b"vary", b", ".join(sorted(depends))))
 
     async def _keep(self) -> bool:
         """Keep the answer; False when it was refused, or something was invalidated since it was begun."""

@@ -58,7 +58,9 @@ class OriginPolicy:
             return "here" if all(value in (b"same-origin", b"none") for value in site) else "elsewhere"
         if not origins:
             return "unsaid"
-        own = _own_origin(connection)
+        scheme = _SECURE.get(connection.get("scheme", "http"), connection.get("scheme", "http"))
+        hosts = _values(connection, b"host")
+        own = _normal(f"{scheme}://{hosts[0].decode('latin-1')}") if len(hosts) == 1 else None
         return "here" if all(origin == own for origin in origins) else "foreign"
 
 
@@ -102,12 +104,6 @@ def cross_site() -> Problem:
         code="cross_site",
         headers={"Vary": "Sec-Fetch-Site, Origin, Cookie"},
     )
-
-
-def _own_origin(connection: Mapping[str, Any]) -> str | None:
-    scheme = _SECURE.get(connection.get("scheme", "http"), connection.get("scheme", "http"))
-    hosts = _values(connection, b"host")
-    return _normal(f"{scheme}://{hosts[0].decode('latin-1')}") if len(hosts) == 1 else None
 
 
 def _normal(origin: str) -> str:

@@ -115,7 +115,10 @@ class HttpFigures:
         row.requests += 1
         row.statuses[status] = row.statuses.get(status, 0) + 1
         row.timings.observe(seconds)
-        minute = self._minute()
+        number = int(self._clock.time() // 60)
+        if not self._minutes or self._minutes[-1].number != number:
+            self._minutes.append(_Minute(number))
+        minute = self._minutes[-1]
         minute.requests += 1
         minute.seconds += seconds
         if status >= 500:
@@ -172,9 +175,3 @@ class HttpFigures:
     def seconds(self) -> list[tuple[str, str, str, int, float]]:
         """Return method, path, plugin, how many requests and their seconds together, for metrics."""
         return [(*key, row.timings.count, row.timings.total) for key, row in self._rows.items()]
-
-    def _minute(self) -> _Minute:
-        number = int(self._clock.time() // 60)
-        if not self._minutes or self._minutes[-1].number != number:
-            self._minutes.append(_Minute(number))
-        return self._minutes[-1]

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable
 from types import CoroutineType
-from typing import Any
 
 import anyio
 
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog
 from plughost.core.containment import Point, stray
-from plughost.core.stepping import Coro, LimitPassedError, event_library
+from plughost.core.stepping import LimitPassedError, event_library
 from plughost.http.problems import Problem
 
 
@@ -39,7 +38,17 @@ async def answer_within(
         return
     except GeneratorExit as error:  # its own: nobody closed it
         raise stray(error, Point.ROUTE) from error
-    await _watched(answering, waiting, answer, limit, watchdog)
+    answer.watch = watch = watchdog.watch()
+    end = anyio.current_time() + limit
+    try:
+        await watch.hold(answering, waiting, None if answer.begun or limit == math.inf else limit)
+    except LimitPassedError:
+        if answer.in_time or anyio.current_time() < end:
+            raise  # not this limit, but one of something that was called
+        if not answer.begun:
+            raise _too_long() from None
+    finally:
+        watch.end()
 
 
 class _Answer:
@@ -71,20 +80,6 @@ class _Answer:
             elif not self.watch.cancels:
                 self.in_time, self.watch.deadline = True, math.inf
         return self._send(message)
-
-
-async def _watched(answering: Coro, waiting: Any, answer: _Answer, limit: float, watchdog: Watchdog) -> None:
-    answer.watch = watch = watchdog.watch()
-    end = anyio.current_time() + limit
-    try:
-        await watch.hold(answering, waiting, None if answer.begun or limit == math.inf else limit)
-    except LimitPassedError:
-        if answer.in_time or anyio.current_time() < end:
-            raise  # not this limit, but one of something that was called
-        if not answer.begun:
-            raise _too_long() from None
-    finally:
-        watch.end()
 
 
 async def _in_scope(answering: Awaitable[None], answer: _Answer, limit: float) -> None:

@@ -102,7 +102,10 @@ def _by_credential(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Ident
     """Return who a bearer token or an administrator's cookie stands for; None when there is neither."""
     bearer = _bearer(connection)
     if bearer is not None:
-        return _by_token(runtime, bearer)
+        identity = runtime.tokens.identify(bearer)
+        if identity is None:
+            raise _unauthorized("This token is unknown, wrong, expired or revoked.", "invalid_token")
+        return identity
     secret = runtime.sign_ins.secret_in(connection)
     return runtime.sign_ins.identify(secret) if secret is not None else None
 
@@ -115,13 +118,6 @@ def _bearer(connection: Mapping[str, Any]) -> str | None:
     if len(given) > 1 or scheme.lower() != "bearer":
         raise _unauthorized("Send exactly one header `Authorization: Bearer phk_...`.", "invalid_request")
     return str(token.strip())
-
-
-def _by_token(runtime: HttpRuntime, token: str) -> Identity:
-    identity = runtime.tokens.identify(token)
-    if identity is None:
-        raise _unauthorized("This token is unknown, wrong, expired or revoked.", "invalid_token")
-    return identity
 
 
 async def _by_session(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Identity:

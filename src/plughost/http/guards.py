@@ -46,7 +46,9 @@ class Identity:
         """Who it is, for the audit trail: the id first, then the name, so that no name looks like a token."""
         if self.kind == "token" or not self.known:
             return self.name
-        return f"{_ACTORS[self.kind]} {_quoted(self.id)} ({self.name})"
+        # Return an id as it is, or in quotes when it could be taken for more than an id
+        quoted = self.id if _SAFE_ID.fullmatch(self.id) else ascii(self.id)
+        return f"{_ACTORS[self.kind]} {quoted} ({self.name})"
 
     def holds(self, scope: str) -> bool:
         """Whether ``scope``, or something that includes it, is among the scopes."""
@@ -56,11 +58,6 @@ class Identity:
 
 _ACTORS = {"browser": "browser", "session": "user"}
 _SAFE_ID = re.compile(r"[\w.@+:-]+")
-
-
-def _quoted(text: str) -> str:
-    """Return an id as it is, or in quotes when it could be taken for more than an id."""
-    return text if _SAFE_ID.fullmatch(text) else ascii(text)
 
 
 ANONYMOUS = Identity()

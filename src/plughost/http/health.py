@@ -83,7 +83,8 @@ async def _look(request: Request) -> tuple[HealthReport, bool]:
 def _report(report: HealthReport, checks: tuple[HealthCheck, ...], told: bool, **members: Any) -> Response:
     body: dict[str, Any] = {**members, "checks": {}}
     for check in checks:
-        body["checks"].setdefault(_key(check), []).append(_check(check, told))
+        key = check.name if check.app_name is None else f"{check.app_name}:{check.name}"
+        body["checks"].setdefault(key, []).append(_check(check, told))
     if told and report.output:
         body["output"] = report.output
     return _answer(report.status, body)
@@ -136,10 +137,6 @@ def _check(check: HealthCheck, told: bool) -> dict[str, Any]:
         row |= {"figures": dict(check.figures)} if check.figures else {}
         row["duration"] = round(check.duration, 6)
     return row
-
-
-def _key(check: HealthCheck) -> str:
-    return check.name if check.app_name is None else f"{check.app_name}:{check.name}"
 
 
 def _is_about_redis(check: HealthCheck) -> bool:

@@ -136,22 +136,18 @@ def _contributed(described: list[tuple[str, MetricFamily]]) -> Iterator[Metric]:
     merged: dict[str, Metric] = {}
     for plugin, family in described:
         try:
-            _add(merged, plugin, family)
+            if not _NAME.fullmatch(family.name):
+                raise ValueError(f"a metric is named like queue_waiting, not {family.name!r}")
+            name = PREFIX + family.name.removeprefix(PREFIX).removesuffix("_total")
+            metric = merged.get(name)
+            if metric is None:
+                metric = merged[name] = Metric(name, family.help, family.kind)
+            if metric.type != family.kind:
+                raise ValueError(f"{name} is a {metric.type} of another plugin")
+            suffix = "_total" if family.kind == "counter" else ""
+            for sample in family.samples:
+                labels = {key: str(value) for key, value in sample.labels.items()}
+                metric.add_sample(name + suffix, {**labels, "plugin": plugin}, float(sample.value))
         except (ValueError, TypeError, AttributeError) as error:
             _log.warning("metric family left out", plugin=plugin, reason=error_text(error))
     yield from merged.values()
-
-
-def _add(merged: dict[str, Metric], plugin: str, family: MetricFamily) -> None:
-    if not _NAME.fullmatch(family.name):
-        raise ValueError(f"a metric is named like queue_waiting, not {family.name!r}")
-    name = PREFIX + family.name.removeprefix(PREFIX).removesuffix("_total")
-    metric = merged.get(name)
-    if metric is None:
-        metric = merged[name] = Metric(name, family.help, family.kind)
-    if metric.type != family.kind:
-        raise ValueError(f"{name} is a {metric.type} of another plugin")
-    suffix = "_total" if family.kind == "counter" else ""
-    for sample in family.samples:
-        labels = {key: str(value) for key, value in sample.labels.items()}
-        metric.add_sample(name + suffix, {**labels, "plugin": plugin}, float(sample.value))

@@ -27,7 +27,16 @@ def is_of_this_user(client: Sequence[Any], server: Sequence[Any]) -> bool:
         server: Address and port it connected to.
     """
     try:
-        ours, anybody_listens = _look(_spellings(client[0]), int(client[1]), int(server[1]))
+        # Return an address as the tables may spell it: words of four bytes, each in the order of this machine
+        address = client[0]
+        known = ipaddress.ip_address(address)
+        packed = [known.packed]
+        if isinstance(known, ipaddress.IPv4Address):
+            packed.append(ipaddress.IPv6Address(f"::ffff:{known}").packed)
+        elif known.ipv4_mapped is not None:
+            packed.append(known.ipv4_mapped.packed)
+        spellings = frozenset(map(_words, packed))
+        ours, anybody_listens = _look(spellings, int(client[1]), int(server[1]))
     except (OSError, ValueError):
         return False
     return ours or not anybody_listens
@@ -59,17 +68,6 @@ def _rows() -> Iterator[tuple[_End, _End, str, int]]:
 def _end(text: str) -> _End:
     address, _, port = text.partition(":")
     return address, int(port, 16)
-
-
-def _spellings(address: str) -> frozenset[str]:
-    """Return an address as the tables may spell it: words of four bytes, each in the order of this machine."""
-    known = ipaddress.ip_address(address)
-    packed = [known.packed]
-    if isinstance(known, ipaddress.IPv4Address):
-        packed.append(ipaddress.IPv6Address(f"::ffff:{known}").packed)
-    elif known.ipv4_mapped is not None:
-        packed.append(known.ipv4_mapped.packed)
-    return frozenset(map(_words, packed))
 
 
 def _words(packed: bytes) -> str:

@@ -74,7 +74,15 @@ class Tokens:
             ValueError: No name, no scope, an odd scope, or a lifetime that is over.
         """
         wanted = tuple(sorted(set(scopes)))
-        _check(name, wanted, lifetime)
+        if not name.strip():
+            raise ValueError("a token needs a name that says who or what it is for")
+        if not wanted:
+            raise ValueError("a token needs at least one scope, such as cache:read")
+        for scope in wanted:
+            if _SCOPE.fullmatch(scope) is None:
+                raise ValueError(f"{scope!r} is not a scope: write area:verb, area:* or * for everything")
+        if not lifetime > 0:
+            raise ValueError("a token needs a lifetime above 0 seconds")
         identifier, secret = secrets.token_hex(6), secrets.token_hex(32)
         now = self._clock.time()
         with self._file.writing() as db:
@@ -146,18 +154,6 @@ def id_of(token: str) -> str | None:
     """Return the public part of a token; None when it is malformed."""
     shape = _SHAPE.fullmatch(token)
     return None if shape is None else shape["id"]
-
-
-def _check(name: str, scopes: tuple[str, ...], lifetime: float) -> None:
-    if not name.strip():
-        raise ValueError("a token needs a name that says who or what it is for")
-    if not scopes:
-        raise ValueError("a token needs at least one scope, such as cache:read")
-    for scope in scopes:
-        if _SCOPE.fullmatch(scope) is None:
-            raise ValueError(f"{scope!r} is not a scope: write area:verb, area:* or * for everything")
-    if not lifetime > 0:
-        raise ValueError("a token needs a lifetime above 0 seconds")
 
 
 def _record(row: Row) -> TokenRecord:

@@ -15,7 +15,7 @@ import functools
 import inspect
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import anyio
@@ -151,15 +151,14 @@ def _standing_in(original: Callable[..., Any], fault: Fault) -> Callable[..., An
 
     @functools.wraps(original)
     def plainly_faulty(self: object, *args: Any, **kwargs: Any) -> Any:
-        return _run_without_waiting(fault(*args, **kwargs), original.__qualname__)
+        coroutine = fault(*args, **kwargs)
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            return end.value
+        coroutine.close()
+        raise TypeError(
+            f"{original.__qualname__} is a plain function, and this fault waits: inject it into an async one"
+        )
 
     return plainly_faulty
-
-
-def _run_without_waiting(coroutine: Coroutine[Any, Any, Any], where: str) -> Any:
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    coroutine.close()
-    raise TypeError(f"{where} is a plain function, and this fault waits: inject it into an async one")

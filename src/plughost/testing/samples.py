@@ -133,7 +133,11 @@ def _of_class(kind: type) -> Iterator[Any]:
     elif issubclass(kind, BaseException):
         yield RuntimeError("sample") if issubclass(RuntimeError, kind) else kind("sample")
     elif dataclasses.is_dataclass(kind):
-        needed = {one.name for one in dataclasses.fields(kind) if _is_needed(one) and one.init}
+        needed = {
+            one.name
+            for one in dataclasses.fields(kind)
+            if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING and one.init
+        }
         yield from _filled(kind, needed, [one.name for one in dataclasses.fields(kind) if one.init])
     elif issubclass(kind, msgspec.Struct):
         fields = msgspec.structs.fields(kind)
@@ -142,10 +146,6 @@ def _of_class(kind: type) -> Iterator[Any]:
         raise NoSampleError(f"no sample of {kind.__qualname__}")
     else:
         yield kind()
-
-
-def _is_needed(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _filled(kind: Any, needed: set[str], names: list[str]) -> Iterator[Any]:

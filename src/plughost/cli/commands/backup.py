@@ -39,7 +39,10 @@ def run_backup(program: Program, apps: tuple[str, ...]) -> None:
     """Make a backup now. The apps of the configuration are registered first, as at every start."""
 
     async def work(host: Host) -> Mapping[str, Any]:
-        _refuse_unknown(host, apps)
+        unknown = [name for name in apps if name not in host.apps and name not in host.app_errors]
+        if unknown:
+            click.echo(f"Error: there is no app {unknown[0]!r} in the configuration", err=True)
+            leave(ExitCode.FAILED)
         with _bar(program, "Saving") as on_progress:
             result = await host.backups.run(apps=apps, on_progress=on_progress)
         return {
@@ -140,13 +143,6 @@ def _with_host(program: Program, work: Callable[[Host], Awaitable[T]], *, regist
 async def _within(host: Host, work: Callable[[Host], Awaitable[T]]) -> T:
     async with host:
         return await work(host)
-
-
-def _refuse_unknown(host: Host, apps: tuple[str, ...]) -> None:
-    unknown = [name for name in apps if name not in host.apps and name not in host.app_errors]
-    if unknown:
-        click.echo(f"Error: there is no app {unknown[0]!r} in the configuration", err=True)
-        leave(ExitCode.FAILED)
 
 
 @contextmanager

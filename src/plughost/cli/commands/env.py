@@ -67,7 +67,7 @@ def create(
     What follows `--` is handed on to `pip install`, such as `-- --index-url URL`. When a step fails nothing is changed.
     """
     loaded = program.load_config()
-    file = _file_of(program, loaded)
+    file = loaded.path or program.config_path or Path(DEFAULT_FILE)
     directory = file.absolute().parent
     written = (at or Path(_FOLDER) / name).as_posix()
     place = EnvironmentPlace(directory / written)
@@ -203,10 +203,6 @@ def _plugin_with_environment(program: Program, name: str) -> tuple[LoadedConfig,
 
 def _link(section: PluginSection, loaded: LoadedConfig) -> Path:
     return loaded.located(section.environment or "").absolute()
-
-
-def _file_of(program: Program, loaded: LoadedConfig) -> Path:
-    return loaded.path or program.config_path or Path(DEFAULT_FILE)
 
 
 def _described(name: str, written: str, place: EnvironmentPlace, found: Finding) -> Document:

@@ -59,7 +59,10 @@ def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[
     try:
         ready = anyio.run(_run, program, host, once, folders)
     except HostNotReadyError as error:
-        _show_refusal(program, host, error)
+        document = error_document(error)
+        document["details"]["report"] = report_document(host.name, host.report, False, host.plugins)
+        program.show(document, report_text(host))
+        program.talk(f"Error: {error}")
         leave(ExitCode.FAILED)
     if ready is None:
         program.talk("Asked to stop while starting: stopped.")
@@ -105,10 +108,3 @@ def show_report(program: Program, host: Host) -> None:
     """Write the state of every plugin of a running host."""
     document = report_document(host.name, host.report, host.ready, host.plugins)
     program.show(document, report_text(host))
-
-
-def _show_refusal(program: Program, host: Host, error: HostNotReadyError) -> None:
-    document = error_document(error)
-    document["details"]["report"] = report_document(host.name, host.report, False, host.plugins)
-    program.show(document, report_text(host))
-    program.talk(f"Error: {error}")

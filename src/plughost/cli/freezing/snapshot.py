@@ -133,23 +133,20 @@ def _frozen(loaded: LoadedConfig, candidates: list[PluginCandidate]) -> Iterator
         elif candidate.finding.distribution in {"", "plughost"}:
             continue  # comes with plughost, or with the application's own code
         else:
-            about |= _installed(candidate.finding.distribution, candidate.finding.version)
+            editable = is_editable(candidate.finding.distribution)
+            installed = {
+                "distribution": candidate.finding.distribution,
+                "version": candidate.finding.version,
+                "editable": editable,
+                "sha256": "" if editable else digest_of_distribution(candidate.finding.distribution),
+            }
+            about |= installed
         yield FrozenPlugin(**about)
 
 
 def _as_written(loaded: LoadedConfig, path: Path) -> str:
     """The path as a configuration of this project would say it, so that a snapshot fits on another machine."""
     return str(path.relative_to(loaded.directory) if path.is_relative_to(loaded.directory) else path)
-
-
-def _installed(distribution: str, version: str) -> dict[str, Any]:
-    editable = is_editable(distribution)
-    return {
-        "distribution": distribution,
-        "version": version,
-        "editable": editable,
-        "sha256": "" if editable else digest_of_distribution(distribution),
-    }
 
 
 def is_editable(distribution: str) -> bool:

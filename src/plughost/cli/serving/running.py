@@ -88,7 +88,11 @@ class OneProcess:
         requests: AsyncIterable[object],
     ) -> None:
         application = create_app(host, settings=self._settings(host))
-        _trace(host)
+        # Make spans of hook calls when somebody has set OpenTelemetry up, as ``opentelemetry-instrument`` does
+        if request_tracer() is not None:
+            from plughost.tracing import trace_hooks
+
+            trace_hooks(host)
         try:
             await self._refuse_unguarded_address(host, application)
             server = Server(application, self._serving)
@@ -158,14 +162,6 @@ class OneProcess:
             minutes = application.runtime.settings.link_lifetime / 60
             lines.append(f"One-time sign-in link (valid for {minutes:.0f} minutes): {document['sign_in']}")
         self._program.show(document, "\n".join(lines))
-
-
-def _trace(host: Host) -> None:
-    """Make spans of hook calls when somebody has set OpenTelemetry up, as ``opentelemetry-instrument`` does."""
-    if request_tracer() is not None:
-        from plughost.tracing import trace_hooks
-
-        trace_hooks(host)
 
 
 async def _stop_when_alone(signals: StopSignals) -> None:

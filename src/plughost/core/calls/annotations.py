@@ -39,7 +39,12 @@ def type_misfits(declaration: Declaration, function: Any) -> Iterator[TypeMisfit
     """
     if declaration.foreign:
         return
-    spec, mine = _hints_of_spec(declaration.function), hints_of(function)
+    # Return the same as ``hints_of``, evaluated once: a spec has many implementers
+    known = _SPECS.get(declaration.function)
+    if known is None:
+        known = _SPECS[declaration.function] = hints_of(declaration.function)
+    hints_of_spec = known
+    spec, mine = hints_of_spec, hints_of(function)
     for name in declaration.arguments:
         if name in mine and name in spec and not _fits(spec[name], mine[name]):
             yield TypeMisfit(
@@ -65,14 +70,6 @@ def _answer(annotation: Any) -> Any:
     if typing.get_origin(annotation) in (collections.abc.Awaitable, collections.abc.Coroutine):
         return typing.get_args(annotation)[-1]
     return annotation
-
-
-def _hints_of_spec(function: Any) -> dict[str, Any]:
-    """Return the same as ``hints_of``, evaluated once: a spec has many implementers."""
-    known = _SPECS.get(function)
-    if known is None:
-        known = _SPECS[function] = hints_of(function)
-    return known
 
 
 _SPECS: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()

@@ -328,7 +328,11 @@ class HookDispatcher:
                 point.choose()
             for name in declared if touched is None else touched & declared.keys():
                 self._renew(name, declared[name])
-            self._settle()
+            # Forget the plans on which no call is under way any more
+            ended = [plan for plan in self._retired if not plan.traffic.under_way]
+            self._retired = [plan for plan in self._retired if plan not in ended]
+            for plan in ended:
+                plan.settle()
 
     def _drop_undeclared(self) -> None:
         """Let go of the hooks that nobody declares any more, or that are declared anew."""
@@ -390,13 +394,6 @@ class HookDispatcher:
     def _retire(self, point: HookPoint, successor: CallPlan | None) -> None:
         self._retired.append(point.plan)
         point.change(successor)
-
-    def _settle(self) -> None:
-        """Forget the plans on which no call is under way any more."""
-        ended = [plan for plan in self._retired if not plan.traffic.under_way]
-        self._retired = [plan for plan in self._retired if plan not in ended]
-        for plan in ended:
-            plan.settle()
 
     def _drain(self, name: str) -> Drain:
         """The end of all calls that may still be in the plugin: also those on plans replaced before."""

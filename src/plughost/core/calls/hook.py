@@ -165,17 +165,14 @@ class HookPoint:
             if hot is None or hot.plan is not plan or measured or event_library.name:
                 return await self._run(plan, values)
             with self._observed():
-                return await self._go_through(hot, values)
+                # Make a call the short way that came here nevertheless
+                arguments = tuple(values[name] for name in hot.plan.declaration.arguments)
+                found = hot.fresh()
+                if hot.plan.declaration.options.sync:
+                    return self.around_at_once(hot, found, arguments)
+                return await self.around(hot, found, arguments)
         finally:
             traffic.leave()
-
-    async def _go_through(self, hot: Shortcut, values: dict[str, Any]) -> Any:
-        """Make a call the short way that came here nevertheless."""
-        arguments = tuple(values[name] for name in hot.plan.declaration.arguments)
-        found = hot.fresh()
-        if hot.plan.declaration.options.sync:
-            return self.around_at_once(hot, found, arguments)
-        return await self.around(hot, found, arguments)
 
     async def around(self, hot: Shortcut, found: Any, arguments: tuple[Any, ...]) -> Any:
         """Make a call the short way, with the wrappers around it; ``found`` takes the results."""

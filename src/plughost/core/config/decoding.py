@@ -72,7 +72,16 @@ class Decoder:
         if isinstance(value, (list, tuple)) and (inner := records_of_list(kind)) is not None:
             items = self._decode_list(value, inner, path)
             return tuple(items) if is_tuple(kind) and items is not FAILED else items
-        return self._decode_leaf(value, kind, path)
+        strict = not (self.is_lenient(path) or self._holds_resolved(path))
+        try:
+            return msgspec.convert(read_time(value, kind), kind, strict=strict, dec_hook=_decode_custom)
+        except msgspec.ValidationError as error:
+            self.note(*_explained(error, value, kind, path))
+        except NotImplementedError as error:
+            self.note(path, error_text(error))
+        except TypeError as error:  # msgspec cannot make sense of the annotation
+            self.note(path, f"the type of this setting cannot be used: {error_text(error)}")
+        return FAILED
 
     def note(self, path: SettingPath, message: str) -> None:
         """Note a problem, with every known secret taken out of its message."""
@@ -92,7 +101,12 @@ class Decoder:
             arguments[field.attribute] = self.decode(inner, field.type, (*path, key))
         for key, field in record.fields.items():
             if field.required and field.attribute not in arguments:
-                self.note((*path, key), f"missing: expected {_described(field.type)}")
+                names = [
+                    one.__name__ if isinstance(one, type) else str(one).replace("typing.", "")
+                    for one in members(field.type)
+                ]
+                described = " or ".join(f"`{name}`" for name in names)
+                self.note((*path, key), f"missing: expected {described}")
         if len(self.problems) > before or _has_failed(arguments.values()):
             return FAILED
         return self._build(record, arguments, path)
@@ -118,18 +132,6 @@ class Decoder:
     def _decode_list(self, value: Collection[Any], kind: Any, path: SettingPath) -> Any:
         decoded = [self.decode(inner, kind, (*path, place)) for place, inner in enumerate(value)]
         return FAILED if _has_failed(decoded) else decoded
-
-    def _decode_leaf(self, value: Any, kind: Any, path: SettingPath) -> Any:
-        strict = not (self.is_lenient(path) or self._holds_resolved(path))
-        try:
-            return msgspec.convert(read_time(value, kind), kind, strict=strict, dec_hook=_decode_custom)
-        except msgspec.ValidationError as error:
-            self.note(*_explained(error, value, kind, path))
-        except NotImplementedError as error:
-            self.note(path, error_text(error))
-        except TypeError as error:  # msgspec cannot make sense of the annotation
-            self.note(path, f"the type of this setting cannot be used: {error_text(error)}")
-        return FAILED
 
     def _holds_resolved(self, path: SettingPath) -> bool:
         inside = (f"{dotted(path)}[", f"{dotted(path)}.")
@@ -212,10 +214,3 @@ def _choices(kind: Any) -> tuple[Any, ...]:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return tuple(member.value for member in kind)
     return ()
-
-
-def _described(kind: Any) -> str:
-    names = [
-        one.__name__ if isinstance(one, type) else str(one).replace("typing.", "") for one in members(kind)
-    ]
-    return " or ".join(f"`{name}`" for name in names)

@@ -193,7 +193,14 @@ def _decoded(
     """Return the typed sections, and what is shown in place of values that a reference stood for."""
     directory = Path() if path is None else path.parent
     resolver = Resolver(environ=environ, directory=directory, origins=layers.origins)
-    values = _resolved(layers.values, resolver)
+    # Follow the references in the host's own settings; plugins and apps have theirs followed on loading
+    resolved = dict(layers.values)
+    for key, value in layers.values.items():
+        if key == "plugins" and is_table(value):
+            resolved[key] = {name: _resolved_plugin(name, one, resolver) for name, one in value.items()}
+        elif key != "apps":
+            resolved[key] = resolver.resolve(value, (key,))
+    values = resolved
     decoder = Decoder(layers.origins, resolved=resolver.resolved, secrets=resolver.secrets)
     config: HostConfig = decoder.decode(values, HostConfig, ())
     raise_problems([*problems, *resolver.problems, *map(_hinted, decoder.problems)])
@@ -207,17 +214,6 @@ def _hinted(problem: ConfigProblem) -> ConfigProblem:
         return problem
     hint = f"{UNKNOWN} The plugin's own settings go under [{found[1]}.config]."
     return ConfigProblem(problem.path, problem.origin, hint)
-
-
-def _resolved(values: Mapping[str, Any], resolver: Resolver) -> dict[str, Any]:
-    """Follow the references in the host's own settings; plugins and apps have theirs followed on loading."""
-    resolved = dict(values)
-    for key, value in values.items():
-        if key == "plugins" and is_table(value):
-            resolved[key] = {name: _resolved_plugin(name, one, resolver) for name, one in value.items()}
-        elif key != "apps":
-            resolved[key] = resolver.resolve(value, (key,))
-    return resolved
 
 
 def _resolved_plugin(name: str, section: Any, resolver: Resolver) -> Any:

@@ -56,7 +56,18 @@ def record_of(kind: Any) -> Record | None:
     if not isinstance(kind, type):
         return None
     if issubclass(kind, msgspec.Struct):
-        return _of_struct(kind)
+        if kind.__struct_config__.tag is not None or kind.__struct_config__.array_like:
+            return None
+        fields = {
+            one.encode_name: RecordField(
+                one.name,
+                one.type,
+                one.required,
+                NO_DEFAULT if one.default is msgspec.NODEFAULT else one.default,
+            )
+            for one in msgspec.structs.fields(kind)
+        }
+        return Record(fields, kind)
     if dataclasses.is_dataclass(kind):
         return _of_dataclass(kind)
     if typing.is_typeddict(kind):
@@ -113,18 +124,6 @@ def is_tuple(kind: Any) -> bool:
 def _holds_record(kind: Any) -> bool:
     inner = (values_of_table(kind), records_of_list(kind))
     return record_among(kind) is not None or any(_holds_record(one) for one in inner if one is not None)
-
-
-def _of_struct(kind: type[msgspec.Struct]) -> Record | None:
-    if kind.__struct_config__.tag is not None or kind.__struct_config__.array_like:
-        return None
-    fields = {
-        one.encode_name: RecordField(
-            one.name, one.type, one.required, NO_DEFAULT if one.default is msgspec.NODEFAULT else one.default
-        )
-        for one in msgspec.structs.fields(kind)
-    }
-    return Record(fields, kind)
 
 
 def _of_dataclass(kind: type[Any]) -> Record:

@@ -125,7 +125,11 @@ def redacted(value: Any, *, key: str = "", written: Any = None, hidden: bool = F
     if isinstance(value, (list, tuple, set, frozenset)):
         places = written if isinstance(written, (list, tuple)) else ()
         return [redacted(one, written=other) for one, other in zip_longest(value, places[: len(value)])]
-    return _shown(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Secret):
+        return MASK
+    return masked_text(str(value))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -177,11 +181,3 @@ def _is_empty(value: Any) -> bool:
         or isinstance(value, bool)
         or (isinstance(value, (str, bytes, list, tuple)) and not value)
     )
-
-
-def _shown(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, Secret):
-        return MASK
-    return masked_text(str(value))

@@ -81,26 +81,23 @@ class Resolver:
         """Return a copy of ``value`` in which every reference is replaced by what it stands for."""
         if isinstance(value, Mapping):
             if is_reference(value):
-                return self._follow(value, path)
+                ((kind, name),) = value.items()
+                if not isinstance(name, str) or not name:
+                    found: str | None = None
+                    self._problem(path, f"{kind} must name {'a variable' if kind == '$env' else 'a file'}")
+                elif kind == "$env":
+                    found = self._from_environment(name, path)
+                else:
+                    found = self._from_file(name, path)
+                self.resolved[dotted(path)] = shown_reference(value)
+                if found:
+                    self.secrets.add(found)
+                return UNRESOLVED if found is None else found
             self._refuse_mixture(value, path)
             return {key: self.resolve(inner, (*path, str(key))) for key, inner in value.items()}
         if type(value) in (list, tuple):
             return type(value)(self.resolve(inner, (*path, place)) for place, inner in enumerate(value))
         return value
-
-    def _follow(self, reference: Mapping[str, Any], path: SettingPath) -> Any:
-        ((kind, name),) = reference.items()
-        if not isinstance(name, str) or not name:
-            found: str | None = None
-            self._problem(path, f"{kind} must name {'a variable' if kind == '$env' else 'a file'}")
-        elif kind == "$env":
-            found = self._from_environment(name, path)
-        else:
-            found = self._from_file(name, path)
-        self.resolved[dotted(path)] = shown_reference(reference)
-        if found:
-            self.secrets.add(found)
-        return UNRESOLVED if found is None else found
 
     def _from_environment(self, name: str, path: SettingPath) -> str | None:
         if name not in self.environ:

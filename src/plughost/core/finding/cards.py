@@ -52,7 +52,7 @@ class PluginCard:
         return [
             extra
             for extra, modules in self.extras.items()
-            if not all(_is_installed(module, path) for module in modules)
+            if any(_find_top(module.partition(".")[0], path) is None for module in modules)
         ]
 
 
@@ -136,10 +136,6 @@ def _holds(home: Path, inner: list[str]) -> bool:
     return place.is_dir() or any(
         file.stem.partition(".")[0] == place.name for file in place.parent.glob(f"{place.name}.*")
     )
-
-
-def _is_installed(module: str, path: Sequence[str] | None) -> bool:
-    return _find_top(module.partition(".")[0], path) is not None
 
 
 def _find_top(name: str, path: Sequence[str] | None = None) -> Any:

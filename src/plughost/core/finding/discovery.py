@@ -205,7 +205,11 @@ RESERVED = frozenset({"apps", "backups"})
 
 
 def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
-    meant = [one for one in found if not wish.distribution or _is_of(one, wish.distribution)]
+    meant = [
+        one
+        for one in found
+        if not wish.distribution or canonical(one.distribution) == canonical(wish.distribution)
+    ]
     finding = _chosen(meant or found)
     name = finding.name
     candidate = PluginCandidate(name=name, finding=finding, wish=wish).ruled(
@@ -225,12 +229,12 @@ def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
     if finding.problem:
         return candidate.failed(_unusable(name, finding))
     if not finding.reference:
-        return candidate.failed(_empty(name, finding))
+        empty = PluginInvalidError(
+            f"the entry point of plugin {name!r} names no module ({_place(finding)}): write {name} = module:Class",
+            plugin=name,
+        )
+        return candidate.failed(empty)
     return _with_card(candidate)
-
-
-def _is_of(finding: Finding, distribution: str) -> bool:
-    return canonical(finding.distribution) == canonical(distribution)
 
 
 def _chosen(found: list[Finding]) -> Finding:
@@ -243,13 +247,6 @@ def _unusable(name: str, finding: Finding) -> PluginError:
         return PluginSourceError(finding.problem, plugin=name)
     what = "file" if finding.origin.endswith(".py") else "folder"
     return PluginInvalidError(f"plugin {what} {finding.origin}: {finding.problem}", plugin=name)
-
-
-def _empty(name: str, finding: Finding) -> PluginError:
-    return PluginInvalidError(
-        f"the entry point of plugin {name!r} names no module ({_place(finding)}): write {name} = module:Class",
-        plugin=name,
-    )
 
 
 def _with_card(candidate: PluginCandidate) -> PluginCandidate:

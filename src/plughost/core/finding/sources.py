@@ -116,17 +116,17 @@ def from_file(file: Path) -> Iterator[Finding]:
             blank, problem=f"it cannot be read as Python: {error}. Correct it, or move it elsewhere"
         )
         return
-    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and _is_plugin(node)]
+    classes = [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and any(_last_name(base) == "Plugin" for base in node.bases)
+    ]
     if not classes and not any(map(_is_part_of_a_plugin, tree.body)):
         return
     if not file.stem.isidentifier():
         yield replace(blank, problem="its name is not one of a module: letters, digits and underscores only")
         return
     yield replace(blank, reference=f"{file.stem}:{classes[-1]}" if classes else file.stem)
-
-
-def _is_plugin(node: ast.ClassDef) -> bool:
-    return any(_last_name(base) == "Plugin" for base in node.bases)
 
 
 def _is_part_of_a_plugin(node: ast.stmt) -> bool:

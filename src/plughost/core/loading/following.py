@@ -74,7 +74,17 @@ class Follower:
             elif self._registry[name].run is not None:
                 self._of_running(name, candidate, steps)
             elif self._registry[name].record.state not in _UNDER_WAY:
-                self._of_resting(name, candidate, steps)
+                entry = self._registry[name]
+                was, state = entry.candidate, entry.record.state
+                changed = (was.wish.config, was.finding, was.wanted) != (
+                    candidate.wish.config,
+                    candidate.finding,
+                    candidate.wanted,
+                )
+                if not candidate.wanted or changed:
+                    self._registry.add(candidate)
+                if candidate.wanted and (changed or state not in _AT_REST):
+                    steps.start.append(name)
         for candidate in now.values():
             self._registry.add(candidate)
             if candidate.wanted:
@@ -111,16 +121,3 @@ class Follower:
             steps.stop.append(name)
         elif self._has_changed(entry, candidate):
             steps.reload.append(name)
-
-    def _of_resting(self, name: str, candidate: PluginCandidate, steps: Steps) -> None:
-        entry = self._registry[name]
-        was, state = entry.candidate, entry.record.state
-        changed = (was.wish.config, was.finding, was.wanted) != (
-            candidate.wish.config,
-            candidate.finding,
-            candidate.wanted,
-        )
-        if not candidate.wanted or changed:
-            self._registry.add(candidate)
-        if candidate.wanted and (changed or state not in _AT_REST):
-            steps.start.append(name)

@@ -65,7 +65,13 @@ class CodeWatch:
             yield
         except BaseException:
             if forgotten:
-                self._put_back(plugin, forgotten, finding)
+                for name in self._modules_of(plugin, finding, _LoadedModules(self._foreign)):
+                    del sys.modules[name]
+                sys.modules.update(forgotten)
+                for name, module in forgotten.items():  # `import a.b` finds b as an attribute of a
+                    parent, _, own = name.rpartition(".")
+                    if parent in sys.modules:
+                        setattr(sys.modules[parent], own, module)
             if place is not None:
                 sys.path.insert(place, str(before))
                 if not was_known and str(finding.folder) in sys.path:
@@ -94,18 +100,12 @@ class CodeWatch:
             names += self._modules_of(plugin, replace(finding, folder=folder), loaded)
         forgotten = {name: sys.modules.pop(name) for name in dict.fromkeys(names)}
         for module in forgotten.values():
-            _drop_bytecode(module)
+            # Remove compiled code: Python takes it for current by whole seconds and size, which two saves may share
+            if file := file_of(module):
+                with suppress(OSError, NotImplementedError, ValueError):
+                    Path(importlib.util.cache_from_source(file)).unlink()
         importlib.invalidate_caches()
         return forgotten
-
-    def _put_back(self, plugin: str, forgotten: dict[str, ModuleType], finding: Finding) -> None:
-        for name in self._modules_of(plugin, finding, _LoadedModules(self._foreign)):
-            del sys.modules[name]
-        sys.modules.update(forgotten)
-        for name, module in forgotten.items():  # `import a.b` finds b as an attribute of a
-            parent, _, own = name.rpartition(".")
-            if parent in sys.modules:
-                setattr(sys.modules[parent], own, module)
 
     def _contents(self, plugin: str, finding: Finding, loaded: _LoadedModules) -> dict[str, bytes]:
         """Return a digest of each source file; times and sizes do not tell two saves within one tick apart."""
@@ -170,13 +170,6 @@ def _saved_at(name: str) -> int:
         return Path(file).stat().st_mtime_ns if file is not None else 0
     except OSError:
         return 0
-
-
-def _drop_bytecode(module: ModuleType) -> None:
-    """Remove compiled code: Python takes it for current by whole seconds and size, which two saves may share."""
-    if file := file_of(module):
-        with suppress(OSError, NotImplementedError, ValueError):
-            Path(importlib.util.cache_from_source(file)).unlink()
 
 
 def _module_of(finding: Finding) -> str:

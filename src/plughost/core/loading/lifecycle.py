@@ -235,7 +235,9 @@ class PluginLifecycle:
             if not entry.settled.is_set():
                 await self._start(entry, imported, config)
             entry.settled.set()
-            await _let_followers_queue()
+            # Let those who waited for a plugin queue up, before its place in the window goes to somebody less urgent
+            for _ in range(2):  # one turn to wake them, one for an event loop that wakes in random order
+                await anyio.lowlevel.checkpoint()
 
     async def _start(self, entry: RegisteredPlugin, imported: ImportedPlugin, config: Any) -> None:
         name = imported.candidate.name
@@ -530,12 +532,6 @@ class PluginLifecycle:
                 await self._unload(name, str(error), fail, fate="is in quarantine")
 
         await self.turns.take(name, put_away)
-
-
-async def _let_followers_queue() -> None:
-    """Let those who waited for a plugin queue up, before its place in the window goes to somebody less urgent."""
-    for _ in range(2):  # one turn to wake them, one for an event loop that wakes in random order
-        await anyio.lowlevel.checkpoint()
 
 
 def _alike(one: object, other: object) -> bool:

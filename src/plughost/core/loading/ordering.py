@@ -131,17 +131,15 @@ def plan_load(
     _note_misfits(needs, versions or {}, hopeless)
     _spread(needs, hopeless)
     alive = {name: need for name, need in needs.items() if name not in hopeless}
-    graph = {name: _edges(need, alive) for name, need in alive.items()}
+    graph = {
+        name: (frozenset((*need.requires, *need.after)) & frozenset(alive)) for name, need in alive.items()
+    }
     for cycle in _cycles(graph):
         hopeless.update({name: _circular(name, cycle) for name in cycle})
     _spread(needs, hopeless)
     graph = {name: edges - hopeless.keys() for name, edges in graph.items() if name not in hopeless}
     urgency = _urgency(graph, durations or {})
     return LoadPlan(_order(graph, urgency), graph, urgency, hopeless)
-
-
-def _edges(need: Needs, known: Iterable[str]) -> frozenset[str]:
-    return frozenset((*need.requires, *need.after)) & frozenset(known)
 
 
 def _note_missing(

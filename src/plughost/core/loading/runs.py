@@ -112,7 +112,12 @@ class Runs:
             await self.discard(run)
             if isinstance(error, PluginError) or not isinstance(error, Exception):
                 raise
-            raise _could_not(name, error) from error
+            could_not = PluginStartError(
+                f"what plugin {name!r} asked for in start() could not be done: {error_line(error)}",
+                plugin=name,
+                phase="register",
+            )
+            raise could_not from error
         return drain
 
     async def discard(self, run: Run) -> None:
@@ -152,11 +157,3 @@ class Runs:
         with anyio.CancelScope(shield=True):
             for late in await run.ledger.run_on_stop():
                 _log.warning("on_stop of plugin failed", plugin=name, exc_info=late)
-
-
-def _could_not(name: str, error: Exception) -> PluginError:
-    return PluginStartError(
-        f"what plugin {name!r} asked for in start() could not be done: {error_line(error)}",
-        plugin=name,
-        phase="register",
-    )

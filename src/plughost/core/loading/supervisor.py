@@ -67,7 +67,12 @@ class Supervisor:
                 await self._started.wait()
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._back_out(limit)
+                # Nobody waits for the start any more; one that had just succeeded is stopped like any other
+                if self._started.is_set() and self._start_error is None:
+                    with contextlib.suppress(PluginError):
+                        await self.stop(limit)
+                else:
+                    await self._give_up()
             raise
         self.start_took = self._clock.monotonic() - began
         if not self._started.is_set():
@@ -110,14 +115,11 @@ class Supervisor:
                     go_inside(self._stopping)
                     self._stop_error = await self._phase(Point.STOP, self.handle.stop())
             if self._started.is_set() and self._start_error is None and not self._stop_called:
-                await self._stop_late()
+                # The start was given up and succeeded all the same, because nothing in it was left to cancel
+                with anyio.move_on_after(GRACE, shield=True):
+                    self._stop_error = await self._phase(Point.STOP, self.handle.stop())
         finally:
             self._ended.set()
-
-    async def _stop_late(self) -> None:
-        """The start was given up and succeeded all the same, because nothing in it was left to cancel."""
-        with anyio.move_on_after(GRACE, shield=True):
-            self._stop_error = await self._phase(Point.STOP, self.handle.stop())
 
     async def _phase(self, point: Point, coroutine: Coroutine[Any, Any, None]) -> BaseException | None:
         """Run one phase; returns its failure."""
@@ -126,14 +128,6 @@ class Supervisor:
         except Exception as error:
             return error
         return None
-
-    async def _back_out(self, limit: float) -> None:
-        """Nobody waits for the start any more; one that had just succeeded is stopped like any other."""
-        if self._started.is_set() and self._start_error is None:
-            with contextlib.suppress(PluginError):
-                await self.stop(limit)
-        else:
-            await self._give_up()
 
     async def _give_up(self) -> None:
         self._leash.pull()

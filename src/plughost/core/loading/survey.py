@@ -48,7 +48,12 @@ def survey(
     named = [replace(one, source="package") for folder in folders for one in from_folder(folder, groups)]
     taken = {canonical(finding.name) for finding in named}
     others = (finding for finding in _findings(loaded, refusals) if canonical(finding.name) not in taken)
-    return discover([*named, *others], _wishes(loaded), limits)
+    # One wish for each plugin that is spoken of, however the places that do so spell its name
+    host = loaded.config.host
+    required = (name for name in host.required if name not in loaded.config.apps)  # apps can be required too
+    listed = (name for name in (*required, *host.disabled) if loaded.section_of(name) is None)
+    wishes = {name: _wish(loaded, name) for name in (*loaded.config.plugins, *listed)}
+    return discover([*named, *others], wishes, limits)
 
 
 def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -> Iterator[Finding]:
@@ -74,14 +79,6 @@ def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -
         for finding in from_directory(loaded.located(config.host.plugin_dir), groups):
             if config.host.autoload_plugin_dir or loaded.section_of(finding.name) is not None:
                 yield finding
-
-
-def _wishes(loaded: LoadedConfig) -> dict[str, Wish]:
-    """One wish for each plugin that is spoken of, however the places that do so spell its name."""
-    host = loaded.config.host
-    required = (name for name in host.required if name not in loaded.config.apps)  # apps can be required too
-    listed = (name for name in (*required, *host.disabled) if loaded.section_of(name) is None)
-    return {name: _wish(loaded, name) for name in (*loaded.config.plugins, *listed)}
 
 
 def _wish(loaded: LoadedConfig, name: str) -> Wish:

@@ -144,29 +144,22 @@ def _replace(plugin: str, package: zipfile.ZipFile, members: list[zipfile.ZipInf
     fresh = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
     try:
         for member in members:
-            _write(plugin, package, member, fresh / member.filename)
+            path = fresh / member.filename
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with package.open(member) as source:
+                # One byte more than promised is one too many: a member may claim to be small and not be.
+                data = source.read(member.file_size + 1)
+            if len(data) > member.file_size:
+                raise PluginSourceError(
+                    f"plugin {plugin!r}: {member.filename!r} of {package.filename} is larger than it claims",
+                    plugin=plugin,
+                )
+            path.write_bytes(data)
         if target.exists() or target.is_symlink():
-            _remove(target)
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink()
         fresh.rename(target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _write(plugin: str, package: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with package.open(member) as source:
-        # One byte more than promised is one too many: a member may claim to be small and not be.
-        data = source.read(member.file_size + 1)
-    if len(data) > member.file_size:
-        raise PluginSourceError(
-            f"plugin {plugin!r}: {member.filename!r} of {package.filename} is larger than it claims",
-            plugin=plugin,
-        )
-    path.write_bytes(data)
-
-
-def _remove(target: Path) -> None:
-    if target.is_dir() and not target.is_symlink():
-        shutil.rmtree(target)
-    else:
-        target.unlink()

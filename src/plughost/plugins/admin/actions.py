@@ -289,7 +289,10 @@ async def unload_plugin(host: Host, of: OfPlugin) -> Done:
 
 async def _stop(host: Host, of: OfPlugin, stop: Callable[[str], Awaitable[bool]]) -> Done:
     _plugin(host, of.name)
-    _refuse_oneself(of.name)
+    if of.name == OWN_NAME:
+        raise Problem(
+            409, "This page is the plugin admin: stop it with `plughost disable admin`.", code="conflict"
+        )
     running = _running(host)
     try:
         was_running = await stop(of.name)
@@ -400,13 +403,6 @@ def _plugin(host: Host, name: str) -> PluginRecord:
     if record is None:
         raise Problem(404, f"There is no plugin {name!r}.", code="not_found")
     return record
-
-
-def _refuse_oneself(name: str) -> None:
-    if name == OWN_NAME:
-        raise Problem(
-            409, "This page is the plugin admin: stop it with `plughost disable admin`.", code="conflict"
-        )
 
 
 def _refused(error: PluginError) -> Problem:

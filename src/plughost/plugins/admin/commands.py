@@ -67,7 +67,11 @@ def create(line: CommandLine, name: str, scopes: tuple[str, ...], expires: str) 
     """Make a token and show it, for the only time."""
     try:
         with _tokens(line) as tokens:
-            secret, record = tokens.create(name, scopes, _seconds(expires))
+            shape = re.fullmatch(r"(\d{1,6})([smhdw])", expires)
+            if shape is None:
+                raise ValueError(f"{expires!r} is not a length of time: write 30m, 12h, 90d")
+            seconds = float(shape[1]) * _UNITS[shape[2]]
+            secret, record = tokens.create(name, scopes, seconds)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     line.show({"token": secret, **_document(record)}, secret)
@@ -105,13 +109,6 @@ def _tokens(line: CommandLine) -> Iterator[Tokens]:
         yield Tokens(access)
     finally:
         access.close()
-
-
-def _seconds(text: str) -> float:
-    shape = re.fullmatch(r"(\d{1,6})([smhdw])", text)
-    if shape is None:
-        raise ValueError(f"{text!r} is not a length of time: write 30m, 12h, 90d")
-    return float(shape[1]) * _UNITS[shape[2]]
 
 
 def _document(record: TokenRecord) -> dict[str, object]:

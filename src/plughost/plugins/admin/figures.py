@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from plughost import Host
-from plughost.contracts import Cache, CacheManager, CacheStats, JobRecord, Service, Session, SessionManager
+from plughost.contracts import Cache, CacheManager, CacheStats, Service, Session, SessionManager
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
@@ -92,7 +92,8 @@ async def session_figures(runtime: HttpRuntime, desk: FigureSources) -> Document
         raise Problem(
             503, f"The session store cannot be reached: {error}", code="store_unavailable"
         ) from error
-    cleanup = _job(runtime.host, "sessions", "clean")
+    jobs = (job for job in runtime.host.jobs.snapshot() if job.owner == "sessions")
+    cleanup = next((job for job in jobs if "clean" in job.name), None)
     users = [await _user(sessions, subject) for subject in desk.sessions.subjects()[:_USERS_SHOWN]]
     counts = desk.sessions.counts
     return {
@@ -339,11 +340,6 @@ def errors(runtime: HttpRuntime) -> Document:
         "jobs": [for_json(job) for job in host.jobs.snapshot() if job.failures],
         "routes_left_out": list(runtime.left_out),
     }
-
-
-def _job(host: Host, owner: str, word: str) -> JobRecord | None:
-    jobs = (job for job in host.jobs.snapshot() if job.owner == owner)
-    return next((job for job in jobs if word in job.name), None)
 
 
 def _only(row: Document, *names: str) -> Document:

@@ -128,7 +128,7 @@ class Live:
             with reader:
                 async for look in reader:
                     number += 1
-                    event = _parts(look, last) if parts else _figures(look)
+                    event = _parts(look, last) if parts else {"event": "figures", "data": _json(look.figures)}
                     last = look.parts
                     if event is not None:
                         yield {**event, "id": str(number)}
@@ -161,10 +161,6 @@ def _parts(look: Look, last: Mapping[str, str]) -> dict[str, str] | None:
     if not changed and last.keys() == look.parts.keys():
         return None
     return {"event": "parts", "data": _json({"shape": look.shape, "parts": changed})}
-
-
-def _figures(look: Look) -> dict[str, str]:
-    return {"event": "figures", "data": _json(look.figures)}
 
 
 def _json(value: Any) -> str:

@@ -60,7 +60,16 @@ class PluginLogs(logging.Handler):
         if not isinstance(plugin, str) or (plugin not in self._lines and len(self._lines) >= _PLUGINS):
             return
         try:
-            line = _line(record)
+            beside = {name: value for name, value in record.__dict__.items() if name not in _USUAL}
+            line = LogLine(
+                at=record.created,
+                level=record.levelname.lower(),
+                message=masked_text(record.getMessage())[:_LONGEST],
+                fields=masked_text(", ".join(f"{name}={_text(value)}" for name, value in beside.items()))[
+                    :_LONGEST
+                ],
+                exception=masked_text(record.exc_text or "")[-_LONGEST:],
+            )
         except Exception:
             self.handleError(record)
             return
@@ -83,17 +92,6 @@ def set_level(plugin: str, level: str) -> None:
 
 def _logger(plugin: str) -> logging.Logger:
     return logging.getLogger(f"plughost.plugin.{plugin}")
-
-
-def _line(record: logging.LogRecord) -> LogLine:
-    beside = {name: value for name, value in record.__dict__.items() if name not in _USUAL}
-    return LogLine(
-        at=record.created,
-        level=record.levelname.lower(),
-        message=masked_text(record.getMessage())[:_LONGEST],
-        fields=masked_text(", ".join(f"{name}={_text(value)}" for name, value in beside.items()))[:_LONGEST],
-        exception=masked_text(record.exc_text or "")[-_LONGEST:],
-    )
 
 
 def _text(value: Any) -> str:

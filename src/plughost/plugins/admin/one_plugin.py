@@ -51,7 +51,12 @@ async def one_plugin(runtime: HttpRuntime, desk: FigureSources, name: str) -> Do
     host = runtime.host
     record = record_named(host, name)
     hooks = [
-        {"hook": hook["hook"], "place": place, "of": len(hook["plugins"]), **_without_plugin(row)}
+        {
+            "hook": hook["hook"],
+            "place": place,
+            "of": len(hook["plugins"]),
+            **{key: value for key, value in row.items() if key not in ("plugin", "hook")},
+        }
         for hook in await hook_figures(runtime)
         for place, row in enumerate(hook["plugins"], 1)
         if row["plugin"] == record.name
@@ -131,7 +136,3 @@ async def change(
 def _standing(host: Host, name: str) -> Document:
     record = host.plugin(name)
     return {"name": name, "state": record.state.value if record is not None else "not found"}
-
-
-def _without_plugin(row: Document) -> Document:
-    return {key: value for key, value in row.items() if key not in ("plugin", "hook")}

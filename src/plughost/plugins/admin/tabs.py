@@ -71,15 +71,12 @@ class Tabs:
         found = {tab.name: tab for tab in OWN}
         for plugin, panel in sorted(_panels(runtime), key=lambda pair: -pair[1].priority):
             if panel.name in found:
-                self._refuse(plugin, panel)
+                if (plugin, panel.name) not in self._named:
+                    self._named.add((plugin, panel.name))
+                    _log.error("panel left out: its name is taken", plugin=plugin, panel=panel.name)
             else:
                 found[panel.name] = self._tab(panel)
         return list(found.values())
-
-    def _refuse(self, plugin: str, panel: AdminPanel) -> None:
-        if (plugin, panel.name) not in self._named:
-            self._named.add((plugin, panel.name))
-            _log.error("panel left out: its name is taken", plugin=plugin, panel=panel.name)
 
     def seen(self, runtime: HttpRuntime, identity: Identity) -> list[Tab]:
         """Return the tabs that somebody may see."""

@@ -75,7 +75,19 @@ class Attempt:
             try:
                 value = await self.load.run(self.engine)
             except Exception as error:
-                return self._fall_back(error)
+                # Return the stale value, or raise the error when there is none; nobody asks the source for a while
+                engine, pause = self.engine, self.engine.settings.stale_throttle
+                kept = engine.memory.peek(self.load.key) or self.found
+                if kept is None:
+                    raise error
+                log.info("cache_serves_stale", cache=engine.name, error=error_line(error))
+                self._give_back(hold_for=pause)
+                engine.breaker.spare(self.load.key, pause)
+                now = engine.monotonic()
+                if isinstance(kept, Entry):
+                    kept.refresh_at = now + pause
+                engine.counts.stale += not isinstance(kept, Entry) or now >= kept.fresh_until
+                return kept.value
             token = "" if self.lease is None else self.lease.token
             made = Made(self.engine, self.flight, value, self.load, self.since, token)
             if not made.lasts:
@@ -85,21 +97,6 @@ class Attempt:
             self._give_back()
             raise
         return made.value
-
-    def _fall_back(self, error: Exception) -> Any:
-        """Return the stale value, or raise the error when there is none; nobody asks the source for a while."""
-        engine, pause = self.engine, self.engine.settings.stale_throttle
-        kept = engine.memory.peek(self.load.key) or self.found
-        if kept is None:
-            raise error
-        log.info("cache_serves_stale", cache=engine.name, error=error_line(error))
-        self._give_back(hold_for=pause)
-        engine.breaker.spare(self.load.key, pause)
-        now = engine.monotonic()
-        if isinstance(kept, Entry):
-            kept.refresh_at = now + pause
-        engine.counts.stale += not isinstance(kept, Entry) or now >= kept.fresh_until
-        return kept.value
 
     def _give_back(self, hold_for: float = 0.0) -> None:
         if self.lease is not None and self.remote is not None:

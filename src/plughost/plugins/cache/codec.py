@@ -205,9 +205,18 @@ class Codec:
         """
         try:
             if self._type is not None:
-                return self._encode(msgspec.convert(value, self._type) if _needs_check(value) else value)
+                return self._encode(
+                    msgspec.convert(value, self._type)
+                    if type(value) in _ATOMS or isinstance(value, dict | list)
+                    else value
+                )
             if self._flags & JSON:
-                return self._checked_json(value)
+                payload = self._encode(value)
+                if msgspec.json.decode(payload) != value:
+                    raise CacheValueError(
+                        "this value would not come back from JSON as it is: use format = 'msgpack'"
+                    )
+                return payload
             if _is_plain(value):
                 try:
                     return self._encode(value)
@@ -218,12 +227,6 @@ class Codec:
             raise
         except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
             raise CacheValueError(f"this value cannot be kept: {error}") from error
-
-    def _checked_json(self, value: Any) -> bytes:
-        payload = self._encode(value)
-        if msgspec.json.decode(payload) != value:
-            raise CacheValueError("this value would not come back from JSON as it is: use format = 'msgpack'")
-        return payload
 
     def seal(self, payload: bytes) -> tuple[int, bytes]:
         """Return the flags and the payload, compressed when it is long and worth it."""
@@ -260,10 +263,6 @@ class Codec:
             return self._decode(payload)
         except (msgspec.MsgspecError, ValueError, TypeError) as error:
             raise CacheValueError(f"this value does not come back as it is: {error}") from error
-
-
-def _needs_check(value: Any) -> bool:
-    return type(value) in _ATOMS or isinstance(value, dict | list)
 
 
 def _compressor() -> tuple[Callable[[bytes], bytes], int]:

@@ -95,7 +95,18 @@ class _Reader:
     def _item(self) -> Emit:
         sign = self._source[self._at]
         if sign == "(":
-            return self._group()
+            opening = _GROUP.match(self._source, self._at)
+            if opening is None:
+                what = self._source[self._at : self._at + 4]
+                raise ValueError(f"{what!r} cannot be done in one pass over a key; say it without")
+            self._at = opening.end()
+            self._depth += 1
+            if self._depth > _DEEPEST:
+                raise ValueError(f"its groups are nested deeper than {_DEEPEST}")
+            inside = self._alternatives()
+            self._depth -= 1
+            self._at += 1  # the bracket that closes it
+            return inside
         token = sign
         if sign == "\\":
             token = self._take(_ESCAPE)
@@ -115,20 +126,6 @@ class _Reader:
         if len(sign) == 1 and sign != "." and not self._flags:
             return sign.__eq__
         return _compiled(sign if sign == "." or len(sign) > 1 else re.escape(sign), self._flags).match
-
-    def _group(self) -> Emit:
-        opening = _GROUP.match(self._source, self._at)
-        if opening is None:
-            what = self._source[self._at : self._at + 4]
-            raise ValueError(f"{what!r} cannot be done in one pass over a key; say it without")
-        self._at = opening.end()
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise ValueError(f"its groups are nested deeper than {_DEEPEST}")
-        inside = self._alternatives()
-        self._depth -= 1
-        self._at += 1  # the bracket that closes it
-        return inside
 
     def _take(self, what: re.Pattern[str]) -> str:
         found = what.match(self._source, self._at)

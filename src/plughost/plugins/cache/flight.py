@@ -94,16 +94,13 @@ class Flight:
         """
         if not self.done:
             with waiting_for(self):
-                await self._landed()
+                if self.thread == threading.get_ident():
+                    if self._event is None:
+                        self._event = anyio.Event()
+                    await self._event.wait()
+                else:
+                    await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True)
         return self.result()
-
-    async def _landed(self) -> None:
-        if self.thread == threading.get_ident():
-            if self._event is None:
-                self._event = anyio.Event()
-            await self._event.wait()
-        else:
-            await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True)
 
     def _wait_in_thread(self) -> None:
         with self._lock:

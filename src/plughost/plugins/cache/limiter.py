@@ -130,11 +130,7 @@ class Limiter:
                 name=limit.name,
                 degraded=True,
             )
-        return _degraded(_strictest(self._local.check(counted, cost, peek=peek)))
-
-
-def _degraded(result: LimitResult) -> LimitResult:
-    return replace(result, degraded=True)
+        return replace(_strictest(self._local.check(counted, cost, peek=peek)), degraded=True)
 
 
 def _strictest(results: Sequence[LimitResult]) -> LimitResult:

@@ -67,17 +67,17 @@ class Listeners:
         if special := self._by_kind.get(kind):
             event = CacheEvent(cache=self._cache, key=key, kind=kind, cause=cause)
             for callback in tuple(special):
-                self._call(callback, event)
-
-    def _call(self, callback: Callback, event: CacheEvent) -> None:
-        try:
-            result = callback(event)
-            if inspect.isawaitable(result):
-                self._home.spawn(self._finish, result, event)
-        except (Exception, SystemExit, GeneratorExit) as error:
-            _log.warning(
-                "cache_listener_failed", cache=self._cache, event_kind=event.kind, error=error_line(error)
-            )
+                try:
+                    result = callback(event)
+                    if inspect.isawaitable(result):
+                        self._home.spawn(self._finish, result, event)
+                except (Exception, SystemExit, GeneratorExit) as error:
+                    _log.warning(
+                        "cache_listener_failed",
+                        cache=self._cache,
+                        event_kind=event.kind,
+                        error=error_line(error),
+                    )
 
     async def _finish(self, result: object, event: CacheEvent) -> None:
         try:

@@ -72,7 +72,13 @@ class MigrationNotes:
         row = self._connection.execute(sa.select(NOTES).where(NOTES.c.app_name == app_name)).first()
         if row is None:
             return None
-        return Note(row.app_name, row.version_table, row.table_found, _split(row.revisions_found), row.seeds)
+        return Note(
+            row.app_name,
+            row.version_table,
+            row.table_found,
+            tuple(part for part in row.revisions_found.split(",") if part),
+            row.seeds,
+        )
 
     def write(self, note: Note) -> None:
         """Keep a note, in place of an earlier one."""
@@ -168,7 +174,3 @@ def drop_enums(connection: Connection, enums: Iterable[tuple[str, str]]) -> None
     quote = connection.dialect.identifier_preparer.quote
     for schema, name in sorted(enums_in(connection).intersection(enums)):
         connection.exec_driver_sql(f"DROP TYPE {quote(schema)}.{quote(name)}")
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(",") if part)

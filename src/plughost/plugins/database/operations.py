@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio.to_thread
 from sqlalchemy.engine import Connection
@@ -67,7 +67,16 @@ class Operations:
             if note is not None and note.seeds == reference:
                 return OperationResult(operation="seeds", detail="sown before", figures={"sown": False})
             self._before.setdefault(app_name, Before(note, "", table_there=True, revisions=()))
-            await _await_seeds(app_name, sow, database)
+            try:
+                answer = sow(database.engine)
+                if inspect.isawaitable(answer):
+                    await answer
+            except Exception as error:
+                raise AppError(
+                    f"seeds of app {app_name!r} failed: {_said(database, error)}",
+                    app_name=app_name,
+                    step="run_seeds",
+                ) from None
             sown = replace(note or Note(app_name, "", table_found=True), seeds=reference)
             async with database.engine.begin() as connection:
                 await connection.run_sync(_note_seeds, sown, note is not None)
@@ -196,17 +205,6 @@ def _left(database: Database, commits: Commits) -> str:
     if database.url.get_backend_name() not in _TAKES_TABLES_BACK:
         return "this kind of database cannot take back changes of tables, so a part of its work may stay"
     return "the database is as it was before"
-
-
-async def _await_seeds(app_name: str, sow: Callable[[Any], Any], database: Database) -> None:
-    try:
-        answer = sow(database.engine)
-        if inspect.isawaitable(answer):
-            await answer
-    except Exception as error:
-        raise AppError(
-            f"seeds of app {app_name!r} failed: {_said(database, error)}", app_name=app_name, step="run_seeds"
-        ) from None
 
 
 def _said(database: Database, error: BaseException) -> str:

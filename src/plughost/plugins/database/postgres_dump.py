@@ -55,19 +55,6 @@ def _find(program: str) -> str:
 
 async def _run(url: URL, program: str, arguments: list[str]) -> None:
     # The password goes through the environment: arguments can be read by everyone on the machine.
-    result = await anyio.run_process(
-        [program, *arguments],
-        env={**os.environ, **_environment(url)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        check=False,
-    )
-    if result.returncode:
-        said = scrub(url, " ".join((result.stderr or b"").decode("utf-8", "replace").split()))
-        raise BackupError(f"{Path(program).name} failed for {printable(url)}: {said[-500:]}")
-
-
-def _environment(url: URL) -> dict[str, str]:
     known = {
         "PGHOST": url.host or _text(url.query.get("host")),
         "PGPORT": str(url.port or _text(url.query.get("port")) or ""),
@@ -76,7 +63,17 @@ def _environment(url: URL) -> dict[str, str]:
         "PGDATABASE": url.database or "",
         "PGSSLMODE": _text(url.query.get("sslmode")),
     }
-    return {name: value for name, value in known.items() if value}
+    environment = {name: value for name, value in known.items() if value}
+    result = await anyio.run_process(
+        [program, *arguments],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    if result.returncode:
+        said = scrub(url, " ".join((result.stderr or b"").decode("utf-8", "replace").split()))
+        raise BackupError(f"{Path(program).name} failed for {printable(url)}: {said[-500:]}")
 
 
 def _text(value: str | tuple[str, ...] | None) -> str:

@@ -39,7 +39,10 @@ def copy_in(staged: Path, target: Path, *, overwrite: bool, lock_timeout: float)
         BackupError: Something is there and ``overwrite`` is False, or the copy is damaged.
         OSError, sqlite3.Error: It cannot be written.
     """
-    _check(staged)
+    with closing(sqlite3.connect(staged)) as connection:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise BackupError(f"the saved database is damaged: {found}")
     if target.exists() and not overwrite and not _is_empty(target):
         raise BackupError(f"{target} exists; restore with overwrite=True (--yes) to replace what is in it")
     if target.exists() and _is_readable(target, lock_timeout):
@@ -53,13 +56,6 @@ def _open(path: Path, lock_timeout: float) -> sqlite3.Connection:
     # mode=rw: do not make an empty database out of a name that is not there
     name = f"file:{quote(str(path.absolute()))}?mode=rw"
     return sqlite3.connect(name, uri=True, timeout=lock_timeout, check_same_thread=False)
-
-
-def _check(staged: Path) -> None:
-    with closing(sqlite3.connect(staged)) as connection:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise BackupError(f"the saved database is damaged: {found}")
 
 
 def _is_empty(path: Path) -> bool:

@@ -270,7 +270,9 @@ class FileCache:
         return card
 
     async def _kept(self, card: Card) -> Card:
-        self._replace(card)
+        before = self._cards.pop(card.key, None)
+        self._bytes += card.size - (before.size if before is not None else 0)
+        self._cards[card.key] = card
         await self._make_room()
         return card
 
@@ -290,11 +292,6 @@ class FileCache:
             gone_at=expires + (self._stale_for if stale_for is None else seconds_of(stale_for, "stale_for")),
             metadata=dict(fetched.metadata),
         )
-
-    def _replace(self, card: Card) -> None:
-        before = self._cards.pop(card.key, None)
-        self._bytes += card.size - (before.size if before is not None else 0)
-        self._cards[card.key] = card
 
     async def _make_room(self) -> int:
         evicted = 0

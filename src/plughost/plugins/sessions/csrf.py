@@ -78,9 +78,6 @@ class CsrfCheck:
         origins: OriginPolicy = scope.get(ORIGINS, NO_OTHERS)
         descent = (origins | self._origins).descent_of(scope)
         if descent == "foreign" or (descent == "unsaid" and self._policy.strict and self._has_cookie(scope)):
-            return self._token_speaks(scope)
+            tokens = [value for name, value in scope["headers"] if name == _TOKEN_HEADER]
+            return len(tokens) == 1 and self._token_matches(scope, str(tokens[0], "latin-1"))
         return descent != "elsewhere"
-
-    def _token_speaks(self, scope: Scope) -> bool:
-        tokens = [value for name, value in scope["headers"] if name == _TOKEN_HEADER]
-        return len(tokens) == 1 and self._token_matches(scope, str(tokens[0], "latin-1"))

@@ -222,7 +222,10 @@ class GroupCommitWriter:
     def _commit(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
         try:
             for job in jobs:
-                self._try(connection, job)
+                try:
+                    job.result = job.operation(connection)
+                except self._refusals as refusal:
+                    job.error = refusal
             connection.execute("COMMIT")
         except Exception:
             try:
@@ -232,12 +235,6 @@ class GroupCommitWriter:
                 self._rolled_back()
             raise
         self._committed()
-
-    def _try(self, connection: sqlite3.Connection, job: _Job) -> None:
-        try:
-            job.result = job.operation(connection)
-        except self._refusals as refusal:
-            job.error = refusal
 
     def _tell(self, holders: list[Any]) -> None:
         self._call(_honour, self._tickets, holders)

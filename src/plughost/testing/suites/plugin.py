@@ -120,17 +120,15 @@ class Bench:
             report = hook.report(**arguments)
             if not declaration.options.sync:
                 report = await report
-            if self._is_wrapper(declaration.name):
+            impls = getattr(self.host.pluggy.hook, declaration.name).get_hookimpls()
+            is_wrapper = any(impl.wrapper for impl in impls if impl.plugin_name == NAME)
+            if is_wrapper:
                 return None  # what it makes of others' answers is in the result, and is the caller's
         except Refused as refusal:
             return Outcome(NAME, "error", error=refusal)
         except HookCallError as error:
             return Outcome(error.plugin, "error", error=error.__cause__ or error)
         return next((one for one in report.outcomes if one.plugin == NAME), None)
-
-    def _is_wrapper(self, hook: str) -> bool:
-        impls = getattr(self.host.pluggy.hook, hook).get_hookimpls()
-        return any(impl.wrapper for impl in impls if impl.plugin_name == NAME)
 
 
 def complaint(declaration: Declaration, outcome: Outcome | None) -> str:

@@ -116,7 +116,11 @@ class S3FIFOCache(Policy):
             entry.uses = 0
             self._main.append(entry)
             return None
-        self._remember(hash(entry.key))
+        name = hash(entry.key)
+        self._ghosts.add(name)
+        self._ghost_line.append(name)
+        if len(self._ghost_line) > self.maxsize:
+            self._ghosts.discard(self._ghost_line.popleft())
         del self._entries[entry.key]
         return entry.key, entry
 
@@ -131,12 +135,6 @@ class S3FIFOCache(Policy):
             return None
         del self._entries[entry.key]
         return entry.key, entry
-
-    def _remember(self, name: int) -> None:
-        self._ghosts.add(name)
-        self._ghost_line.append(name)
-        if len(self._ghost_line) > self.maxsize:
-            self._ghosts.discard(self._ghost_line.popleft())
 
     def keys_now(self) -> list[str]:
         """Return the keys."""

@@ -290,27 +290,6 @@ class RedisLink:
         assert lane is not None  # noqa: S101 # made a moment ago
         tracked = self.config.coherence == "tracking" and self.target.kind != "cluster"
         self.rights = await rights_of(lane, self.config.keyspace, tracked=tracked)
-        await self._listen(lane, tracked=tracked)
-        while any(len(tier.journal) for tier in self.tiers.values()) or self.generation != self._replayed:
-            self._replayed = self.generation
-            for tier in tuple(self.tiers.values()):
-                await tier.replay()
-        self.gone.clear()
-        lane.settled = True
-        self._come_back()
-
-    @staticmethod
-    async def _quietly(lane: Lane | ClusterLane, *arguments: bytes) -> bool:
-        try:
-            await lane.ask(*arguments)
-        except StoreUnavailableError:
-            raise
-        except Exception as error:  # refused by the server, which is an answer
-            _log.debug("redis_refused", command=arguments[0].decode(), error=str(error))
-            return False
-        return True
-
-    async def _listen(self, lane: Lane | ClusterLane, *, tracked: bool) -> None:
         if self.rights.subscribe:
             announcement = PushCommand(b"SUBSCRIBE", names.bus(self.config.keyspace))
             lane.put(announcement)
@@ -322,8 +301,12 @@ class RedisLink:
                 lane, b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", prefix
             )
         await lane.ask(b"PING")
-
-    def _come_back(self) -> None:
+        while any(len(tier.journal) for tier in self.tiers.values()) or self.generation != self._replayed:
+            self._replayed = self.generation
+            for tier in tuple(self.tiers.values()):
+                await tier.replay()
+        self.gone.clear()
+        lane.settled = True
         if self._away_since is not None:
             self._away_total += self._clock.monotonic() - self._away_since
             self._away_since = None
@@ -333,6 +316,17 @@ class RedisLink:
         for right in self.rights.missing:
             _log.warning("redis_right_missing", server=self.target.shown, right=right)
         self._tell(flush=True)
+
+    @staticmethod
+    async def _quietly(lane: Lane | ClusterLane, *arguments: bytes) -> bool:
+        try:
+            await lane.ask(*arguments)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # refused by the server, which is an answer
+            _log.debug("redis_refused", command=arguments[0].decode(), error=str(error))
+            return False
+        return True
 
     def _on_lost(self, reason: Exception) -> None:
         self._error = _in_words(reason)

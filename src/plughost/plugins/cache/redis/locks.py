@@ -73,12 +73,9 @@ class RedisLocks:
     def _name(self, kind: str, name: str) -> bytes:
         return f"{self._namespace}:{kind}:{{{name}}}".encode()
 
-    def _require(self) -> None:
+    async def _ask(self, command: Command) -> Any:
         if not self._line.available:
             raise StoreUnavailableError("Redis is away, and nobody goes on without the lock: try again later")
-
-    async def _ask(self, command: Command) -> Any:
-        self._require()
         self._line.put(command)
         try:
             return await command.reply

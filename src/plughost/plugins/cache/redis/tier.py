@@ -30,7 +30,7 @@ from plughost.plugins.cache.redis.line import Line
 from plughost.plugins.cache.redis.names import Names, Shard
 from plughost.plugins.cache.redis.scripts import Script
 from plughost.plugins.cache.redis.wire import Read, answers
-from plughost.plugins.cache.remote import Answer, Found, Lease, Parcel, Snapshot
+from plughost.plugins.cache.remote import Answer, Lease, Parcel, Snapshot
 from plughost.plugins.cache.stats import Counts
 
 _MOST_TAGS: Final = 10_000
@@ -617,15 +617,11 @@ class RedisTier:
             if not page:
                 continue
             for key, answer in (await self.read_many(page)).items():
-                if _is_fresh(answer.found):
+                if answer.found is not None and answer.found.fresh_for > 0:
                     found[key] = None
             if len(found) >= limit:
                 break
         return list(found)[:limit]
-
-
-def _is_fresh(found: Found | None) -> bool:
-    return found is not None and found.fresh_for > 0
 
 
 def _moments(life: Lifetime) -> tuple[bytes, bytes]:

@@ -245,7 +245,12 @@ class Tables:
             connection.execute(_UPDATE_END, (row.expires_at, row.digest))
             self._sessions.move(old.expires_at, row.expires_at)
             if row.subject is not None:
-                self._prolong(connection, row.subject, row.expires_at)
+                _, _, _, last_end = connection.execute(_SUBJECT, (row.subject,)).fetchone()
+                if row.expires_at > last_end:
+                    connection.execute(
+                        "UPDATE subjects SET last_end = ? WHERE subject = ?", (row.expires_at, row.subject)
+                    )
+                    self._users.move(last_end, row.expires_at)
 
     def _remove(self, connection: sqlite3.Connection, row: StoredSession) -> None:
         connection.execute("DELETE FROM sessions WHERE digest = ?", (row.digest,))
@@ -277,12 +282,6 @@ class Tables:
             self._users.move(last_end, latest)
         else:
             self._users.stage(latest, 1)
-
-    def _prolong(self, connection: sqlite3.Connection, subject: str, end: float) -> None:
-        _, _, _, last_end = connection.execute(_SUBJECT, (subject,)).fetchone()
-        if end > last_end:
-            connection.execute("UPDATE subjects SET last_end = ? WHERE subject = ?", (end, subject))
-            self._users.move(last_end, end)
 
     def _leave(self, connection: sqlite3.Connection, subject: str, *, dead: bool) -> None:
         column = "dead" if dead else "alive"
