@@ -3,6 +3,7 @@
 ``tox -e conformance`` runs it. The table of what was compared is printed at the end of the run.
 """
 
+import importlib
 import json
 import os
 import subprocess
@@ -10,7 +11,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pluggy
 import pytest
+
+from plughost import Host
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from misbehaved import MISDEEDS, install
@@ -29,6 +33,37 @@ def run(program, mode, folder="", seconds=600):
 def said(done):
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.rstrip().rpartition("\n")[2])
+
+
+CATALOGUES = {
+    "datasette": "datasette.hookspecs",
+    "devpiclient": "devpi.hookspecs",
+    "hatch": "hatchling.plugin.specs",
+    "kedro": "kedro.framework.hooks.specs",
+    "llm": "llm.hookspecs",
+    "pylsp": "pylsp.hookspecs",
+    "pytest": "_pytest.hookspec",
+    "sqlite_utils": "sqlite_utils.hookspecs",
+    "tox": "tox.plugin.spec",
+}
+"""Where hosts of the field declare their hooks, by the name in their markers."""
+
+
+@pytest.mark.parametrize("project", CATALOGUES)
+def test_a_catalogue_of_the_field_is_accepted_whole(project):
+    module = importlib.import_module(CATALOGUES[project])
+    spaces = [value for name, value in vars(module).items() if name.endswith("Specs")] or [module]
+    bare = pluggy.PluginManager(project)
+    for space in spaces:
+        bare.add_hookspecs(space)
+    host = Host.for_pluggy(project, spaces, config={}, environ={})
+    declared = {name for name in dir(bare.hook) if not name.startswith("_")}
+    assert declared
+    assert {name for name in dir(host.pluggy.hook) if not name.startswith("_")} == declared
+    for name in declared:
+        assert getattr(host.hooks, name)
+        assert getattr(host.sync_hooks, name)
+    print(f"\n{project}: a catalogue of {len(declared)} hooks accepted")
 
 
 @cache
