@@ -145,7 +145,11 @@ class Host:
         self._clock = clock
         settings = self.config.hooks
         self._dispatcher = HookDispatcher(
-            policy=CallPolicy(order=settings.order, timeouts=settings.timeouts),
+            policy=CallPolicy(
+                order=settings.order,
+                timeouts=settings.timeouts,
+                enforces=lambda name: self._loaded.plugin(name).enforce,
+            ),
             clock=clock,
             setup=HookSetup.of(self.config.host, tuple(hookspecs)),
         )

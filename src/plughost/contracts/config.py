@@ -153,6 +153,7 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         path: A folder, a wheel or a zip file that holds it; relative to the configuration file.
         url: Where a wheel or zip file of it is fetched from; needs ``sha256``.
         sha256: Digest that what ``path`` or ``url`` names must have.
+        enforce: False lets it only watch: its verdicts and refusals are recorded and counted, and change nothing.
         isolation: ``process`` runs it in a process of its own: whatever it does there, the host goes on.
         process: How that process is kept.
         environment: Folder of a virtual environment in which it is installed, for one whose packages do not go with
@@ -168,6 +169,7 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     path: Path | None = None
     url: str | None = None
     sha256: Sha256 | None = None
+    enforce: bool = True
     isolation: Isolation = "none"
     process: ProcessSettings = field(default_factory=ProcessSettings)
     environment: Path | None = None

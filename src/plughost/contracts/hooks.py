@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-OutcomeKind = Literal["value", "error", "timed_out", "skipped"]
+OutcomeKind = Literal["value", "error", "timed_out", "skipped", "observed"]
 """How an implementation came out of a call."""
 
 
@@ -15,9 +15,10 @@ class Outcome:
 
     Attributes:
         plugin: Name of the plugin.
-        kind: ``value``, ``error``, ``timed_out`` or ``skipped`` (an earlier one had settled the call).
+        kind: ``value``, ``error``, ``timed_out``, ``skipped`` (an earlier one had settled the call), or ``observed``: a
+            refusal of a plugin that does not enforce.
         value: What it returned, when ``kind`` is ``value``.
-        error: What it raised, or the ``HookTimeoutError``.
+        error: What it raised, the refusal that was not applied, or the ``HookTimeoutError``.
         duration: Seconds it took; 0.0 when skipped.
     """
 

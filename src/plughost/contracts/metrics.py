@@ -15,6 +15,7 @@ class HookMetrics:
         calls: How often the plugin was called; skipped calls are not in it.
         errors: How many of these raised; limits passed and deliberate refusals are not in it.
         timeouts: How many of these passed their limit.
+        observed: How many verdicts and refusals were recorded and not applied, because it does not enforce.
         p50: Median seconds of a sample of the calls; None when none was timed yet.
         p95: 95th percentile of the same sample, in seconds.
     """
@@ -26,3 +27,4 @@ class HookMetrics:
     timeouts: int
     p50: float | None
     p95: float | None
+    observed: int = 0

@@ -89,6 +89,9 @@ def _hooks(host: Host) -> Iterator[Metric]:
     calls = CounterMetricFamily(PREFIX + "hook_calls", "Calls of a plugin in a hook", labels=labels)
     errors = CounterMetricFamily(PREFIX + "hook_errors", "Calls that raised", labels=labels)
     timeouts = CounterMetricFamily(PREFIX + "hook_timeouts", "Calls that passed their limit", labels=labels)
+    observed = CounterMetricFamily(
+        PREFIX + "hook_observed", "Verdicts and refusals recorded and not applied", labels=labels
+    )
     seconds = GaugeMetricFamily(
         PREFIX + "hook_seconds", "Quantiles of a sample of the calls", labels=(*labels, "quantile")
     )
@@ -97,10 +100,11 @@ def _hooks(host: Host) -> Iterator[Metric]:
         calls.add_metric(name, row.calls)
         errors.add_metric(name, row.errors)
         timeouts.add_metric(name, row.timeouts)
+        observed.add_metric(name, row.observed)
         for quantile, value in (("0.5", row.p50), ("0.95", row.p95)):
             if value is not None:
                 seconds.add_metric((*name, quantile), value)
-    yield from (calls, errors, timeouts, seconds)
+    yield from (calls, errors, timeouts, observed, seconds)
 
 
 def _plugins(host: Host) -> Iterator[Metric]:

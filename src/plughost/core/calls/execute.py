@@ -139,7 +139,8 @@ class Call:
     def _lost(self, step: Step, error: BaseException) -> bool:
         """Deal with an implementation that failed; it settles nothing."""
         fail(step, error)
-        self.gathering.lose()
+        if step.enforced:
+            self.gathering.lose()
         return False
 
     async def _run_wrapped(self) -> Any:
@@ -245,7 +246,8 @@ class Call:
     def _fail(self, step: Step, error: BaseException, begun: float) -> None:
         kind, shown = fail(step, error)
         self._note(step, kind, begun, error=shown)
-        self.gathering.lose()
+        if step.enforced:
+            self.gathering.lose()
 
     def _note(
         self,

@@ -83,15 +83,17 @@ class Tally:
         counted: Calls that were counted one by one.
         errors: How many calls raised.
         timeouts: How many passed their limit.
+        observed: How many verdicts and refusals were not applied.
         timings: The durations of those that were measured.
     """
 
-    __slots__ = ("_traffic", "counted", "errors", "timeouts", "timings")
+    __slots__ = ("_traffic", "counted", "errors", "observed", "timeouts", "timings")
 
     def __init__(self) -> None:
         self.counted = 0
         self.errors = 0
         self.timeouts = 0
+        self.observed = 0
         self.timings = Recent()
         self._traffic: list[Traffic] = []
 
@@ -131,6 +133,7 @@ class CallMetrics:
                 timeouts=tally.timeouts,
                 p50=tally.timings.quantile(0.5),
                 p95=tally.timings.quantile(0.95),
+                observed=tally.observed,
             )
             for (hook, plugin), tally in sorted(self._tallies.items())
         )

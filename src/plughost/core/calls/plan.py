@@ -12,6 +12,7 @@ from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.drain import Traffic
 from plughost.core.calls.metrics import CallMetrics, Tally
 from plughost.core.calls.modes import Gathering, gathering_for
+from plughost.core.calls.observing import watching
 from plughost.core.calls.old_wrappers import as_wrapper
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.verify import is_async, options_of
@@ -32,6 +33,7 @@ class Step:
         kind: How it is to be called.
         limit: Seconds it may take; None means no limit.
         aborts: Whether its failure is the caller's.
+        enforced: Whether its verdicts and refusals count; otherwise they are recorded alone.
         bare: Whether a failure that is the caller's comes out as it is, as with pluggy.
         tally: Where its calls are counted.
         source: What it was made of.
@@ -45,6 +47,7 @@ class Step:
     kind: Kind
     limit: float | None
     aborts: bool
+    enforced: bool
     bare: bool
     tally: Tally
     source: pluggy.HookImpl
@@ -157,19 +160,26 @@ class Planner:
     def _step(self, declaration: Declaration, impl: pluggy.HookImpl) -> Step:
         options = options_of(impl.plugin, impl.function)
         name = declaration.name
+        kind = _kind(impl, blocking=options.blocking)
+        tally = self._metrics.tally(name, impl.plugin_name)
+        enforced = self._policy.enforces(impl.plugin_name)
+        function = as_wrapper(impl.function) if impl.hookwrapper else impl.function
+        if not enforced and declaration.options.mode == "decide" and kind != "wrapper":
+            function = watching(function, impl.plugin_name, name, tally)
         return Step(
             plugin=impl.plugin_name,
             hook=name,
-            function=as_wrapper(impl.function) if impl.hookwrapper else impl.function,
+            function=function,
             arguments=tuple(impl.argnames),
             keywords=tuple(each for each in impl.kwargnames if each in declaration.arguments),
-            kind=_kind(impl, blocking=options.blocking),
+            kind=kind,
             limit=self._policy.limit(
                 name, impl.plugin_name, asked=options.timeout, declared=declaration.options.timeout
             ),
-            aborts=declaration.options.on_error == "abort",
+            aborts=enforced and declaration.options.on_error == "abort",
+            enforced=enforced,
             bare=declaration.foreign,
-            tally=self._metrics.tally(name, impl.plugin_name),
+            tally=tally,
             source=impl,
         )
 

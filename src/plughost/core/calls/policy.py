@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -19,6 +19,7 @@ class CallPolicy:
         blocking_threads: How many blocking implementations may run at once on one event loop.
         sample_every: Once a hook is called often, one call in so many is timed for p50 and p95; rounded up to
             a power of two.
+        enforces: Tells whether the verdicts and refusals of a plugin count.
         grace: Seconds an implementation gets to clean up after it was cancelled for passing its limit, before
             it is abandoned.
     """
@@ -28,6 +29,7 @@ class CallPolicy:
     blocking_threads: int = 40
     sample_every: int = 512
     grace: float = 0.5
+    enforces: Callable[[str], bool] = lambda _: True
 
     def rank(self, hook: str, plugin: str) -> int:
         """Where the deployer wants ``plugin`` in ``hook``; those not listed share the last place."""

@@ -105,7 +105,8 @@ def shortcut(plan: CallPlan, here: Here | None = None) -> Shortcut | None:
 
 def _fail_and_lose(found: Gathering, step: Step, error: BaseException) -> None:
     fail(step, error)
-    found.lose()
+    if step.enforced:
+        found.lose()
 
 
 def _caller_of(plan: CallPlan, step: Step) -> Callable[..., Any]:

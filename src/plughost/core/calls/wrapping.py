@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Callable, Generator
 from typing import Any
 
+from plughost.contracts.auth import Allow, Deny
 from plughost.core.calls.faults import goes_through
 from plughost.core.calls.modes import Gathering
+from plughost.core.calls.observing import note_observed, verdict_text
 from plughost.core.calls.plan import Step
 from plughost.core.containment import stray
 
@@ -71,7 +73,12 @@ class Around:
         except StopIteration as returned:
             if error is not None and goes_through(error):
                 return result, error  # a refusal or a cancellation is not a wrapper's to swallow
-            return self._rules.rewrap(result, returned.value), None
+            left = self._rules.rewrap(result, returned.value)
+            if step.enforced or not isinstance(result, Deny | Allow):
+                return left, None
+            if left != result:
+                note_observed(step.plugin, step.hook, step.tally, verdict_text(left))
+            return result, None
         except BaseException as raised:
             if raised is error:
                 return result, error
@@ -90,4 +97,4 @@ class Around:
             if error is not None and goes_through(error) and not goes_through(through):
                 return result, error
             return result, through
-        return self._rules.unwrap(result), error
+        return (self._rules.unwrap(result) if step.enforced else result), error

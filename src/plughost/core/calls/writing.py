@@ -218,7 +218,7 @@ def _lines_of(plan: CallPlan, number: int, step: Step, *, here: bool) -> list[st
         *(["    _values.take(_value)"] if mode == "decide" else []),
         "except _BaseException as _error:",
         f"    _fail({number}, _error)",
-        *(["    _values.lose()"] if mode == "decide" else []),
+        *(["    _values.lose()"] if mode == "decide" and step.enforced else []),
         *_take(plan),
     ]
 

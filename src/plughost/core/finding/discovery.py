@@ -46,6 +46,7 @@ class Wish:
         mentioned: Whether the configuration speaks of it at all; it is then expected to be there.
         config: Its configuration, not yet checked.
         distribution: The only distribution whose plugin is meant; empty when any is.
+        enforce: Whether its verdicts and refusals count.
         isolation: Whether it runs in a process of its own.
         process: How that process is kept.
     """
@@ -55,6 +56,7 @@ class Wish:
     mentioned: bool = False
     config: Mapping[str, Any] | None = None
     distribution: str = ""
+    enforce: bool = True
     isolation: Isolation = "none"
     process: ProcessSettings = field(default_factory=ProcessSettings)
 

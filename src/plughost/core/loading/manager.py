@@ -376,7 +376,9 @@ class PluginManager:
     def _has_changed(self, entry: RegisteredPlugin, candidate: PluginCandidate) -> bool:
         name, run, before = candidate.name, entry.run, entry.candidate
         given = self._given.get(name, candidate.wish.config)
-        if before.finding != candidate.finding or self._code.is_stale(name, candidate.finding) or run is None:
+        if before.wish.enforce is not candidate.wish.enforce or before.finding != candidate.finding:
+            return True
+        if self._code.is_stale(name, candidate.finding) or run is None:
             return True
         return not self._lifecycle.has_config(
             run, replace(candidate, wish=replace(candidate.wish, config=given))

@@ -89,6 +89,7 @@ def _wish(loaded: LoadedConfig, name: str) -> Wish:
         mentioned=True,
         config=section.config if loaded.section_of(name) is not None else None,
         distribution=section.distribution or "",
+        enforce=section.enforce,
         isolation="none" if canonical(name) in _inside(loaded) else section.isolation,
         process=_located(section.process, loaded),
     )

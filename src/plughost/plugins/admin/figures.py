@@ -227,7 +227,7 @@ async def plugin_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
 async def hook_figures(runtime: HttpRuntime) -> list[Document]:
     """Return every hook somebody implements, with its implementers in call order and what they did."""
     counted = {(row.hook, row.plugin): for_json(row) for row in runtime.host.metrics.snapshot()}
-    nothing = {"calls": 0, "errors": 0, "timeouts": 0, "p50": None, "p95": None}
+    nothing = {"calls": 0, "errors": 0, "timeouts": 0, "observed": 0, "p50": None, "p95": None}
     return [
         {"hook": hook, "plugins": [{**nothing, "plugin": p, **counted.get((hook, p), {})} for p in plugins]}
         for hook, plugins in sorted((await runtime.host.status()).hooks.items())
