@@ -173,8 +173,8 @@ def check_path(path: str) -> None:
 
 
 def _was_misunderstood(error: httpx2.RemoteProtocolError) -> bool:
-    """Whether something came that is no HTTP, and not nothing at all: then the parser's own error is the cause."""
-    return error.__cause__ is not None and error.__cause__.__cause__ is not None
+    """Whether something came that is no HTTP, and not nothing at all: then there was an error of the parser before."""
+    return error.__cause__ is not None and error.__cause__.__context__ is not None
 
 
 def _pairs(params: Mapping[str, Any]) -> list[tuple[str, str | int | float | bool | None]]:
