@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from plughost.core.guest.life import live
 from plughost.core.guest.template import serve_forks
 from plughost.core.wire.births import MOST_BYTES, Ends, unpacked
 from plughost.core.wire.protocol import GuestSpec
@@ -14,9 +15,8 @@ def main(arguments: list[str]) -> None:
     """Be the template, or the process of one plugin."""
     what, *numbers = arguments
     if what == "template":
-        serve_forks(int(numbers[0]))
-    from plughost.core.guest.life import live
-
+        number, library = numbers
+        serve_forks(int(number), library)
     reading, *ends = map(int, numbers)
     with os.fdopen(reading, "rb") as pipe:
         spec = unpacked(pipe.read(MOST_BYTES), GuestSpec)

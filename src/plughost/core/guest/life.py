@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +20,10 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import current_token
 
 from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.contracts.logs import get_logger
 from plughost.contracts.masking import KnownSecrets
+from plughost.core.calls.declared import HookSetup
+from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.config.plugin_config import decode_elsewhere
 from plughost.core.config.undecoded import UndecodedSettings
 from plughost.core.containment import stray
@@ -73,6 +77,15 @@ def live(spec: GuestSpec, ends: Ends) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(0)
+
+
+def warm_up() -> None:
+    """Do once, before any process is forked, what each of them would do for itself."""
+    version("plughost")
+    get_logger("plughost.plugin")
+    HookDispatcher(setup=HookSetup())
+    for member in Member:
+        crossing_of(member)
 
 
 def _confine(spec: GuestSpec, *, before_import: bool) -> tuple[str, ...]:

@@ -17,6 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
+import anyio
+
+from plughost.core.guest import life
 from plughost.core.guest.birth import adopt_orphans, put_on_leash
 from plughost.core.wire.births import (
     BORN,
@@ -35,9 +38,9 @@ _ROUNDS: Final = 100
 _LAST_WAIT: Final = 2_000  # milliseconds that those on their leash have to end when the host is gone
 
 
-def serve_forks(number: int) -> NoReturn:
-    """Be the template, over the socket of that number."""
-    _preload()
+def serve_forks(number: int, library: str) -> NoReturn:
+    """Be the template, over the socket of that number, for plugins that run on that event library."""
+    _preload(library)
     adopt_orphans()
     gc.collect()
     gc.freeze()
@@ -47,15 +50,10 @@ def serve_forks(number: int) -> NoReturn:
     os._exit(0)
 
 
-def _preload() -> None:
-    """Import what every plugin's process needs, so that it is there after the fork and shared."""
-    import asyncio  # noqa: F401
-    import logging  # noqa: F401
-
-    import structlog  # noqa: F401
-
-    import plughost.contracts.plugin  # noqa: F401
-    from plughost.core.guest import life  # noqa: F401
+def _preload(library: str) -> None:
+    """Import and make what every plugin's process needs, so that it is there after the fork, and shared."""
+    anyio.run(anyio.sleep, 0, backend=library)
+    life.warm_up()
 
 
 class _Forks:
@@ -105,12 +103,9 @@ class _Forks:
             self._control.close()
             for number in self._children:
                 os.close(number)
-            gc.unfreeze()
             if request.interpreter:
                 _execute(request, ends)
-            from plughost.core.guest.life import live
-
-            live(request.spec, ends)
+            life.live(request.spec, ends)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
+from plughost.core.stepping import event_library
 from plughost.core.wire.births import BORN, MESSAGE, READY, Ends, Request, packed, scrubbed_environment
 from plughost.core.wire.calls import Reply, awaited_reply
 
@@ -103,7 +104,7 @@ class TemplateProcess:
                 process.wait(_PATIENCE)
 
     async def _start(self) -> None:
-        ours, self._process = _spawn()
+        ours, self._process = _spawn(event_library.name or "asyncio")
         ours.setblocking(False)
         self._control = ours
         self._is_there = anyio.Event()
@@ -158,12 +159,12 @@ def import_path() -> tuple[str, ...]:
     return tuple(os.path.abspath(one) for one in sys.path)  # noqa: PTH100  links are not followed
 
 
-def _spawn() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _spawn(library: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start the template; it takes a fifth of a second to be ready, and no time to be started."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(  # noqa: S603  our own interpreter
-            [sys.executable, "-P", "-m", "plughost.core.guest", "template", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "plughost.core.guest", "template", str(theirs.fileno()), library],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env={**scrubbed_environment(), "PYTHONPATH": os.pathsep.join(import_path())},
