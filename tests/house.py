@@ -4,7 +4,8 @@ For each revision of the repository (the files as they lie there, when none is g
 
 - the lines of code of `src`, without blank lines, comments and docstrings, and the number of files;
 - the public names: what the packages list in `__all__`, each name of a package once;
-- functions, and in percent of them the private ones that are used once: the reader has to jump to read a paragraph;
+- functions, and in percent of them the private ones that are used once: the reader has to jump to read a paragraph,
+  unless the one use hands the function over, as a callback or the body of a task, which nobody could inline;
 - functions longer than 35 lines, their docstring not counted;
 - names that stand twice: classes and public functions at the top of two modules that lie in different rooms;
 - pairs of places that share six or more lines of code.
@@ -114,6 +115,17 @@ def used_once(module: Module) -> list[Function]:
     return [one for one in private if mentioned[one.name] == 1 and not one.decorator_list]
 
 
+def handed_over(module: Module) -> set[str]:
+    """Names that a module mentions other than to call them."""
+    called = {id(node.func) for node in ast.walk(module.tree) if isinstance(node, ast.Call)}
+    names = (node for node in ast.walk(module.tree) if id(node) not in called)
+    return {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for node in names
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+
+
 def names_that_stand_twice(modules: list[Module]) -> dict[str, list[str]]:
     """Each class or public function at the top of a module that another room has too, with the modules that do."""
     places = defaultdict[str, list[Module]](list)
@@ -164,6 +176,12 @@ def figures(modules: list[Module]) -> dict[str, float]:
         "public names": len(public_names(modules)),
         "functions": len(functions),
         "private and used once, %": round(100 * len(once) / len(functions), 1),
+        "of these handed over": sum(
+            one.name in given
+            for module in modules
+            for given in [handed_over(module)]
+            for one in used_once(module)
+        ),
         "of these up to 5 lines": sum(length_of(one) <= 5 for one in once),
         f"functions above {LONG} lines": sum(length_of(one) > LONG for one in functions),
         "names that stand twice": len(names_that_stand_twice(modules)),
