@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 NOT_ONE = {"__main__.py", "cache_servers.py", "harness.py", "hosting.py"}
-OWN_PEERS = ("cache_*.py", "direct_peers.py", "media.py", "session_*.py")
+OWN_PEERS = ("cache_*.py", "direct_peers.py", "media.py", "process_peers.py", "session_*.py")
 
 
 def chosen(patterns: list[str]) -> list[Path]:

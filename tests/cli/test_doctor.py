@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import stat
+import sys
 
 import pytest
+
+from plughost.core.processes import landlock
+from plughost.testing import make_distribution
 
 from .plugin_sources import ENDING, GOOD
 
@@ -143,3 +147,33 @@ def test_each_finding_says_what_it_means_and_what_to_do(cli, configure, folder) 
     text = cli("doctor").out
     assert "plugins can keep their data" in text
     assert "-> move it away" in text
+
+
+@pytest.mark.parametrize(("more", "level"), [("", "fail"), ("best_effort = true\n", "warn")])
+def test_a_plugin_that_cannot_be_confined_here_is_told_of_before_the_start(
+    more: str, level: str, cli, configure, install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("good", ENDING)
+    configure(
+        f'[plugins.good]\nisolation = "process"\n[plugins.good.process.confine]\nprograms = true\n{more}'
+    )
+    monkeypatch.setattr(landlock, "abi_of_kernel", lambda: 5)
+    status, said = problems(cli("doctor", "--json"), "confinement")
+    assert status == level
+    assert "signals to other processes while programs = true: this needs Landlock ABI 6 (Linux 6.12)" in said
+
+
+def test_an_environment_with_another_plughost_is_told_of(cli, configure, folder) -> None:
+    site = folder / "env" / "lib" / "python3.11" / "site-packages"
+    make_distribution(
+        site, "acme-x", modules={"acme_x.py": ENDING}, entry_points={"plughost.plugins": {"x": "acme_x"}}
+    )
+    (site / "plughost-0.0.9.dist-info").mkdir()
+    (folder / "env" / "bin").mkdir()
+    (folder / "env" / "bin" / "python").symlink_to(sys.executable)
+    (folder / "env" / "pyvenv.cfg").write_text("version = 3.11.4\n")
+    configure('[plugins.x]\nisolation = "process"\nenvironment = "env"\n')
+    ran = cli("doctor", "--json")
+    status, said = problems(ran, "environments")
+    assert (status, "has plughost 0.0.9, the host" in said) == ("warn", True)
+    assert "`plughost env upgrade x`" in ran.out
