@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -26,9 +27,9 @@ PATIENCE = 100.0
 
 
 class Fleet:
-    """The page's host, served by three processes."""
+    """The page's host, served by several processes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: int) -> None:
         self.folder = folder
         self.environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
         self.environ |= {"PYTHONPATH": str(folder), "PLUGHOST_LOAD_PLUGINS": "fleet,ticker"}
@@ -38,7 +39,10 @@ class Fleet:
                 (folder / block.caption).write_text(block.code)
         with (folder / "err").open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "plughost", "serve", "--workers", "3", "--port", "0", "--drain-notice", "0"],
+                [
+                    sys.executable, "-m", "plughost", "serve", "--workers", str(workers), "--port", "0",
+                    "--drain-notice", "0",
+                ],
                 cwd=folder, env=self.environ, stdout=subprocess.DEVNULL, stderr=err,
             )  # fmt: skip
 
@@ -80,8 +84,8 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    served = Fleet(tmp_path)
+def fleet(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    served = Fleet(tmp_path, getattr(request, "param", 3))
     try:
         yield served
     finally:
@@ -111,14 +115,12 @@ def test_three_workers_run_each_slot_once_and_one_that_is_killed_is_replaced(fle
     )
     before = starts(view)
     fleet.until(lambda view: starts(view) >= before + 2)
-    slots, tokens = zip(*fleet.counted(), strict=True)
-    assert [slot for slot, count in Counter(slots).items() if count > 1] == []
-    assert len(set(tokens)) == len(tokens)
+    check_that_nothing_doubled(fleet)
 
     done = fleet.command("fleet", "disable", "ticker", "--now", "--json")
-    assert (done.returncode, done.stderr) == (0, "")
     rollout = json.loads(done.stdout)
-    assert (rollout["state"], list(rollout["results"].values())) == ("done", ["applied"] * 3)
+    assert (list(rollout["results"].values()), rollout["state"]) == (["applied"] * 3, "done")
+    assert (done.returncode, done.stderr) == (0, "")
     fleet.until(lambda view: states_of(view, "ticker") == ["disabled"] * 3)
     ended = len(fleet.counted())
     assert fleet.view().jobs[0].state == "done"
@@ -128,3 +130,44 @@ def test_three_workers_run_each_slot_once_and_one_that_is_killed_is_replaced(fle
 def states_of(view: View, plugin: str) -> list[str]:
     cards = [decode_card(one.card) for one in view.members if one.lives(view.now)]
     return [one.state for card in cards for one in card.plugins if one.name == plugin]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("fleet", [8], indirect=True)
+@pytest.mark.parametrize("seed", range(3))
+def test_eight_workers_run_each_slot_once_however_often_one_is_killed_or_stopped(
+    fleet: Fleet, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
+    for _ in range(20):
+        view = fleet.until(lambda view: len(living(view)) == 8)
+        if chance.random() < 0.5:
+            os.kill(pid_of(view, chance.choice(sorted(living(view)))), signal.SIGKILL)
+        else:
+            stop_until_lost(fleet, view)
+    before = starts(fleet.view())
+    fleet.until(lambda view: starts(view) >= before + 5)
+    check_that_nothing_doubled(fleet)
+
+
+def stop_until_lost(fleet: Fleet, view: View) -> None:
+    """Have one worker sleep for longer than it may, and see it come back as another incarnation."""
+    name = sorted(living(view))[-1]
+    pid, before = pid_of(view, name), living(view)[name]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        fleet.until(lambda view: name not in living(view))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    fleet.until(lambda view: living(view).get(name, 0) > before)
+
+
+def pid_of(view: View, name: str) -> int:
+    return next(decode_card(one.card).pid for one in view.members if one.member == name)
+
+
+def check_that_nothing_doubled(fleet: Fleet) -> None:
+    slots, tokens = zip(*fleet.counted(), strict=True)
+    assert [slot for slot, count in Counter(slots).items() if count > 1] == []
+    assert len(set(tokens)) == len(tokens)
