@@ -22,7 +22,7 @@ _BROKEN: Final = (
 
 
 class BadPictureError(Exception):
-    """The bytes are no picture that is shown: of another format, cut off, or larger than anybody needs."""
+    """The bytes are not a picture that is shown: of another format, cut off, or larger than anybody needs."""
 
 
 def convert(original: bytes, width: int, kind: Format) -> bytes:
@@ -31,7 +31,7 @@ def convert(original: bytes, width: int, kind: Format) -> bytes:
     What it is, is told by the bytes and by nothing else. Of a film only the first frame is read.
 
     Raises:
-        BadPictureError: It is no JPEG, PNG or WebP, is broken, or has too many bytes or pixels.
+        BadPictureError: It is not a JPEG, PNG or WebP, is broken, or has too many bytes or pixels.
     """
     if len(original) > MOST_BYTES:
         raise BadPictureError(f"more than {MOST_BYTES} bytes")

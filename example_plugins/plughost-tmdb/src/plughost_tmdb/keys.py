@@ -157,5 +157,5 @@ def complaint_about(key: str) -> str:
             "This is an API key. Enter the API Read Access Token, which stands below it in TMDB's settings."
         )
     if not _TOKEN.fullmatch(key):
-        return "This is no API Read Access Token: letters, digits, dots, dashes and underscores, 8 to 1024 of them."
+        return "This is not an API Read Access Token: letters, digits, dots, dashes and underscores, 8 to 1024 of them."
     return ""

@@ -214,7 +214,7 @@ def question(path: str, params: Mapping[str, str]) -> Question:
         canonical = kind.parameters.get(name)
         if canonical is None:
             known = ", ".join(sorted(kind.parameters)) or "none"
-            raise QuestionError(f"{name[:40]!r} is no parameter of {path}; there are: {known}", name)
+            raise QuestionError(f"{name[:40]!r} is not a parameter of {path}; there are: {known}", name)
         try:
             written[name] = canonical(value)
         except ValueError as error:

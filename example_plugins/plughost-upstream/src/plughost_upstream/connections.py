@@ -158,7 +158,7 @@ class Connections:
 
 
 def check_path(path: str) -> None:
-    """Refuse what is no plain path.
+    """Refuse what is not a plain path.
 
     Raises:
         UpstreamForbiddenError: It could lead to another host, above where it seems to be, or break the request.
@@ -173,7 +173,7 @@ def check_path(path: str) -> None:
 
 
 def _was_misunderstood(error: httpx2.RemoteProtocolError) -> bool:
-    """Whether something came that is no HTTP, and not nothing at all: then there was an error of the parser before."""
+    """Whether something came that is not HTTP, and not nothing at all: then there was an error of the parser before."""
     return error.__cause__ is not None and error.__cause__.__context__ is not None
 
 

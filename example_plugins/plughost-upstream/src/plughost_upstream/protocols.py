@@ -117,7 +117,7 @@ class Reply:
         status: 200 to 299, or one that the call accepts.
         headers: By small letters.
         body: The bytes, unpacked.
-        data: The body as JSON, when that was expected; None for an empty body, which is no object.
+        data: The body as JSON, when that was expected; None for an empty body, which is not an object.
         seconds: How long it took, the wait for its turn included.
     """
 
@@ -312,7 +312,7 @@ class Upstreams(Protocol):
         """Return the origin of that name; made, or made anew when it was registered with something else.
 
         Raises:
-            ValueError: Its url is no scheme, host and port, or is http and not local.
+            ValueError: Its url is not a scheme, host and port, or is http and not local.
         """
 
     def remove(self, name: str) -> bool:

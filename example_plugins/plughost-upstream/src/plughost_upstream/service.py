@@ -150,9 +150,9 @@ class Service:
             try:
                 data = msgspec.json.decode(body)
             except (msgspec.DecodeError, RecursionError):
-                raise UpstreamGarbageError("the answer is no JSON", status=response.status_code) from None
+                raise UpstreamGarbageError("the answer is not JSON", status=response.status_code) from None
         if call.expect == "object" and not isinstance(data, dict):
-            raise UpstreamGarbageError("the answer is no JSON object", status=response.status_code)
+            raise UpstreamGarbageError("the answer is not a JSON object", status=response.status_code)
         seconds = self._clock.monotonic() - trail.began
         return Reply(
             status=response.status_code,
@@ -286,7 +286,7 @@ def checked_url(origin: Origin, allowed: Sequence[Network]) -> httpx2.URL:
     """Return the url of an origin.
 
     Raises:
-        ValueError: It is no scheme, host and port, or is http where that is not allowed.
+        ValueError: It is not a scheme, host and port, or is http where that is not allowed.
     """
     try:
         url = httpx2.URL(origin.url)

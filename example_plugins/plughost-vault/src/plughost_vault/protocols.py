@@ -8,7 +8,7 @@ from plughost.contracts import Secret
 
 
 class VaultError(Exception):
-    """A sealed text cannot be opened: it is no sealed text, was changed or moved, or its key is not here."""
+    """A sealed text cannot be opened: it is not a sealed text, was changed or moved, or its key is not here."""
 
 
 class Vault(Protocol):

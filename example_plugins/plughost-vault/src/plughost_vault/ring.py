@@ -137,4 +137,4 @@ def _parts_of(sealed: str) -> tuple[str, bytes]:
             raise ValueError(made_by)
         return key_id, urlsafe_b64decode(body.encode("ascii") + b"=" * (-len(body) % 4))
     except ValueError:
-        raise VaultError("this is no text that a vault sealed") from None
+        raise VaultError("this is not a text that a vault sealed") from None
