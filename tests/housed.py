@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ async def housed(config: dict[str, Any], **hooks: Any) -> AsyncIterator[Host]:
     before = children(), open_files()
     async with Host("acme", config=config, environ={}, hookspecs=[faulty_hooks]) as host:
         yield host
-    assert (children(), open_files()) == before
+    after = children(), open_files()
+    assert after == before, (before, after)
 
 
 async def became(host: Host, name: str, state: str) -> None:
@@ -80,9 +81,13 @@ def children(pid: int | None = None) -> set[int]:
     return found
 
 
-def open_files() -> int:
-    """How many files this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_files() -> dict[str, str]:
+    """The files this process has open, by number, and what they are."""
+    found: dict[str, str] = {}
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            found[file.name] = str(file.readlink())
+    return found
 
 
 def is_alive(pid: int) -> bool:

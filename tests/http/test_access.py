@@ -5,14 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 import stat
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from plughost.exceptions import StoreUnavailableError
 from plughost.http import AccessFile, AuditTrail, SignIns, Tokens
 from plughost.testing.clock import FakeClock
+from redeeming import redeem_all
 
 
 @pytest.fixture
@@ -102,13 +101,6 @@ def test_a_link_signs_one_browser_in_once(file):
     secret = doors.redeem(code)
     assert doors.identify(secret).scopes == {"*"}
     assert doors.redeem(code) is None
-
-
-def redeem_all(folder: Path, codes: list[str], begin: Any, results: Any) -> None:
-    """What one process does: wait for the others, then try every code."""
-    doors = SignIns(AccessFile(folder), host_name="Acme-2", link_lifetime=600, browser_lifetime=3600)
-    begin.wait(60)
-    results.put([doors.redeem(code) for code in codes])
 
 
 def test_a_link_signs_one_browser_in_once_whichever_process_is_asked(tmp_path):

@@ -55,6 +55,34 @@ class Child:
     exit: ExitStatus | None = None
 
 
+@dataclass(slots=True)
+class _Birth:
+    """A process that was asked for: whoever asked may be gone before it is there, and then nobody keeps its number.
+
+    Attributes:
+        reply: Its process id, or what the system said, negative.
+        stands_for: The open file that stands for it; -1 until it is there, or when there is none.
+        is_unwanted: Whether nobody waits any more.
+    """
+
+    reply: Reply
+    stands_for: int = -1
+    is_unwanted: bool = False
+
+    def came(self, pid: int, stands_for: int) -> None:
+        self.stands_for = stands_for
+        if self.is_unwanted or self.reply.done():
+            self.give_up()
+        else:
+            self.reply.set_result(pid)
+
+    def give_up(self) -> None:
+        self.is_unwanted = True
+        if self.stands_for >= 0:
+            os.close(self.stands_for)
+            self.stands_for = -1
+
+
 class TemplateProcess:
     """A running template.
 
@@ -66,7 +94,7 @@ class TemplateProcess:
         self._tasks = tasks
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._births: deque[Reply] = deque()
+        self._births: deque[_Birth] = deque()
         self._children: dict[int, Child] = {}
         self._is_there = anyio.Event()
         self._starting = anyio.Lock()
@@ -80,15 +108,19 @@ class TemplateProcess:
         async with self._starting:
             if self._control is None:
                 await self._start()
-        birth = awaited_reply()
+        birth = _Birth(awaited_reply())
         self._births.append(birth)
         numbers = array.array("i", ends.all())
         assert self._control is not None  # noqa: S101  it has just been started
         self._control.sendmsg([packed(request)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
-        pid, stands_for = await birth
+        try:
+            pid = await birth.reply
+        except BaseException:
+            birth.give_up()
+            raise
         if pid < 0:
             raise OSError(-pid, os.strerror(-pid))
-        child = self._children[pid] = Child(pid, stands_for, anyio.Event())
+        child = self._children[pid] = Child(pid, birth.stands_for, anyio.Event())
         return child
 
     def close(self) -> None:
@@ -132,9 +164,7 @@ class TemplateProcess:
             return
         kind, pid, status, kilobytes = MESSAGE.unpack(data)
         if kind == BORN:
-            birth = self._births.popleft()
-            if not birth.done():
-                birth.set_result((pid, numbers[0] if numbers else -1))
+            self._births.popleft().came(pid, numbers[0] if numbers else -1)
         elif (child := self._children.pop(pid, None)) is not None:
             child.exit = ExitStatus(status, kilobytes * 1024)
             child.ended.set()
@@ -146,8 +176,8 @@ class TemplateProcess:
             control.close()
         self._is_there.set()
         for birth in self._births:
-            if not birth.done():
-                birth.set_exception(OSError("the process of which those of plugins are forked ended"))
+            if not birth.reply.done():
+                birth.reply.set_exception(OSError("the process of which those of plugins are forked ended"))
         self._births.clear()
         children, self._children = self._children, {}
         for child in children.values():
