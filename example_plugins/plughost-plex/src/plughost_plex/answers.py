@@ -146,11 +146,6 @@ class Answers:
         if item:
             await self._invalidate("metadata", f"item:{server.machine}:{account.plex_id}:{item}")
 
-    async def forget_server(self, server: Server) -> None:
-        """Forget all that a server said about its shelves, to everybody."""
-        for kind in ("libraries", "library", "recent", "search"):
-            await self._invalidate(kind, f"server:{server.machine}")
-
     async def ask(self, server: Server, call: Call, kind: str) -> Mapping[str, Any]:
         """Ask a server now.
 

@@ -15,10 +15,11 @@ from plughost import contracts
 from plughost.contracts.files import own_folder
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
-from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots, Seconds, Service, seconds_of
+from plughost.contracts.plugin import Service, seconds_of
 from plughost.contracts.value_text import class_name
 from plughost.core.guest.functions import Functions, in_thread
 from plughost.core.loading.ledger import Ledger
+from plughost.core.loading.scheduling import SchedulesJobs
 from plughost.core.wire.calls import WireCalls
 from plughost.core.wire.protocol import GuestSpec, HookRequest, JobRequest, Member, crossing_of
 from plughost.exceptions import NotCrossableError
@@ -26,7 +27,7 @@ from plughost.exceptions import NotCrossableError
 T = TypeVar("T")
 
 
-class GuestContext:
+class GuestContext(SchedulesJobs):
     """The ``PluginContext`` in a plugin's own process."""
 
     def __init__(
@@ -66,46 +67,6 @@ class GuestContext:
         """Run a coroutine function in the background."""
         self.tell(Member.SPAWN, self.functions.add(lambda: function(*args)))
 
-    def every(
-        self,
-        interval: Seconds,
-        function: Callable[[], Any],
-        *,
-        name: str | None = None,
-        scope: JobScope = "host",
-        missed: MissedSlots = "latest",
-        window: Seconds | None = None,
-        retries: int = 0,
-        outage: JobOutage = "closed",
-    ) -> None:
-        """Call ``function`` each ``interval``."""
-        self._schedule(
-            Job(
-                name=name or _name_of(function), function=function, every=interval, scope=scope, missed=missed,
-                window=window, retries=retries, outage=outage,
-            )
-        )  # fmt: skip
-
-    def cron(
-        self,
-        expression: str,
-        function: Callable[[], Any],
-        *,
-        name: str | None = None,
-        scope: JobScope = "host",
-        missed: MissedSlots = "latest",
-        window: Seconds | None = None,
-        retries: int = 0,
-        outage: JobOutage = "closed",
-    ) -> None:
-        """Call ``function`` by a cron expression."""
-        self._schedule(
-            Job(
-                name=name or _name_of(function), function=function, cron=expression, scope=scope, missed=missed,
-                window=window, retries=retries, outage=outage,
-            )
-        )  # fmt: skip
-
     def on_stop(self, function: Callable[[], Any]) -> None:
         """Call ``function`` when the plugin stops."""
         self.ledger.on_stop(function)
@@ -124,7 +85,8 @@ class GuestContext:
         self.ledger.check_open()
         return await self._calls.call(member, values, crossing_of(member))
 
-    def _schedule(self, job: Job) -> None:
+    def schedule(self, job: Job) -> None:
+        """Have the host run a job by the clock."""
         self.tell(Member.SCHEDULE, job_request(job, self.functions))
 
     def _refuse(self, verb: str, what: str) -> NoReturn:
@@ -220,7 +182,3 @@ def _event_name(plugin: str, event: type[Any] | str) -> str:
         plugin=plugin,
         hook="events",
     )
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__qualname__", type(function).__qualname__)).rpartition(".")[2]

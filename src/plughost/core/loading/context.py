@@ -14,13 +14,14 @@ from anyio.lowlevel import EventLoopToken, current_token
 from plughost.contracts.files import own_folder
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
-from plughost.contracts.plugin import Events, JobOutage, JobScope, MissedSlots, Seconds, Service
+from plughost.contracts.plugin import Events, Service
 from plughost.core.calls.absent import hooks_of_plugins, own_hooks
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.events import EventBus
 from plughost.core.jobs import JobScheduler
 from plughost.core.loading.background import BackgroundTasks
 from plughost.core.loading.ledger import Ledger
+from plughost.core.loading.scheduling import SchedulesJobs
 from plughost.core.services import ServiceRegistry
 from plughost.hookspecs import Hooks
 
@@ -58,7 +59,7 @@ class Facilities:
         self.jobs = jobs
 
 
-class BoundContext:
+class BoundContext(SchedulesJobs):
     """The ``PluginContext`` of one start of one plugin. It is made in the host's event loop."""
 
     def __init__(
@@ -111,46 +112,6 @@ class BoundContext:
         else:  # a plain start() runs in a worker thread
             run_in_loop(lambda: self._background.spawn(function, *args), token=self._token)
 
-    def every(
-        self,
-        interval: Seconds,
-        function: Callable[[], Any],
-        *,
-        name: str | None = None,
-        scope: JobScope = "host",
-        missed: MissedSlots = "latest",
-        window: Seconds | None = None,
-        retries: int = 0,
-        outage: JobOutage = "closed",
-    ) -> None:
-        """Call ``function`` each ``interval``."""
-        self._schedule(
-            Job(
-                name=name or _name_of(function), function=function, every=interval, scope=scope, missed=missed,
-                window=window, retries=retries, outage=outage,
-            )
-        )  # fmt: skip
-
-    def cron(
-        self,
-        expression: str,
-        function: Callable[[], Any],
-        *,
-        name: str | None = None,
-        scope: JobScope = "host",
-        missed: MissedSlots = "latest",
-        window: Seconds | None = None,
-        retries: int = 0,
-        outage: JobOutage = "closed",
-    ) -> None:
-        """Call ``function`` by a cron expression."""
-        self._schedule(
-            Job(
-                name=name or _name_of(function), function=function, cron=expression, scope=scope, missed=missed,
-                window=window, retries=retries, outage=outage,
-            )
-        )  # fmt: skip
-
     def register_hookspecs(self, module: ModuleType | type) -> None:
         """Declare hooks of the plugin's own."""
         dispatcher = self._facilities.dispatcher
@@ -165,7 +126,8 @@ class BoundContext:
         """Call ``function`` when the plugin stops."""
         self._ledger.on_stop(function)
 
-    def _schedule(self, job: Job) -> None:
+    def schedule(self, job: Job) -> None:
+        """Have a job run by the clock once the plugin is ready."""
         self._ledger.add(lambda: self._facilities.jobs.add(job, owner=self.name))
 
 
@@ -196,7 +158,3 @@ class LedgeredEvents:
         """Tell everyone who subscribed."""
         self._ledger.check_open()
         await self._bus.publish(event, data)
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__qualname__", type(function).__qualname__)).rpartition(".")[2]

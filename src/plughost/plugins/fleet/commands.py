@@ -75,11 +75,7 @@ def status(line: CommandLine) -> None:
 @click.pass_obj
 def hosts(line: CommandLine) -> None:
     """List the members, those lost or gone in the last day too."""
-
-    async def look(store: FleetStore, _: Revisions) -> View:
-        return await store.view()
-
-    _, _, view = _with_store(line, look)
+    _, _, view = _with_store(line, _view)
     members = [member_of(one, view.now) for one in view.members]
     line.show({"members": [asdict(one) for one in members]}, "\n".join(map(_row, members)) or "no members")
 
@@ -89,11 +85,7 @@ def hosts(line: CommandLine) -> None:
 @click.pass_obj
 def plugins(line: CommandLine) -> None:
     """List the plugins of all members: which version runs on how many, and where they differ."""
-
-    async def look(store: FleetStore, _: Revisions) -> View:
-        return await store.view()
-
-    name, kind, view = _with_store(line, look)
+    name, kind, view = _with_store(line, _view)
     found = status_of(name, kind, view, ())
     rows = [
         f"{plugin:>20}  {', '.join(f'{version} on {count}' for version, count in versions.items())}"
@@ -112,11 +104,7 @@ def plugins(line: CommandLine) -> None:
 @click.pass_obj
 def jobs(line: CommandLine) -> None:
     """List the jobs that run once in the whole fleet."""
-
-    async def look(store: FleetStore, _: Revisions) -> View:
-        return await store.view()
-
-    _, _, view = _with_store(line, look)
+    _, _, view = _with_store(line, _view)
     records = [job_record(job, view.now) for job in view.jobs]
     line.show({"jobs": [asdict(one) for one in records]}, "\n".join(map(_job_row, records)) or "no jobs")
 
@@ -212,6 +200,10 @@ def _steer(line: CommandLine, propose: Callable[[Revisions], Awaitable[Rollout]]
 
 def _author() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+async def _view(store: FleetStore, _: Revisions) -> View:
+    return await store.view()
 
 
 def _with_store(
