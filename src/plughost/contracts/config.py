@@ -21,7 +21,7 @@ from plughost.contracts.processes import Isolation, ProcessSettings
 PositiveSeconds = Annotated[float, Meta(gt=0)]
 """Seconds that something may take; ``inf`` means no limit."""
 
-HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", examples=["acme"])]
 """Letters, digits, dashes and underscores, beginning with a letter: it becomes a prefix of variable names."""
 
 HookFamily = Literal[
@@ -38,7 +38,7 @@ HookFamily = Literal[
 ]
 """A family of hooks of plughost's own catalogue."""
 
-ModuleReference = Annotated[str, Meta(pattern=r"^\w+(\.\w+)*(:\w+(\.\w+)*)?$")]
+ModuleReference = Annotated[str, Meta(pattern=r"^\w+(\.\w+)*(:\w+(\.\w+)*)?$", examples=["acme.lamp:Lamp"])]
 """``package.module:Attribute``, or ``package.module`` for a module that is itself the plugin."""
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]

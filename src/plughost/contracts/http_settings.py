@@ -10,9 +10,9 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
 _Seconds = Annotated[float, Meta(gt=0)]
-_Origin = Annotated[str, Meta(pattern=r"^https?://[^/?#@*\s]+$")]
+_Origin = Annotated[str, Meta(pattern=r"^https?://[^/?#@*\s]+$", examples=["https://acme.example"])]
 _Count = Annotated[int, Meta(ge=1)]
-AdminPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\Z")]
+AdminPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\Z", examples=["/admin"])]
 """A prefix of paths such as ``/admin`` or ``/ops/admin``; empty for none."""
 
 

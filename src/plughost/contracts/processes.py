@@ -14,7 +14,7 @@ from plughost.contracts.frozen import Payload
 Isolation = Literal["none", "process"]
 """Whether a plugin runs inside the host's process or in one of its own."""
 
-Size = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB)$")]
+Size = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB)$", examples=["256MB"])]
 """An amount of memory, such as ``256MB``; ``kB`` is a thousand bytes."""
 
 _BYTES = {"B": 1, "kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}

@@ -257,7 +257,7 @@ def test_all_problems_are_named_at_once() -> None:
         "host.required": "expected `list`, got `str`",
         "plugns": "unknown setting. Did you mean 'plugins'?",
         "plugins.a": "expected `table`, got `int`",
-        "plugins.b.module": r"expected `str` matching regex '^\\w+(\\.\\w+)*(:\\w+(\\.\\w+)*)?$'",
+        "plugins.b.module": "expected text like 'acme.lamp:Lamp'",
         "hooks.timeouts.before_auth": "expected `float` > 0.0",
     }
 

@@ -35,6 +35,7 @@ FAILED: Final = object()
 
 _WORDS_OF_TOML: Final = {"`object`": "`table`", "`array`": "`list`"}
 _MSGSPEC_PATH = re.compile(r" - at `\$(?P<path>.*)`$", re.DOTALL)
+_PATTERN = re.compile(r"matching regex (?P<pattern>.*)$")
 _SHORTEST_SCRUBBED: Final = 3  # characters; to hide a shorter secret would garble the message and tell it
 
 
@@ -190,9 +191,20 @@ def _explained(error: Exception, value: Any, kind: Any, path: SettingPath) -> tu
         path = (*path, *_parts(found["path"]))
     if message.startswith("Invalid enum value"):
         return path, _expected_choice(value, kind)
+    if (found := _PATTERN.search(message)) and (example := _example(kind, found["pattern"])):
+        return path, f"expected text like {example!r}"
     for theirs, ours in _WORDS_OF_TOML.items():
         message = message.replace(theirs, ours)
     return path, message[:1].lower() + message[1:]
+
+
+def _example(kind: Any, shown: str) -> Any:
+    """Return how text of the kind that has this pattern is written, if its type says so."""
+    for one in (kind, *typing.get_args(kind)):
+        for note in getattr(one, "__metadata__", ()):
+            if isinstance(note, msgspec.Meta) and note.examples and repr(note.pattern) == shown:
+                return note.examples[0]
+    return None
 
 
 def _parts(msgspec_path: str) -> SettingPath:
