@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -104,6 +105,26 @@ def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ.pop("XDG_DATA_HOME", None)
     else:
         os.environ["XDG_DATA_HOME"] = before
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Leave logging as a test found it: whoever runs a command or a framework in its process has it set up anew."""
+    loggers = [logging.getLogger(), *_loggers_of_plughost()]
+    before = [(log, log.handlers[:], log.level, log.propagate) for log in loggers]
+    yield
+    made_since = set(_loggers_of_plughost()).difference(loggers)
+    before.extend((log, [], logging.NOTSET, True) for log in made_since)
+    for log, handlers, level, propagate in before:
+        log.handlers[:], log.propagate = handlers, propagate
+        log.disabled = False
+        if log.level != level:
+            log.setLevel(level)
+
+
+def _loggers_of_plughost() -> list[logging.Logger]:
+    known = logging.Logger.manager.loggerDict.items()
+    return [log for name, log in known if name.startswith("plughost") and isinstance(log, logging.Logger)]
 
 
 Install = Callable[..., MadeDistribution]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +52,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def cli(folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+def cli(folder: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Run a command in ``folder``: ``cli("list", "--json").document``."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
 
     def call(*arguments: str) -> Ran:
         capsys.readouterr()
@@ -64,9 +61,7 @@ def cli(folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
         out, err = capsys.readouterr()
         return Ran(code, out, err)
 
-    yield call
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return call
 
 
 @pytest.fixture

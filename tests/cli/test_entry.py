@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import subprocess
 import sys
-
-import pytest
 
 from plughost.cli.logs import configure_logging
 from plughost.contracts.logs import get_logger
@@ -21,15 +18,6 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def untouched_logging():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
 def logged(stream, monkeypatch, environ, verbosity=0):
     monkeypatch.setattr(sys, "stderr", stream)
     configure_logging(environ, verbosity)
@@ -39,7 +27,7 @@ def logged(stream, monkeypatch, environ, verbosity=0):
     return stream.getvalue()
 
 
-def test_logs_are_lines_of_json_where_nobody_looks(untouched_logging, monkeypatch) -> None:
+def test_logs_are_lines_of_json_where_nobody_looks(monkeypatch) -> None:
     (line,) = logged(io.StringIO(), monkeypatch, {}).splitlines()
     found = json.loads(line)
     assert {key: found[key] for key in ("level", "logger", "message", "plugin", "seconds")} == {
@@ -47,18 +35,18 @@ def test_logs_are_lines_of_json_where_nobody_looks(untouched_logging, monkeypatc
     }  # fmt: skip
 
 
-def test_logs_are_for_people_on_a_terminal(untouched_logging, monkeypatch) -> None:
+def test_logs_are_for_people_on_a_terminal(monkeypatch) -> None:
     text = logged(Terminal(), monkeypatch, {"NO_COLOR": "1"})
     assert "slow" in text
     assert "seconds=3" in text
     assert "\x1b[" not in text
 
 
-def test_logs_are_coloured_on_a_terminal(untouched_logging, monkeypatch) -> None:
+def test_logs_are_coloured_on_a_terminal(monkeypatch) -> None:
     assert "\x1b[" in logged(Terminal(), monkeypatch, {})
 
 
-def test_verbosity_shows_what_happens(untouched_logging, monkeypatch) -> None:
+def test_verbosity_shows_what_happens(monkeypatch) -> None:
     assert len(logged(io.StringIO(), monkeypatch, {}, verbosity=1).splitlines()) == 2
 
 

@@ -28,13 +28,10 @@ class Keeping(logging.Handler):
 
 @pytest.fixture
 def access():
-    """The logger, left as it was."""
+    """The logger, with everything it is told."""
     log = logging.getLogger("plughost.access")
-    before = log.handlers[:], log.level, log.propagate
     log.setLevel(logging.INFO)
-    yield log
-    log.handlers[:], log.propagate = before[0], before[2]
-    log.setLevel(before[1])
+    return log
 
 
 @pytest.fixture
@@ -105,15 +102,11 @@ class CountingWrites(io.StringIO):
 
 @pytest.fixture
 def stderr(access, monkeypatch):
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
     stream = CountingWrites()
     monkeypatch.setattr("sys.stderr", stream)
     configure_logging({}, for_machines=True)
     access.setLevel(logging.INFO)
-    yield stream
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
+    return stream
 
 
 def paths(stream: io.StringIO) -> list[Any]:
