@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 
-from plughost_media.fakes import FakeTmdb, Trouble, serving
+from plughost_media.fakes import FakeTmdb, Trouble, listening, serving
 
 TRENDING = "/3/trending/movie/day"
 OF_KEY = {"Authorization": "Bearer own-tmdb-key"}
@@ -98,3 +100,24 @@ def test_pages_and_appended_parts_have_the_bounds_of_tmdb(tmdb: FakeTmdb, served
     many = ",".join(f"part{number}" for number in range(21))
     assert served.get("/3/movie/101", params={"append_to_response": many}).json()["status_code"] == 27
     assert "videos" in served.get("/3/movie/101", params={"append_to_response": "videos"}).json()
+
+
+async def _sends_at_once() -> bool:
+    heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    class Protocol(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            heard.set_result(
+                bool(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            )
+            transport.close()
+
+    listener = listening()
+    async with await asyncio.get_running_loop().create_server(Protocol, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.close()
+        return await asyncio.wait_for(heard, 30)
+
+
+def test_a_body_does_not_wait_until_the_client_says_that_it_has_the_head() -> None:
+    assert asyncio.run(_sends_at_once())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +14,16 @@ import uvicorn
 from plughost import Host
 from plughost.http import HttpSettings, create_app
 from plughost_media.demo_service import DemoPlugin
-from plughost_media.fakes import FakePlexServer, FakePlexTv, FakeTmdb, FakeUpstream, Kind, Served, serving
+from plughost_media.fakes import (
+    FakePlexServer,
+    FakePlexTv,
+    FakeTmdb,
+    FakeUpstream,
+    Kind,
+    Served,
+    listening,
+    serving,
+)
 from plughost_media.fakes.films import FILMS
 from plughost_media.fakes.library import Library
 from plughost_media.fakes.plex_tv import Connection
@@ -93,7 +101,7 @@ async def run(port: int, trouble: Kind | None, say: Callable[[str], None]) -> No
     """
     fakes, folder = DemoFakes(), Path(tempfile.mkdtemp(prefix="plughost-media-"))
     try:
-        with serving(*fakes.all) as served, socket.create_server(("127.0.0.1", port)) as listener:
+        with serving(*fakes.all) as served, listening(port) as listener:
             fakes.furnish(served)
             async with demo_host(served, fakes, folder) as (_host, app):
                 if trouble is not None:

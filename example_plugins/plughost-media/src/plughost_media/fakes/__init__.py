@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from plughost_media.fakes.plex_server import FakePlexServer
 from plughost_media.fakes.plex_tv import Account, FakePlexTv
-from plughost_media.fakes.serving import Served, serving
+from plughost_media.fakes.serving import Served, listening, serving
 from plughost_media.fakes.tmdb import FakeTmdb
 from plughost_media.fakes.upstream import TROUBLES, Call, FakeUpstream, Kind, Trouble
 
@@ -23,5 +23,6 @@ __all__ = [
     "Kind",
     "Served",
     "Trouble",
+    "listening",
     "serving",
 ]

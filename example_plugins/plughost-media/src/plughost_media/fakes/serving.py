@@ -26,6 +26,15 @@ class Served:
         return self.addresses[fake.name]
 
 
+def listening(port: int = 0) -> socket.socket:
+    """Return a socket that listens on loopback; port 0 takes a free one.
+
+    It knows that it is TCP. One of ``socket.create_server`` does not, so asyncio leaves Nagle's algorithm on for its
+    connections: each body then waits up to 40 ms until the client says that it has the head.
+    """
+    return socket.socket(fileno=socket.create_server(("127.0.0.1", port)).detach())
+
+
 @contextmanager
 def serving(*fakes: FakeUpstream, ports: dict[str, int] | None = None) -> Iterator[Served]:
     """Serve the fakes until the block ends.
@@ -38,9 +47,7 @@ def serving(*fakes: FakeUpstream, ports: dict[str, int] | None = None) -> Iterat
         portal = stack.enter_context(start_blocking_portal("asyncio"))
         addresses = {}
         for fake in fakes:
-            listener = stack.enter_context(
-                socket.create_server(("127.0.0.1", (ports or {}).get(fake.name, 0)))
-            )
+            listener = stack.enter_context(listening((ports or {}).get(fake.name, 0)))
             server = _Server(_settings(fake))
             served = portal.start_task_soon(server.serve, [listener])
             stack.callback(_stop, server, served)
