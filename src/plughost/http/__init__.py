@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from plughost.http.runtime import HttpRuntime, host_from, identity_of, note_detail, runtime_of
     from plughost.http.sign_ins import SignIns
     from plughost.http.streams import EventStream
+    from plughost.http.subrequests import Subanswer, subrequest
     from plughost.http.tokens import TokenRecord, Tokens
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Route",
     "RouteFigures",
     "SignIns",
+    "Subanswer",
     "TokenRecord",
     "Tokens",
     "WebSocketRoute",
@@ -73,6 +75,7 @@ __all__ = [
     "note_detail",
     "runtime_of",
     "scope",
+    "subrequest",
 ]
 
 _HOMES = {
@@ -90,6 +93,7 @@ _HOMES = {
     "Route": "plughost.http.routes",
     "RouteFigures": "plughost.http.figures",
     "SignIns": "plughost.http.sign_ins",
+    "Subanswer": "plughost.http.subrequests",
     "TokenRecord": "plughost.http.tokens",
     "Tokens": "plughost.http.tokens",
     "WebSocketRoute": "plughost.http.routes",
@@ -100,6 +104,7 @@ _HOMES = {
     "json_body": "plughost.http.bodies",
     "note_detail": "plughost.http.runtime",
     "runtime_of": "plughost.http.runtime",
+    "subrequest": "plughost.http.subrequests",
 }
 
 

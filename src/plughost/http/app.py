@@ -79,6 +79,7 @@ class HostApplication:
                 self._composition = compose_around(self._inner, self.runtime, context, strict=first)
             self.runtime.left_out = self._composition.left_out
             self.runtime.routes = self._composition.routes
+            self.runtime.within = self._composition.within
             self._stale = False
         assert self._composition is not None  # noqa: S101 - _compose has set it or raised
         return self._composition

@@ -10,7 +10,7 @@ import anyio
 from starlette.requests import HTTPConnection
 
 from plughost.contracts.clock import Clock
-from plughost.contracts.http import HttpContext
+from plughost.contracts.http import ASGIApp, HttpContext
 from plughost.contracts.http_settings import HttpSettings
 from plughost.contracts.plugin import Service
 from plughost.core.calls.watchdog import Watchdog
@@ -66,6 +66,7 @@ class HttpRuntime:
         kept: What plugins want to find again after a reload, under their names.
         routes: What is served, each route knowing its plugin.
         left_out: What could not become part of the application since plugins changed, in sentences.
+        within: What answers the routes, without the middleware of plugins: for routes that ask others.
     """
 
     def __init__(self, host: Host, settings: HttpSettings, clock: Clock) -> None:
@@ -95,6 +96,7 @@ class HttpRuntime:
         self.kept: dict[str, Any] = {}
         self.routes: tuple[Any, ...] = ()
         self.left_out: tuple[str, ...] = ()
+        self.within: ASGIApp | None = None
         self._services: dict[Service[Any], Any] = {}
 
     @property

@@ -54,10 +54,12 @@ class LazySession(RequestSession):
         if self._loaded is None:
             self._check_may_load()
             try:
-                self._loaded = await self._desk.load(self._scope)
+                loaded = await self._desk.load(self._scope)
             except StoreUnavailableError:
                 self._refused = True
                 raise
+            if self._loaded is None:  # of several who load it at once, all have what the first one found
+                self._loaded = loaded
         return self
 
     async def preload(self) -> None:
