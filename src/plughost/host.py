@@ -55,6 +55,7 @@ from plughost.core.loading.promised import is_expected, why_absent
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
+from plughost.core.loading.unheard import tell_unheard
 from plughost.core.running import RunningHost, RunningMark, marked_as_running, running_host
 from plughost.core.services import ServiceRegistry
 from plughost.exceptions import HostNotReadyError, PluginNotFoundError, PluginSourceError
@@ -465,7 +466,9 @@ class Host:
                 else:
                     loaded = loaded.switched(name, enabled=enabled)
             self._loaded, self._read = loaded, read
-            report = await self._plugins.follow(await self._survey(), Limits.of(self.config.host))
+            candidates = await self._survey()
+            report = await self._plugins.follow(candidates, Limits.of(self.config.host))
+            tell_unheard(self.config, self._dispatcher.implementers(), candidates)
             return replace(report, pending=later)
 
     def remember_enabled(self, name: str, enabled: bool) -> Path | None:
@@ -602,7 +605,9 @@ class Host:
         self._dispatcher.move_in()
         await tasks.start(self._jobs.run)
         self._manager = self._make_manager(tasks)
-        await self._manager.load_found(await self._survey())
+        candidates = await self._survey()
+        await self._manager.load_found(candidates)
+        tell_unheard(self.config, self._dispatcher.implementers(), candidates)
         self._exit.callback(self._events.subscribe(PluginFailed, self._manager.remember_failure))
         for event in (PluginStarted, PluginStopped):
             self._exit.callback(self._events.subscribe(event, lambda _: self._jobs.look_again()))

@@ -76,7 +76,6 @@ from plughost.contracts.config import (
     ModuleReference,
     PluginSection,
     PluginSettings,
-    PositiveSeconds,
     SettingsChange,
     Sha256,
 )
@@ -293,6 +292,7 @@ from plughost.contracts.session_store import (
     VersionConflict,
     WaitingStore,
 )
+from plughost.contracts.setting_types import Count, Origin, PositiveSeconds
 from plughost.contracts.status import (
     HostStatus,
     PluginCounts,
@@ -360,6 +360,7 @@ __all__ = [
     "CommandLine",
     "ConfigEntry",
     "Confinement",
+    "Count",
     "CountingStore",
     "Deny",
     "Device",
@@ -442,6 +443,7 @@ __all__ = [
     "OnProgress",
     "OpenedStore",
     "OperationResult",
+    "Origin",
     "OutagePolicy",
     "Outcome",
     "OutcomeKind",

@@ -17,11 +17,9 @@ from msgspec.structs import force_setattr
 
 from plughost.contracts.http_settings import HttpSettings
 from plughost.contracts.processes import Isolation, ProcessSettings
+from plughost.contracts.setting_types import Count, Name, PositiveSeconds
 
-PositiveSeconds = Annotated[float, Meta(gt=0)]
-"""Seconds that something may take; ``inf`` means no limit."""
-
-HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", examples=["acme"])]
+HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*\Z", examples=["acme"])]
 """Letters, digits, dashes and underscores, beginning with a letter: it becomes a prefix of variable names."""
 
 HookFamily = Literal[
@@ -38,11 +36,22 @@ HookFamily = Literal[
 ]
 """A family of hooks of plughost's own catalogue."""
 
-ModuleReference = Annotated[str, Meta(pattern=r"^\w+(\.\w+)*(:\w+(\.\w+)*)?$", examples=["acme.lamp:Lamp"])]
+ModuleReference = Annotated[str, Meta(pattern=r"^\w+(\.\w+)*(:\w+(\.\w+)*)?\Z", examples=["acme.lamp:Lamp"])]
 """``package.module:Attribute``, or ``package.module`` for a module that is itself the plugin."""
 
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", examples=["e3b0c442" + 7 * "98fc1c14"])]
 """A SHA-256 digest in hexadecimal."""
+
+Group = Annotated[str, Meta(pattern=r"^[\w-]+(\.[\w-]+)*\Z", examples=["acme.plugins"])]
+"""A group of entry points."""
+
+Project = Annotated[str, Meta(pattern=r"^\S+\Z", examples=["acme"])]
+"""The name in ``pluggy.HookimplMarker("acme")``."""
+
+Distribution = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z", examples=["acme-lamp"])
+]
+"""The name under which something is installed."""
 
 
 class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,14 +101,14 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     name: HostName = "plughost"
     environment: str = ""
-    load_concurrency: Annotated[int, Meta(ge=1)] = 3
+    load_concurrency: Count = 3
     load_timeout: PositiveSeconds = 30.0
     shutdown_timeout: PositiveSeconds = 15.0
     plugin_dir: Path | None = None
     autoload_plugin_dir: bool = True
-    required: tuple[str, ...] = ()
-    allow: tuple[str, ...] | None = None
-    disabled: tuple[str, ...] = ()
+    required: tuple[Name, ...] = ()
+    allow: tuple[Name, ...] | None = None
+    disabled: tuple[Name, ...] = ()
     strict: bool = False
     trace_hooks: bool = False
     safe_mode: bool = False
@@ -110,11 +119,19 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     restart_pause: Annotated[float, Meta(ge=0)] = 0.5
     restart_pause_limit: PositiveSeconds = 30.0
     hookspecs: tuple[ModuleReference, ...] = ()
-    project: str = "plughost"
-    groups: tuple[str, ...] | None = None
+    project: Project = "plughost"
+    groups: tuple[Group, ...] | None = None
     catalogue: tuple[HookFamily, ...] | None = None
     on_error: Literal["abort", "isolate"] = "abort"
     hook_timeout: PositiveSeconds | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.restart_pause > self.restart_pause_limit:
+            raise ValueError(
+                f"restart_pause is above restart_pause_limit, {self.restart_pause_limit:g}: lower it, or raise"
+                " the limit"
+            )
 
     @property
     def plugin_groups(self) -> tuple[str, ...]:
@@ -138,8 +155,14 @@ class HooksSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             in the file because of the dot). The narrower one wins.
     """
 
-    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    order: Mapping[str, tuple[Name, ...]] = field(default_factory=dict)
     timeouts: Mapping[str, PositiveSeconds] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for hook, plugins in self.order.items():
+            if twice := [name for place, name in enumerate(plugins) if name in plugins[:place]]:
+                raise ValueError(f"order.{hook} names {twice[0]!r} twice: leave one of them out")
 
 
 class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,7 +188,7 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     enabled: bool = True
     module: ModuleReference | None = None
     required: bool = False
-    distribution: str | None = None
+    distribution: Distribution | None = None
     path: Path | None = None
     url: str | None = None
     sha256: Sha256 | None = None
@@ -179,6 +202,13 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         super().__post_init__()
         if self.url is not None and self.sha256 is None:
             raise ValueError("a plugin is fetched from a url only when its sha256 is given beside it")
+        if self.sha256 is not None and self.url is None and self.path is None:
+            raise ValueError("sha256 is the digest of what path or url names: give one of them beside it")
+        if self.isolation != "process" and self.process != ProcessSettings():
+            raise ValueError(
+                'process is about a process of its own, and nothing in it would hold: set isolation = "process",'
+                " or take it out"
+            )
         if self.url is not None and self.path is not None:
             raise ValueError("a plugin comes from a path or from a url, not from both")
         if self.environment is not None and (self.path or self.url) is not None:
@@ -201,9 +231,9 @@ class HostConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     host: HostSection = field(default_factory=HostSection)
     hooks: HooksSection = field(default_factory=HooksSection)
-    plugins: Mapping[str, PluginSection] = field(default_factory=dict)
-    apps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    features: Mapping[str, bool] = field(default_factory=dict)
+    plugins: Mapping[Name, PluginSection] = field(default_factory=dict)
+    apps: Mapping[Name, Mapping[str, Any]] = field(default_factory=dict)
+    features: Mapping[Name, bool] = field(default_factory=dict)
     http: HttpSettings = field(default_factory=HttpSettings)
 
 

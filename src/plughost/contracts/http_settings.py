@@ -9,9 +9,8 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
-_Seconds = Annotated[float, Meta(gt=0)]
-_Origin = Annotated[str, Meta(pattern=r"^https?://[^/?#@*\s]+$", examples=["https://acme.example"])]
-_Count = Annotated[int, Meta(ge=1)]
+from plughost.contracts.setting_types import Count, Name, Origin, PositiveSeconds, Scope, SiteUrl
+
 AdminPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\Z", examples=["/admin"])]
 """A prefix of paths such as ``/admin`` or ``/ops/admin``; empty for none."""
 
@@ -33,8 +32,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         hsts: Seconds that browsers shall insist on https; sent over https only. 0 sends nothing.
         role_scopes: What a session's role may do: role to scopes. No role may do anything unless it is said here:
             a role called ``admin`` is the application's own, whatever it administers.
-        link_lifetime: Seconds a sign-in link is good for.
-        browser_lifetime: Seconds that a browser stays signed in after following one.
+        link_lifetime: Seconds a sign-in link is good for; a week at most.
+        browser_lifetime: Seconds that a browser stays signed in after following one; a year at most.
         max_streams: Event streams that may be open at once.
         max_streams_each: How many of them one client may hold: one token, one browser, one user, or one network
             where nobody is known. None is half of ``max_streams``.
@@ -48,23 +47,23 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             ``https://app.example.org``; those of ``[plugins.sessions.config]`` count too.
     """
 
-    request_timeout: _Seconds = 30.0
-    max_body: _Count = 1 << 20
-    max_depth: _Count = 32
+    request_timeout: PositiveSeconds = 30.0
+    max_body: Count = 1 << 20
+    max_depth: Annotated[int, Meta(ge=1, le=1000)] = 32
     read_only: bool = False
-    public_url: str = ""
+    public_url: SiteUrl = ""
     admin_path: AdminPath = "/admin"
     environment: str | None = None
     gzip_minimum: Annotated[int, Meta(ge=0)] | None = 1024
     hsts: Annotated[int, Meta(ge=0)] = 31_536_000
-    role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    link_lifetime: _Seconds = 600.0
-    browser_lifetime: _Seconds = 28_800.0
-    max_streams: _Count = 1000
-    max_streams_each: _Count | None = None
-    rate_limits: Mapping[str, _Count] = field(default_factory=dict)
+    role_scopes: Mapping[Name, tuple[Scope, ...]] = field(default_factory=dict)
+    link_lifetime: Annotated[float, Meta(ge=1, le=604_800)] = 600.0
+    browser_lifetime: Annotated[float, Meta(ge=1, le=31_536_000)] = 28_800.0
+    max_streams: Count = 1000
+    max_streams_each: Count | None = None
+    rate_limits: Mapping[Name, Count] = field(default_factory=dict)
     trust_loopback: bool | None = None
-    trusted_origins: frozenset[_Origin] = frozenset()
+    trusted_origins: frozenset[Origin] = frozenset()
 
     @property
     def streams_of_one(self) -> int:
@@ -74,3 +73,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         for name in ("role_scopes", "rate_limits"):
             force_setattr(self, name, MappingProxyType(dict(getattr(self, name))))
+        if self.max_streams_each is not None and self.max_streams_each > self.max_streams:
+            raise ValueError(
+                f"max_streams_each is above max_streams, {self.max_streams}, which is for all clients together"
+            )

@@ -14,7 +14,7 @@ from plughost.contracts.frozen import Payload
 Isolation = Literal["none", "process"]
 """Whether a plugin runs inside the host's process or in one of its own."""
 
-Size = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB)$", examples=["256MB"])]
+Size = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB)\Z", examples=["256MB"])]
 """An amount of memory, such as ``256MB``; ``kB`` is a thousand bytes."""
 
 _BYTES = {"B": 1, "kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
@@ -59,10 +59,14 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     memory: Size | None = None
-    cpu: Annotated[float, Meta(gt=0)] | None = None
+    cpu: Annotated[float, Meta(gt=0, le=4096)] | None = None
     strikes: Annotated[int, Meta(ge=1)] = 3
     start: Literal["template", "fresh"] = "template"
     confine: Confinement | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory is not None and not re.search(r"[1-9]", self.memory):
+            raise ValueError("memory is nothing: write it like '256MB', or take it out for no limit")
 
     @property
     def memory_bytes(self) -> int | None:

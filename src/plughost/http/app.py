@@ -8,10 +8,12 @@ import msgspec
 from starlette.requests import HTTPConnection
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.config import HostConfig
 from plughost.contracts.http import ASGIApp, Receive, Scope, Send
 from plughost.contracts.http_settings import AdminPath, HttpSettings
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import PluginStateChanged
+from plughost.core.config import load_config
 from plughost.exceptions import RouteError
 from plughost.host import Host
 from plughost.http.composition import Composition, compose, compose_around
@@ -36,6 +38,9 @@ class HostApplication:
 
     Attributes:
         runtime: What it works with.
+
+    Raises:
+        ConfigError: The settings are wrong; all that is wrong with them is named.
     """
 
     def __init__(
@@ -47,6 +52,8 @@ class HostApplication:
         *,
         inner: ASGIApp | None = None,
     ) -> None:
+        if settings is not host.config.http:
+            settings = load_config(HostConfig(http=settings), environ={}).config.http
         self.runtime = HttpRuntime(host, settings, clock)
         self._inner = inner
         self._within: set[HostApplication] = set()
@@ -164,6 +171,7 @@ def create_app(
         tracer_provider: An OpenTelemetry tracer provider; the program's own when None.
 
     Raises:
+        ConfigError: ``settings`` are wrong.
         RouteError: The host runs, and a route has no guard, or something else does not fit.
         ValueError: ``admin_path`` is not a prefix of a path.
     """

@@ -15,10 +15,11 @@ from plughost.contracts.http import ASGIApp, HttpContext, Middleware
 from plughost.contracts.logs import get_logger
 from plughost.contracts.value_text import class_name, items_of, plain_text, value_text
 from plughost.core.containment import Point, contained
-from plughost.exceptions import RouteError
+from plughost.exceptions import RouteError, did_you_mean
 from plughost.http.compression import Compression
 from plughost.http.guards import Guard
 from plughost.http.outer import OriginCheck, OuterShell
+from plughost.http.rates import PER_MINUTE
 from plughost.http.routes import Route, WebSocketRoute
 from plughost.http.runtime import HttpRuntime
 from plughost.http.shell import Shell
@@ -66,6 +67,13 @@ def compose(runtime: HttpRuntime, own: Sequence[Route], context: HttpContext, *,
         routes += sieve.pass_on(plugin, _checked(plugin, items, routes, runtime))
     around = _contributed_middleware(runtime, context, sieve)
     table = RouteTable(_without(sieve.refused, routes))
+    used = {*PER_MINUTE, *(route.rate for route in routes if isinstance(route, Route))}
+    for name in runtime.settings.rate_limits:
+        if name not in used:
+            hint = did_you_mean(name, [rate for rate in used if rate])
+            _log.warning(
+                "no route counts in this rate class", setting=f"http.rate_limits.{name}", advice=hint.strip()
+            )
     app = _wrapped(table, around, sieve)
     return Composition(
         app=Shell(_compressed(app, runtime), runtime),

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from sqlite3 import Row
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.setting_types import SCOPE_PATTERN
 from plughost.http.access_file import AccessFile
 from plughost.http.guards import Identity
 
 PREFIX = "phk"
 _SHAPE = re.compile(r"phk_(?P<id>[0-9a-f]{12})_(?P<secret>[0-9a-f]{64})")
-_SCOPE = re.compile(r"\*|[a-z][a-z0-9_-]*(:(\*|[a-z][a-z0-9_-]*))?")
 _NOTED_EVERY = 60.0  # seconds between two notes that a token was used
 _NO_DIGEST = bytes(32)
 
@@ -79,7 +79,7 @@ class Tokens:
         if not wanted:
             raise ValueError("a token needs at least one scope, such as cache:read")
         for scope in wanted:
-            if _SCOPE.fullmatch(scope) is None:
+            if re.fullmatch(SCOPE_PATTERN, scope) is None:
                 raise ValueError(f"{scope!r} is not a scope: write area:verb, area:* or * for everything")
         if not lifetime > 0:
             raise ValueError("a token needs a lifetime above 0 seconds")

@@ -7,9 +7,10 @@ import ssl
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
+
+from plughost.contracts.setting_types import is_site_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +109,10 @@ def _check_urls(serving: Serving) -> None:
         raise click.UsageError(
             f"--root-path {serving.root_path!r} must begin with / and not end with it: /shop"
         )
-    if serving.public_url:
-        url = urlsplit(serving.public_url)
-        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
-            raise click.UsageError(
-                f"--public-url {serving.public_url!r} is not the address of a site: write https://example.org/prefix"
-            )
+    if serving.public_url and not is_site_url(serving.public_url):
+        raise click.UsageError(
+            f"--public-url {serving.public_url!r} is not the address of a site: write https://example.org/prefix"
+        )
 
 
 def _check_certificate(certificate: Path | None, key: Path | None) -> None:

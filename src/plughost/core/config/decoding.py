@@ -21,7 +21,7 @@ from plughost.core.config.records import (
     is_tuple,
     record_among,
     records_of_list,
-    values_of_table,
+    types_of_table,
 )
 from plughost.core.config.references import UNRESOLVED
 from plughost.core.config.words import members, read_time, read_words
@@ -68,8 +68,8 @@ class Decoder:
             return self._decode_record(value, record, path)
         # Tables go value by value: each has an origin of its own. Lists of records go item by item, because
         # msgspec would ignore the unknown keys of a dataclass.
-        if isinstance(value, Mapping) and (inner := values_of_table(kind)) is not None:
-            return self._decode_table(value, inner, path)
+        if isinstance(value, Mapping) and (types := types_of_table(kind)) is not None:
+            return self._decode_table(value, *types, path)
         if isinstance(value, (list, tuple)) and (inner := records_of_list(kind)) is not None:
             items = self._decode_list(value, inner, path)
             return tuple(items) if is_tuple(kind) and items is not FAILED else items
@@ -126,9 +126,10 @@ class Decoder:
             return next((known for known in record.fields if folded(known) == folded(key)), None)
         return None
 
-    def _decode_table(self, value: Mapping[str, Any], kind: Any, path: SettingPath) -> Any:
+    def _decode_table(self, value: Mapping[str, Any], keys: Any, kind: Any, path: SettingPath) -> Any:
+        names = [self.decode(key, keys, (*path, key)) for key in value] if keys is not str else []
         decoded = {key: self.decode(inner, kind, (*path, key)) for key, inner in value.items()}
-        return FAILED if _has_failed(decoded.values()) else decoded
+        return FAILED if _has_failed([*names, *decoded.values()]) else decoded
 
     def _decode_list(self, value: Collection[Any], kind: Any, path: SettingPath) -> Any:
         decoded = [self.decode(inner, kind, (*path, place)) for place, inner in enumerate(value)]
@@ -177,6 +178,10 @@ def _decode_custom(kind: type[Any], value: Any) -> Any:
         return value
     if kind is Secret and isinstance(value, str):
         return Secret(value)
+    if issubclass(kind, Path) and value == "":
+        raise ValueError(
+            "Expected a path, and it is empty: take the setting out, or write '.' for the folder itself"
+        )
     if issubclass(kind, Path) and isinstance(value, str):
         return kind(value)
     if kind is Secret or issubclass(kind, Path):
@@ -200,11 +205,10 @@ def _explained(error: Exception, value: Any, kind: Any, path: SettingPath) -> tu
 
 def _example(kind: Any, shown: str) -> Any:
     """Return how text of the kind that has this pattern is written, if its type says so."""
-    for one in (kind, *typing.get_args(kind)):
-        for note in getattr(one, "__metadata__", ()):
-            if isinstance(note, msgspec.Meta) and note.examples and repr(note.pattern) == shown:
-                return note.examples[0]
-    return None
+    for note in getattr(kind, "__metadata__", ()):
+        if isinstance(note, msgspec.Meta) and note.examples and repr(note.pattern) == shown:
+            return note.examples[0]
+    return next(filter(None, (_example(one, shown) for one in typing.get_args(kind))), None)
 
 
 def _parts(msgspec_path: str) -> SettingPath:

@@ -100,9 +100,16 @@ def record_among(kind: Any) -> Record | None:
 
 def values_of_table(kind: Any) -> Any:
     """Return the type of the values of ``dict[str, T]``; None for other types."""
+    found = types_of_table(kind)
+    return None if found is None else found[1]
+
+
+def types_of_table(kind: Any) -> tuple[Any, Any] | None:
+    """Return the types of keys and values of a table whose keys are text; None for other types."""
     kind = without_none(kind)
-    if typing.get_origin(kind) in (dict, Mapping) and typing.get_args(kind)[0] is str:
-        return typing.get_args(kind)[1]
+    if typing.get_origin(kind) in (dict, Mapping) and members(typing.get_args(kind)[0]) == (str,):
+        keys, values = typing.get_args(kind)
+        return keys, values
     return None
 
 

@@ -17,7 +17,7 @@ class AdminConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         title: What the page is called; the host's name when empty.
     """
 
-    refresh: Annotated[float, Meta(ge=0.1)] = 2.0
-    history: Annotated[float, Meta(ge=1.0)] = 10.0
-    panel_timeout: Annotated[float, Meta(gt=0)] = 5.0
+    refresh: Annotated[float, Meta(ge=0.1, le=3600)] = 2.0
+    history: Annotated[float, Meta(ge=1.0, le=86_400)] = 10.0
+    panel_timeout: Annotated[float, Meta(gt=0, le=3600)] = 5.0
     title: str = ""

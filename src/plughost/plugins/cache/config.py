@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from plughost.contracts import Count, PositiveSeconds
 from plughost.exceptions import ConfigError, did_you_mean
+from plughost.plugins.cache.policies.names import policy_named
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
@@ -80,6 +82,7 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             _check(value is None or value > 0, name, "must be above 0")
         _check(0 <= self.refresh_threshold < 1, "refresh_threshold", "is a share from 0 to below 1")
         _check(0 <= self.jitter < 1, "jitter", "is a share from 0 to below 1")
+        policy_named(self.policy, 1)
 
 
 def _check(fine: bool, name: str, rule: str) -> None:
@@ -87,11 +90,15 @@ def _check(fine: bool, name: str, rule: str) -> None:
         raise ValueError(f"{name} {rule}")
 
 
+REDIS_URLS: Final = ("redis://", "rediss://", "unix://", "redis+sentinel://", "redis+cluster://")
+"""How the address of Redis begins."""
+
+
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A ready-made rate limit: ``limit`` in ``window`` seconds, and what it does while Redis is away."""
 
-    limit: int
-    window: float
+    limit: Count
+    window: Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
     outage: Literal["local", "open", "closed"] = "local"
 
 
@@ -140,12 +147,12 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
     backoff: float = 0.05
     backoff_cap: float = 1.0
     lease_time: float = 3.0
-    journal: int = 10_000
+    journal: Annotated[int, msgspec.Meta(ge=0)] = 10_000
     warm_interval: float = 2.0
-    warm_concurrency: int = 4
+    warm_concurrency: Count = 4
     warm_timeout: float = 30.0
-    cleanup_interval: float = 60.0
-    event_interval: float = 0.5
+    cleanup_interval: PositiveSeconds = 60.0
+    event_interval: PositiveSeconds = 0.5
     debug: bool = False
     caches: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     limits: dict[str, LimitSettings] = msgspec.field(default_factory=dict)
@@ -165,7 +172,15 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
             "warm_timeout",
         ):
             _check(getattr(self, name) > 0, name, "must be above 0")
+        _check(self.backoff <= self.backoff_cap, "backoff", "cannot be above backoff_cap")
+        _check(
+            self.redis_url is None or self.redis_url.startswith(REDIS_URLS),
+            "redis_url",
+            f"begins with {', '.join(REDIS_URLS)}; take it out to keep everything in memory",
+        )
         _check(self.shards is None or 1 <= self.shards <= 256, "shards", "must be from 1 to 256")
+        for limit in self.limits:
+            check_name(limit, "limit")
         for cache in self.caches:
             self.settings_of(cache)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 Limit = Annotated[float, msgspec.Meta(gt=0)]
+Program = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,5 +25,5 @@ class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     connect_timeout: Limit = 10.0
     lock_timeout: Limit = 30.0
     save_postgresql: bool = True
-    pg_dump: str = "pg_dump"
-    pg_restore: str = "pg_restore"
+    pg_dump: Program = "pg_dump"
+    pg_restore: Program = "pg_restore"

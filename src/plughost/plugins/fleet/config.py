@@ -58,6 +58,10 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             ConfigError: A setting is out of range, or does not fit another; it is named.
         """
         _require(bool(self.redis_url) or self.store != "redis", "redis_url", "is needed with store = 'redis'")
+        _require(
+            self.store == "redis" or not self.redis_url, "redis_url",
+            f"would be left alone with store = {self.store!r}: say store = 'redis', or take it out",
+        )  # fmt: skip
         _require(0.1 <= self.interval <= 60, "interval", "must be between 0.1 and 60 seconds")
         _require(0 < self.redis_timeout <= 60, "redis_timeout", "must be above 0 and at most 60 seconds")
         for key in ("name", "member_name", "redis_prefix"):

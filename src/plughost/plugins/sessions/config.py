@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from plughost.contracts import Secret
+from plughost.contracts import Origin, Secret
 from plughost.exceptions import ConfigError
 from plughost.plugins.sessions.clocks import Lifetimes
 from plughost.plugins.sessions.cookies import CookiePolicy
@@ -87,7 +87,7 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     cookie_partitioned: bool = False
     csrf: bool = True
     csrf_strict: bool = False
-    trusted_origins: frozenset[str] = frozenset()
+    trusted_origins: frozenset[Origin] = frozenset()
     csrf_exempt_paths: frozenset[str] = frozenset()
     preload: bool | None = None
     cleanup_interval: float = 3600.0
@@ -126,8 +126,15 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             " server, or one that leads to whichever is the primary",
         )  # fmt: skip
         _require(not (self.secret and self.secret_file), "secret_file", "cannot be given beside secret")
-        for origin in self.trusted_origins:
-            _require(_is_origin(origin), "trusted_origins", f"{origin!r} is not like https://app.example.org")
+        _require(
+            self.store == "redis" or not self.redis_url, "redis_url",
+            f"would be left alone with store = {self.store!r}: say store = 'redis', or take it out",
+        )  # fmt: skip
+        for path in self.csrf_exempt_paths:
+            _require(
+                path.startswith("/"), "csrf_exempt_paths", f"{path!r} begins with no slash: write /webhook"
+            )
+        self.cookie_policy("host")
         for number, secret in enumerate((self.secret, *self.old_secrets)):
             if secret is not None:
                 check_secret(secret.reveal(), f"{_HERE}.{'old_secrets' if number else 'secret'}")
@@ -156,11 +163,6 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return CsrfPolicy(
             strict=self.csrf_strict, trusted_origins=trusted, exempt_paths=self.csrf_exempt_paths
         )
-
-
-def _is_origin(text: str) -> bool:
-    scheme, separator, rest = text.partition("://")
-    return bool(separator) and scheme in ("http", "https") and bool(rest) and not set(rest) & set("/?#@* ")
 
 
 def _require(condition: bool, name: str, complaint: str) -> None:

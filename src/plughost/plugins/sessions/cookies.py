@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -57,8 +58,11 @@ class CookiePolicy:
             )
         if not self.path.startswith("/") or any(ord(c) < 33 or c in ";," for c in self.path):
             raise _wrong("cookie_path", f"{self.path!r} is not a path")
-        if self.domain is not None and any(ord(c) < 33 or c in ";," for c in self.domain):
-            raise _wrong("cookie_domain", f"{self.domain!r} is not a domain")
+        if (
+            self.domain is not None
+            and re.fullmatch(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", self.domain) is None
+        ):
+            raise _wrong("cookie_domain", f"{self.domain!r} is not a domain: write example.org")
         if self.samesite == "none" and self.secure is False:
             raise _wrong("cookie_samesite", "'none' needs a secure cookie")
         if self.partitioned and self.secure is False:

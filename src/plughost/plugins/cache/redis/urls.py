@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis.asyncio import ConnectionPool, Sentinel
@@ -16,8 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from plughost.exceptions import ConfigError
-
-_SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+from plughost.plugins.cache.config import REDIS_URLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,8 @@ def target_of(url: str, *, connect_timeout: float) -> Target:
         ConfigError: It is none of ours; the message does not repeat it, for it may hold a password.
     """
     scheme = url.partition("://")[0]
-    if scheme not in _SCHEMES:
-        raise ConfigError(
-            f"redis_url begins with {', '.join(name + '://' for name in _SCHEMES)}, not {scheme[:20]!r}",
-            path="redis_url",
-        )
+    if not url.startswith(REDIS_URLS):
+        raise ConfigError(f"redis_url begins with {', '.join(REDIS_URLS)}", path="redis_url")
     options: dict[str, Any] = {
         "protocol": 3,
         "retry": Retry(NoBackoff(), 0),

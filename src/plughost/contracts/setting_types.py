@@ -1,0 +1,34 @@
+"""Kinds of settings that several sections share. Each has an example, with which a wrong value is answered."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+_SITE: Final = r"https?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+
+PositiveSeconds = Annotated[float, Meta(gt=0)]
+"""Seconds that something may take; ``inf`` means no limit."""
+
+Count = Annotated[int, Meta(ge=1)]
+"""How many of something there are or may be."""
+
+Name = Annotated[str, Meta(pattern=r"^\S(.*\S)?\Z", examples=["sessions"])]
+"""A name that somebody gave to a plugin, an app or a role."""
+
+Origin = Annotated[str, Meta(pattern=rf"^{_SITE}\Z", examples=["https://acme.example"])]
+"""Where a page comes from, as browsers say it: scheme, host and, if need be, port."""
+
+SiteUrl = Annotated[str, Meta(pattern=rf"^({_SITE}(/[^?#\s]*)?)?\Z", examples=["https://acme.example/shop"])]
+"""The address of a site, or of a part of one; empty for none."""
+
+SCOPE_PATTERN: Final = r"\*|[a-z][a-z0-9_-]*(:(\*|[a-z][a-z0-9_-]*))?"
+Scope = Annotated[str, Meta(pattern=rf"^({SCOPE_PATTERN})\Z", examples=["cache:read"])]
+"""What somebody may do: ``area:verb``, ``area:*``, or ``*`` for everything."""
+
+
+def is_site_url(text: str) -> bool:
+    """Whether this is how the address of a site is written."""
+    return re.fullmatch(rf"{_SITE}(/[^?#\s]*)?", text) is not None

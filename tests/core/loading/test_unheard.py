@@ -1,0 +1,69 @@
+"""A setting that speaks of a hook or a plugin which is not there is told in the log, at the start and at a reload."""
+
+import pytest
+
+from plughost import Host, hookspec
+from plughost.http import HttpSettings, create_app
+
+pytestmark = pytest.mark.anyio
+
+
+class Specs:
+    @hookspec
+    async def shines(self, colour): ...
+
+
+@pytest.fixture
+def told(caplog):
+    caplog.set_level("WARNING", "plughost")
+    return lambda: [(one.setting, one.reason) for one in caplog.records if "not there" in one.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("table", "setting", "said"),
+    [
+        ({"hooks": {"order": {"befor_auth": ["admin"]}}}, "hooks.order.befor_auth", "'before_auth'"),
+        ({"hooks": {"order": {"shines": ["admni"]}}}, "hooks.order.shines", "'admin'"),
+        ({"hooks": {"timeouts": {"shine": 2.0}}}, "hooks.timeouts.shine", "'shines'"),
+        ({"hooks": {"timeouts": {"admni.shines": 2.0}}}, 'hooks.timeouts."admni.shines"', "'admin'"),
+        ({"host": {"allow": ["admni"]}}, "host.allow", "'admin'"),
+    ],
+)
+async def test_it_is_told_with_what_was_meant(tmp_path, told, table, setting, said):
+    config = {**table, "host": {"data_dir": str(tmp_path), "allow": ["admin"], **table.get("host", {})}}
+    async with Host("acme", config=config, environ={}, hookspecs=[Specs]):
+        pass
+    ((where, reason),) = told()
+    assert where == setting
+    assert said in reason
+
+
+async def test_what_is_there_is_not_told(tmp_path, told):
+    hooks = {"order": {"shines": ["Admin"]}, "timeouts": {"before_auth": 2.0, "admin.shines": 1.0}}
+    config = {"host": {"data_dir": str(tmp_path), "allow": ["admin"]}, "hooks": hooks}
+    async with Host("acme", config=config, environ={}, hookspecs=[Specs]):
+        pass
+    assert not told()
+
+
+async def test_a_reload_tells_it_too(tmp_path, told):
+    file = tmp_path / "plughost.toml"
+    file.write_text('[host]\nallow = ["admin"]\n', "utf-8")
+    environ = {"PLUGHOST_HOST__DATA_DIR": str(tmp_path / "data")}
+    async with Host("acme", config=file, environ=environ) as host:
+        file.write_text('[host]\nallow = ["admin", "sesions"]\n', "utf-8")
+        assert not told()
+        await host.reload()
+    ((where, reason),) = told()
+    assert where == "host.allow"
+    assert "'sessions'" in reason
+
+
+@pytest.mark.parametrize(("rates", "told_of"), [({"reed": 5}, ["http.rate_limits.reed"]), ({"read": 5}, [])])
+async def test_a_rate_class_in_which_no_route_counts_is_told(tmp_path, caplog, rates, told_of):
+    config = {"host": {"data_dir": str(tmp_path), "allow": ["admin"]}}
+    async with Host("acme", config=config, environ={}) as host:
+        create_app(host, settings=HttpSettings(rate_limits=rates)).close()
+    found = [one for one in caplog.records if "rate class" in one.getMessage()]
+    assert [one.setting for one in found] == told_of
+    assert all("'read'" in one.advice for one in found)
