@@ -68,11 +68,14 @@ from plughost.contracts.commands import (
 )
 from plughost.contracts.config import (
     ConfigEntry,
+    DistributionName,
+    EntryPointGroup,
     HookFamily,
     HooksSection,
     HostConfig,
     HostName,
     HostSection,
+    MarkerProject,
     ModuleReference,
     PluginSection,
     PluginSettings,
@@ -292,7 +295,7 @@ from plughost.contracts.session_store import (
     VersionConflict,
     WaitingStore,
 )
-from plughost.contracts.setting_types import Count, Origin, PositiveSeconds
+from plughost.contracts.setting_types import Count, GivenName, Origin, PositiveSeconds, ScopeText, SiteUrl
 from plughost.contracts.status import (
     HostStatus,
     PluginCounts,
@@ -368,8 +371,10 @@ __all__ = [
     "DiskCache",
     "DiskCacheStats",
     "DiskEntry",
+    "DistributionName",
     "Enlisted",
     "Enlistment",
+    "EntryPointGroup",
     "EventCallback",
     "Events",
     "ExpectedKey",
@@ -387,6 +392,7 @@ __all__ = [
     "FleetStore",
     "FrozenDict",
     "FrozenList",
+    "GivenName",
     "Greeting",
     "GuardedRoute",
     "HealthCheck",
@@ -425,6 +431,7 @@ __all__ = [
     "Lock",
     "LockManager",
     "LockStats",
+    "MarkerProject",
     "MemberJoined",
     "MemberLeft",
     "MemberLost",
@@ -483,6 +490,7 @@ __all__ = [
     "RolloutState",
     "RunEnd",
     "Scope",
+    "ScopeText",
     "Seconds",
     "Secret",
     "SelfCheckingStore",
@@ -497,6 +505,7 @@ __all__ = [
     "SessionStoreSetup",
     "SettingsChange",
     "Sha256",
+    "SiteUrl",
     "Size",
     "SkippedPlugin",
     "StoredJob",

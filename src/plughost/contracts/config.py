@@ -17,7 +17,7 @@ from msgspec.structs import force_setattr
 
 from plughost.contracts.http_settings import HttpSettings
 from plughost.contracts.processes import Isolation, ProcessSettings
-from plughost.contracts.setting_types import Count, Name, PositiveSeconds
+from plughost.contracts.setting_types import Count, GivenName, PositiveSeconds
 
 HostName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*\Z", examples=["acme"])]
 """Letters, digits, dashes and underscores, beginning with a letter: it becomes a prefix of variable names."""
@@ -42,13 +42,13 @@ ModuleReference = Annotated[str, Meta(pattern=r"^\w+(\.\w+)*(:\w+(\.\w+)*)?\Z", 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", examples=["e3b0c442" + 7 * "98fc1c14"])]
 """A SHA-256 digest in hexadecimal."""
 
-Group = Annotated[str, Meta(pattern=r"^[\w-]+(\.[\w-]+)*\Z", examples=["acme.plugins"])]
+EntryPointGroup = Annotated[str, Meta(pattern=r"^[\w-]+(\.[\w-]+)*\Z", examples=["acme.plugins"])]
 """A group of entry points."""
 
-Project = Annotated[str, Meta(pattern=r"^\S+\Z", examples=["acme"])]
+MarkerProject = Annotated[str, Meta(pattern=r"^\S+\Z", examples=["acme"])]
 """The name in ``pluggy.HookimplMarker("acme")``."""
 
-Distribution = Annotated[
+DistributionName = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z", examples=["acme-lamp"])
 ]
 """The name under which something is installed."""
@@ -106,9 +106,9 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     shutdown_timeout: PositiveSeconds = 15.0
     plugin_dir: Path | None = None
     autoload_plugin_dir: bool = True
-    required: tuple[Name, ...] = ()
-    allow: tuple[Name, ...] | None = None
-    disabled: tuple[Name, ...] = ()
+    required: tuple[GivenName, ...] = ()
+    allow: tuple[GivenName, ...] | None = None
+    disabled: tuple[GivenName, ...] = ()
     strict: bool = False
     trace_hooks: bool = False
     safe_mode: bool = False
@@ -119,8 +119,8 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     restart_pause: Annotated[float, Meta(ge=0)] = 0.5
     restart_pause_limit: PositiveSeconds = 30.0
     hookspecs: tuple[ModuleReference, ...] = ()
-    project: Project = "plughost"
-    groups: tuple[Group, ...] | None = None
+    project: MarkerProject = "plughost"
+    groups: tuple[EntryPointGroup, ...] | None = None
     catalogue: tuple[HookFamily, ...] | None = None
     on_error: Literal["abort", "isolate"] = "abort"
     hook_timeout: PositiveSeconds | None = None
@@ -155,7 +155,7 @@ class HooksSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             in the file because of the dot). The narrower one wins.
     """
 
-    order: Mapping[str, tuple[Name, ...]] = field(default_factory=dict)
+    order: Mapping[str, tuple[GivenName, ...]] = field(default_factory=dict)
     timeouts: Mapping[str, PositiveSeconds] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -188,7 +188,7 @@ class PluginSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     enabled: bool = True
     module: ModuleReference | None = None
     required: bool = False
-    distribution: Distribution | None = None
+    distribution: DistributionName | None = None
     path: Path | None = None
     url: str | None = None
     sha256: Sha256 | None = None
@@ -231,9 +231,9 @@ class HostConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     host: HostSection = field(default_factory=HostSection)
     hooks: HooksSection = field(default_factory=HooksSection)
-    plugins: Mapping[Name, PluginSection] = field(default_factory=dict)
-    apps: Mapping[Name, Mapping[str, Any]] = field(default_factory=dict)
-    features: Mapping[Name, bool] = field(default_factory=dict)
+    plugins: Mapping[GivenName, PluginSection] = field(default_factory=dict)
+    apps: Mapping[GivenName, Mapping[str, Any]] = field(default_factory=dict)
+    features: Mapping[GivenName, bool] = field(default_factory=dict)
     http: HttpSettings = field(default_factory=HttpSettings)
 
 

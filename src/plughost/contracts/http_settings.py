@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
-from plughost.contracts.setting_types import Count, Name, Origin, PositiveSeconds, Scope, SiteUrl
+from plughost.contracts.setting_types import Count, GivenName, Origin, PositiveSeconds, ScopeText, SiteUrl
 
 AdminPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\Z", examples=["/admin"])]
 """A prefix of paths such as ``/admin`` or ``/ops/admin``; empty for none."""
@@ -56,12 +56,12 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     environment: str | None = None
     gzip_minimum: Annotated[int, Meta(ge=0)] | None = 1024
     hsts: Annotated[int, Meta(ge=0)] = 31_536_000
-    role_scopes: Mapping[Name, tuple[Scope, ...]] = field(default_factory=dict)
+    role_scopes: Mapping[GivenName, tuple[ScopeText, ...]] = field(default_factory=dict)
     link_lifetime: Annotated[float, Meta(ge=1, le=604_800)] = 600.0
     browser_lifetime: Annotated[float, Meta(ge=1, le=31_536_000)] = 28_800.0
     max_streams: Count = 1000
     max_streams_each: Count | None = None
-    rate_limits: Mapping[Name, Count] = field(default_factory=dict)
+    rate_limits: Mapping[GivenName, Count] = field(default_factory=dict)
     trust_loopback: bool | None = None
     trusted_origins: frozenset[Origin] = frozenset()
 

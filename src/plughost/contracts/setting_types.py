@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -15,7 +14,7 @@ PositiveSeconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 """How many of something there are or may be."""
 
-Name = Annotated[str, Meta(pattern=r"^\S(.*\S)?\Z", examples=["sessions"])]
+GivenName = Annotated[str, Meta(pattern=r"^\S(.*\S)?\Z", examples=["sessions"])]
 """A name that somebody gave to a plugin, an app or a role."""
 
 Origin = Annotated[str, Meta(pattern=rf"^{_SITE}\Z", examples=["https://acme.example"])]
@@ -24,11 +23,6 @@ Origin = Annotated[str, Meta(pattern=rf"^{_SITE}\Z", examples=["https://acme.exa
 SiteUrl = Annotated[str, Meta(pattern=rf"^({_SITE}(/[^?#\s]*)?)?\Z", examples=["https://acme.example/shop"])]
 """The address of a site, or of a part of one; empty for none."""
 
-SCOPE_PATTERN: Final = r"\*|[a-z][a-z0-9_-]*(:(\*|[a-z][a-z0-9_-]*))?"
-Scope = Annotated[str, Meta(pattern=rf"^({SCOPE_PATTERN})\Z", examples=["cache:read"])]
+_SCOPE: Final = r"\*|[a-z][a-z0-9_-]*(:(\*|[a-z][a-z0-9_-]*))?"
+ScopeText = Annotated[str, Meta(pattern=rf"^({_SCOPE})\Z", examples=["cache:read"])]
 """What somebody may do: ``area:verb``, ``area:*``, or ``*`` for everything."""
-
-
-def is_site_url(text: str) -> bool:
-    """Whether this is how the address of a site is written."""
-    return re.fullmatch(rf"{_SITE}(/[^?#\s]*)?", text) is not None

@@ -15,8 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from sqlite3 import Row
 
+import msgspec
+
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.setting_types import SCOPE_PATTERN
+from plughost.contracts.setting_types import ScopeText
 from plughost.http.access_file import AccessFile
 from plughost.http.guards import Identity
 
@@ -79,8 +81,11 @@ class Tokens:
         if not wanted:
             raise ValueError("a token needs at least one scope, such as cache:read")
         for scope in wanted:
-            if re.fullmatch(SCOPE_PATTERN, scope) is None:
-                raise ValueError(f"{scope!r} is not a scope: write area:verb, area:* or * for everything")
+            try:
+                msgspec.convert(scope, ScopeText)
+            except msgspec.ValidationError:
+                message = f"{scope!r} is not a scope: write area:verb, area:* or * for everything"
+                raise ValueError(message) from None
         if not lifetime > 0:
             raise ValueError("a token needs a lifetime above 0 seconds")
         identifier, secret = secrets.token_hex(6), secrets.token_hex(32)

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import click
+import msgspec
 
-from plughost.contracts.setting_types import is_site_url
+from plughost.contracts.setting_types import SiteUrl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +110,12 @@ def _check_urls(serving: Serving) -> None:
         raise click.UsageError(
             f"--root-path {serving.root_path!r} must begin with / and not end with it: /shop"
         )
-    if serving.public_url and not is_site_url(serving.public_url):
+    try:
+        msgspec.convert(serving.public_url, SiteUrl)
+    except msgspec.ValidationError:
         raise click.UsageError(
             f"--public-url {serving.public_url!r} is not the address of a site: write https://example.org/prefix"
-        )
+        ) from None
 
 
 def _check_certificate(certificate: Path | None, key: Path | None) -> None:
