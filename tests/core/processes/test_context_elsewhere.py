@@ -10,7 +10,7 @@ import pytest
 
 from housed import configuration, housed, process_of, until, write_plugin
 from plughost import Plugin, hookimpl
-from plughost.contracts import AuthAttempt, Deny, HookReport, PluginStarted
+from plughost.contracts import AuthAttempt, Deny, HookReport, JobRun, PluginStarted
 
 pytestmark = pytest.mark.anyio
 
@@ -103,6 +103,52 @@ async def test_jobs_tasks_and_events_happen_in_the_process(tmp_path: Path) -> No
         )  # of the background task, which the host restarts and counts
 
 
+SQUAD = """
+from plughost import Plugin, hookimpl
+from plughost.contracts import Job, current_run
+
+
+class Squad(Plugin):
+    def __init__(self):
+        self.runs = {}
+
+    async def start(self, context):
+        context.every(0.02, self.waits, scope="fleet")
+        context.every(0.02, self.alone)
+
+    async def waits(self):
+        self.runs["waits"] = current_run()
+
+    def alone(self):
+        self.runs["alone"] = current_run()
+
+    def plain(self):
+        self.runs["plain"] = current_run()
+
+    @hookimpl
+    def register_jobs(self):
+        return [Job(name="plain", function=self.plain, every=0.02, scope="fleet")]
+
+    @hookimpl
+    async def misbehave(self, how):
+        return self.runs
+"""
+
+
+async def test_a_job_of_the_fleet_knows_its_run_there(tmp_path: Path) -> None:
+    write_plugin(tmp_path, SQUAD, "squad")
+    async with housed(configuration(tmp_path, "squad")) as host:
+        runs: dict[str, JobRun | None] = {}
+        while len(runs) < 3:
+            runs = await host.hooks.misbehave(how="")
+        assert runs["alone"] is None
+        for name in ("waits", "plain"):
+            run = runs[name]
+            assert type(run) is JobRun
+            assert (run.job, run.attempt) == (f"squad:{name}", 1)
+            assert run.slot > 0
+
+
 async def test_its_subscriptions_hear_events_of_contracts(tmp_path: Path) -> None:
     write_plugin(tmp_path, BUSY, "busy")
     async with housed(configuration(tmp_path, "busy")) as host:
@@ -126,7 +172,7 @@ async def test_hooks_of_the_host_are_called_from_within_a_call(tmp_path: Path) -
     ("how", "said"),
     [
         ("unknown", "Nobody declared a hook 'nobody_declares_this'"),
-        ("use", "cannot use the service plughost.contracts.plugin.Plugin from a process of its own"),
+        ("use", "the service plughost.contracts.plugin.Plugin cannot be called from one process in another"),
     ],
 )
 async def test_what_cannot_be_had_is_said_in_the_process(tmp_path: Path, how: str, said: str) -> None:

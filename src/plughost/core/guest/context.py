@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from anyio.from_thread import run_sync as run_in_loop
 from anyio.lowlevel import EventLoopToken, current_token
@@ -18,6 +18,7 @@ from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Service, seconds_of
 from plughost.contracts.value_text import class_name
 from plughost.core.guest.functions import Functions, in_thread
+from plughost.core.guest.services import GuestServices
 from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.scheduling import SchedulesJobs
 from plughost.core.wire.calls import WireCalls
@@ -31,7 +32,13 @@ class GuestContext(SchedulesJobs):
     """The ``PluginContext`` in a plugin's own process."""
 
     def __init__(
-        self, spec: GuestSpec, host_name: str, config: Any, calls: WireCalls, functions: Functions
+        self,
+        spec: GuestSpec,
+        host_name: str,
+        config: Any,
+        calls: WireCalls,
+        functions: Functions,
+        services: GuestServices,
     ) -> None:
         self.name = spec.name
         self.host_name = host_name
@@ -41,6 +48,7 @@ class GuestContext(SchedulesJobs):
         self.hooks: Any = HookProxies(calls)
         self.events = EventProxies(self)
         self.functions = functions
+        self.services = services
         self._calls = calls
         self._folder = Path(spec.data_dir)
         self._token: EventLoopToken = current_token()
@@ -52,12 +60,13 @@ class GuestContext(SchedulesJobs):
         return own_folder(self._folder)
 
     def provide(self, service: Service[Any], value: object) -> None:
-        """Not from here: an object of this process does not exist in the host."""
-        self._refuse("provide", f"the service {class_name(service)}")
+        """Offer a service whose members are all ``async def``; calls of it come from the other processes."""
+        self.ledger.check_open()
+        self.tell(Member.PROVIDE, self.services.provide(service, value))
 
     def use(self, service: Service[T]) -> T:
-        """Not from here: an object of the host does not exist in this process."""
-        self._refuse("use", f"the service {class_name(service)}")
+        """Return what stands for a service of another process."""
+        return cast("T", self.services.use(service))
 
     def register_hookspecs(self, module: ModuleType | type) -> None:
         """Not from here: the host would have to import code of the plugin."""

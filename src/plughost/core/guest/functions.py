@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from plughost.contracts.fleet import RUN_UNDER_WAY
 from plughost.core.threads import run_in_daemon_thread
+from plughost.core.wire.protocol import FunctionCall
 
 
 class Functions:
@@ -25,13 +27,14 @@ class Functions:
         """Forget a function."""
         self._known.pop(number, None)
 
-    def call(self, number: int, arguments: tuple[Any, ...]) -> Any:
+    def call(self, call: FunctionCall) -> Any:
         """Call it; what it returns may have to be awaited.
 
         Raises:
             LookupError: It is forgotten.
         """
-        return self._known[number](*arguments)
+        RUN_UNDER_WAY.set(call.run)  # each call has a task, and so a context, of its own
+        return self._known[call.function](*call.arguments)
 
 
 def in_thread(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -32,6 +32,7 @@ from plughost.core.guest.context import GuestContext, job_request
 from plughost.core.guest.functions import Functions
 from plughost.core.guest.logs import HostHandler
 from plughost.core.guest.plugin import HereImplementation, HerePlugin, imported_plugin
+from plughost.core.guest.services import GuestServices
 from plughost.core.guest.tasks import call_tasks, recorded
 from plughost.core.loading.background import BackgroundTasks, CrashBudget, RestartPolicy
 from plughost.core.loading.contributions import asked_jobs
@@ -129,6 +130,7 @@ class Life:
         self._functions = Functions()
         self._secrets = KnownSecrets()
         self._calls = WireCalls(self)
+        self._services = GuestServices(spec.name, self._calls)
         self._callees: dict[int, Callee] = {}
 
     async def run(self, sock: socket.socket) -> None:
@@ -163,7 +165,10 @@ class Life:
         self._under_way.cancel(call)
 
     def note(self, member: int, body: memoryview) -> None:
-        """The host says nothing without wanting an answer."""
+        """The host says what services there are."""
+        if member == Member.SERVICES:
+            (names,) = crossing_of(Member.SERVICES).arguments.read(body)
+            self._services.learn(names)
 
     async def _work(self, call: int, member: int, callee: Callee, arguments: tuple[Any, ...]) -> None:
         try:
@@ -197,6 +202,7 @@ class Life:
             (Member.START, phases.start),
             (Member.STOP, phases.stop),
             (Member.FUNCTION, self._functions.call),
+            (Member.SERVICE, self._services.serve),
         ):
             crossing = crossing_of(member)
             self._callees[member] = Callee(function, crossing.arguments, crossing.answer)
@@ -213,9 +219,12 @@ class Life:
         """Return the plugin's configuration as its ``Config``; secrets in it are hidden from now on."""
         return decode_elsewhere(self._spec.name, plugin.handle.config_class, settings, self._secrets)
 
-    def context(self, host_name: str, config: Any) -> GuestContext:
+    def context(self, request: StartRequest, config: Any) -> GuestContext:
         """Return what ``start`` is given."""
-        return GuestContext(self._spec, host_name, config, self._calls, self._functions)
+        self._services.learn(request.services)
+        return GuestContext(
+            self._spec, request.host_name, config, self._calls, self._functions, self._services
+        )
 
     def tell_status(self, plugin: HerePlugin) -> None:
         """Tell the host what the plugin says of itself now."""
@@ -251,7 +260,7 @@ class Phases:
     async def start(self, request: StartRequest) -> StartReply:
         """Run ``start``, and ask for the plugin's jobs."""
         config = self._life.decoded(self._plugin, request.settings)
-        context = self._context = self._life.context(request.host_name, config)
+        context = self._context = self._life.context(request, config)
         try:
             await self._supervisor.start(context, math.inf)
         except PluginStartError as error:

@@ -22,7 +22,7 @@ from plughost.core.jobs import JobScheduler
 from plughost.core.loading.background import BackgroundTasks
 from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.scheduling import SchedulesJobs
-from plughost.core.services import ServiceRegistry
+from plughost.core.services import Elsewhere, ServiceRegistry
 from plughost.hookspecs import Hooks
 
 T = TypeVar("T")
@@ -99,6 +99,11 @@ class BoundContext(SchedulesJobs):
         """Offer a service once the plugin is ready."""
         services = self._facilities.services
         self._ledger.add(lambda: services.provide(service, value, owner=self.name))
+
+    def provide_elsewhere(self, name: str, value: Elsewhere) -> None:
+        """Offer a service of the plugin's own process once the plugin is ready."""
+        services = self._facilities.services
+        self._ledger.add(lambda: services.provide_elsewhere(name, value, owner=self.name))
 
     def use(self, service: Service[T]) -> T:
         """Return a service of another plugin."""

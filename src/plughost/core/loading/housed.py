@@ -6,7 +6,7 @@ Nothing that has to do with processes is imported before the first such plugin i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from anyio.abc import TaskGroup
 
@@ -14,7 +14,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.plugin import PluginContext
 from plughost.contracts.processes import ProcessRecord
 from plughost.core.finding.discovery import PluginCandidate
-from plughost.core.loading.context import Facilities
+from plughost.core.loading.context import BoundContext, Facilities
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.shape import PluginHandle
 from plughost.exceptions import PluginError
@@ -67,7 +67,12 @@ class HousedPlugins:
 
         facilities = self._facilities
         self._housing = Housing(
-            facilities.dispatcher, facilities.data_dir, self._tasks, self._clock, self._too_big
+            facilities.dispatcher,
+            facilities.data_dir,
+            self._tasks,
+            self._clock,
+            self._too_big,
+            facilities.services,
         )
         return self._housing
 
@@ -95,7 +100,7 @@ class HousedHandle(PluginHandle):
 
     async def start(self, context: PluginContext) -> None:
         """Have it started."""
-        await self._stand_in.start(context)
+        await self._stand_in.start(cast("BoundContext", context), self._housing.services())
         self._housing.inherit(self._stand_in)
 
     async def stop(self) -> None:

@@ -22,9 +22,10 @@ from plughost.core.processes.requests import Requests
 from plughost.core.processes.stand_in import StandIn
 from plughost.core.processes.template import TemplateProcess, import_path
 from plughost.core.processes.versions import refuse_version, with_versions
+from plughost.core.services import ServiceRegistry
 from plughost.core.stepping import event_library
 from plughost.core.wire.births import Request
-from plughost.core.wire.protocol import GuestSpec
+from plughost.core.wire.protocol import GuestSpec, Member, crossing_of
 from plughost.exceptions import PluginError, PluginProcessError, PluginTimeoutError
 
 _LOOK_EVERY: Final = 5.0  # seconds
@@ -62,6 +63,7 @@ class Housing:
         tasks: The host's task group.
         clock: Time.
         too_big: Called with the name of a plugin that uses more memory than it is meant to.
+        services: What plugins provide to one another.
     """
 
     def __init__(
@@ -71,7 +73,10 @@ class Housing:
         tasks: TaskGroup,
         clock: Clock,
         too_big: Callable[[str, int], None],
+        services: ServiceRegistry,
     ) -> None:
+        self._services = services
+        services.watch(self._tell_of_services)
         self._too_big = too_big
         self._dispatcher = dispatcher
         self._data_dir = data_dir
@@ -91,7 +96,7 @@ class Housing:
         name = candidate.name
         _refuse_system(name)
         declarations = {one.name: one for one in self._dispatcher.declarations()}
-        requests = Requests(name, self._tasks)
+        requests = Requests(name, self._tasks, self._services)
         care = Care(
             plugin=name,
             strikes=candidate.wish.process.strikes,
@@ -120,6 +125,15 @@ class Housing:
                 process.kill("the host stopped")
                 await process.end()
             self._template.close()
+
+    def services(self) -> tuple[str, ...]:
+        """Return the qualified names of what is provided now."""
+        return tuple(self._services.provided())
+
+    def _tell_of_services(self) -> None:
+        names, put = self.services(), crossing_of(Member.SERVICES).arguments.put
+        for process in self._living:
+            process.calls.note(Member.SERVICES, (names,), put)
 
     # one after the other
 

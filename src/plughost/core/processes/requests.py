@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from plughost import contracts
+from plughost.contracts.fleet import current_run
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import PluginContext
 from plughost.contracts.visible import visible
 from plughost.core.containment import stray
 from plughost.core.processes.guest import GuestProcess
+from plughost.core.processes.services import ServiceElsewhere, serve_service
+from plughost.core.services import Elsewhere, ServiceRegistry
 from plughost.core.wire.faults import Fault
 from plughost.core.wire.protocol import (
+    FunctionCall,
     HookRequest,
     JobRequest,
     LoggedLine,
@@ -26,9 +30,17 @@ from plughost.core.wire.protocol import (
     PluginManifest,
     crossing_of,
 )
+from plughost.core.wire.services import Ask
 from plughost.exceptions import PluginGoneError, PluginProcessError
 
 _log = get_logger("plughost.processes")
+
+
+class HousedContext(PluginContext, Protocol):
+    """The context of a plugin in its own process."""
+
+    def provide_elsewhere(self, name: str, value: Elsewhere) -> None:
+        """Offer a service of that process once the plugin is ready."""
 
 
 class Requests:
@@ -37,20 +49,23 @@ class Requests:
     Attributes:
         process: The process, once it is begun.
         status: What the plugin last said of itself.
+        serve: Makes a call of a service that it provides.
 
     Args:
         plugin: Name of the plugin.
         tasks: Where what waits is done.
+        services: What plugins provide to one another.
     """
 
     process: GuestProcess
     manifest: PluginManifest
+    serve: Ask
 
-    def __init__(self, plugin: str, tasks: TaskGroup) -> None:
+    def __init__(self, plugin: str, tasks: TaskGroup, services: ServiceRegistry) -> None:
         self.status: Mapping[str, Any] = {}
         self._plugin = plugin
         self._tasks = tasks
-        self._context: PluginContext | None = None
+        self._context: HousedContext | None = None
         self._born = anyio.Event()
         self._fault: Fault | None = None
         self._under_way: dict[int, anyio.CancelScope] = {}
@@ -64,10 +79,12 @@ class Requests:
             Member.UNSUBSCRIBE: self._unsubscribe,
             Member.SPAWN: self._spawn,
             Member.STATUS: self._note_status,
+            Member.PROVIDE: self._provide,
         }
         self._calls: dict[int, Callable[..., Awaitable[Any]]] = {
             Member.HOOK: self._call_hook,
             Member.PUBLISH: self._publish,
+            Member.USE: partial(serve_service, services, plugin),
         }
 
     async def manifested(self) -> PluginManifest:
@@ -81,7 +98,7 @@ class Requests:
             raise self._fault.revived()
         return self.manifest
 
-    def open(self, context: PluginContext) -> None:
+    def open(self, context: HousedContext) -> None:
         """From now on it may ask for what a context gives."""
         self._context = context
 
@@ -179,7 +196,7 @@ class Requests:
     # what it asks for
 
     @property
-    def _open_context(self) -> PluginContext:
+    def _open_context(self) -> HousedContext:
         if self._context is None:
             raise PluginProcessError(
                 f"plugin {self._plugin!r} asks before it is started", plugin=self._plugin
@@ -225,11 +242,16 @@ class Requests:
             raise
 
     async def _call_function(self, number: int, *arguments: Any) -> None:
-        await self.process.ask(Member.FUNCTION, number, arguments)
+        call = FunctionCall(function=number, arguments=arguments, run=current_run())
+        await self.process.ask(Member.FUNCTION, call)
 
     async def _call_hook(self, request: HookRequest) -> Any:
         hook = getattr(self._open_context.hooks, request.hook)
         return await (hook.report if request.report else hook)(**request.arguments)
+
+    def _provide(self, name: str) -> None:
+        elsewhere = ServiceElsewhere(self._plugin, lambda call: self.serve(call))
+        self._open_context.provide_elsewhere(name, elsewhere)
 
     async def _publish(self, event: Any, data: Any) -> None:
         await self._open_context.events.publish(event, data)

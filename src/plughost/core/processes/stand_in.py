@@ -9,14 +9,14 @@ import msgspec
 
 from plughost.contracts.jobs import Job
 from plughost.contracts.masking import masked
-from plughost.contracts.plugin import PluginContext
 from plughost.core.calls.declaration import Declaration
 from plughost.core.config.undecoded import UndecodedSettings, undecoded_kind
 from plughost.core.processes.guest import GuestProcess
 from plughost.core.processes.hook_stand_ins import hook_stand_ins
-from plughost.core.processes.requests import Requests
+from plughost.core.processes.requests import HousedContext, Requests
 from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
 from plughost.core.wire.protocol import Member, PluginManifest, StartReply, StartRequest
+from plughost.core.wire.services import ServiceCall
 from plughost.exceptions import NotCrossableError, PluginError
 
 _CANNOT_CROSS = (TypeError, ValueError, msgspec.MsgspecError)
@@ -52,6 +52,7 @@ class StandIn:
         self.process = process
         self.manifest: PluginManifest = requests.manifest
         self._requests = requests
+        requests.serve = self.serve
         self._succession = succession
         self._crossings: list[HookCrossing] = []
         sync: dict[str, Callable[[], Any]] = {}
@@ -82,6 +83,17 @@ class StandIn:
             if (one.hook, one.arguments, one.keywords) == (mine.hook, mine.arguments, mine.keywords):
                 return await successor._ask(other, arguments)
         raise self.process.error()
+
+    async def serve(self, call: ServiceCall) -> bytes:
+        """Make a call of a service that it provides; when its process goes, whatever takes its place answers.
+
+        Raises:
+            Exception: What the service raised, or ``PluginCrashedError``.
+        """
+        if self.process.ended.is_set() or self.process.is_leaving:
+            return await (await self._succession.successor(self)).serve(call)
+        answer: bytes = await self.process.ask(Member.SERVICE, call)
+        return answer
 
     def _cannot_cross(self, number: int, arguments: tuple[Any, ...], error: Exception) -> PluginError:
         one, crossing = self.manifest.hooks[number], self._crossings[number]
@@ -128,10 +140,15 @@ class StandIn:
         """Have its configuration decoded and checked."""
         await self.process.ask(Member.CHECK_CONFIG, settings)
 
-    async def start(self, context: PluginContext) -> None:
-        """Have it started; a process that does not is ended."""
+    async def start(self, context: HousedContext, services: tuple[str, ...]) -> None:
+        """Have it started; a process that does not is ended.
+
+        Args:
+            context: What it is given.
+            services: Qualified names of what is provided now.
+        """
         self._requests.open(context)
-        request = StartRequest(host_name=context.host_name, settings=context.config)
+        request = StartRequest(host_name=context.host_name, settings=context.config, services=services)
         try:
             self._reply = await self.process.ask(Member.START, request)
         except BaseException:

@@ -8,11 +8,13 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, Final
 
+from plughost.contracts.fleet import JobRun
 from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots
 from plughost.contracts.processes import Confinement
 from plughost.core.config.undecoded import UndecodedSettings
 from plughost.core.wire.codec import WireCodec, arguments_codec
 from plughost.core.wire.faults import Fault
+from plughost.core.wire.services import ServiceCall
 
 
 class Member(IntEnum):
@@ -23,6 +25,8 @@ class Member(IntEnum):
     START = 0xFF01
     STOP = 0xFF02
     FUNCTION = 0xFF03
+    SERVICE = 0xFF04
+    SERVICES = 0xFF05
     # of the host
     READY = 0xFF80
     FAILED = 0xFF81
@@ -34,6 +38,8 @@ class Member(IntEnum):
     STATUS = 0xFF87
     HOOK = 0xFF88
     PUBLISH = 0xFF89
+    PROVIDE = 0xFF8A
+    USE = 0xFF8B
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +137,12 @@ class StartRequest:
     Attributes:
         host_name: Name of the host.
         settings: The plugin's configuration.
+        services: Qualified names of what is provided when it begins.
     """
 
     host_name: str
     settings: UndecodedSettings
+    services: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +199,21 @@ class JobRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionCall:
+    """A call of a function that the plugin handed over: a job, a subscriber, a background task.
+
+    Attributes:
+        function: Its number.
+        arguments: What it is given.
+        run: The run of a job of the fleet that it is part of; see ``current_run``.
+    """
+
+    function: int
+    arguments: tuple[Any, ...] = ()
+    run: JobRun | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HookRequest:
     """A call of one of the host's hooks.
 
@@ -217,7 +240,9 @@ _SIGNATURES: Final[Mapping[Member, tuple[tuple[Any, ...], Any]]] = {
     Member.CHECK_CONFIG: ((UndecodedSettings,), None),
     Member.START: ((StartRequest,), StartReply),
     Member.STOP: ((), None),
-    Member.FUNCTION: ((int, tuple[Any, ...]), Any),
+    Member.FUNCTION: ((FunctionCall,), Any),
+    Member.SERVICE: ((ServiceCall,), bytes),
+    Member.SERVICES: ((tuple[str, ...],), None),
     Member.READY: ((PluginManifest,), None),
     Member.FAILED: ((Fault,), None),
     Member.LOG: ((LoggedLine,), None),
@@ -228,6 +253,8 @@ _SIGNATURES: Final[Mapping[Member, tuple[tuple[Any, ...], Any]]] = {
     Member.STATUS: ((Mapping[str, Any],), None),
     Member.HOOK: ((HookRequest,), Any),
     Member.PUBLISH: ((Any, Any), None),
+    Member.PROVIDE: ((str,), None),
+    Member.USE: ((ServiceCall,), bytes),
 }
 
 
