@@ -42,7 +42,7 @@ from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.trace import write_trace
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
-from plughost.core.config.again import merged, pending
+from plughost.core.config.running import RunningConfig
 from plughost.core.events import EventBus
 from plughost.core.finding.discovery import Limits, PluginCandidate
 from plughost.core.gates import AloneGate, ClosedGate
@@ -141,8 +141,7 @@ class Host:
         )
         self._config_source = config
         self._told: dict[str, Any] = {"since": time.time()}
-        self._loaded = self._read = self._read_config(config)
-        self._switches: dict[str, bool] = {}
+        self._configured = RunningConfig(self._read_config(config))
         self._clock = clock
         settings = self.config.hooks
         self._dispatcher = HookDispatcher(
@@ -426,18 +425,38 @@ class Host:
             PluginError: It failed; its record says why.
         """
         known = self._plugins.record(name).name
-        self._switch(known, enabled=True)
+        self._configured.switch(known, enabled=True)
         return await self._plugins.enable(known, await self._survey())
 
     async def disable_plugin(self, name: str) -> bool:
         """Stop a plugin and keep it out until it is enabled or the host ends; returns whether it was running."""
         known = self._plugins.record(name).name
-        self._switch(known, enabled=False)
+        self._configured.switch(known, enabled=False)
         return await self._plugins.disable(known)
 
-    def _switch(self, name: str, *, enabled: bool) -> None:
-        self._loaded = self._loaded.switched(name, enabled=enabled)
-        self._switches[name] = enabled
+    @property
+    def follows_fleet(self) -> bool:
+        """Whether it does what its fleet wants of its plugins: ``host.fleet`` is on, and safe mode is not."""
+        return self.config.host.fleet and not self.config.host.safe_mode
+
+    def lay_over(self, plugins: Mapping[str, Mapping[str, Any]], origin: str) -> Mapping[str, str]:
+        """Lay settings of plugins over those of the file and under those of the environment; nothing runs yet.
+
+        They take the place of those that were laid over before, and stay when the file is read again.
+        """
+        return self._configured.lay_over(plugins, origin)
+
+    async def bring_plugin(self, name: str, *, again: bool = False) -> PluginRecord:
+        """Start or stop a plugin as its switch says now; with ``again`` one that runs is reloaded."""
+        known = self._plugins.record(name).name
+        entry = self._registry.get(known)
+        if not self._loaded.plugin(known).enabled:
+            await self._plugins.disable(known)
+        elif entry is None or entry.run is None:
+            await self._plugins.enable(known, await self._survey())
+        elif again:
+            await self._plugins.reload(known)
+        return self._plugins.record(known)
 
     async def reload(self) -> ReloadReport:
         """Read the configuration again and follow it, as ``plughost serve`` does on SIGHUP.
@@ -454,18 +473,10 @@ class Host:
             ConfigError: The configuration is wrong, and nothing has changed; all that is wrong with it is named.
         """
         async with self._reloading:
-            source = self._config_source
-            if self._read.path is not None and self._read.base != Path.cwd():
-                source = self._read.base / self._read.path  # a plugin that changes the folder moves no paths
-            read = self._read_config(source)
-            later = pending(self._loaded, read)
-            loaded = merged(self._loaded, read)
-            for name, enabled in list(self._switches.items()):
-                if read.plugin(name).enabled is not self._read.plugin(name).enabled:
-                    del self._switches[name]  # whoever changed the file said the last word
-                else:
-                    loaded = loaded.switched(name, enabled=enabled)
-            self._loaded, self._read = loaded, read
+            source, first = self._config_source, self._configured.read
+            if first.path is not None and first.base != Path.cwd():
+                source = first.base / first.path  # a plugin that changes the folder moves no paths
+            later = self._configured.read_again(self._read_config(source))
             candidates = await self._survey()
             report = await self._plugins.follow(candidates, Limits.of(self.config.host))
             tell_unheard(self.config, self._dispatcher.implementers(), candidates)
@@ -517,9 +528,9 @@ class Host:
         """
         known, kind, _ = self._plugins.config_class_of(name)
         check = self._plugins.check_config
-        after, change = await change_settings(self._loaded, known, kind, changes, check, preview=preview)
+        _, change = await change_settings(self._loaded, known, kind, changes, check, preview=preview)
         if change.written:
-            self._loaded = after
+            self._configured.configure(known, changes)
         return change
 
     # how it is
@@ -635,8 +646,20 @@ class Host:
             self._closed if self.worker else self._alone
         )  # of processes without a fleet, the first runs them
 
+    @property
+    def _loaded(self) -> LoadedConfig:
+        return self._configured.now
+
     async def _survey(self) -> list[PluginCandidate]:
-        return survey(self._loaded, await self._fetch(), self._folders)
+        found = survey(self._loaded, await self._fetch(), self._folders)
+        return [one for one in found if not self._is_of_other_hosts(one)]
+
+    def _is_of_other_hosts(self, candidate: PluginCandidate) -> bool:
+        """Whether only the fleet speaks of it, and it is not here: then that is nobody's mistake."""
+        if not isinstance(candidate.error, PluginNotFoundError) or self._loaded.is_required(candidate.name):
+            return False
+        own, all_of_it = self._configured.read.section_of, self._loaded.section_of
+        return own(candidate.name) is None and all_of_it(candidate.name) is not None
 
     async def _fetch(self) -> Mapping[str, PluginSourceError]:
         if not any(section.url for section in self.config.plugins.values()):

@@ -177,3 +177,40 @@ def test_an_environment_with_another_plughost_is_told_of(cli, configure, folder)
     status, said = problems(ran, "environments")
     assert (status, "has plughost 0.0.9, the host" in said) == ("warn", True)
     assert "`plughost env upgrade x`" in ran.out
+
+
+def test_a_fleet_in_a_file_that_each_pod_has_for_itself_is_found(cli, configure, monkeypatch) -> None:
+    configure('[host]\nname = "acme"\n')
+    assert problems(cli("doctor", "--json"), "fleet-store")[0] == "pass"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    status, said = problems(cli("doctor", "--json"), "fleet-store")
+    assert (status, "each pod has its own" in said) == ("warn", True)
+    configure('[plugins.fleet.config]\nstore = "redis"\nredis_url = "redis://x"\n')
+    assert problems(cli("doctor", "--json"), "fleet-store")[0] == "pass"
+    configure("[plugins.fleet]\nenabled = false\n")
+    assert problems(cli("doctor", "--json"), "fleet-store")[0] == "skipped"
+
+
+def test_the_secret_of_a_fleet_is_looked_at(cli, configure, tmp_path) -> None:
+    table = '[plugins.fleet.config]\nstore = "redis"\nredis_url = "redis://x"\n'
+    configure(table)
+    status, said = problems(cli("doctor", "--json"), "fleet-secret")
+    assert (status, "cannot be steered" in said) == ("warn", True)
+    secret = tmp_path / "fleet.secret"
+    configure(table + f'secret_file = "{secret}"\n')
+    assert "cannot be read" in problems(cli("doctor", "--json"), "fleet-secret")[1]
+    secret.write_text("too short")
+    secret.chmod(0o644)
+    status, said = problems(cli("doctor", "--json"), "fleet-secret")
+    assert (status, "read by others" in said, "has 9 signs" in said) == ("fail", True, True)
+    secret.write_text("s" * 40)
+    cli("doctor", "--fix")
+    assert problems(cli("doctor", "--json"), "fleet-secret")[0] == "pass"
+
+
+def test_a_switch_in_one_file_says_that_other_machines_do_not_follow(cli, configure, install) -> None:
+    install("good", ENDING)
+    configure('[host]\nname = "acme"\n')
+    assert "this machine only" not in cli("disable", "good").err
+    configure('[plugins.fleet.config]\nstore = "redis"\nredis_url = "redis://x"\n')
+    assert "On this machine only: `plughost fleet disable good --now`" in cli("disable", "good").err

@@ -11,8 +11,8 @@ import msgspec
 
 from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.subject import Subject
+from plughost.contracts.masking import is_secret_key
 from plughost.contracts.secret import Secret
-from plughost.core.config.redaction import is_secret_key
 
 _NAMES_ONLY = ("_domain", "_variable", "_header", "_column", "_id", "_scheme")
 """What a setting ends in that names something about a secret, and is none itself."""

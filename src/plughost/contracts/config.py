@@ -83,6 +83,8 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         strict: A failed plugin makes the host's start fail.
         trace_hooks: Write a line into the log ``plughost.trace`` for every hook call: what each plugin did in it.
         safe_mode: Load the plugins that come with plughost and no others.
+        fleet: Whether it does what its fleet wants of its plugins; ``PLUGHOST_FLEET=off`` is for a host that must start
+            as its own file says. It stays a member, and runs its share of the jobs.
         data_dir: Folder in which each plugin has its own; relative to the configuration file. None for the
             default.
         health_interval: Seconds from one health cycle to the next.
@@ -112,6 +114,7 @@ class HostSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     strict: bool = False
     trace_hooks: bool = False
     safe_mode: bool = False
+    fleet: bool = True
     data_dir: Path | None = None
     health_interval: PositiveSeconds = 30.0
     max_restarts: Annotated[int, Meta(ge=0)] = 5

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from plughost.contracts.plugin import JobOutage, MissedSlots
 
@@ -142,7 +142,7 @@ class FleetStatus:
     hazards: tuple[str, ...] = ()
 
 
-FleetAct = Literal["enable", "disable", "quarantine", "reload"]
+FleetAct = Literal["enable", "disable", "quarantine", "reload", "configure", "upgrade"]
 """What can be done with a plugin on all members."""
 
 
@@ -150,16 +150,29 @@ FleetAct = Literal["enable", "disable", "quarantine", "reload"]
 class FleetChange:
     """Something to be done with a plugin on every member that has it.
 
+    What a member's environment says of a plugin stays as it is there, and the member tells so.
+
     Attributes:
         act: ``enable`` starts it, over the switch in a host's file; ``disable`` stops it; ``quarantine`` stops it
-            until it is enabled; ``reload`` replaces it with a new instance, and reads changed code.
+            until it is enabled; ``reload`` replaces it with a new instance, and reads changed code; ``configure`` gives
+            it other settings, over those in a host's file; ``upgrade`` has its package fetched from ``url``.
         plugin: Its name.
         reason: Why, for those who look at it later.
+        version: For ``reload`` and ``upgrade``: the version that each member must have afterwards; empty for any.
+        config: For ``configure``: new values by key; None leaves a key to each host again. A secret is written as a
+            reference (``{"$env": "NAME"}`` or ``{"$file": "path"}``), which each member follows by itself.
+        url: For ``upgrade``: where a wheel or zip file is fetched from; empty for where each host has it. A member
+            fetches only what its own ``allow_urls`` lets it.
+        sha256: For ``upgrade``: the digest that it must have.
     """
 
     act: FleetAct
     plugin: str
     reason: str = ""
+    version: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    url: str = ""
+    sha256: str = ""
 
 
 RolloutState = Literal["rolling", "done", "failed"]

@@ -23,6 +23,29 @@ _BEARER: Final = re.compile(r"\b((?:bearer|basic) )[\w.~+/=-]{6,}", re.IGNORECAS
 _TOKEN: Final = re.compile(r"phk_([0-9a-f]{12})_[0-9a-f]{64}")
 _PORT: Final = re.compile(r"\d{1,5}(?![^\s/?#,;:)\]}'\"<>.])")
 
+_SECRET_WORDS: Final = frozenset(
+    {"password", "passwd", "passphrase", "pass", "pwd", "secret", "secrets", "token", "tokens", "key", "keys"}
+    | {
+        "apikey",
+        "dsn",
+        "credential",
+        "credentials",
+        "private",
+        "salt",
+        "signature",
+        "authorization",
+        "bearer",
+    }
+    | {"cookie", "pin", "otp"}
+)
+_HARMLESS_ENDS: Final = frozenset(
+    {"ttl", "name", "names", "prefix", "file", "path", "dir", "directory", "timeout", "limit", "length"}
+    | {"lifetime", "count", "size", "bytes", "seconds", "enabled", "required", "algorithm"}
+)
+"""What a key with a secret word in it may end in to be shown all the same: ``token_ttl``, ``cookie_name``."""
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
 
 class KnownSecrets:
     """The secrets of one host's configuration; while somebody holds on to it, no text of this process shows them.
@@ -106,3 +129,9 @@ def _without_url_passwords(line: str) -> str:
         else:
             kept.append(f"://{piece}")
     return "".join(kept)
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a key looks as if its value were a secret: ``api_key``, ``dsn``, ``clientSecret``."""
+    words = [word.lower() for word in _WORD.findall(key)]
+    return bool(_SECRET_WORDS.intersection(words)) and words[-1] not in _HARMLESS_ENDS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from plughost.contracts.records import PluginRecord
 
@@ -34,6 +34,33 @@ class HostSteering(Protocol):
     @property
     def plugins(self) -> Mapping[str, PluginRecord]:
         """A record of every plugin that was found, by name."""
+
+    @property
+    def follows_fleet(self) -> bool:
+        """Whether its deployer lets a fleet steer its plugins."""
+
+    def lay_over(self, plugins: Mapping[str, Mapping[str, Any]], origin: str) -> Mapping[str, str]:
+        """Lay settings of plugins over those of the file and under those of the environment; nothing runs yet.
+
+        They take the place of those that were laid over before, and stay when the file is read again.
+
+        Args:
+            plugins: Tables as under ``[plugins]``, by name of a plugin.
+            origin: How reports call where they come from.
+
+        Returns:
+            Dotted name -> origin of each setting that was not changed, because a variable of the environment has it.
+
+        Raises:
+            ConfigError: They do not fit to what the host has of a plugin; nothing has changed.
+        """
+
+    async def bring_plugin(self, name: str, *, again: bool = False) -> PluginRecord:
+        """Start or stop a plugin as its switch says now; with ``again`` one that runs is reloaded.
+
+        Raises:
+            PluginError: It failed, or another setting keeps it out; the old one goes on where that is possible.
+        """
 
     async def enable_plugin(self, name: str) -> PluginRecord:
         """Start a plugin that its switch keeps out, until this host ends.

@@ -154,6 +154,17 @@ async def test_workers_clean_up_sessions_once_where_they_share_them(tmp_path: Pa
         assert sum(cleaned()) <= job.starts
 
 
+@pytest.mark.parametrize("store", ["sqlite", "memory"])
+async def test_each_worker_looks_after_its_own_connection_to_the_sessions(tmp_path: Path, store: str) -> None:
+    both = {
+        "host": {"data_dir": str(tmp_path), "allow": ["sessions"]},
+        "plugins": {"sessions": {"config": {"store": store}}},
+    }
+    async with Host("shop", config=both, environ={}, worker=1) as host:
+        found = lambda: [job.runs for job in host.jobs.snapshot() if "look after" in job.name]  # noqa: E731
+        await until(lambda: found() != [] and min(found()) > 0)
+
+
 async def test_a_reload_of_the_fleet_neither_doubles_nor_ends_its_jobs(tmp_path: Path) -> None:
     counter = Counter()
     async with hosts(tmp_path, 1) as (host,):

@@ -20,6 +20,7 @@ _ORIGIN: Final = "environment "
 _SHORT: Final[Mapping[str, tuple[str, ...]]] = {
     "LOAD_PLUGINS": ("host", "allow"),
     "SAFE_MODE": ("host", "safe_mode"),
+    "FLEET": ("host", "fleet"),
     "STRICT": ("host", "strict"),
     "TRACE_HOOKS": ("host", "trace_hooks"),
     "ENVIRONMENT": ("host", "environment"),

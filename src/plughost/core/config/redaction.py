@@ -3,48 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 
-from plughost.contracts.masking import masked_text
+from plughost.contracts.masking import is_secret_key, masked_text
 from plughost.contracts.secret import MASK, Secret
 from plughost.core.config.paths import folded
 from plughost.core.config.records import is_model, keys_of
 from plughost.core.config.references import is_reference, shown_reference
-
-_SECRET_WORDS: Final = frozenset(
-    {"password", "passwd", "passphrase", "pass", "pwd", "secret", "secrets", "token", "tokens", "key", "keys"}
-    | {
-        "apikey",
-        "dsn",
-        "credential",
-        "credentials",
-        "private",
-        "salt",
-        "signature",
-        "authorization",
-        "bearer",
-    }
-    | {"cookie", "pin", "otp"}
-)
-_HARMLESS_ENDS: Final = frozenset(
-    {"ttl", "name", "names", "prefix", "file", "path", "dir", "directory", "timeout", "limit", "length"}
-    | {"lifetime", "count", "size", "bytes", "seconds", "enabled", "required", "algorithm"}
-)
-"""What a key with a secret word in it may end in to be shown all the same: ``token_ttl``, ``cookie_name``."""
-
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-
-
-def is_secret_key(key: str) -> bool:
-    """Whether a key looks as if its value were a secret: ``api_key``, ``dsn``, ``clientSecret``."""
-    words = [word.lower() for word in _WORD.findall(key)]
-    return bool(_SECRET_WORDS.intersection(words)) and words[-1] not in _HARMLESS_ENDS
 
 
 def secret_strings(value: Any, *, is_secret: bool = False) -> Iterator[str]:

@@ -14,6 +14,8 @@ from plughost.contracts import HostSteering
 from plughost.contracts.fleet import FleetJobRecord, FleetMember, FleetStatus, MemberPlugin, MemberState
 from plughost.contracts.fleet_store import StoredJob, StoredMember, View
 
+APART = "it follows nothing that the fleet wants: host.fleet is off there, or safe mode is on"
+
 
 class MemberCard(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a member that changes seldom."""
@@ -23,6 +25,7 @@ class MemberCard(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     worker: int | None = None
     version: str = ""
+    follows: bool = True
     plugins: tuple[MemberPlugin, ...] = ()
 
 
@@ -35,6 +38,7 @@ def card_of(host: HostSteering) -> MemberCard:
         pid=os.getpid(),
         worker=host.worker,
         version=_own_version(),
+        follows=host.follows_fleet,
         plugins=tuple(
             MemberPlugin(
                 name=record.name,
@@ -74,7 +78,7 @@ def member_of(stored: StoredMember, now: int) -> FleetMember:
         applied=stored.applied,
         joined=stored.joined / 1000,
         seen_age=max(0, now - stored.seen) / 1000,
-        error=stored.refused,
+        error=stored.refused or ("" if card.follows else APART),
         plugins=card.plugins,
     )
 

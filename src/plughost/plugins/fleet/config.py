@@ -6,6 +6,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,6 +35,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             worker, when empty.
         secret_file: A file with the secret by which the fleet's changes are signed, the same on all hosts. Without it
             the processes of one machine make one of their own, and hosts of several cannot be steered.
+        allow_urls: What addresses of packages may begin with that the fleet may have this host fetch; none by default.
         interval: How often a host tells that it lives. It counts as lost after three intervals.
     """
 
@@ -45,6 +47,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     name: str = ""
     member_name: str = ""
     secret_file: str = ""
+    allow_urls: tuple[str, ...] = ()
     interval: float = 5.0
 
     def __repr__(self) -> str:
@@ -64,6 +67,14 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         )  # fmt: skip
         _require(0.1 <= self.interval <= 60, "interval", "must be between 0.1 and 60 seconds")
         _require(0 < self.redis_timeout <= 60, "redis_timeout", "must be above 0 and at most 60 seconds")
+        for url in self.allow_urls:
+            parts = urlsplit(url)
+            whole = bool(parts.scheme) and parts.path.endswith("/") and not parts.query and not parts.fragment
+            _require(
+                whole,
+                "allow_urls",
+                "must hold whole addresses that end with a slash: https://example.org/plugins/",
+            )
         for key in ("name", "member_name", "redis_prefix"):
             text = getattr(self, key)
             odd = not text.isprintable() or len(text) > 100 or set(text) & set("{}: ")

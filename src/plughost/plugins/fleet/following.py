@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,13 @@ from plughost.contracts import HostSteering
 from plughost.contracts.clock import Clock
 from plughost.contracts.files import replace_file
 from plughost.contracts.fleet_store import FleetStore, Proposal
-from plughost.exceptions import FleetError, PluginError, PluginNotFoundError, StoreUnavailableError
+from plughost.exceptions import (
+    ConfigError,
+    FleetError,
+    PluginError,
+    PluginNotFoundError,
+    StoreUnavailableError,
+)
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revision, Revisions, Seal, WantedState
 
@@ -29,6 +35,7 @@ class RevisionFollower:
         seal: How they are signed.
         membership: Is told which one is followed, and what could not be done.
         copy: File for the last good copy.
+        allow_urls: What the address of a package must begin with.
         told: Called when there is something new to tell the fleet.
         clock: Time.
         log: Where it is told what was done.
@@ -42,6 +49,7 @@ class RevisionFollower:
         membership: Membership,
         *,
         copy: Path,
+        allow_urls: tuple[str, ...],
         told: Callable[[], None],
         clock: Clock,
         log: Any,
@@ -52,6 +60,7 @@ class RevisionFollower:
         self._revisions = Revisions(store, seal)
         self._membership = membership
         self._copy = copy
+        self._allow_urls = allow_urls
         self._told = told
         self._clock = clock
         self._log = log
@@ -94,7 +103,7 @@ class RevisionFollower:
                 return
             await self._apply(self._seal.open(document))
             replace_file(self._copy, document, durable=True)
-        except FleetError as error:
+        except (FleetError, ConfigError) as error:
             self._refuse(number, str(error))
         except OSError as error:
             self._log.warning("no copy of the fleet's revision could be kept", error=str(error))
@@ -106,7 +115,7 @@ class RevisionFollower:
             await self._apply(self._seal.open(self._copy.read_bytes()))
         except FileNotFoundError:
             return
-        except (OSError, FleetError) as error:
+        except (OSError, FleetError, ConfigError) as error:
             self._log.warning("the copy of the fleet's revision is not used", error=str(error))
 
     async def _put_back(self, number: int) -> None:
@@ -120,10 +129,16 @@ class RevisionFollower:
 
     async def _apply(self, revision: Revision) -> None:
         before, self._followed = self._followed, revision
-        failures = []
-        for name, wish in sorted(revision.plugins.items()):
+        self._refuse_strange_places(revision)
+        origin = f"fleet r{revision.number} by {revision.author}"
+        kept = self._host.lay_over({name: wish.table for name, wish in revision.plugins.items()}, origin)
+        failures = [f"{setting} is left as {decided} says" for setting, decided in kept.items()]
+        for name in sorted({*before.plugins, *revision.plugins}):
+            was, wish = (one.plugins.get(name, WantedState()) for one in (before, revision))
+            if was == wish:
+                continue
             try:
-                await self._apply_to(name, before.plugins.get(name, WantedState()), wish)
+                await self._bring(name, was, wish)
             except PluginNotFoundError:
                 continue  # a host without the plugin has nothing to do
             except PluginError as error:
@@ -135,14 +150,23 @@ class RevisionFollower:
         self._membership.applied = revision.number
         self._membership.refused = "; ".join(failures)[:500]
 
-    async def _apply_to(self, name: str, before: WantedState, wish: WantedState) -> None:
-        act: Callable[[str], Awaitable[object]] | None = None
-        if wish.runs is not None and wish.runs is not before.runs:
-            act = self._host.enable_plugin if wish.runs else self._host.disable_plugin
-        elif wish.reloads > before.reloads and not self._is_new and wish.runs is not False:
-            act = self._host.reload_plugin
-        if act is not None:
-            await act(name)
+    async def _bring(self, name: str, was: WantedState, wish: WantedState) -> None:
+        reloads = wish.reloads > was.reloads and not self._is_new
+        differs = (was.config, was.url, was.sha256) != (wish.config, wish.url, wish.sha256)
+        record = await self._host.bring_plugin(name, again=reloads or differs)
+        if (reloads or differs) and wish.version not in ("", record.version):
+            raise PluginError(
+                f"this host has version {record.version}, and {wish.version} is wanted", plugin=name
+            )
+
+    def _refuse_strange_places(self, revision: Revision) -> None:
+        for name, wish in revision.plugins.items():
+            strays = ".." in wish.url or "\\" in wish.url or not wish.url.startswith(self._allow_urls)
+            if wish.url and strays:
+                raise FleetError(
+                    f"{name}: this host fetches no plugin from there: its allow_urls in [plugins.fleet.config] has no"
+                    " beginning of the address"
+                )
 
     def _refuse(self, number: int, why: str) -> None:
         self._log.error("the fleet is not followed", revision=number, error=why)

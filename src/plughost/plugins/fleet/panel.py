@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from plughost.contracts import AdminPanel, FleetAct, FleetChange, FleetMember, PanelAction
 from plughost.exceptions import FleetError
@@ -14,6 +14,8 @@ from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.service import FleetService
 
 _SHOWN_REVISIONS = 10
+_ACTS: Sequence[FleetAct] = ("reload", "enable", "disable", "quarantine")
+"""What needs nothing but the name of a plugin."""
 
 
 class FleetPanel:
@@ -30,7 +32,6 @@ class FleetPanel:
 
     def panel(self) -> AdminPanel:
         """Return the tab."""
-        acts: Sequence[FleetAct] = get_args(FleetAct)
         return AdminPanel(
             name="fleet",
             title="Fleet",
@@ -45,7 +46,7 @@ class FleetPanel:
                     scope="fleet:write",
                     listed=False,
                 )
-                for act in acts
+                for act in _ACTS
             ),
         )
 

@@ -100,6 +100,7 @@ class FleetPlugin(Plugin):
             store,
             seal,
             membership,
+            allow_urls=config.allow_urls,
             copy=context.data_dir / f"revision{'' if host.worker is None else f'-{host.worker}'}",
             told=agent.beat_at_once,
             clock=self._clock,
@@ -107,7 +108,7 @@ class FleetPlugin(Plugin):
         )
         await agent.step()
         context.events.subscribe(PluginStateChanged, lambda _: agent.describe_again())
-        for task in (agent.run, agent.listen, follower.run):
+        for task in (agent.run, agent.listen, *([follower.run] if host.follows_fleet else [])):
             context.spawn(task)
         context.every(max(1.0, membership.ttl), self._tidy, name="tidy the list of jobs", scope="process")
         context.provide(JobGate, gate)

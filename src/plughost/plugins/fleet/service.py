@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from plughost.contracts.fleet import FleetChange, FleetMember, FleetStatus, Rollout
 from plughost.contracts.fleet_store import FleetStore
-from plughost.plugins.fleet.cards import MemberCard, member_of, status_of
+from plughost.plugins.fleet.cards import APART, MemberCard, member_of, status_of
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions
 
@@ -55,7 +55,7 @@ class FleetService:
             worker=card.worker,
             version=card.version,
             applied=mine.applied,
-            error=mine.error or mine.refused,
+            error=mine.error or mine.refused or ("" if card.follows else APART),
             plugins=card.plugins,
         )
 

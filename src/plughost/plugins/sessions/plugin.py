@@ -75,7 +75,9 @@ class SessionsPlugin(Plugin):
         records.announcer.listen(self._teller.hear)
         context.spawn(self._teller.run)
         context.spawn(self._sweep_after_ends)
-        context.every(LOOK_AFTER, self._look_after_store, name="look after the session store")
+        context.every(
+            LOOK_AFTER, self._look_after_store, name="look after the session store", scope="process"
+        )
         context.every(
             config.cleanup_interval,
             self.sessions.cleanup_expired,
