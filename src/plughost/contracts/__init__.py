@@ -208,6 +208,7 @@ from plughost.contracts.logs import (
 )
 from plughost.contracts.masking import (
     KnownSecrets,
+    is_secret_key,
     masked,
     masked_text,
 )
@@ -538,6 +539,7 @@ __all__ = [
     "frozen",
     "get_logger",
     "is_being_cancelled",
+    "is_secret_key",
     "items_of",
     "json_option",
     "masked",

@@ -11,10 +11,9 @@ import msgspec
 import pydantic
 import pytest
 
-from plughost.contracts.masking import masked_text
+from plughost.contracts.masking import is_secret_key, masked_text
 from plughost.contracts.secret import Secret
 from plughost.core.config import load_config, redacted
-from plughost.core.config.redaction import is_secret_key
 
 HIDDEN = "hunter2"
 
