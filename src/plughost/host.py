@@ -37,8 +37,8 @@ from plughost.contracts.session import SessionManager
 from plughost.contracts.status import HostStatus
 from plughost.contracts.steering import HostSteering
 from plughost.contracts.value_text import class_name
+from plughost.core.calls.beside import dispatcher_of
 from plughost.core.calls.declared import HookSetup, family_of
-from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.trace import write_trace
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
@@ -144,15 +144,12 @@ class Host:
         self._configured = RunningConfig(self._read_config(config))
         self._clock = clock
         settings = self.config.hooks
-        self._dispatcher = HookDispatcher(
-            policy=CallPolicy(
-                order=settings.order,
-                timeouts=settings.timeouts,
-                enforces=lambda name: self._loaded.plugin(name).enforce,
-            ),
-            clock=clock,
-            setup=HookSetup.of(self.config.host, tuple(hookspecs)),
+        policy = CallPolicy(
+            order=settings.order,
+            timeouts=settings.timeouts,
+            enforces=lambda name: self._loaded.plugin(name).enforce,
         )
+        self._dispatcher = dispatcher_of(policy, clock, HookSetup.of(self.config.host, tuple(hookspecs)))
         if self.config.host.trace_hooks:
             self._dispatcher.trace(write_trace)
         self._events = EventBus(clock=clock)
@@ -269,7 +266,7 @@ class Host:
 
     @property
     def own_hooks(self) -> Hooks:
-        """Plughost's own hooks, those of families that the host leaves out among them: nobody answers these."""
+        """Plughost's own hooks, those of families that the host leaves out among them."""
         return self._facilities.own_hooks
 
     @property

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any
-
-import pluggy
 
 from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.repairs import set_on_card
@@ -14,6 +11,7 @@ from plughost.checks.subject import Subject
 from plughost.contracts.value_text import value_text
 from plughost.core.calls.annotations import type_misfits
 from plughost.core.calls.declaration import specs_of
+from plughost.core.calls.declared import Implementation
 from plughost.core.calls.verify import options_of, shape_misfits
 from plughost.exceptions import ConfigError, PluginError, did_you_mean
 
@@ -38,7 +36,7 @@ def _card(subject: Subject) -> Iterator[CheckProblem]:
 
 def _hooks_on_card(subject: Subject) -> Iterator[CheckProblem]:
     promised = set(subject.candidate.card.hooks)
-    found = {hook for hook, _, _ in implementations_of(subject)}
+    found = {one.hook for one in implementations_of(subject)}
     if promised and promised != found:
         parts = [
             f"{what} {', '.join(sorted(names))}"
@@ -56,7 +54,6 @@ def _hooks_on_card(subject: Subject) -> Iterator[CheckProblem]:
 
 
 def _hooks(subject: Subject) -> Iterator[CheckProblem]:
-    declared = {declaration.name: declaration for declaration in subject.hooks.declarations()}
     # Names of the hooks that modules of the plugin's own package declare, as far as they are imported
     package = subject.candidate.finding.reference.partition(":")[0].partition(".")[0]
     modules = [
@@ -66,31 +63,31 @@ def _hooks(subject: Subject) -> Iterator[CheckProblem]:
     ]
     manager = subject.hooks.manager()
     own = {name for module in modules for name, _ in specs_of(manager, module)}
-    for hook, function, opts in implementations_of(subject):
-        declaration = declared.get(hook)
+    known = [declaration.name for declaration in subject.hooks.declarations()]
+    for hook, function, opts, declaration in implementations_of(subject):
         if declaration is not None:
             blocking = options_of(subject.handle.target, function).blocking
             for misfit in shape_misfits(declaration, function, opts, blocking):
                 yield CheckProblem(message=f"hook {hook!r}: {misfit}")
         elif hook not in own and not opts.get("optionalhook"):
             yield CheckProblem(
-                message=f"hook {hook!r} is not in the catalogue.{did_you_mean(hook, declared)}",
+                message=f"hook {hook!r} is not in the catalogue.{did_you_mean(hook, known)}",
                 advice="mark it optionalhook=True if another plugin or the application declares it",
                 level="warning",
             )
 
 
 def _hook_types(subject: Subject) -> Iterator[CheckProblem]:
-    declared = {declaration.name: declaration for declaration in subject.hooks.declarations()}
-    for hook, function, opts in implementations_of(subject):
-        if hook in declared and not opts.get("wrapper"):
-            for misfit in type_misfits(declared[hook], function):
+    for hook, function, opts, declaration in implementations_of(subject):
+        if declaration is not None and not opts.get("wrapper"):
+            for misfit in type_misfits(declaration, function):
                 yield CheckProblem(message=f"hook {hook!r}: {misfit.message}", advice=misfit.advice)
 
 
 def _deprecated(subject: Subject) -> Iterator[CheckProblem]:
-    old = subject.hooks.deprecations()
-    for hook, _, _ in implementations_of(subject):
+    here, beside = subject.hooks.deprecations(), subject.hooks.absent.deprecations()
+    for hook, _, _, declaration in implementations_of(subject):
+        old = beside if declaration is not None and not declaration.foreign and hook not in here else here
         if hook in old:
             yield CheckProblem(message=f"hook {hook!r} is deprecated: {old[hook]}", level="warning")
 
@@ -116,9 +113,9 @@ def _configuration(subject: Subject) -> Iterator[CheckProblem]:
             yield CheckProblem(message=str(problem))
 
 
-def implementations_of(subject: Subject) -> list[tuple[str, Any, pluggy.HookimplOpts]]:
-    """Return hook name, function and pluggy's options of each implementation in an imported plugin."""
-    return list(subject.hooks.manager().implementations(subject.handle.target))
+def implementations_of(subject: Subject) -> list[Implementation]:
+    """Return each hook implementation in an imported plugin."""
+    return list(subject.hooks.implementations(subject.handle.target))
 
 
 def _words(value: object) -> str:

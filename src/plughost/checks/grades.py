@@ -74,7 +74,7 @@ def _missing(subject: Subject, grade: Grade) -> list[str]:
 
 
 def _has_card(subject: Subject) -> bool:
-    return bool(subject.candidate.card.description)
+    return subject.is_foreign or bool(subject.candidate.card.description)
 
 
 def _has_tests(subject: Subject) -> bool:
@@ -125,7 +125,7 @@ def _names_types(subject: Subject) -> bool:
     """Whether each hook implementation says what it takes and returns."""
     return all(
         set(inspect.signature(function).parameters) | {"return"} <= hints_of(function).keys()
-        for _, function, _ in implementations_of(subject)
+        for _, function, _, _ in implementations_of(subject)
     )
 
 

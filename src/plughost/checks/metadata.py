@@ -86,5 +86,10 @@ METADATA_CHECKS = (
         _distribution,
         applies=lambda subject: bool(subject.project),
     ),
-    Check("host-api", "it says which host API it works with, and this host has it", _host_api),
+    Check(
+        "host-api",
+        "it says which host API it works with, and this host has it",
+        _host_api,
+        applies=lambda subject: not subject.is_foreign,
+    ),
 )

@@ -122,13 +122,13 @@ def _is_imported(subject: Subject) -> bool:
     return subject.is_imported
 
 
-def _is_foreign(subject: Subject) -> bool:
+def _is_of_others(subject: Subject) -> bool:
     return subject.is_imported and subject.candidate.finding.distribution != "plughost"
 
 
 SOURCE_CHECKS = (
     Check("stop", "whatever start() opens is closed again", _stop, applies=_is_imported),
     Check(
-        "public-doors", "it imports public modules of plughost only", _private_imports, applies=_is_foreign
+        "public-doors", "it imports public modules of plughost only", _private_imports, applies=_is_of_others
     ),
 )

@@ -52,6 +52,11 @@ class Subject:
         return self.imported is not None
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether it was written for bare pluggy, and knows nothing of plughost."""
+        return self.imported is not None and self.imported.handle.is_foreign
+
+    @property
     def handle(self) -> PluginHandle:
         """The plugin behind one face; only where ``is_imported``."""
         if self.imported is None:

@@ -109,8 +109,8 @@ def _required(patient: Patient) -> Iterator[CheckProblem]:
 
 def _hooks(patient: Patient) -> Iterator[CheckProblem]:
     setup = HookSetup.of(patient.loaded.config.host)
-    known = [declaration.name for declaration in setup.declarations()]
-    old = setup.deprecations()
+    known = [one.name for one in (*setup.declarations(), *setup.absent.declarations())]
+    old = {**setup.absent.deprecations(), **setup.deprecations()}
     for candidate in _wanted(patient):
         for hook in candidate.card.hooks:
             if hook in old:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -25,6 +26,22 @@ from plughost.core.calls.manager import HookManager
 from plughost.core.containment import Point, contained
 from plughost.exceptions import ConfigError
 from plughost.hookspecs import CATALOGUE, PROJECT
+
+
+class Implementation(NamedTuple):
+    """One hook implementation of a plugin.
+
+    Attributes:
+        hook: The name of the hook.
+        function: The implementation, bound.
+        opts: What pluggy's marker noted.
+        declaration: The hook; None when nobody declares it.
+    """
+
+    hook: str
+    function: Any
+    opts: pluggy.HookimplOpts
+    declaration: Declaration | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +98,20 @@ class HookSetup:
             catalogue.add(namespace)
         return list(catalogue.declarations.values())
 
+    def implementations(self, plugin: object) -> Iterator[Implementation]:
+        """Yield what ``plugin`` implements: hooks that are declared, then plughost's own that are left out."""
+        here = {one.name: one for one in self.declarations()}
+        beside = {one.name: one for one in self.absent.declarations()}
+
+        def is_own(hook: str) -> bool:
+            return means_own(hook, beside, here)
+
+        for project, declared in ((self.project, here), (PROJECT, beside)):
+            manager = HookManager(project)
+            manager.means = is_own if declared is beside else lambda hook: not is_own(hook)
+            for hook, function, opts in manager.implementations(plugin):
+                yield Implementation(hook, function, opts, declared.get(hook))
+
     def deprecations(self) -> Mapping[str, str]:
         """Return the hooks that warn whoever implements them -> the warning."""
         manager = self.manager()
@@ -90,6 +121,17 @@ class HookSetup:
                 if options["warn_on_impl"] is not None:
                     found[name] = str(options["warn_on_impl"])
         return found
+
+
+def means_own(hook: str, own: Container[str], declared: Mapping[str, Declaration]) -> bool:
+    """Whether plughost's marker on an implementation means plughost's own hook, and not one of that name here.
+
+    Args:
+        hook: The name of the hook.
+        own: Hooks of plughost's own that the host leaves out.
+        declared: What the host declares; what it declared by plughost's own marker is meant first.
+    """
+    return hook in own and (hook not in declared or declared[hook].foreign)
 
 
 def family_of(module: ModuleType) -> str:

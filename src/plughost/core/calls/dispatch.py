@@ -61,6 +61,7 @@ class HookDispatcher:
         policy: The deployer's order and limits.
         setup: Whose markers are read, and what is declared; by default only plughost's, and nothing.
         clock: Measures durations. Limits run on the event loop's own time.
+        metrics: Where calls are counted; its own when none is given.
     """
 
     def __init__(
@@ -68,10 +69,11 @@ class HookDispatcher:
         policy: CallPolicy | None = None,
         clock: Clock = SYSTEM_CLOCK,
         setup: HookSetup = NOTHING_DECLARED,
+        metrics: CallMetrics | None = None,
     ) -> None:
         self._policy = policy or CallPolicy()
         self.setup = setup
-        self.metrics = CallMetrics()
+        self.metrics = metrics or CallMetrics()
         self.pluggy = HookManager(setup.project, self._refresh, self._follow)
         self.sync_hooks = SyncHookRelay()
         self.hooks = HookRelay(self.sync_hooks)

@@ -63,6 +63,11 @@ class Drain:
     def __init__(self, traffic: Iterable[Traffic]) -> None:
         self._traffic = tuple(traffic)
 
+    @classmethod
+    def of_all(cls, drains: Iterable[Drain]) -> Drain:
+        """Return the end of all of these."""
+        return cls(traffic for drain in drains for traffic in drain._traffic)
+
     @property
     def under_way(self) -> int:
         """How many calls made on the old plans are still running."""

@@ -30,6 +30,7 @@ class HookManager(PluginManager):
         monitors: Who watches hook calls, oldest first; whoever makes calls otherwise than by ``hook`` tells them.
         departures: Called with name and plugin when one was unregistered, whoever did it.
         arrivals: Called with name and plugin when one was registered, whoever did it.
+        means: Asked for the name of a hook whether plughost's own marker means the one that is here.
 
     Args:
         project: The name in ``HookspecMarker`` and ``HookimplMarker``.
@@ -54,13 +55,18 @@ class HookManager(PluginManager):
         self.monitors: list[Monitor] = []
         self.departures: list[Callable[[str, object], None]] = []
         self.arrivals: list[Callable[[str, object], None]] = []
+        self.means: Callable[[str], bool] = lambda _: True
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
         """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
         looked_at = self._looked_at
         if looked_at is not None and looked_at[0] is plugin and name not in looked_at[1]:
             return None
-        return super().parse_hookimpl_opts(plugin, name) or self._ours.parse_hookimpl_opts(plugin, name)
+        found = super().parse_hookimpl_opts(plugin, name) if self.project_name != PROJECT else None
+        if found is not None:
+            return found
+        found = self._ours.parse_hookimpl_opts(plugin, name)
+        return found if found is None or self.means(found.get("specname") or name) else None
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> pluggy.HookspecOpts | None:
         """Return what a marker of the project, or of plughost, noted on an attribute; else None."""

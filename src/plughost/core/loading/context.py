@@ -15,7 +15,7 @@ from plughost.contracts.files import own_folder
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Events, Service
-from plughost.core.calls.absent import hooks_of_plugins, own_hooks
+from plughost.core.calls.beside import hooks_of_plugins, own_hooks
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.events import EventBus
 from plughost.core.jobs import JobScheduler

@@ -7,6 +7,7 @@ from typing import Any
 from plughost.contracts.error_text import error_line
 from plughost.contracts.jobs import Job
 from plughost.contracts.value_text import items_of
+from plughost.core.calls.beside import manager_of
 from plughost.core.containment import Point, contained
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.ledger import Ledger
@@ -22,9 +23,7 @@ def adopt_jobs(name: str, target: object, facilities: Facilities, ledger: Ledger
     Raises:
         PluginInvalidError: It raised, or returned something else than jobs.
     """
-    if contributions not in facilities.dispatcher.setup.families:
-        return  # a hook of that name is the application's own
-    for hook, function, opts in facilities.dispatcher.pluggy.implementations(target):
+    for hook, function, opts in manager_of(facilities.dispatcher, contributions).implementations(target):
         if hook == contributions.register_jobs.__name__ and not opts.get("wrapper"):
             for job in asked_jobs(name, function):
                 _adopt(name, job, facilities, ledger)
