@@ -16,11 +16,12 @@ import inspect
 import threading
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar
 
 import anyio
 
-P = TypeVar("P", bound=type)
+P = TypeVar("P", bound=type | ModuleType)
 Fault = Callable[..., Any]
 """Called in place of the method, with its arguments."""
 
@@ -126,31 +127,45 @@ def end_leaks() -> None:
 
 
 def inject(plugin: P, **faults: Fault) -> P:
-    """Return a plugin class like ``plugin``, with faults in the place of some methods.
+    """Return a plugin like ``plugin``, with faults in the place of some of its functions.
 
     Args:
-        plugin: A plugin class.
-        faults: Name of a method (``start``, ``stop``, a hook it implements) to what happens instead.
+        plugin: A plugin class, or a module with hook implementations.
+        faults: Name of a function (``start``, ``stop``, a hook it implements) to what happens instead.
 
     Raises:
-        AttributeError: The class has no such method.
+        AttributeError: The plugin has no such function.
     """
-    methods = {name: _standing_in(getattr(plugin, name), fault) for name, fault in faults.items()}
-    made: Any = type(f"Faulty{plugin.__name__}", (plugin,), {"__module__": plugin.__module__, **methods})
+    made: Any
+    if isinstance(plugin, ModuleType):
+        made = ModuleType(f"faulty_{plugin.__name__}")
+        vars(made).update({name: value for name, value in vars(plugin).items() if name != "__name__"})
+        vars(made).update(
+            {name: _standing_in(getattr(plugin, name), fault) for name, fault in faults.items()}
+        )
+        return made  # type: ignore[no-any-return]
+    kind: Any = plugin
+    methods = {name: _standing_in(getattr(kind, name), _of_method(fault)) for name, fault in faults.items()}
+    made = type(f"Faulty{kind.__name__}", (kind,), {"__module__": kind.__module__, **methods})
     return made  # type: ignore[no-any-return]
+
+
+def _of_method(fault: Fault) -> Fault:
+    """Return the fault of something that is called with an instance first."""
+    return lambda _self, *args, **kwargs: fault(*args, **kwargs)
 
 
 def _standing_in(original: Callable[..., Any], fault: Fault) -> Callable[..., Any]:
     if inspect.iscoroutinefunction(original):
 
         @functools.wraps(original)  # keeps the marks of a hook and, by __wrapped__, its arguments
-        async def faulty(self: object, *args: Any, **kwargs: Any) -> Any:
+        async def faulty(*args: Any, **kwargs: Any) -> Any:
             return await fault(*args, **kwargs)
 
         return faulty
 
     @functools.wraps(original)
-    def plainly_faulty(self: object, *args: Any, **kwargs: Any) -> Any:
+    def plainly_faulty(*args: Any, **kwargs: Any) -> Any:
         coroutine = fault(*args, **kwargs)
         try:
             coroutine.send(None)

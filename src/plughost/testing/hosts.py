@@ -19,34 +19,51 @@ class HostMaker:
     Args:
         data_dir: Where plugins keep their data.
         clock: Time for hosts that are given none of their own; None for the real one.
+        application: Name and hookspecs of an application that lived on bare pluggy: hosts are made as
+            ``Host.for_pluggy`` makes them. None for hosts with plughost's own hooks.
     """
 
-    def __init__(self, data_dir: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, clock: Clock | None = None, application: tuple[str, object] | None = None
+    ) -> None:
         self.data_dir = data_dir
         self._clock = clock or SYSTEM_CLOCK
+        self._application = application
 
     def __call__(
         self,
         *plugins: str,
-        name: str = "test",
+        name: str | None = None,
         config: Mapping[str, Any] | None = None,
         environ: Mapping[str, str] | None = None,
         clock: Clock | None = None,
+        **options: Any,
     ) -> Host:
         """Return a host, to be entered with ``async with``.
 
         Args:
             plugins: Names of installed plugins to find, and of no others.
-            name: Name of the host.
+            name: Name of the host; that of the application, or ``test``.
             config: Its configuration, as in ``plughost.toml``.
             environ: Its environment; empty by default, so that the machine's does not change a test.
             clock: Its time.
+            options: Further arguments of ``Host``, such as ``hookspecs``, or of ``Host.for_pluggy``.
         """
         given = dict(config or {})
         section = {"data_dir": str(self.data_dir), "allow": list(plugins)} | dict(given.get("host", {}))
-        return Host(
-            name, config=given | {"host": section}, environ=dict(environ or {}), clock=clock or self._clock
-        )
+        options |= {
+            "config": given | {"host": section},
+            "environ": dict(environ or {}),
+            "clock": clock or self._clock,
+        }
+        if self._application is None:
+            return Host(name or "test", **options)
+        project, hookspecs = self._application
+        return Host.for_pluggy(name or project, hookspecs, **{"project": project, "group": project} | options)
+
+    def elsewhere(self, folder: str) -> HostMaker:
+        """Return a maker of the same hosts, whose data are in another folder beside."""
+        return HostMaker(self.data_dir.with_name(folder), self._clock, self._application)
 
 
 @asynccontextmanager

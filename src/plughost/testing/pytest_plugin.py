@@ -51,12 +51,23 @@ def host_config() -> Mapping[str, Any]:
 
 
 @pytest.fixture
-def make_host(tmp_path: Path, request: pytest.FixtureRequest) -> HostMaker:
+def pluggy_application() -> tuple[str, object] | None:
+    """Name and hookspecs of the application on bare pluggy that all hosts are made for; override it to name yours.
+
+    ``return "datasette", datasette.hookspecs`` makes the hosts of every fixture as ``Host.for_pluggy`` does.
+    """
+    return None
+
+
+@pytest.fixture
+def make_host(
+    tmp_path: Path, request: pytest.FixtureRequest, pluggy_application: tuple[str, object] | None
+) -> HostMaker:
     """Make hosts that find the plugins that are named and no others: ``make_host("greeter", config={...})``."""
     from plughost.testing.hosts import HostMaker
 
     clock = request.getfixturevalue("frozen_clock") if "frozen_clock" in request.fixturenames else None
-    return HostMaker(tmp_path / "data", clock)
+    return HostMaker(tmp_path / "data", clock, pluggy_application)
 
 
 @pytest.fixture

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MethodType, ModuleType
 from typing import Any
 
+import pluggy
+
 from plughost.core.calls.declaration import Declaration, read_declarations
-from plughost.hookspecs import hookimpl
+from plughost.hookspecs._markers import IMPL_ATTRIBUTE, ImplOptions
 from plughost.host import Host
 
 _NOT_CALLED = frozenset({"register_jobs"})
@@ -63,10 +66,11 @@ class HookRecorder:
         """Record the hooks, too, that were declared since the last time."""
         known = self._watched | _NOT_CALLED
         new = [one for one in _declarations(host) if one.name not in known]
-        plugin = SimpleNamespace(start=_start, stop=_stop)
-        for declaration in new:
-            setattr(plugin, declaration.name, self._wrapper(declaration))
         name = self.name if not self._watched else f"{self.name}-{len(self._watched)}"
+        plugin = ModuleType(name)  # hashable and named, as programs expect of theirs
+        mark = pluggy.HookimplMarker(host.pluggy.project_name)
+        for declaration in new:
+            setattr(plugin, declaration.name, self._wrapper(declaration, mark))
         self._watched.update(declaration.name for declaration in new)
         if new:
             before = len(self._calls)
@@ -91,7 +95,7 @@ class HookRecorder:
         """Forget what was recorded."""
         self._calls.clear()
 
-    def _wrapper(self, declaration: Declaration) -> Any:
+    def _wrapper(self, declaration: Declaration, mark: pluggy.HookimplMarker) -> Any:
         names = declaration.arguments
 
         def record(*args: Any, **kwargs: Any) -> Generator[None, Any, Any]:
@@ -106,22 +110,16 @@ class HookRecorder:
             self._note(place, RecordedCall(declaration.name, arguments, result=result))
             return result
 
-        functools.update_wrapper(
-            record, declaration.function, updated=()
-        )  # pluggy reads the arguments' names
-        return hookimpl(wrapper=True, priority=_FIRST, tryfirst=True)(record)
+        # pluggy reads the arguments' names off the function behind; a spec may be a method of a class
+        spec = declaration.function
+        is_method = len(inspect.signature(spec).parameters) > len(names)
+        functools.update_wrapper(record, MethodType(spec, self) if is_method else spec, updated=())
+        setattr(record, IMPL_ATTRIBUTE, ImplOptions(priority=_FIRST))
+        return mark(wrapper=True, tryfirst=True)(record)
 
     def _note(self, place: int, call: RecordedCall) -> None:
         if place < len(self._calls):  # it may have been cleared meanwhile
             self._calls[place] = call
-
-
-async def _start(context: object) -> None:
-    """Nothing to start; it makes a plugin of the recorder."""
-
-
-async def _stop() -> None:
-    """Nothing to stop."""
 
 
 def _declarations(host: Host) -> Iterator[Declaration]:

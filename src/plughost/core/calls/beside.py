@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.clock import Clock
 from plughost.core.calls.declared import HookSetup, means_own
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.drain import Drain
@@ -45,9 +45,7 @@ class TwofoldDispatcher(HookDispatcher):
         setup: What the application declares, without the families of ``setup.absent``.
     """
 
-    def __init__(
-        self, policy: CallPolicy, clock: Clock = SYSTEM_CLOCK, setup: HookSetup = HookSetup()
-    ) -> None:
+    def __init__(self, policy: CallPolicy, clock: Clock, setup: HookSetup) -> None:
         super().__init__(policy, clock, setup)
         self.own = HookDispatcher(policy, clock, setup.absent, self.metrics)
         self.pluggy.means = lambda hook: not self._is_own(hook)

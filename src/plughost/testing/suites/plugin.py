@@ -12,6 +12,9 @@ Yours is right when this class passes for it::
         def plugin_config(self):
             return {"directory": "somewhere"}
 
+A plugin that was written for bare pluggy is a ``plugin`` as well; a fixture ``pluggy_application`` then names the
+application: ``return "datasette", datasette.hookspecs``.
+
 It runs on the event loops that the ``anyio_backend`` fixture names. Hooks are called with arguments made from the
 types in their specs; override ``hook_arguments`` where yours expect something more particular.
 """
@@ -275,9 +278,8 @@ class PluginSuite:
         """What one host does with it is nothing to the other."""
         if companions:
             pytest.skip("it needs companions, which this test does not bring into a second host")
-        other_maker = HostMaker(make_host.data_dir.with_name("other-data"))
         await bench.load()
-        async with other_maker(config=_limited(host_settings)) as other:
+        async with make_host.elsewhere("other-data")(config=_limited(host_settings)) as other:
             second = Bench(other, bench.plugin, bench.config, bench.arguments, bench.exempt)
             assert (await second.load()).state is PluginState.READY
             await second.unload()
