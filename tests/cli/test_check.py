@@ -200,3 +200,82 @@ def test_a_folder_without_a_manifest_is_no_plugin(cli, folder) -> None:
     ran = cli("check", "bare")
     assert ran.code == 1
     assert "pyproject.toml" in ran.err
+
+
+HOST = """
+[host]
+name = "{project}"
+project = "{project}"
+groups = ["{project}"]
+hookspecs = ["{project}_application"]
+catalogue = []
+"""
+SPECS = """
+import pluggy
+spec = pluggy.HookspecMarker("{project}")
+
+@spec
+def register_routes(program):
+    "A name that plughost's catalogue has, too."
+"""
+OF_THEIRS = """
+import pluggy
+impl = pluggy.HookimplMarker("{project}")
+status, Config, requires = 200, {{"a": 1}}, lambda: None
+
+@impl
+def register_routes({argument}):
+    return []
+"""
+OF_BOTH = """
+from plughost import Plugin, hookimpl
+
+class P(Plugin):
+    host_api = ">=1,<2"
+
+    @hookimpl
+    def register_routes(self, {argument}):
+        return []
+"""
+
+
+@pytest.fixture(params=["greet", "rows"])
+def application(request, folder, project):
+    """An application on bare pluggy, and a way to write plugins for it."""
+    name = request.param
+    (folder / f"{name}_application.py").write_text(SPECS.format(project=name))
+    sys.path.insert(0, str(folder))
+
+    def write(source, argument):
+        manifest = PROJECT.replace("plughost.plugins", name).replace(
+            '"plughost", "msgspec"', '"plughost", "pluggy"'
+        )
+        if "class P" not in source:
+            manifest = manifest.replace(":P", "")
+        root = project(name, source.format(project=name, argument=argument), card="", manifest=manifest)
+        (folder / name / "plughost.toml").write_text(HOST.format(project=name))
+        return root
+
+    yield write
+    sys.modules.pop(f"{name}_application", None)
+
+
+def test_a_plugin_of_an_application_on_bare_pluggy_is_asked_for_nothing_of_plughost_s(
+    cli, application
+) -> None:
+    ran = cli("check", application(OF_THEIRS, "program"), "--json", "--strict")
+    assert ran.code == 0, ran.out
+    assert statuses(ran)["host-api"] == "skipped"
+    assert statuses(ran)["hooks"] == "pass"
+    assert ran.document["plugins"][0]["missing"] == ["it has no tests that can be seen (tests/test_*.py)"]
+
+
+def test_it_is_checked_against_what_its_application_declares(cli, application) -> None:
+    ran = cli("check", application(OF_THEIRS, "program, nonsense"), "--json")
+    assert ran.code == 3
+    assert "nonsense" in messages(ran, "hooks")
+
+
+@pytest.mark.parametrize(("argument", "code"), [("context", 0), ("program", 3)])
+def test_plughost_s_marker_means_plughost_s_hook_there(cli, application, argument, code) -> None:
+    assert cli("check", application(OF_BOTH, argument), "--only", "hooks").code == code
