@@ -70,6 +70,16 @@ async def test_readiness_fails_without_a_required_plugin(serve):
         assert (answer.status_code, answer.json()["status"]) == (503, "fail")
 
 
+@pytest.mark.parametrize(
+    ("plugin", "status"), [({}, "warn"), ({"required": True}, "fail"), ({"enabled": False}, "pass")]
+)
+async def test_the_check_of_all_plugins_is_as_good_as_the_worst_of_them(serve, plugin, status):
+    config = {"plugins": {"gone": {"module": "no_such_module:P", **plugin}}}
+    async with serve(config=config, allow=("gone",)) as served, served.client(**INSIDE) as client:
+        (check,) = (await client.get("/health/detailed")).json()["checks"]["plugins"]
+    assert check["status"] == status
+
+
 async def test_readiness_fails_once_the_server_is_about_to_stop(serve):
     async with serve() as served, served.client() as client:
         served.app.drain()

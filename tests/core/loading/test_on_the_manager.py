@@ -6,7 +6,7 @@ import pluggy
 import pytest
 
 from plughost import Host, Plugin, hookimpl
-from plughost.exceptions import PluginInvalidError, PluginNotFoundError
+from plughost.exceptions import PluginBlockedError, PluginInvalidError, PluginNotFoundError
 from plughost.plugins.admin.offers import offers
 
 pytestmark = pytest.mark.anyio
@@ -125,6 +125,41 @@ async def test_what_was_found_gives_way_to_what_the_application_did_before(tmp_p
     async with host:
         assert host.report.ok
         assert host.plugins["guest"].state == ("ready" if how == "registered" else "blocked")
+
+
+class Counted(Plugin):
+    name = "guest"
+    starts = 0
+
+    async def start(self, context):
+        Counted.starts += 1
+
+
+DOORS = {
+    "as a class": lambda host: host.load_plugin(Counted),
+    "as an instance": lambda host: host.load_plugin(Counted()),
+    "by its name": lambda host: host.load_plugin("guest"),
+    "enabled": lambda host: host.enable_plugin("guest"),
+    "reloaded": lambda host: host.reload_plugin("guest"),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_nothing_of_a_plugin_whose_name_is_blocked_runs_by_any_door(door, monkeypatch):
+    monkeypatch.setattr(Counted, "starts", 0)
+    async with moved_in("acme", environ={}) as host:
+        if not door.startswith("as "):
+            await host.load_plugin(Counted)
+            await host.unload_plugin("guest")
+        before = Counted.starts
+        host.pluggy.set_blocked("guest")
+        with pytest.raises(PluginBlockedError, match="unblock"):
+            await DOORS[door](host)
+        assert not (await host.reload()).failed
+        assert Counted.starts == before
+        assert host.plugins["guest"].state == "blocked"
+        host.pluggy.unblock("guest")
+        assert (await host.load_plugin(Counted if door.startswith("as ") else "guest")).running
 
 
 async def test_settings_of_such_a_plugin_are_simply_not_known():

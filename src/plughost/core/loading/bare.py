@@ -12,7 +12,7 @@ from dataclasses import replace
 from plughost.contracts.records import PluginRecord, PluginState
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.config.paths import match_name
-from plughost.core.finding.discovery import PluginCandidate
+from plughost.core.finding.discovery import PluginCandidate, Verdict
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.shape import version_of, written_where
 from plughost.exceptions import PluginInvalidError
@@ -77,14 +77,17 @@ class BarePlugins(Mapping[str, PluginRecord]):
 
         ``PluginManager.load_setuptools_entrypoints`` does the same.
         """
-        manager = self._dispatcher.pluggy
-        if candidate.wanted and manager.has_plugin(candidate.name):
+        if candidate.wanted and self._dispatcher.pluggy.has_plugin(candidate.name):
             reason = "the application registered a plugin of that name on host.pluggy"
             return candidate.refused(PluginState.SKIPPED, reason)
-        if candidate.wanted and manager.is_blocked(candidate.name):
-            reason = "its name is blocked in host.pluggy; host.pluggy.unblock lets it in at the next start"
-            return candidate.refused(PluginState.BLOCKED, reason)
-        return candidate
+        return self.keep_out(candidate)
+
+    def keep_out(self, candidate: PluginCandidate) -> PluginCandidate:
+        """Keep out a plugin whose name the application blocked, by whatever door it comes."""
+        if candidate.setting or not self._dispatcher.pluggy.is_blocked(candidate.name):
+            return candidate
+        reason = "its name is blocked in host.pluggy; host.pluggy.unblock lets it in"
+        return candidate.ruled(Verdict(PluginState.BLOCKED, reason, "host.pluggy"))
 
     async def unload(self, name: str) -> bool:
         """Take a plugin out of pluggy's manager and let its calls end; returns whether it was there."""

@@ -49,6 +49,7 @@ class Follower:
         by_hand: Names of the plugins that code handed over; nothing is found of them.
         limits: What the deployer keeps out now.
         has_changed: Whether a running plugin would start with other settings or other code now.
+        keep_out: Rules out a candidate whose name code keeps out.
     """
 
     def __init__(
@@ -57,16 +58,18 @@ class Follower:
         by_hand: Mapping[str, object],
         limits: Limits,
         has_changed: Callable[[RegisteredPlugin, PluginCandidate], bool],
+        keep_out: Callable[[PluginCandidate], PluginCandidate],
     ) -> None:
         self._registry = registry
         self._by_hand = by_hand
         self._limits = limits
         self._has_changed = has_changed
+        self._keep_out = keep_out
 
     def steps(self, found: Sequence[PluginCandidate]) -> Steps:
         """Enter what is found now, and return what is to be done for it; nothing of a plugin runs here."""
         steps = Steps()
-        now = {canonical(one.name): one for one in found}
+        now = {canonical(one.name): self._keep_out(one) for one in found}
         for name in list(self._registry):
             candidate = self._now(name, now.pop(canonical(name), None))
             if candidate is None:
@@ -108,7 +111,9 @@ class Follower:
         before = self._registry[name].candidate
         wish = Wish() if found is None else found.wish
         wish = replace(wish, mentioned=True, config=before.wish.config)
-        return replace(before, wish=wish).ruled(verdict_of(before.finding, wish, self._limits))
+        return self._keep_out(
+            replace(before, wish=wish).ruled(verdict_of(before.finding, wish, self._limits))
+        )
 
     def _of_running(self, name: str, candidate: PluginCandidate, steps: Steps) -> None:
         entry = self._registry[name]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from plughost.contracts.clock import Clock
-from plughost.contracts.health import HealthCheck
+from plughost.contracts.health import HealthCheck, worst_of
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import (
     RUNNING_STATES,
@@ -159,14 +159,23 @@ class PluginManager:
         )
 
     def checks(self) -> Iterator[HealthCheck]:
-        """What the states of plugins mean for the health of the host: one check for each that is not as it should."""
-        yield HealthCheck(name="plugins", figures=dataclasses.asdict(self.counts))
+        """What the states of plugins mean for the health of the host.
+
+        The first check is about all of them, and is as good as the worst; one follows for each that is not as it
+        should be.
+        """
+        single = []
         for entry in self._registry.values():
             record = entry.record
             if record.required and not entry.running:
-                yield HealthCheck(name=record.name, status="fail", detail=f"required, but {record.reason}")
+                single.append(
+                    HealthCheck(name=record.name, status="fail", detail=f"required, but {record.reason}")
+                )
             elif record.state in _FAILED or record.state is PluginState.DEGRADED:
-                yield HealthCheck(name=record.name, status="warn", detail=record.reason)
+                single.append(HealthCheck(name=record.name, status="warn", detail=record.reason))
+        worst = worst_of(check.status for check in single)
+        yield HealthCheck(name="plugins", status=worst, figures=dataclasses.asdict(self.counts))
+        yield from single
 
     def missing(self) -> list[PluginRecord]:
         """Records of required plugins that are not ready."""
@@ -224,7 +233,8 @@ class PluginManager:
                 phase="import",
             )
         candidate = self._candidate_by_hand(name, thing, config)
-        candidate.ruled(verdict_of(candidate.finding, candidate.wish, self._limits)).refuse_if_kept_out()
+        ruled = candidate.ruled(verdict_of(candidate.finding, candidate.wish, self._limits))
+        self._bare.keep_out(ruled).refuse_if_kept_out()
         handle = PluginHandle.of(name, thing)
         self._registry.add(candidate)
         self._by_hand[name] = thing
@@ -262,7 +272,7 @@ class PluginManager:
             candidate = replace(before, wish=wish).ruled(verdict_of(before.finding, wish, self._limits))
         else:
             candidate = next((one for one in found if canonical(one.name) == canonical(name)), before)
-        candidate.refuse_if_kept_out()
+        self._bare.keep_out(candidate).refuse_if_kept_out()
         if candidate.error is not None:
             self._registry.add(candidate)
             raise candidate.error
@@ -329,7 +339,10 @@ class PluginManager:
         """
         self._limits = replace(limits, allow=None)
         ran = {name for name, entry in self._registry.items() if entry.run is not None}
-        steps = Follower(self._registry, self._by_hand, self._limits, self._has_changed).steps(found)
+        follower = Follower(
+            self._registry, self._by_hand, self._limits, self._has_changed, self._bare.keep_out
+        )
+        steps = follower.steps(found)
         for names, then in ((steps.gone, self._registry.remove), (steps.stop, self._note_verdict)):
             for name in names:
                 why = "the configuration does not want it any more"
@@ -415,11 +428,13 @@ class PluginManager:
             PluginError: What is there now does not fit this host.
         """
         candidate = self._registry.find(name).candidate
-        if name not in self._by_hand and self._find is not None:
+        if name in self._by_hand:
+            candidate = candidate.ruled(verdict_of(candidate.finding, candidate.wish, self._limits))
+        elif self._find is not None:
             candidate = _named(name, await self._find(), candidate.finding.origin)
             if candidate.error is not None:
                 raise candidate.error
-        candidate.refuse_if_kept_out()
+        self._bare.keep_out(candidate).refuse_if_kept_out()
         if candidate.finding.passed_over:
             raise PluginNotFoundError(f"plugin {name!r}: {candidate.finding.passed_over}", plugin=name)
         given = self._given.get(name, candidate.wish.config) if config is None else config

@@ -290,6 +290,7 @@ async def health_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
             )
             for check in report.checks
             if check.status != "pass"
+            and (check.detail or check.plugin)  # that on all plugins says nothing more
         ],
     }
 
