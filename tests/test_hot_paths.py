@@ -1,0 +1,159 @@
+"""What every request pays, counted in instructions of Python: no busy machine changes it, so nothing grows unseen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from plughost import Host, Plugin, hookimpl, hookspec
+from plughost.contracts import CacheManager, HttpContext
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+SECRET = "Xq3vT9-LwZ7kR2mB8nJ5hY4sD6fG1pC0uEaIoQt"
+BOUNDS = {
+    "a plain hook": 235,
+    "an async hook": 210,
+    "get": 70,
+    "get_or_set": 80,
+    "a session not looked at": 240,
+}
+"""Instructions of CPython 3.11, whose bytecode is the longest of those supported, and a few more.
+
+Whoever needs more says in the commit what everybody gets for it.
+"""
+
+
+class Specs:
+    @hookspec
+    def plain(self, what: int) -> int: ...
+
+    @hookspec
+    def awaited(self, what: int) -> int: ...
+
+
+class Five(Plugin):
+    """One of five that implement both."""
+
+    @hookimpl
+    def plain(self, what: int) -> int:
+        return what
+
+    @hookimpl
+    async def awaited(self, what: int) -> int:
+        return what
+
+
+@dataclass
+class Counted:
+    """How many instructions were carried out."""
+
+    instructions: int = 0
+
+
+@contextmanager
+def counted() -> Iterator[Counted]:
+    found = Counted()
+    if sys.version_info >= (3, 12):
+        monitoring = sys.monitoring
+        tool, event = monitoring.PROFILER_ID, monitoring.events.INSTRUCTION
+
+        def note(*_: object) -> None:
+            found.instructions += 1
+
+        monitoring.use_tool_id(tool, "instructions")
+        monitoring.register_callback(tool, event, note)
+        monitoring.set_events(tool, event)
+        try:
+            yield found
+        finally:
+            monitoring.set_events(tool, 0)
+            monitoring.free_tool_id(tool)
+        return
+
+    def trace(frame: FrameType, kind: str, _: object) -> Any:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        found.instructions += kind == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield found
+    finally:
+        sys.settrace(before)
+
+
+@dataclass
+class Browser:
+    """Sends one request after the other to an application behind the sessions' middleware."""
+
+    app: Any
+    headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [(b"host", b"shop.example")])
+
+    async def __call__(self) -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "scheme": "https", "client": ("203.0.113.9", 1),
+                 "headers": self.headers, "root_path": "", "query_string": b"", "state": {}}  # fmt: skip
+        await self.app(scope, None, self.take)
+
+    async def take(self, message: dict[str, Any]) -> None:
+        for name, value in message.get("headers", ()):
+            if name == b"set-cookie":
+                self.headers.append((b"cookie", value.split(b";")[0]))
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def sign(scope: Any, receive: Any, send: Any) -> None:
+    (await scope["session"].load())["user"] = "ada"
+    await answer(scope, receive, send)
+
+
+@asynccontextmanager
+async def paths(folder: Path) -> AsyncIterator[dict[str, Callable[[], Awaitable[Any]]]]:
+    settings = {"secret": SECRET, "cookie_name": "acme", "preload": False, "touch_interval": 60.0}
+    config = {
+        "host": {"allow": ["cache", "sessions"], "data_dir": str(folder)},
+        "plugins": {"sessions": {"config": settings}},
+    }
+    host = Host("hot", config=config, environ={}, hookspecs=[Specs])
+    async with host:
+        for number in range(5):
+            await host.load_plugin(Five(), name=f"five{number}")
+        cache = host.use(CacheManager).get("hot")
+        await cache.set("key", {"name": "ada"})
+        found = host.hooks.register_middleware(context=HttpContext(host_name=host.name))
+        [middleware] = [each for said in found for each in said]
+        visitor = Browser(middleware.factory(sign))
+        await visitor()
+        hooks = host.hooks
+        yield {
+            "a plain hook": lambda: hooks.plain(what=1),
+            "an async hook": lambda: hooks.awaited(what=1),
+            "get": lambda: cache.get("key"),
+            "get_or_set": lambda: cache.get_or_set("key", answer),
+            "a session not looked at": Browser(middleware.factory(answer), visitor.headers),
+        }
+
+
+@pytest.mark.parametrize("path", BOUNDS)
+async def test_it_takes_no_more_instructions_than_it_did(path: str, tmp_path: Path) -> None:
+    async with paths(tmp_path) as called:
+        for _ in range(100):
+            await called[path]()
+        with counted() as nothing:
+            pass
+        with counted() as found:
+            await called[path]()
+        taken = found.instructions - nothing.instructions
+        assert BOUNDS[path] / 3 < taken <= BOUNDS[path]
