@@ -56,6 +56,7 @@ from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 from plughost.core.loading.unheard import tell_unheard
+from plughost.core.observed import Observations
 from plughost.core.running import RunningHost, RunningMark, marked_as_running, running_host
 from plughost.core.services import ServiceRegistry
 from plughost.exceptions import HostNotReadyError, PluginNotFoundError, PluginSourceError
@@ -197,10 +198,12 @@ class Host:
             interval=self.config.host.health_interval,
             clock=clock,
         )
+        self._observations = Observations(self.data_dir, self.metrics, clock)
         self._folders: list[Path] = []
         self._exit = AsyncExitStack()
         self._entered = self._running = False
         self._mark: RunningMark | None = None
+        self._tasks: TaskGroup
         self._reloading = anyio.Lock()
 
     @classmethod
@@ -477,6 +480,7 @@ class Host:
             candidates = await self._survey()
             report = await self._plugins.follow(candidates, Limits.of(self.config.host))
             tell_unheard(self.config, self._dispatcher.implementers(), candidates)
+            self._keep_observed()
             return replace(report, pending=later)
 
     def remember_enabled(self, name: str, enabled: bool) -> Path | None:
@@ -623,10 +627,20 @@ class Host:
         if self._registers_apps:
             await self._configured_apps.register()
         tasks.start_soon(self._health.cycle_forever)
+        self._tasks = tasks
+        self._exit.callback(self._observations.write)
+        self._keep_observed()
         failed = self.report.failed
         if self.config.host.strict and failed:
             reasons = "; ".join(row.error.message for row in failed)
             raise HostNotReadyError(f"strict mode: plugins failed: {reasons}")
+
+    def _keep_observed(self) -> None:
+        """See to it that what plugins would have decided is written down, while one is there that does not enforce."""
+        self._tasks.start_soon(
+            self._observations.keep,
+            lambda: any(not section.enforce for section in self.config.plugins.values()),
+        )
 
     def _checks(self) -> Iterator[HealthCheck]:
         yield from self._plugins.checks()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from datetime import datetime
 
 import click
+import msgspec
 
 from plughost.cli.documents import Document
 from plughost.cli.program import Program, reads, verbose_option
-from plughost.cli.tables import seconds, table
+from plughost.cli.tables import counted, seconds, table
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import HookSetup, declared_in
 from plughost.core.loading.survey import survey
+from plughost.core.observed import ObservedHook, observed_in
 from plughost.exceptions import UnknownHookError, did_you_mean
 from plughost.host import Host
 
@@ -22,13 +25,21 @@ from plughost.host import Host
 @click.option(
     "--started", is_flag=True, help="Start the host: shows plugins' own hooks and who implements what."
 )
+@click.option(
+    "--observed",
+    is_flag=True,
+    help="Show what plugins with enforce = false would have decided, in hosts that run or ran here.",
+)
 @click.argument("name", required=False)
 @click.pass_obj
-def hooks(program: Program, name: str | None, started: bool) -> None:
+def hooks(program: Program, name: str | None, started: bool, observed: bool) -> None:
     """List the hooks of the catalogue and the application, or show all that is promised about hook NAME.
 
     Without --started, who implements a hook is what the plugins' cards say.
     """
+    if observed:
+        _show_observed(program, name)
+        return
     documents = program.run(_of_running_host) if started else _of_cards(program)
     if name is None:
         program.show({"hooks": documents}, _list_text(documents))
@@ -40,6 +51,27 @@ def hooks(program: Program, name: str | None, started: bool) -> None:
             f"nobody declares a hook {name!r}.{hint} Hooks of plugins are seen with --started", hook=name
         )
     program.show(found, _text(found))
+
+
+def _show_observed(program: Program, name: str | None) -> None:
+    loaded = program.load_config()
+    rows = [row for row in observed_in(loaded.data_dir) if name in (None, row.hook)]
+    said = "\n\n".join(map(_observed_text, rows))
+    nothing = (
+        f"Nothing was observed of {'any hook' if name is None else f'hook {name!r}'}: what plugins decide and refuse is"
+        " written down when their tables of the configuration say enforce = false, a second later."
+    )
+    program.show({"observed": msgspec.to_builtins(rows)}, said or nothing)
+
+
+def _observed_text(row: ObservedHook) -> str:
+    head = click.style(f"{row.hook}: {row.plugin}", bold=True)
+    cases = [f"  {_moment(case.at)}  {case.what}" for case in row.last]
+    return "\n".join([f"{head}, {counted(row.count, 'case')} since {_moment(row.since)}", *cases])
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
 
 
 def _of_cards(program: Program) -> list[Document]:

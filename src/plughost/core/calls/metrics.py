@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterator
 
 from plughost.contracts.metrics import HookMetrics
 from plughost.core.calls.drain import Traffic
@@ -76,6 +77,9 @@ class Recent:
         return durations[max(0, math.ceil(share * len(durations)) - 1)] if durations else None
 
 
+_MOST_CASES = 20
+
+
 class Tally:
     """What is counted for one plugin in one hook; it outlives reloads of the plugin.
 
@@ -87,7 +91,7 @@ class Tally:
         timings: The durations of those that were measured.
     """
 
-    __slots__ = ("_traffic", "counted", "errors", "observed", "timeouts", "timings")
+    __slots__ = ("_cases", "_traffic", "_written", "counted", "errors", "observed", "timeouts", "timings")
 
     def __init__(self) -> None:
         self.counted = 0
@@ -96,6 +100,21 @@ class Tally:
         self.observed = 0
         self.timings = Recent()
         self._traffic: list[Traffic] = []
+        self._cases: deque[str] | None = None  # made for the few plugins that do not enforce
+        self._written = 0
+
+    def observe(self, what: str) -> None:
+        """Count a verdict or refusal that was not applied, and hold on to what it was."""
+        if self._cases is None:
+            self._cases = deque(maxlen=_MOST_CASES)
+        self.observed += 1
+        self._cases.append(what)
+
+    def take_observed(self) -> tuple[int, tuple[str, ...]]:
+        """Return how many were observed since this was last asked, and the last of these."""
+        new, self._written = self.observed - self._written, self.observed
+        cases = tuple(self._cases.popleft() for _ in range(len(self._cases))) if self._cases else ()
+        return new, cases
 
     @property
     def calls(self) -> int:
@@ -121,6 +140,14 @@ class CallMetrics:
     def tally(self, hook: str, plugin: str) -> Tally:
         """Return the tally to count into, made when first asked for."""
         return self._tallies.setdefault((hook, plugin), Tally())
+
+    def take_observed(self) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:
+        """Yield hook, plugin, number and last cases of what was observed since this was last asked."""
+        for (hook, plugin), tally in list(self._tallies.items()):
+            if tally.observed:
+                new, cases = tally.take_observed()
+                if new:
+                    yield hook, plugin, new, cases
 
     def snapshot(self) -> tuple[HookMetrics, ...]:
         """Return the figures as they stand, by hook and plugin in alphabetical order."""

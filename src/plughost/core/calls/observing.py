@@ -55,5 +55,5 @@ def verdict_text(verdict: Allow | Deny) -> str:
 
 def note_observed(plugin: str, hook: str, tally: Tally, what: str) -> None:
     """Record what a plugin would have decided."""
-    tally.observed += 1
+    tally.observe(what)
     _log.info("not enforced", plugin=plugin, hook=hook, would_have=what)
