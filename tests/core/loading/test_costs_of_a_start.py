@@ -144,3 +144,45 @@ async def test_what_is_imported_is_looked_through_once_however_many_plugins_ther
     async with host(tmp_path, names) as running:
         assert sorted(running.report.loaded) == names
     assert len(looks) == 1
+
+
+HOOKED = """
+from plughost import Plugin, hookimpl
+
+class Quiet(Plugin):
+    async def start(self, context): ...
+
+    @hookimpl
+    async def health_check(self, app_name):
+        return None
+"""
+
+
+async def test_a_plugin_more_costs_what_a_plugin_costs_and_not_more_with_each_that_is_there(
+    tmp_path: Path, install: Callable[..., list[str]]
+) -> None:
+    names = install(*[HOOKED] * 30)
+    few, some, many = [await calls_of_a_start(tmp_path, names[:count]) for count in (10, 20, 30)]
+    assert many - few < 20 * 2_800  # Python functions and built-in ones
+    assert many - some < 1.15 * (some - few)
+
+
+async def calls_of_a_start(tmp_path: Path, names: list[str]) -> int:
+    """How many functions are called in the host's thread while these plugins start."""
+    calls = 0
+
+    def noting(frame: Any, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    running = host(tmp_path, names)
+    sys.setprofile(noting)
+    try:
+        await running.__aenter__()
+    finally:
+        sys.setprofile(None)
+    try:
+        assert sorted(running.report.loaded) == sorted(names)
+    finally:
+        await running.__aexit__(None, None, None)
+    return calls

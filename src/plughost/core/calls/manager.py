@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
@@ -21,6 +22,21 @@ Monitor = tuple[Before, After]
 
 def _nothing(*_: object) -> None:
     pass
+
+
+@dataclass(slots=True)
+class _Looked:
+    """What was seen in a plugin that does not change meanwhile.
+
+    Attributes:
+        plugin: The plugin.
+        marked: Names of what may be marked in it.
+        options: What the marker noted, by name, as far as somebody asked.
+    """
+
+    plugin: object
+    marked: AbstractSet[str]
+    options: dict[str, pluggy.HookimplOpts | None] = field(default_factory=dict)
 
 
 class HookManager(PluginManager):
@@ -49,7 +65,7 @@ class HookManager(PluginManager):
         self._changed = changed
         self._declared = declared
         self._is_blocking = False
-        self._looked_at: tuple[object, set[str]] | None = None
+        self._looked_at: _Looked | None = None
         self._hooks: dict[str, frozenset[str]] = {}
         self._distributions: dict[int, tuple[object, str]] = {}
         self.monitors: list[Monitor] = []
@@ -59,9 +75,16 @@ class HookManager(PluginManager):
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
         """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
-        looked_at = self._looked_at
-        if looked_at is not None and looked_at[0] is plugin and name not in looked_at[1]:
+        looked = self._looked_at
+        if looked is None or looked.plugin is not plugin:
+            return self._parse(plugin, name)
+        if name not in looked.marked:
             return None
+        if name not in looked.options:
+            looked.options[name] = self._parse(plugin, name)
+        return looked.options[name]
+
+    def _parse(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
         found = super().parse_hookimpl_opts(plugin, name) if self.project_name != PROJECT else None
         if found is not None:
             return found
@@ -98,10 +121,13 @@ class HookManager(PluginManager):
     def looking_at(self, plugin: object) -> Iterator[AbstractSet[str]]:
         """Look once at what in a plugin may be marked, for all that asks in the block; it must not change meanwhile."""
         before = self._looked_at
-        is_known = before is not None and before[0] is plugin
-        now = self._looked_at = before if before and is_known else (plugin, may_be_marked(plugin, "_impl"))
+        if before is not None and before.plugin is plugin:
+            yield before.marked
+            return
+        marked = may_be_marked(plugin, "_impl")
+        self._looked_at = _Looked(plugin, marked)
         try:
-            yield now[1]
+            yield marked
         finally:
             self._looked_at = before
 
@@ -135,8 +161,8 @@ class HookManager(PluginManager):
         with self.looking_at(plugin) as marked:
             found = [
                 (name, opts)
-                for name in (dir(plugin) if marked else ())
-                if name in marked and (opts := self.parse_hookimpl_opts(plugin, name)) is not None
+                for name in (filter(marked.__contains__, dir(plugin)) if marked else ())
+                if (opts := self.parse_hookimpl_opts(plugin, name)) is not None
             ]
         for name, opts in found:
             yield opts.get("specname") or name, getattr(plugin, name), opts

@@ -33,6 +33,7 @@ def projects_marking(namespace: object, ending: Ending) -> set[str]:
     return {
         name.removesuffix(ending)
         for value in _attributes(namespace).values()
+        if _may_bear(value, ending)
         for notes in _notes_on(value)
         for name, noted in notes.items()
         if name.endswith(ending) and isinstance(noted, dict) and option in noted
@@ -57,7 +58,8 @@ def _spaces(thing: object) -> Iterator[Mapping[str, Any]]:
         if type(own) is dict:
             yield own.copy()
     for base in _MRO(thing if is_class else type(thing)):
-        yield _DICT(base)
+        if base is not object:  # nobody marks what is in it, and it is most of what there is
+            yield _DICT(base)
 
 
 _MRO = type.__dict__["__mro__"].__get__

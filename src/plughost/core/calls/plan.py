@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal
 
 import pluggy
@@ -18,6 +19,9 @@ from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.verify import is_async, options_of
 
 Kind = Literal["plain", "async", "blocking", "wrapper"]
+
+Place = tuple[int, int, int, int]
+"""The deployer's rank, the priority negated, pluggy's tier, and the age."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +41,7 @@ class Step:
         bare: Whether a failure that is the caller's comes out as it is, as with pluggy.
         tally: Where its calls are counted.
         source: What it was made of.
+        place: Where it stands among the others; the least comes first.
     """
 
     plugin: str
@@ -51,6 +56,7 @@ class Step:
     bare: bool
     tally: Tally
     source: pluggy.HookImpl
+    place: Place
 
     def call(self, values: Mapping[str, Any]) -> Any:
         """Call the implementation with what it takes of the call's arguments."""
@@ -101,6 +107,9 @@ class CallPlan:
         return declaration is self.declaration and [*map(id, impls)] == [*map(id, self.source)]
 
 
+_place_of = attrgetter("place")
+
+
 class Planner:
     """Makes call plans: the deployer's order first, then priority, then pluggy's own.
 
@@ -134,8 +143,8 @@ class Planner:
         )
         source = tuple(impls)
         newest_first = source[::-1]  # settles ties as pluggy does
-        in_order = sorted(newest_first, key=lambda impl: self._place(declaration.name, impl, ages))
-        steps = [known.get(id(impl)) or self._step(declaration, impl) for impl in in_order]
+        made = (known.get(id(impl)) or self._step(declaration, impl, ages) for impl in newest_first)
+        steps = sorted(made, key=_place_of)
         plan = CallPlan(
             declaration=declaration,
             wrappers=tuple(step for step in steps if step.kind == "wrapper"),
@@ -147,17 +156,12 @@ class Planner:
             step.tally.follow(plan.traffic)
         return plan
 
-    def _place(self, hook: str, impl: pluggy.HookImpl, ages: Mapping[str, int]) -> tuple[int, int, int, int]:
-        age = ages[impl.plugin_name]
+    def _place(self, hook: str, impl: pluggy.HookImpl, priority: int, age: int) -> Place:
         tier = 2 if impl.trylast else 0 if impl.tryfirst else 1
-        return (
-            self._policy.rank(hook, impl.plugin_name),
-            -options_of(impl.plugin, impl.function).priority,
-            tier,
-            age if impl.trylast else -age,
-        )
+        rank = self._policy.rank(hook, impl.plugin_name)
+        return rank, -priority, tier, age if impl.trylast else -age
 
-    def _step(self, declaration: Declaration, impl: pluggy.HookImpl) -> Step:
+    def _step(self, declaration: Declaration, impl: pluggy.HookImpl, ages: Mapping[str, int]) -> Step:
         options = options_of(impl.plugin, impl.function)
         name = declaration.name
         kind = _kind(impl, blocking=options.blocking)
@@ -181,6 +185,7 @@ class Planner:
             bare=declaration.foreign,
             tally=tally,
             source=impl,
+            place=self._place(name, impl, options.priority, ages[impl.plugin_name]),
         )
 
 

@@ -214,8 +214,14 @@ def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
     ]
     finding = _chosen(meant or found)
     name = finding.name
-    candidate = PluginCandidate(name=name, finding=finding, wish=wish).ruled(
-        verdict_of(finding, wish, limits)
+    verdict = verdict_of(finding, wish, limits)
+    candidate = PluginCandidate(
+        name=name,
+        finding=finding,
+        wish=wish,
+        verdict=verdict.state,
+        reason=verdict.reason,
+        setting=verdict.setting,
     )
     if not candidate.wanted:
         return candidate
@@ -255,7 +261,9 @@ def _with_card(candidate: PluginCandidate) -> PluginCandidate:
     finding = candidate.finding
     try:
         path = _card_of(finding)
-        card = read_card(candidate.name, path) if path is not None else PluginCard()
+        if path is None:
+            return candidate
+        card = read_card(candidate.name, path)
         candidate = replace(candidate, card=card)
         check_host_api(candidate.name, card.host_api)
     except PluginError as error:

@@ -119,7 +119,8 @@ class PluginLifecycle:
         needs = {name: card_needs(self._registry[name].candidate) for name in names}
         for name, need in needs.items():
             said = need.spelled_as(self._registry)
-            self._registry.note(name, requires=said.requires, after=said.after)
+            if said != need:
+                self._registry.note(name, requires=said.requires, after=said.after)
         plan = self._plan(needs, durations or {})
         # Without durations: who is called first among equals is the same in every run.
         self._dispatcher.reserve_places(plan_load(needs).order)
@@ -137,10 +138,12 @@ class PluginLifecycle:
     async def _start_planned(
         self,
         plan: LoadPlan,
-        needs: dict[str, Needs],
+        needs: Mapping[str, Needs],
         holds: Mapping[str, Hold],
         durations: Mapping[str, float],
     ) -> None:
+        planned = {name: needs[name] for name in plan.order}
+        said = dict(planned)
         async with anyio.create_task_group() as starting:
             for name in plan.order:
                 imported = None
@@ -149,10 +152,11 @@ class PluginLifecycle:
                 if imported is None:
                     self._settle(name, holds[name])
                 else:
-                    needs[name] = imported.needs
+                    said[name] = imported.needs
                     starting.start_soon(self._bring_up, imported, plan.urgency[name], holds[name])
             # Cards may be silent on what classes say: only now is it certain that nobody waits in a circle.
-            self._plan({name: needs[name] for name in plan.order}, durations)
+            if said != planned:
+                self._plan(said, durations)
 
     async def import_code(self, candidate: PluginCandidate) -> ImportedPlugin | None:
         """Import a plugin; a failure is noted in its record."""
@@ -228,27 +232,36 @@ class PluginLifecycle:
         name = imported.candidate.name
         began = self._clock.monotonic()
         config = await checked_config(imported, self._loaded(), self._limits.load)
-        self._runs.time(name, validated=self._clock.monotonic() - began)
-        await self._wait_for_needs(imported, planned=not by_hand)
+        if not entry.settled.is_set():
+            took = {"validated": self._clock.monotonic() - began}
+            self._registry.move(name, PluginState.WAITING, took=took)
+            await self._wait_for_needs(imported, planned=not by_hand)
         async with self._window.place(urgency):
-            self._runs.time(name, waited=self._clock.monotonic() - began)
             if not entry.settled.is_set():
-                await self._start(entry, imported, config)
+                await self._start(entry, imported, config, self._clock.monotonic() - began)
             entry.settled.set()
             # Let those who waited for a plugin queue up, before its place in the window goes to somebody less urgent
             for _ in range(2):  # one turn to wake them, one for an event loop that wakes in random order
                 await anyio.lowlevel.checkpoint()
 
-    async def _start(self, entry: RegisteredPlugin, imported: ImportedPlugin, config: Any) -> None:
+    async def _start(
+        self, entry: RegisteredPlugin, imported: ImportedPlugin, config: Any, waited: float
+    ) -> None:
         name = imported.candidate.name
-        self._registry.move(name, PluginState.STARTING, generation=entry.record.generation + 1)
+        generation = entry.record.generation + 1
+        self._registry.move(name, PluginState.STARTING, took={"waited": waited}, generation=generation)
         await self._announcer.announce()
         run = await self._runs.begin(imported, config)
         await self._runs.enter_service(
             run, allowed=partial(self.requirements.refuse_unmet, name, imported.needs)
         )
         entry.run = run
-        self._registry.move(name, PluginState.READY, hooks=self._dispatcher.hooks_of(name))
+        self._registry.move(
+            name,
+            PluginState.READY,
+            took={"started": run.supervisor.start_took},
+            hooks=self._dispatcher.hooks_of(name),
+        )
         run.watch.became_ready()
         self._revivals.watch(run)
 
@@ -259,6 +272,8 @@ class PluginLifecycle:
         reasons = {name: entry.record.reason for name, entry in others.items() if name not in standing}
         open_needs = {
             name: replace(need, requires=tuple(other for other in need.requires if other not in standing))
+            if need.requires
+            else need
             for name, need in ((name, need.spelled_as(self._registry)) for name, need in needs.items())
         }
         plan = plan_load(
@@ -280,9 +295,6 @@ class PluginLifecycle:
     async def _wait_for_needs(self, imported: ImportedPlugin, *, planned: bool) -> None:
         name = imported.candidate.name
         mine = self._registry[name].settled
-        if mine.is_set():
-            return
-        self._registry.move(name, PluginState.WAITING)
         needs = imported.needs.spelled_as(self._registry)
         for wanted in needs.requires:
             other = self._registry.get(wanted)
@@ -311,8 +323,14 @@ class PluginLifecycle:
         entry = self._registry[name]
         entry.config_class, entry.imported = imported.handle.config_class, True
         shown = self._loaded().redact(given, config_class=imported.handle.config_class)
-        self._registry.note(name, requires=needs.requires, after=needs.after, version=version, config=shown)
-        self._runs.time(name, imported=imported.took)
+        self._registry.note(
+            name,
+            took={"imported": imported.took},
+            requires=needs.requires,
+            after=needs.after,
+            version=version,
+            config=shown,
+        )
 
     async def check_config(self, name: str, config: Any) -> None:
         """Ask a running plugin whether it would accept this configuration; see ``run_check_config``."""
@@ -469,7 +487,11 @@ class PluginLifecycle:
         self._note_facts(imported)
         generation = entry.record.generation + 1
         self._registry.move(
-            name, PluginState.READY, generation=generation, hooks=self._dispatcher.hooks_of(name)
+            name,
+            PluginState.READY,
+            took={"started": new.supervisor.start_took},
+            generation=generation,
+            hooks=self._dispatcher.hooks_of(name),
         )
         new.watch.became_ready()
         self._revivals.watch(new)

@@ -111,7 +111,7 @@ class ImportLane:
     def __init__(self, clock: Clock, house: House | None = None) -> None:
         self._clock = clock
         self._house = house
-        self._lane = anyio.Lock()
+        self._lane = anyio.Lock(fast_acquire=True)
         self._importer = Importer()
 
     def close(self) -> None:

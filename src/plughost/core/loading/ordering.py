@@ -6,6 +6,7 @@ with the longest chain behind it goes first. Durations are those of the last sta
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ class Needs:
     @classmethod
     def said(cls, requires: Iterable[str], after: Iterable[str]) -> Needs:
         """Return the needs that a card or a class states: ``cache``, or with versions ``cache>=1.2,<2``."""
+        requires, after = tuple(requires), tuple(after)
+        if not requires and not after:
+            return _NOTHING
         parted = dict(map(name_and_range, requires))
         return cls(
             requires=tuple(parted),
@@ -79,11 +83,16 @@ class Needs:
 
     def spelled_as(self, known: Collection[str]) -> Needs:
         """Return the same needs, in the spelling of those plugins that are known."""
+        if not self.requires and not self.after:
+            return self
         return Needs(
             requires=tuple(match_name(name, known) for name in self.requires),
             after=tuple(match_name(name, known) for name in self.after),
             ranges={match_name(name, known): versions for name, versions in self.ranges.items()},
         )
+
+
+_NOTHING = Needs()
 
 
 def name_and_range(requirement: str) -> tuple[str, str]:
@@ -138,8 +147,9 @@ def plan_load(
         hopeless.update({name: _circular(name, cycle) for name in cycle})
     _spread(needs, hopeless)
     graph = {name: edges - hopeless.keys() for name, edges in graph.items() if name not in hopeless}
-    urgency = _urgency(graph, durations or {})
-    return LoadPlan(_order(graph, urgency), graph, urgency, hopeless)
+    behind = _behind(graph)
+    urgency = _urgency(graph, behind, durations or {})
+    return LoadPlan(_order(graph, behind, urgency), graph, urgency, hopeless)
 
 
 def _note_missing(
@@ -179,39 +189,49 @@ def _spread(needs: Mapping[str, Needs], hopeless: dict[str, PluginDependencyErro
 
 def _cycles(graph: Mapping[str, frozenset[str]]) -> Iterable[list[str]]:
     remaining = dict(graph)
-    while True:
+    while len(_order(remaining, _behind(remaining), {})) < len(remaining):
         try:
             TopologicalSorter(remaining).prepare()
         except CycleError as error:
             cycle = list(error.args[1])[:-1]
             yield cycle
             remaining = {name: edges - set(cycle) for name, edges in remaining.items() if name not in cycle}
-        else:
-            return
 
 
-def _urgency(graph: Mapping[str, frozenset[str]], durations: Mapping[str, float]) -> dict[str, float]:
+def _behind(graph: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
+    """Return who waits for each."""
     behind: dict[str, list[str]] = {name: [] for name in graph}
     for name, edges in graph.items():
         for wanted in edges:
             behind[wanted].append(name)
+    return behind
+
+
+def _urgency(
+    graph: Mapping[str, frozenset[str]], behind: Mapping[str, list[str]], durations: Mapping[str, float]
+) -> dict[str, float]:
     urgency: dict[str, float] = {}
-    for name in reversed(tuple(TopologicalSorter(graph).static_order())):
+    for name in reversed(_order(graph, behind, {})):
         chain = max((urgency[follower] for follower in behind[name]), default=0.0)
         urgency[name] = durations.get(name, TYPICAL_START) + chain
     return urgency
 
 
-def _order(graph: Mapping[str, frozenset[str]], urgency: Mapping[str, float]) -> tuple[str, ...]:
-    sorter = TopologicalSorter(graph)
-    sorter.prepare()
+def _order(
+    graph: Mapping[str, frozenset[str]], behind: Mapping[str, list[str]], urgency: Mapping[str, float]
+) -> tuple[str, ...]:
+    """Return who comes when: the most urgent first of those who wait for nobody; without those in a circle."""
+    waits = {name: len(edges) for name, edges in graph.items()}
+    ready = [(-urgency.get(name, 0.0), name) for name, edges in graph.items() if not edges]
+    heapq.heapify(ready)
     order: list[str] = []
-    ready: list[str] = []
-    while sorter.is_active():
-        ready = sorted([*ready, *sorter.get_ready()], key=lambda name: (-urgency[name], name))
-        first = ready.pop(0)
+    while ready:
+        _, first = heapq.heappop(ready)
         order.append(first)
-        sorter.done(first)
+        for follower in behind[first]:
+            waits[follower] -= 1
+            if not waits[follower]:
+                heapq.heappush(ready, (-urgency.get(follower, 0.0), follower))
     return tuple(order)
 
 

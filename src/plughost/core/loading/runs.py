@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -65,13 +65,12 @@ class Runs:
         supervisor = Supervisor(imported.handle, self.tasks, background, self.clock)
         run = Run(imported, supervisor, ledger, watch, config)
         try:
-            await run.supervisor.start(context, self.load_limit)
+            await supervisor.start(context, self.load_limit)
         except BaseException:
             ledger.undo()
+            self.registry.note(name, took={"started": supervisor.start_took})
             await self._run_on_stop(run)
             raise
-        finally:
-            self.time(name, started=run.supervisor.start_took)
         return run
 
     async def enter_service(
@@ -131,13 +130,8 @@ class Runs:
         with anyio.CancelScope(shield=True), anyio.move_on_after(self.shutdown_limit):
             await drain.wait()
         error = await self._stop(run)
-        self.time(name, stopped=run.supervisor.stop_took)
+        self.registry.note(name, took={"stopped": run.supervisor.stop_took})
         return error
-
-    def time(self, name: str, **seconds: float | None) -> None:
-        """Note what phases of a plugin took."""
-        timings = replace(self.registry[name].record.timings, **seconds)
-        self.registry.note(name, timings=timings)
 
     async def _stop(self, run: Run) -> PluginError | None:
         name = run.plugin.candidate.name

@@ -41,7 +41,10 @@ class PluginHandle:
     def __init__(self, name: str, target: object) -> None:
         self.name = name
         self.target = target
+        bool(target == _NOTHING)  # pluggy compares each plugin with all others: let it raise here, for itself
         self.is_foreign = is_foreign(target)
+        if not self.is_foreign:
+            _check_shape(name, target)
         self.version = _version(target)
         said = _NOTHING if self.is_foreign else target
         self.requires = _names(name, "requires", getattr(said, "requires", ()))
@@ -61,7 +64,7 @@ class PluginHandle:
         try:
             is_factory = contained(Point.SHAPE, _is_factory, found)
             target = contained(Point.SHAPE, _instantiate, name, found) if is_factory else found
-            return contained(Point.SHAPE, cls._read, name, target)
+            return contained(Point.SHAPE, cls, name, target)
         except PluginInvalidError:
             raise
         except Exception as error:
@@ -70,11 +73,6 @@ class PluginHandle:
                 f"after, host_api, Config and methods must be there to be read, without any work",
                 plugin=name,
             ) from error
-
-    @classmethod
-    def _read(cls, name: str, target: object) -> PluginHandle:
-        _check_shape(name, target)
-        return cls(name, target)
 
     async def check_config(self, config: object) -> None:
         """Run the plugin's own check of its configuration, if it has one."""
@@ -199,9 +197,6 @@ def _close(awaitable: object) -> None:
 
 
 def _check_shape(name: str, target: object) -> None:
-    bool(target == _NOTHING)  # pluggy compares each plugin with all others: let it raise here, for itself
-    if is_foreign(target):
-        return
     for method in _METHODS:
         found = getattr(target, method, None)
         if found is not None and not callable(found):

@@ -93,7 +93,7 @@ class Turns:
 
     async def begin(self, name: str, start: anyio.CancelScope | None = None) -> Hold:
         """Wait until nobody else is at it; whoever begins a turn ends it."""
-        free = self._free.setdefault(name, anyio.Semaphore(1))
+        free = self._free.setdefault(name, anyio.Semaphore(1, fast_acquire=True))
         await free.acquire()
         hold = self._holds[name] = Hold(name, free, start)
         return hold
