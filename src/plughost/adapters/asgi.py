@@ -78,7 +78,17 @@ def beside(outer: ASGIApp, application: HostApplication, prefix: str) -> ASGIApp
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(application, receive, send)
+            await receive()
+            try:
+                context: Any = running(application)
+                await context.__aenter__()
+            except BaseException as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                raise
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await context.__aexit__(None, None, None)
+            await send({"type": "lifespan.shutdown.complete"})
         elif _lies_below(prefix, _path_within(scope)):
             await inner(scope, receive, send)
         else:
@@ -117,17 +127,3 @@ def _path_within(scope: Scope) -> str:
 
 def _lies_below(prefix: str, path: str) -> bool:
     return path == prefix or path.startswith(f"{prefix}/")
-
-
-async def _live(application: HostApplication, receive: Receive, send: Send) -> None:
-    await receive()
-    try:
-        context: Any = running(application)
-        await context.__aenter__()
-    except BaseException as error:
-        await send({"type": "lifespan.startup.failed", "message": str(error)})
-        raise
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await context.__aexit__(None, None, None)
-    await send({"type": "lifespan.shutdown.complete"})

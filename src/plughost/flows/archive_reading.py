@@ -88,7 +88,18 @@ def read_archive(path: Path, on_progress: OnProgress, into: Path | None = None) 
                 notes[member.name] = _read_note(tar, member)
                 continue
             target = None if into is None else into / f"piece-{len(found)}"
-            found.append(_take(tar, member, target, progress))
+            source = _plain(tar, member)
+            if source is None:
+                raise BackupError(f"the archive holds {member.name!r}, which is not a plain file")
+            digest = hashlib.sha256()
+            size = 0
+            with _sink(target) as sink:
+                while block := source.read(BLOCK):
+                    digest.update(block)
+                    sink.write(block)
+                    size += len(block)
+                    progress.advance(member.name, len(block))
+            found.append(_Found(member.name, size, digest.hexdigest()))
             if target is not None:
                 files.append(target)
         stream.finish()
@@ -111,21 +122,6 @@ def _compare(path: Path, notes: dict[str, bytes], found: list[_Found], files: tu
     if wrong:
         raise BackupError(f"{path} was changed or damaged: the sum of {', '.join(wrong)} is wrong")
     return Contents(decode(notes[HEAD], Head), manifest.entries, files)
-
-
-def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path | None, progress: _Progress) -> _Found:
-    source = _plain(tar, member)
-    if source is None:
-        raise BackupError(f"the archive holds {member.name!r}, which is not a plain file")
-    digest = hashlib.sha256()
-    size = 0
-    with _sink(target) as sink:
-        while block := source.read(BLOCK):
-            digest.update(block)
-            sink.write(block)
-            size += len(block)
-            progress.advance(member.name, len(block))
-    return _Found(member.name, size, digest.hexdigest())
 
 
 def _sink(target: Path | None) -> IO[bytes]:

@@ -69,25 +69,21 @@ def listen(serving: Serving, environ: Mapping[str, str]) -> ListeningSockets:
         return _at_path(serving.uds)
     if activated := _activated(environ):
         return ListeningSockets([_inherited(number) for number in activated])
-    return ListeningSockets([_at_address(serving.host, serving.port)])
-
-
-def _at_address(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
     # The protocol is said, not left at 0: asyncio switches Nagle's algorithm off only for sockets that say TCP,
     # and with it each answer on a kept connection waits 40 ms for the client's acknowledgement.
     with ExitStack() as undo:
         try:
             listener = undo.enter_context(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
+            listener.bind((serving.host, serving.port))
             listener.listen(_BACKLOG)
         except OSError as error:
             raise click.ClickException(
-                f"cannot listen on {host}:{port}: {error.strerror or error}"
+                f"cannot listen on {serving.host}:{serving.port}: {error.strerror or error}"
             ) from error
         undo.pop_all()
-    return listener
+    return ListeningSockets([listener])
 
 
 def _at_path(path: Path) -> ListeningSockets:

@@ -103,14 +103,6 @@ def is_within(inner: Any, outer: Any) -> bool:
         return all(is_within(member, outer) for member in typing.get_args(inner))
     if typing.get_origin(outer) in _UNIONS:
         return any(is_within(inner, member) for member in typing.get_args(outer))
-    return _is_class_within(inner, outer)
-
-
-_UNIONS = (typing.Union, types.UnionType)
-_NUMBERS: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
-
-
-def _is_class_within(inner: Any, outer: Any) -> bool:
     inner_class, outer_class = typing.get_origin(inner) or inner, typing.get_origin(outer) or outer
     if not (isinstance(inner_class, type) and isinstance(outer_class, type)):
         return True  # literals, type variables: not ours to judge
@@ -126,6 +118,10 @@ def _is_class_within(inner: Any, outer: Any) -> bool:
     return fits and all(
         is_within(mine, theirs) for mine, theirs in arguments if Ellipsis not in (mine, theirs)
     )
+
+
+_UNIONS = (typing.Union, types.UnionType)
+_NUMBERS: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
 
 
 def _normal(annotation: Any) -> Any:

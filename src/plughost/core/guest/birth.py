@@ -37,7 +37,12 @@ def settle_in(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socke
     recorder = FlightRecorder(ends.page)
     faulthandler.enable(file=ends.page)
     faulthandler.register(signal.SIGUSR1, file=ends.page)
-    _limit(spec)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if spec.memory is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (spec.memory, spec.memory))
+    if spec.nice:
+        with suppress(OSError):
+            os.nice(spec.nice)
     kept = scrubbed_environment()
     os.environ.clear()
     os.environ.update(kept)
@@ -66,12 +71,3 @@ def adopt_orphans() -> None:
     """Become the parent of whatever a child leaves behind, so that all of it is found when this process ends."""
     if sys.platform == "linux":
         control(_SET_CHILD_SUBREAPER, 1)
-
-
-def _limit(spec: GuestSpec) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if spec.memory is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (spec.memory, spec.memory))
-    if spec.nice:
-        with suppress(OSError):
-            os.nice(spec.nice)

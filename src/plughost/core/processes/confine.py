@@ -110,7 +110,12 @@ def _lacking_one_thread(wanted: Confinement) -> list[str]:
 
 
 def _apply(plugin: str, wanted: Confinement, data_dir: Path, code: PluginCode) -> list[str]:
-    _prepare(data_dir)
+    # temporary files lie where they can be written
+    folder = data_dir / "tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("TMPDIR", "SQLITE_TMPDIR"):
+        os.environ[name] = str(folder)
+    tempfile.tempdir = None
     named = [*wanted.read, *wanted.write]
     _must_be_there(plugin, named)
     places = Places.of(wanted, data_dir, code)
@@ -136,15 +141,6 @@ def _apply(plugin: str, wanted: Confinement, data_dir: Path, code: PluginCode) -
         kept += [] if wanted.network else ["no network"]
         kept += [] if wanted.programs else ["no programs"]
     return kept
-
-
-def _prepare(data_dir: Path) -> None:
-    """Have temporary files where they can be written."""
-    folder = data_dir / "tmp"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("TMPDIR", "SQLITE_TMPDIR"):
-        os.environ[name] = str(folder)
-    tempfile.tempdir = None
 
 
 def _must_be_there(plugin: str, places: Iterable[Path]) -> None:

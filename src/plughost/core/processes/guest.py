@@ -215,7 +215,13 @@ class GuestProcess:
                     with anyio.move_on_after(_LOOK_AGAIN):
                         await turned.wait()
                 looking.cancel_scope.cancel()
-            await self._count_strikes()
+            with anyio.move_on_after(_STRUGGLE):
+                while self.calls.abandoned:  # noqa: ASYNC110  there is an end for each of them
+                    await anyio.sleep(_LOOK_AGAIN)
+            self.strikes += len(self.calls.abandoned)
+            self.calls.abandoned.clear()
+            if self.strikes >= self.care.strikes:
+                self.kill(f"{self.strikes} of its calls did not end when they were cancelled")
         finally:
             self._looking = False
 
@@ -236,15 +242,6 @@ class GuestProcess:
         hint = "" if stack else "; it did not even write down where it stood"
         self.kill(f"{what} beyond its limit{hint}")
         await self.ended.wait()
-
-    async def _count_strikes(self) -> None:
-        with anyio.move_on_after(_STRUGGLE):
-            while self.calls.abandoned:  # noqa: ASYNC110  there is an end for each of them
-                await anyio.sleep(_LOOK_AGAIN)
-        self.strikes += len(self.calls.abandoned)
-        self.calls.abandoned.clear()
-        if self.strikes >= self.care.strikes:
-            self.kill(f"{self.strikes} of its calls did not end when they were cancelled")
 
     # its end
 

@@ -109,12 +109,9 @@ def about_plugins(records: Iterable[PluginRecord]) -> Iterator[Advice]:
     for record in records:
         severity = _TROUBLED.get(record.state)
         if severity is not None:
-            yield Advice(severity, record.name, " ".join(filter(None, (_sentence(record), _remedy(record)))))
-
-
-def _sentence(record: PluginRecord) -> str:
-    text = record.reason or f"it is {record.state.value}"
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+            text = record.reason or f"it is {record.state.value}"
+            sentence = text if text.endswith((".", "!", "?")) else f"{text}."
+            yield Advice(severity, record.name, " ".join(filter(None, (sentence, _remedy(record)))))
 
 
 def _remedy(record: PluginRecord) -> str:

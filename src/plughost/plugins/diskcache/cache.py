@@ -261,7 +261,20 @@ class FileCache:
                             message = f"{key[:80]!r} is larger than {self._max_file_bytes} bytes"
                             raise CacheValueError(message)
                         await anyio.to_thread.run_sync(file.write, piece)
-            card = self._card(key, path.name, size, fetched, ttl, stale_for)
+            now = self._clock.time()
+            given = fetched.ttl if fetched.ttl is not None else ttl
+            expires = now + (self._ttl if given is None else seconds_of(given, "ttl"))
+            card = Card(
+                key=key,
+                body=path.name,
+                size=size,
+                content_type=fetched.content_type,
+                stored_at=now,
+                expires_at=expires,
+                gone_at=expires
+                + (self._stale_for if stale_for is None else seconds_of(stale_for, "stale_for")),
+                metadata=dict(fetched.metadata),
+            )
             await anyio.to_thread.run_sync(self._shelf.keep, card)
             kept = True
         finally:
@@ -275,23 +288,6 @@ class FileCache:
         self._cards[card.key] = card
         await self._make_room()
         return card
-
-    def _card(
-        self, key: str, body: str, size: int, fetched: Fetched, ttl: Seconds | None, stale_for: Seconds | None
-    ) -> Card:
-        now = self._clock.time()
-        given = fetched.ttl if fetched.ttl is not None else ttl
-        expires = now + (self._ttl if given is None else seconds_of(given, "ttl"))
-        return Card(
-            key=key,
-            body=body,
-            size=size,
-            content_type=fetched.content_type,
-            stored_at=now,
-            expires_at=expires,
-            gone_at=expires + (self._stale_for if stale_for is None else seconds_of(stale_for, "stale_for")),
-            metadata=dict(fetched.metadata),
-        )
 
     async def _make_room(self) -> int:
         evicted = 0

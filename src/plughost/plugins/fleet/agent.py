@@ -11,7 +11,7 @@ import msgspec
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.fleet import FleetMember, MemberJoined, MemberLeft, MemberLost
-from plughost.contracts.fleet_store import Beat, FleetStore, Greeting, Heard, RunEnd
+from plughost.contracts.fleet_store import Beat, FleetStore, Greeting, RunEnd
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.cards import MemberCard, decode_card, member_of
 from plughost.plugins.fleet.membership import Membership
@@ -206,7 +206,10 @@ class Agent:
         mine.members = heard.members
         for token in heard.lost_runs:
             mine.lose(token)
-        self._next_beat = sent + self._pause_after(heard)
+        pause = self._jittered(max(self._interval, min(3 * self._interval, heard.members / 1000)))
+        left = (heard.expires - heard.now) / 1000
+        # sooner, when that will tell whether a member was lost
+        self._next_beat = sent + min(pause, max(left, 0.0) + random.uniform(0.05, 0.3))  # noqa: S311  not a secret
         self._active(heard.active)
         if heard.overdue:
             self._overdue(heard.overdue)
@@ -234,12 +237,6 @@ class Agent:
         if not self.retired:
             self._log.warning("the fleet had given this host up: it joins again", member=mine.name)
             await self._join()
-
-    def _pause_after(self, heard: Heard) -> float:
-        """Return seconds until the next beat: sooner, when that will tell whether a member was lost."""
-        pause = self._jittered(max(self._interval, min(3 * self._interval, heard.members / 1000)))
-        left = (heard.expires - heard.now) / 1000
-        return min(pause, max(left, 0.0) + random.uniform(0.05, 0.3))  # noqa: S311  not a secret
 
     def _jittered(self, seconds: float) -> float:
         return seconds * random.uniform(0.9, 1.0)  # noqa: S311  not a secret
