@@ -125,47 +125,52 @@ class Host:
         on_error: Literal["abort", "isolate"] | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> None:
-        said: dict[str, Any] = {
-            "project": project,
-            "groups": None if groups is None else [*groups],
-            "catalogue": None if catalogue is None else [*map(_family, catalogue)],
-            "on_error": on_error,
-        }
-        by_code = {key: value for key, value in said.items() if value is not None}
-        if timeout is not ...:
-            by_code["hook_timeout"] = timeout
-        self._read_config = partial(
-            load_config,
-            host_name=name,
-            environ=os.environ if environ is None else environ,
-            overrides={"host": by_code} if by_code else None,
-        )
+        environ = os.environ if environ is None else environ
+        said = _said_in_code(timeout, project=project, groups=groups, catalogue=catalogue, on_error=on_error)
+        overrides = {"host": said} if said else None
+        self._read_config = partial(load_config, host_name=name, environ=environ, overrides=overrides)
         self._config_source = config
-        self._told: dict[str, Any] = {"since": time.time()}
         self._configured = RunningConfig(self._read_config(config))
         self._clock = clock
-        settings = self.config.hooks
+        self.worker = worker
+        self.errand = errand
+        self._registers_apps = register_apps
+        self._make_core(tuple(hookspecs))
+        self._make_flows()
+        self._told: dict[str, Any] = {"since": time.time()}
+        self._entered = self._running = False
+        self._mark: RunningMark | None = None
+        self._reloading = anyio.Lock()
+
+    def _make_core(self, hookspecs: tuple[object, ...]) -> None:
+        """Make what plugins are given, and what the flows stand on."""
+        settings, clock = self.config.hooks, self._clock
         policy = CallPolicy(
             order=settings.order,
             timeouts=settings.timeouts,
             enforces=lambda name: self._loaded.plugin(name).enforce,
         )
-        self._dispatcher = dispatcher_of(policy, clock, HookSetup.of(self.config.host, tuple(hookspecs)))
+        self._dispatcher = dispatcher_of(policy, clock, HookSetup.of(self.config.host, hookspecs))
         if self.config.host.trace_hooks:
             self._dispatcher.trace(write_trace)
         self._events = EventBus(clock=clock)
         self._registry = PluginRegistry()
+        self._manager: PluginManager | None = None
+        self._folders: list[Path] = []
+        self._exit = AsyncExitStack()
+        self._tasks: TaskGroup
+        self._observations = Observations(self.data_dir, self.metrics, clock)
         self._services = ServiceRegistry(partial(why_absent, self._registry))
-        self.worker = worker
-        self.errand = errand
         self._alone, self._closed = AloneGate(clock), ClosedGate()
-        self._jobs = JobScheduler(clock=clock, leads=not (worker or errand), gate=self._job_gate)
+        leads = not (self.worker or self.errand)
+        self._jobs = JobScheduler(clock=clock, leads=leads, gate=self._job_gate)
         self._facilities = Facilities(
             self.name, self.data_dir, self._dispatcher, self._events, self._services, self._jobs
         )
-        own_hooks = self._facilities.own_hooks
-        self._manager: PluginManager | None = None
-        self._registers_apps = register_apps
+
+    def _make_flows(self) -> None:
+        """Make what the host does by families of its own hooks."""
+        own_hooks, clock = self._facilities.own_hooks, self._clock
         self.apps = Apps(
             own_hooks,
             events=self._events,
@@ -198,13 +203,6 @@ class Host:
             interval=self.config.host.health_interval,
             clock=clock,
         )
-        self._observations = Observations(self.data_dir, self.metrics, clock)
-        self._folders: list[Path] = []
-        self._exit = AsyncExitStack()
-        self._entered = self._running = False
-        self._mark: RunningMark | None = None
-        self._tasks: TaskGroup
-        self._reloading = anyio.Lock()
 
     @classmethod
     def for_pluggy(
@@ -691,5 +689,19 @@ class Host:
         return PluginManager(self._registry, lifecycle, bare, memory, self._clock, host_limits, self._survey)
 
 
-def _family(family: ModuleType | str) -> str:
-    return family if isinstance(family, str) else family_of(family)
+def _said_in_code(
+    timeout: float | EllipsisType | None,
+    *,
+    groups: Iterable[str] | None,
+    catalogue: Iterable[ModuleType | str] | None,
+    **said: str | None,
+) -> dict[str, Any]:
+    """Return the section ``[host]`` as the arguments of a host say it, which wins over files and environment."""
+    section: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
+    if groups is not None:
+        section["groups"] = [*groups]
+    if catalogue is not None:
+        section["catalogue"] = [one if isinstance(one, str) else family_of(one) for one in catalogue]
+    if timeout is not ...:
+        section["hook_timeout"] = timeout
+    return section

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeVar, overload
 
 import pluggy
@@ -53,6 +53,18 @@ class SpecOptions:
     sync: bool = False
     subject: str | None = None
     concurrent: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse options that do not go together."""
+        if (self.mode == "decide") != (self.on_error == "deny"):
+            raise ValueError(
+                f"on_error={self.on_error!r} does not go with mode={self.mode!r}: decide hooks deny, no others do"
+            )
+        if self.concurrent and (self.sync or self.mode not in ("collect", "broadcast")):
+            what = "sync=True" if self.sync else f"mode={self.mode!r}"
+            raise ValueError(
+                f"concurrent=True does not go with {what}: only collect and broadcast hooks wait side by side"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +125,11 @@ def hookspec(
             where one implementation must come after another.
     """
     policy: OnError = on_error or ("deny" if mode == "decide" else "isolate")
-    if (mode == "decide") != (policy == "deny"):
-        raise ValueError(
-            f"on_error={policy!r} does not go with mode={mode!r}: decide hooks deny, no others do"
-        )
-    if concurrent and (sync or mode not in ("collect", "broadcast")):
-        what = "sync=True" if sync else f"mode={mode!r}"
-        raise ValueError(
-            f"concurrent=True does not go with {what}: only collect and broadcast hooks wait side by side"
-        )
+    options = SpecOptions(mode=mode, timeout=timeout, on_error=policy, sync=sync, concurrent=concurrent)
 
     def mark(spec: F) -> F:
         subject = next(iter(inspect.signature(spec).parameters), None) if mode == "waterfall" else None
-        options = SpecOptions(
-            mode=mode, timeout=timeout, on_error=policy, sync=sync, subject=subject, concurrent=concurrent
-        )
-        setattr(spec, SPEC_ATTRIBUTE, options)
+        setattr(spec, SPEC_ATTRIBUTE, replace(options, subject=subject))
         return _spec_marker(
             spec,
             firstresult=mode == "first",

@@ -144,10 +144,7 @@ class Member:
             active=lambda _: None, clock=self.clock,
             log=log,
         )  # fmt: skip
-        self.gate = FleetGate(
-            self.way, self.membership, hazards=tuple, tell_end=self.agent.tell_end, tell_event=self.agent.tell_event,
-            clock=self.clock, log=log,
-        )  # fmt: skip
+        self.gate = FleetGate(self.way, self.membership, self.agent, clock=self.clock, log=log)
         self.scope = anyio.CancelScope()
 
     async def live(self) -> None:

@@ -83,16 +83,11 @@ def new(
         "year": str(datetime.now(tz=UTC).year),
         **application_answers(program.load_config().config.host, group, hookspecs),
     }
-    answers: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    answers = {key: value for key, value in given.items() if value is not None}
     if not yes and not program.as_json and sys.stdin.isatty():
         answers |= _asked(template, answers)
     _check_command(answers)
-    target = path or Path(answers["name"])
-    try:
-        files = render(template, complete(template, answers), target)
-    except FileExistsError as error:
-        raise click.ClickException(str(error)) from None
-    _tell(program, answers["name"], target, files)
+    _make(program, template, answers, path or Path(answers["name"]))
 
 
 def _checked_name(name: str | None) -> str:
@@ -159,8 +154,12 @@ def _asked(template: Template, answers: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _tell(program: Program, name: str, target: Path, files: list[Path]) -> None:
+def _make(program: Program, template: Template, answers: dict[str, Any], target: Path) -> None:
+    try:
+        files = render(template, complete(template, answers), target)
+    except FileExistsError as error:
+        raise click.ClickException(str(error)) from None
     steps = [f"plughost run --dev {target}", f"pip install -e '{target}[test]' && pytest {target}"]
-    document = {"plugin": name, "folder": str(target), "files": [*map(str, files)], "next": steps}
+    document = {"plugin": answers["name"], "folder": str(target), "files": [*map(str, files)], "next": steps}
     lines = [f"Made {target}: {counted(len(files), 'file')}.", "Next:", *(f"  {step}" for step in steps)]
     program.show(document, "\n".join(lines))

@@ -32,6 +32,7 @@ from plughost.core.calls.hook import (
 )
 from plughost.core.calls.manager import HookManager
 from plughost.core.calls.metrics import CallMetrics
+from plughost.core.calls.places import Places
 from plughost.core.calls.plan import CallPlan, Planner
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.relays import HookRelay, SyncHookRelay, offer, withdraw
@@ -82,24 +83,15 @@ class HookDispatcher:
         self._planner = Planner(self._policy, self.metrics)
         self._watchdog = Watchdog(self._policy.grace)
         lane = BlockingLane(self._policy.blocking_threads)
-        self._kit = CallKit(
-            watchdog=self._watchdog,
-            lane=lane,
-            clock=clock,
-            sample_every=self._policy.sample_every,
-            here=Here(self.home, self._watchdog, lane),
-            monitors=self.pluggy.monitors,
-            extend=self._extended,
-        )
+        here = Here(self.home, self._watchdog, lane)
+        every, monitors = self._policy.sample_every, self.pluggy.monitors
+        self._kit = CallKit(self._watchdog, lane, clock, every, here, monitors, self._extended)
         self._points: dict[str, HookPoint] = {}
         self._observer: Observer | None = None
         self._tracers: tuple[Tracer, ...] = ()
         self._retired: list[CallPlan] = []
-        self._ages: dict[str, int] = {}
-        self._reserved: dict[str, int] = {}
-        self._newest = 0
+        self._places = Places()
         self._lock = threading.RLock()
-        self._holding = False
         self._changer: int | None = None
         self._touched: AbstractSet[str] | None = frozenset()
         self._followed = 0
@@ -173,9 +165,7 @@ class HookDispatcher:
         Among equals the last one registered is called first; starts that take different times from run to run
         must not change who that is.
         """
-        for name in names:
-            self._newest += 1
-            self._reserved[name] = self._newest
+        self._places.reserve(names)
 
     @property
     def is_changing(self) -> bool:
@@ -190,8 +180,7 @@ class HookDispatcher:
 
     def keep_place(self, name: str) -> None:
         """Let a plugin that goes and comes again be called where it was."""
-        if name in self._ages:
-            self._reserved[name] = self._ages[name]
+        self._places.keep(name)
 
     def unregister(self, name: str) -> Drain:
         """Stop calling the plugin of that name; return the way to wait for the calls under way.
@@ -273,13 +262,11 @@ class HookDispatcher:
     def _change(self) -> Iterator[None]:
         """Make several changes look like one: plans are renewed at the end."""
         with self._lock:
-            outermost, self._holding = not self._holding, True
-            self._changer = threading.get_ident()
+            outermost, self._changer = self._changer is None, threading.get_ident()
             try:
                 yield
             finally:
                 if outermost:
-                    self._holding = False
                     self._changer = None
                     self._refresh()
 
@@ -317,10 +304,10 @@ class HookDispatcher:
         """Make new plans for the hooks whose implementations changed: those of ``touched``, or None for any."""
         with self._lock:
             self._touched = None if touched is None or self._touched is None else self._touched | touched
-            if self._holding:
+            if self._changer is not None:
                 return
             touched, self._touched = self._touched, frozenset()
-            self._renew_ages()
+            self._places.renew(name for name, plugin in self.pluggy.list_name_plugin() if plugin is not None)
             declared = self._catalogue.declarations
             if self._followed != self._catalogue.changes:
                 self._followed = self._catalogue.changes
@@ -345,22 +332,15 @@ class HookDispatcher:
                 withdraw(self.hooks, name)
                 withdraw(self.sync_hooks, name)
 
-    def _renew_ages(self) -> None:
-        present = [name for name, plugin in self.pluggy.list_name_plugin() if plugin is not None]
-        ages = {name: self._ages[name] for name in present if name in self._ages}
-        for name in present:
-            if name not in ages:
-                self._newest += 1
-                ages[name] = self._reserved.pop(name, self._newest)
-        self._ages = ages
-
     def _renew(self, name: str, declaration: Declaration) -> None:
         caller: pluggy.HookCaller = getattr(self.pluggy.hook, name)
         impls = caller.get_hookimpls()
         point = self._points.get(name)
         if point is not None and point.plan.is_made_of(declaration, impls):
             return
-        plan = self._planner.plan(declaration, impls, self._ages, None if point is None else point.plan)
+        plan = self._planner.plan(
+            declaration, impls, self._places.ages, None if point is None else point.plan
+        )
         if point is None:
             point = HookPoint(plan, self._kit)
             point.watch(self._observer, self._tracers)
@@ -381,8 +361,7 @@ class HookDispatcher:
             "specname": None,
         }
         extra = [pluggy.HookImpl(None, _EXTRA, method, opts) for method in methods]
-        ages = self._ages | {_EXTRA: max(self._ages.values(), default=0) + 1}
-        return self._planner.plan(plan.declaration, (*plan.source, *extra), ages)
+        return self._planner.plan(plan.declaration, (*plan.source, *extra), self._places.with_last(_EXTRA))
 
     def _follow(self, namespace: Namespace) -> None:
         """Somebody declared hooks on pluggy's own manager."""

@@ -93,15 +93,13 @@ class Call:
             if self._watch is not None:
                 self._watch.end()
 
-    async def go_on(  # noqa: C901 - written out: each call in it would cost every implementation that waits
-        self, number: int, coroutine: Coro, waiting: Any, run: object
-    ) -> Any:
+    async def go_on(self, number: int, coroutine: Coro, waiting: Any, run: object) -> Any:  # noqa: C901
         """Take over a call from the short way, ``run``, which came to a step that waits; return the result.
 
-        As on the short way nothing is measured: the calls that are go the plain way from the beginning.
+        As on the short way nothing is measured: the calls that are go the plain way from the beginning. It is
+        written out, because each call in it would cost every implementation that waits.
         """
-        watch = self._watching()
-        gathering = self.gathering
+        watch, gathering = self._watching(), self.gathering
         step = self._plan.steps[number]
         try:
             try:

@@ -246,13 +246,12 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
         name: What the function is called in ``template``.
         template: One of those above.
     """
+    parameters = [each + f"=_defaults[{each!r}]" * (each in declared.defaults) for each in declared.arguments]
+    if declared.foreign:  # pluggy lets a caller say more than the spec names
+        parameters.append("**_more")
     source = template.format(
         name=name,
-        parameters="".join(
-            f", {each}=_defaults[{each!r}]" if each in declared.defaults else f", {each}"
-            for each in declared.arguments
-        )
-        + (", **_more" if declared.foreign else ""),  # pluggy lets a caller say more than the spec names
+        parameters="".join(f", {each}" for each in parameters),
         arguments="".join(f", {each}" for each in declared.arguments),
         tuple="".join(f"{each}, " for each in declared.arguments),
         away="" if declared.foreign else " or _home.elsewhere is not None",

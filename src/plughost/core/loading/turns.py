@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -81,6 +81,9 @@ class Turns:
     Args:
         tasks: The host's task group. What is done in a turn is done in a task of it, so that a plugin can ask
             for its own end: the asking task ends with the plugin, and the work goes on.
+
+    Attributes:
+        is_closed: Whether the host stops; nothing is started any more.
     """
 
     def __init__(self, tasks: TaskGroup) -> None:
@@ -89,7 +92,7 @@ class Turns:
         self._free: dict[str, anyio.Semaphore] = {}
         self._holds: dict[str, Hold] = {}
         self._waits: list[_Wait] = []
-        self._closed = False
+        self.is_closed = False
 
     async def begin(self, name: str, start: anyio.CancelScope | None = None) -> Hold:
         """Wait until nobody else is at it; whoever begins a turn ends it."""
@@ -132,7 +135,7 @@ class Turns:
 
     def close(self) -> None:
         """Break off every start that is under way and refuse others: the host stops."""
-        self._closed = True
+        self.is_closed = True
         for name in self._holds:
             self.interrupt(name, "the host stopped")
 
@@ -194,52 +197,69 @@ class Turns:
     async def _in_own_task(
         self, name: str, work: Callable[[], Awaitable[T]], *, is_start: bool, outlives_caller: bool
     ) -> T:
-        results: list[T] = []
-        failures: list[Exception] = []
-        done = anyio.Event()
-        waiting = anyio.CancelScope()
-        holds: list[Hold] = []
-
-        async def run() -> None:
-            try:
-                with waiting:
-                    hold = await self.begin(name, waiting if is_start else None)
-                    holds.append(hold)
-                    go_inside(hold)
-                    try:
-                        if is_start and self._closed:
-                            raise _host_stopped(name)
-                        results.append(await work())
-                    finally:
-                        hold.end()
-            except Exception as error:
-                failures.append(error)
-            finally:
-                done.set()
-
-        if is_start and self._closed:
-            raise _host_stopped(name)
+        task = _Task(self, name, work, is_start)
+        task.refuse_when_closed()
         with self.waiting(inside(), name):
-            self._tasks.start_soon(run, name=f"turn of plugin {name}")
+            self._tasks.start_soon(task.run, name=f"turn of plugin {name}")
             try:
-                await done.wait()
+                await task.done.wait()
             except BaseException:
                 if not outlives_caller:
-                    waiting.cancel()
+                    task.scope.cancel()
                     with anyio.CancelScope(shield=True):
-                        await done.wait()
+                        await task.done.wait()
                 raise
-        if failures:
-            raise failures[0]
-        if not results and waiting.cancel_called and not self._closed:
-            cause = holds[0].cause if holds else ""
-            raise PluginStartError(
-                f"the start of plugin {name!r} was broken off: {cause or 'it was unloaded meanwhile'}",
-                plugin=name,
-            )
-        if not results:
-            raise _host_stopped(name)
-        return results[0]
+        return task.result()
+
+
+class _Task(Generic[T]):
+    """What is done in the turn of a plugin, in a task of its own: it may be broken off before its turn has come."""
+
+    def __init__(self, turns: Turns, name: str, work: Callable[[], Awaitable[T]], is_start: bool) -> None:
+        self._turns = turns
+        self._name = name
+        self._work = work
+        self._is_start = is_start
+        self._hold: Hold | None = None
+        self._results: list[T] = []
+        self._failure: Exception | None = None
+        self.scope = anyio.CancelScope()
+        self.done = anyio.Event()
+
+    def refuse_when_closed(self) -> None:
+        """Start nothing while the host stops."""
+        if self._is_start and self._turns.is_closed:
+            raise _host_stopped(self._name)
+
+    async def run(self) -> None:
+        """Wait for the turn, do the work and end the turn."""
+        try:
+            with self.scope:
+                self._hold = await self._turns.begin(self._name, self.scope if self._is_start else None)
+                go_inside(self._hold)
+                try:
+                    self.refuse_when_closed()
+                    self._results.append(await self._work())
+                finally:
+                    self._hold.end()
+        except Exception as error:
+            self._failure = error
+        finally:
+            self.done.set()
+
+    def result(self) -> T:
+        """Return what the work returned, or raise what it raised or why it was not done."""
+        if self._failure is not None:
+            raise self._failure
+        if self._results:
+            return self._results[0]
+        if not self.scope.cancel_called or self._turns.is_closed:
+            raise _host_stopped(self._name)
+        cause = self._hold.cause if self._hold is not None else ""
+        raise PluginStartError(
+            f"the start of plugin {self._name!r} was broken off: {cause or 'it was unloaded meanwhile'}",
+            plugin=self._name,
+        )
 
 
 def _host_stopped(name: str) -> HostNotReadyError:

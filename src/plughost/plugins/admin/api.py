@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -62,17 +63,11 @@ class Api:
         base = prefix + API
         return [*self._reading(base), *(action_route(base, action) for action in ACTIONS)]
 
+    def _tab(self, make: figures.Figures) -> Callable[[Request], Awaitable[Document]]:
+        return lambda request: make(runtime_of(request), self._desk)
+
     def _reading(self, base: str) -> list[Route]:
-        def read(path: str, wanted: str, make: Callable[[Request], Awaitable[Any]], summary: str) -> Route:
-            async def endpoint(request: Request) -> Response:
-                return answer(await make(request))
-
-            name = f"read_{path.strip('/').replace('/', '_')}"
-            return Route(base + path, endpoint, guard=scope(wanted), rate="read", name=name, summary=summary)
-
-        def tab(make: figures.Figures) -> Callable[[Request], Awaitable[Document]]:
-            return lambda request: make(runtime_of(request), self._desk)
-
+        read, tab = partial(_read, base), self._tab
         return [
             read("/sessions/stats", "sessions:read", tab(figures.session_figures), "Figures about sessions."),
             read("/sessions/users/{id}", "sessions:read", _user, "The sessions of one user."),
@@ -116,6 +111,16 @@ class Api:
             raise Problem(403, f"It needs the scope {tab.scope}.", code="insufficient_scope")
         parts = request.query_params.get("as") == "parts"
         return EventStream(self._live.watch(runtime_of(request), tab, parts=parts))
+
+
+def _read(
+    base: str, path: str, wanted: str, make: Callable[[Request], Awaitable[Any]], summary: str
+) -> Route:
+    async def endpoint(request: Request) -> Response:
+        return answer(await make(request))
+
+    name = f"read_{path.strip('/').replace('/', '_')}"
+    return Route(base + path, endpoint, guard=scope(wanted), rate="read", name=name, summary=summary)
 
 
 def action_route(base: str, action: Action) -> Route:

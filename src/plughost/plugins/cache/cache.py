@@ -31,6 +31,7 @@ from plughost.plugins.cache.load import Load
 from plughost.plugins.cache.loading import Loads
 from plughost.plugins.cache.looking import Looks
 from plughost.plugins.cache.patterns import glob, regex
+from plughost.plugins.cache.stats import TierFigures
 from plughost.plugins.cache.sync import BlockingCache
 from plughost.plugins.cache.warmer import Warmer
 from plughost.plugins.cache.writing import Writes
@@ -374,16 +375,15 @@ class NamedCache:
         """Return the figures."""
         engine = self._engine
         backend = "memory" if engine.remote is None else "tiered" if engine.tiered else "redis"
-        return engine.counts.report(
-            engine.name,
-            self._monotonic(),
+        tiers = TierFigures(
             backend=backend,
             available=engine.remote is None or engine.remote.available,
             entries=len(engine.memory),
-            weight=engine.memory.bytes,
+            bytes=engine.memory.bytes,
             age=engine.memory.oldest_age(),
             away=self._away(),
         )
+        return engine.counts.report(engine.name, self._monotonic(), tiers)
 
     def _away(self) -> float:
         remote = self._engine.remote

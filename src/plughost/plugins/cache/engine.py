@@ -103,13 +103,7 @@ class Engine:
         )
         self.flights = Flights(self.memory.clock)
         self.breaker = LoadBreaker(settings.load_failures, settings.load_pause, self.monotonic)
-        self.freshness = Freshness(
-            ttl=settings.ttl,
-            stale_for=settings.stale_for,
-            refresh=settings.refresh_threshold,
-            jitter=settings.jitter,
-            negative_ttl=settings.negative_ttl,
-        )
+        self.freshness = Freshness.of(settings)
         self.reads: dict[str, int] = {}
         """Reads of the keys that are kept warm; the warmer puts them here and takes them out."""
         self.light = remote is None and settings.max_bytes is None

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from plughost.contracts import Seconds
+from plughost.plugins.cache.config import CacheSettings
 from plughost.plugins.cache.entry import Entry
 
 LONGEST: Final = 10 * 365 * 86400.0
@@ -88,6 +89,17 @@ class Freshness:
     jitter: float = 0.0
     negative_ttl: float | None = None
     random: Callable[[], float] = random.random
+
+    @classmethod
+    def of(cls, settings: CacheSettings) -> Freshness:
+        """Return what the settings of a cache say of it."""
+        return cls(
+            ttl=settings.ttl,
+            stale_for=settings.stale_for,
+            refresh=settings.refresh_threshold,
+            jitter=settings.jitter,
+            negative_ttl=settings.negative_ttl,
+        )
 
     def written(self, ttl: Seconds | None) -> Lifetime:
         """Return the life of a value that somebody stores: exactly as long as said."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from typing import NamedTuple
 
 from plughost.contracts import CacheStats
 
@@ -13,6 +14,26 @@ def percentiles(samples: deque[float]) -> tuple[float, float]:
         return 0.0, 0.0
     ordered = sorted(samples)
     return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+
+
+class TierFigures(NamedTuple):
+    """How the tiers of a cache are now.
+
+    Attributes:
+        backend: ``memory``, ``redis`` or ``tiered``.
+        available: Whether Redis answers.
+        entries: Entries in memory.
+        bytes: Their bytes.
+        age: Seconds since the oldest of them was stored.
+        away: Seconds that Redis has been away since the start.
+    """
+
+    backend: str
+    available: bool
+    entries: int
+    bytes: int
+    age: float
+    away: float
 
 
 class Counts:
@@ -61,30 +82,8 @@ class Counts:
         else:
             self.expired += 1
 
-    def report(
-        self,
-        name: str,
-        now: float,
-        *,
-        backend: str,
-        available: bool,
-        entries: int,
-        weight: int,
-        age: float,
-        away: float,
-    ) -> CacheStats:
-        """Return the figures.
-
-        Args:
-            name: Name of the cache.
-            now: The time; all that follow are told by those who know them.
-            backend: ``memory``, ``redis`` or ``tiered``.
-            available: Whether Redis answers.
-            entries: Entries in memory now.
-            weight: Their bytes.
-            age: Seconds since the oldest of them was stored.
-            away: Seconds that Redis has been away since the start.
-        """
+    def report(self, name: str, now: float, tiers: TierFigures) -> CacheStats:
+        """Return the figures of the cache of that name: what was counted, and how its tiers are now."""
         asked = self.hits + self.misses
         return CacheStats(
             name=name,
@@ -106,11 +105,11 @@ class Counts:
             evicted=dict(self.evicted),
             expired=self.expired,
             since=now - self.since,
-            backend=backend,
-            available=available,
-            entries=entries,
-            bytes=weight,
-            age=age,
-            fallback=max(0.0, away - self.away_before),
+            backend=tiers.backend,
+            available=tiers.available,
+            entries=tiers.entries,
+            bytes=tiers.bytes,
+            age=tiers.age,
+            fallback=max(0.0, tiers.away - self.away_before),
             lost_events=self.lost_events,
         )

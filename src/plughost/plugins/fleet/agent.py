@@ -64,14 +64,12 @@ class Agent:
         self._clock = clock
         self._log = log
         self.hazards: tuple[str, ...] = ()
-        self.retired = False
-        self._is_open = False
+        self.retired = self._is_open = self._changed = False
         self._poke = anyio.Event()
         self._next_beat = self._next_look = 0.0
         self._ends: list[RunEnd] = []
         self._events: list[object] = []
         self._described = b""
-        self._changed = False
         self._roster: dict[str, FleetMember] | None = None
         self._roster_seen = 0
 

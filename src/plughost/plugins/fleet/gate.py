@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -14,6 +13,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.fleet import FleetJob, FleetJobSkipped, JobRun
 from plughost.contracts.fleet_store import Claimed, Enlistment, FleetStore, HeldRun, JobClaim, RunEnd
 from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.missed import Claim, claim_across_gap, first_claim
 
@@ -33,9 +33,7 @@ class FleetGate:
     Args:
         store: Where slots are claimed.
         membership: This host's place in the fleet.
-        hazards: Returns why no job may run; empty when nothing is wrong.
-        tell_end: Has the end of a run told to the store.
-        tell_event: Has an event told on this host.
+        agent: Knows why no job may run, and tells the store of runs that ended and this host of events.
         clock: Time.
         log: Where trouble is told.
     """
@@ -44,18 +42,14 @@ class FleetGate:
         self,
         store: FleetStore,
         membership: Membership,
+        agent: Agent,
         *,
-        hazards: Callable[[], tuple[str, ...]],
-        tell_end: Callable[[RunEnd], None],
-        tell_event: Callable[[object], None],
         clock: Clock,
         log: Any,
     ) -> None:
         self._store = store
         self._membership = membership
-        self._hazards = hazards
-        self._tell_end = tell_end
-        self._tell_event = tell_event
+        self._agent = agent
         self._clock = clock
         self._log = log
         self._watches: dict[str, _JobWatch] = {}
@@ -113,13 +107,13 @@ class FleetGate:
     def finish(self, run: JobRun, error: str) -> None:
         """Note that a run ended."""
         if run.token and self._membership.release(run.token):
-            self._tell_end(RunEnd(job=run.job, token=run.token, error=error[:500]))
+            self._agent.tell_end(RunEnd(job=run.job, token=run.token, error=error[:500]))
 
     async def _look(self, job: FleetJob, watch: _JobWatch) -> JobRun | None:
         """Wait for something to do, and do it; return a run when that is one."""
         if not self._membership.connected:
             return await self._look_while_cut_off(job, watch)
-        if hazards := self._hazards():
+        if hazards := self._agent.hazards:
             if not watch.warned:
                 self._log.error("a job of the fleet is not run", job=job.key, reason="; ".join(hazards))
             watch.warned = True
@@ -223,7 +217,7 @@ class FleetGate:
             if count:
                 slot = asked.slot / 1000
                 self._log.warning("slots of a job were left out", job=asked.job, reason=reason, count=count)
-                self._tell_event(FleetJobSkipped(asked.job, slot, reason, count))  # type: ignore[arg-type]
+                self._agent.tell_event(FleetJobSkipped(asked.job, slot, reason, count))  # type: ignore[arg-type]
 
     def _poke_all(self) -> None:
         for watch in self._watches.values():

@@ -22,6 +22,7 @@ from plughost.contracts import (
     MetricSample,
     PluginStateChanged,
 )
+from plughost.contracts.fleet_store import FleetStore
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import card_of
@@ -31,7 +32,7 @@ from plughost.plugins.fleet.following import RevisionFollower
 from plughost.plugins.fleet.gate import FleetGate
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.panel import FleetPanel
-from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.revisions import Revisions, Seal
 from plughost.plugins.fleet.service import FleetService
 
 INTERVALS_TO_LIVE = 3
@@ -63,21 +64,28 @@ class FleetPlugin(Plugin):
         host = context.use(HostSteering)
         store = config.make_store(context.data_dir, host.name)
         membership = Membership(_name(config, host), INTERVALS_TO_LIVE * config.interval, self._clock)
-        card, ready = partial(card_of, host), lambda: host.ready
         seal = config.make_seal(context.data_dir)
         revisions = Revisions(store, seal)
-        service = FleetService(config.name or host.name, store, membership, card, ready, revisions)
+        service = FleetService(
+            config.name or host.name, store, membership, partial(card_of, host), lambda: host.ready, revisions
+        )
         self._panel = FleetPanel(service, revisions)
         context.provide(Fleet, service)
         if host.errand:  # it is gone in a moment, and is to take no work from those that stay
             await store.open()
             context.on_stop(store.close)
-            return
+        else:
+            await self._take_part(context, store, seal, membership)
+
+    async def _take_part(
+        self, context: PluginContext, store: FleetStore, seal: Seal, membership: Membership
+    ) -> None:
+        config, host = context.config, context.use(HostSteering)
         self._agent = agent = Agent(
             store,
             membership,
-            card=card,
-            ready=ready,
+            card=partial(card_of, host),
+            ready=lambda: host.ready,
             interval=config.interval,
             renames=not config.member_name,
             publish=context.events.publish,
@@ -86,15 +94,7 @@ class FleetPlugin(Plugin):
             clock=self._clock,
             log=context.log,
         )
-        self._gate = gate = FleetGate(
-            store,
-            membership,
-            hazards=lambda: agent.hazards,
-            tell_end=agent.tell_end,
-            tell_event=agent.tell_event,
-            clock=self._clock,
-            log=context.log,
-        )
+        self._gate = gate = FleetGate(store, membership, agent, clock=self._clock, log=context.log)
         follower = RevisionFollower(
             host,
             store,
