@@ -99,7 +99,14 @@ class Apps(Mapping[str, AppRecord]):
             ConfigError: A setting is empty or misspelt.
             AppError: The name is taken or busy, or a step failed; the steps before it are undone.
         """
-        self._check_free(name)
+        self._check_idle(name, "app_registration_started")
+        record = self._records.get(name)
+        if record is not None and record.state is not AppState.FAILED:
+            raise AppError(
+                f"app {name!r} is registered already; unregister it first, or choose another name",
+                app_name=name,
+                step="app_registration_started",
+            )
         settings = frozen(config or {})
         check_settings(name, settings)
         with _Busy(self._busy, name, "being registered"):
@@ -170,16 +177,6 @@ class Apps(Mapping[str, AppRecord]):
                 _log.error("app_not_unregistered", app=name, error=error_text(error))
 
     # registration
-
-    def _check_free(self, name: str) -> None:
-        self._check_idle(name, "app_registration_started")
-        record = self._records.get(name)
-        if record is not None and record.state is not AppState.FAILED:
-            raise AppError(
-                f"app {name!r} is registered already; unregister it first, or choose another name",
-                app_name=name,
-                step="app_registration_started",
-            )
 
     def _check_idle(self, name: str, step: str) -> None:
         if name in self._busy:

@@ -47,12 +47,8 @@ def make_distribution(
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
     )
-    (info / "entry_points.txt").write_text(_entry_points_text(entry_points), encoding="utf-8")
-    return MadeDistribution(name, folder)
-
-
-def _entry_points_text(groups: Mapping[str, Mapping[str, str]]) -> str:
     lines: list[str] = []
-    for group, points in groups.items():
+    for group, points in entry_points.items():
         lines += [f"[{group}]", *(f"{name} = {reference}" for name, reference in points.items()), ""]
-    return "\n".join(lines)
+    (info / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    return MadeDistribution(name, folder)

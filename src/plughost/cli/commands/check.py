@@ -42,7 +42,8 @@ def check(
     nothing is said against it and it has tests; gold, others can rely on it.
     """
     if only_list:
-        _show_checks(program)
+        document = {"checks": [{"id": one.id, "meaning": one.meaning} for one in CHECKS]}
+        program.show(document, "\n".join(f"{one.id:18} {one.meaning}" for one in CHECKS))
         return
     if path is not None and program.config_path is None and (own := Path(path) / DEFAULT_FILE).is_file():
         program.config_path = own
@@ -109,8 +110,3 @@ def _lines(one: Checked) -> Iterator[str]:
     if one.grade is not None:
         yield f"Grade: {click.style(one.grade.grade, bold=True)}"
         yield from (f"  for the next one: {reason}" for reason in one.grade.missing)
-
-
-def _show_checks(program: Program) -> None:
-    document = {"checks": [{"id": one.id, "meaning": one.meaning} for one in CHECKS]}
-    program.show(document, "\n".join(f"{one.id:18} {one.meaning}" for one in CHECKS))

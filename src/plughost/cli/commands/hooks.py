@@ -42,7 +42,18 @@ def hooks(program: Program, name: str | None, started: bool, observed: bool) -> 
         return
     documents = program.run(_of_running_host) if started else _of_cards(program)
     if name is None:
-        program.show({"hooks": documents}, _list_text(documents))
+        rows = [
+            (
+                document["name"],
+                document["mode"],
+                seconds(document["timeout"]),
+                ", ".join(document["arguments"]),
+                ", ".join(document["implemented_by"]),
+            )
+            for document in documents
+        ]
+        text = table(("HOOK", "MODE", "LIMIT", "ARGUMENTS", "IMPLEMENTED BY"), rows)
+        program.show({"hooks": documents}, text)
         return
     found = next((document for document in documents if document["name"] == name), None)
     if found is None:
@@ -106,20 +117,6 @@ def _document(declaration: Declaration, implementers: list[str]) -> Document:
         "description": inspect.getdoc(declaration.function) or "",
         "implemented_by": implementers,
     }
-
-
-def _list_text(documents: list[Document]) -> str:
-    rows = [
-        (
-            document["name"],
-            document["mode"],
-            seconds(document["timeout"]),
-            ", ".join(document["arguments"]),
-            ", ".join(document["implemented_by"]),
-        )
-        for document in documents
-    ]
-    return table(("HOOK", "MODE", "LIMIT", "ARGUMENTS", "IMPLEMENTED BY"), rows)
 
 
 def _text(document: Document) -> str:

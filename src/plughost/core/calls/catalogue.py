@@ -51,7 +51,11 @@ class Catalogue:
         self._refuse_misfits(changed)
         self.changes += 1
         self._forget([each.name for each in changed if each.name in self.declarations])
-        self._tell_pluggy(namespace, changed)
+        # the new specs alone: pluggy refuses a module of which it knows a part
+        part = ModuleType(origin_of(namespace), namespace.__doc__)
+        vars(part).update((each.name, each.function) for each in changed)
+        if any(changed):
+            self._manager.enter_hookspecs(part)
         self.declarations.update((each.name, each) for each in changed)
         for each in found:
             self._owners.setdefault(each.name, []).append(namespace)
@@ -110,13 +114,6 @@ class Catalogue:
                         f"which {declaration.origin} declares: {'; '.join(found)}",
                         plugin=impl.plugin_name,
                     )
-
-    def _tell_pluggy(self, namespace: Namespace, new: Iterable[Declaration]) -> None:
-        """Give pluggy the new specs alone: it refuses a module of which it knows a part."""
-        part = ModuleType(origin_of(namespace), namespace.__doc__)
-        vars(part).update((each.name, each.function) for each in new)
-        if any(new):
-            self._manager.enter_hookspecs(part)
 
     def _forget(self, names: list[str]) -> None:
         """Make pluggy forget specs, and take their implementers in again as those of an undeclared hook.

@@ -77,7 +77,12 @@ def _change(path: Path | str, name: str, changes: Mapping[str, Any], inner: tupl
     file = Path(path).expanduser()
     file = file.resolve() if file.is_symlink() else file
     before = read_toml(file) if file.exists() else {}
-    where = ("plugins", _section(before, name, file), *inner)
+    plugins = before.get("plugins", {})
+    if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
+        raise ConfigError(
+            f"[plugins] in {file} must hold one table for each plugin", path="plugins", origin=str(file)
+        )
+    where = ("plugins", match_name(name, plugins), *inner)
     after = copy.deepcopy(before)
     table = after
     for key in where:
@@ -118,15 +123,6 @@ def _at(values: Any, where: tuple[str, ...]) -> Any:
     for key in where:
         values = values.get(key, {})
     return values
-
-
-def _section(values: dict[str, Any], name: str, file: Path) -> str:
-    plugins = values.get("plugins", {})
-    if not isinstance(plugins, dict) or not all(isinstance(table, dict) for table in plugins.values()):
-        raise ConfigError(
-            f"[plugins] in {file} must hold one table for each plugin", path="plugins", origin=str(file)
-        )
-    return match_name(name, plugins)
 
 
 def _edited(file: Path, where: tuple[str, ...], changes: Mapping[str, Any], inner: tuple[str, ...]) -> str:

@@ -71,7 +71,9 @@ def load_config(
     problems += _problems_of(overlays, origin)
     problems += _twins_in(layers)
     config, referenced = _decoded(layers, environ, path, problems)
-    origins = MappingProxyType({**_default_origins(config), **layers.origins})
+    origins = MappingProxyType(
+        {**{dotted(("host", name)): "default" for name in config.host.__struct_fields__}, **layers.origins}
+    )
     return LoadedConfig(config, origins, path, MappingProxyType(dict(environ)), referenced)
 
 
@@ -223,7 +225,3 @@ def _resolved_plugin(name: str, section: Any, resolver: Resolver) -> Any:
         key: value if key == "config" else resolver.resolve(value, ("plugins", name, key))
         for key, value in section.items()
     }
-
-
-def _default_origins(config: HostConfig) -> dict[str, str]:
-    return {dotted(("host", name)): "default" for name in config.host.__struct_fields__}

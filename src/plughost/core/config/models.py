@@ -31,7 +31,9 @@ def decode_model(values: Mapping[str, Any], kind: Any, path: SettingPath, decode
 
 def _prepared(values: Mapping[str, Any], kind: Any, path: SettingPath, decoder: Decoder) -> dict[str, Any]:
     """Return the values under the keys the model knows, with words read; unknown keys are noted."""
-    fields = _fields(kind)
+    fields = {
+        key: field.annotation for name, field in kind.model_fields.items() for key in keys_of(name, field)
+    }
     prepared: dict[str, Any] = {}
     for key, value in values.items():
         here = (*path, key)
@@ -52,15 +54,6 @@ def _prepared_value(value: Any, annotation: Any, path: SettingPath, decoder: Dec
     if isinstance(value, Mapping) and len(models) == 1:
         return _prepared(value, models[0], path, decoder)
     return value
-
-
-def _fields(kind: Any) -> dict[str, Any]:
-    """Return the annotation of each key the model takes: its field's name and its aliases."""
-    found: dict[str, Any] = {}
-    for name, field in kind.model_fields.items():
-        for key in keys_of(name, field):
-            found[key] = field.annotation
-    return found
 
 
 def _spelled(key: str, fields: Mapping[str, Any], is_lenient: bool) -> str | None:

@@ -69,7 +69,19 @@ def record_of(kind: Any) -> Record | None:
         }
         return Record(fields, kind)
     if dataclasses.is_dataclass(kind):
-        return _of_dataclass(kind)
+        hints = typing.get_type_hints(kind, include_extras=True)
+        missing = dataclasses.MISSING
+        fields = {
+            one.name: RecordField(
+                one.name,
+                hints[one.name],
+                one.default is missing and one.default_factory is missing,
+                NO_DEFAULT if one.default is missing else one.default,
+            )
+            for one in dataclasses.fields(kind)
+            if one.init
+        }
+        return Record(fields, kind)
     if typing.is_typeddict(kind):
         return _of_typed_dict(kind)
     return None
@@ -131,22 +143,6 @@ def is_tuple(kind: Any) -> bool:
 def _holds_record(kind: Any) -> bool:
     inner = (values_of_table(kind), records_of_list(kind))
     return record_among(kind) is not None or any(_holds_record(one) for one in inner if one is not None)
-
-
-def _of_dataclass(kind: type[Any]) -> Record:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    missing = dataclasses.MISSING
-    fields = {
-        one.name: RecordField(
-            one.name,
-            hints[one.name],
-            one.default is missing and one.default_factory is missing,
-            NO_DEFAULT if one.default is missing else one.default,
-        )
-        for one in dataclasses.fields(kind)
-        if one.init
-    }
-    return Record(fields, kind)
 
 
 def _of_typed_dict(kind: Any) -> Record:

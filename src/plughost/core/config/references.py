@@ -93,7 +93,8 @@ class Resolver:
                 if found:
                     self.secrets.add(found)
                 return UNRESOLVED if found is None else found
-            self._refuse_mixture(value, path)
+            if len(value) > 1 and (mixed := [kind for kind in _KINDS if kind in value]):
+                self._problem(path, f"{mixed[0]} must be the only key of its table")
             return {key: self.resolve(inner, (*path, str(key))) for key, inner in value.items()}
         if type(value) in (list, tuple):
             return type(value)(self.resolve(inner, (*path, place)) for place, inner in enumerate(value))
@@ -118,10 +119,6 @@ class Resolver:
         except UnicodeDecodeError:
             self._problem(path, f"file {file} is not UTF-8 text")
         return None
-
-    def _refuse_mixture(self, value: Mapping[str, Any], path: SettingPath) -> None:
-        if len(value) > 1 and (mixed := [kind for kind in _KINDS if kind in value]):
-            self._problem(path, f"{mixed[0]} must be the only key of its table")
 
     def _problem(self, path: SettingPath, message: str) -> None:
         self.problems.append(ConfigProblem(dotted(path), origin_of_setting(path, self.origins), message))

@@ -137,7 +137,11 @@ def plan_load(
     needs = {name: need.spelled_as(known) for name, need in needs.items()}
     hopeless: dict[str, PluginDependencyError] = {}
     _note_missing(needs, unavailable or {}, hopeless)
-    _note_misfits(needs, versions or {}, hopeless)
+    for name, need in needs.items():
+        try:
+            need.refuse_versions(name, versions or {})
+        except PluginDependencyError as error:
+            hopeless.setdefault(name, error)
     _spread(needs, hopeless)
     alive = {name: need for name, need in needs.items() if name not in hopeless}
     graph = {
@@ -163,16 +167,6 @@ def _note_missing(
                 near = did_you_mean(wanted, (*needs, *unavailable))
                 why = f"which is not installed: install it, or disable {name!r}{near and f'.{near}'}"
                 hopeless[name] = _unmet(name, wanted, why)
-
-
-def _note_misfits(
-    needs: Mapping[str, Needs], versions: Mapping[str, str], hopeless: dict[str, PluginDependencyError]
-) -> None:
-    for name, need in needs.items():
-        try:
-            need.refuse_versions(name, versions)
-        except PluginDependencyError as error:
-            hopeless.setdefault(name, error)
 
 
 def _spread(needs: Mapping[str, Needs], hopeless: dict[str, PluginDependencyError]) -> None:

@@ -217,10 +217,6 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
             settings = msgspec.convert(chosen, CacheSettings, strict=False)
         except (msgspec.ValidationError, ValueError) as error:
             raise ConfigError(f"caches.{name}: {error}", path=f"caches.{name}") from error
-        self._check_tier(name, settings)
-        return settings
-
-    def _check_tier(self, name: str, settings: CacheSettings) -> None:
         shared = settings.tier in {"redis", "tiered"} or (
             settings.tier == "auto" and self.redis_url is not None
         )
@@ -231,6 +227,7 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
         if settings.values == "objects" and shared:
             message = f"caches.{name}: objects live in memory only; set tier = 'memory' or values = 'data'"
             raise ConfigError(message, path=f"caches.{name}.values")
+        return settings
 
 
 def _as_name(host: str) -> str:

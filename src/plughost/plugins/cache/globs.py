@@ -63,7 +63,11 @@ def _one(source: str, at: int) -> tuple[Test, int]:
     end = _class_end(source, at) if sign == "[" else 0
     if end:
         try:
-            return re.compile(_class_of(source[at + 1 : end]), re.DOTALL).match, end + 1
+            body = source[at + 1 : end]
+            negated = body[0] in "!^"
+            inside = "".join(f"\\{sign}" if sign in _SPECIAL_IN_CLASS else sign for sign in body[negated:])
+            pattern = f"[{'^' if negated else ''}{inside.replace('--', '-' + chr(92) + '-')}]"
+            return re.compile(pattern, re.DOTALL).match, end + 1
         except re.error as error:
             raise ValueError(f"{source[at : end + 1]!r} is not a class of signs: {error}") from None
     return sign.__eq__, at + 1
@@ -77,9 +81,3 @@ def _class_end(source: str, at: int) -> int:
     """Where the class of signs that may begin at ``at`` ends; 0 when it is none."""
     negated = source[at + 1 : at + 2] in {"!", "^"}
     return max(0, source.find("]", at + (3 if negated else 2)))
-
-
-def _class_of(body: str) -> str:
-    negated = body[0] in "!^"
-    inside = "".join(f"\\{sign}" if sign in _SPECIAL_IN_CLASS else sign for sign in body[negated:])
-    return f"[{'^' if negated else ''}{inside.replace('--', '-' + chr(92) + '-')}]"

@@ -88,14 +88,11 @@ class S3FIFOCache(Policy):
         if entry is not None:
             self._gone += 1
             if self._gone > len(self._entries) + 16:
-                self._sweep()
+                alive = self._entries.get
+                self._small = deque(entry for entry in self._small if alive(entry.key) is entry)
+                self._main = deque(entry for entry in self._main if alive(entry.key) is entry)
+                self._gone = 0
         return entry
-
-    def _sweep(self) -> None:
-        alive = self._entries.get
-        self._small = deque(entry for entry in self._small if alive(entry.key) is entry)
-        self._main = deque(entry for entry in self._main if alive(entry.key) is entry)
-        self._gone = 0
 
     def evict(self) -> tuple[str, Entry]:
         """Remove and return the entry that is worth least."""
