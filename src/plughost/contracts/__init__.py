@@ -1,6 +1,10 @@
-"""Protocols and frozen payloads that hosts and plugins agree on; no behaviour.
+"""What hosts and plugins agree on: protocols, frozen payloads, and the small rules both must read alike; no policy.
 
-Everything public is importable from here; the modules behind it are one idea each.
+Protocols say what one side offers and the other may ask for. Payloads are what crosses between them, and do not
+change on the way. The rules are those that would drift if each side had its own: the clock, log lines, what is
+secret, how keys, durations and errors are written. Nothing here decides anything, and nothing imports from above.
+
+Plugins import from here, where every public name stands. The floors below them name the file they mean, one idea each.
 """
 
 from __future__ import annotations

@@ -21,8 +21,10 @@ from plughost.contracts import (
     SessionStoreSetup,
     StoredSession,
     VersionConflict,
+    born_session,
+    patched_session,
+    touched_session,
 )
-from plughost.contracts.session_changes import born_session, patched_session, touched_session
 from plughost.exceptions import StoreUnavailableError
 
 

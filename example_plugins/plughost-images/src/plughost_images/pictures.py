@@ -11,8 +11,7 @@ from typing import Any, Final
 import anyio
 import anyio.to_thread
 
-from plughost.contracts import Fetched
-from plughost.contracts.disk_cache import DiskCache
+from plughost.contracts import DiskCache, Fetched
 from plughost.exceptions import ServiceError
 from plughost_images.converting import BadPictureError, Format, convert
 from plughost_images.protocols import ImageOrigin, PictureMissingError, PictureRequest

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from msgspec import Meta, Struct
 
 from plughost import Plugin, PluginContext, hookimpl
-from plughost.contracts import AdminPanel, GuardedRoute, HealthCheck, PanelAction
-from plughost.contracts.disk_cache import DiskCache
+from plughost.contracts import AdminPanel, DiskCache, GuardedRoute, HealthCheck, PanelAction
 from plughost.exceptions import ServiceError
 from plughost_images import hookspecs
 from plughost_images.converting import Format, placeholder

@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 from msgspec.msgpack import Ext
 
-from plughost.contracts.error_text import error_type_name
+from plughost.contracts import error_type_name
 from plughost.exceptions import CacheValueError
 
 Format = Literal["msgpack", "json"]

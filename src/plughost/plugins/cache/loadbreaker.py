@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from plughost.contracts.error_text import error_type_name
+from plughost.contracts import error_type_name
 from plughost.exceptions import StoreUnavailableError
 
 _MOST_SPARED: Final = 10_000

@@ -14,8 +14,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
-from plughost.contracts import error_line
-from plughost.contracts.logs import get_logger
+from plughost.contracts import error_line, get_logger
 from plughost.exceptions import ConfigError
 from plughost.plugins.database.found import MigrationNotes, Note, enums_in
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import anyio.to_thread
 from sqlalchemy.engine import URL
 
-from plughost.contracts import Artifact, BackupPlan, RestorePlan
-from plughost.contracts.files import own_folder
+from plughost.contracts import Artifact, BackupPlan, RestorePlan, own_folder
 from plughost.exceptions import BackupError
 from plughost.plugins.database import postgres_dump, sqlite_copy
 from plughost.plugins.database.config import DatabaseConfig

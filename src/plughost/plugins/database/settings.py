@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plughost.contracts.secret import Secret
+from plughost.contracts import Secret
 from plughost.exceptions import ConfigError
 
 

@@ -17,7 +17,7 @@ import anyio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from plughost.contracts.logs import get_logger
+from plughost.contracts import get_logger
 from plughost.plugins.database.urls import printable, sqlite_file
 
 _log = get_logger("plughost.database")

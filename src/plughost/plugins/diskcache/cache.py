@@ -13,9 +13,18 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from plughost.contracts import Clock, Seconds, call_loader, get_logger, seconds_of
-from plughost.contracts.disk_cache import DiskCacheStats, DiskEntry, Fetch, Fetched
-from plughost.contracts.error_text import error_type_name
+from plughost.contracts import (
+    Clock,
+    DiskCacheStats,
+    DiskEntry,
+    Fetch,
+    Fetched,
+    Seconds,
+    call_loader,
+    error_type_name,
+    get_logger,
+    seconds_of,
+)
 from plughost.exceptions import CacheValueError, StoreUnavailableError
 from plughost.plugins.diskcache.shelf import Card, Shelf
 

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from plughost import Plugin, PluginContext, hookimpl
-from plughost.contracts import SYSTEM_CLOCK, Clock, MetricFamily, MetricKind, MetricSample
-from plughost.contracts.disk_cache import DiskCache
+from plughost.contracts import SYSTEM_CLOCK, Clock, DiskCache, MetricFamily, MetricKind, MetricSample
 from plughost.plugins.diskcache.cache import FileCache
 from plughost.plugins.diskcache.shelf import Shelf
 

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from plughost.contracts.files import own_folder
+from plughost.contracts import own_folder
 
 _DESCRIPTION = ".json"
 _BODY = ".body"

@@ -9,9 +9,17 @@ from typing import Any
 import anyio
 import msgspec
 
-from plughost.contracts.clock import Clock
-from plughost.contracts.fleet import FleetMember, MemberJoined, MemberLeft, MemberLost
-from plughost.contracts.fleet_store import Beat, FleetStore, Greeting, RunEnd
+from plughost.contracts import (
+    Beat,
+    Clock,
+    FleetMember,
+    FleetStore,
+    Greeting,
+    MemberJoined,
+    MemberLeft,
+    MemberLost,
+    RunEnd,
+)
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.cards import MemberCard, decode_card, member_of
 from plughost.plugins.fleet.membership import Membership

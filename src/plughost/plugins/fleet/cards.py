@@ -10,9 +10,17 @@ from types import MappingProxyType
 
 import msgspec
 
-from plughost.contracts import HostSteering
-from plughost.contracts.fleet import FleetJobRecord, FleetMember, FleetStatus, MemberPlugin, MemberState
-from plughost.contracts.fleet_store import StoredJob, StoredMember, View
+from plughost.contracts import (
+    FleetJobRecord,
+    FleetMember,
+    FleetStatus,
+    HostSteering,
+    MemberPlugin,
+    MemberState,
+    StoredJob,
+    StoredMember,
+    View,
+)
 
 APART = "it follows nothing that the fleet wants: host.fleet is off there, or safe mode is on"
 

@@ -20,10 +20,11 @@ from plughost.contracts import (
     FleetJobRecord,
     FleetMember,
     FleetStatus,
+    FleetStore,
     Rollout,
+    View,
     json_option,
 )
-from plughost.contracts.fleet_store import FleetStore, View
 from plughost.exceptions import FleetError, StoreUnavailableError
 from plughost.plugins.fleet.cards import job_record, member_of, status_of
 from plughost.plugins.fleet.config import FleetConfig

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from plughost.contracts.files import replace_file
-from plughost.contracts.fleet_store import FleetStore
+from plughost.contracts import FleetStore, replace_file
 from plughost.exceptions import ConfigError
 from plughost.plugins.fleet.revisions import Seal
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore

@@ -8,10 +8,7 @@ from typing import Any
 
 import anyio
 
-from plughost.contracts import HostSteering
-from plughost.contracts.clock import Clock
-from plughost.contracts.files import replace_file
-from plughost.contracts.fleet_store import FleetStore, Proposal
+from plughost.contracts import Clock, FleetStore, HostSteering, Proposal, replace_file
 from plughost.exceptions import (
     ConfigError,
     FleetError,

@@ -9,9 +9,18 @@ from typing import Any
 import anyio
 from msgspec.structs import replace
 
-from plughost.contracts.clock import Clock
-from plughost.contracts.fleet import FleetJob, FleetJobSkipped, JobRun
-from plughost.contracts.fleet_store import Claimed, Enlistment, FleetStore, HeldRun, JobClaim, RunEnd
+from plughost.contracts import (
+    Claimed,
+    Clock,
+    Enlistment,
+    FleetJob,
+    FleetJobSkipped,
+    FleetStore,
+    HeldRun,
+    JobClaim,
+    JobRun,
+    RunEnd,
+)
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.membership import Membership

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import anyio
 
-from plughost.contracts.clock import Clock
-from plughost.contracts.fleet_store import HeldRun
+from plughost.contracts import Clock, HeldRun
 
 
 class Membership:

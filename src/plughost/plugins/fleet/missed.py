@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plughost.contracts.fleet import FleetJob
-from plughost.contracts.fleet_store import Claimed
+from plughost.contracts import Claimed, FleetJob
 from plughost.plugins.fleet.membership import Membership
 
 MOST_KEPT = 100

@@ -15,6 +15,7 @@ from plughost.contracts import (
     AdminPanel,
     Clock,
     Fleet,
+    FleetStore,
     HealthCheck,
     HostSteering,
     JobGate,
@@ -22,7 +23,6 @@ from plughost.contracts import (
     MetricSample,
     PluginStateChanged,
 )
-from plughost.contracts.fleet_store import FleetStore
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import card_of

@@ -11,9 +11,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from plughost.contracts.fleet import FleetChange, Rollout, RolloutState
-from plughost.contracts.fleet_store import FleetStore, Proposal, StoredMember
-from plughost.contracts.masking import is_secret_key
+from plughost.contracts import (
+    FleetChange,
+    FleetStore,
+    Proposal,
+    Rollout,
+    RolloutState,
+    StoredMember,
+    is_secret_key,
+)
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.cards import decode_card
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from plughost.contracts.fleet import FleetChange, FleetMember, FleetStatus, Rollout
-from plughost.contracts.fleet_store import FleetStore
+from plughost.contracts import FleetChange, FleetMember, FleetStatus, FleetStore, Rollout
 from plughost.plugins.fleet.cards import APART, MemberCard, member_of, status_of
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import anyio.lowlevel
 
-from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.logs import get_logger
-from plughost.contracts.session import CleanupReport
-from plughost.contracts.session_store import PurgedSession, PurgingStore, SessionStore
+from plughost.contracts import (
+    SYSTEM_CLOCK,
+    CleanupReport,
+    Clock,
+    PurgedSession,
+    PurgingStore,
+    SessionStore,
+    get_logger,
+)
 from plughost.plugins.sessions.announcements import SessionChange, SessionListeners
 
 BATCH = 500  # a writer waits at most for this many deletions

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plughost.contracts.clock import Clock
-from plughost.contracts.plugin import Seconds, seconds_of
-from plughost.contracts.session_store import StoredSession
+from plughost.contracts import Clock, Seconds, StoredSession, seconds_of
 
 
 class SteadyTime:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from plughost.contracts.error_text import error_type_name
+from plughost.contracts import error_type_name
 from plughost.exceptions import SessionDataError
 
 MAX_DEPTH = 16

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from plughost.contracts import CommandLine, Session, json_option
-from plughost.contracts.session import SessionMaintenance, SessionManager
+from plughost.contracts import CommandLine, Session, SessionMaintenance, SessionManager, json_option
 from plughost.exceptions import ServiceError
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from plughost.contracts.logs import get_logger
+from plughost.contracts import get_logger
 from plughost.exceptions import ConfigError
 from plughost.http import from_loopback
 from plughost.plugins.sessions.tokens import digest_of_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from plughost.contracts.http import Scope
+from plughost.contracts import Scope
 from plughost.http.csrf import (
     CSRF_CHECKED,
     NO_OTHERS,

@@ -10,7 +10,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from plughost.contracts.logs import get_logger
+from plughost.contracts import get_logger
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.turns import WriterTurns
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from plughost.contracts.http import Message, Scope
-from plughost.contracts.logs import get_logger
-from plughost.contracts.plugin import Seconds
-from plughost.contracts.session_store import (
+from plughost.contracts import (
     ImmediateStore,
+    Message,
     ReplacedSession,
+    Scope,
+    Seconds,
     StoredSession,
     WaitingStore,
+    get_logger,
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.codec import About

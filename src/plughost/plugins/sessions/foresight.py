@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from plughost.contracts.http import Scope
+from plughost.contracts import Scope
 
 _MOST_SURPRISES: Final = 8
 """Paths that may make the loop wait; then sessions are loaded beforehand everywhere but where nobody looks."""

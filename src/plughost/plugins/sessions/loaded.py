@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, KeysView
 from typing import Any
 
-from plughost.contracts.http import Scope
-from plughost.contracts.session_store import SessionPatch, StoredSession
+from plughost.contracts import Scope, SessionPatch, StoredSession
 from plughost.plugins.sessions.codec import About
 from plughost.plugins.sessions.cookies import Header, SessionCookie, keep_private
 from plughost.plugins.sessions.rows import RowCodec

@@ -7,9 +7,16 @@ from typing import Any
 
 import anyio.lowlevel
 
-from plughost.contracts.plugin import Seconds
-from plughost.contracts.session import CleanupReport, Session, SessionStats
-from plughost.contracts.session_store import CountingStore, SessionPatch, StoredSession, VersionConflict
+from plughost.contracts import (
+    CleanupReport,
+    CountingStore,
+    Seconds,
+    Session,
+    SessionPatch,
+    SessionStats,
+    StoredSession,
+    VersionConflict,
+)
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.announcements import SessionChange
 from plughost.plugins.sessions.cleanup import Cleaner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plughost.contracts.http import ASGIApp, Receive, Scope, Send
+from plughost.contracts import ASGIApp, Receive, Scope, Send
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.csrf import SAFE_METHODS, CsrfCheck
 from plughost.plugins.sessions.desk import Desk

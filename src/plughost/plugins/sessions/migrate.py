@@ -13,9 +13,14 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from plughost.contracts.files import replace_file
-from plughost.contracts.logs import get_logger
-from plughost.contracts.session_store import MovableStore, SessionPatch, SessionStore, StoredSession
+from plughost.contracts import (
+    MovableStore,
+    SessionPatch,
+    SessionStore,
+    StoredSession,
+    get_logger,
+    replace_file,
+)
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.rows import RowCodec
 

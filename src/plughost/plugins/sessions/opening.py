@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from plughost.contracts.session_store import SessionStore, SessionStoreSetup
+from plughost.contracts import SessionStore, SessionStoreSetup
 from plughost.plugins.sessions.config import SessionsConfig
 from plughost.plugins.sessions.crypto import Envelope, KeyRing, PlainEnvelope, SealedEnvelope
 from plughost.plugins.sessions.sockets import SocketSession

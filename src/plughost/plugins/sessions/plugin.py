@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from plughost import Plugin, PluginContext, hookimpl
-from plughost.contracts import HealthCheck, HttpContext, MetricFamily, MetricSample, Middleware
-from plughost.contracts.clock import SYSTEM_CLOCK
-from plughost.contracts.session import SessionManager
-from plughost.contracts.session_store import MovableStore, SelfCheckingStore, SessionStore, WaitingStore
+from plughost.contracts import (
+    SYSTEM_CLOCK,
+    HealthCheck,
+    HttpContext,
+    MetricFamily,
+    MetricSample,
+    Middleware,
+    MovableStore,
+    SelfCheckingStore,
+    SessionManager,
+    SessionStore,
+    WaitingStore,
+)
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.commands import sessions_group

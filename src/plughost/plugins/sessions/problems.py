@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plughost.contracts.http import Send
+from plughost.contracts import Send
 from plughost.http.csrf import cross_site
 from plughost.http.problems import Problem, send_problem
 

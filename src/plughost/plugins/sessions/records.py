@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from plughost.contracts.logs import get_logger
-from plughost.contracts.session_changes import check_session_size
-from plughost.contracts.session_store import (
+from plughost.contracts import (
     NewSession,
     ReplacedSession,
     SessionStore,
     StoredSession,
     VersionConflict,
+    check_session_size,
+    get_logger,
 )
 from plughost.exceptions import SessionUnreadableError, StoreUnavailableError
 from plughost.plugins.sessions.announcements import Kind, SessionChange, SessionListeners

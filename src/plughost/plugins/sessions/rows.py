@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from plughost.contracts.session import Session
-from plughost.contracts.session_store import StoredSession
+from plughost.contracts import Session, StoredSession
 from plughost.exceptions import SessionUnreadableError
 from plughost.plugins.sessions.codec import About, decode_about, decode_value, encode_about, encode_value
 from plughost.plugins.sessions.crypto import Envelope, Owner

@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from plughost.contracts.http import Scope, Send
-from plughost.contracts.plugin import Seconds
-from plughost.contracts.session import RequestSession
+from plughost.contracts import RequestSession, Scope, Seconds, Send
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.codec import About
 from plughost.plugins.sessions.desk import Desk

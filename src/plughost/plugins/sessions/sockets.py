@@ -6,9 +6,7 @@ from typing import Any
 
 import anyio
 
-from plughost.contracts.http import ASGIApp, Message, Receive, Scope
-from plughost.contracts.session import SOCKET_CLOSED_BY_SESSION
-from plughost.contracts.session_store import StoredSession
+from plughost.contracts import SOCKET_CLOSED_BY_SESSION, ASGIApp, Message, Receive, Scope, StoredSession
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.announcements import SessionChange
 from plughost.plugins.sessions.records import SessionRecords

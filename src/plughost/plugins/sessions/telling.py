@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from plughost.contracts.logs import get_logger
+from plughost.contracts import get_logger
 from plughost.plugins.sessions.announcements import SessionChange
 
 _MOST_UNTOLD = 100_000

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.contracts import SYSTEM_CLOCK
 from plughost.exceptions import StoreUnavailableError
 
 LONGEST_WAIT: Final = 5.0

@@ -28,7 +28,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from plughost.contracts import Cache
+from plughost.contracts.cache import Cache
 from plughost.exceptions import CacheValueError
 
 VALUES: tuple[Any, ...] = (

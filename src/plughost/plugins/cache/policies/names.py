@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from plughost.contracts.named import named_object
+from plughost.contracts import named_object
 from plughost.exceptions import ConfigError
 from plughost.plugins.cache.policies.base import EvictionPolicy, Policy
 from plughost.plugins.cache.policies.foreign import ForeignPolicy

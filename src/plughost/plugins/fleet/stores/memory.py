@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from plughost.contracts.clock import SYSTEM_CLOCK
-from plughost.contracts.fleet_store import (
+from plughost.contracts import (
+    SYSTEM_CLOCK,
     Beat,
     Claimed,
     Enlisted,

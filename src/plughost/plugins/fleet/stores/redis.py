@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import sniffio
 
-from plughost.contracts.fleet_store import (
+from plughost.contracts import (
     MOST_REVISIONS,
     Beat,
     Claimed,

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from plughost.contracts.fleet_store import (
+from plughost.contracts import (
     MOST_REVISIONS,
     Beat,
     Claimed,

@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from plughost.contracts.clock import SYSTEM_CLOCK
-from plughost.contracts.files import close_to_others
-from plughost.contracts.fleet_store import (
+from plughost.contracts import (
+    SYSTEM_CLOCK,
     Beat,
     Claimed,
     Enlisted,
@@ -29,6 +28,7 @@ from plughost.contracts.fleet_store import (
     StoredRevision,
     View,
     Welcome,
+    close_to_others,
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.stores.rules import FleetRules

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from plughost.contracts.files import own_folder
+from plughost.contracts import own_folder
 
 
 class Words:

@@ -7,8 +7,14 @@ from typing import Any, cast
 
 import msgspec
 
-from plughost.contracts import BytesSessions, BytesStore, SessionStore, SessionStoreSetup, error_line
-from plughost.contracts.named import named_object
+from plughost.contracts import (
+    BytesSessions,
+    BytesStore,
+    SessionStore,
+    SessionStoreSetup,
+    error_line,
+    named_object,
+)
 from plughost.exceptions import ConfigError
 from plughost.plugins.sessions.config import OWN_STORES, SessionsConfig
 

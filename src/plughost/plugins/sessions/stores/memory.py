@@ -9,15 +9,17 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from plughost.contracts.session import SessionStats
-from plughost.contracts.session_changes import born_session, patched_session, touched_session
-from plughost.contracts.session_store import (
+from plughost.contracts import (
     NewSession,
     PurgedSession,
     ReplacedSession,
     SessionPatch,
+    SessionStats,
     StoredSession,
     VersionConflict,
+    born_session,
+    patched_session,
+    touched_session,
 )
 from plughost.exceptions import StoreUnavailableError
 

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 import sniffio
 
-from plughost.contracts.clock import SYSTEM_CLOCK
-from plughost.contracts.logs import get_logger
-from plughost.contracts.session import SessionStats
-from plughost.contracts.session_changes import session_too_large
-from plughost.contracts.session_store import (
+from plughost.contracts import (
+    SYSTEM_CLOCK,
     NewSession,
     PurgedSession,
     ReplacedSession,
     SessionPatch,
+    SessionStats,
     StoredSession,
     VersionConflict,
+    get_logger,
+    session_too_large,
 )
 from plughost.exceptions import ConfigError, SessionUnreadableError, StoreUnavailableError
 from plughost.plugins.sessions.stores import redis_scripts as scripts

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from plughost.contracts.logs import get_logger
-from plughost.contracts.session import SessionStats
-from plughost.contracts.session_store import (
+from plughost.contracts import (
     NewSession,
     PurgedSession,
     ReplacedSession,
     SessionPatch,
+    SessionStats,
     StoredSession,
     VersionConflict,
+    get_logger,
 )
 from plughost.exceptions import SessionDataError, SessionUnreadableError, StoreUnavailableError
 from plughost.plugins.sessions.database_file import DatabaseFile

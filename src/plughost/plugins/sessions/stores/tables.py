@@ -10,15 +10,17 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from plughost.contracts.session import SessionStats
-from plughost.contracts.session_changes import born_session, patched_session, touched_session
-from plughost.contracts.session_store import (
+from plughost.contracts import (
     NewSession,
     PurgedSession,
     ReplacedSession,
     SessionPatch,
+    SessionStats,
     StoredSession,
     VersionConflict,
+    born_session,
+    patched_session,
+    touched_session,
 )
 from plughost.exceptions import SessionUnreadableError
 from plughost.plugins.sessions.stores.schema import ALIVE

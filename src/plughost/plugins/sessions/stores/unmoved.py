@@ -10,8 +10,7 @@ import sqlite3
 
 import msgspec
 
-from plughost.contracts.session_changes import patched_session
-from plughost.contracts.session_store import SessionPatch, StoredSession
+from plughost.contracts import SessionPatch, StoredSession, patched_session
 from plughost.exceptions import SessionDataError
 from plughost.plugins.sessions.stores.schema import ALIVE
 
