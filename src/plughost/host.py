@@ -385,6 +385,10 @@ class Host:
         except PluginNotFoundError:
             return None
 
+    def is_starting(self, name: str) -> bool:
+        """Whether a plugin is being started now, for the first time or anew; a reload is such a start."""
+        return self._plugins.is_starting(name)
+
     async def load_plugin(
         self, plugin: object, config: Mapping[str, Any] | None = None, name: str | None = None
     ) -> PluginRecord:

@@ -74,7 +74,7 @@ class HostApplication:
         Raises:
             RouteError: Something a plugin contributed does not fit, and it was never put together before.
         """
-        if self._composition is None or self._stale:
+        if self._composition is None or self._stale or not self._is_awaiting(self._composition):
             first = self._composition is None
             self.runtime.forget_services()
             self.runtime.tracer = request_tracer(self._tracer_provider)
@@ -90,6 +90,10 @@ class HostApplication:
             self._stale = False
         assert self._composition is not None  # noqa: S101 - _compose has set it or raised
         return self._composition
+
+    def _is_awaiting(self, composition: Composition) -> bool:
+        """Whether all plugins that a composition holds a place for are still on their way."""
+        return all(map(self.host.is_starting, composition.awaited))
 
     def check(self) -> None:
         """Put it together now; call it once the host has started, so that a wrong route stops the program.

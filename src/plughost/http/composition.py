@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import copy
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
@@ -11,7 +12,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from plughost.contracts.error_text import error_line, error_text
-from plughost.contracts.http import ASGIApp, HttpContext, Middleware
+from plughost.contracts.http import ASGIApp, HttpContext, Middleware, Receive, Scope, Send
 from plughost.contracts.logs import get_logger
 from plughost.contracts.value_text import class_name, items_of, plain_text, value_text
 from plughost.core.containment import Point, contained
@@ -19,6 +20,7 @@ from plughost.exceptions import RouteError, did_you_mean
 from plughost.http.compression import Compression
 from plughost.http.guards import Guard
 from plughost.http.outer import OriginCheck, OuterShell
+from plughost.http.problems import Problem
 from plughost.http.rates import PER_MINUTE
 from plughost.http.routes import Route, WebSocketRoute
 from plughost.http.runtime import HttpRuntime
@@ -38,6 +40,7 @@ class Composition:
         routes: What it serves, each knowing its plugin.
         middleware: Names of what stands around, outermost first.
         left_out: What could not be part of it, in sentences.
+        awaited: Plugins that are being started anew, and whose routes ask for a moment of patience until then.
     """
 
     app: ASGIApp
@@ -45,6 +48,7 @@ class Composition:
     routes: tuple[Route | WebSocketRoute, ...]
     middleware: tuple[str, ...]
     left_out: tuple[str, ...]
+    awaited: tuple[str, ...] = ()
 
 
 def compose(runtime: HttpRuntime, own: Sequence[Route], context: HttpContext, *, strict: bool) -> Composition:
@@ -63,7 +67,10 @@ def compose(runtime: HttpRuntime, own: Sequence[Route], context: HttpContext, *,
     sieve = _Sieve(strict)
     hooks = runtime.host.own_hooks
     routes: list[Route | WebSocketRoute] = list(own)
-    for plugin, items in _by_plugin(hooks.register_routes.report(context=context)):
+    answers = dict(_by_plugin(hooks.register_routes.report(context=context)))
+    awaited = _awaited(runtime, answers)
+    for plugin in _in_former_order(answers, awaited, runtime):
+        items = awaited.get(plugin) or answers[plugin]
         routes += sieve.pass_on(plugin, _checked(plugin, items, routes, runtime))
     around = _contributed_middleware(runtime, context, sieve)
     table = RouteTable(_without(sieve.refused, routes))
@@ -81,7 +88,42 @@ def compose(runtime: HttpRuntime, own: Sequence[Route], context: HttpContext, *,
         routes=tuple(_without(sieve.refused, routes)),
         middleware=tuple(_name_of(each) for plugin, each in around if plugin not in sieve.refused),
         left_out=tuple(sieve.sentences),
+        awaited=tuple(awaited),
     )
+
+
+def _awaited(runtime: HttpRuntime, present: Container[str]) -> dict[str, list[Route | WebSocketRoute]]:
+    """Return stand-ins for the routes of plugins that are being started anew.
+
+    A plugin that cannot be made twice stops before it starts again. Its addresses did not cease to exist meanwhile:
+    who is told 404 believes that for good.
+    """
+    awaited: dict[str, list[Route | WebSocketRoute]] = {}
+    for route in runtime.routes:
+        if route.plugin and route.plugin not in present and runtime.host.is_starting(route.plugin):
+            stand_in = copy.copy(route)
+            stand_in.app = _have_patience
+            awaited.setdefault(route.plugin, []).append(stand_in)
+    return awaited
+
+
+async def _have_patience(scope: Scope, receive: Receive, send: Send) -> None:
+    plugin = scope["route"].plugin
+    sentence = f"The plugin {plugin!r} is being started anew; ask again in a moment."
+    raise Problem(503, sentence, code="plugin_restarting", headers={"Retry-After": "1"})
+
+
+def _in_former_order(
+    answers: Mapping[str, Any], awaited: Collection[str], runtime: HttpRuntime
+) -> Iterator[str]:
+    """Give the plugins in call order, those that are awaited before whoever came after them."""
+    before = list(dict.fromkeys(route.plugin for route in runtime.routes if route.plugin))
+    left = [plugin for plugin in before if plugin in awaited]
+    for plugin in answers:
+        while left and plugin in before and before.index(left[0]) < before.index(plugin):
+            yield left.pop(0)
+        yield plugin
+    yield from left
 
 
 def compose_around(

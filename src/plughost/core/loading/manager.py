@@ -294,6 +294,10 @@ class PluginManager:
             entry.candidate = entry.candidate.ruled(verdict)
             self._registry.note(name, state=verdict.state, reason=verdict.reason, error=None)
 
+    def is_starting(self, name: str) -> bool:
+        """Whether a start of a plugin is under way."""
+        return self._lifecycle.turns.is_starting(name)
+
     async def unload(self, name: str) -> bool:
         """Stop a plugin and those that require it; returns whether it was running."""
         if (bare := self._bare.find(name)) is not None:

@@ -119,24 +119,30 @@ class FakeUpstream:
         """Answer, or do what the trouble says."""
         if scope["type"] != "http":
             return
-        status = 0
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = int(message["status"])
-            await send(message)
-
         at = time.monotonic()
-        try:
-            await self._answer(scope, receive, noting)
-        finally:
+
+        def note(status: int) -> None:
             self.calls.append(
                 Call(
                     method=scope["method"], path=scope["path"], status=status, at=at,
                     query=dict(QueryParams(scope["query_string"])), headers=dict(Headers(scope=scope)),
                 )
             )  # fmt: skip
+
+        noted = False
+
+        async def noting(message: Message) -> None:
+            nonlocal noted
+            if message["type"] == "http.response.start":
+                noted = True
+                note(int(message["status"]))  # before anybody has the answer and looks into the log
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, noting)
+        finally:
+            if not noted:
+                note(0)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         trouble = self.trouble
