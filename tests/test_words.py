@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,47 @@ def test_no_text_has_a_turn_that_strangers_stumble_over(advice: str) -> None:
 @pytest.mark.parametrize(("number", "said"), [(0, "0 plugins"), (1, "1 plugin"), (2, "2 plugins")])
 def test_a_number_and_its_noun_agree(number: int, said: str) -> None:
     assert counted(number, "plugin") == said
+
+
+NAMES = ("Redis ", "SQLite ", "PostgreSQL ", "Expected ")
+"""Words that begin with a capital wherever they stand; the last as msgspec writes it."""
+
+
+@cache
+def _said() -> tuple[tuple[str, str, str], ...]:
+    """Place, function and text of every call that is handed a text first; what varies in the text is left as {}."""
+    found = []
+    for path in TEXTS:
+        if path.suffix != ".py" or {"template", "tests"} & {*path.parts}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and node.args:
+                parts = getattr(node.args[0], "values", [node.args[0]])
+                texts = [getattr(one, "value", None) for one in parts]
+                if any(isinstance(one, str) for one in texts):
+                    owner = getattr(node.func, "value", None)
+                    called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                    whose = getattr(owner, "attr", getattr(owner, "id", ""))
+                    text = "".join(one if isinstance(one, str) else "{}" for one in texts)
+                    found.append((f"{path.relative_to(ROOT)}:{node.lineno}", f"{whose}.{called}", text))
+    return tuple(found)
+
+
+def _begins_small(text: str) -> bool:
+    return not text[0].isupper() or text.startswith(NAMES) or text.split()[0].isupper()
+
+
+def test_a_line_of_the_log_is_a_sentence_that_begins_small_and_has_no_full_stop() -> None:
+    levels = re.compile(r"\w*log\.(debug|info|warning|error|exception)")
+    lines = [(place, text) for place, called, text in _said() if levels.fullmatch(called)]
+    assert len(lines) > 100
+    assert [
+        line for line in lines if " " not in line[1] or not _begins_small(line[1]) or line[1].endswith(".")
+    ] == []
+
+
+def test_the_text_of_an_error_begins_small_and_has_no_full_stop() -> None:
+    kinds = re.compile(r"\w*\.(?!Usage)[A-Z]\w*Error")
+    errors = [(place, text) for place, called, text in _said() if kinds.fullmatch(called) and " " in text]
+    assert len(errors) > 400
+    assert [one for one in errors if not _begins_small(one[1]) or one[1].endswith(".")] == []

@@ -73,4 +73,4 @@ class HostOfProcess:
         try:
             self.get()
         except Exception as error:  # whoever asks for the host is told
-            _log.error("host_not_started", host=self._name, error=str(error))
+            _log.error("the host did not start", host=self._name, error=str(error))

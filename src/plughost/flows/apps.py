@@ -80,7 +80,12 @@ class Apps(Mapping[str, AppRecord]):
         """Read what an earlier process left unfinished, log it, and return it. Called once, at start."""
         for entry in self._journal.unfinished():
             self._unfinished[entry.app_name] = entry
-            _log.warning("app_unfinished", app=entry.app_name, step=entry.step, hint=str(entry))
+            _log.warning(
+                "an app was left unfinished by an earlier run",
+                app=entry.app_name,
+                step=entry.step,
+                hint=str(entry),
+            )
         return self.unfinished
 
     async def register(self, name: str, config: Mapping[str, Any] | None = None) -> AppRecord:
@@ -174,7 +179,7 @@ class Apps(Mapping[str, AppRecord]):
             try:
                 await self._unregister(name, UnregisterOptions(limit=self._close_limit, reason="shutdown"))
             except AppError as error:
-                _log.error("app_not_unregistered", app=name, error=error_text(error))
+                _log.error("an app could not be unregistered", app=name, error=error_text(error))
 
     # registration
 
@@ -291,7 +296,9 @@ class Apps(Mapping[str, AppRecord]):
             "cancelled": failure.cancelled,
             "duration": self._clock.time() - began,
         }
-        _log.error("app_operation_failed", app=name, step=failure.step, error=error_text(error), **context)
+        _log.error(
+            "an operation of an app failed", app=name, step=failure.step, error=error_text(error), **context
+        )
         await self._hooks.operation_failed(
             app_name=name, operation=failure.step, error=error, context=frozen(context)
         )

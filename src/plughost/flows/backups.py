@@ -188,7 +188,7 @@ class Backups:
             raised = error if isinstance(error, Exception) else BackupError("the backup was cancelled")
             with anyio.CancelScope(shield=True):
                 await self._hooks.backup_failed(plan=plan, error=raised)
-            _log.error("backup_failed", backup=plan.backup_id, reason=plan.reason, error=_said(raised))
+            _log.error("a backup failed", backup=plan.backup_id, reason=plan.reason, error=_said(raised))
             if raised is not error:
                 raise
             raise _backup_error(raised) from error

@@ -70,14 +70,14 @@ class Journal:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            _log.warning("journal_not_cleared", path=str(path), error=str(error))
+            _log.warning("a note about an app could not be removed", path=str(path), error=str(error))
 
     def note_if_possible(self, entry: Unfinished) -> None:
         """Write a note about a failure; one that cannot be written must not hide the failure."""
         try:
             self.note(entry)
         except OSError as error:
-            _log.error("journal_not_written", entry=str(entry), error=str(error))
+            _log.error("a note about an app could not be written", entry=str(entry), error=str(error))
 
     def unfinished(self) -> tuple[Unfinished, ...]:
         """Return all notes, sorted by app."""
@@ -91,5 +91,5 @@ class Journal:
         try:
             return msgspec.json.decode(path.read_bytes(), type=Unfinished)
         except (OSError, msgspec.MsgspecError) as error:
-            _log.warning("journal_unreadable", path=str(path), error=str(error))
+            _log.warning("a note about an app cannot be read", path=str(path), error=str(error))
             return None

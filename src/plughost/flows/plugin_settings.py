@@ -66,7 +66,7 @@ async def change_settings(
     """
     if loaded.path is None:
         raise ConfigError(
-            "There is no configuration file to write the change into.", path="plugins", origin=""
+            "there is no configuration file to write the change into", path="plugins", origin=""
         )
     after = loaded.configured(name, changes)
     await check(name, after.decode_plugin(name, kind))

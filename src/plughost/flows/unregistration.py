@@ -57,7 +57,11 @@ class Unregistration:
         except AppRefused as refusal:
             if self._options.reason == "requested":
                 raise
-            _log.warning("refusal_passed_over", app=self._record.name, reason=refusal.log_reason)
+            _log.warning(
+                "a refusal to unregister an app was passed over",
+                app=self._record.name,
+                reason=refusal.log_reason,
+            )
 
     async def _roll_back(self) -> None:
         record = self._record

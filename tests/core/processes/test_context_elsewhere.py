@@ -171,7 +171,7 @@ async def test_hooks_of_the_host_are_called_from_within_a_call(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("unknown", "Nobody declared a hook 'nobody_declares_this'"),
+        ("unknown", "nobody declared a hook 'nobody_declares_this'"),
         ("use", "the service plughost.contracts.plugin.Plugin cannot be called from one process in another"),
     ],
 )

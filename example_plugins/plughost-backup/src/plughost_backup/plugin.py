@@ -71,7 +71,7 @@ class BackupPlugin(Plugin):
         self._last, self._problem = result, ""
         gone = self._folder.prune(self._config.keep)
         if gone:
-            self._context.log.info("old_backups_removed", names=gone)
+            self._context.log.info("old backups were removed", names=gone)
 
     @hookimpl
     def backup_failed(self, error: Exception) -> None:
@@ -99,7 +99,7 @@ class BackupPlugin(Plugin):
             await self._context.use(BackupService).run(reason="failure")
         except BackupError as error:
             self._context.log.warning(
-                "emergency_backup_failed", app=app_name, step=operation, error=str(error)
+                "the backup before an operation failed", app=app_name, step=operation, error=str(error)
             )
 
     @hookimpl

@@ -71,7 +71,7 @@ class DashboardPlugin(Plugin):
     async def _report(self) -> None:
         sources = await anyio.to_thread.run_sync(self._usage.sources, self._usage.hour - _WEEK)
         for source in sources:
-            self._context.log.info("media_usage_of_a_week", **asdict(source))
+            self._context.log.info("use of a media source in a week", **asdict(source))
 
     @hookimpl(optionalhook=True)
     async def upstream_calls(self, batch: Sequence[CallRecord]) -> None:

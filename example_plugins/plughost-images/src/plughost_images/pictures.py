@@ -97,7 +97,7 @@ class Pictures:
         except Exception as error:
             self.refused += isinstance(error, BadPictureError)
             self.failed += 1
-            self._log.warning("picture_failed", source=source, error=type(error).__name__)
+            self._log.warning("a picture could not be fetched", source=source, error=type(error).__name__)
             return None
 
     async def _kept(self, key: str, make: Callable[[], Any], fresh: float) -> Picture:

@@ -175,7 +175,7 @@ class PlexPlugin(Plugin):
                 reached += 1
             except (PlexError, UpstreamError, ServiceError) as error:
                 away += 1
-                self._log.info("plex_server_away", server=server.name, error=type(error).__name__)
+                self._log.info("a Plex server is away", server=server.name, error=type(error).__name__)
         return reached, away
 
     async def _keep_alive(self) -> None:
@@ -186,4 +186,6 @@ class PlexPlugin(Plugin):
         try:
             await self._servers.keep_alive(account)
         except (PlexError, UpstreamError, ServiceError) as error:
-            self._log.warning("plex_token_not_kept_alive", user=account.user_id, error=type(error).__name__)
+            self._log.warning(
+                "a token for Plex could not be kept alive", user=account.user_id, error=type(error).__name__
+            )

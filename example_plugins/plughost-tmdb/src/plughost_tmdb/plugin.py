@@ -125,7 +125,7 @@ class TmdbPlugin(Plugin):
                     if kind in ("movie", "tv"):
                         await self._tmdb.answer(f"{kind}/{item['id']}", priority="warm")
         except (UpstreamError, ServiceError, KeyNeededError, KeyRefusedError) as error:
-            self._context.log.info("tmdb_warming_ended", reason=error_line(error))
+            self._context.log.info("warming ended early", reason=error_line(error))
 
     def status(self) -> Mapping[str, object]:
         """Which keys there are."""

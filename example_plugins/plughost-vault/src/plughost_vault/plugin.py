@@ -60,7 +60,9 @@ class VaultPlugin(Plugin):
             self._file.prepare()
             self._ring = KeyRing(self._file.read)
             context.log.info(
-                "vault_key_file", path=str(self._file.path), advice="keep a copy apart from backups"
+                "the key of the vault lies in a file",
+                path=str(self._file.path),
+                advice="keep a copy apart from backups",
             )
         context.register_hookspecs(hookspecs)
         context.provide(Vault, self._ring)

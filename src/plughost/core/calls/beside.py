@@ -85,7 +85,7 @@ class TwofoldDispatcher(HookDispatcher):
     ) -> tuple[str, ...]:
         """Take in the implementations of both kinds, all or none; return the hooks it implements."""
         if self.pluggy.has_plugin(name) or self.own.pluggy.has_plugin(name):
-            raise PluginInvalidError(f"Plugin {name!r} does not fit: its name is taken", plugin=name)
+            raise PluginInvalidError(f"plugin {name!r} does not fit: its name is taken", plugin=name)
         self._put(name, plugin, first)
         return self.hooks_of(name)
 

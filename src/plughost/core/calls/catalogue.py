@@ -110,7 +110,7 @@ class Catalogue:
                 found = [*misfits(declaration, impl.function, impl.opts, blocking)]
                 if found:
                     raise PluginInvalidError(
-                        f"Plugin {impl.plugin_name!r} does not fit hook {declaration.name!r}, "
+                        f"plugin {impl.plugin_name!r} does not fit hook {declaration.name!r}, "
                         f"which {declaration.origin} declares: {'; '.join(found)}",
                         plugin=impl.plugin_name,
                     )

@@ -281,7 +281,7 @@ class HookDispatcher:
         if self.pluggy.is_blocked(name):
             found.insert(0, "its name is blocked in the plugin manager")
         if found:
-            raise PluginInvalidError(f"Plugin {name!r} does not fit: {'; '.join(found)}", plugin=name)
+            raise PluginInvalidError(f"plugin {name!r} does not fit: {'; '.join(found)}", plugin=name)
 
     def _enter(self, name: str, plugin: object) -> None:
         try:
@@ -292,7 +292,7 @@ class HookDispatcher:
             if not isinstance(error, pluggy.PluginValidationError | ValueError):
                 raise
             raise PluginInvalidError(
-                f"Plugin {name!r} does not fit: {error_text(error)}", plugin=name
+                f"plugin {name!r} does not fit: {error_text(error)}", plugin=name
             ) from error
 
     def _leave(self, name: str) -> object:
@@ -388,5 +388,5 @@ _EXTRA = "<extra>"
 def _not_found(name: str, manager: pluggy.PluginManager) -> PluginNotFoundError:
     known = [each for each, plugin in manager.list_name_plugin() if plugin is not None]
     return PluginNotFoundError(
-        f"No plugin of the name {name!r} is registered.{did_you_mean(name, known)}", plugin=name
+        f"no plugin of the name {name!r} is registered.{did_you_mean(name, known)}", plugin=name
     )

@@ -48,7 +48,7 @@ def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
     _log.error("hook implementation failed", plugin=step.plugin, hook=step.hook, kind="error", exc_info=error)
     if step.aborts:
         raise HookCallError(
-            f"Plugin {step.plugin!r} failed in hook {step.hook!r}, which stops the whole call: "
+            f"plugin {step.plugin!r} failed in hook {step.hook!r}, which stops the whole call: "
             f"{error_line(error)}",
             hook=step.hook,
             plugin=step.plugin,
@@ -67,8 +67,8 @@ def _timed_out(step: Step) -> HookTimeoutError:
     )
     limit = step.limit or 0.0
     error = HookTimeoutError(
-        f"Plugin {step.plugin!r} took longer than its limit of {limit:g} s in hook {step.hook!r}. "
-        f"Give {step.plugin + '.' + step.hook!r} a higher limit if it needs more time.",
+        f"plugin {step.plugin!r} took longer than its limit of {limit:g} s in hook {step.hook!r}. "
+        f"Give {step.plugin + '.' + step.hook!r} a higher limit if it needs more time",
         hook=step.hook,
         plugin=step.plugin,
         limit=limit,

@@ -123,7 +123,7 @@ class HookPoint:
             UnknownHookError: The hook is not declared any more, and somebody held on to its function.
         """
         if self._plan is None:
-            raise UnknownHookError(f"Nobody declares the hook {self.name!r} any more.", hook=self.name)
+            raise UnknownHookError(f"nobody declares the hook {self.name!r} any more", hook=self.name)
         return self._plan
 
     def change(self, plan: CallPlan | None) -> None:

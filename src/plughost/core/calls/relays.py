@@ -32,7 +32,7 @@ class HookRelay(Hooks):
             makers = vars(self).get(_MAKERS, {})
             if name not in makers:
                 raise UnknownHookError(
-                    f"Nobody declared a hook {name!r}.{did_you_mean(name, makers)}", hook=name
+                    f"nobody declared a hook {name!r}.{did_you_mean(name, makers)}", hook=name
                 )
             return vars(self).setdefault(name, makers[name]())
 

@@ -141,7 +141,7 @@ def _implementations(
         yield HereImplementation(manifest, function, declaration, crossing, options.blocking)
     if found:
         raise PluginInvalidError(
-            f"Plugin {handle.name!r} does not fit: {'; '.join(found)}", plugin=handle.name
+            f"plugin {handle.name!r} does not fit: {'; '.join(found)}", plugin=handle.name
         )
 
 

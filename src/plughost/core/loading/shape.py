@@ -260,7 +260,8 @@ def _config_class(plugin: str, target: object) -> type[Any] | None:
     found = getattr(target, "Config", None)
     if found is not None and not isinstance(found, type):
         raise PluginInvalidError(
-            f"Config of plugin {plugin!r} is {value_text(found)}, not a class: declare `class Config(msgspec.Struct)`",
+            f"the Config of plugin {plugin!r} is {value_text(found)}, not a class: "
+            "declare `class Config(msgspec.Struct)`",
             plugin=plugin,
         )
     return found

@@ -62,7 +62,7 @@ class ServiceFace:
         service: Its Protocol.
 
     Raises:
-        NotCrossableError: It is no Protocol, or has a member that cannot be called from another process.
+        NotCrossableError: It is not a Protocol, or has a member that cannot be called from another process.
     """
 
     def __init__(self, plugin: str, service: Service[Any]) -> None:

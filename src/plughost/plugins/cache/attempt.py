@@ -80,7 +80,11 @@ class Attempt:
                 kept = engine.memory.peek(self.load.key) or self.found
                 if kept is None:
                     raise error
-                log.info("cache_serves_stale", cache=engine.name, error=error_line(error))
+                log.info(
+                    "a stale value is served, because loading failed",
+                    cache=engine.name,
+                    error=error_line(error),
+                )
                 self._give_back(hold_for=pause)
                 engine.breaker.spare(self.load.key, pause)
                 now = engine.monotonic()

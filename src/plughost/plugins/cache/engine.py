@@ -157,7 +157,7 @@ class Engine:
         if weight <= limit:
             return False
         self.counts.refused += 1
-        log.warning("cache_value_too_large", cache=self.name, size=weight, limit=limit)
+        log.warning("a value is too large for its cache", cache=self.name, size=weight, limit=limit)
         return True
 
     def keep(

@@ -73,7 +73,7 @@ class Listeners:
                         self._home.spawn(self._finish, result, event)
                 except (Exception, SystemExit, GeneratorExit) as error:
                     _log.warning(
-                        "cache_listener_failed",
+                        "a listener of a cache failed",
                         cache=self._cache,
                         event_kind=event.kind,
                         error=error_line(error),
@@ -84,5 +84,8 @@ class Listeners:
             await call_loader(lambda: result)
         except Exception as error:
             _log.warning(
-                "cache_listener_failed", cache=self._cache, event_kind=event.kind, error=error_line(error)
+                "a listener of a cache failed",
+                cache=self._cache,
+                event_kind=event.kind,
+                error=error_line(error),
             )

@@ -116,7 +116,7 @@ class Loads:
                 value = await attempt.make() if found is None else found.value
         except Exception as error:
             if load.background:
-                log.info("cache_refresh_failed", cache=self._engine.name, error=error_line(error))
+                log.info("refreshing a cached value failed", cache=self._engine.name, error=error_line(error))
             flight.fail(error)
         except BaseException:
             flight.fail(Abandoned())

@@ -165,7 +165,7 @@ class Locks:
         lock.lose()
         if self._held.pop(lock.secret, None) is not None:
             self._lost += 1
-            _log.warning("lock_lost", lock=lock.name, token=lock.token)
+            _log.warning("a lock was lost", lock=lock.name, token=lock.token)
 
     async def release(self, lock: Lock) -> bool:
         """Give it back; False when it was lost before."""

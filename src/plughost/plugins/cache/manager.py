@@ -214,7 +214,7 @@ class NamedCaches:
         try:
             await self._warm(cache)
         except Exception as error:
-            _log.warning("cache_warming_failed", cache=cache.name, error=error_line(error))
+            _log.warning("warming a cache failed", cache=cache.name, error=error_line(error))
 
     async def clear(self) -> None:
         """Clear every cache."""

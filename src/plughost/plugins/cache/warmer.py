@@ -103,9 +103,9 @@ class Warmer:
                 await self.warm(replace(load, limit=self._limit))
                 return True
         except Exception as error:
-            log.warning("cache_warming_failed", cache=self._engine.name, error=error_line(error))
+            log.warning("warming a cache failed", cache=self._engine.name, error=error_line(error))
             return False
-        log.warning("cache_warming_took_too_long", cache=self._engine.name, limit=self._limit)
+        log.warning("warming a cache took too long", cache=self._engine.name, limit=self._limit)
         return False
 
     def keep_warm(self, load: Load) -> Callable[[], None]:
@@ -163,6 +163,8 @@ class Warmer:
         reads[kept.load.key] = 0
         if kept.wanted or kept.idle < self._engine.settings.idle_periods:
             return True
-        log.info("cache_stops_warming", cache=self._engine.name, periods=kept.idle)
+        log.info(
+            "a value that nobody reads is not kept warm any more", cache=self._engine.name, periods=kept.idle
+        )
         self._drop(kept.load.key)
         return False

@@ -205,5 +205,9 @@ def _takes_connection(env: Path) -> bool:
         return False
     takes = "attributes" in env.read_text("utf-8")
     if not takes:
-        _log.info("env_py_passed_over", path=str(env), hint="it does not use config.attributes['connection']")
+        _log.info(
+            "env.py of the migrations is passed over",
+            path=str(env),
+            hint="it does not use config.attributes['connection']",
+        )
     return takes

@@ -87,6 +87,9 @@ class DatabaseTurn:
     async def _wait(self, take: Callable[[], Awaitable[bool]]) -> None:
         if await take():
             return
-        _log.info("waits_for_another_process", database=printable(self._engine.url))
+        _log.info(
+            "another process has its turn at the database, this one waits",
+            database=printable(self._engine.url),
+        )
         while not await take():  # noqa: ASYNC110 - another process cannot set an event
             await anyio.sleep(_POLL)

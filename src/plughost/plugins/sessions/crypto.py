@@ -261,5 +261,5 @@ def _token(key: RingKey, digest: bytes) -> str:
 def _unreadable(handle: str, why: str) -> SessionUnreadableError:
     return SessionUnreadableError(
         f"session {handle} cannot be read: {why}. It is kept; put the key back into the key ring, or end the"
-        " session."
+        " session"
     )

@@ -45,7 +45,7 @@ class DatabaseFile:
         if kind in _NETWORK:
             raise StoreUnavailableError(
                 f"{self.path} is on a network file system ({kind}), where SQLite's locks do not hold: use a"
-                " local path, or store = 'redis'."
+                " local path, or store = 'redis'"
             )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -58,11 +58,11 @@ class DatabaseFile:
             if error.errno == errno.ELOOP:
                 raise StoreUnavailableError(
                     f"{self.path} is a symbolic link, which could lead to somebody else's sessions: name the file"
-                    " that it leads to as path."
+                    " that it leads to as path"
                 ) from error
             raise StoreUnavailableError(
                 f"{self.path} cannot be made or written: {error.strerror}. Give its owner the right to, or use"
-                " another path."
+                " another path"
             ) from error
 
     def connect_writer(self, turns: WriterTurns) -> sqlite3.Connection:
@@ -153,7 +153,7 @@ class DatabaseFile:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise StoreUnavailableError(
-                f"{self.path} is damaged ({verdict}). It is kept as it is: restore a backup."
+                f"{self.path} is damaged ({verdict}). It is kept as it is: restore a backup"
             )
 
 
@@ -166,7 +166,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _cannot_be_opened(path: Path, error: sqlite3.Error) -> StoreUnavailableError:
-    return StoreUnavailableError(f"{path} cannot be opened: {error}. It is kept as it is.")
+    return StoreUnavailableError(f"{path} cannot be opened: {error}. It is kept as it is")
 
 
 def _file_system_of(path: Path) -> str:

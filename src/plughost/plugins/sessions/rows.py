@@ -109,7 +109,7 @@ class RowCodec:
     def _damaged(self, row: StoredSession) -> SessionUnreadableError:
         self.unreadable += 1
         return SessionUnreadableError(
-            f"session {row.handle} is damaged: its bytes were not written by plughost. It is kept."
+            f"session {row.handle} is damaged: its bytes were not written by plughost. It is kept"
         )
 
     def _session(self, row: StoredSession, session_id: str, about: About, fields: dict[str, Any]) -> Session:

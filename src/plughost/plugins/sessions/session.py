@@ -90,7 +90,7 @@ class LazySession(RequestSession):
         if self._phase == STREAMING:
             raise RuntimeError(
                 "the session is looked at for the first time after the response began: its headers could not say"
-                " any more that it depends on the cookie. Look at it before, or await session.load() first."
+                " any more that it depends on the cookie. Look at it before, or await session.load() first"
             )
 
     # the mapping
@@ -122,7 +122,7 @@ class LazySession(RequestSession):
         if self._phase == DONE or (self._phase == STREAMING and state.row is None):
             raise RuntimeError(
                 "the session cannot be changed any more: the response has begun. Change it before, or use the"
-                " session manager."
+                " session manager"
             )
         return state
 

@@ -102,7 +102,7 @@ class Coherence:
         try:
             sender, kind, cache, items = _decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            _log.warning("cache_message_unreadable", size=len(payload))
+            _log.warning("a message about cached values cannot be read", size=len(payload))
             return
         if kind in {"r", "k"}:
             for key in items:

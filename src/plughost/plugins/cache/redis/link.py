@@ -312,9 +312,11 @@ class RedisLink:
             self._away_since = None
         self.available = True
         self._error = ""
-        _log.info("redis_available", server=self.target.shown, coherence=self.coherence_kind)
+        _log.info("the server of the cache is there", server=self.target.shown, coherence=self.coherence_kind)
         for right in self.rights.missing:
-            _log.warning("redis_right_missing", server=self.target.shown, right=right)
+            _log.warning(
+                "a right is missing on the server of the cache", server=self.target.shown, right=right
+            )
         self._tell(flush=True)
 
     @staticmethod
@@ -324,7 +326,9 @@ class RedisLink:
         except StoreUnavailableError:
             raise
         except Exception as error:  # refused by the server, which is an answer
-            _log.debug("redis_refused", command=arguments[0].decode(), error=str(error))
+            _log.debug(
+                "the server of the cache refused a command", command=arguments[0].decode(), error=str(error)
+            )
             return False
         return True
 
@@ -333,7 +337,7 @@ class RedisLink:
         if self.available:
             self.available = False
             self._away_since = self._clock.monotonic()
-            _log.warning("redis_unavailable", server=self.target.shown, error=self._error)
+            _log.warning("the server of the cache is away", server=self.target.shown, error=self._error)
             self._tell(flush=False)
         self.coherence.wake_all()
         if self._lost is not None:

@@ -399,5 +399,5 @@ def _row(found: Any, asked: bytes | None = None) -> StoredSession | None:
         )
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
         raise SessionUnreadableError(
-            "a session in Redis is damaged: it was not written by plughost. It is kept."
+            "a session in Redis is damaged: it was not written by plughost. It is kept"
         ) from error

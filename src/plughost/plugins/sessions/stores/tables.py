@@ -306,7 +306,7 @@ def to_row(found: tuple[Any, ...]) -> StoredSession:
         fields = _decode_fields(found[11])
     except msgspec.MsgspecError as error:
         raise SessionUnreadableError(
-            f"session {found[1]} is damaged: its fields were not written by plughost. It is kept."
+            f"session {found[1]} is damaged: its fields were not written by plughost. It is kept"
         ) from error
     return StoredSession(
         digest=found[0], handle=found[1], subject=found[2], epoch=found[3], version=found[4],
