@@ -100,6 +100,30 @@ def test_importing_plughost_brings_no_optional_package() -> None:
     assert {name.partition(".")[0] for name in found} & OPTIONAL == set()
 
 
+SELDOM = {
+    "difflib",
+    "email.message",
+    "graphlib",
+    "gzip",
+    "http.client",
+    "tarfile",
+    "tomllib",
+    "urllib.request",
+    "zipfile",
+}
+"""What only some hosts need: archives, packages by path or url, a configuration file, a name that was misspelled."""
+
+
+def test_importing_a_host_brings_nothing_that_most_hosts_never_use() -> None:
+    found = json.loads(
+        run("from plughost import Host; import sys, json; print(json.dumps(sorted(sys.modules)))")
+    )
+    alone = json.loads(
+        run("import anyio, click, msgspec, structlog, sys, json; print(json.dumps([*sys.modules]))")
+    )
+    assert {*found} & SELDOM - {*alone} == set()
+
+
 def test_showing_help_imports_no_plugin_and_no_command() -> None:
     code = (
         "import sys, json\n"

@@ -52,7 +52,6 @@ Messages end with what to do. Foreign errors are mapped once, where they enter, 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -464,7 +463,15 @@ class SessionUnreadableError(StoreUnavailableError):
     """A session is stored, but its bytes cannot be opened: a wrong key, or damage. It is kept as it is."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` for the nearest known name, or an empty string: an ending for messages."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest known name, or an empty string: an ending for messages.
+
+    Args:
+        name: What was written.
+        known: What could have been meant.
+        cutoff: How near it must be; 1 is the same.
+    """
+    import difflib  # late: most runs make no such mistake
+
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f" Did you mean {near[0]!r}?" if near else ""

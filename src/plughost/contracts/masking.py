@@ -17,11 +17,12 @@ from plughost.contracts.secret import MASK
 _SHORTEST: Final = 5  # characters; hiding every "a" of a text would hide the text
 _LONG: Final = 8  # below, a value may be part of a word that has nothing to do with it: "short" of "shorter"
 _WORDS: Final = r"(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature)"
-_PAIR: Final = re.compile(rf"({_WORDS}=)[^&;\s]+", re.IGNORECASE)
-_ITEM: Final = re.compile(rf"""({_WORDS}["']: ?b?["'])[^"']+""", re.IGNORECASE)
-_BEARER: Final = re.compile(r"\b((?:bearer|basic) )[\w.~+/=-]{6,}", re.IGNORECASE)
-_TOKEN: Final = re.compile(r"phk_([0-9a-f]{12})_[0-9a-f]{64}")
-_PORT: Final = re.compile(r"\d{1,5}(?![^\s/?#,;:)\]}'\"<>.])")
+# Patterns as text: they are compiled when they are first used, and most runs have no error to show.
+_PAIR: Final = rf"(?i:({_WORDS}=)[^&;\s]+)"
+_ITEM: Final = rf"""(?i:({_WORDS}["']: ?b?["'])[^"']+)"""
+_BEARER: Final = r"(?i:\b((?:bearer|basic) )[\w.~+/=-]{6,})"
+_TOKEN: Final = r"phk_([0-9a-f]{12})_[0-9a-f]{64}"  # noqa: S105  what one looks like
+_PORT: Final = r"\d{1,5}(?![^\s/?#,;:)\]}'\"<>.])"
 
 _SECRET_WORDS: Final = frozenset(
     {"password", "passwd", "passphrase", "pass", "pwd", "secret", "secrets", "token", "tokens", "key", "keys"}
@@ -89,10 +90,10 @@ def masked_text(text: str) -> str:
         text = known.hidden_in(text)
     if "://" in text:
         text = "\n".join(_without_url_passwords(line) for line in text.split("\n"))
-    text = _PAIR.sub(rf"\1{MASK}", text)
-    text = _ITEM.sub(rf"\1{MASK}", text)
-    text = _BEARER.sub(rf"\1{MASK}", text)
-    return _TOKEN.sub(rf"phk_\1_{MASK}", text)
+    text = re.sub(_PAIR, rf"\1{MASK}", text)
+    text = re.sub(_ITEM, rf"\1{MASK}", text)
+    text = re.sub(_BEARER, rf"\1{MASK}", text)
+    return re.sub(_TOKEN, rf"phk_\1_{MASK}", text)
 
 
 def masked(value: Any) -> Any:
@@ -120,7 +121,7 @@ def _without_url_passwords(line: str) -> str:
             if at:
                 kept.append(f"@{after}")
             continue
-        names_password = bool(colon) and not set(user) & set("@/[ \t") and not _PORT.match(rest)
+        names_password = bool(colon) and not set(user) & set("@/[ \t") and not re.match(_PORT, rest)
         if names_password and (at or (place < last and not re.search(r"\s", piece))):
             kept.append(f"://{user}:{MASK}" + (f"@{after}" if at else ""))
             open_password = not at

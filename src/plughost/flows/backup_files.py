@@ -10,7 +10,6 @@ from urllib.parse import unquote, urlsplit
 from plughost.contracts.backup import Archive, BackupLocation, BackupSummary
 from plughost.contracts.files import sync_to_disk
 from plughost.exceptions import BackupError
-from plughost.flows.archive_reading import read_head
 from plughost.flows.staging import staging_folder
 
 
@@ -43,6 +42,8 @@ def summarise(location: BackupLocation) -> BackupSummary:
     path = path_of(location.uri)
     if path is None:
         return BackupSummary(backup_id=location.uri.rpartition("/")[2].partition(".")[0], location=location)
+    from plughost.flows.archive_reading import read_head  # late, see ``Backups``
+
     try:
         head = read_head(path)
     except BackupError as error:

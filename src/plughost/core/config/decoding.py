@@ -34,8 +34,8 @@ FAILED: Final = object()
 """Stands for a value that could not be decoded; the problem is noted."""
 
 _WORDS_OF_TOML: Final = {"`object`": "`table`", "`array`": "`list`"}
-_MSGSPEC_PATH = re.compile(r" - at `\$(?P<path>.*)`$", re.DOTALL)
-_PATTERN = re.compile(r"matching regex (?P<pattern>.*)$")
+_MSGSPEC_PATH: Final = r"(?s) - at `\$(?P<path>.*)`$"
+_PATTERN: Final = r"matching regex (?P<pattern>.*)$"
 _SHORTEST_SCRUBBED: Final = 3  # characters; to hide a shorter secret would garble the message and tell it
 
 
@@ -191,12 +191,12 @@ def _decode_custom(kind: type[Any], value: Any) -> Any:
 
 def _explained(error: Exception, value: Any, kind: Any, path: SettingPath) -> tuple[SettingPath, str]:
     message = str(error)
-    if found := _MSGSPEC_PATH.search(message):
+    if found := re.search(_MSGSPEC_PATH, message):
         message = message[: found.start()]
         path = (*path, *_parts(found["path"]))
     if message.startswith("Invalid enum value"):
         return path, _expected_choice(value, kind)
-    if (found := _PATTERN.search(message)) and (example := _example(kind, found["pattern"])):
+    if (found := re.search(_PATTERN, message)) and (example := _example(kind, found["pattern"])):
         return path, f"expected text like {example!r}"
     for theirs, ours in _WORDS_OF_TOML.items():
         message = message.replace(theirs, ours)

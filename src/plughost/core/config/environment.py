@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import typing
 from collections.abc import Collection, Iterator, Mapping
@@ -118,8 +117,8 @@ def misspelled(environ: Mapping[str, str], known: Collection[str] = ()) -> Itera
             yield ConfigProblem(name, f"{_ORIGIN}{name}", f"there is no section {section}.{near}")
         elif not nested and folded(rest) in HostSection.__struct_fields__:
             yield ConfigProblem(name, f"{_ORIGIN}{name}", f"write {_OWN_PREFIX}HOST__{rest}")
-        elif not nested and (similar := difflib.get_close_matches(rest, known_short, n=1, cutoff=_NEAR_MISS)):
-            yield ConfigProblem(name, f"{_ORIGIN}{name}", f"unknown setting. Did you mean {similar[0]!r}?")
+        elif not nested and (near := did_you_mean(rest, known_short, cutoff=_NEAR_MISS)):
+            yield ConfigProblem(name, f"{_ORIGIN}{name}", f"unknown setting.{near}")
 
 
 def _matched(segments: tuple[str, ...], kind: Any, known: object) -> tuple[tuple[str, ...], bool]:

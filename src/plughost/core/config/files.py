@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from plughost.core.config.toml_text import parse_toml
 from plughost.exceptions import ConfigError
 
-_POSITION = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
+_POSITION: Final = r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$"
 
 
 def read_toml(path: Path, *, named_by: str = "") -> dict[str, Any]:
@@ -45,7 +45,7 @@ def read_toml(path: Path, *, named_by: str = "") -> dict[str, Any]:
 
 
 def _located(path: Path, text: str, message: str) -> str:
-    position = _POSITION.search(message)
+    position = re.search(_POSITION, message)
     if position is None:
         return f"configuration file {path} is not TOML: {message}"
     line, column = position["line"], position["column"]

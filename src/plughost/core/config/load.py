@@ -21,7 +21,7 @@ from plughost.core.config.paths import canonical, dotted, origin_of_setting
 from plughost.core.config.references import Resolver, unresolved, variables_in
 from plughost.exceptions import ConfigError, ConfigProblem, did_you_mean
 
-_BESIDE: Final = re.compile(r"(plugins\.[^.\"]+)\.[^.]+")
+_BESIDE: Final = r"(plugins\.[^.\"]+)\.[^.]+"
 
 DEFAULT_FILE: Final = "plughost.toml"
 DEFAULT_NAME: Final = "plughost"
@@ -211,7 +211,7 @@ def _decoded(
 
 def _hinted(problem: ConfigProblem) -> ConfigProblem:
     """Say where a plugin's own settings go, to who wrote them beside ``enabled`` and ``module``."""
-    found = _BESIDE.fullmatch(problem.path)
+    found = re.fullmatch(_BESIDE, problem.path)
     if found is None or problem.message != UNKNOWN:
         return problem
     hint = f"{UNKNOWN} The plugin's own settings go under [{found[1]}.config]."

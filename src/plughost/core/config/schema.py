@@ -223,11 +223,11 @@ def _plain_path(value: Any) -> str:
     raise TypeError
 
 
-_ATTRIBUTE = re.compile(r"^    (\w+)(?: \([^)]*\))?: (.*(?:\n      .*)*)", re.MULTILINE)
+_ATTRIBUTE: Final = r"(?m)^    (\w+)(?: \([^)]*\))?: (.*(?:\n      .*)*)"
 
 
 def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
     """Yield name and text of each entry under ``Attributes:``."""
     _, _, section = docstring.partition("Attributes:\n")
-    for found in _ATTRIBUTE.finditer(section):
+    for found in re.finditer(_ATTRIBUTE, section):
         yield found[1], " ".join(found[2].split())

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from plughost.core.finding.installed import parse_entry_points
 from plughost.core.finding.sources import Finding
@@ -43,5 +41,9 @@ def _holds(distribution: Any, home: Path) -> bool:
     """Whether the distribution's code is what runs: beside its metadata, or in the folder it is edited in."""
     if Path(str(distribution.locate_file(home.name))).resolve() == home:
         return True
+    # Late, because it brings what talks HTTP.
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
     url = getattr(distribution.origin, "url", "")
     return url.startswith("file:") and home.is_relative_to(Path(url2pathname(urlsplit(url).path)).resolve())

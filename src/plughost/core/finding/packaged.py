@@ -19,14 +19,13 @@ from plughost.core.finding.discovery import Limits, Wish, verdict_of
 from plughost.core.finding.installed import parse_entry_points
 from plughost.core.finding.sources import MANIFEST, Finding, from_folder
 from plughost.core.packages.package import Package
-from plughost.core.packages.unpacking import UNREADABLE, read_entry_points
 from plughost.core.packages.urls import shown
 from plughost.exceptions import PluginSourceError
 
 STORE = ".packages"
 """Folder below the host's data folder; the dot keeps it apart from those of plugins."""
 
-_INFO_FOLDER = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info$")
+_INFO_FOLDER = r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info$"
 
 
 def is_package(section: PluginSection) -> bool:
@@ -142,6 +141,11 @@ def _declared(package: Package, folder: Path, groups: Sequence[str]) -> Iterator
 
 
 def _entry_points_of(package: Package) -> tuple[str, str] | None:
+    from plughost.core.packages.unpacking import (
+        UNREADABLE,
+        read_entry_points,
+    )  # late: most plugins are installed
+
     try:
         return read_entry_points(package.path)
     except UNREADABLE as error:
@@ -152,7 +156,7 @@ def _entry_points_of(package: Package) -> tuple[str, str] | None:
 
 
 def _of_wheel(info: str, text: str, folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
-    match = _INFO_FOLDER.match(info)
+    match = re.match(_INFO_FOLDER, info)
     name, version = (match["name"].replace("_", "-"), match["version"]) if match else ("", "")
     points = list(parse_entry_points(text, groups, name, version, str(folder)))
     for point in points:

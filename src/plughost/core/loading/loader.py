@@ -39,7 +39,7 @@ from plughost.exceptions import (
     did_you_mean,
 )
 
-_ONLY_IN_MAIN: Final = re.compile(r"main thread|current event loop in thread|running event loop")
+_ONLY_IN_MAIN: Final = r"main thread|current event loop in thread|running event loop"
 """What ``signal.signal`` and ``asyncio.get_event_loop`` say in a worker thread."""
 
 
@@ -253,7 +253,7 @@ def _what_it_did(error: Exception) -> str:
         return f"called sys.exit({reprlib.repr(cause.code)})"
     hint = (
         ". Imports run in a worker thread, where this cannot be done: move it into start(context)"
-        if isinstance(error, RuntimeError | ValueError) and _ONLY_IN_MAIN.search(error_text(error))
+        if isinstance(error, RuntimeError | ValueError) and re.search(_ONLY_IN_MAIN, error_text(error))
         else ""
     )
     return f"raised {error_line(error)}{hint}"

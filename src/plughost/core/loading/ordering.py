@@ -10,12 +10,11 @@ import heapq
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
 
 from plughost.core.config.paths import match_name
 from plughost.exceptions import PluginDependencyError, did_you_mean
 
-_REQUIREMENT = re.compile(r"(?P<name>[^\s<>=!~,]+)\s*(?P<versions>[<>=!~].*)")
+_REQUIREMENT = r"(?P<name>[^\s<>=!~,]+)\s*(?P<versions>[<>=!~].*)"
 
 TYPICAL_START = 0.05
 """Seconds assumed for a plugin that never started before."""
@@ -97,7 +96,7 @@ _NOTHING = Needs()
 
 def name_and_range(requirement: str) -> tuple[str, str]:
     """Part ``cache>=1.2,<2`` into the name of a plugin and a version range, which is empty when there is none."""
-    found = _REQUIREMENT.fullmatch(requirement.strip())
+    found = re.fullmatch(_REQUIREMENT, requirement.strip())
     return (found["name"], found["versions"].replace(" ", "")) if found else (requirement, "")
 
 
@@ -184,6 +183,8 @@ def _spread(needs: Mapping[str, Needs], hopeless: dict[str, PluginDependencyErro
 def _cycles(graph: Mapping[str, frozenset[str]]) -> Iterable[list[str]]:
     remaining = dict(graph)
     while len(_order(remaining, _behind(remaining), {})) < len(remaining):
+        from graphlib import CycleError, TopologicalSorter  # late: only a circle needs it
+
         try:
             TopologicalSorter(remaining).prepare()
         except CycleError as error:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plughost.core.packages.digests import check_digest, digest_of_files, remove_compiled
-from plughost.core.packages.unpacking import unpack
 from plughost.exceptions import PluginSourceError
 
 
@@ -41,7 +40,11 @@ class Package:
         found = self._digest()
         if self.sha256 is not None:
             check_digest(self.plugin, self.place, self.sha256, found)
-        return self.path if self.path.is_dir() else unpack(self.plugin, self.path, self.store / found)
+        if self.path.is_dir():
+            return self.path
+        from plughost.core.packages.unpacking import unpack  # late: most plugins are installed
+
+        return unpack(self.plugin, self.path, self.store / found)
 
     def _digest(self) -> str:
         if self.path.is_dir() and self.sha256 is None:
