@@ -23,6 +23,7 @@ from plughost.contracts.error_text import error_text
 from plughost.contracts.fleet import JobGate
 from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.hooks import HookReport
+from plughost.contracts.http import HttpContext
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.plugin import Service
 from plughost.contracts.records import (
@@ -165,7 +166,13 @@ class Host:
         leads = not (self.worker or self.errand)
         self._jobs = JobScheduler(clock=clock, leads=leads, gate=self._job_gate)
         self._facilities = Facilities(
-            self.name, self.data_dir, self._dispatcher, self._events, self._services, self._jobs
+            self.name,
+            self.data_dir,
+            self._dispatcher,
+            self._events,
+            self._services,
+            self._jobs,
+            HttpContext.of(self.name, self.config.http, self.config.host.environment),
         )
 
     def _make_flows(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from plughost.contracts.http_settings import AdminPath
+from plughost.contracts.http_settings import AdminPath, HttpSettings
 
 Scope = MutableMapping[str, Any]
 """What an ASGI server says about a connection; middleware may add to it."""
@@ -41,6 +41,22 @@ class HttpContext:
     root_path: str = ""
     read_only: bool = False
     admin_path: AdminPath = "/admin"
+
+    @classmethod
+    def of(cls, host_name: str, settings: HttpSettings, environment: str | None) -> HttpContext:
+        """Return what plugins are told of the application of a host.
+
+        Args:
+            host_name: Name of the host.
+            settings: How the application behaves.
+            environment: The host's own environment, where the settings name none.
+        """
+        return cls(
+            host_name=host_name,
+            environment=settings.environment or environment or "production",
+            read_only=settings.read_only,
+            admin_path=settings.admin_path,
+        )
 
 
 class GuardedRoute(Protocol):

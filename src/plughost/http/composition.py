@@ -16,8 +16,10 @@ from plughost.contracts.http import ASGIApp, HttpContext, Middleware, Receive, S
 from plughost.contracts.logs import get_logger
 from plughost.contracts.value_text import class_name, items_of, plain_text, value_text
 from plughost.core.containment import Point, contained
+from plughost.core.processes.routes import ElsewhereRoute
 from plughost.exceptions import RouteError, did_you_mean
 from plughost.http.compression import Compression
+from plughost.http.elsewhere import route_of
 from plughost.http.guards import Guard
 from plughost.http.outer import OriginCheck, OuterShell
 from plughost.http.problems import Problem
@@ -251,6 +253,8 @@ def _checked(
 
 
 def _guarded(plugin: str, item: Any) -> Route | WebSocketRoute:
+    if isinstance(item, ElsewhereRoute):
+        return route_of(plugin, item)
     if isinstance(item, Route | WebSocketRoute) and isinstance(item.guard, Guard):
         return item
     path = plain_text(getattr(item, "path", ""))

@@ -6,8 +6,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from plughost.core.wire.routes import GuardManifest
 from plughost.http.loopback import from_loopback
 
 IdentityKind = Literal["anonymous", "token", "browser", "session"]
@@ -174,3 +175,37 @@ def any_of(*guards: Guard) -> Guard:
     if not guards:
         raise ValueError("any_of() needs at least one guard")
     return _AnyOf(guards)
+
+
+def guard_manifest(guard: object) -> GuardManifest | None:
+    """Return one of plughost's own guards as data; None for any other."""
+    for kind, known in _KINDS.items():
+        if guard is known:
+            return GuardManifest(kind=kind)
+    if type(guard) is _Scope:
+        return GuardManifest(kind="scope", scope=guard.name)
+    if type(guard) is not _AnyOf:
+        return None
+    inner = [guard_manifest(one) for one in guard.guards]
+    told = tuple(one for one in inner if one is not None)
+    return GuardManifest(kind="any_of", guards=told) if len(told) == len(inner) else None
+
+
+def guard_from(manifest: GuardManifest) -> Guard:
+    """Return the guard of which ``guard_manifest`` made data.
+
+    Raises:
+        ValueError: Nothing it makes looks like this.
+    """
+    if manifest.kind == "scope":
+        return scope(manifest.scope)
+    if manifest.kind == "any_of":
+        return any_of(*map(guard_from, manifest.guards))
+    return _KINDS[manifest.kind]
+
+
+_KINDS: Final[Mapping[Literal["public", "signed_in", "loopback"], Guard]] = {
+    "public": PUBLIC,
+    "signed_in": SIGNED_IN,
+    "loopback": LOOPBACK,
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from starlette.requests import HTTPConnection, Request
@@ -14,6 +14,7 @@ from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 
 from plughost.contracts.http import ASGIApp, Receive, Scope, Send
 from plughost.core.threads import run_in_daemon_thread
+from plughost.core.wire.routes import RouteManifest
 from plughost.http.bodies import bounded_receive, too_large
 from plughost.http.first_byte import answer_within
 from plughost.http.gate import pass_gate
@@ -104,6 +105,16 @@ class Route(StarletteRoute):
             app = functools.partial(self._answer_within, limit)
             await serve_cached(app, self.cache, runtime, scope, receive, send)
 
+    def elsewhere(self, siblings: Sequence[Any]) -> tuple[RouteManifest, Any]:
+        """Return what a host is told of this route of a plugin in its own process, and what answers its requests there.
+
+        Args:
+            siblings: All routes of the plugin.
+        """
+        from plughost.http.crossing import crossing
+
+        return crossing(self, siblings)
+
     async def _answer_within(self, limit: float, scope: Scope, receive: Receive, send: Send) -> None:
         runtime = runtime_of(scope)
         standing = standing_of(self.guard, runtime, scope)
@@ -163,6 +174,16 @@ class WebSocketRoute(StarletteWebSocketRoute):
             await self.app(scope, receive, send)
         else:
             await serve_while_standing(self.app, scope, receive, send)
+
+    def elsewhere(self, siblings: Sequence[Any]) -> tuple[RouteManifest, Any]:
+        """Return what a host is told of this route of a plugin in its own process, and what answers its requests there.
+
+        Args:
+            siblings: All routes of the plugin.
+        """
+        from plughost.http.crossing import crossing
+
+        return crossing(self, siblings)
 
 
 def _never_blocking(endpoint: Callable[..., Any]) -> Callable[..., Any]:

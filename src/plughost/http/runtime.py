@@ -37,7 +37,7 @@ ANSWERED_WITHIN = "plughost.answered_within"
 """Keys of the ASGI scope. ``AROUND`` is the application that stands around somebody's own one, and ``ANSWERED_WITHIN``
 whoever within that one answers, and counts, the request in its place."""
 
-_SYNC_ENDPOINTS_AT_ONCE = 40
+SYNC_ENDPOINTS_AT_ONCE = 40
 _GRACE = 1.0  # seconds an endpoint has to end after it passed its limit; then it is let go
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class HttpRuntime:
         self.answers = AnswerCache(clock)
         self.draining = anyio.Event()
         self.watchdog = Watchdog(_GRACE)
-        self.threads = anyio.CapacityLimiter(_SYNC_ENDPOINTS_AT_ONCE)
+        self.threads = anyio.CapacityLimiter(SYNC_ENDPOINTS_AT_ONCE)
         self.open_streams = 0
         self.streams_of: Counter[str | None] = Counter()
         self.tracer: RequestTracer | None = None
@@ -102,17 +102,12 @@ class HttpRuntime:
     @property
     def environment(self) -> str:
         """Name of the environment, for the badge and for plugins."""
-        return self.settings.environment or self.host.config.host.environment or "production"
+        return self.context.environment
 
     @property
     def context(self) -> HttpContext:
         """What plugins are told of the application."""
-        return HttpContext(
-            host_name=self.host.name,
-            environment=self.environment,
-            read_only=self.settings.read_only,
-            admin_path=self.settings.admin_path,
-        )
+        return HttpContext.of(self.host.name, self.settings, self.host.config.host.environment)
 
     def service(self, kind: Service[T]) -> T | None:
         """Return a service when a plugin provides it; looked up once until plugins change."""

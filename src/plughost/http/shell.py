@@ -21,7 +21,7 @@ from plughost.contracts.logs import get_logger
 from plughost.contracts.records import RUNNING_STATES
 from plughost.core.containment import Point, stray
 from plughost.core.stepping import belongs_to_caller, own_exits_contained
-from plughost.exceptions import HostNotReadyError, StoreUnavailableError
+from plughost.exceptions import HostNotReadyError, PluginProcessError, StoreUnavailableError
 from plughost.http.access_log import note_request
 from plughost.http.csrf import ORIGINS, OriginPolicy
 from plughost.http.figures import FailedRequest
@@ -142,7 +142,7 @@ class Shell:
         if isinstance(error, HTTPException):
             return Problem(error.status_code, error.detail, headers=dict(error.headers or {}))
         self._note_failure(scope, error_type_name(error), error_text(error), error)
-        if isinstance(error, StoreUnavailableError | HostNotReadyError) or self._is_leaving(scope):
+        if isinstance(error, _NOT_NOW) or self._is_leaving(scope):
             return Problem(
                 503, "A part of this host is not available now; try again later.", code="unavailable"
             )
@@ -206,6 +206,9 @@ class Shell:
             )
         except StoreUnavailableError as error:
             self._log.error("audit entry lost", verb=route.audit, status=status, exc_info=error)
+
+
+_NOT_NOW = StoreUnavailableError | HostNotReadyError | PluginProcessError
 
 
 def _as_exception(error: BaseException) -> Exception:

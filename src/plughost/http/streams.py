@@ -5,7 +5,8 @@ That is: the reader is gone, the server stops, the source is over, or the creden
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from plughost.contracts.http import Message, Receive, Scope, Send
 from plughost.http.problems import Problem
 from plughost.http.rates import subject_of
-from plughost.http.runtime import identity_of, runtime_of
+from plughost.http.runtime import HttpRuntime, identity_of, runtime_of
 from plughost.http.standing import cancel_when_over
 
 _HEARTBEAT = b": still here\n\n"
@@ -53,22 +54,8 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until somebody has enough."""
-        runtime = runtime_of(scope)
-        if runtime.open_streams >= runtime.settings.max_streams:
-            raise _too_many(503, "Too many event streams are open; poll instead.")
-        subject = subject_of(scope, identity_of(scope))
-        held = runtime.streams_of
-        if subject is not None and held[subject] >= runtime.settings.streams_of_one:
-            raise _too_many(429, "You hold too many event streams open; end some, or poll instead.")
-        runtime.open_streams += 1
-        held[subject] += 1
-        try:
+        with held_stream(runtime_of(scope), scope):
             await self._stream(scope, receive, send)
-        finally:
-            runtime.open_streams -= 1
-            held[subject] -= 1
-            if not held[subject]:
-                del held[subject]
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -78,7 +65,7 @@ class EventStream(Response):
             await self._send(send, b"retry: %d\n\n" % self._retry)
             async with anyio.create_task_group() as ends:
                 ends.start_soon(_when_gone, receive, ends.cancel_scope)
-                ends.start_soon(_when_set, runtime_of(scope).draining, ends.cancel_scope)
+                ends.start_soon(when_set, runtime_of(scope).draining, ends.cancel_scope)
                 ends.start_soon(cancel_when_over, scope, ends.cancel_scope)
                 await self._pump(send)
                 ends.cancel_scope.cancel()
@@ -119,6 +106,30 @@ class EventStream(Response):
         return False
 
 
+@contextmanager
+def held_stream(runtime: HttpRuntime, scope: Scope) -> Iterator[None]:
+    """Count an event stream for as long as it is open.
+
+    Raises:
+        Problem: 503, too many are open; 429, whoever asks holds too many.
+    """
+    if runtime.open_streams >= runtime.settings.max_streams:
+        raise _too_many(503, "Too many event streams are open; poll instead.")
+    subject = subject_of(scope, identity_of(scope))
+    held = runtime.streams_of
+    if subject is not None and held[subject] >= runtime.settings.streams_of_one:
+        raise _too_many(429, "You hold too many event streams open; end some, or poll instead.")
+    runtime.open_streams += 1
+    held[subject] += 1
+    try:
+        yield
+    finally:
+        runtime.open_streams -= 1
+        held[subject] -= 1
+        if not held[subject]:
+            del held[subject]
+
+
 def _too_many(status: int, detail: str) -> Problem:
     return Problem(status, detail, code="too_many_streams", headers={"Retry-After": "10"})
 
@@ -138,6 +149,7 @@ async def _when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
             return
 
 
-async def _when_set(event: anyio.Event, scope: anyio.CancelScope) -> None:
+async def when_set(event: anyio.Event, scope: anyio.CancelScope) -> None:
+    """Cancel ``scope`` when something has happened."""
     await event.wait()
     scope.cancel()

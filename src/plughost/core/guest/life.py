@@ -28,14 +28,15 @@ from plughost.core.config.plugin_config import decode_elsewhere
 from plughost.core.config.undecoded import UndecodedSettings
 from plughost.core.containment import stray
 from plughost.core.guest.birth import settle_in
-from plughost.core.guest.context import GuestContext, job_request
+from plughost.core.guest.context import GuestContext
+from plughost.core.guest.contributions import asked_contributions
 from plughost.core.guest.functions import Functions
 from plughost.core.guest.logs import HostHandler
 from plughost.core.guest.plugin import HereImplementation, HerePlugin, imported_plugin
+from plughost.core.guest.routes import GuestRoutes
 from plughost.core.guest.services import GuestServices
 from plughost.core.guest.tasks import call_tasks, recorded
 from plughost.core.loading.background import BackgroundTasks, CrashBudget, RestartPolicy
-from plughost.core.loading.contributions import asked_jobs
 from plughost.core.loading.loader import run_check_config
 from plughost.core.loading.supervisor import Supervisor
 from plughost.core.processes.confine import confine
@@ -109,6 +110,9 @@ class Callee:
 class Life:
     """Serves the host from the moment the code is imported until the host has had enough.
 
+    Attributes:
+        routes: The routes that the plugin registered.
+
     Args:
         spec: What the process was told.
         recorder: Where what is stepped is noted.
@@ -131,6 +135,7 @@ class Life:
         self._secrets = KnownSecrets()
         self._calls = WireCalls(self)
         self._services = GuestServices(spec.name, self._calls)
+        self.routes = GuestRoutes(self._calls)
         self._callees: dict[int, Callee] = {}
 
     async def run(self, sock: socket.socket) -> None:
@@ -203,6 +208,7 @@ class Life:
             (Member.STOP, phases.stop),
             (Member.FUNCTION, self._functions.call),
             (Member.SERVICE, self._services.serve),
+            (Member.ROUTE, self.routes.serve),
         ):
             crossing = crossing_of(member)
             self._callees[member] = Callee(function, crossing.arguments, crossing.answer)
@@ -268,7 +274,13 @@ class Phases:
             raise error.__cause__ or error from None
         self._life.tell_status(self._plugin)
         self._tasks.start_soon(self._tell_status_again_and_again)
-        return self._reply(context)
+        return asked_contributions(
+            self._life.spec.name,
+            self._plugin.implementations,
+            context.functions,
+            self._life.routes,
+            request.http,
+        )
 
     async def stop(self) -> None:
         """Run ``stop``, and what was asked for to be done after it."""
@@ -278,17 +290,6 @@ class Phases:
             raise error.__cause__ or error from None
         finally:
             await self._run_on_stop()
-
-    def _reply(self, context: GuestContext) -> StartReply:
-        name = self._life.spec.name
-        for implementation in self._plugin.implementations:
-            if implementation.manifest.hook == "register_jobs" and implementation.is_sync:
-                try:
-                    jobs = asked_jobs(name, implementation.function)
-                except Exception as error:
-                    return StartReply(fault=as_fault(error.__cause__ or error))
-                return StartReply(jobs=tuple(job_request(job, context.functions) for job in jobs))
-        return StartReply()
 
     async def _run_on_stop(self) -> None:
         if self._context is not None:

@@ -12,6 +12,7 @@ from anyio.from_thread import run_sync as run_in_loop
 from anyio.lowlevel import EventLoopToken, current_token
 
 from plughost.contracts.files import own_folder
+from plughost.contracts.http import HttpContext
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Events, Service
@@ -38,6 +39,7 @@ class Facilities:
         events: Facts.
         services: What plugins provide to one another.
         jobs: What runs by the clock.
+        http: What the configuration says of the HTTP application.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class Facilities:
         events: EventBus,
         services: ServiceRegistry,
         jobs: JobScheduler,
+        http: HttpContext,
     ) -> None:
+        self.http = http
         self.host_name = host_name
         self.data_dir = data_dir
         self.dispatcher = dispatcher

@@ -73,6 +73,7 @@ class HousedPlugins:
             self._clock,
             self._too_big,
             facilities.services,
+            facilities.http,
         )
         return self._housing
 
@@ -100,7 +101,8 @@ class HousedHandle(PluginHandle):
 
     async def start(self, context: PluginContext) -> None:
         """Have it started."""
-        await self._stand_in.start(cast("BoundContext", context), self._housing.services())
+        housing, bound = self._housing, cast("BoundContext", context)
+        await self._stand_in.start(bound, services=housing.services(), http=housing.http)
         self._housing.inherit(self._stand_in)
 
     async def stop(self) -> None:

@@ -20,7 +20,7 @@ _GIVEN: Final = "_ask"
 
 
 def hook_stand_ins(
-    plugin: str, hooks: Iterable[HookManifest], ask: Ask, sync: dict[str, Callable[[], Any]]
+    plugin: str, hooks: Iterable[HookManifest], ask: Ask, sync: dict[str, Callable[..., Any]]
 ) -> object:
     """Return an object with a marked function for each hook.
 
@@ -40,7 +40,7 @@ def hook_stand_ins(
             raise PluginInvalidError(
                 f"plugin {plugin!r} names its hook or arguments {names!r}", plugin=plugin
             )
-        function = _answering(sync[one.hook]) if one.hook in sync else _asking(number, one, ask)
+        function = _answering(one, sync[one.hook]) if one.hook in sync else _asking(number, one, ask)
         options: dict[str, Any] = {"tryfirst": one.tryfirst, "trylast": one.trylast}
         options |= {"optionalhook": one.optionalhook, "priority": one.priority, "timeout": one.timeout}
         members[f"hook_{number}"] = staticmethod(hookimpl(specname=one.hook, **options)(function))
@@ -60,8 +60,11 @@ def _asking(number: int, one: HookManifest, ask: Ask) -> Any:
     return space[one.hook]
 
 
-def _answering(function: Callable[[], Any]) -> Any:
-    def answer() -> Any:
-        return function()
+def _answering(one: HookManifest, function: Callable[..., Any]) -> Any:
+    if not one.arguments:
+        return lambda: function()
+
+    def answer(context: Any) -> Any:  # the one argument that such hooks have
+        return function(context)
 
     return answer

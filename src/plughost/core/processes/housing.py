@@ -14,6 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.http import HttpContext
 from plughost.contracts.processes import ProcessExit, ProcessRecord, ProcessSettings
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.finding.discovery import PluginCandidate
@@ -64,6 +65,7 @@ class Housing:
         clock: Time.
         too_big: Called with the name of a plugin that uses more memory than it is meant to.
         services: What plugins provide to one another.
+        http: What the configuration says of the HTTP application.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class Housing:
         clock: Clock,
         too_big: Callable[[str, int], None],
         services: ServiceRegistry,
+        http: HttpContext,
     ) -> None:
+        self.http = http
         self._services = services
         services.watch(self._tell_of_services)
         self._too_big = too_big

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,8 +19,10 @@ from plughost.contracts.plugin import PluginContext
 from plughost.contracts.visible import visible
 from plughost.core.containment import stray
 from plughost.core.processes.guest import GuestProcess
+from plughost.core.processes.routes import RouteStream
 from plughost.core.processes.services import ServiceElsewhere, serve_service
 from plughost.core.services import Elsewhere, ServiceRegistry
+from plughost.core.wire.calls import MOST_IN_FLIGHT
 from plughost.core.wire.faults import Fault
 from plughost.core.wire.protocol import (
     FunctionCall,
@@ -30,6 +33,7 @@ from plughost.core.wire.protocol import (
     PluginManifest,
     crossing_of,
 )
+from plughost.core.wire.routes import AsgiMessage, RouteAnswer, RouteRequest
 from plughost.core.wire.services import Ask
 from plughost.exceptions import PluginGoneError, PluginProcessError
 
@@ -70,6 +74,8 @@ class Requests:
         self._fault: Fault | None = None
         self._under_way: dict[int, anyio.CancelScope] = {}
         self._subscriptions: dict[int, Callable[[], None]] = {}
+        self._streams: dict[int, RouteStream] = {}
+        self._last_stream = 0
         self._notes: dict[int, Callable[..., None]] = {
             Member.READY: self._ready,
             Member.FAILED: self._failed,
@@ -80,11 +86,14 @@ class Requests:
             Member.SPAWN: self._spawn,
             Member.STATUS: self._note_status,
             Member.PROVIDE: self._provide,
+            Member.BEGIN: self._begin_answer,
         }
         self._calls: dict[int, Callable[..., Awaitable[Any]]] = {
             Member.HOOK: self._call_hook,
             Member.PUBLISH: self._publish,
             Member.USE: partial(serve_service, services, plugin),
+            Member.RECEIVE: self._receive,
+            Member.SEND: self._send,
         }
 
     async def manifested(self) -> PluginManifest:
@@ -115,7 +124,7 @@ class Requests:
         """Return a job that calls the process."""
         return Job(
             name=request.name,
-            function=partial(self._call_function, request.function),
+            function=partial(self.call_function, request.function),
             every=request.every,
             cron=request.cron,
             limit=request.limit,
@@ -135,6 +144,11 @@ class Requests:
             arguments = crossing_of(Member(member)).arguments.read(body)
         except Exception as error:
             self.process.calls.fail(call, error)
+            return
+        if len(self._under_way) >= MOST_IN_FLIGHT:
+            self.process.calls.fail(
+                call, OverflowError(f"the host works on {MOST_IN_FLIGHT} of its calls already")
+            )
             return
         scope = self._under_way[call] = anyio.CancelScope()
         self._tasks.start_soon(self._serve, call, scope, Member(member), partial(function, *arguments))
@@ -204,7 +218,7 @@ class Requests:
         return self._context
 
     def _schedule(self, request: JobRequest) -> None:
-        function, context = partial(self._call_function, request.function), self._open_context
+        function, context = partial(self.call_function, request.function), self._open_context
         begin = (
             partial(context.cron, request.cron or "")
             if request.every is None
@@ -223,7 +237,7 @@ class Requests:
     def _subscribe(self, number: int, event: str) -> None:
         what: Any = getattr(contracts, event[1:]) if event.startswith(":") else event
         self._subscriptions[number] = self._open_context.events.subscribe(
-            what, partial(self._call_function, number)
+            what, partial(self.call_function, number)
         )
 
     def _unsubscribe(self, number: int) -> None:
@@ -235,15 +249,46 @@ class Requests:
 
     async def _run_in_background(self, number: int) -> None:
         try:
-            await self._call_function(number)
+            await self.call_function(number)
         except Exception:
             if self.process.ended.is_set():
                 return  # its end is told of by itself
             raise
 
-    async def _call_function(self, number: int, *arguments: Any) -> None:
+    async def call_function(self, number: int, *arguments: Any) -> Any:
+        """Call a function of the plugin by its number; return what it returned."""
         call = FunctionCall(function=number, arguments=arguments, run=current_run())
-        await self.process.ask(Member.FUNCTION, call)
+        return await self.process.ask(Member.FUNCTION, call)
+
+    # requests of its routes
+
+    async def converse(self, route: int, request: RouteRequest, stream: RouteStream) -> RouteAnswer:
+        """Have a request answered, the messages of which go through ``stream`` meanwhile.
+
+        Raises:
+            Exception: What the route raised, or why it cannot be asked.
+        """
+        self._last_stream += 1
+        number = self._last_stream
+        self._streams[number] = stream
+        try:
+            numbered = replace(request, stream=number, route=route)
+            answer: RouteAnswer = await self.process.ask(Member.ROUTE, numbered)
+            await stream.flush()
+            return answer
+        finally:
+            del self._streams[number]
+
+    def _begin_answer(self, number: int, message: AsgiMessage) -> None:
+        if (stream := self._streams.get(number)) is not None:
+            stream.begin(message)
+            self._tasks.start_soon(stream.flush)
+
+    async def _receive(self, number: int) -> AsgiMessage:
+        return await self._streams[number].receive()
+
+    async def _send(self, number: int, message: AsgiMessage) -> None:
+        await self._streams[number].send(message)
 
     async def _call_hook(self, request: HookRequest) -> Any:
         hook = getattr(self._open_context.hooks, request.hook)

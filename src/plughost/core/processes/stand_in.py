@@ -7,17 +7,20 @@ from typing import Any, Protocol
 
 import msgspec
 
-from plughost.contracts.jobs import Job
+from plughost.contracts.http import HttpContext
 from plughost.contracts.masking import masked
 from plughost.core.calls.declaration import Declaration
 from plughost.core.config.undecoded import UndecodedSettings, undecoded_kind
+from plughost.core.processes.contributions import Contributions
 from plughost.core.processes.guest import GuestProcess
 from plughost.core.processes.hook_stand_ins import hook_stand_ins
 from plughost.core.processes.requests import HousedContext, Requests
+from plughost.core.processes.routes import RouteStream
 from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
-from plughost.core.wire.protocol import Member, PluginManifest, StartReply, StartRequest
+from plughost.core.wire.protocol import Member, PluginManifest, StartRequest
+from plughost.core.wire.routes import RouteAnswer, RouteRequest
 from plughost.core.wire.services import ServiceCall
-from plughost.exceptions import NotCrossableError, PluginError
+from plughost.exceptions import NotCrossableError, PluginError, PluginProcessError
 
 _CANNOT_CROSS = (TypeError, ValueError, msgspec.MsgspecError)
 
@@ -55,13 +58,13 @@ class StandIn:
         requests.serve = self.serve
         self._succession = succession
         self._crossings: list[HookCrossing] = []
-        sync: dict[str, Callable[[], Any]] = {}
+        self._contributions = Contributions(name, requests, self._answer_route)
+        sync: dict[str, Callable[..., Any]] = {}
         for one in self.manifest.hooks:
             declaration = declarations.get(one.hook) if one.typed else None
             self._crossings.append(crossing_of_hook(name, one, declaration))
             if declaration is not None and declaration.options.sync:
-                sync[one.hook] = self._sync_hook(one.hook)
-        self._reply = StartReply()
+                sync[one.hook] = self._contributions.hook(one.hook)
         self.hooks = hook_stand_ins(name, self.manifest.hooks, self._ask, sync)
         self.config_class = undecoded_kind(self.manifest.schema, self.manifest.secrets)
 
@@ -117,22 +120,21 @@ class StandIn:
             argument="return",
         )
 
-    def _sync_hook(self, hook: str) -> Callable[[], Any]:
-        if hook == "register_jobs":
-            return self._jobs
-        raise NotCrossableError(
-            f"plugin {self.name!r} cannot implement the hook {hook!r} in a process of its own: what it returns is "
-            f'called in the host. Take isolation = "process" out of [plugins.{self.name}], or give these to another '
-            f"plugin",
-            plugin=self.name,
-            hook=hook,
-            argument="return",
-        )
-
-    def _jobs(self) -> list[Job]:
-        if self._reply.fault is not None:
-            raise self._reply.fault.revived()
-        return [self._requests.job(one) for one in self._reply.jobs]
+    async def _answer_route(self, number: int, request: RouteRequest, stream: RouteStream) -> RouteAnswer:
+        """Answer a request; one that comes when the process is gone goes to whatever takes its place."""
+        mine = self._contributions.reply.routes[number]
+        if self.process.ended.is_set() or self.process.is_leaving:
+            successor = await self._succession.successor(self)
+            for other, one in enumerate(successor._contributions.reply.routes):
+                if (one.path, one.methods) == (mine.path, mine.methods):
+                    return await successor._answer_route(other, request, stream)
+            raise self.process.error()
+        try:
+            return await self._requests.converse(number, request, stream)
+        except OverflowError as error:
+            raise PluginProcessError(
+                f"plugin {self.name!r} cannot answer now: {error}", plugin=self.name
+            ) from None
 
     # its life
 
@@ -140,17 +142,20 @@ class StandIn:
         """Have its configuration decoded and checked."""
         await self.process.ask(Member.CHECK_CONFIG, settings)
 
-    async def start(self, context: HousedContext, services: tuple[str, ...]) -> None:
+    async def start(self, context: HousedContext, services: tuple[str, ...], http: HttpContext) -> None:
         """Have it started; a process that does not is ended.
 
         Args:
             context: What it is given.
             services: Qualified names of what is provided now.
+            http: What it is told of the HTTP application.
         """
         self._requests.open(context)
-        request = StartRequest(host_name=context.host_name, settings=context.config, services=services)
+        request = StartRequest(
+            host_name=context.host_name, settings=context.config, services=services, http=http
+        )
         try:
-            self._reply = await self.process.ask(Member.START, request)
+            self._contributions.take(await self.process.ask(Member.START, request), http)
         except BaseException:
             await self.process.end()
             raise

@@ -11,6 +11,9 @@ from plughost.core.wire.codec import CannotCrossError, WireCodec, arguments_code
 from plughost.core.wire.protocol import HookManifest
 from plughost.exceptions import NotCrossableError
 
+REGISTERED: Final = frozenset({"register_jobs", "register_routes", "register_admin_panels"})
+"""Hooks that are called without ``await`` and yet cross: they are asked when the plugin is started."""
+
 _ANSWERLESS: Final = WireCodec(None)
 
 
@@ -94,7 +97,7 @@ class CrossingVerdict:
 def crossing_verdict(declaration: Declaration) -> CrossingVerdict:
     """Say whether plugins in processes of their own can implement a hook."""
     if declaration.options.sync:
-        if declaration.name == "register_jobs":
+        if declaration.name in REGISTERED:
             return CrossingVerdict("crosses")
         return CrossingVerdict("refused", "what it returns is called in the host")
     hints = hints_of_declaration(declaration)

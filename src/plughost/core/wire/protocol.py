@@ -9,11 +9,13 @@ from functools import cache
 from typing import Any, Final
 
 from plughost.contracts.fleet import JobRun
+from plughost.contracts.http import HttpContext
 from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots
 from plughost.contracts.processes import Confinement
 from plughost.core.config.undecoded import UndecodedSettings
 from plughost.core.wire.codec import WireCodec, arguments_codec
 from plughost.core.wire.faults import Fault
+from plughost.core.wire.routes import AsgiMessage, RouteAnswer, RouteManifest, RouteRequest
 from plughost.core.wire.services import ServiceCall
 
 
@@ -27,6 +29,7 @@ class Member(IntEnum):
     FUNCTION = 0xFF03
     SERVICE = 0xFF04
     SERVICES = 0xFF05
+    ROUTE = 0xFF06
     # of the host
     READY = 0xFF80
     FAILED = 0xFF81
@@ -40,6 +43,9 @@ class Member(IntEnum):
     PUBLISH = 0xFF89
     PROVIDE = 0xFF8A
     USE = 0xFF8B
+    RECEIVE = 0xFF8C
+    BEGIN = 0xFF8D
+    SEND = 0xFF8E
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +144,13 @@ class StartRequest:
         host_name: Name of the host.
         settings: The plugin's configuration.
         services: Qualified names of what is provided when it begins.
+        http: What the hooks that add to the HTTP application are told of it.
     """
 
     host_name: str
     settings: UndecodedSettings
     services: tuple[str, ...] = ()
+    http: HttpContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +159,15 @@ class StartReply:
 
     Attributes:
         jobs: What ``register_jobs`` returned.
-        fault: What it raised instead.
+        routes: What ``register_routes`` returned.
+        panels: What ``register_admin_panels`` returned.
+        faults: Name of a hook -> what it raised instead.
     """
 
     jobs: tuple[JobRequest, ...] = ()
-    fault: Fault | None = None
+    routes: tuple[RouteManifest, ...] = ()
+    panels: tuple[PanelManifest, ...] = ()
+    faults: Mapping[str, Fault] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +208,30 @@ class JobRequest:
     window: float | None
     retries: int
     outage: JobOutage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionManifest:
+    """A button of an admin panel; the fields are those of ``PanelAction``, and ``run`` the number of a function."""
+
+    name: str
+    title: str
+    run: int
+    scope: str
+    confirm: str
+    listed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelManifest:
+    """An admin panel; the fields are those of ``AdminPanel``, and ``data`` the number of a function."""
+
+    name: str
+    title: str
+    data: int
+    scope: str
+    actions: tuple[ActionManifest, ...]
+    priority: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +291,10 @@ _SIGNATURES: Final[Mapping[Member, tuple[tuple[Any, ...], Any]]] = {
     Member.PUBLISH: ((Any, Any), None),
     Member.PROVIDE: ((str,), None),
     Member.USE: ((ServiceCall,), bytes),
+    Member.ROUTE: ((RouteRequest,), RouteAnswer),
+    Member.RECEIVE: ((int,), AsgiMessage),
+    Member.BEGIN: ((int, AsgiMessage), None),
+    Member.SEND: ((int, AsgiMessage), None),
 }
 
 
