@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -319,3 +320,74 @@ async def test_a_package_that_was_changed_is_read_anew_and_leaves_no_folder_behi
         assert await host.hooks.describe_metrics() == [["new", "new"]]
         assert len(folders()) == 1
         assert folders() != first
+
+
+NEWS = """
+from dataclasses import dataclass
+from plughost import Plugin, hookspec
+
+@dataclass
+class Piece:
+    text: str
+
+class Short(Piece):
+    pass
+
+@hookspec(mode="collect")
+async def read_piece(piece: Short) -> Piece | None:
+    ...
+
+class One(Plugin):
+    name = {word!r}
+    async def start(self, context):
+        import sys
+        context.register_hookspecs(sys.modules[__name__])
+"""
+READER = """
+from plughost import Plugin, hookimpl
+from word_news_code import Piece
+
+class One(Plugin):
+    name = {word!r}
+    after = ("word_news",)
+
+    @hookimpl(optionalhook=True)
+    async def read_piece(self, piece: Piece) -> Piece | None:
+        return piece
+"""
+
+
+async def test_who_implements_a_hook_with_classes_of_a_plugin_does_so_when_that_is_loaded_with_new_code(
+    tmp_path: Path,
+) -> None:
+    folder_of(tmp_path, "word_news", source=NEWS)
+    folder_of(tmp_path, "word_reader", source=READER)
+    config = {"host": {"plugin_dir": str(tmp_path), "allow": ["word_news", "word_reader"]}}
+    async with Host("acme", config=config) as host:
+        old = sys.modules["word_news_code"].Short
+        for unloaded_before in (False, True):
+            folder_of(tmp_path, "word_news", source=f"{NEWS}changed = {unloaded_before}\n")
+            if unloaded_before:
+                await host.unload_plugin("word_news")
+            await host.reload_plugin("word_news")
+            assert host.plugins["word_news"].state == PluginState.READY
+            new = sys.modules["word_news_code"].Short
+            assert new is not old
+            assert await host.hooks.read_piece(piece=new("a line")) == [new("a line")]
+
+
+async def test_classes_of_a_plugin_stay_the_same_when_it_imported_something_late_and_nothing_changed(
+    tmp_path: Path,
+) -> None:
+    home = folder_of(tmp_path, "word_news", source=NEWS)
+    (home / "word_news_code" / "late.py").write_text("")
+    config = {"host": {"plugin_dir": str(tmp_path), "allow": ["word_news"]}}
+    async with Host("acme", config=config) as host:
+        old = sys.modules["word_news_code"].Piece
+        importlib.import_module("word_news_code.late")
+        await host.reload_plugin("word_news")
+        assert sys.modules["word_news_code"].Piece is old
+        (home / "word_news_code" / "late.py").write_text("changed = True")
+        await host.reload_plugin("word_news")
+        assert importlib.import_module("word_news_code.late").changed
+        assert sys.modules["word_news_code"].Piece is not old

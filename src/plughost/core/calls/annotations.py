@@ -111,7 +111,13 @@ def is_within(inner: Any, outer: Any) -> bool:
     ):
         return True
     try:
-        fits = issubclass(inner_class, outer_class) or inner_class in _NUMBERS.get(outer_class, ())
+        fits = (
+            issubclass(inner_class, outer_class)
+            or inner_class in _NUMBERS.get(outer_class, ())
+            # One class of a plugin's source that was loaded twice: others hold on to that of the first load.
+            or (outer_class.__module__, outer_class.__qualname__)
+            in {(base.__module__, base.__qualname__) for base in inner_class.__mro__}
+        )
     except TypeError:  # a Protocol that cannot be asked
         return True
     arguments = zip(typing.get_args(inner), typing.get_args(outer), strict=False)

@@ -90,11 +90,10 @@ class CodeWatch:
 
     def _forget_if_stale(self, plugin: str, finding: Finding, folder: Path | None) -> dict[str, ModuleType]:
         """Forget the modules of a plugin, which lay in ``folder``, when they are not what is on the disk now."""
-        before = self._imported.get(plugin)
         moved = folder != finding.folder
-        loaded = _LoadedModules(self._foreign)
-        if before is None or (not moved and before == self._contents(plugin, finding, loaded)):
+        if plugin not in self._imported or not (moved or self.is_stale(plugin, finding)):
             return {}
+        loaded = _LoadedModules(self._foreign)
         names = self._modules_of(plugin, finding, loaded)
         if moved:
             names += self._modules_of(plugin, replace(finding, folder=folder), loaded)
