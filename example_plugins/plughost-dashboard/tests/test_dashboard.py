@@ -10,12 +10,15 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from plughost import Host, Plugin, PluginContext, hookimpl
-from plughost.contracts import CacheManager
-from plughost.http import HostApplication, create_app
+from plughost.contracts import CacheManager, session_of
+from plughost.http import PUBLIC, HostApplication, Route, create_app
 from plughost.plugins.admin import AdminPlugin
 from plughost.plugins.cache import CachePlugin
+from plughost.plugins.sessions import SessionsPlugin
 from plughost.testing import FakeClock, HostMaker
 from plughost_dashboard import Usage
 from plughost_dashboard.plugin import DashboardPlugin
@@ -48,6 +51,10 @@ class FakePlexPlugin(Plugin):
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.errors: dict[str, Exception] = {}
+        self.owners: set[str] = set()
+
+    def owns(self, user_id: str) -> bool:
+        return user_id in self.owners
 
     async def start(self, context: PluginContext) -> None:
         context.provide(Plex, self)
@@ -98,7 +105,7 @@ async def running(make_host: HostMaker, *plugins: object) -> AsyncIterator[Bench
     async with make_host() as host:
         await host.load_plugin(CachePlugin(clock), {"warm_interval": 1e9, "cleanup_interval": 1e9})
         for plugin in (plex, *plugins):
-            await host.load_plugin(plugin)
+            await host.load_plugin(*(plugin if isinstance(plugin, tuple) else (plugin,)))
         await host.load_plugin(DashboardPlugin(clock))
         app = create_app(host)
         try:
@@ -208,6 +215,57 @@ async def test_what_is_live_is_for_owners_and_asked_once_in_half_a_minute(bench:
     assert (await bench.ask("/api/plex/stats", "plex:monitor")).json()["statistics"]["watched"] == 3
 
 
+class _SignedInPlugin(Plugin):
+    """Signs everybody in under the name that a query parameter gives, as the plugin sessions would."""
+
+    name = "signed-in"
+
+    @hookimpl
+    def register_routes(self) -> list[Any]:
+        return [Route("/sign-in/{user}", self._sign_in, methods=["POST"], guard=PUBLIC)]
+
+    async def _sign_in(self, request: Request) -> Response:
+        session = await session_of(request).load()
+        await session.sign_in(request.path_params["user"], username=request.path_params["user"])
+        return Response()
+
+
+async def test_figures_of_a_server_are_for_its_owner_and_for_tokens_that_say_so(
+    anyio_backend: str, make_host: HostMaker
+) -> None:
+    async with running(make_host, (SessionsPlugin, {"store": "memory"}), _SignedInPlugin) as bench:
+        bench.plex.owners = {"ada"}
+        await bench.computed()
+        transport = httpx2.ASGITransport(app=bench.app)
+        for user, status in (("", 401), ("guest", 403), ("ada", 200)):
+            async with httpx2.AsyncClient(transport=transport, base_url="https://test") as client:
+                if user:
+                    await client.post(f"/sign-in/{user}")
+                answers = [await client.get(path) for path in ("/api/plex/stats", "/api/plex/stats/live")]
+            assert [answer.status_code for answer in answers] == [status, status], user
+        await bench.host.unload_plugin("plex")
+        assert (await bench.ask("/api/plex/stats")).status_code == 403  # nobody can say who owns what
+        assert (await bench.ask("/api/plex/stats", "plex:monitor")).status_code == 200
+
+
+async def test_owners_are_told_hit_rates_memory_checks_and_what_failed(bench: Bench) -> None:
+    cache = bench.host.use(CacheManager).get("plex.metadata")
+    for _ in range(4):
+        await cache.get_or_set("k", lambda: 1)
+    bench.plex.errors = {"activities": RuntimeError("nobody's business")}
+    bench.plex.errors["sessions"] = bench.plex.errors["activities"]
+    await bench.ask("/api/plex/stats/live", "plex:monitor")
+    answer = await bench.ask("/api/plex/stats", "plex:monitor")
+    host = answer.json()["host"]
+    assert host["caches"]["caches"]["plex.metadata"]["hit_rate"] == 0.75
+    assert host["caches"]["hits"] >= 3
+    assert host["memory"]["resident_bytes"] is None or host["memory"]["resident_bytes"] > 1 << 20
+    assert host["checks"]["cache"]["status"] == "pass"
+    assert host["requests"]["answered"] >= 1
+    assert host["requests"]["failed"] == 1
+    assert "business" not in answer.text
+
+
 async def test_what_is_live_is_stale_rather_than_missing(bench: Bench) -> None:
     await bench.ask("/api/plex/stats/live", "plex:monitor")
     bench.plex.errors = dict.fromkeys(ANSWERS, UpstreamTimeoutError("slow"))
@@ -298,6 +356,22 @@ async def test_addresses_of_other_hosts_lead_to_the_administration(
             assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), path
         flushed = await bench.ask("/api/cache/flush", "cache:write", method="POST")
         assert (flushed.status_code, flushed.headers["location"]) == (307, "/admin/api/cache/flush")
+
+
+async def test_statistics_are_computed_as_soon_as_somebody_signs_in(bench: Bench) -> None:
+    await bench.host.load_plugin(_Linker, name="linker")
+    before = len(bench.plex.asked)
+    await bench.host.hooks.plex_linked(account=Account(user_id="7", plex_id=70, username="ada"))
+    assert len(bench.plex.asked) == before + 5
+
+
+class _Linker(Plugin):
+    """Declares the hooks that the plugin plex has."""
+
+    async def start(self, context: PluginContext) -> None:
+        from plughost_plex import hookspecs
+
+        context.register_hookspecs(hookspecs)
 
 
 async def test_who_is_linked_is_told_without_tokens(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from plughost_dashboard import hookspecs
 from plughost_dashboard.protocols import Usage
 from plughost_dashboard.statistics import Statistics
 from plughost_dashboard.usage import CountedUsage, Hours
-from plughost_plex.protocols import Plex
+from plughost_plex.protocols import Account, Plex
 from plughost_upstream.protocols import CallRecord
 
 _COUNT_EACH: Final = 60.0
@@ -77,6 +77,11 @@ class DashboardPlugin(Plugin):
     async def upstream_calls(self, batch: Sequence[CallRecord]) -> None:
         """Count calls."""
         self._usage.called(batch)
+
+    @hookimpl(optionalhook=True)
+    async def plex_linked(self, account: Account) -> None:
+        """Compute now: there may be a server to ask since somebody signed in."""
+        await self._statistics.renew()
 
     @hookimpl
     def register_routes(self, context: HttpContext) -> Sequence[GuardedRoute]:

@@ -12,10 +12,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from plughost.contracts import CacheManager
 from plughost.exceptions import LoadTimeoutError, ServiceError
-from plughost.http import SIGNED_IN, Identity, Problem, Route, identity_of, scope
+from plughost.http import SIGNED_IN, Problem, Route, any_of, runtime_of, scope
+from plughost_dashboard.condition import cache_figures, condition
 from plughost_dashboard.statistics import Statistics
 from plughost_dashboard.usage import CountedUsage
-from plughost_plex.protocols import Plex, PlexError
+from plughost_plex.protocols import OwnsServer, Plex, PlexError
 from plughost_upstream.protocols import UpstreamError
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -55,10 +56,11 @@ class DashboardRoutes:
 
     def routes(self) -> Sequence[Route]:
         """Return them."""
+        owner = any_of(scope("plex:monitor"), OwnsServer(self._owns))
         plain = (
             ("GET", "/api/plex/stats/dashboard", self._dashboard, SIGNED_IN, "Statistics, a minute old at most."),
-            ("GET", "/api/plex/stats", self._stats, SIGNED_IN, "Statistics and usage, for owners of a server."),
-            ("GET", "/api/plex/stats/live", self._live, SIGNED_IN, "What goes on now, for owners of a server."),
+            ("GET", "/api/plex/stats", self._stats, owner, "Statistics, usage, and what the host is like, for owners."),
+            ("GET", "/api/plex/stats/live", self._live, owner, "What goes on now, for owners of a server."),
             ("GET", "/api/media/usage", self._usage_of, SIGNED_IN, "What each source was asked, and what was saved."),
             ("GET", "/api/plex/cache/stats", self._cache_stats, scope("cache:read"), "Figures of the caches of plex."),
             ("POST", "/api/plex/cache/clear", self._cache_clear, scope("cache:write"), "Clear the caches of plex."),
@@ -85,12 +87,14 @@ class DashboardRoutes:
         return JSONResponse(found, headers=_NO_STORE)
 
     async def _stats(self, request: Request) -> Response:
-        await self._must_own(request)
-        document = {"statistics": await self._statistics.dashboard(), "usage": await self._report(24)}
+        document = {
+            "statistics": await self._statistics.dashboard(),
+            "usage": await self._report(24),
+            "host": await condition(runtime_of(request), self._caches()),
+        }
         return JSONResponse(document, headers=_NO_STORE)
 
     async def _live(self, request: Request) -> Response:
-        await self._must_own(request)
         try:
             return JSONResponse(await self._statistics.live(), headers=_NO_STORE)
         except PlexError as error:
@@ -100,17 +104,11 @@ class DashboardRoutes:
         except LoadTimeoutError:
             raise Problem(504, "The server does not answer in time.", code="upstream_timeout") from None
 
-    async def _must_own(self, request: Request) -> None:
-        identity = identity_of(request)
-        if not identity.holds("plex:monitor") and not await self._owns(identity):
-            raise Problem(403, "Only owners of a server may see this.", code="not_yours")
-
-    async def _owns(self, identity: Identity) -> bool:
+    def _owns(self, user_id: str) -> bool:
         try:
-            servers = await self._plex().servers(identity.id) if identity.kind == "session" else ()
+            return self._plex().owns(user_id)
         except ServiceError:
             return False
-        return any(server.owned for server in servers)
 
     async def _usage_of(self, request: Request) -> Response:
         text = request.query_params.get("hours", "24")
@@ -125,17 +123,7 @@ class DashboardRoutes:
         return {"hours": hours, "sources": [asdict(source) for source in sources]}
 
     async def _cache_stats(self, _: Request) -> Response:
-        stats = {name: one for name, one in self._caches().stats().items() if name.startswith("plex.")}
-        hits, misses = sum(one.hits for one in stats.values()), sum(one.misses for one in stats.values())
-        document = {
-            "hit_rate": round(hits / (hits + misses), 4) if hits + misses else 0.0,
-            "hits": hits,
-            "misses": misses,
-            "caches": {
-                name: {"hits": one.hits, "misses": one.misses, "stale": one.stale, "entries": one.entries}
-                for name, one in sorted(stats.items())
-            },
-        }
+        document = cache_figures(self._caches().stats(), ("plex.",))
         return JSONResponse(document, headers=_NO_STORE)
 
     async def _cache_clear(self, _: Request) -> Response:
@@ -147,7 +135,7 @@ class DashboardRoutes:
     async def _cache_warm(self, _: Request) -> Response:
         names = [name for name in self._caches().names() if name.startswith("plex.")]
         loaded = sum([await self._caches().warm(name) for name in names])
-        await self._caches().get("media.stats").warm("dashboard", self._statistics.compute, ttl=180.0)
+        await self._statistics.renew()
         return JSONResponse({"loaded": loaded + 1})
 
     async def _users(self, _: Request) -> Response:

@@ -14,6 +14,7 @@ from plughost_upstream.protocols import UpstreamError
 EVERY: Final = 60.0
 LIVE_FOR: Final = 30.0
 KEY: Final = "dashboard"
+_KEPT: Final = 3 * EVERY
 _LIVE: Final[tuple[Monitored, ...]] = ("activities", "sessions")
 _ALL: Final[tuple[Monitored, ...]] = (*_LIVE, "history", "recent", "libraries")
 _MOST_WATCHED: Final = 10
@@ -45,6 +46,10 @@ class Statistics:
     def begin(self) -> Callable[[], None]:
         """Compute now and each minute; returns what stops it."""
         return self._cache.precompute(KEY, self.compute, EVERY)
+
+    async def renew(self) -> None:
+        """Compute now."""
+        await self._cache.warm(KEY, self.compute, ttl=_KEPT)
 
     async def dashboard(self) -> Mapping[str, Any] | None:
         """Return what was computed last, with its age; None before the first time. Asks nobody."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, Literal
 
+import anyio.to_thread
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,19 +19,15 @@ from plughost.http import LOOPBACK, Problem, Route, host_from, json_body
 from plughost_media.fakes import TROUBLES, FakeUpstream
 from plughost_media.plugin import PARTS
 
-
-class TroubleWanted(msgspec.Struct, forbid_unknown_fields=True):
-    """Body: which fake, and what shall go wrong with it; ``well`` ends it."""
-
-    upstream: str
-    kind: str
+CRASHING: Final = ("plex", "tmdb")
+"""Parts that can be made to crash: they keep what they know in a file, and fail without it until they start again."""
 
 
 class PartWanted(msgspec.Struct, forbid_unknown_fields=True):
-    """Body: which part, and whether it shall be there."""
+    """Body: which part, and what shall become of it."""
 
     name: str
-    load: bool
+    do: Literal["load", "unload", "crash"]
 
 
 class Demo:
@@ -46,21 +46,32 @@ class Demo:
             {"name": name, "calls": len(fake.calls), "trouble": fake.trouble.kind if fake.trouble else ""}
             for name, fake in self._fakes.items()
         ]
-        return {"upstreams": upstreams, "troubles": list(TROUBLES)}
+        return {"upstreams": upstreams, "troubles": list(TROUBLES), "crashing": list(CRASHING)}
 
     def trouble(self, name: str, kind: str) -> None:
-        """Let something go wrong with a fake, or all be well again.
+        """Let something go wrong with a fake, or all be well again; nothing when that is so already.
 
         Raises:
             KeyError: There is no such fake, or no such trouble.
         """
         fake = self._fakes[name]
+        if kind == (fake.trouble.kind if fake.trouble else "well"):
+            return
         if kind == "well":
             fake.end()
         elif kind in TROUBLES:
             fake.begin(kind, seconds=5.0)
         else:
             raise KeyError(kind)
+
+
+def lose_tables(folder: Path) -> None:
+    """Take the tables out of a part's files while it works with them, as a bad disk may."""
+    for path in folder.glob("*.db"):
+        with closing(sqlite3.connect(path, timeout=10)) as file:
+            names = file.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'account'")
+            for (name,) in names.fetchall():
+                file.execute(f'DROP TABLE "{name}"')
 
 
 class DemoPlugin(Plugin):
@@ -88,20 +99,27 @@ class DemoPlugin(Plugin):
         ]
 
     async def _trouble(self, request: Request) -> Response:
-        wanted = await json_body(request, TroubleWanted)
+        wanted = await json_body(request, dict[str, str])
         try:
-            self._demo.trouble(wanted.upstream, wanted.kind)
+            for name, kind in wanted.items():
+                self._demo.trouble(name, kind)
         except KeyError:
             raise Problem(422, "There is no such upstream or trouble.", code="trouble_unknown") from None
         return JSONResponse(self._demo.shown())
 
     async def _part(self, request: Request) -> Response:
         wanted = await json_body(request, PartWanted)
-        if wanted.name not in PARTS or wanted.name in ("sessions", "media"):
+        if (
+            wanted.name not in PARTS
+            or wanted.name in ("sessions", "media")
+            or (wanted.do == "crash" and wanted.name not in CRASHING)
+        ):
             raise Problem(422, "There is no such part.", code="part_unknown")
         host = host_from(request)
-        if wanted.load:
+        if wanted.do == "load":
             await host.reload_plugin(wanted.name)
-        else:
+        elif wanted.do == "unload":
             await host.unload_plugin(wanted.name)
+        else:
+            await anyio.to_thread.run_sync(lose_tables, host.data_dir / wanted.name)
         return JSONResponse({"name": wanted.name, "state": str(host.plugins[wanted.name].state)})

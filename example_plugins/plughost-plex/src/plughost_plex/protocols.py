@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+from plughost.http import Guard, Identity
 
 Monitored = Literal["activities", "sessions", "history", "recent", "libraries"]
 """What the owner of a server may know of it."""
@@ -97,6 +99,24 @@ class Answer:
     stale: bool = False
 
 
+class OwnsServer(Guard):
+    """Lets pass whose current server is the user's own: what goes on there is no guest's business.
+
+    Args:
+        owns: Whether that is so, such as ``Plex.owns``.
+    """
+
+    def __init__(self, owns: Callable[[str], bool]) -> None:
+        self._owns = owns
+
+    def allows(self, identity: Identity, connection: Mapping[str, Any]) -> bool:
+        """Whether it is a signed-in owner."""
+        return identity.kind == "session" and self._owns(identity.id)
+
+    def __repr__(self) -> str:
+        return "OwnsServer()"
+
+
 class Plex(Protocol):
     """The Plex accounts and servers of a host."""
 
@@ -105,6 +125,9 @@ class Plex(Protocol):
 
     async def servers(self, user_id: str) -> tuple[Server, ...]:
         """The servers of a user, as they were known last."""
+
+    def owns(self, user_id: str) -> bool:
+        """Whether a user's current server is the user's own. Quick enough to be asked in an event loop."""
 
     async def monitor(self, what: Monitored, user_id: str = "") -> Answer:
         """Ask a server what its owner may know, through the caches.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,8 +16,6 @@ from plughost.exceptions import LoadTimeoutError, ServiceError
 from plughost.http import (
     PUBLIC,
     SIGNED_IN,
-    Guard,
-    Identity,
     Problem,
     Route,
     any_of,
@@ -25,7 +23,7 @@ from plughost.http import (
     json_body,
     scope,
 )
-from plughost_plex.protocols import Account, Answer, PlexError, Server
+from plughost_plex.protocols import Account, Answer, OwnsServer, PlexError, Server
 from plughost_upstream.protocols import Call, UpstreamError
 
 if TYPE_CHECKING:
@@ -59,20 +57,6 @@ class Chosen(msgspec.Struct, forbid_unknown_fields=True):
     """Body of a change of servers."""
 
     id: str
-
-
-class OwnsServer(Guard):
-    """Lets pass whose current server is the user's own: what goes on there is no guest's business."""
-
-    def __init__(self, owns: Callable[[str], bool]) -> None:
-        self._owns = owns
-
-    def allows(self, identity: Identity, connection: Mapping[str, Any]) -> bool:
-        """Whether it is a signed-in owner."""
-        return identity.kind == "session" and self._owns(identity.id)
-
-    def __repr__(self) -> str:
-        return "OwnsServer()"
 
 
 class Routes:

@@ -57,6 +57,10 @@ class PlexService:
         """The servers of a user, as they were known last."""
         return await self.shelf.servers(user_id)
 
+    def owns(self, user_id: str) -> bool:
+        """Whether a user's current server is the user's own."""
+        return self.shelf.owns(user_id)
+
     async def owner(self, user_id: str = "") -> tuple[Account, Server]:
         """Return an owner and the current server of that owner; the first one when nobody is named.
 

@@ -268,7 +268,7 @@ class FakePlexServer(FakeUpstream):
         if item is None or request.path_params["kind"] not in ("thumb", "art"):
             return None
         width, height = (600, 900) if request.path_params["kind"] == "thumb" else (1280, 720)
-        return Response(draw(item["title"], width, height), media_type="image/jpeg")
+        return Response(draw(item["title"], width, height, titled=width < height), media_type="image/jpeg")
 
     def _transcoded(self, request: Request, account: int) -> Response | None:
         asked = request.query_params
@@ -278,7 +278,7 @@ class FakePlexServer(FakeUpstream):
         if item is None:
             return None
         size = (int(asked.get("width", "300")), int(asked.get("height", "450")))
-        return Response(draw(item["title"], *size), media_type="image/jpeg")
+        return Response(draw(item["title"], *size, titled=size[0] < size[1]), media_type="image/jpeg")
 
     def _decision(self, request: Request, account: int) -> Answer | None:
         key = request.query_params.get("path", "").rpartition("/")[2]

@@ -257,7 +257,7 @@ async def _picture(request: Request) -> Response:
     width = min(int(size or 780), 2000)
     height = width * 9 // 16 if known[1] == "backdrop" else width * 3 // 2
     return Response(
-        draw(names[int(known[2])], width, height),
+        draw(names[int(known[2])], width, height, titled=known[1] != "backdrop"),
         media_type="image/jpeg",
         headers={"Cache-Control": "public, max-age=31536000"},
     )

@@ -3,7 +3,7 @@
 const HLS = "application/vnd.apple.mpegurl";
 const CODEC = 'video/mp4; codecs="avc1.42C01E"';
 
-export async function play(key, title, ask) {
+export async function play(root, key, title) {
   const dialog = document.getElementById("player");
   const video = dialog.querySelector("video");
   const text = document.getElementById("player-text");
@@ -11,12 +11,14 @@ export async function play(key, title, ask) {
   text.textContent = "Asking the server…";
   dialog.showModal();
   const began = performance.now();
-  const answer = await ask(`/api/plex/playback/${key}`, { method: "POST", body: { bandwidth: measured() } });
+  const answer = await fetch(`${root}/api/plex/playback/${key}`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ bandwidth: measured() }),
+  });
+  const { stream, decision, bitrate, resolution, detail } = await answer.json();
   if (!answer.ok) {
-    text.textContent = answer.data?.detail || `Status ${answer.status}`;
+    text.textContent = detail || `Status ${answer.status}`;
     return;
   }
-  const { stream, decision, bitrate, resolution } = answer.data;
   text.textContent = `${decision} ${resolution}, ${bitrate} kbit/s at most; decided in ${Math.round(performance.now() - began)} ms.`;
   if (video.canPlayType(HLS)) video.src = stream;
   else await piecewise(video, new URL(stream, location.href));

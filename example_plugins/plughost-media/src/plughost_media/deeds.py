@@ -1,0 +1,39 @@
+"""What people do on the page: each form is one request to an address of the application, without JavaScript, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+Fields = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something that a form of the page does.
+
+    Attributes:
+        method: Of the request.
+        path: Of the request.
+        body: Makes its body of the form's fields; None for requests that have none.
+        box: The box that says what came of it.
+    """
+
+    method: str
+    path: str
+    body: Callable[[Fields], Any] | None
+    box: str
+
+
+DEEDS: Final[Mapping[str, Deed]] = {
+    "sign-out": Deed("POST", "/api/auth/logout", lambda _: {}, "parts"),
+    "server": Deed("PUT", "/api/plex/servers/current", lambda given: {"id": given["id"]}, "servers"),
+    "key": Deed("PUT", "/api/tmdb/key", lambda given: {"key": given["key"]}, "key"),
+    "key-remove": Deed("DELETE", "/api/tmdb/key", None, "key"),
+    "trouble": Deed("POST", "/api/media/demo/trouble", dict, "parts"),
+    "part": Deed(
+        "POST", "/api/media/demo/part", lambda given: {"name": given["name"], "do": given["do"]}, "parts"
+    ),
+}
+"""By the last part of the form's address."""
