@@ -193,7 +193,8 @@ def test_all_but_keeping_itself_up_to_date_works_without_javascript(scriptless: 
     page.get_by_role("button", name="Sign in with Plex").click()
     page.wait_for_url(re.compile("/auth#"))
     code = page.url.partition("code=")[2].partition("&")[0]
-    page.goto(f"{page.url.partition('#')[0]}/allow?account=ada&code={code}&forwardUrl={address}")
+    ada = page.get_by_role("button", name="Allow as ada").get_attribute("value")
+    page.goto(f"{page.url.partition('#')[0]}/allow?account={ada}&code={code}&forwardUrl={address}")
     expect(page.locator("#who-name")).to_have_text("ada")
     expect(box(page, "library").locator("li")).to_have_count(18)
     expect(box(page, "trending").locator("li")).to_have_count(20)

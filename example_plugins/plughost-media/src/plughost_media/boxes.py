@@ -67,12 +67,14 @@ class Filled:
         data: What was answered; None when there is nothing to show.
         age: How old that is, or why there is nothing, in words.
         tone: How to show that.
+        late: Whether it was not waited for.
     """
 
     box: Box
     data: Any
     age: str
     tone: Tone
+    late: bool = False
 
 
 async def filled(request: Request, box: Box) -> Filled:
@@ -89,7 +91,7 @@ async def all_filled(request: Request) -> dict[str, Filled]:
     found: dict[str, Filled] = {}
 
     async def fill(box: Box) -> None:
-        found[box.name] = Filled(box=box, data=None, age="Still asking…", tone="stale")
+        found[box.name] = Filled(box=box, data=None, age="Still asking…", tone="stale", late=True)
         with anyio.move_on_after(_PATIENCE):
             found[box.name] = await filled(request, box)
 

@@ -3,7 +3,10 @@
 import { play } from "./player.js";
 
 const root = document.body.dataset.root;
+document.documentElement.classList.add("live");
 const looking = new Set();
+const due = new Map(); // box -> when to look again
+const SOON = 3;
 
 // Put new boxes in the place of old ones, and leave alone what did not change: pictures stay, and so does the focus.
 function take(html) {
@@ -13,6 +16,7 @@ function take(html) {
     const box = document.querySelector(`[data-box="${fresh.dataset.box}"]`);
     if (!box) continue;
     swap(box.querySelector(".age"), fresh.querySelector(".age"));
+    wait(fresh);
     if (fresh.dataset.away !== undefined) continue; // what it said last is better than nothing
     const [inside, said] = [box.querySelector(".inside"), fresh.querySelector(".said")];
     box.querySelector(".said")?.remove();
@@ -20,6 +24,11 @@ function take(html) {
     if (inside) swap(inside, fresh.querySelector(".inside"));
     else swap(box, fresh);
   }
+}
+
+// What is away is looked for soon; what the server did not wait for, at once.
+function wait({ dataset: { box, each, away, late } }) {
+  if (each) due.set(box, performance.now() + 1000 * (late !== undefined ? 0 : away !== undefined ? Math.min(each, SOON) : each));
 }
 
 function swap(old, fresh) {
@@ -34,6 +43,7 @@ function swap(old, fresh) {
 async function refresh(name) {
   if (looking.has(name)) return;
   looking.add(name);
+  wait(document.querySelector(`[data-box="${name}"]`));
   try {
     const answer = await fetch(`${root}/media/box/${name}`);
     if (answer.status === 401) return location.reload();
@@ -52,10 +62,11 @@ function tell(name, text) {
   age.textContent = text;
 }
 
-for (const { dataset: { box, each } } of document.querySelectorAll("[data-each]")) {
-  setInterval(() => { if (!document.hidden) refresh(box) }, each * 1000);
-  if (document.querySelector(`[data-box="${box}"] .age`).textContent === "Still asking…") refresh(box);
-}
+for (const box of document.querySelectorAll("[data-each]")) wait(box);
+setInterval(() => {
+  if (document.hidden) return;
+  for (const [box, when] of due) if (when <= performance.now()) refresh(box);
+}, 500);
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
