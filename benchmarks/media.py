@@ -29,10 +29,6 @@ import httpx2
 import tomlkit
 from harness import surroundings
 
-from plughost import Host
-from plughost.http import create_app
-from plughost.plugins.cache import CachePlugin
-from plughost.testing import FakeClock
 from plughost_media.demo import DemoFakes, settings
 from plughost_media.fakes import FakeUpstream, Served, serving
 from plughost_media.plugin import PARTS
@@ -230,10 +226,18 @@ def dashboard(one: Suite) -> Rows:
     return [("the dashboard, p99", "10 ms, no call", f"{p99(times)}, {more} calls")]
 
 
+def forget(one: Suite) -> None:
+    """Begin anew: since somebody signed in, statistics have been computed, and what they are made of is kept."""
+    for path in ("/api/plex/cache/clear", "/api/cache/flush"):
+        httpx2.post(f"{one.address}{path}", headers=one.token(), follow_redirects=True).raise_for_status()
+    one.fakes.home.forget()
+    one.fakes.tmdb.forget()
+
+
 def activities(one: Suite, rate: float, seconds: float, what: str, aim: str) -> Rows:
     """Activities of a server that takes 300 ms."""
-    one.fakes.home.begin("delay", seconds=0.3, path=ACTIVITIES.removeprefix("/api/plex"))
-    one.fakes.home.forget()
+    one.fakes.home.begin("delay", seconds=0.3, path="/activities")
+    forget(one)
     times = one.at_rate(ACTIVITIES, rate, seconds)
     one.fakes.home.end()
     return [(what, aim, saved(one.fakes.home, "/activities", len(times)))]
@@ -242,6 +246,7 @@ def activities(one: Suite, rate: float, seconds: float, what: str, aim: str) -> 
 def slow_activities(one: Suite, seconds: float) -> Rows:
     """Activities of a server that takes 5 s."""
     one.fakes.home.begin("delay", seconds=5.0, path="/activities")
+    forget(one)
     cold = one.timed(ACTIVITIES)
     times = one.at_rate(ACTIVITIES, 5, seconds)
     one.fakes.home.end()
@@ -256,7 +261,7 @@ def before_and_after(one: Suite, seconds: float) -> list[tuple[str, ...]]:
     fakes = {fake.name: fake for fake in one.fakes.all}
     for fake in (one.fakes.home, one.fakes.tmdb):
         fake.begin("delay", seconds=0.3)
-        fake.forget()
+    forget(one)
     begin = time.perf_counter()
     for number in range(round(2 * seconds)):
         time.sleep(max(0.0, begin + number / 2 - time.perf_counter()))
@@ -291,31 +296,6 @@ def hit_rates(one: Suite) -> Rows:
     return [("hit rates at 2 reads/s", "activities and history 80 %", shown)]
 
 
-async def history(served: Served, fakes: DemoFakes, folder: Path) -> Rows:
-    """One read each 60 s for an hour, by a clock that is set: in this process, for another has no such clock."""
-    clock, reads = FakeClock(), 60
-    config = settings(served, fakes, folder)
-    config["host"]["allow"] = [part for part in PARTS if part not in ("cache", "dashboard")]
-    config["plugins"]["plex"]["config"]["keep_warm"] = False
-    async with Host("media", config=config, environ={}) as host:
-        await host.load_plugin(CachePlugin(clock), {"warm_interval": 1e9, "cleanup_interval": 1e9})
-        app = create_app(host)
-        transport = httpx2.ASGITransport(app=app)
-        async with httpx2.AsyncClient(transport=transport, base_url="https://bench") as client:
-            begun = (await client.post("/api/auth/plex", json={})).json()
-            code = begun["address"].partition("code=")[2].partition("&")[0]
-            fakes.plex_tv.allow(code, fakes.plex_tv.accounts[0])
-            await client.get(f"/api/auth/plex/{begun['handle']}")
-            fakes.home.forget()
-            for _ in range(reads):
-                answer = await client.get("/api/plex/watch-history")
-                assert answer.status_code == 200, answer.text
-                await clock.advance(60)
-        app.close()
-    share = saved(fakes.home, "/status/sessions/history", reads)
-    return [("history, kept for 300 s, one read each 60 s, queries saved", "80 %", share)]
-
-
 def memory() -> Rows:
     """Ten thousand details of films, each as TMDB sends it: kept in a process of its own."""
     code = (
@@ -323,13 +303,11 @@ def memory() -> Rows:
         "from pathlib import Path\n"
         "from plughost import Host\n"
         "from plughost.contracts import CacheManager\n"
-        "from plughost.plugins.cache import CachePlugin\n"
         "def resident():\n"
         "    return int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
         "async def main():\n"
-        "    async with Host('bench', config={'host': {'allow': []}}, environ={}) as host:\n"
-        "        await host.load_plugin(CachePlugin())\n"
-        "        cache = host.use(CacheManager).get('tmdb.details')\n"
+        "    async with Host('bench', config={'host': {'allow': ['cache']}}, environ={}) as host:\n"
+        "        cache = host.use(CacheManager).get('tmdb.details', size=10_000)\n"
         "        before = resident()\n"
         "        for number in range(10_000):\n"
         "            body = json.dumps({'id': number, 'overview': f'{number} ' * 500}).encode()\n"
@@ -385,8 +363,6 @@ def measure(seconds: float) -> tuple[Rows, list[tuple[str, ...]]]:
             table = before_and_after(one, seconds)
             rows += hit_rates(one)
         rows += disk(served, fakes)
-        with tempfile.TemporaryDirectory() as folder:
-            rows += asyncio.run(history(served, fakes, Path(folder)))
     return rows + memory(), table
 
 

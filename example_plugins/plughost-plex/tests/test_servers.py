@@ -6,6 +6,8 @@ import anyio
 import pytest
 
 from plughost.contracts import CacheManager
+from plughost.plugins.cache import CachePlugin
+from plughost.testing import FakeClock
 from plughost_plex.protocols import Plex
 
 pytestmark = pytest.mark.anyio
@@ -136,6 +138,16 @@ async def test_history_is_read_page_by_page_and_forgotten_on_request(suite, ada)
     await ada.get("/api/plex/watch-history")
     assert ada.fakes.home.count("/status/sessions/history") == 6
     assert (await suite.host.use(Plex).monitor("history")).data["size"] == 450
+
+
+async def test_history_that_is_read_each_minute_costs_a_fifth_of_the_queries(suite, ada):
+    clock, settings = FakeClock(), {"warm_interval": 1e9, "cleanup_interval": 1e9}
+    await suite.host.unload_plugin("cache")
+    await suite.host.load_plugin(CachePlugin(clock), settings)
+    for _ in range(60):
+        assert (await ada.get("/api/plex/watch-history")).status_code == 200
+        await clock.advance(60)
+    assert ada.fakes.home.count("/status/sessions/history") == 12
 
 
 TROUBLES = [

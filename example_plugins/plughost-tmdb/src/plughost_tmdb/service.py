@@ -26,6 +26,9 @@ from plughost_upstream.protocols import (
 MISSING_FOR: Final = 60.0
 SHARED_FACTOR: Final = 4
 _LONGEST: Final = 180 * 86_400.0  # TMDB's terms
+_MOST_KEPT: Final = 10_000
+"""Answers of one kind in memory: 60 MB, when each is as long as the details of a film."""
+
 _MOST_TROUBLES: Final = 1000
 
 
@@ -119,6 +122,7 @@ class CachedTmdb:
     def _cache(self, asked: Question) -> Cache:
         return self._caches.get(
             asked.kind.cache,
+            size=_MOST_KEPT,
             stale_for=asked.kind.stale_for,
             soft_timeout=0.2,
             load_timeout=self._deadline + 2,
