@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from plughost.contracts.auth import Abstain, Allow, AuthAttempt, Deny, Principal
+from plughost.contracts.clock import SteadyTime
 from plughost.contracts.limits import LimitResult
 from plughost.contracts.session import SessionManager
 from plughost.core.calls.dispatch import HookDispatcher
@@ -17,7 +18,7 @@ from plughost.exceptions import AuthRefused, HostNotReadyError, StoreUnavailable
 from plughost.flows.attempts import SignInLimits
 from plughost.flows.auth import TOO_MANY, UNDECIDED, AuthFlow
 from plughost.hookspecs import CATALOGUE, hookimpl
-from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
+from plughost.plugins.sessions.clocks import Lifetimes
 from plughost.plugins.sessions.crypto import PlainEnvelope
 from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.records import SessionRecords, SessionRules

@@ -1,14 +1,22 @@
-"""The session stores against the suites of what they offer, and in a host."""
+"""The stores against the suites of what they offer, and in a host."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from plughost import Host
-from plughost.contracts import BytesSessions, SessionManager, SessionStoreSetup
-from plughost.testing import FakeClock, SessionLoginSuite, SessionStoreSuite
+from plughost.contracts import BytesSessions, Cache, CacheManager, SessionManager, StoreSetup
+from plughost.plugins.cache.plugin import CachePlugin
+from plughost.testing import (
+    BytesStoreSuite,
+    CacheBackendSuite,
+    FakeClock,
+    SessionLoginSuite,
+    SessionStoreSuite,
+)
 from plughost_example_stores import shelf
 from plughost_example_stores.sessions import ExampleSessions, Settings
 
@@ -19,19 +27,60 @@ class TestExampleSessions(SessionStoreSuite):
     @pytest.fixture
     def store(self, clock: FakeClock, tmp_path: Path) -> ExampleSessions:
         return ExampleSessions(
-            SessionStoreSetup(host_name="acme", data_dir=tmp_path, now=clock.time, settings=Settings())
+            StoreSetup(host_name="acme", data_dir=tmp_path, now=clock.time, settings=Settings())
         )
 
 
-class TestShelfSessions(SessionLoginSuite):
+async def opened_shelf(clock: FakeClock, folder: Path) -> shelf.Shelf:
+    setup = StoreSetup(host_name="acme", data_dir=folder, now=clock.time, settings=shelf.Settings())
+    store = shelf.Shelf(setup)
+    await store.open()
+    return store
+
+
+class TestShelf(BytesStoreSuite):
+    @pytest.fixture
+    async def store(self, clock: FakeClock, tmp_path: Path) -> shelf.Shelf:
+        return await opened_shelf(clock, tmp_path)
+
+
+class TestSessionsOnAShelf(SessionLoginSuite):
     @pytest.fixture
     async def store(self, clock: FakeClock, tmp_path: Path) -> BytesSessions:
-        setup = SessionStoreSetup(
-            host_name="acme", data_dir=tmp_path, now=clock.time, settings=shelf.Settings()
-        )
-        store = BytesSessions(shelf.ShelfSessions(setup), clock.time)
-        await store.open()
-        return store
+        return BytesSessions(await opened_shelf(clock, tmp_path), clock.time)
+
+
+@pytest.mark.anyio
+class TestCachesOnAShelf(CacheBackendSuite):
+    @pytest.fixture(params=["asyncio"])  # for each value of the suite one run is enough
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.fixture
+    async def cache(self, tmp_path: Path, frozen_clock: FakeClock) -> AsyncIterator[Cache]:
+        section = {"data_dir": str(tmp_path), "allow": []}
+        async with Host("acme", config={"host": section}, environ={}) as host:
+            settings = {"store": "plughost_example_stores.shelf:Shelf", "store_timeout": 30.0}
+            await host.load_plugin(CachePlugin(frozen_clock), settings, name="cache")
+            yield host.use(CacheManager).get("suite")
+
+    @pytest.fixture
+    def pass_time(self, frozen_clock: FakeClock) -> Callable[[float], Awaitable[object]]:
+        return frozen_clock.advance
+
+
+@pytest.mark.anyio
+async def test_a_host_finds_the_shelf_by_its_entry_point(tmp_path: Path) -> None:
+    settings = {"store": "shelf", "store_settings": {"file": "pages.db"}, "store_timeout": 30.0}
+    config = {"host": {"data_dir": str(tmp_path)}, "plugins": {"cache": {"config": settings}}}
+    for _ in range(2):
+        async with Host("acme", config=config, environ={"PLUGHOST_LOAD_PLUGINS": "cache"}) as host:
+            pages = host.use(CacheManager).get("pages")
+            assert await pages.get_or_set("front", lambda: "made once") == "made once"
+            kept = await pages.entry("front")
+            assert kept is not None
+            assert kept.tier == "store"
+    assert (tmp_path / "cache" / "pages.db").exists()
 
 
 @pytest.mark.anyio
@@ -41,7 +90,7 @@ class TestShelfSessions(SessionLoginSuite):
         ("example", "example", {"most": 2}),
         ("plughost_example_stores.sessions:ExampleSessions", "example", {"most": 2}),
         ("shelf", "shelf", {"file": "s.db"}),
-        ("plughost_example_stores.shelf:ShelfSessions", "shelf", {}),
+        ("plughost_example_stores.shelf:Shelf", "shelf", {}),
     ],
 )
 async def test_a_host_keeps_its_sessions_in_it(

@@ -41,6 +41,7 @@ from plughost.contracts.backup import (
     RestorePlan,
     RestoreResult,
 )
+from plughost.contracts.bytes_store import BytesStore, ListingStore, OpenedStore, StoreSetup
 from plughost.contracts.cache import (
     BatchLoader,
     Cache,
@@ -64,6 +65,7 @@ from plughost.contracts.cache_keys import (
 from plughost.contracts.clock import (
     SYSTEM_CLOCK,
     Clock,
+    SteadyTime,
     SystemClock,
 )
 from plughost.contracts.commands import (
@@ -224,7 +226,7 @@ from plughost.contracts.metric_families import (
 from plughost.contracts.metrics import (
     HookMetrics,
 )
-from plughost.contracts.named import named_object
+from plughost.contracts.named import NamedStore, named_object
 from plughost.contracts.plugin import (
     HOST_API,
     Events,
@@ -276,7 +278,7 @@ from plughost.contracts.session import (
     SessionStats,
     session_of,
 )
-from plughost.contracts.session_bytes import BytesSessions, BytesStore, OpenedStore
+from plughost.contracts.session_bytes import BytesSessions
 from plughost.contracts.session_changes import (
     born_session,
     check_session_size,
@@ -295,7 +297,6 @@ from plughost.contracts.session_store import (
     SelfCheckingStore,
     SessionPatch,
     SessionStore,
-    SessionStoreSetup,
     StoredSession,
     VersionConflict,
     WaitingStore,
@@ -431,6 +432,7 @@ __all__ = [
     "KnownSecrets",
     "Limit",
     "LimitResult",
+    "ListingStore",
     "LoadReport",
     "Loader",
     "Lock",
@@ -450,6 +452,7 @@ __all__ = [
     "MissedSlots",
     "ModuleReference",
     "MovableStore",
+    "NamedStore",
     "NewSession",
     "NewUser",
     "OnProgress",
@@ -507,12 +510,13 @@ __all__ = [
     "SessionPatch",
     "SessionStats",
     "SessionStore",
-    "SessionStoreSetup",
     "SettingsChange",
     "Sha256",
     "SiteUrl",
     "Size",
     "SkippedPlugin",
+    "SteadyTime",
+    "StoreSetup",
     "StoredJob",
     "StoredMember",
     "StoredRevision",

@@ -18,7 +18,7 @@ Loader = Callable[[], Awaitable[Any] | Any]
 BatchLoader = Callable[[Sequence[str]], Awaitable[Mapping[str, Any]] | Mapping[str, Any]]
 """Makes the values of the keys it is given; a key it leaves out has no value."""
 
-Tier = Literal["memory", "redis"]
+Tier = Literal["memory", "redis", "store"]
 """Where a value was found."""
 
 
@@ -71,8 +71,8 @@ class CacheStats:
 
     Attributes:
         name: Name of the cache.
-        backend: ``memory``, ``redis`` or ``tiered``.
-        available: Whether Redis answers; always True for a cache in memory only.
+        backend: ``memory``, ``redis``, ``tiered``, or ``store`` for one of somebody else.
+        available: Whether Redis or the store answers; always True for a cache in memory only.
         hits: Answers from a tier.
         misses: Questions no tier could answer.
         hit_rate: ``hits / (hits + misses)``; 0.0 when nothing was asked.

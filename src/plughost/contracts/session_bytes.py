@@ -11,11 +11,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from plughost.contracts.bytes_store import BytesStore, OpenedStore
 from plughost.contracts.session_changes import born_session, patched_session, touched_session
 from plughost.contracts.session_store import (
     NewSession,
@@ -27,42 +28,6 @@ from plughost.contracts.session_store import (
 from plughost.exceptions import SessionUnreadableError, StoreUnavailableError
 
 _ATTEMPTS = 100
-
-
-@runtime_checkable
-class BytesStore(Protocol):
-    """The least a store of sessions can be: values under keys, each replaced only by whoever knows it.
-
-    Each call is one step, and durable when it returns. A value may be dropped once its time is over, not before. What
-    cannot be reached raises ``StoreUnavailableError``. A store that has to be opened offers ``open`` and ``close`` too.
-    """
-
-    async def find(self, key: str) -> bytes | None:
-        """Return the value, or None."""
-
-    async def commit(self, key: str, value: bytes, instead_of: bytes | None, expires_at: float) -> bool:
-        """Store a value if what is there is ``instead_of``, None for nothing; whether it was stored.
-
-        Args:
-            key: Up to 80 letters, digits and colons.
-            value: What to store.
-            instead_of: What has to be there, byte for byte; None: nothing may be there.
-            expires_at: Until when it is needed, in seconds since 1970.
-        """
-
-    async def delete(self, key: str, value: bytes) -> bool:
-        """Remove the value if it is this one; whether it was removed."""
-
-
-@runtime_checkable
-class OpenedStore(Protocol):
-    """A store that has to be opened, such as one with a connection."""
-
-    async def open(self) -> None:
-        """Called once before anything else."""
-
-    async def close(self) -> None:
-        """Called once at the end; everything acknowledged is stored."""
 
 
 class _Successor(msgspec.Struct, frozen=True, tag=True):

@@ -5,38 +5,12 @@ A store sees digests and bytes, never a session id and never a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from plughost.contracts.session import SessionStats
-
-
-class SessionStoreSetup(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store is made with.
-
-    A store is installed by a callable that takes one of these and returns the store, not yet open: mostly its
-    class. ``store`` in the configuration of the sessions plugin names it, as ``module:Class`` or by the name of an
-    entry point in ``plughost.session_stores``.
-
-    Attributes:
-        host_name: Name of the host; hosts of different names must not see each other's sessions.
-        data_dir: The plugin's data folder, for stores that keep files.
-        now: Returns the time in seconds since 1970; it never goes back.
-        settings: ``store_settings`` of the configuration: a mapping, or what ``Config`` of the class (a struct of
-            msgspec, as a plugin's ``Config``) makes of it.
-    """
-
-    host_name: str
-    data_dir: Path
-    now: Callable[[], float]
-    settings: Any = None
-
-    def __repr__(self) -> str:
-        """Show no settings: there may be a password among them."""
-        return f"SessionStoreSetup(host_name={self.host_name!r}, data_dir={str(self.data_dir)!r})"
 
 
 class NewSession(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from plughost.testing.making import MadePlugin, PluginMaker, making_plugins
     from plughost.testing.recording import HookRecorder, RecordedCall
     from plughost.testing.servers import NoRedisServerError, redis_server
-    from plughost.testing.suites.cache_backend import CacheBackendSuite
+    from plughost.testing.suites.bytes_store import BytesStoreSuite
+    from plughost.testing.suites.cache_backend import CacheBackendSuite, CacheValuesSuite
     from plughost.testing.suites.fleet_store import FleetStoreSuite
     from plughost.testing.suites.plugin import PluginSuite
     from plughost.testing.suites.session_store import (
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "BytesStoreSuite",
     "CacheBackendSuite",
+    "CacheValuesSuite",
     "FakeClock",
     "FleetStoreSuite",
     "HookRecorder",
@@ -54,7 +57,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BytesStoreSuite": "suites.bytes_store",
     "CacheBackendSuite": "suites.cache_backend",
+    "CacheValuesSuite": "suites.cache_backend",
     "FakeClock": "clock",
     "FleetStoreSuite": "suites.fleet_store",
     "HookRecorder": "recording",

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from asgi_browser import Browser
+from plughost.contracts.clock import SteadyTime
 from plughost.contracts.session import RequestSession, session_of
 from plughost.plugins.sessions.announcements import SessionChange
-from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
+from plughost.plugins.sessions.clocks import Lifetimes
 from plughost.plugins.sessions.cookies import CookiePolicy, SessionCookie
 from plughost.plugins.sessions.crypto import KeyRing, SealedEnvelope
 from plughost.plugins.sessions.csrf import CsrfCheck, CsrfPolicy

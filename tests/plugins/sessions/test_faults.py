@@ -14,10 +14,10 @@ from typing import Any
 import anyio
 import pytest
 
+from plughost.contracts.clock import SteadyTime
 from plughost.contracts.session import RequestSession
 from plughost.contracts.session_store import SessionPatch, StoredSession
 from plughost.exceptions import SessionUnreadableError, StoreUnavailableError
-from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.desk import Desk
 from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from plughost import Host
-from plughost.contracts import SessionManager, SessionStoreSetup
+from plughost.contracts import SessionManager, StoreSetup
 from plughost.exceptions import ConfigError, PluginError
 from plughost.plugins.sessions.config import SessionsConfig
 from plughost.plugins.sessions.plugin import SessionsPlugin
-from plughost.plugins.sessions.stores.foreign import GROUP, maker_of
+from plughost.plugins.sessions.stores.foreign import STORES
 from plughost.testing.distributions import make_distribution
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,10 @@ async def test_a_function_can_make_it_and_gets_the_settings_as_they_are(module: 
 
 async def test_a_store_named_by_an_entry_point_keeps_the_sessions(module: str, tmp_path: Path) -> None:
     make_distribution(
-        tmp_path / "site", "acme-stores", modules={}, entry_points={GROUP: {"shelf": f"{module}:Shelf"}}
+        tmp_path / "site",
+        "acme-stores",
+        modules={},
+        entry_points={STORES.group: {"shelf": f"{module}:Shelf"}},
     )
     async with host(tmp_path) as running:
         sessions = await load(running, store="shelf", store_settings={"address": "there"})
@@ -99,13 +102,19 @@ async def test_a_store_named_by_an_entry_point_keeps_the_sessions(module: str, t
 
 async def test_two_distributions_with_one_name_are_refused(module: str, tmp_path: Path) -> None:
     make_distribution(
-        tmp_path / "site", "acme-stores", modules={}, entry_points={GROUP: {"shelf": f"{module}:Shelf"}}
+        tmp_path / "site",
+        "acme-stores",
+        modules={},
+        entry_points={STORES.group: {"shelf": f"{module}:Shelf"}},
     )
     make_distribution(
-        tmp_path / "site", "other-stores", modules={}, entry_points={GROUP: {"shelf": f"{module}:plain"}}
+        tmp_path / "site",
+        "other-stores",
+        modules={},
+        entry_points={STORES.group: {"shelf": f"{module}:plain"}},
     )
     with pytest.raises(ConfigError, match=rf"2 installed distributions .*{module}:Shelf, {module}:plain"):
-        maker_of(SessionsConfig(store="shelf"))
+        STORES.maker("shelf", {})
 
 
 async def test_a_reload_with_the_same_settings_keeps_the_store(module: str, tmp_path: Path) -> None:
@@ -154,5 +163,5 @@ async def test_a_store_that_may_be_shared_needs_a_secret_of_its_own(module: str,
 
 async def test_no_setting_of_a_store_is_shown(tmp_path: Path) -> None:
     config = SessionsConfig(store="a:B", store_settings={"dsn": "PASSWORD"}, redis_url="redis://:PASSWORD@h")
-    setup = SessionStoreSetup(host_name="acme", data_dir=tmp_path, now=float, settings={"dsn": "PASSWORD"})
+    setup = StoreSetup(host_name="acme", data_dir=tmp_path, now=float, settings={"dsn": "PASSWORD"})
     assert "PASSWORD" not in f"{config!r} {setup!r}"

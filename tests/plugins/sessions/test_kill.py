@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.contracts.clock import SYSTEM_CLOCK, SteadyTime
 from plughost.contracts.session_store import StoredSession
-from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 from plughost.testing.suites.session_store import digest
 

@@ -11,9 +11,9 @@ import pytest
 
 from plughost import Host
 from plughost.contracts import HealthReport, SessionManager
+from plughost.contracts.clock import SteadyTime
 from plughost.contracts.session_store import StoredSession
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.plugin import SessionsPlugin
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 from plughost.testing.clock import FakeClock

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plughost.contracts.clock import SteadyTime
 from plughost.exceptions import ConfigError, SessionDataError, SessionUnreadableError
-from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.codec import decode_value, encode_value
 from plughost.plugins.sessions.crypto import (
     KeyRing,

@@ -12,9 +12,9 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from plughost.contracts.clock import SteadyTime
 from plughost.contracts.session_store import ReplacedSession, StoredSession
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 from plughost.plugins.sessions.turns import WriterTurns
 from plughost.testing.clock import FakeClock

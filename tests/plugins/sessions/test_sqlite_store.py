@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plughost.plugins.sessions.clocks import SteadyTime
+from plughost.contracts.clock import SteadyTime
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 from plughost.testing.clock import FakeClock
 from plughost.testing.suites.session_store import SessionStoreSuite

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from plughost.contracts.clock import SteadyTime
 from plughost.contracts.session import SessionStats
 from plughost.exceptions import SessionUnreadableError
-from plughost.plugins.sessions.clocks import Lifetimes, SteadyTime
+from plughost.plugins.sessions.clocks import Lifetimes
 from plughost.plugins.sessions.crypto import KeyRing, SealedEnvelope
 from plughost.plugins.sessions.manager import Sessions
 from plughost.plugins.sessions.records import SessionRecords, SessionRules

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from plughost.contracts.clock import SteadyTime
 from plughost.contracts.session_store import SessionPatch, StoredSession
 from plughost.exceptions import SessionDataError
-from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 from plughost.testing.clock import FakeClock
 from plughost.testing.suites.session_store import digest, new

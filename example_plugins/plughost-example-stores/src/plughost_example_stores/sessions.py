@@ -18,8 +18,8 @@ from plughost.contracts import (
     ReplacedSession,
     SessionPatch,
     SessionStats,
-    SessionStoreSetup,
     StoredSession,
+    StoreSetup,
     VersionConflict,
     born_session,
     patched_session,
@@ -52,7 +52,7 @@ class ExampleSessions:
 
     Config = Settings
 
-    def __init__(self, setup: SessionStoreSetup) -> None:
+    def __init__(self, setup: StoreSetup) -> None:
         self._now = setup.now
         self._most = setup.settings.most
         self._rows: dict[bytes, StoredSession] = {}

@@ -1,22 +1,23 @@
-"""A session store of one table in SQLite, in the three methods that are enough for a login.
+"""A store of one table in SQLite, in the three methods that are enough for sessions and for caches.
 
-Every method is one statement, and SQLite makes each statement one step. plughost makes the rest of what sessions need
-out of these three.
+Every method is one statement, and SQLite makes each statement one step. plughost makes the rest of what sessions and
+caches need out of these three, and out of ``list_keys`` what a cache does with patterns.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import msgspec
 from anyio import to_thread
 
-from plughost.contracts import SessionStoreSetup
+from plughost.contracts import StoreSetup
 from plughost.exceptions import StoreUnavailableError
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[plugins.sessions.config.store_settings]``.
+    """``store_settings`` of the plugin ``sessions`` or ``cache``.
 
     Attributes:
         file: Name of the file in the plugin's data folder.
@@ -25,13 +26,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str = "shelf.db"
 
 
-class ShelfSessions:
-    """A ``BytesStore``."""
+class Shelf:
+    """A ``BytesStore`` that is opened, and lists its keys."""
 
     Config = Settings
     name = "shelf"
 
-    def __init__(self, setup: SessionStoreSetup) -> None:
+    def __init__(self, setup: StoreSetup) -> None:
         self._path = setup.data_dir / setup.settings.file
         self._now = setup.now
 
@@ -61,10 +62,16 @@ class ShelfSessions:
         """Remove the value if it is this one; whether it was removed."""
         return (await self._do("DELETE FROM shelf WHERE key = ? AND value = ?", key, value))[1] == 1
 
-    async def _do(self, statement: str, *values: object) -> tuple[list[tuple[bytes]], int]:
+    async def list_keys(self, prefix: str, after: str, limit: int) -> list[str]:
+        """Return keys that begin with a prefix and come after one, in order."""
+        wanted = "SELECT key FROM shelf WHERE key > ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?"
+        rows, _ = await self._do(wanted, max(after, prefix), len(prefix), prefix, limit)
+        return [key for (key,) in rows]
+
+    async def _do(self, statement: str, *values: object) -> tuple[list[tuple[Any]], int]:
         """Run one statement in a worker thread; return its rows, and how many it changed."""
 
-        def run() -> tuple[list[tuple[bytes]], int]:
+        def run() -> tuple[list[tuple[Any]], int]:
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
             try:
                 cursor = connection.execute(statement, values)

@@ -7,6 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -40,7 +41,7 @@ class Amounts:
             engine.memory.delete(key)
             with suppress(StoreUnavailableError):
                 return await engine.remote.increment(key, by, life)
-        return int(engine.memory.update(key, _adding(by), lambda value: self._new_entry(ttl, value)))
+        return int(engine.memory.update(key, adding(by), lambda value: self._new_entry(ttl, value)))
 
     async def change_set(self, key: str, members: frozenset[Any], ttl: Seconds | None, *, add: bool) -> int:
         """Add members to a set or remove them; how many that changed."""
@@ -79,7 +80,9 @@ def checked_sum(value: Any, by: int) -> int:
     return total
 
 
-def _adding(by: int) -> Any:
+def adding(by: int) -> Callable[[Any, bool], int]:
+    """Return the change that adds to what is there, 0 when nothing is."""
+
     def add(value: Any, present: bool) -> int:
         return checked_sum(value if present else 0, by)
 

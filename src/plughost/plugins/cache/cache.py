@@ -374,7 +374,7 @@ class NamedCache:
     def stats(self) -> CacheStats:
         """Return the figures."""
         engine = self._engine
-        backend = "memory" if engine.remote is None else "tiered" if engine.tiered else "redis"
+        backend = "memory" if engine.remote is None else "tiered" if engine.tiered else engine.remote.kind
         tiers = TierFigures(
             backend=backend,
             available=engine.remote is None or engine.remote.available,

@@ -29,7 +29,8 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         compress_above: Values longer than this are compressed on their way to Redis; None never.
         values: ``data``: only what comes back from every tier with the type it had; ``objects``: anything,
             by reference, for a cache in memory only.
-        tier: ``auto`` (tiered with Redis, memory without), ``memory``, ``redis`` or ``tiered``.
+        tier: ``auto`` (tiered with Redis, the store where one is named, else memory), ``memory``, ``redis`` or
+            ``tiered``.
         memory_ttl: Longest time the tier in memory answers for Redis without asking again.
         refresh_threshold: When less than this share of the time is left, a reader begins a new load.
         stale_for: Seconds a value is kept past its time, for when its loader fails.
@@ -117,8 +118,12 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         redis_url: ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://host,host/service`` or
             ``redis+cluster://host,host``; None keeps everything in memory.
-        namespace: First part of every key in Redis; None takes the host's name. Hosts of another name share caches,
-            locks and limits only when they are given the same namespace.
+        store: A store of somebody else that keeps the values instead: ``module:Class``, or the name of an entry point
+            in ``plughost.cache_stores``; None for none.
+        store_settings: Settings of that store.
+        store_timeout: Seconds it may take to answer before it counts as away.
+        namespace: First part of every key in Redis or a store; None takes the host's name. Hosts of another name share
+            caches, locks and limits only when they are given the same namespace.
         coherence: How tiers in memory hear of changes: ``tracking`` (by publish/subscribe where the server
             cannot), ``pubsub``, or ``off`` (they may be ``memory_ttl`` late).
         shards: Hash slots a cache is spread over; None is 1, and 16 in a cluster.
@@ -139,6 +144,9 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     redis_url: str | None = None
+    store: str | None = None
+    store_settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    store_timeout: float = 1.0
     namespace: str | None = None
     coherence: Literal["tracking", "pubsub", "off"] = "tracking"
     shards: int | None = None
@@ -162,7 +170,14 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
         super().__post_init__()
         if self.namespace is not None:
             check_name(self.namespace, "namespace")
+        _check(self.store is None or self.redis_url is None, "store", "cannot be given beside redis_url")
+        _check(
+            self.store is not None or not self.store_settings,
+            "store_settings",
+            "are for a store: name it in store",
+        )
         for name in (
+            "store_timeout",
             "connect_timeout",
             "op_timeout",
             "backoff",
@@ -185,13 +200,13 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
             self.settings_of(cache)
 
     def __repr__(self) -> str:
-        """Show nothing of the url but its scheme: it may hold a password."""
+        """Show nothing of the url but its scheme, and no settings of a store: they may hold a password."""
         url = None if self.redis_url is None else self.redis_url.partition("://")[0] + "://***"
         return f"CacheConfig(redis_url={url!r}, namespace={self.namespace!r}, ttl={self.ttl!r})"
 
     @property
     def keyspace(self) -> str:
-        """The first part of every key in Redis."""
+        """The first part of every key in Redis or a store."""
         return self.namespace or "plughost"
 
     def of_host(self, host: str) -> CacheConfig:
@@ -217,9 +232,8 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
             settings = msgspec.convert(chosen, CacheSettings, strict=False)
         except (msgspec.ValidationError, ValueError) as error:
             raise ConfigError(f"caches.{name}: {error}", path=f"caches.{name}") from error
-        shared = settings.tier in {"redis", "tiered"} or (
-            settings.tier == "auto" and self.redis_url is not None
-        )
+        is_shared = self.redis_url is not None or self.store is not None
+        shared = settings.tier in {"redis", "tiered"} or (settings.tier == "auto" and is_shared)
         if settings.tier in {"redis", "tiered"} and self.redis_url is None:
             raise ConfigError(
                 f"caches.{name}: tier {settings.tier!r} needs redis_url", path=f"caches.{name}.tier"

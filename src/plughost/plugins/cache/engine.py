@@ -115,7 +115,7 @@ class Engine:
     @property
     def tiered(self) -> bool:
         """Whether the tier in memory stands in front of Redis."""
-        return self.remote is not None and self.settings.tier != "redis"
+        return self.remote is not None and self.remote.kind == "redis" and self.settings.tier != "redis"
 
     def choose_tier(self) -> None:
         """Decide whether memory may answer: called when Redis comes, goes, or is not heard of any more."""

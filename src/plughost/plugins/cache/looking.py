@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plughost.contracts import CacheEntry, ExpectedKey
+from plughost.contracts import CacheEntry, ExpectedKey, Tier
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.engine import Engine
 from plughost.plugins.cache.entry import Entry
@@ -32,7 +32,7 @@ class Looks:
             except StoreUnavailableError:
                 pass
             else:
-                return None if found is None else _of_redis(key, found)
+                return None if found is None else _of_remote(key, found, remote.kind)
         return self.in_memory(key)
 
     async def entry_of(self, key: str, value: Any, tags: tuple[str, ...]) -> CacheEntry:
@@ -72,10 +72,10 @@ class Looks:
         return [key for key, _ in zip(fresh, range(limit), strict=False)]
 
 
-def _of_redis(key: str, found: Found) -> CacheEntry:
+def _of_remote(key: str, found: Found, tier: Tier) -> CacheEntry:
     left = time_left(found.age + found.fresh_for, found.fresh_for)
     return CacheEntry(
-        key=key, value=found.value, age=found.age, ttl=left, tier="redis", stale=left <= 0, tags=found.tags
+        key=key, value=found.value, age=found.age, ttl=left, tier=tier, stale=left <= 0, tags=found.tags
     )
 
 

@@ -20,6 +20,8 @@ from plughost.contracts import (
     MetricSample,
     PluginStateChanged,
     RateLimiter,
+    SteadyTime,
+    StoreSetup,
     WarmEntry,
 )
 from plughost.exceptions import ConfigError
@@ -28,10 +30,14 @@ from plughost.plugins.cache.config import READY_LIMITS, CacheConfig
 from plughost.plugins.cache.limiter import Limiter, LimitStore
 from plughost.plugins.cache.locks import Locks, LockStore, MemoryLocks
 from plughost.plugins.cache.manager import Link, NamedCaches
+from plughost.plugins.cache.stores.foreign import STORES, foreign_store
+from plughost.plugins.cache.stores.link import StoreLink
 
 
 class CachePlugin(Plugin):
     """Named caches, locks and rate limits; in memory, and shared through Redis when ``redis_url`` is set.
+
+    ``store`` names a store of somebody else that keeps the caches instead; locks and limits stay in memory then.
 
     Args:
         clock: Time of the caches, for tests of what grows stale.
@@ -43,11 +49,16 @@ class CachePlugin(Plugin):
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
 
+    async def check_config(self, config: CacheConfig) -> None:
+        """Refuse a store that is not installed, or does not take its settings."""
+        if config.store is not None:
+            STORES.maker(config.store, config.store_settings)
+
     async def start(self, context: PluginContext) -> None:
         """Connect if a server is configured, and offer the services. A server that is away stops nothing."""
         config: CacheConfig = context.config.of_host(context.host_name)
         self._context, self._config = context, config
-        link, locks, limits = _shared_parts(config)
+        link, locks, limits = _shared_parts(config, context, self._clock)
         self.caches = NamedCaches(
             config, clock=self._clock, link=link, wanted=self._wanted, collect_events=True
         )
@@ -105,7 +116,7 @@ class CachePlugin(Plugin):
 
     @hookimpl
     async def health_check(self, app_name: str | None) -> HealthCheck | None:
-        """Whether Redis answers; without it the caches work alone, so its absence is a warning."""
+        """Whether Redis or the store answers; without it the caches work alone, so its absence is a warning."""
         if app_name is not None:
             return None
         figures = self.caches.status()
@@ -113,12 +124,14 @@ class CachePlugin(Plugin):
         if figures["available"] and isinstance(missing, list) and missing:
             detail = f"the Redis user may not do all that is wanted: {'; '.join(missing)}"
             return HealthCheck(name="redis", status="warn", detail=detail, figures=figures)
+        is_redis = self.caches.link is not None and figures["mode"] != "store"
+        name, what = ("redis", "Redis") if is_redis else ("cache", f"store {figures.get('server')}")
         if figures["available"]:
-            return HealthCheck(name="redis" if self.caches.link is not None else "cache", figures=figures)
+            return HealthCheck(name=name, figures=figures)
         detail = (
-            f"Redis is away ({figures['error'] or 'not connected yet'}): every instance caches for itself"
+            f"{what} is away ({figures['error'] or 'not connected yet'}): every instance caches for itself"
         )
-        return HealthCheck(name="redis", status="warn", detail=detail, figures=figures)
+        return HealthCheck(name=name, status="warn", detail=detail, figures=figures)
 
     @hookimpl
     async def describe_metrics(self) -> Sequence[MetricFamily]:
@@ -158,8 +171,15 @@ def _limit(name: str, config: CacheConfig) -> Limit:
     return Limit(limit=chosen.limit, window=chosen.window, outage=chosen.outage, name=name)
 
 
-def _shared_parts(config: CacheConfig) -> tuple[Link | None, LockStore, LimitStore | None]:
+def _shared_parts(
+    config: CacheConfig, context: PluginContext, clock: Clock
+) -> tuple[Link | None, LockStore, LimitStore | None]:
     """Return connection, locks and limits; redis-py is imported here, and only if it is needed."""
+    if config.store is not None:
+        now = SteadyTime(clock)
+        setup = StoreSetup(host_name=context.host_name, data_dir=context.data_dir, now=now)
+        store = foreign_store(config.store, config.store_settings, setup)
+        return StoreLink(config, store, now, clock=clock), MemoryLocks(), None
     if config.redis_url is None:
         return None, MemoryLocks(), None
     try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from plughost.contracts import Tier
 from plughost.plugins.cache.freshness import Lifetime
 from plughost.plugins.cache.patterns import KeyPattern
 
@@ -103,6 +104,9 @@ class Remote(Protocol):
     Whatever changes something makes the memory in front of it forget that once more when the server has answered,
     even if the caller has been cancelled meanwhile.
     """
+
+    kind: Tier
+    """What stands there."""
 
     @property
     def available(self) -> bool:

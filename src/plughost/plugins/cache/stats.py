@@ -20,7 +20,7 @@ class TierFigures(NamedTuple):
     """How the tiers of a cache are now.
 
     Attributes:
-        backend: ``memory``, ``redis`` or ``tiered``.
+        backend: ``memory``, ``redis``, ``tiered`` or ``store``.
         available: Whether Redis answers.
         entries: Entries in memory.
         bytes: Their bytes.

@@ -1,34 +1,10 @@
-"""The two clocks of a session, and a time that never goes back."""
+"""The two clocks of a session."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plughost.contracts import Clock, Seconds, StoredSession, seconds_of
-
-
-class SteadyTime:
-    """Wall-clock time that only goes forward while the process lives.
-
-    When somebody sets the clock back, time here goes on at the pace of the monotonic clock: no session lives
-    longer for it. When the clock is set forward it follows at once: sessions may end early, never late.
-    """
-
-    __slots__ = ("_monotonic", "_offset", "_time")
-
-    def __init__(self, clock: Clock) -> None:
-        self._time = clock.time
-        self._monotonic = clock.monotonic
-        self._offset = clock.time() - clock.monotonic()
-
-    def __call__(self) -> float:
-        """Seconds since the epoch; may be called from any thread, for one number is all that changes."""
-        wall = self._time()  # read first: a pause between the two readings must not push time ahead
-        mono = self._monotonic()
-        offset = wall - mono
-        if offset > self._offset:
-            self._offset = offset
-        return mono + self._offset
+from plughost.contracts import Seconds, StoredSession, seconds_of
 
 
 @dataclass(frozen=True, slots=True)

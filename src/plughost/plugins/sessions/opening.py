@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from plughost.contracts import SessionStore, SessionStoreSetup
+from plughost.contracts import SessionStore, StoreSetup
 from plughost.plugins.sessions.config import SessionsConfig
 from plughost.plugins.sessions.crypto import Envelope, KeyRing, PlainEnvelope, SealedEnvelope
 from plughost.plugins.sessions.sockets import SocketSession
@@ -111,7 +111,7 @@ def make_store(
         case "sqlite":
             return SQLiteStore(database_path(config, data_dir), now)
         case _:
-            return foreign_store(config, SessionStoreSetup(host_name=host_name, data_dir=data_dir, now=now))
+            return foreign_store(config, StoreSetup(host_name=host_name, data_dir=data_dir, now=now))
 
 
 def make_envelope(config: SessionsConfig, ring: KeyRing) -> Envelope:

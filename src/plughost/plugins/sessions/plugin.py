@@ -21,10 +21,10 @@ from plughost.contracts import (
     SelfCheckingStore,
     SessionManager,
     SessionStore,
+    SteadyTime,
     WaitingStore,
 )
 from plughost.exceptions import ServiceError, StoreUnavailableError
-from plughost.plugins.sessions.clocks import SteadyTime
 from plughost.plugins.sessions.commands import sessions_group
 from plughost.plugins.sessions.config import OWN_STORES, SessionsConfig
 from plughost.plugins.sessions.cookies import SessionCookie
@@ -39,7 +39,7 @@ from plughost.plugins.sessions.records import SessionRecords
 from plughost.plugins.sessions.rows import RowCodec
 from plughost.plugins.sessions.secrets_file import key_ring
 from plughost.plugins.sessions.sockets import SocketWatch
-from plughost.plugins.sessions.stores.foreign import maker_of
+from plughost.plugins.sessions.stores.foreign import STORES
 from plughost.plugins.sessions.stores.memory import MemoryStore
 from plughost.plugins.sessions.telling import HookTeller
 
@@ -63,7 +63,7 @@ class SessionsPlugin(Plugin):
         """Refuse settings that do not fit together, and a store that is not installed."""
         config.check()
         if config.store not in OWN_STORES:
-            maker_of(config)
+            STORES.maker(config.store, config.store_settings)
 
     async def start(self, context: PluginContext) -> None:
         """Open the store, take over what an earlier run left, offer the service."""

@@ -6,25 +6,23 @@ import os
 import random
 import secrets
 import struct
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from functools import wraps
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from threading import get_ident
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final
 
 import anyio
-import anyio.from_thread
-import anyio.to_thread
 from redis.exceptions import OutOfMemoryError, ResponseError
 
+from plughost.contracts import Tier
 from plughost.exceptions import CacheValueError, StoreUnavailableError
 from plughost.plugins.cache.codec import Codec
 from plughost.plugins.cache.config import CacheSettings
 from plughost.plugins.cache.freshness import Lifetime
+from plughost.plugins.cache.homing import at_home
+from plughost.plugins.cache.journal import MissedInvalidations
 from plughost.plugins.cache.patterns import KeyPattern
 from plughost.plugins.cache.redis import names, scripts
 from plughost.plugins.cache.redis.batch import MOST_KEYS, ReadBatch, WriteBatch, unavailable
-from plughost.plugins.cache.redis.journal import MissedInvalidations
 from plughost.plugins.cache.redis.lane import Command, Question
 from plughost.plugins.cache.redis.line import Line
 from plughost.plugins.cache.redis.names import Names, Shard
@@ -44,25 +42,6 @@ _SWAPS: Final = 64
 Change = tuple[str, Sequence[str]]
 """What is changed, as ``Coherence.apply`` takes it: a kind and its items."""
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def at_home(
-    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Run a method in the loop of the connection, whichever loop it is called from."""
-
-    @wraps(method)
-    async def wherever(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
-        if get_ident() == self.line.thread:
-            return await method(self, *args, **kwargs)
-        if not self.line.available:
-            raise StoreUnavailableError("Redis is away")
-        return await anyio.to_thread.run_sync(lambda: self.line.call_home(method, self, *args))
-
-    return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", wherever)
-
 
 class RedisTier:
     """Implements ``remote.Remote``.
@@ -73,6 +52,8 @@ class RedisTier:
         settings: Its settings.
         codec: Its codec.
     """
+
+    kind: Tier = "redis"
 
     def __init__(self, line: Line, name: str, settings: CacheSettings, codec: Codec) -> None:
         self.line = line

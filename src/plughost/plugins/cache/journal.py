@@ -1,4 +1,4 @@
-"""Invalidations that could not be made while Redis was away, to be made first when it is back.
+"""Invalidations that could not be made while the shared tier was away, to be made first when it is back.
 
 Only invalidations are remembered, never values: what was stored meanwhile is invalidated too, so that no older
 value comes to light. When there are too many, one that invalidates everything takes their place.

@@ -1,0 +1,1 @@
+"""The shared tier over a store of somebody else: three methods over bytes."""
