@@ -22,7 +22,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plughost.contracts import BytesStore, ListingStore
+from plughost.contracts.bytes_store import BytesStore, ListingStore
 from plughost.testing.clock import FakeClock
 
 KEYS = ("a", "A", "c:0123456789ab:e" + "f" * 60, "x" * 80)
