@@ -39,15 +39,19 @@ class Module:
     tree: ast.Module
     code: tuple[tuple[int, str], ...]
     """Number and text of each line that is neither blank, comment nor docstring."""
+    imports: frozenset[int]
+    """Numbers of the lines of import statements."""
 
     @classmethod
     def read(cls, path: PurePosixPath, text: str) -> Module:
         tree = ast.parse(text)
         told = {line for docstring in _docstrings(tree) for line in _lines_of(docstring)}
+        imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
         lines = (
             (number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if number not in told
         )
-        return cls(path, tree, tuple((n, line) for n, line in lines if line and not line.startswith("#")))
+        code = tuple((n, line) for n, line in lines if line and not line.startswith("#"))
+        return cls(path, tree, code, frozenset(line for one in imports for line in _lines_of(one)))
 
     @property
     def room(self) -> str:
@@ -156,7 +160,7 @@ def repeated(modules: list[Module]) -> set[tuple[str, str]]:
     """Pairs of places, each `path:line`, where at least six lines of code are the same; imports do not count."""
     windows = defaultdict[tuple[str, ...], list[tuple[str, int]]](list)
     for module in modules:
-        lines = [(n, line) for n, line in module.code if not line.startswith(("import ", "from "))]
+        lines = [(n, line) for n, line in module.code if n not in module.imports]
         for at in range(len(lines) - SHARED + 1):
             window = tuple(line for _, line in lines[at : at + SHARED])
             if sum(len(line) > 8 for line in window) >= SHARED - 1:

@@ -32,10 +32,10 @@ from plughost.core.calls.hook import (
 )
 from plughost.core.calls.manager import HookManager
 from plughost.core.calls.metrics import CallMetrics
-from plughost.core.calls.places import Places
 from plughost.core.calls.plan import CallPlan, Planner
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.relays import HookRelay, SyncHookRelay, offer, withdraw
+from plughost.core.calls.seniority import Seniority
 from plughost.core.calls.verify import problems
 from plughost.core.calls.watchdog import Watchdog
 from plughost.exceptions import PluginInvalidError, PluginNotFoundError, UnknownHookError, did_you_mean
@@ -90,7 +90,7 @@ class HookDispatcher:
         self._observer: Observer | None = None
         self._tracers: tuple[Tracer, ...] = ()
         self._retired: list[CallPlan] = []
-        self._places = Places()
+        self._seniority = Seniority()
         self._lock = threading.RLock()
         self._changer: int | None = None
         self._touched: AbstractSet[str] | None = frozenset()
@@ -165,7 +165,7 @@ class HookDispatcher:
         Among equals the last one registered is called first; starts that take different times from run to run
         must not change who that is.
         """
-        self._places.reserve(names)
+        self._seniority.reserve(names)
 
     @property
     def is_changing(self) -> bool:
@@ -180,7 +180,7 @@ class HookDispatcher:
 
     def keep_place(self, name: str) -> None:
         """Let a plugin that goes and comes again be called where it was."""
-        self._places.keep(name)
+        self._seniority.keep(name)
 
     def unregister(self, name: str) -> Drain:
         """Stop calling the plugin of that name; return the way to wait for the calls under way.
@@ -307,7 +307,9 @@ class HookDispatcher:
             if self._changer is not None:
                 return
             touched, self._touched = self._touched, frozenset()
-            self._places.renew(name for name, plugin in self.pluggy.list_name_plugin() if plugin is not None)
+            self._seniority.renew(
+                name for name, plugin in self.pluggy.list_name_plugin() if plugin is not None
+            )
             declared = self._catalogue.declarations
             if self._followed != self._catalogue.changes:
                 self._followed = self._catalogue.changes
@@ -339,7 +341,7 @@ class HookDispatcher:
         if point is not None and point.plan.is_made_of(declaration, impls):
             return
         plan = self._planner.plan(
-            declaration, impls, self._places.ages, None if point is None else point.plan
+            declaration, impls, self._seniority.ages, None if point is None else point.plan
         )
         if point is None:
             point = HookPoint(plan, self._kit)
@@ -361,7 +363,7 @@ class HookDispatcher:
             "specname": None,
         }
         extra = [pluggy.HookImpl(None, _EXTRA, method, opts) for method in methods]
-        return self._planner.plan(plan.declaration, (*plan.source, *extra), self._places.with_last(_EXTRA))
+        return self._planner.plan(plan.declaration, (*plan.source, *extra), self._seniority.with_last(_EXTRA))
 
     def _follow(self, namespace: Namespace) -> None:
         """Somebody declared hooks on pluggy's own manager."""

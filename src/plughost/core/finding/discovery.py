@@ -207,11 +207,8 @@ RESERVED = frozenset({"apps", "backups"})
 
 
 def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
-    meant = [
-        one
-        for one in found
-        if not wish.distribution or canonical(one.distribution) == canonical(wish.distribution)
-    ]
+    whose = canonical(wish.distribution)
+    meant = [one for one in found if not whose or canonical(one.distribution) == whose]
     finding = _chosen(meant or found)
     name = finding.name
     verdict = verdict_of(finding, wish, limits)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 
-class Places:
+class Seniority:
     """The ages of plugins by name, a higher number for one that came later.
 
     Attributes:
