@@ -307,7 +307,7 @@ def memory() -> Rows:
         "    return int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
         "async def main():\n"
         "    async with Host('bench', config={'host': {'allow': ['cache']}}, environ={}) as host:\n"
-        "        cache = host.use(CacheManager).get('tmdb.details', size=10_000)\n"
+        "        cache = host.use(CacheManager).get('tmdb.details', max_entries=10_000)\n"
         "        before = resident()\n"
         "        for number in range(10_000):\n"
         "            body = json.dumps({'id': number, 'overview': f'{number} ' * 500}).encode()\n"

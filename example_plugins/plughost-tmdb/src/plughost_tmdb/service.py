@@ -122,7 +122,7 @@ class CachedTmdb:
     def _cache(self, asked: Question) -> Cache:
         return self._caches.get(
             asked.kind.cache,
-            size=_MOST_KEPT,
+            max_entries=_MOST_KEPT,
             stale_for=asked.kind.stale_for,
             soft_timeout=0.2,
             load_timeout=self._deadline + 2,
