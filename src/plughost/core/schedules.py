@@ -68,7 +68,10 @@ class IntervalSchedule:
 
     @property
     def description(self) -> str:
-        """Such as ``every 60 s``."""
+        """Such as ``every 60 s``, ``every 5 min`` or ``every 1 h``."""
+        for unit, length in (("h", 3600), ("min", 60)):
+            if self._seconds > 60 and self._seconds % length == 0:
+                return f"every {self._seconds // length:.0f} {unit}"
         return f"every {self._seconds:g} s"
 
     def start(self, clock: Clock) -> None:

@@ -6,7 +6,8 @@ a move opens, and everything else happens between two checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,11 +15,16 @@ import anyio
 import anyio.lowlevel
 import pytest
 from anyio.abc import TaskGroup
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from plughost import Host, Plugin, hookimpl
 from plughost.contracts import RUNNING_STATES, PluginState
+from plughost.core.calls.dispatch import HookDispatcher
+from plughost.core.loading.ledger import Ledger
+from plughost.core.loading.registry import PluginRegistry
+from plughost.core.loading.runs import Runs
+from plughost.core.loading.shape import PluginHandle
 from plughost.exceptions import HostNotReadyError, PluginError
 
 CONFIG = {"host": {"allow": [], "load_timeout": 600.0, "shutdown_timeout": 600.0}}
@@ -81,6 +87,10 @@ moves = st.one_of(
     st.builds(Leave, st.integers(0, 3)),
     st.builds(Take, _names, st.booleans()),
 )
+
+
+standing = st.sampled_from([("base", "user", "near"), ("base", "user"), ("base",), ()])
+"""Plugins that run before anything else happens: most of what can go wrong goes wrong with those."""
 
 
 class Traced(Plugin):
@@ -190,6 +200,9 @@ class World:
             "who answers is ready, who is ready answers"
         )
         assert all(one.started and not one.stopped for one in answers), "and has started, and not stopped"
+        assert ready <= {*host.report.loaded}, "the report says the same"
+        hooked = {record.name for record in host.plugins.values() if record.hooks}
+        assert hooked & {*NEEDS} == ready, "so do its hooks"
         there = ready | self.taken_out(host)
         provided = {name for name, kind in self.services.items() if host._find(kind) is not None}
         assert {job.owner for job in host.jobs.snapshot()} & {*NEEDS} == there, (
@@ -232,10 +245,13 @@ class World:
             await anyio.lowlevel.checkpoint()
 
 
-async def live(program: list[Move]) -> None:
+async def live(first: tuple[str, ...], program: list[Move]) -> None:
     world = World()
     with anyio.fail_after(60):
         async with Host(config=CONFIG, environ={}) as host:
+            for name in first:
+                with contextlib.suppress(PluginError):  # with a fault in the house; then the checks tell it
+                    await host.load_plugin(world.classes[name])
             async with anyio.create_task_group() as tasks:
                 for move in program:
                     await world.make(move, host, tasks)
@@ -252,11 +268,99 @@ async def live(program: list[Move]) -> None:
     )
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_after_every_step_of_any_interleaving_the_records_tell_the_truth(backend: str) -> None:
-    @settings(max_examples=60, deadline=None, derandomize=True)
-    @given(st.lists(moves, min_size=2, max_size=14))
-    def run(program: list[Move]) -> None:
-        anyio.run(live, program, backend=backend)
+def live_through_many(backend: str, phases: Sequence[Phase] = tuple(Phase)) -> None:
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None, phases=phases)
+    @given(standing, st.lists(moves, min_size=2, max_size=14))
+    def run(first: tuple[str, ...], program: list[Move]) -> None:
+        anyio.run(live, first, program, backend=backend)
 
     run()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_after_every_step_of_any_interleaving_the_records_tell_the_truth(backend: str) -> None:
+    live_through_many(backend)
+
+
+# A check is worth what it finds: with each of these faults in the house, some life above must come out wrong.
+
+
+def a_record_says_ready_while_it_stops(patch: pytest.MonkeyPatch) -> None:
+    move = PluginRegistry.move
+
+    def lies(self: PluginRegistry, name: str, state: PluginState, **changes: Any) -> Any:
+        return self[name].record if state is PluginState.STOPPING else move(self, name, state, **changes)
+
+    patch.setattr(PluginRegistry, "move", lies)
+
+
+def a_record_never_says_ready(patch: pytest.MonkeyPatch) -> None:
+    move = PluginRegistry.move
+
+    def lies(self: PluginRegistry, name: str, state: PluginState, **changes: Any) -> Any:
+        told = PluginState.STARTING if state is PluginState.READY else state
+        return move(self, name, told, **changes)
+
+    patch.setattr(PluginRegistry, "move", lies)
+
+
+def a_failure_is_told_as_ready(patch: pytest.MonkeyPatch) -> None:
+    def lies(self: PluginRegistry, name: str, error: PluginError, state: Any = None) -> Any:
+        self[name].settled.set()
+        return self.move(name, PluginState.READY)
+
+    patch.setattr(PluginRegistry, "fail", lies)
+
+
+def a_record_says_ready_before_its_hooks_answer(patch: pytest.MonkeyPatch) -> None:
+    enter = Runs.enter_service
+
+    async def hurries(self: Runs, run: Any, *args: Any, **options: Any) -> Any:
+        self.registry.move(run.plugin.candidate.name, PluginState.READY)
+        await anyio.lowlevel.checkpoint()
+        return await enter(self, run, *args, **options)
+
+    patch.setattr(Runs, "enter_service", hurries)
+
+
+def hooks_answer_after_the_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HookDispatcher, "unregister", HookDispatcher._drain)
+
+
+def services_and_jobs_stay(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ledger, "undo", lambda self: None)
+
+
+def stop_is_never_called(patch: pytest.MonkeyPatch) -> None:
+    async def forgets(self: PluginHandle) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    patch.setattr(PluginHandle, "stop", forgets)
+
+
+FAULTS = (
+    a_record_says_ready_while_it_stops,
+    a_record_never_says_ready,
+    a_failure_is_told_as_ready,
+    a_record_says_ready_before_its_hooks_answer,
+    hooks_answer_after_the_end,
+    services_and_jobs_stay,
+    stop_is_never_called,
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_planted_fault_is_found(fault: Callable[[pytest.MonkeyPatch], None]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        fault(patch)
+        with pytest.raises(BaseException) as caught:  # a task group may have wrapped it
+            live_through_many("asyncio", phases=(Phase.generate,))
+    assert any(isinstance(one, AssertionError) for one in leaves(caught.value))
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

@@ -268,7 +268,7 @@ async def test_a_plugin_that_does_not_start_is_a_409_that_says_why(api):
 
 async def test_jobs_are_listed_and_run_by_hand(api):
     listed = {job["name"]: job for job in (await api.get("jobs")).json()["jobs"] if job["owner"] == "greeter"}
-    assert listed["sync"]["schedule"] == "every 3600 s"
+    assert listed["sync"]["schedule"] == "every 1 h"
     told = (await api.post("jobs/run", json={"name": "greeter:sync"})).json()
     assert told["confirmed"] is True
     assert told["runs"] == 1

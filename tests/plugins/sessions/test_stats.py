@@ -34,18 +34,36 @@ def redis() -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+CELLS = [
+    ("asyncio", "memory"),
+    ("asyncio", "sqlite"),
+    ("asyncio", "redis"),  # whose client works on asyncio only
+    ("trio", "memory"),
+    ("trio", "sqlite"),
+]
+
+
+@pytest.fixture(params=CELLS, ids="-".join)
+def cell(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return request.param
+
+
+@pytest.fixture
+def anyio_backend(cell: tuple[str, str]) -> str:
+    return cell[0]
+
+
+@pytest.fixture
 async def store(
-    request: pytest.FixtureRequest, anyio_backend: str, clock: FakeClock, tmp_path: Path, redis: Server
+    request: pytest.FixtureRequest, cell: tuple[str, str], clock: FakeClock, tmp_path: Path, redis: Server
 ) -> AsyncIterator[Any]:
-    if request.param == "redis" and anyio_backend == "trio":
-        request.param = "sqlite"  # the client of Redis works on asyncio only
     opened: Any = {
         "memory": lambda: MemoryStore(SteadyTime(clock)),
         "sqlite": lambda: SQLiteStore(tmp_path / "sessions.db", SteadyTime(clock)),
         "redis": lambda: RedisStore(redis.url, prefix=request.node.name, now=clock.time),
-    }[request.param]()
+    }[cell[1]]()
     await opened.open()
+    assert opened.name == cell[1]
     yield opened
     await opened.close()
 

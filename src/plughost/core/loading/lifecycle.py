@@ -419,12 +419,12 @@ class PluginLifecycle:
         if run is None:
             return False
         name = entry.record.name
-        self._registry.move(name, PluginState.STOPPING, reason=reason)
+        self._registry.move(name, PluginState.STOPPING, reason=reason, hooks=())
         drain = self._dispatcher.let_go(name, run.plugin.handle.target)
         run.ledger.undo()
         error = await self._runs.retire(run, drain)
         said = reason if error is None else f"{reason}; {error}"
-        self._registry.move(name, state, reason=said, hooks=())
+        self._registry.move(name, state, reason=said)
         return True
 
     def _dependents(self, name: str) -> list[str]:
