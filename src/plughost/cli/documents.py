@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from datetime import timedelta
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from plughost.contracts.value_text import spoken
+from plughost.contracts.json_values import for_json
 from plughost.exceptions import AppError, ConfigError, HookError, PluginError
 
 if TYPE_CHECKING:
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
     from plughost.core.finding.discovery import PluginCandidate
 
 Document = dict[str, Any]
+_DEEPEST = 100
 
 
 def dumped(document: Mapping[str, Any]) -> str:
@@ -28,16 +26,8 @@ def dumped(document: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return what JSON can hold of a value: seconds for a time span, a text for what is none of its kinds."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value.value if isinstance(value, Enum) else value
-    if isinstance(value, Mapping):
-        return {spoken(key): plain(inner) for key, inner in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(inner) for inner in value]
-    return value.total_seconds() if isinstance(value, timedelta) else spoken(value)
+    """Return what JSON can hold of a value, as deep as a schema is."""
+    return for_json(value, _DEEPEST)
 
 
 def error_document(error: Exception) -> Document:

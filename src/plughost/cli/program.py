@@ -136,6 +136,13 @@ verbose_option = click.option(
     expose_value=False,
     help="Log more; twice for everything.",
 )
+dev_option = click.option(
+    "--dev",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Load the plugins of folder PATH without installing them, and again when a file is saved.",
+)
 
 
 def reads(command: F) -> F:

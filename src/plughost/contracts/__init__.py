@@ -197,6 +197,7 @@ from plughost.contracts.jobs import (
     JobFunction,
     JobRecord,
 )
+from plughost.contracts.json_values import for_json
 from plughost.contracts.limits import (
     Limit,
     LimitResult,
@@ -544,6 +545,7 @@ __all__ = [
     "error_lines",
     "error_text",
     "error_type_name",
+    "for_json",
     "frozen",
     "get_logger",
     "is_being_cancelled",

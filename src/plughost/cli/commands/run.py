@@ -16,7 +16,7 @@ from plughost.cli.documents import error_document, report_document
 from plughost.cli.exits import ExitCode, leave, leave_with_problems
 from plughost.cli.hangups import reload_when_asked
 from plughost.cli.logs import configure_logging
-from plughost.cli.program import Program, config_option, verbose_option
+from plughost.cli.program import Program, config_option, dev_option, verbose_option
 from plughost.cli.report import report_text
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.signals import StopSignals, hangups, hangups_held
@@ -32,14 +32,7 @@ from plughost.host import Host
 @click.option("--once", is_flag=True, help="Start, report, stop. Exits 3 when a plugin failed.")
 @click.option("--safe-mode", is_flag=True, help="Load the plugins that come with plughost and no others.")
 @click.option("--strict", is_flag=True, help="Fail when a plugin fails.")
-@click.option(
-    "--dev",
-    "dev",
-    multiple=True,
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="Load the plugins of folder PATH without installing them, and again when a file is saved.",
-)
+@dev_option
 @click.pass_obj
 def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[Path, ...]) -> None:
     """Start the host without HTTP, report the state of every plugin, and keep running.

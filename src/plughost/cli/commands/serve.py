@@ -15,7 +15,7 @@ import click
 from plughost.cli.dev.folders import dev_folders
 from plughost.cli.exits import ExitCode, leave
 from plughost.cli.logs import configure_logging
-from plughost.cli.program import Program, config_option, verbose_option
+from plughost.cli.program import Program, config_option, dev_option, verbose_option
 from plughost.cli.serving.listening import listen
 from plughost.cli.serving.options import Serving, check_options, is_loopback
 from plughost.cli.signals import hangups_held
@@ -91,13 +91,7 @@ _SECONDS = click.FloatRange(0)
 )
 @click.option("--tls-certificate", "certificate", type=_FILE)
 @click.option("--tls-key", "key", type=_FILE)
-@click.option(
-    "--dev",
-    multiple=True,
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="Load the plugins of folder PATH without installing them, and again when a file is saved.",
-)
+@dev_option
 @click.pass_obj
 def serve(
     program: Program,

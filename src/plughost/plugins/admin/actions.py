@@ -10,10 +10,10 @@ from anyio.lowlevel import checkpoint
 from msgspec import Meta, Struct
 
 from plughost import Host
-from plughost.contracts import RUNNING_STATES, Cache, CacheManager, PluginRecord, PluginState
+from plughost.contracts import RUNNING_STATES, Cache, CacheManager, PluginRecord, PluginState, for_json
 from plughost.exceptions import PluginError, PluginNotFoundError
 from plughost.http import Problem
-from plughost.plugins.admin.documents import Document, for_json
+from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.figures import cache_named, caches_of, sessions_of
 from plughost.plugins.admin.logs import level_of, set_level
 from plughost.plugins.admin.offers import OWN_NAME

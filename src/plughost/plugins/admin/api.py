@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from plughost.contracts import for_json
 from plughost.http import (
     SIGNED_IN,
     EventStream,
@@ -26,7 +27,7 @@ from plughost.http import (
 from plughost.http.runtime import note_target
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import ACTIONS, Action, Done
-from plughost.plugins.admin.documents import Document, for_json
+from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.figures import FigureSources
 from plughost.plugins.admin.live import Live
 from plughost.plugins.admin.logs import level_of

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from plughost import Host
-from plughost.contracts import Cache, CacheManager, CacheStats, Service, Session, SessionManager
+from plughost.contracts import Cache, CacheManager, CacheStats, Service, Session, SessionManager, for_json
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
-from plughost.plugins.admin.documents import Document, for_json
+from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.history import CacheHistory, FailureHistory, SessionHistory
 from plughost.plugins.admin.logs import PluginLogs
 from plughost.plugins.admin.offers import offers

@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from plughost import Host
 from plughost.checks import grades_of
-from plughost.contracts import PluginRecord, SettingsChange
+from plughost.contracts import PluginRecord, SettingsChange, for_json
 from plughost.exceptions import ConfigError, PluginConfigError, PluginError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import about_plugins
-from plughost.plugins.admin.documents import Document, for_json
+from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.figures import FigureSources, hook_figures
 from plughost.plugins.admin.logs import level_of
 from plughost.plugins.admin.offers import offers

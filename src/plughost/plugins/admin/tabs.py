@@ -9,11 +9,11 @@ from typing import Any
 
 import anyio
 
-from plughost.contracts import AdminPanel, PanelAction, error_text, get_logger, items_of
+from plughost.contracts import AdminPanel, PanelAction, error_text, for_json, get_logger, items_of
 from plughost.http import HttpRuntime, Identity, Problem
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import Done
-from plughost.plugins.admin.documents import Document, for_json
+from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.figures import Figures, FigureSources
 
 _log = get_logger("plughost.admin")

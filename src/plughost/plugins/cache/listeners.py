@@ -72,20 +72,14 @@ class Listeners:
                     if inspect.isawaitable(result):
                         self._home.spawn(self._finish, result, event)
                 except (Exception, SystemExit, GeneratorExit) as error:
-                    _log.warning(
-                        "a listener of a cache failed",
-                        cache=self._cache,
-                        event_kind=event.kind,
-                        error=error_line(error),
-                    )
+                    self._failed(event, error)
 
     async def _finish(self, result: object, event: CacheEvent) -> None:
         try:
             await call_loader(lambda: result)
         except Exception as error:
-            _log.warning(
-                "a listener of a cache failed",
-                cache=self._cache,
-                event_kind=event.kind,
-                error=error_line(error),
-            )
+            self._failed(event, error)
+
+    def _failed(self, event: CacheEvent, error: BaseException) -> None:
+        line = error_line(error)
+        _log.warning("a listener of a cache failed", cache=self._cache, event_kind=event.kind, error=line)
