@@ -175,8 +175,42 @@ class FleetChange:
     sha256: str = ""
 
 
-RolloutState = Literal["rolling", "done", "failed"]
-"""``rolling`` while some members have not told that they follow; then ``done``, or ``failed`` when some could not."""
+RolloutAct = Literal["pause", "resume", "abort"]
+"""What can be done with a roll-out that is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutPlan:
+    """How a change goes from one member to the next. Lengths of time are seconds.
+
+    Attributes:
+        canary: How many members follow first.
+        batch: How many follow at a time after that: a number, or a share of all such as ``25%``.
+        max_unavailable: How many members may be away or not ready at the same time, whatever the reason.
+        settle: How long those that follow must stay ready before others do.
+        healthy_deadline: How long a member may take to follow and be ready.
+        progress_deadline: How long the whole may stand still.
+        revert: Whether what goes wrong is taken back on those that follow; otherwise it only stops.
+    """
+
+    canary: int = 1
+    batch: str = "25%"
+    max_unavailable: int = 1
+    settle: float = 10.0
+    healthy_deadline: float = 300.0
+    progress_deadline: float = 600.0
+    revert: bool = True
+
+
+RolloutState = Literal[
+    "proposed", "rolling", "settling", "paused", "done", "failed", "reverting", "reverted", "stuck"
+]
+"""How far a change has come.
+
+``proposed``: nobody follows yet. ``rolling``: some have not told that they follow. ``settling``: they do, and must stay
+ready for a while. ``failed``: a member could not follow, and it is left at that. ``reverting``: those that followed go
+back, and ``reverted`` when they have; ``stuck`` when one of them could not.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,13 +221,21 @@ class Rollout:
         id: Its name.
         revision: The revision.
         state: How far it has come.
-        results: Living member -> ``applied``, ``waiting``, or why it could not follow. It is not asked again.
+        results: Living member -> ``applied``, ``waiting``, ``not yet`` before its turn, or why it could not follow. It
+            is not asked again.
+        reason: What went wrong; empty when nothing did.
     """
 
     id: str
     revision: int
     state: RolloutState
     results: Mapping[str, str]
+    reason: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it goes no further."""
+        return self.state in ("done", "failed", "reverted", "stuck")
 
 
 @runtime_checkable
@@ -218,16 +260,35 @@ class Fleet(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
-    async def propose(self, change: FleetChange, *, expect: int | None = None, author: str = "") -> Rollout:
-        """Have a change made on all members at once; those that join later follow it too.
+    async def propose(
+        self,
+        change: FleetChange,
+        plan: RolloutPlan | None = None,
+        *,
+        expect: int | None = None,
+        author: str = "",
+    ) -> Rollout:
+        """Have a change made on all members; those that join later follow it too.
+
+        ``disable`` and ``quarantine`` without a plan are made even while another change is rolled out, which goes back.
 
         Args:
             change: What is to be done.
+            plan: How it goes from one member to the next; None for all at once.
             expect: The revision that the change was decided on; None for whichever there is.
             author: Who wants it; this host by default.
 
         Raises:
-            FleetError: Another revision is active than the expected one, or nothing can be steered here.
+            FleetError: Another revision is the newest than the expected one, another change is being rolled out, or
+                nothing can be steered here.
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    async def steer_rollout(self, name: str, act: RolloutAct, /) -> Rollout:
+        """Pause, resume or abort a roll-out; an aborted one goes back.
+
+        Raises:
+            FleetError: It is not under way.
             StoreUnavailableError: The store cannot be reached.
         """
 
@@ -237,6 +298,23 @@ class Fleet(Protocol):
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutChanged:
+    """Event: a change came further on its way; told on the member that takes it further.
+
+    Attributes:
+        revision: The revision.
+        state: How far it is now.
+        turn: The members that follow it.
+        reason: What went wrong; empty when nothing did.
+    """
+
+    revision: int
+    state: RolloutState
+    turn: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

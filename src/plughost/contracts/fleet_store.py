@@ -64,6 +64,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
         incarnation: Which process it is.
         ready: Whether its host is ready.
         draining: Whether it wants no more work.
+        may_lead: Whether it can take roll-outs further.
         applied: The revision it follows.
         refused: Why it could not follow that in everything; empty when it could.
         runs: The runs it is at; their leases are extended.
@@ -74,6 +75,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int
     ready: bool = True
     draining: bool = False
+    may_lead: bool = True
     applied: int = 0
     refused: str = ""
     runs: tuple[HeldRun, ...] = ()
@@ -90,7 +92,8 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
         members: How many members live.
         roster: Grows whenever a member joins, leaves or is lost.
         expires: When the first member will be lost, unless it beats; 0 when there are none.
-        active: The revision that members follow; 0 when there is none.
+        step: Grows whenever a revision is proposed, and whenever a roll-out goes on; ``Steering`` says what holds then.
+        leads: Whether it is this member that takes a roll-out further, until its next beat.
         overdue: Keys of jobs, at most eight, that should have been claimed by now.
         lost_runs: Tokens of ``runs`` that are not the member's any more.
     """
@@ -101,7 +104,8 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     members: int = 0
     roster: int = 0
     expires: int = 0
-    active: int = 0
+    step: int = 0
+    leads: bool = False
     overdue: tuple[str, ...] = ()
     lost_runs: tuple[int, ...] = ()
 
@@ -316,24 +320,62 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A revision of what members follow is to take the place of another.
+    """A revision of what members follow is made.
 
     Attributes:
-        number: Its number, larger than that one's.
-        expect: The number of the one before, as the proposer knows it; 0 for none.
+        number: Its number, larger than that of the newest.
+        expect: The number of the newest, as the proposer knows it; 0 for none.
         document: All of it, signed; opaque to the store.
+        at_once: Whether it is active from now on; otherwise a roll-out takes it to one member after the other.
+        roll: What is known of the roll-out; opaque to the store.
     """
 
     number: int
     expect: int
     document: bytes
+    at_once: bool = True
+    roll: bytes = b""
 
 
 class Proposed(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a proposal. ``active``: the revision that members follow from now on, or still."""
+    """The answer to a proposal. ``newest``: the revision with the largest number now."""
 
     accepted: bool
-    active: int
+    newest: int
+
+
+class Steering(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for all members at one step.
+
+    Attributes:
+        step: The number of the step.
+        active: The revision that members follow, unless a roll-out says otherwise; 0 when there is none.
+        newest: The revision with the largest number.
+        roll: What is known of the last roll-out.
+    """
+
+    step: int = 0
+    active: int = 0
+    newest: int = 0
+    roll: bytes = b""
+
+
+class NextStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A roll-out goes on.
+
+    Attributes:
+        after: The step on which this was decided; at another one nothing is done.
+        roll: What is known of the roll-out from now on.
+        active: The revision that becomes active; 0 for no other than now. It never goes back.
+        number: Number of a revision that is made with this step; 0 for none.
+        document: That revision.
+    """
+
+    after: int
+    roll: bytes
+    active: int = 0
+    number: int = 0
+    document: bytes = b""
 
 
 class StoredRevision(msgspec.Struct, frozen=True, kw_only=True):
@@ -395,13 +437,25 @@ class FleetStore(Protocol):
         """Return everything at one moment."""
 
     async def propose(self, proposal: Proposal) -> Proposed:
-        """Put a revision in the place of the one that is expected, or of none; and wake everybody who waits."""
+        """Make a revision, when the newest is the one that is expected; and wake everybody who waits."""
+
+    async def steering(self) -> Steering:
+        """Return what holds for all members now."""
+
+    async def go_on(self, step: NextStep) -> bool:
+        """Take a roll-out further, when nothing else happened since; returns whether that was so. Wakes everybody."""
 
     async def revisions(self) -> Sequence[StoredRevision]:
         """Return the last fifty revisions, newest first."""
 
+    async def revision(self, number: int) -> bytes | None:
+        """Return the document of one of them."""
+
     async def wait_for_word(self) -> None:
-        """Return when somebody proposed something. It may return for nothing, and may miss something: beats tell."""
+        """Return when somebody proposed something or took it further.
+
+        It may return for nothing, and may miss something: beats tell.
+        """
 
     async def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live; returns whether it was there and did not."""

@@ -140,8 +140,8 @@ class Member:
         log = structlog.get_logger("silent", silent=True)
         self.agent = Agent(
             self.way, self.membership, card=lambda: MemberCard(pid=id(self)), ready=lambda: True, interval=INTERVAL,
-            renames=False, publish=world.hear, overdue=lambda jobs: self.gate.overdue(tuple(jobs)),
-            active=lambda _: None, clock=self.clock,
+            renames=False, may_lead=True, publish=world.hear, overdue=lambda jobs: self.gate.overdue(tuple(jobs)),
+            steered=lambda *_: None, woken=lambda: None, clock=self.clock,
             log=log,
         )  # fmt: skip
         self.gate = FleetGate(self.way, self.membership, self.agent, clock=self.clock, log=log)

@@ -84,3 +84,37 @@ async def test_a_button_changes_a_plugin_on_all_hosts_for_those_who_may(serve: A
             page = (await writer.get("/admin/system/fleet", headers=PAGE)).text
             assert "disable lamp" in page
         assert served.host.use(Fleet).member.connected
+
+
+async def test_the_whole_fleet_is_read_and_changed_through_the_api_of_any_host(
+    serve: Any, tmp_path: Path
+) -> None:
+    fleet = (FleetPlugin, {"path": str(tmp_path / "fleet.db"), "member_name": "north"})
+    async with serve(fleet, Lamp, AdminPlugin) as served:
+        async with served.client(token=served.token("fleet:read")) as reader:
+            status = (await reader.get("/admin/api/fleet")).json()
+            assert (status["store"], status["members"]) == ("sqlite", {"alive": 1})
+            (host,) = (await reader.get("/admin/api/fleet/hosts")).json()["hosts"]
+            assert (host["id"], host["connected"]) == ("north", True)
+            assert (await reader.get("/admin/api/fleet/rollouts/7")).status_code == 404
+            assert (await reader.post("/admin/api/fleet/plugins/lamp/disable")).status_code == 403
+        async with served.client(token=served.token("fleet:*")) as writer:
+            path = "/admin/api/fleet/plugins/lamp"
+            assert (await writer.post(f"{path}/explode", json={})).status_code == 404
+            assert (
+                await writer.post(f"{path}/configure", json={"config": {"token": "x"}})
+            ).status_code == 409
+            assert (await writer.post(f"{path}/disable", json={"expect": 41})).status_code == 409
+            assert (await writer.post(f"{path}/disable", json={"plan": {"batch": "no"}})).status_code == 409
+            given = {"reason": "it flickers", "plan": {"settle": 600.0}}
+            made = (await writer.post(f"{path}/disable", json=given)).json()
+            assert (made["revision"], made["state"]) == (1, "proposed")
+            held = (await writer.post("/admin/api/fleet/rollouts/1/abort")).json()
+            assert held["state"] in ("reverting", "reverted")
+            with anyio.fail_after(60):
+                while (await writer.get("/admin/api/fleet/rollouts/1")).json()["state"] != "reverted":  # noqa: ASYNC110
+                    await anyio.sleep(0.05)
+            page = (await writer.get("/admin/system/fleet", headers=PAGE)).text
+            assert "it was aborted" in page
+            (back, made) = (await writer.get("/admin/api/fleet/revisions")).json()["revisions"]
+            assert (made["reason"], back["change"]) == ("it flickers", "back to 0: disable lamp went wrong")

@@ -9,11 +9,18 @@ from typing import Any
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("fleet_simulation", Path(__file__).with_name("simulation.py"))
-assert _spec is not None
-assert _spec.loader is not None
-simulation = sys.modules["fleet_simulation"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(simulation)
+
+def loaded(name: str, file: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(file))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+simulation = loaded("fleet_simulation", "simulation.py")
+rolling = loaded("fleet_rolling_simulation", "rolling_simulation.py")
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +66,46 @@ async def test_a_planted_fault_is_found(what: str, planted: dict[str, Any], foun
 @pytest.mark.parametrize("seed", range(1000, 1200))
 async def test_no_slot_starts_twice_or_passes_in_silence_for_long(seed: int) -> None:
     await live(seed, 120, members=5, trouble=0.2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_change_reaches_no_host_before_its_turn_and_all_in_the_end(seed: int, tmp_path: Path) -> None:
+    world = rolling.World(seed, tmp_path)
+    await world.run(12)
+    assert "rolling" in world.store.states
+
+
+async def test_the_seeds_together_see_every_end_of_a_roll_out(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    for seed in range(4, 9):
+        (folder := tmp_path / str(seed)).mkdir()
+        world = rolling.World(seed, folder)
+        await world.run(12)
+        seen |= set(world.store.states)
+    assert {"done", "reverted", "paused"} <= seen
+
+
+@pytest.mark.parametrize(("what", "store", "plant", "found"), rolling.PLANTED)
+async def test_a_fault_planted_in_roll_outs_is_found(
+    what: str, store: Any, plant: Any, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if plant is not None:
+        from plughost.plugins.fleet import conducting
+
+        monkeypatch.setattr(conducting, "advanced", plant(conducting.advanced))
+    for seed in range(12):
+        (folder := tmp_path / str(seed)).mkdir()
+        try:
+            await rolling.World(seed, folder, store=store).run(12)
+        except BaseException as error:
+            if found in reason(error):
+                return
+            if not reason(error).startswith("Violated"):
+                raise
+    pytest.fail(f"nobody noticed that {what}")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(1000, 1100))
+async def test_a_change_reaches_no_host_before_its_turn_for_long(seed: int, tmp_path: Path) -> None:
+    await rolling.World(seed, tmp_path, members=6, trouble=0.2).run(60)

@@ -13,8 +13,9 @@ import pytest
 from plughost import Host
 from plughost.contracts import Fleet, FleetChange, Proposal, Rollout
 from plughost.exceptions import FleetError
-from plughost.plugins.fleet.revisions import Revision, Seal, WantedState
+from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
+from plughost.plugins.fleet.wishes import Revision, WantedState
 
 pytestmark = pytest.mark.anyio
 
@@ -165,19 +166,19 @@ async def test_what_was_not_signed_with_the_secret_is_not_followed(tmp_path: Pat
 def test_a_revision_that_was_changed_in_any_byte_is_refused() -> None:
     seal = Seal(b"k" * 32)
     document = seal.close(Revision(number=1, plugins={"lamp": WantedState(enabled=False)}))
-    assert seal.open(document).plugins == {"lamp": WantedState(enabled=False)}
+    assert seal.open(document, Revision).plugins == {"lamp": WantedState(enabled=False)}
     for place in range(len(document)):
         changed = bytearray(document)
         changed[place] ^= 1
         with pytest.raises(FleetError):
-            seal.open(bytes(changed))
+            seal.open(bytes(changed), Revision)
     for short in (b"", document[:31], document[:32]):
         with pytest.raises(FleetError):
-            seal.open(short)
+            seal.open(short, Revision)
 
 
 def test_without_a_secret_hosts_of_several_machines_cannot_be_steered() -> None:
     with pytest.raises(FleetError, match="secret_file"):
         Seal(b"").close(Revision(number=1))
     with pytest.raises(FleetError, match="secret_file"):
-        Seal(b"").open(b"x" * 100)
+        Seal(b"").open(b"x" * 100, Revision)

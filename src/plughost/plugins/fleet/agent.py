@@ -37,10 +37,12 @@ class Agent:
         card: Returns what it tells of itself.
         ready: Returns whether the host is ready.
         interval: Seconds between two beats.
+        may_lead: Whether it can take roll-outs further.
         renames: Whether it takes another name when a living process has its own.
         publish: Tells an event on this host.
         overdue: Is told of jobs that somebody should have claimed.
-        active: Is told which revision is active.
+        steered: Is told the step at which the fleet is, and whether this member takes roll-outs further.
+        woken: Called when that may have changed, long before the next beat would tell it.
         clock: Time.
         log: Where trouble is told.
     """
@@ -54,9 +56,11 @@ class Agent:
         ready: Callable[[], bool],
         interval: float,
         renames: bool,
+        may_lead: bool,
         publish: Callable[[object], Awaitable[None]],
         overdue: Callable[[Sequence[str]], None],
-        active: Callable[[int], None],
+        steered: Callable[[int, bool], None],
+        woken: Callable[[], None],
         clock: Clock,
         log: Any,
     ) -> None:
@@ -66,9 +70,11 @@ class Agent:
         self._ready = ready
         self._interval = interval
         self._base_name = membership.name if renames else ""
+        self._may_lead = may_lead
         self._publish = publish
         self._overdue = overdue
-        self._active = active
+        self._steered = steered
+        self._woken = woken
         self._clock = clock
         self._log = log
         self.hazards: tuple[str, ...] = ()
@@ -91,12 +97,12 @@ class Agent:
         self.poke()
 
     async def listen(self) -> None:
-        """Beat whenever somebody proposed something, until cancelled."""
+        """Have looked at what holds for all whenever somebody proposed something, until cancelled."""
         while True:
             if self.membership.incarnation:
                 try:
                     await self._store.wait_for_word()
-                    self.beat_at_once()
+                    self._woken()
                     continue
                 except StoreUnavailableError:
                     pass  # beats tell it too, and what is wrong
@@ -202,7 +208,7 @@ class Agent:
         heard = await self._store.beat(
             Beat(
                 member=mine.name, incarnation=mine.incarnation, ready=self._ready(), draining=mine.draining,
-                applied=mine.applied, refused=mine.refused, runs=mine.held, lease=mine.lease,
+                may_lead=self._may_lead, applied=mine.applied, refused=mine.refused, runs=mine.held, lease=mine.lease,
             )
         )  # fmt: skip
         if not heard.known or heard.epoch != mine.epoch:
@@ -216,7 +222,7 @@ class Agent:
         left = (heard.expires - heard.now) / 1000
         # sooner, when that will tell whether a member was lost
         self._next_beat = sent + min(pause, max(left, 0.0) + random.uniform(0.05, 0.3))  # noqa: S311  not a secret
-        self._active(heard.active)
+        self._steered(heard.step, heard.leads)
         if heard.overdue:
             self._overdue(heard.overdue)
         if sent >= self._next_look:

@@ -12,7 +12,7 @@ import msgspec
 
 from plughost.contracts import FleetStore, replace_file
 from plughost.exceptions import ConfigError
-from plughost.plugins.fleet.revisions import Seal
+from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from plughost.contracts import Clock, FleetStore, HostSteering, Proposal, replace_file
+from plughost.contracts import Clock, FleetStore, HostSteering, Proposal, Steering, replace_file
 from plughost.exceptions import (
     ConfigError,
     FleetError,
@@ -17,7 +18,9 @@ from plughost.exceptions import (
     StoreUnavailableError,
 )
 from plughost.plugins.fleet.membership import Membership
-from plughost.plugins.fleet.revisions import Revision, Revisions, Seal, WantedState
+from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.seal import Seal
+from plughost.plugins.fleet.wishes import Revision, WantedState
 
 _PAUSE = 1.0
 _LOOK = 0.1
@@ -61,16 +64,25 @@ class RevisionFollower:
         self._told = told
         self._clock = clock
         self._log = log
-        self._wanted: int | None = None
-        self._is_new = True  # what was to be reloaded before it started is nothing to do
+        self._step: int | None = None
+        self._at_start: int | None = None
         self._changed = anyio.Event()
         self._followed = Revision()
 
-    def want(self, number: int) -> None:
-        """Note which revision is active."""
-        if number != self._wanted:
-            self._wanted = number
-            self._changed.set()
+    def want(self, step: int) -> None:
+        """Note that something else holds for all members than before."""
+        if step != self._step:
+            self._step = step
+            self.wake()
+
+    def wake(self) -> None:
+        """Have looked at what holds for all members now."""
+        self._changed.set()
+
+    async def begin(self) -> None:
+        """Note what there is already: what was to be reloaded before this host started is nothing to do."""
+        with suppress(StoreUnavailableError):
+            self._at_start = (await self._store.steering()).newest
 
     async def run(self) -> None:
         """Follow, until cancelled."""
@@ -80,25 +92,28 @@ class RevisionFollower:
         while True:
             self._changed = anyio.Event()
             try:
-                if self._wanted is not None:
-                    await self._follow(self._wanted)
-                    self._is_new = False
+                if self._step is not None:  # it has been heard that the store is there
+                    steering = await self._store.steering()
+                    if self._at_start is None:
+                        self._at_start = steering.newest
+                    await self._follow(steering)
             except StoreUnavailableError:
                 await self._clock.sleep(_PAUSE)
                 continue
             await self._changed.wait()
 
-    async def _follow(self, number: int) -> None:
-        if number == self._membership.applied:
+    async def _follow(self, steering: Steering) -> None:
+        if steering.newest < self._membership.applied:
+            await self._put_back(steering.newest)
             return
-        if number < self._membership.applied:
-            await self._put_back(number)
-            return
+        number = steering.active
         try:
-            document = await self._revisions.document(number)
+            roll = self._revisions.roll_of(steering)
+            number = number if roll is None else roll.wanted_of(self._membership.name, number)
+            document = None if number == self._membership.applied else await self._revisions.document(number)
             if document is None:
                 return
-            await self._apply(self._seal.open(document))
+            await self._apply(self._seal.open(document, Revision))
             replace_file(self._copy, document, durable=True)
         except (FleetError, ConfigError) as error:
             self._refuse(number, str(error))
@@ -109,16 +124,16 @@ class RevisionFollower:
     async def _follow_the_copy(self) -> None:
         """Follow what was followed before the last stop, be the store there or not."""
         try:
-            await self._apply(self._seal.open(self._copy.read_bytes()))
+            await self._apply(self._seal.open(self._copy.read_bytes(), Revision))
         except FileNotFoundError:
             return
         except (OSError, FleetError, ConfigError) as error:
             self._log.warning("the copy of the fleet's revision is not used", error=str(error))
 
-    async def _put_back(self, number: int) -> None:
+    async def _put_back(self, newest: int) -> None:
         """Give a store that forgot revisions the one that is followed here."""
         document = self._copy.read_bytes()
-        proposal = Proposal(number=self._followed.number, expect=number, document=document)
+        proposal = Proposal(number=self._followed.number, expect=newest, document=document)
         if (await self._store.propose(proposal)).accepted:
             self._log.warning(
                 "the fleet's store had forgotten a revision: it is back", revision=proposal.number
@@ -135,7 +150,7 @@ class RevisionFollower:
             if was == wish:
                 continue
             try:
-                await self._bring(name, was, wish)
+                await self._bring(name, was, wish, revision.number)
             except PluginNotFoundError:
                 continue  # a host without the plugin has nothing to do
             except PluginError as error:
@@ -147,8 +162,9 @@ class RevisionFollower:
         self._membership.applied = revision.number
         self._membership.refused = "; ".join(failures)[:500]
 
-    async def _bring(self, name: str, was: WantedState, wish: WantedState) -> None:
-        reloads = wish.reloads > was.reloads and not self._is_new
+    async def _bring(self, name: str, was: WantedState, wish: WantedState, number: int) -> None:
+        is_late = self._at_start is not None and number > self._at_start
+        reloads = wish.reloads > was.reloads and is_late
         differs = (was.config, was.url, was.sha256) != (wish.config, wish.url, wish.sha256)
         record = await self._host.bring_plugin(name, again=reloads or differs)
         if (reloads or differs) and wish.version not in ("", record.version):

@@ -8,14 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plughost.contracts import AdminPanel, FleetAct, FleetChange, FleetMember, PanelAction
+from plughost.contracts import (
+    AdminPanel,
+    FleetAct,
+    FleetChange,
+    FleetMember,
+    PanelAction,
+    Rollout,
+    RolloutAct,
+    RolloutPlan,
+)
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.service import FleetService
+from plughost.plugins.fleet.wishes import Revision
 
 _SHOWN_REVISIONS = 10
 _ACTS: Sequence[FleetAct] = ("reload", "enable", "disable", "quarantine")
 """What needs nothing but the name of a plugin."""
+
+_ROLLOUT_ACTS: Sequence[RolloutAct] = ("pause", "resume", "abort")
 
 
 class FleetPanel:
@@ -47,6 +59,16 @@ class FleetPanel:
                     listed=False,
                 )
                 for act in _ACTS
+            )
+            + tuple(
+                PanelAction(
+                    name=act,
+                    title=act.capitalize(),
+                    run=partial(self._hold, act),
+                    scope="fleet:write",
+                    listed=False,
+                )
+                for act in _ROLLOUT_ACTS
             ),
         )
 
@@ -55,6 +77,7 @@ class FleetPanel:
         members = await self._fleet.members()
         living = [member for member in members if member.connected]
         revisions, error = await _or_why_not(self._revisions.history)
+        rollout = await self._revisions.last_rollout() if revisions else None
         rows = [_row(name, living, name in status.drift) for name in sorted(status.versions)]
         return {
             "name": status.name,
@@ -63,6 +86,7 @@ class FleetPanel:
             "hosts": [_host(member) for member in members],
             "columns": [member.id for member in living],
             "plugins": sorted(rows, key=lambda row: not row["differs"]),
+            "rollout": _course(rollout, revisions),
             "jobs": [asdict(job) for job in status.jobs],
             "revisions": [
                 {"number": one.number, "change": one.change, "author": one.author, "reason": one.reason}
@@ -75,11 +99,28 @@ class FleetPanel:
         plugin = fields.get("plugin", "")
         if not plugin:
             return "Nothing was changed: name a plugin."
+        # The stops are urgent; all else goes from host to host.
+        plan = None if act in ("disable", "quarantine") else RolloutPlan()
         try:
-            rollout = await self._fleet.propose(FleetChange(act, plugin, fields.get("reason", "")))
+            rollout = await self._fleet.propose(FleetChange(act, plugin, fields.get("reason", "")), plan)
         except FleetError as error:
             return f"Nothing was changed: {error}"
         return f"Revision {rollout.revision}: {act} {plugin}, on {len(rollout.results)} hosts."
+
+    async def _hold(self, act: RolloutAct, fields: Mapping[str, str]) -> str:
+        try:
+            rollout = await self._fleet.steer_rollout(fields.get("rollout", ""), act)
+        except FleetError as error:
+            return f"Nothing was changed: {error}"
+        return f"Revision {rollout.revision}: {rollout.state}."
+
+
+def _course(rollout: Rollout | None, revisions: Sequence[Revision]) -> dict[str, Any] | None:
+    """Return how far the last change has come, with one line for each host."""
+    if rollout is None:
+        return None
+    made = next((one for one in revisions if one.number == rollout.revision), Revision())
+    return {**asdict(rollout), "change": made.change, "author": made.author, "ended": rollout.ended}
 
 
 async def _or_why_not(read: Callable[[], Awaitable[list[Any]]]) -> tuple[list[Any], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -18,6 +18,7 @@ from plughost.contracts import (
     FleetStore,
     HealthCheck,
     HostSteering,
+    HttpContext,
     JobGate,
     MetricFamily,
     MetricSample,
@@ -27,13 +28,18 @@ from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import card_of
 from plughost.plugins.fleet.commands import fleet_group
+from plughost.plugins.fleet.conducting import Conductor
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.following import RevisionFollower
 from plughost.plugins.fleet.gate import FleetGate
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.panel import FleetPanel
-from plughost.plugins.fleet.revisions import Revisions, Seal
+from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.service import FleetService
+
+if TYPE_CHECKING:
+    from plughost.http import Route
 
 INTERVALS_TO_LIVE = 3
 
@@ -70,6 +76,7 @@ class FleetPlugin(Plugin):
             config.name or host.name, store, membership, partial(card_of, host), lambda: host.ready, revisions
         )
         self._panel = FleetPanel(service, revisions)
+        self._service, self._revisions = service, revisions
         context.provide(Fleet, service)
         if host.errand:  # it is gone in a moment, and is to take no work from those that stay
             await store.open()
@@ -81,6 +88,15 @@ class FleetPlugin(Plugin):
         self, context: PluginContext, store: FleetStore, seal: Seal, membership: Membership
     ) -> None:
         config, host = context.config, context.use(HostSteering)
+
+        def steered(step: int, leads: bool) -> None:
+            follower.want(step)
+            conductor.hear(step, leads)
+
+        def woken() -> None:
+            follower.wake()
+            conductor.wake()
+
         self._agent = agent = Agent(
             store,
             membership,
@@ -88,9 +104,11 @@ class FleetPlugin(Plugin):
             ready=lambda: host.ready,
             interval=config.interval,
             renames=not config.member_name,
+            may_lead=seal.steers,
             publish=context.events.publish,
             overdue=lambda jobs: gate.overdue(tuple(jobs)),
-            active=lambda number: follower.want(number),
+            steered=steered,
+            woken=woken,
             clock=self._clock,
             log=context.log,
         )
@@ -106,9 +124,18 @@ class FleetPlugin(Plugin):
             clock=self._clock,
             log=context.log,
         )
+        conductor = Conductor(
+            store,
+            revisions,
+            membership,
+            publish=context.events.publish,
+            clock=self._clock,
+            log=context.log,
+        )
         await agent.step()
+        await follower.begin()
         context.events.subscribe(PluginStateChanged, lambda _: agent.describe_again())
-        for task in (agent.run, agent.listen, *([follower.run] if host.follows_fleet else [])):
+        for task in (agent.run, agent.listen, conductor.run, *([follower.run] if host.follows_fleet else [])):
             context.spawn(task)
         context.every(max(1.0, membership.ttl), self._tidy, name="tidy the list of jobs", scope="process")
         context.provide(JobGate, gate)
@@ -136,6 +163,13 @@ class FleetPlugin(Plugin):
     def register_admin_panels(self) -> Sequence[AdminPanel]:
         """The tab ``fleet``."""
         return [self._panel.panel()] if self._panel is not None else []
+
+    @hookimpl
+    def register_routes(self, context: HttpContext) -> Sequence[Route]:
+        """The API of the fleet, below that of the administration."""
+        from plughost.plugins.fleet.routes import FleetApi
+
+        return FleetApi(self._service, self._revisions).routes(f"{context.admin_path}/api")
 
     @hookimpl
     def health_check(self, app_name: str | None) -> HealthCheck | None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from plughost.contracts import FleetChange, FleetMember, FleetStatus, FleetStore, Rollout
+from plughost.contracts import (
+    FleetChange,
+    FleetMember,
+    FleetStatus,
+    FleetStore,
+    Rollout,
+    RolloutAct,
+    RolloutPlan,
+)
 from plughost.plugins.fleet.cards import APART, MemberCard, member_of, status_of
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions
@@ -68,13 +76,29 @@ class FleetService:
         view = await self._store.view()
         return status_of(self.name, self._store.name, view, tuple(await self._store.hazards()))
 
-    async def propose(self, change: FleetChange, *, expect: int | None = None, author: str = "") -> Rollout:
-        """Have a change made on all members at once."""
-        return await self._revisions.propose(change, expect=expect, author=author or self._membership.name)
+    async def propose(
+        self,
+        change: FleetChange,
+        plan: RolloutPlan | None = None,
+        *,
+        expect: int | None = None,
+        author: str = "",
+    ) -> Rollout:
+        """Have a change made on all members, at once or one after the other."""
+        author = author or self._membership.name
+        return await self._revisions.propose(change, plan, expect=expect, author=author)
+
+    async def steer_rollout(self, name: str, act: RolloutAct, /) -> Rollout:
+        """Pause, resume or abort a roll-out."""
+        return await self._revisions.steer_rollout(_number(name), act)
 
     async def rollout(self, name: str, /) -> Rollout | None:
         """Return how far a change has come."""
-        number = int(name) if name.isdecimal() else 0
+        number = _number(name)
         if await self._revisions.document(number) is None:
             return None
         return await self._revisions.rollout(number)
+
+
+def _number(name: str) -> int:
+    return int(name) if name.isascii() and name.isdecimal() else 0

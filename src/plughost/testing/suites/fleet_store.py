@@ -34,9 +34,11 @@ from plughost.contracts.fleet_store import (
     Heard,
     HeldRun,
     JobClaim,
+    NextStep,
     Proposal,
     Proposed,
     RunEnd,
+    Steering,
     StoredJob,
     StoredMember,
 )
@@ -467,18 +469,78 @@ class FleetStoreSuite:
         self, fleet: FleetDriver
     ) -> None:
         await fleet.join("a")
-        assert (await fleet.beat("a")).active == 0
+        assert (await fleet.beat("a")).step == 0
         store = fleet.store
+        assert await store.steering() == Steering()
         assert await store.propose(Proposal(number=1, expect=0, document=b"one")) == Proposed(
-            accepted=True, active=1
+            accepted=True, newest=1
         )
         for number, expect in ((1, 0), (2, 0), (1, 1), (7, 5)):
             refused = await store.propose(Proposal(number=number, expect=expect, document=b"no"))
-            assert refused == Proposed(accepted=False, active=1)
+            assert refused == Proposed(accepted=False, newest=1)
         assert (await store.propose(Proposal(number=5, expect=1, document=b"five"))).accepted
-        assert (await fleet.beat("a")).active == 5
+        assert (await fleet.beat("a")).step == 2
+        assert await store.steering() == Steering(step=2, active=5, newest=5)
         found = [(one.number, one.document) for one in await store.revisions()]
         assert found == [(5, b"five"), (1, b"one")]
+        assert [await store.revision(number) for number in (1, 2, 5)] == [b"one", None, b"five"]
+
+    async def test_a_revision_that_is_rolled_out_is_active_when_the_roll_out_says_so(
+        self, fleet: FleetDriver
+    ) -> None:
+        store = fleet.store
+        await store.propose(Proposal(number=1, expect=0, document=b"one"))
+        two = Proposal(number=2, expect=1, document=b"two", at_once=False, roll=b"to the first")
+        assert (await store.propose(two)).accepted
+        assert await store.steering() == Steering(step=2, active=1, newest=2, roll=b"to the first")
+        assert await store.go_on(NextStep(after=2, roll=b"to all"))
+        assert await store.go_on(NextStep(after=3, roll=b"done\x00\xff", active=2))
+        assert await store.steering() == Steering(step=4, active=2, newest=2, roll=b"done\x00\xff")
+
+    async def test_a_step_that_was_decided_on_another_one_is_not_made(self, fleet: FleetDriver) -> None:
+        store = fleet.store
+        await store.propose(Proposal(number=1, expect=0, document=b"one", at_once=False, roll=b"begun"))
+        for step in (0, 2, 7):
+            assert not await store.go_on(NextStep(after=step, roll=b"no", active=1, number=2, document=b"no"))
+        assert await store.steering() == Steering(step=1, active=0, newest=1, roll=b"begun")
+        assert [one.number for one in await store.revisions()] == [1]
+
+    async def test_a_roll_out_goes_back_by_a_new_revision_and_what_is_active_never_does(
+        self, fleet: FleetDriver
+    ) -> None:
+        store = fleet.store
+        await store.propose(Proposal(number=1, expect=0, document=b"one"))
+        await store.propose(Proposal(number=2, expect=1, document=b"two", at_once=False, roll=b"x"))
+        assert await store.go_on(NextStep(after=2, roll=b"back", active=3, number=3, document=b"one again"))
+        assert await store.steering() == Steering(step=3, active=3, newest=3, roll=b"back")
+        assert next((one.number, one.document) for one in await store.revisions()) == (3, b"one again")
+        assert await store.go_on(NextStep(after=3, roll=b"", active=1))
+        assert (await store.steering()).active == 3
+
+    async def test_one_member_leads_for_as_long_as_it_beats(self, fleet: FleetDriver) -> None:
+        for name in ("a", "b", "c"):
+            await fleet.join(name)
+        assert not (await fleet.beat("a", may_lead=False)).leads
+        assert not (await fleet.beat("c", draining=True)).leads
+        assert (await fleet.beat("b")).leads
+        for _ in range(5):
+            await fleet.clock.advance(TTL / 2000)
+            assert [(await fleet.beat(name)).leads for name in ("a", "b")] == [False, True]
+        await fleet.clock.advance(TTL / 2000)
+        assert not (await fleet.beat("a")).leads
+        await fleet.clock.advance(TTL / 2000)
+        assert (await fleet.beat("a")).leads
+        await fleet.join("b")
+        assert not (await fleet.beat("b")).leads
+
+    async def test_a_process_that_takes_the_place_of_the_leader_does_not_lead_by_that(
+        self, fleet: FleetDriver
+    ) -> None:
+        await fleet.join("a")
+        assert (await fleet.beat("a")).leads
+        await fleet.join("a")
+        assert not (await fleet.beat("a")).leads
+        assert not (await fleet.beat("a", may_lead=False)).leads
 
     async def test_only_the_newest_revisions_are_kept(self, fleet: FleetDriver) -> None:
         for number in range(1, MOST_REVISIONS + 12):

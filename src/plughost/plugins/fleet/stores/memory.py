@@ -15,9 +15,11 @@ from plughost.contracts import (
     Greeting,
     Heard,
     JobClaim,
+    NextStep,
     Proposal,
     Proposed,
     RunEnd,
+    Steering,
     StoredRevision,
     View,
     Welcome,
@@ -82,16 +84,28 @@ class MemoryFleetStore:
         return self._step.view()
 
     async def propose(self, proposal: Proposal) -> Proposed:
-        """Put a revision in the place of the one that is expected."""
+        """Make a revision, when the newest is the one that is expected."""
         answer = self._step.propose(proposal)
-        waiting, self._word = self._word, None
-        if waiting is not None:
-            waiting.set()
+        self._tell()
         return answer
+
+    async def steering(self) -> Steering:
+        """Return what holds for all members now."""
+        return self._step.steering()
+
+    async def go_on(self, step: NextStep) -> bool:
+        """Take a roll-out further, when nothing else happened since."""
+        went = self._step.go_on(step)
+        self._tell()
+        return went
 
     async def revisions(self) -> Sequence[StoredRevision]:
         """Return the last revisions, newest first."""
         return self._step.revisions()
+
+    async def revision(self, number: int) -> bytes | None:
+        """Return the document of one of them."""
+        return self._step.revision(number)
 
     async def wait_for_word(self) -> None:
         """Return when somebody proposed something."""
@@ -102,6 +116,11 @@ class MemoryFleetStore:
     async def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live."""
         return self._step.forget(member)
+
+    def _tell(self) -> None:
+        waiting, self._word = self._word, None
+        if waiting is not None:
+            waiting.set()
 
     @property
     def _step(self) -> FleetRules:

@@ -19,9 +19,11 @@ from plughost.contracts import (
     Greeting,
     Heard,
     JobClaim,
+    NextStep,
     Proposal,
     Proposed,
     RunEnd,
+    Steering,
     StoredJob,
     StoredMember,
     StoredRevision,
@@ -139,7 +141,7 @@ class RedisFleetStore:
         runs = [word for run in beat.runs for word in (run.job, run.token)]
         found = await self._run(
             scripts.BEAT, beat.member, beat.incarnation, int(beat.ready), int(beat.draining), beat.applied, beat.lease,
-            KEPT, beat.refused, *runs,
+            KEPT, beat.refused, int(beat.may_lead), *runs,
         )  # fmt: skip
         if not found[0]:
             return Heard(known=False, now=int(found[1]))
@@ -152,7 +154,8 @@ class RedisFleetStore:
             expires=int(found[5]),
             overdue=tuple(key.decode() for key in found[6]),
             lost_runs=tuple(map(int, found[7])),
-            active=int(found[8]),
+            step=int(found[8]),
+            leads=bool(found[9]),
         )
 
     async def describe(self, member: str, incarnation: int, card: bytes) -> bool:
@@ -205,17 +208,35 @@ class RedisFleetStore:
         )
 
     async def propose(self, proposal: Proposal) -> Proposed:
-        """Put a revision in the place of the one that is expected."""
+        """Make a revision, when the newest is the one that is expected."""
         found = await self._run(
-            scripts.PROPOSE, proposal.number, proposal.expect, proposal.document, MOST_REVISIONS
+            scripts.PROPOSE, proposal.number, proposal.expect, proposal.document, MOST_REVISIONS,
+            int(proposal.at_once), proposal.roll,
+        )  # fmt: skip
+        return Proposed(accepted=bool(found[0]), newest=int(found[1]))
+
+    async def steering(self) -> Steering:
+        """Return what holds for all members now."""
+        step, active, newest, roll = await self._run(scripts.STEERING)
+        return Steering(step=int(step), active=int(active), newest=int(newest), roll=roll)
+
+    async def go_on(self, step: NextStep) -> bool:
+        """Take a roll-out further, when nothing else happened since."""
+        found = await self._run(
+            scripts.GO_ON, step.after, step.roll, step.active, step.number, step.document, MOST_REVISIONS
         )
-        return Proposed(accepted=bool(found[0]), active=int(found[1]))
+        return bool(found)
 
     async def revisions(self) -> Sequence[StoredRevision]:
         """Return the last revisions, newest first."""
         found = _pairs(await self._run(scripts.REVISIONS))
         rows = (StoredRevision(number=int(key), document=document) for key, document in found.items())
         return sorted(rows, key=lambda one: -one.number)
+
+    async def revision(self, number: int) -> bytes | None:
+        """Return the document of one of them."""
+        found: bytes | None = await self._run(scripts.REVISION, number)
+        return found
 
     async def wait_for_word(self) -> None:
         """Return when some process proposed something; over a connection of its own."""

@@ -3,7 +3,7 @@
 They say in Lua what ``rules`` says in Python. All keys of a fleet carry one hash tag, and none has a time to live, so
 that no ``volatile-*`` policy takes one:
 
-    {P}:head        epoch, roster, token and the active revision
+    {P}:head        epoch, roster, token, step, active and newest revision, roll, lead and lead_until
     {P}:rev         number -> revision
     {P}:refused     member -> why it could not follow
     {P}:bus         the channel on which everybody is woken
@@ -134,7 +134,7 @@ for _, old in ipairs(redis.call('ZRANGEBYSCORE', key('gone'), '-inf', whole(now 
   redis.call('ZREM', key('gone'), old)
 end
 local lost = {}
-for n = 11, #ARGV, 2 do
+for n = 12, #ARGV, 2 do
   local run = job(ARGV[n])
   if run and whole(run.token) == ARGV[n + 1] and run.state == 'running' then
     run['until'] = now + tonumber(ARGV[8])
@@ -147,9 +147,13 @@ local overdue = {}
 for _, one in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', whole(now), 'LIMIT', 0, 64)) do
   if #overdue < 8 and redis.call('HEXISTS', key('carry:' .. one), name) == 1 then overdue[#overdue + 1] = one end
 end
+local lead = redis.call('HMGET', key('head'), 'lead', 'lead_until')
+local mine = name .. ' ' .. ARGV[4]
+local leads = ARGV[11] == '1' and row.draining == 0 and (lead[1] == mine or tonumber(lead[2] or '0') <= now)
+if leads then redis.call('HSET', key('head'), 'lead', mine, 'lead_until', whole(now + row.ttl)) end
 local first = redis.call('ZRANGE', key('live'), 0, 0, 'WITHSCORES')
 return {1, whole(now), epoch(), redis.call('ZCARD', key('live')), redis.call('HGET', key('head'), 'roster') or '0',
-  first[2], overdue, lost, redis.call('HGET', key('head'), 'active') or '0'}
+  first[2], overdue, lost, redis.call('HGET', key('head'), 'step') or '0', leads and 1 or 0}
 """
 
 DESCRIBE: Final = """
@@ -273,21 +277,57 @@ return {whole(now), epoch(), redis.call('HGETALL', key('beat')), redis.call('HGE
   redis.call('HGETALL', key('refused'))}
 """
 
-PROPOSE: Final = """
-local number, expect = tonumber(ARGV[3]), tonumber(ARGV[4])
-local active = tonumber(redis.call('HGET', key('head'), 'active') or '0')
-if expect ~= active or number <= active then return {0, whole(active)} end
-redis.call('HSET', key('rev'), whole(number), ARGV[5])
-redis.call('HSET', key('head'), 'active', whole(number))
-local numbers = redis.call('HKEYS', key('rev'))
-table.sort(numbers, function(a, b) return tonumber(a) > tonumber(b) end)
-for n = tonumber(ARGV[6]) + 1, #numbers do redis.call('HDEL', key('rev'), numbers[n]) end
-redis.call('PUBLISH', key('bus'), whole(number))
+_STEPS: Final = """
+local function head(field) return redis.call('HGET', key('head'), field) end
+local function number_of(field) return tonumber(head(field) or '0') end
+local function put_revision(number, document, kept)
+  redis.call('HSET', key('rev'), whole(number), document)
+  local numbers = redis.call('HKEYS', key('rev'))
+  table.sort(numbers, function(a, b) return tonumber(a) > tonumber(b) end)
+  for n = tonumber(kept) + 1, #numbers do redis.call('HDEL', key('rev'), numbers[n]) end
+end
+local function put_step(active, newest, roll)
+  redis.call('HSET', key('head'), 'step', whole(number_of('step') + 1), 'active', whole(active), 'newest',
+    whole(newest), 'roll', roll)
+  redis.call('PUBLISH', key('bus'), whole(newest))
+end
+"""
+
+PROPOSE: Final = (
+    _STEPS
+    + """
+local number, expect, newest = tonumber(ARGV[3]), tonumber(ARGV[4]), number_of('newest')
+if expect ~= newest or number <= newest then return {0, whole(newest)} end
+put_revision(number, ARGV[5], ARGV[6])
+put_step(ARGV[7] == '1' and number or number_of('active'), number, ARGV[8])
 return {1, whole(number)}
 """
+)
+
+STEERING: Final = (
+    _STEPS
+    + """
+return {head('step') or '0', head('active') or '0', head('newest') or '0', head('roll') or ''}
+"""
+)
+
+GO_ON: Final = (
+    _STEPS
+    + """
+local number, newest = tonumber(ARGV[6]), number_of('newest')
+if tonumber(ARGV[3]) ~= number_of('step') then return 0 end
+if number > newest then put_revision(number, ARGV[7], ARGV[8]) end
+put_step(math.max(number_of('active'), tonumber(ARGV[5])), math.max(newest, number), ARGV[4])
+return 1
+"""
+)
 
 REVISIONS: Final = """
 return redis.call('HGETALL', key('rev'))
+"""
+
+REVISION: Final = """
+return redis.call('HGET', key('rev'), ARGV[3])
 """
 
 FORGET: Final = """

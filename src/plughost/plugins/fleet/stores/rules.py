@@ -23,9 +23,11 @@ from plughost.contracts import (
     Heard,
     HeldRun,
     JobClaim,
+    NextStep,
     Proposal,
     Proposed,
     RunEnd,
+    Steering,
     StoredJob,
     StoredMember,
     StoredRevision,
@@ -64,6 +66,11 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     roster: int = 0
     token: int = 0
     active: int = 0
+    newest: int = 0
+    step: int = 0
+    roll: bytes = b""
+    lead: str = ""
+    lead_until: int = 0
 
 
 class FleetRules:
@@ -113,6 +120,11 @@ class FleetRules:
         lost = tuple(run.token for run in beat.runs if not self._extend(run, beat.lease))
         living = [one for one in self._members() if one.lives(self._now)]
         head = self._head()
+        mine = f"{beat.member} {beat.incarnation}"
+        able = beat.may_lead and not beat.draining
+        if leads := able and (head.lead == mine or head.lead_until <= self._now):
+            head = replace(head, lead=mine, lead_until=member.ttl + self._now)
+            self._put_head(head)
         return Heard(
             known=True,
             now=self._now,
@@ -120,7 +132,8 @@ class FleetRules:
             members=len(living),
             roster=head.roster,
             expires=min(one.expires for one in living),
-            active=head.active,
+            step=head.step,
+            leads=leads,
             overdue=self._overdue(beat.member),
             lost_runs=lost,
         )
@@ -210,20 +223,41 @@ class FleetRules:
         )
 
     def propose(self, proposal: Proposal) -> Proposed:
-        """Put a revision in the place of the one that is expected."""
+        """Make a revision, when the newest is the one that is expected."""
         head = self._head()
-        if proposal.expect != head.active or proposal.number <= head.active:
-            return Proposed(accepted=False, active=head.active)
-        self._documents.put("revision", f"{proposal.number:012}", proposal.document)
-        for key, _ in self._documents.items("revision")[:-MOST_REVISIONS]:
-            self._documents.delete("revision", key)
-        self._documents.put("head", "", msgspec.msgpack.encode(replace(head, active=proposal.number)))
-        return Proposed(accepted=True, active=proposal.number)
+        if proposal.expect != head.newest or proposal.number <= head.newest:
+            return Proposed(accepted=False, newest=head.newest)
+        self._put_revision(proposal.number, proposal.document)
+        active = proposal.number if proposal.at_once else head.active
+        self._put_head(
+            replace(head, step=head.step + 1, newest=proposal.number, active=active, roll=proposal.roll)
+        )
+        return Proposed(accepted=True, newest=proposal.number)
+
+    def steering(self) -> Steering:
+        """Return what holds for all members now."""
+        head = self._head()
+        return Steering(step=head.step, active=head.active, newest=head.newest, roll=head.roll)
+
+    def go_on(self, step: NextStep) -> bool:
+        """Take a roll-out further, when nothing else happened since."""
+        head = self._head()
+        if step.after != head.step:
+            return False
+        if step.number > head.newest:
+            self._put_revision(step.number, step.document)
+        newest, active = max(head.newest, step.number), max(head.active, step.active)
+        self._put_head(replace(head, step=head.step + 1, newest=newest, active=active, roll=step.roll))
+        return True
 
     def revisions(self) -> tuple[StoredRevision, ...]:
         """Return the last revisions, newest first."""
         found = reversed(self._documents.items("revision"))
         return tuple(StoredRevision(number=int(key), document=document) for key, document in found)
+
+    def revision(self, number: int) -> bytes | None:
+        """Return the document of one of them."""
+        return self._documents.get("revision", f"{number:012}")
 
     def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live."""
@@ -257,7 +291,7 @@ class FleetRules:
     def _started(self, job: StoredJob, claim: JobClaim) -> StoredJob:
         head = self._head()
         head = replace(head, token=max(head.token + 1, self._now * 1000))
-        self._documents.put("head", "", msgspec.msgpack.encode(head))
+        self._put_head(head)
         again = claim.slot <= job.slot
         if not again:
             job = replace(
@@ -337,13 +371,21 @@ class FleetRules:
         head = _decoded(_Head, self._documents.get("head", ""))
         if head is None:
             head = _Head(epoch=uuid.uuid4().hex)
-            self._documents.put("head", "", msgspec.msgpack.encode(head))
+            self._put_head(head)
         return head
+
+    def _put_head(self, head: _Head) -> None:
+        self._documents.put("head", "", msgspec.msgpack.encode(head))
+
+    def _put_revision(self, number: int, document: bytes) -> None:
+        self._documents.put("revision", f"{number:012}", document)
+        for key, _ in self._documents.items("revision")[:-MOST_REVISIONS]:
+            self._documents.delete("revision", key)
 
     def _change_roster(self) -> _Head:
         head = self._head()
         head = replace(head, roster=head.roster + 1)
-        self._documents.put("head", "", msgspec.msgpack.encode(head))
+        self._put_head(head)
         return head
 
 

@@ -22,9 +22,11 @@ from plughost.contracts import (
     Greeting,
     Heard,
     JobClaim,
+    NextStep,
     Proposal,
     Proposed,
     RunEnd,
+    Steering,
     StoredRevision,
     View,
     Welcome,
@@ -104,17 +106,31 @@ class SqliteFleetStore:
 
     async def view(self) -> View:
         """Return everything at one moment."""
-        return await self._step(lambda rules: rules.view())
+        return await self._step(lambda rules: rules.view(), reads=True)
 
     async def propose(self, proposal: Proposal) -> Proposed:
-        """Put a revision in the place of the one that is expected."""
+        """Make a revision, when the newest is the one that is expected."""
         answer = await self._step(lambda rules: rules.propose(proposal), durable=True)
         await self._in_thread(self._words.tell)
         return answer
 
+    async def steering(self) -> Steering:
+        """Return what holds for all members now."""
+        return await self._step(lambda rules: rules.steering(), reads=True)
+
+    async def go_on(self, step: NextStep) -> bool:
+        """Take a roll-out further, when nothing else happened since."""
+        went = await self._step(lambda rules: rules.go_on(step), durable=True)
+        await self._in_thread(self._words.tell)
+        return went
+
     async def revisions(self) -> Sequence[StoredRevision]:
         """Return the last revisions, newest first."""
-        return await self._step(lambda rules: rules.revisions())
+        return await self._step(lambda rules: rules.revisions(), reads=True)
+
+    async def revision(self, number: int) -> bytes | None:
+        """Return the document of one of them."""
+        return await self._step(lambda rules: rules.revision(number), reads=True)
 
     async def wait_for_word(self) -> None:
         """Return when some process proposed something."""
@@ -127,8 +143,10 @@ class SqliteFleetStore:
         """Drop what is known of a member that does not live."""
         return await self._step(lambda rules: rules.forget(member))
 
-    async def _step(self, step: Callable[[FleetRules], T], *, durable: bool = False) -> T:
-        return await self._in_thread(partial(self._transact, step, durable))
+    async def _step(
+        self, step: Callable[[FleetRules], T], *, durable: bool = False, reads: bool = False
+    ) -> T:
+        return await self._in_thread(partial(self._transact, step, durable, reads))
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         try:
@@ -136,8 +154,14 @@ class SqliteFleetStore:
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailableError(f"the fleet's file {self.path} cannot be used: {error}") from error
 
-    def _transact(self, step: Callable[[FleetRules], T], durable: bool) -> T:
+    def _transact(self, step: Callable[[FleetRules], T], durable: bool, reads: bool) -> T:
         connection = self._fresh_connection()
+        if reads:
+            try:
+                with _transaction(connection, "DEFERRED"):  # it waits for nobody, and nobody for it
+                    return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
+            except sqlite3.OperationalError:
+                pass  # it had to write after all: the file was empty
         # A claim must not be forgotten in a power cut, or its slot would start twice. A beat may.
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         with _transaction(connection):
@@ -195,8 +219,8 @@ class _Rows:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
+def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
+    connection.execute(f"BEGIN {kind}")
     try:
         yield
         connection.execute("COMMIT")

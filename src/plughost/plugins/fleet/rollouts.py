@@ -1,0 +1,156 @@
+"""How a change goes from one member to the next: what comes next follows from what is known, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from plughost.contracts import RolloutPlan, RolloutState, StoredMember
+
+OPEN: frozenset[RolloutState] = frozenset({"proposed", "rolling", "settling", "paused", "reverting"})
+"""States in which a roll-out goes on."""
+
+
+class Roll(msgspec.Struct, frozen=True, kw_only=True):
+    """One roll-out. Times are the store's, in milliseconds.
+
+    Attributes:
+        revision: What is rolled out.
+        plan: How.
+        state: How far it has come.
+        since: When it came to that.
+        moved: When a member followed last.
+        turn: The members whose turn has come, in that order.
+        reason: What went wrong.
+        back: The revision that takes it back; 0 for none.
+        resume: What a paused one goes on with.
+    """
+
+    revision: int
+    plan: RolloutPlan = RolloutPlan()
+    state: RolloutState = "proposed"
+    since: int = 0
+    moved: int = 0
+    turn: tuple[str, ...] = ()
+    reason: str = ""
+    back: int = 0
+    resume: RolloutState = "rolling"
+
+    def wanted_of(self, member: str, active: int) -> int:
+        """Return the revision that a member is to follow."""
+        follows = (
+            self.state in ("proposed", "rolling", "settling", "paused", "failed") and member in self.turn
+        )
+        return max(self.revision, active) if follows else active
+
+    def moved_to(self, state: RolloutState, now: int, reason: str = "") -> Roll:
+        """Return the same in another state."""
+        return replace(self, state=state, since=now, reason=reason or self.reason)
+
+    def given_up(self, now: int, reason: str) -> Roll:
+        """Return the same after something went wrong."""
+        return self.moved_to("reverting" if self.plan.revert else "failed", now, reason)
+
+
+def check(plan: RolloutPlan) -> str:
+    """Return what is wrong with a plan; empty when nothing is."""
+    share = plan.batch.removesuffix("%")
+    if not share.isdecimal() or not 0 < int(share) <= (100 if plan.batch.endswith("%") else 1_000_000):
+        return f"batch is a number of hosts or a share such as 25%, not {plan.batch!r}"
+    if plan.canary < 1 or plan.max_unavailable < 1:
+        return "canary and max_unavailable are 1 or more"
+    if not (
+        0 <= plan.settle <= 86_400 and 0 < plan.healthy_deadline <= 86_400 and plan.progress_deadline > 0
+    ):
+        return "settle and the deadlines are seconds, up to a day"
+    return ""
+
+
+def advanced(roll: Roll, members: Sequence[StoredMember], now: int) -> Roll:
+    """Return a roll-out as it goes on now; the same object when nothing is to be done yet.
+
+    Args:
+        roll: The roll-out.
+        members: All members that follow the fleet, those that were lost among them.
+        now: The store's time.
+    """
+    living = {one.member: one for one in members if one.lives(now)}
+    at_turn = [living[name] for name in roll.turn if name in living]
+    match roll.state:
+        case "proposed":
+            return _next_wave(roll, living, now)
+        case "rolling":
+            return _after_wave(roll, at_turn, now)
+        case "settling":
+            if trouble := _trouble(roll.revision, at_turn):
+                return roll.given_up(now, trouble)
+            left = roll.since + round(roll.plan.settle * 1000) - now
+            return roll if left > 0 else _next_wave(roll, living, now)
+        case "reverting" if roll.back:
+            return _after_return(roll, at_turn, now)
+        case _:
+            return roll
+
+
+def _next_wave(roll: Roll, living: dict[str, StoredMember], now: int) -> Roll:
+    rest = sorted(name for name, one in living.items() if name not in roll.turn and not one.draining)
+    if not rest:
+        return roll.moved_to("done", now)
+    away = [name for name in roll.turn if name not in living]
+    away += [name for name, one in living.items() if not one.ready]
+    room = roll.plan.max_unavailable - len(away)
+    # A host that is ready tells more about the change than one that was not before it either.
+    rest.sort(key=lambda name: (not living[name].ready, name))
+    wave = rest[: min(room, _size(roll, len(living)))] if room > 0 else []
+    if not wave:
+        if now - roll.moved > roll.plan.progress_deadline * 1000:
+            return roll.given_up(
+                now, f"no host could be spared: {', '.join(sorted(away))} are away or not ready"
+            )
+        return roll
+    return replace(roll.moved_to("rolling", now), moved=now, turn=(*roll.turn, *wave))
+
+
+def _size(roll: Roll, number: int) -> int:
+    if not roll.turn:
+        return roll.plan.canary
+    share = int(roll.plan.batch.removesuffix("%"))
+    return max(1, number * share // 100) if roll.plan.batch.endswith("%") else share
+
+
+def _after_wave(roll: Roll, at_turn: Sequence[StoredMember], now: int) -> Roll:
+    for one in at_turn:
+        if one.applied == roll.revision and one.refused:
+            return roll.given_up(now, f"{one.member}: {one.refused}")
+    waiting = [one.member for one in at_turn if one.applied < roll.revision or not one.ready]
+    if (
+        at_turn and not waiting
+    ):  # of those that were lost nobody knows: somebody must have told that it is good
+        return replace(roll.moved_to("settling", now), moved=now)
+    if now - roll.since > roll.plan.healthy_deadline * 1000:
+        return roll.given_up(
+            now, f"{', '.join(waiting or roll.turn)} did not follow and become ready in time"
+        )
+    return roll
+
+
+def _trouble(revision: int, at_turn: Sequence[StoredMember]) -> str:
+    for one in at_turn:
+        if one.applied == revision and (one.refused or not one.ready):
+            return f"{one.member}: {one.refused or 'it was ready, and is no more'}"
+    return ""
+
+
+def _after_return(roll: Roll, at_turn: Sequence[StoredMember], now: int) -> Roll:
+    if refused := [one for one in at_turn if one.applied >= roll.back and one.refused]:
+        return roll.moved_to(
+            "stuck", now, f"{roll.reason}; {refused[0].member} cannot go back: {refused[0].refused}"
+        )
+    behind = [one.member for one in at_turn if one.applied < roll.back or not one.ready]
+    if not behind:
+        return roll.moved_to("reverted", now)
+    if now - roll.since > roll.plan.healthy_deadline * 1000:
+        return roll.moved_to("stuck", now, f"{roll.reason}; {', '.join(behind)} did not go back in time")
+    return roll

@@ -1,0 +1,73 @@
+"""Who may steer: what the store says is signed with a secret that all members have."""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import TypeVar
+
+import msgspec
+
+from plughost.exceptions import FleetError
+
+T = TypeVar("T")
+
+_MAC_BYTES = 32
+_MOST_BYTES = 65_536
+
+
+class Seal:
+    """Signs revisions and roll-outs, and opens those that were signed with the same key.
+
+    Args:
+        key: The secret that all members share; empty when there is none, so that nothing can be steered.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @property
+    def steers(self) -> bool:
+        """Whether there is a key."""
+        return bool(self._key)
+
+    def close(self, written: msgspec.Struct) -> bytes:
+        """Return a revision or a roll-out as it is stored.
+
+        Raises:
+            FleetError: There is no key, or it is too large.
+        """
+        self._require_key()
+        text = msgspec.msgpack.encode(written)
+        if len(text) > _MOST_BYTES:
+            raise FleetError(f"the revision has {len(text)} bytes, and may have {_MOST_BYTES}")
+        return self._mac(text, type(written)) + text
+
+    def open(self, document: bytes, kind: type[T]) -> T:
+        """Return what was stored.
+
+        Raises:
+            FleetError: It was not signed with this key, or cannot be read.
+        """
+        self._require_key()
+        mac, text = document[:_MAC_BYTES], document[_MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(text, kind)):
+            raise FleetError(
+                "what the fleet's store says was not signed with this host's secret: give all hosts the same"
+                " secret_file, and look who else can write to the store"
+            )
+        try:
+            return msgspec.msgpack.decode(text, type=kind)
+        except msgspec.MsgspecError as error:
+            raise FleetError(f"the revision is of another version of plughost: {error}") from error
+
+    def _mac(self, text: bytes, kind: type) -> bytes:
+        # The kind is signed too: nobody can show the one for the other.
+        return hmac.digest(self._key, kind.__name__.encode() + b"\0" + text, sha256)
+
+    def _require_key(self) -> None:
+        if not self._key:
+            raise FleetError(
+                "hosts of several machines are steered only with a secret that all of them have: set secret_file in"
+                " [plugins.fleet.config]"
+            )

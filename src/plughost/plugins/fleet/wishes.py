@@ -1,0 +1,129 @@
+"""What is wanted of plugins, and what a change makes of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from plughost.contracts import FleetChange, is_secret_key
+from plughost.exceptions import FleetError
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class WantedState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted of one plugin.
+
+    Attributes:
+        enabled: Whether it runs; None leaves that to each host.
+        quarantined: Why it must not run anywhere; empty when it may.
+        reloads: How often it was to be reloaded since the fleet began.
+        version: Which version it must have after that; empty for whichever there is.
+        config: Settings of it, laid over those of each host's file; references are followed on the host.
+        url: Where its package is fetched from; empty for where each host has it.
+        sha256: The digest that the package must have.
+    """
+
+    enabled: bool | None = None
+    quarantined: str = ""
+    reloads: int = 0
+    version: str = ""
+    config: Mapping[str, Any] = {}
+    url: str = ""
+    sha256: str = ""
+
+    @property
+    def runs(self) -> bool | None:
+        """Whether it is to run; None leaves that to each host."""
+        return False if self.quarantined else self.enabled
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """What is laid over the plugin's table."""
+        table: dict[str, Any] = {} if self.runs is None else {"enabled": self.runs}
+        if self.config:
+            table["config"] = self.config
+        if self.url:
+            table |= {"url": self.url, "sha256": self.sha256, "path": None}
+        return table
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the fleet wants, at one moment.
+
+    Attributes:
+        number: Larger than that of each one before.
+        parent: The number of the one before; 0 for none.
+        author: Who made it.
+        reason: Why, in the author's words.
+        change: What is different from the one before.
+        plugins: What is wanted of plugins, by name; all others are left to each host.
+    """
+
+    number: int = 0
+    parent: int = 0
+    author: str = ""
+    reason: str = ""
+    change: str = ""
+    plugins: Mapping[str, WantedState] = {}
+
+
+def changed(wish: WantedState, change: FleetChange) -> WantedState:
+    """Return what is wanted of a plugin after a change."""
+    match change.act:
+        case "enable":
+            return replace(wish, enabled=True, quarantined="")
+        case "disable":
+            return replace(wish, enabled=False)
+        case "quarantine":
+            return replace(wish, quarantined=change.reason or "quarantined by the fleet")
+        case "configure":
+            config = {**wish.config, **change.config}
+            return replace(wish, config={key: value for key, value in config.items() if value is not None})
+        case "upgrade":
+            return replace(wish, url=change.url, sha256=change.sha256.lower(), version=change.version)
+        case _:
+            return replace(wish, reloads=wish.reloads + 1, version=change.version)
+
+
+def refuse_hopeless(change: FleetChange) -> None:
+    """Refuse what no host would follow, or none may."""
+    if change.plugin == "fleet":
+        raise FleetError("the fleet cannot steer its own plugin: switch it in the file of each host")
+    if change.act == "configure" and not change.config:
+        raise FleetError("nothing was changed: say which settings")
+    if secrets := list(_secrets_in(change.config)):
+        raise FleetError(
+            f"{', '.join(secrets)} may be secret, and secrets do not travel through the fleet: write a reference,"
+            ' {"$env": "NAME"} or {"$file": "path"}, which each host follows by itself'
+        )
+    if change.act == "upgrade" and bool(change.url) is not bool(_SHA256.fullmatch(change.sha256)):
+        raise FleetError(
+            "an upgrade is a url with the sha256 of what is there, 64 hexadecimal digits; or neither"
+        )
+
+
+def _secrets_in(value: object, path: str = "", *, secret: bool = False) -> Iterator[str]:
+    """Yield the names of texts under keys that look secret; a reference is a table and none."""
+    if isinstance(value, Mapping):
+        if not (len(value) == 1 and {*value} <= {"$env", "$file"}):
+            for key, inner in value.items():
+                name = f"{path}.{key}" if path else str(key)
+                yield from _secrets_in(inner, name, secret=secret or is_secret_key(str(key)))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _secrets_in(inner, path, secret=secret)
+    elif secret and isinstance(value, str) and value:
+        yield path
+
+
+def back_to(before: Mapping[str, WantedState], now: Mapping[str, WantedState]) -> Mapping[str, WantedState]:
+    """Return what was wanted before, but for reloads: their count only grows."""
+    return {
+        name: replace(before.get(name, WantedState()), reloads=now.get(name, WantedState()).reloads)
+        for name in {*before, *now}
+    }

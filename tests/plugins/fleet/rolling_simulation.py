@@ -1,0 +1,335 @@
+"""Roll-outs under misfortune, in one process and in no time, the same for the same seed.
+
+Each member has the parts of a real one that roll-outs need: agent, follower, conductor. Only time, the way to the
+store, the store's engine and what a host does with a plugin are made up. What must hold is looked at after each step.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import structlog
+
+from plughost.contracts import FleetChange, RolloutPlan
+from plughost.exceptions import FleetError, PluginError
+from plughost.plugins.fleet.agent import Agent
+from plughost.plugins.fleet.cards import MemberCard
+from plughost.plugins.fleet.conducting import Conductor
+from plughost.plugins.fleet.following import RevisionFollower
+from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.seal import Seal
+from plughost.plugins.fleet.stores.memory import MemoryFleetStore
+from plughost.testing import FakeClock
+
+_simulation = sys.modules["fleet_simulation"]
+
+PLAN = RolloutPlan(settle=5.0, batch="50%", max_unavailable=2, healthy_deadline=60.0, progress_deadline=120.0)
+SEAL = Seal(b"k" * 32)
+TTL = 15.0
+
+
+class MadeUpHost:
+    """A host with one plugin, which takes a while to start, and refuses some settings."""
+
+    running = True
+    follows_fleet = True
+    plugins: Mapping[str, Any] = {}
+
+    def __init__(self, clock: Any, chance: random.Random) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._table: Mapping[str, Any] = {}
+        self.ready = True
+        self.busy = False
+
+    def lay_over(self, plugins: Mapping[str, Mapping[str, Any]], origin: str) -> Mapping[str, str]:
+        self._table = plugins.get("lamp", {}).get("config", {})
+        return {}
+
+    async def bring_plugin(self, name: str, *, again: bool = False) -> Any:
+        table = self._table
+        self.ready, self.busy = False, True
+        try:
+            await self._clock.sleep(self._chance.uniform(0.5, 6.0))
+        finally:
+            self.ready, self.busy = table.get("kind") != "ill", False
+        if table.get("kind") == "bad":
+            raise PluginError("it does not start", plugin=name)
+        return SimpleNamespace(version="1")
+
+
+class Member:
+    """One process of the fleet."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.name = name
+        self.clock = _simulation.MemberClock(world.truth, 0.0)
+        self.way = _simulation.Way(world.store, world.truth, self.clock, world.chance, world.trouble)
+        self.host = MadeUpHost(self.clock, world.chance)
+        self.membership = Membership(name, TTL, self.clock)
+        log = structlog.get_logger("silent", silent=True)
+        self.conductor = Conductor(
+            self.way,
+            Revisions(self.way, SEAL),
+            self.membership,
+            publish=world.hear,
+            clock=self.clock,
+            log=log,
+        )
+        self.agent = Agent(
+            self.way, self.membership, card=lambda: MemberCard(pid=id(self)), ready=lambda: self.host.ready,
+            interval=5.0, may_lead=True, renames=False, publish=world.hear, overdue=lambda _: None,
+            steered=self._steered, woken=self._woken, clock=self.clock, log=log,
+        )  # fmt: skip
+        self.follower = RevisionFollower(
+            self.host, self.way, SEAL, self.membership, copy=world.folder / name, allow_urls=(),  # type: ignore[arg-type]
+            told=self.agent.beat_at_once, clock=self.clock, log=log,
+        )  # fmt: skip
+        self.scope = anyio.CancelScope()
+
+    def _steered(self, step: int, leads: bool) -> None:
+        self.follower.want(step)
+        self.conductor.hear(step, leads)
+
+    def _woken(self) -> None:
+        self.follower.wake()
+        self.conductor.wake()
+
+    async def live(self) -> None:
+        with self.scope:
+            async with anyio.create_task_group() as tasks:
+                for task in (self.agent.run, self.agent.listen, self.follower.run, self.conductor.run):
+                    tasks.start_soon(task)
+
+
+class Watched(MemoryFleetStore):
+    """A store that remembers what was ever active, and whose turn it ever was."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self.active: list[int] = [0]
+        self.turns: dict[int, set[str]] = {}
+        self.states: list[str] = []
+
+    async def propose(self, proposal: Any) -> Any:
+        answer = await super().propose(proposal)
+        await self._note()
+        return answer
+
+    async def go_on(self, step: Any) -> bool:
+        went = await super().go_on(step)
+        await self._note()
+        return went
+
+    async def _note(self) -> None:
+        steering = await self.steering()
+        self.active.append(steering.active)
+        roll = Revisions(self, SEAL).roll_of(steering)
+        if roll is not None:
+            self.turns.setdefault(roll.revision, set()).update(roll.turn)
+            self.states.append(roll.state)
+
+
+class World:
+    """A fleet, changes that are rolled out in it, its misfortunes, and what must hold."""
+
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        *,
+        members: int = 4,
+        trouble: float = 0.1,
+        store: type[Watched] = Watched,
+    ) -> None:
+        self.chance = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
+        self.truth = FakeClock(start=1_800_000_000.0)
+        self.store: Watched = store(self.truth.time)
+        self.folder = folder
+        self.trouble = trouble
+        self.members = [Member(self, f"m{number}") for number in range(members)]
+        self.kinds: dict[int, str] = {}
+        self.urgent: set[int] = set()
+        self.tried: dict[int, set[str]] = {}
+        self.ends: list[str] = []
+
+    async def hear(self, event: Any) -> None:
+        self.ends.append(getattr(event, "state", ""))
+
+    async def run(self, steps: int) -> None:
+        """Let so many misfortunes and changes happen, and then none until everything has come to rest."""
+        async with anyio.create_task_group() as tasks:
+            for member in self.members:
+                tasks.start_soon(member.live)
+            await self._pass_time(10.0)
+            for _ in range(steps):
+                await self._change()
+                await self._misfortune(tasks)
+                await self._pass_time(self.chance.uniform(1.0, 30.0))
+            for member in self.members:
+                member.clock.resume()
+                member.way.trouble, member.way.is_cut = 0.0, False
+            await self._pass_time(400.0)
+            await self._check_that_all_follow()
+            tasks.cancel_scope.cancel()
+
+    async def _change(self) -> None:
+        """Propose something, or hold a roll-out up, as an administrator would whose store answers."""
+        revisions = Revisions(self.store, SEAL)
+        what = self.chance.choice(("change", "change", "change", "urgent", "pause", "resume", "abort"))
+        newest = (await self.store.steering()).newest
+        try:
+            if what == "change":
+                kind = self.chance.choice(("good", "good", "bad", "ill"))
+                config = {"kind": kind, "number": self.chance.random()}
+                made = await revisions.propose(
+                    FleetChange("configure", "lamp", config=config), PLAN, expect=None, author="x"
+                )
+                self.kinds[made.revision] = kind
+            elif what == "urgent":
+                made = await revisions.propose(
+                    FleetChange("quarantine", "other"), None, expect=None, author="x"
+                )
+                self.urgent.add(made.revision)
+            else:
+                await revisions.steer_rollout(newest, what)  # type: ignore[arg-type]
+        except FleetError:
+            pass  # something is on its way already, or nothing is
+
+    async def _pass_time(self, seconds: float) -> None:
+        end = self.truth.monotonic() + seconds
+        while (left := end - self.truth.monotonic()) > 0:
+            await self.truth.advance(min(0.5, left))
+            await self._check()
+
+    async def _misfortune(self, tasks: Any) -> None:
+        number = self.chance.randrange(len(self.members))
+        member = self.members[number]
+        match self.chance.choice(("none", "cut", "mend", "mend", "pause", "resume", "resume", "kill")):
+            case "cut":
+                member.way.is_cut = True
+            case "mend":
+                member.way.is_cut = False
+            case "pause":
+                member.clock.pause()
+            case "resume":
+                member.clock.resume()
+            case "kill":
+                member.scope.cancel()
+                self.members[number] = Member(self, member.name)
+                tasks.start_soon(self.members[number].live)
+
+    async def _check(self) -> None:
+        violated = _simulation.Violated
+        if self.store.active != sorted(self.store.active):
+            raise violated(f"what is active went back: {self.store.active}")
+        for member in self.members:
+            number = member.follower._followed.number
+            self.tried.setdefault(number, set()).add(member.name)
+            if number not in self.store.active and member.name not in self.store.turns.get(number, ()):
+                raise violated(f"{member.name} follows {number}, and it was not its turn")
+        for number, kind in self.kinds.items():
+            if kind == "bad" and len(self.tried.get(number, ())) > PLAN.canary:
+                raise violated(f"{number} is bad, and reached {self.tried[number]}")
+        await self._check_that_enough_are_there()
+
+    async def _check_that_enough_are_there(self) -> None:
+        roll = Revisions(self.store, SEAL).roll_of(await self.store.steering())
+        if roll is None or roll.state not in ("rolling", "settling"):
+            return
+        at_it = [
+            one.name
+            for one in self.members
+            if one.host.busy and one.follower._followed.number == roll.revision
+        ]
+        if len(at_it) > PLAN.max_unavailable:
+            raise _simulation.Violated(f"{at_it} are away at once")
+
+    async def _check_that_all_follow(self) -> None:
+        steering = await self.store.steering()
+        roll = Revisions(self.store, SEAL).roll_of(steering)
+        if roll is not None and roll.state in ("proposed", "rolling", "settling", "reverting"):
+            raise _simulation.Violated(f"revision {roll.revision} stands still: {roll.state}")
+        wanted = {
+            one.name: roll.wanted_of(one.name, steering.active) if roll else steering.active
+            for one in self.members
+        }
+        follows = {one.name: one.membership.applied for one in self.members}
+        if follows != wanted:
+            raise _simulation.Violated(f"not all follow in the end: {follows} instead of {wanted}")
+
+
+# planted faults
+
+
+class HastyStore(Watched):
+    """Planted: a revision is active as soon as it is proposed."""
+
+    async def propose(self, proposal: Any) -> Any:
+        return await super().propose(type(proposal)(**{**_fields(proposal), "at_once": True}))
+
+
+class BackwardStore(Watched):
+    """Planted: what is active goes back to what it was before."""
+
+    async def steering(self) -> Any:
+        found = await super().steering()
+        if found.active > 2 and found.step % 5 == 0:
+            return type(found)(**{**_fields(found), "active": found.active - 1})
+        return found
+
+
+class SilentStore(Watched):
+    """Planted: steps of a roll-out are confirmed and forgotten."""
+
+    async def go_on(self, step: Any) -> bool:
+        return await super().go_on(step) if len(self.active) < 4 else True
+
+
+def everybody_at_once(after: Callable[..., Any]) -> Callable[..., Any]:
+    """Planted: all hosts get their turn with the second wave."""
+
+    def advanced(roll: Any, members: Any, now: int) -> Any:
+        found = after(roll, members, now)
+        if found.state == "rolling" and found.turn and roll.turn and found is not roll:
+            names = sorted(one.member for one in members)
+            return type(found)(
+                **{**_fields(found), "turn": (*found.turn, *(n for n in names if n not in found.turn))}
+            )
+        return found
+
+    return advanced
+
+
+def nobody_asks(after: Callable[..., Any]) -> Callable[..., Any]:
+    """Planted: the next hosts get their turn though nobody told that it is good."""
+
+    def advanced(roll: Any, members: Any, now: int) -> Any:
+        if roll.state in ("rolling", "settling"):
+            rest = [one.member for one in members if one.member not in roll.turn]
+            return type(roll)(**{**_fields(roll), "turn": (*roll.turn, *rest[:1])}) if rest else roll
+        return after(roll, members, now)
+
+    return advanced
+
+
+def _fields(one: Any) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in one.__struct_fields__}
+
+
+Planted = tuple[str, type[Watched], Callable[..., Any] | None, str]
+
+PLANTED: tuple[Planted, ...] = (
+    ("a revision is active before anybody said that it is good", HastyStore, None, "is bad, and reached"),
+    ("what is active goes back", BackwardStore, None, "went back"),
+    ("steps are forgotten", SilentStore, None, "stands still"),
+    ("more hosts are away than may be", Watched, everybody_at_once, "away at once"),
+    ("nobody asks whether it is good", Watched, nobody_asks, "is bad, and reached"),
+)
