@@ -126,7 +126,7 @@ class FleetPlugin(Plugin):
         )
         conductor = Conductor(
             store,
-            revisions,
+            self._revisions,
             membership,
             publish=context.events.publish,
             clock=self._clock,
