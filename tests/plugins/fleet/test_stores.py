@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from plughost.contracts.fleet_store import Beat, Greeting
+from plughost.contracts.fleet_store import Beat, Greeting, Proposal
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
@@ -112,3 +113,22 @@ def test_processes_that_race_for_the_slots_of_one_file_start_none_twice(tmp_path
     assert len(slots) == len(set(slots)) > 1
     tokens = [int(token) for _, token in sorted(lines, key=lambda line: int(line[0]))]
     assert tokens == sorted(set(tokens))
+
+
+async def test_what_is_read_does_not_wait_for_a_process_that_was_stopped_while_it_wrote(
+    tmp_path: Path,
+) -> None:
+    store = SqliteFleetStore(tmp_path / "fleet.db")
+    await store.open()
+    await store.join(Greeting(member="a", ttl=15_000))
+    await store.propose(Proposal(number=1, expect=0, document=b"one"))
+    asleep = sqlite3.connect(store.path, isolation_level=None)
+    asleep.execute("BEGIN IMMEDIATE")
+    try:
+        assert [one.member for one in (await store.view()).members] == ["a"]
+        assert (await store.steering()).active == 1
+        assert await store.revision(1) == b"one"
+        assert len(await store.revisions()) == 1
+    finally:
+        asleep.close()
+        await store.close()
