@@ -1,6 +1,6 @@
 """Programs that nobody here wrote, with plugins that nobody here wrote: on a host they say what they say on pluggy.
 
-``tox -e conformance`` runs it. The table of what was compared is printed at the end of the run.
+``tox -e conformance-programs`` runs all of it, ``.ci/run`` datasette alone. What was compared is printed with ``-s``.
 """
 
 import importlib
