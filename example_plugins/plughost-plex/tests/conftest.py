@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import httpx2
 import pytest
 
 from plughost import Host
+from plughost.contracts import Clock
 from plughost.http import HttpSettings, create_app
+from plughost.plugins.cache import CachePlugin
 from plughost_media.fakes import FakePlexServer, FakePlexTv, serving
 from plughost_media.fakes.plex_tv import Connection
 
@@ -68,6 +71,9 @@ class Browser:
     async def post(self, path: str, json: Any = None) -> httpx2.Response:
         return await self.client.post(path, json=json or {}, headers={"Origin": "http://127.0.0.1"})
 
+    async def put(self, path: str, json: Any) -> httpx2.Response:
+        return await self.client.put(path, json=json, headers={"Origin": "http://127.0.0.1"})
+
     async def begin(self) -> dict[str, Any]:
         answer = await self.post("/api/auth/plex")
         assert answer.status_code == 201, answer.text
@@ -98,24 +104,37 @@ class Suite:
         return token
 
 
-@pytest.fixture
-async def suite(fakes: Fakes, tmp_path: Path) -> AsyncIterator[Suite]:
+@asynccontextmanager
+async def running(
+    fakes: Fakes, folder: Path, clock: Clock | None = None, **settings: Any
+) -> AsyncIterator[Suite]:
+    """Run everything for the time of the block; with a clock, what is kept grows old by that one."""
     address = fakes.addresses["plextv"]
+    allowed = [name for name in PLUGINS if clock is None or name != "cache"]
+    plex = {"plex_tv": address, "auth_page": f"{address}/auth", "keep_warm": False, **settings}
     config = {
-        "host": {"allow": PLUGINS, "data_dir": str(tmp_path / "data")},
+        "host": {"allow": allowed, "data_dir": str(folder / "data")},
         "plugins": {
             "sessions": {"config": {"store": "memory"}},
             "upstream": {"config": {"allowed_networks": ["127.0.0.1/32"]}},
-            "plex": {"config": {"plex_tv": address, "auth_page": f"{address}/auth", "keep_warm": False}},
+            "plex": {"config": plex},
         },
     }
     async with Host("media", config=config, environ={}) as host:
-        assert set(PLUGINS) <= set(host.report.loaded), host.report
+        assert set(allowed) <= set(host.report.loaded), host.report
+        if clock is not None:  # nothing wakes while hours pass
+            await host.load_plugin(CachePlugin(clock), {"warm_interval": 1e9, "cleanup_interval": 1e9})
         app = create_app(
             host, settings=HttpSettings(rate_limits={"auth": 1000, "read": 10_000, "write": 1000})
         )
-        yield Suite(host, app, fakes, tmp_path)
+        yield Suite(host, app, fakes, folder)
         app.close()
+
+
+@pytest.fixture
+async def suite(fakes: Fakes, tmp_path: Path) -> AsyncIterator[Suite]:
+    async with running(fakes, tmp_path) as suite:
+        yield suite
 
 
 @pytest.fixture

@@ -150,54 +150,6 @@ async def test_history_that_is_read_each_minute_costs_a_fifth_of_the_queries(sui
     assert ada.fakes.home.count("/status/sessions/history") == 12
 
 
-TROUBLES = [
-    ("away", {}, 502), ("500", {}, 502), ("429", {}, 503), ("cut", {}, 502), ("404", {}, 404), ("401", {}, 403),
-    *(("garbage", {"garbage": kind}, 502) for kind in ("html", "cut", "wrong", "huge")),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("kind", "options", "status"), TROUBLES)
-@pytest.mark.parametrize("path", ["activities", "ondeck"])
-async def test_trouble_with_nothing_kept_is_told_as_what_it_is(ada, path, kind, options, status):
-    await ada.post("/api/plex/servers/machine-home/probe")
-    ada.fakes.home.begin(kind, **options)
-    answer = await ada.get(f"/api/plex/{path}")
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    if status in (502, 503):
-        lasting = ("upstream_garbage", "plex_server_unreachable")
-        assert "retry-after" in answer.headers or answer.json()["code"] in lasting
-    ada.fakes.home.end()
-
-
-@pytest.mark.parametrize(
-    ("kind", "options", "status"), [trouble for trouble in TROUBLES if trouble[0] != "404"]
-)
-async def test_trouble_with_an_old_answer_shows_the_old_answer(suite, ada, kind, options, status):
-    await _keep_an_old_answer(suite, ada)
-    ada.fakes.home.begin(kind, **options)
-    answer = await ada.get("/api/plex/activities")
-    assert (answer.status_code, answer.json()["stale"]) == (200, True)
-    assert answer.json()["activities"][0]["title"] == "Scanning Films"
-    assert "detail=upstream" in answer.headers["cache-status"]
-
-
-async def test_a_slow_server_is_not_waited_for_when_an_old_answer_is_there(suite, ada):
-    await _keep_an_old_answer(suite, ada)
-    ada.fakes.home.begin("delay", seconds=3)
-    with anyio.fail_after(2):
-        assert (await ada.get("/api/plex/activities")).json()["stale"]
-
-
-async def _keep_an_old_answer(suite, ada):
-    await ada.get("/api/plex/activities")
-    cache = suite.host.use(CacheManager).get("plex.activities")
-    [key] = await cache.keys()
-    value = (await cache.entry(key)).value
-    await cache.set(key, value, ttl=0.01)
-    await anyio.sleep(0.05)
-
-
 async def test_one_that_is_gone_is_missing_even_if_it_was_kept(suite, ada):
     assert (await ada.get("/api/plex/metadata/101")).status_code == 200
     cache = suite.host.use(CacheManager).get("plex.metadata")

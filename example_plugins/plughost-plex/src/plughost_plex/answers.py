@@ -125,18 +125,29 @@ class Answers:
         return Answer(data=entry.value, age=age, ttl=entry.ttl, stale=entry.stale)
 
     async def all_of(
-        self, account: Account, server: Server, kind: str, load: Callable[[], Awaitable[Mapping[str, Any]]]
+        self,
+        account: Account,
+        server: Server,
+        kind: str,
+        load: Callable[[], Awaitable[Mapping[str, Any] | None]],
     ) -> Answer:
-        """Return what takes several calls to put together, through the cache of its kind."""
+        """Return what takes several calls to put together, through the cache of its kind.
+
+        Raises:
+            PlexError: There is no such thing.
+            UpstreamError: The server gave no answer, and none is kept.
+        """
         self.reads[kind] += 1
         try:
             cache = self._cache(kind)
         except ServiceError:
-            return Answer(data=await load())
+            return _found(Answer(data=await load() or {}))
         key = f"{server.machine}:{account.plex_id}:all"
         tags = self._tags(account, server, "")
         entry = await cache.get_or_set_entry(key, load, tags=tags)
         self._keep_warm(cache, kind, key, load, tags)
+        if entry.value is None:
+            raise _missing()
         return Answer(data=entry.value, age=entry.age, ttl=entry.ttl, stale=entry.stale)
 
     async def forget(self, account: Account, server: Server, *kinds: str, item: str = "") -> None:
@@ -146,17 +157,10 @@ class Answers:
         if item:
             await self._invalidate("metadata", f"item:{server.machine}:{account.plex_id}:{item}")
 
-    async def ask(self, server: Server, call: Call, kind: str) -> Mapping[str, Any]:
-        """Ask a server now.
-
-        Raises:
-            PlexError: There is no such thing.
-        """
+    async def ask(self, server: Server, call: Call, kind: str) -> Mapping[str, Any] | None:
+        """Ask a server now; None when it has no such thing."""
         self.calls[kind] += 1
-        found = await self._ask(server, call)
-        if found is None:
-            raise _missing()
-        return found
+        return await self._ask(server, call)
 
     async def _ask(self, server: Server, call: Call) -> Mapping[str, Any] | None:
         try:

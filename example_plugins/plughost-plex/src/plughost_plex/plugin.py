@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import (
@@ -45,6 +45,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         keep_warm: Whether activities and history are loaded again before their time is over, while somebody reads them.
         plex_tv: Where plex.tv is; for tests.
         auth_page: The page that asks people; for tests.
+        deadline: Seconds that somebody waits for a server when nothing is kept.
     """
 
     product: str = "plughost"
@@ -53,6 +54,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keep_warm: bool = True
     plex_tv: str = "https://plex.tv"
     auth_page: str = "https://app.plex.tv/auth"
+    deadline: Annotated[float, Meta(gt=0)] = 8.0
 
 
 class PlexPlugin(Plugin):
@@ -77,7 +79,9 @@ class PlexPlugin(Plugin):
             "X-Plex-Client-Identifier": self._shelf.setting("client_identifier", lambda: str(uuid.uuid4())),
         }
         plex_tv = PlexTv(upstreams, config.plex_tv, config.auth_page, client)
-        self._servers = Servers(self._shelf, plex_tv, upstreams, vault, client, context.hooks)
+        self._servers = Servers(
+            self._shelf, plex_tv, upstreams, vault, client, context.hooks, config.deadline
+        )
         answers = Answers(self._servers, lambda: context.use(CacheManager), warm=config.keep_warm)
         sign_in = SignIn(plex_tv, self._servers, config, context.hooks)
         playback = Playback(self._servers, vault)

@@ -40,6 +40,9 @@ _SORTS: Final = frozenset(
 )
 
 
+_CODES: Final = {"upstream_refused": "plex_refused", "upstream_missing": "plex_missing"}
+
+
 class Bandwidth(msgspec.Struct, forbid_unknown_fields=True):
     """Body of a playback: kilobits each second that the browser measured."""
 
@@ -264,7 +267,7 @@ def _told(endpoint: Callable[..., Awaitable[Response]]) -> Endpoint:
             more: dict[str, Any] = {"tried": list(error.tried)} if error.tried else {}
             raise Problem(error.status, str(error), code=error.code, **more) from None
         except UpstreamError as error:
-            code = "plex_refused" if error.code == "upstream_refused" else error.code
+            code = _CODES.get(error.code, error.code)
             wait = {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
             if error.code in ("upstream_unavailable", "upstream_busy"):
                 wait = wait or {"Retry-After": "5"}

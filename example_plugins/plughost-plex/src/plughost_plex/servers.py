@@ -47,6 +47,7 @@ class Servers:
         vault: Returns what seals tokens.
         client: Headers that say who asks.
         hooks: The hooks of the host.
+        deadline: Seconds that a call may take.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class Servers:
         vault: Callable[[], Vault],
         client: dict[str, str],
         hooks: Any,
+        deadline: float,
     ) -> None:
         self._shelf, self._plex_tv, self._upstreams, self._vault = shelf, plex_tv, upstreams, vault
-        self._client, self._hooks = client, hooks
+        self._client, self._hooks, self._deadline = client, hooks, deadline
         self._looked_at: dict[str, float] = {}
 
     async def link(self, account: Account, token: Secret) -> None:
@@ -232,7 +234,8 @@ class Servers:
         return {"X-Plex-Token": self._open(sealed, server.user_id, SERVER_TOKEN + server.machine)}
 
     async def _send(self, server: Server, call: Call) -> Reply:
-        return await self.at(server).send(replace(call, secrets=await self.secret(server)))
+        call = replace(call, secrets=await self.secret(server), deadline=self._deadline)
+        return await self.at(server).send(call)
 
     def _at(self, server: Server, way: Way) -> Upstream:
         address = zlib.crc32(way.uri.encode())  # two users may know two addresses of one server

@@ -83,7 +83,7 @@ class PlexService:
             )
             return await self.answers.get(account, server, what, _PATHS[what], headers=headers)
 
-        async def load() -> Mapping[str, Any]:
+        async def load() -> Mapping[str, Any] | None:
             return await self._history(account, server)
 
         return await self.answers.all_of(account, server, "history", load)
@@ -95,7 +95,7 @@ class PlexService:
                    for kind, count in sorted(found.items())}  # fmt: skip
         return {"reads": reads.total(), "calls": calls.total(), **by_kind}
 
-    async def _history(self, account: Account, server: Server) -> Mapping[str, Any]:
+    async def _history(self, account: Account, server: Server) -> Mapping[str, Any] | None:
         """Read the latest thousand events, page by page; a server may send fewer or more than it was asked for."""
         events: list[Any] = []
         while len(events) < _MOST_EVENTS:
@@ -108,6 +108,8 @@ class PlexService:
                 priority="sync",
             )
             page = await self.answers.ask(server, call, "history")
+            if page is None:
+                return None
             found = page.get("Metadata")
             if not isinstance(found, list) or not found:
                 break

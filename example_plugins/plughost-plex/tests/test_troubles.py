@@ -1,0 +1,198 @@
+"""Every route in each of the eight troubles: with nothing kept, with something fresh, and with something stale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from conftest import Browser, Fakes, Suite, running
+from plughost.testing import FakeClock
+from plughost_upstream.protocols import Upstreams
+
+pytestmark = pytest.mark.anyio
+
+KEPT = {
+    **dict.fromkeys(("activities", "sessions"), 20),
+    **dict.fromkeys(("ondeck", "continue"), 100),
+    **dict.fromkeys(("libraries", "library/1/all", "search?query=the", "watch-history", "media/recent"), 400),
+    "metadata/101": 4000,
+}
+"""Routes whose answers are kept, and an age at which an answer is stale and may still be shown."""
+
+MARKS = {"scrobble": {"id": "101"}, "unscrobble": {"id": "101"}, "rate": {"id": "101", "rating": 8}}
+
+TROUBLES: dict[str, tuple[dict[str, Any], int, str]] = {
+    "slow": ({"kind": "delay", "seconds": 30}, 504, "upstream_timeout"),
+    "away": ({"kind": "away"}, 502, "plex_server_unreachable"),
+    "500": ({"kind": "500"}, 502, "upstream_unavailable"),
+    "429": ({"kind": "429"}, 503, "upstream_busy"),
+    "a page": ({"kind": "garbage"}, 502, "upstream_garbage"),
+    "another shape": ({"kind": "garbage", "garbage": "wrong"}, 502, "upstream_garbage"),
+    "9 MB": ({"kind": "garbage", "garbage": "huge"}, 502, "upstream_garbage"),
+    "cut off": ({"kind": "cut"}, 502, "upstream_garbage"),
+    "401": ({"kind": "401"}, 403, "plex_refused"),
+    "404": ({"kind": "404"}, 404, "plex_missing"),
+}
+
+
+class Viewer:
+    """Ada in her browser, who asks for many things at once."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite, self.browser = suite, suite.browser()
+
+    async def ask(self, *paths: str) -> dict[str, httpx2.Response]:
+        answers: dict[str, httpx2.Response] = {}
+
+        async def one(path: str) -> None:
+            answers[path] = await self.browser.get(f"/api/plex/{path}")
+
+        async with anyio.create_task_group() as tasks:
+            for path in paths:
+                tasks.start_soon(one, path)
+        return answers
+
+    async def until(self, status: int, *paths: str) -> dict[str, httpx2.Response]:
+        """Ask until all answer with a status: an old answer, or an old refusal, may be shown while a new one comes."""
+        with anyio.fail_after(60):
+            found = await self.ask(*paths)
+            while any(answer.status_code != status for answer in found.values()):
+                await anyio.sleep(0.05)
+                found = await self.ask(*paths)
+        return found
+
+    def forgive(self) -> None:
+        """Let all servers begin anew: none is left alone because it failed too often."""
+        upstreams = self.suite.host.use(Upstreams)
+        for name in upstreams.names():
+            upstreams.remove(name)
+
+
+def told(answer: httpx2.Response) -> tuple[int, str]:
+    """Return status and code of a problem document, which names no address and no token."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    assert "127.0.0.1" not in answer.text
+    assert "token-of" not in answer.text
+    return answer.status_code, answer.json()["code"]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_in_trouble_what_is_kept_is_shown_and_what_is_not_is_told(
+    fakes: Fakes, tmp_path: Any, trouble: str
+) -> None:
+    options, status, code = TROUBLES[trouble]
+    clock = FakeClock()
+    kept = dict(list(KEPT.items())[::5]) if trouble == "9 MB" else KEPT  # so much is slow to send
+    async with running(fakes, tmp_path, clock, deadline=_deadline(trouble)) as suite:
+        viewer = Viewer(suite)
+        assert (await viewer.browser.sign_in()).status_code == 200
+        await viewer.browser.post("/api/plex/servers/machine-home/probe")
+
+        fakes.home.begin(**options)
+        for path, answer in (await viewer.ask(*kept)).items():
+            found = told(answer)
+            assert found == (status, code) or found == (502, "upstream_unavailable") == (status, found[1]), (
+                path
+            )
+            if found[1] in ("upstream_unavailable", "upstream_busy"):
+                assert int(answer.headers["retry-after"]) >= 1, path
+
+        fakes.home.end()
+        viewer.forgive()
+        await clock.advance(100)
+        before = await viewer.until(200, *kept)
+        fakes.home.begin(**options)
+        fakes.home.forget()
+        for path, answer in (await viewer.ask(*kept)).items():
+            assert _content(answer) == _content(before[path]), path
+            assert "detail" not in answer.headers["cache-status"], path
+        assert fakes.home.calls == []
+
+        passed = 0
+        for age in sorted(set(kept.values())):
+            viewer.forgive()
+            await clock.advance(age - passed)
+            passed = age
+            paths = [path for path, stale_at in kept.items() if stale_at == age]
+            if status == 404:
+                await viewer.until(404, *paths)  # that takes the place of what was kept
+                continue
+            for path, answer in (await viewer.ask(*paths)).items():
+                assert answer.status_code == 200, (path, answer.text)
+                assert _content(answer) == _content(before[path]), path
+                assert "; detail=upstream" in answer.headers["cache-status"], path
+                assert int(answer.headers["age"]) >= age, path
+
+
+def _content(answer: httpx2.Response) -> Any:
+    found = answer.json()
+    return found.get("activities", found.get("MediaContainer"))
+
+
+def _deadline(trouble: str) -> float:
+    """Only who waits for nothing is to wait briefly: a busy machine is no trouble of the server."""
+    return 1.0 if trouble == "slow" else 60.0
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_in_trouble_what_cannot_be_kept_is_told_and_what_is_known_here_is_shown(
+    fakes: Fakes, tmp_path: Any, trouble: str
+) -> None:
+    """Marks, looks at a server, playback and its parts; the list of servers and the change to another one."""
+    options, status, code = TROUBLES[trouble]
+    async with running(fakes, tmp_path, deadline=_deadline(trouble)) as suite:
+        viewer = Viewer(suite)
+        ada: Browser = viewer.browser
+        assert (await ada.sign_in()).status_code == 200
+        await ada.post("/api/plex/servers/machine-home/probe")
+        stream = (await ada.post("/api/plex/playback/101")).json()["stream"]
+        piece = f"{stream.rpartition('/')[0]}/session/x/base/00000.m4s"
+
+        fakes.home.begin(**options)
+        fakes.home.forget()
+        read_as_bytes = options["kind"] == "garbage" and options.get("garbage") != "huge"
+        for path, body in MARKS.items():
+            answer = await ada.post(f"/api/plex/{path}", body)
+            # A mark that was taken is answered with nothing or with a page, so a page is no garbage here.
+            wanted = (204, "") if read_as_bytes else (status, code)
+            found = (204, "") if answer.status_code == 204 else told(answer)
+            assert found in (wanted, (502, "upstream_unavailable")), path
+            viewer.forgive()
+        assert fakes.home.count("/:/", "PUT") <= 2 * len(
+            MARKS
+        )  # a mark may have been taken: it is not sent again
+        assert told(await ada.post("/api/plex/playback/101"))[0] == status
+        viewer.forgive()
+        assert told(await ada.get(stream))[0] == (502 if read_as_bytes else status)
+        viewer.forgive()
+        answer = await ada.get(piece)
+        # What a piece of a picture looks like is the player's business.
+        assert answer.status_code == (200 if options["kind"] == "garbage" else status), answer.text[:300]
+        assert answer.headers["content-type"] in ("video/mp4", "application/problem+json")
+        if options["kind"] != "delay":  # that takes three seconds, and is what `away` is
+            assert told(await ada.post("/api/plex/servers/machine-home/probe")) == (
+                502,
+                "plex_server_unreachable",
+            )
+
+        assert (await ada.get("/api/plex/servers")).status_code == 200
+        far = await ada.put("/api/plex/servers/current", {"id": "machine-far"})
+        assert (far.status_code, far.json()["name"]) == (200, "Far")
+
+
+@pytest.mark.parametrize("trouble", [trouble for trouble in TROUBLES if trouble not in ("slow", "404")])
+async def test_trouble_of_plex_tv_ends_no_sign_in_that_is_there_and_is_told_to_who_begins_one(
+    fakes: Fakes, suite: Suite, trouble: str
+) -> None:
+    options, status, code = TROUBLES[trouble]
+    ada = suite.browser()
+    assert (await ada.sign_in()).status_code == 200
+    fakes.plex_tv.begin(**options)
+    for path in ("servers", *KEPT):
+        assert (await ada.get(f"/api/plex/{path}")).status_code == 200, path
+    begun = await suite.browser().post("/api/auth/plex")
+    unreachable = (502, "upstream_unavailable")
+    assert told(begun) == (unreachable if code == "plex_server_unreachable" else (status, code))
