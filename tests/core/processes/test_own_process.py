@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -273,6 +274,23 @@ async def test_a_crash_is_the_failure_of_that_call_and_the_next_one_is_answered(
                 process.last_exit.exit,
             )
             await became(host, "faulty", "ready")
+
+
+async def test_calls_that_a_crash_ends_are_told_in_a_line_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_plugin(tmp_path, SOURCE)
+    async with housed(configuration(tmp_path)) as host:
+        async with anyio.create_task_group() as calls:
+            for _ in range(20):
+                calls.start_soon(lambda: host.hooks.misbehave(how="sleep"))
+            await until(lambda: process_of(host).in_flight == 20)
+            os.kill(process_of(host).pid or 0, signal.SIGKILL)
+        told = [one for one in caplog.records if one.message == "hook implementation failed"]
+        assert len(told) == 20
+        for record in told:
+            assert record.exc_info is None
+            assert "SIGKILL ended it" in record.__dict__["reason"]
 
 
 async def test_a_call_that_comes_while_the_first_new_process_begins_waits_for_it(tmp_path: Path) -> None:

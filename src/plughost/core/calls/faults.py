@@ -8,7 +8,7 @@ from plughost.contracts.logs import get_logger
 from plughost.core.calls.observing import note_observed
 from plughost.core.calls.plan import Step
 from plughost.core.stepping import LimitPassedError, belongs_to_caller
-from plughost.exceptions import HookCallError, HookTimeoutError, Refused
+from plughost.exceptions import HookCallError, HookTimeoutError, PluginProcessError, Refused
 
 _log = get_logger("plughost.hooks")
 
@@ -45,7 +45,12 @@ def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
         raise error
-    _log.error("hook implementation failed", plugin=step.plugin, hook=step.hook, kind="error", exc_info=error)
+    told: dict[str, object] = {"exc_info": error}
+    if isinstance(
+        error, PluginProcessError
+    ):  # its traceback shows the host's inside only, and a crash fails many
+        told = {"reason": error_line(error)}
+    _log.error("hook implementation failed", plugin=step.plugin, hook=step.hook, kind="error", **told)
     if step.aborts:
         raise HookCallError(
             f"plugin {step.plugin!r} failed in hook {step.hook!r}, which stops the whole call: "
