@@ -82,6 +82,7 @@ class Answers:
         *,
         headers: Mapping[str, str] | None = None,
         item: str = "",
+        then: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]] | None = None,
     ) -> Answer:
         """Return what a server says to an account.
 
@@ -93,6 +94,7 @@ class Answers:
             params: The query.
             headers: Further headers that the answer depends on.
             item: Key of the item it is about, to be forgotten with it.
+            then: Makes what is kept of what the server said; None keeps it as it is.
 
         Raises:
             PlexError: There is no such thing, or the server cannot be reached.
@@ -106,7 +108,8 @@ class Answers:
             nonlocal loaded
             loaded = True
             self.calls[kind] += 1
-            return await self._ask(server, call)
+            found = await self._ask(server, call)
+            return found if found is None or then is None else await then(found)
 
         self.reads[kind] += 1
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from plughost import hookspec
 from plughost_plex.protocols import Account, Server, Way
@@ -57,4 +58,44 @@ async def choose_connection(server: Server, candidates: Sequence[Way]) -> Way | 
 
     Returns:
         One of the candidates; None when you do not mind.
+    """
+
+
+@hookspec(mode="waterfall", timeout=2.0)
+async def enrich_media(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Add to what a server says of an item.
+
+    Called when details of an item were loaded, before they are kept. What is added is kept with them, for who asked;
+    what an implementation cannot have at once it leaves out.
+
+    Args:
+        item: An entry of ``Metadata``, as those before have left it. Do not change it.
+
+    Returns:
+        A copy with more in it; None to leave it as it is.
+    """
+
+
+@hookspec(mode="first", timeout=2.0)
+async def find_tmdb_id(guid: str) -> int | None:
+    """Say which number an item has at TMDB.
+
+    Called by whoever wants to add what TMDB knows.
+
+    Args:
+        guid: How Plex names it, such as ``tmdb://550`` or ``imdb://tt0137523``.
+
+    Returns:
+        The number; None when you do not know it.
+    """
+
+
+@hookspec(mode="broadcast", timeout=2.0, concurrent=True)
+async def media_item_seen(item: Mapping[str, Any]) -> None:
+    """Hear of an item that somebody looks at.
+
+    Called when its details were loaded, after ``enrich_media``; not while they come from the cache.
+
+    Args:
+        item: The entry of ``Metadata`` as it is kept.
     """

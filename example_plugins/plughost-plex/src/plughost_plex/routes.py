@@ -170,8 +170,7 @@ class Routes:
     async def _metadata(self, request: Request) -> Response:
         key = _key(request.path_params["id"])
         asking = await self._asking(request)
-        path, params = f"/library/metadata/{key}", {"includeGuids": "1"}
-        return _answer(await self._plex.answers.get(*asking, "metadata", path, params, item=key))
+        return _answer(await self._plex.details(*asking, key))
 
     async def _search(self, request: Request) -> Response:
         words = " ".join(request.query_params.get("query", "").split())

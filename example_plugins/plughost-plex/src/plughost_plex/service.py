@@ -88,6 +88,26 @@ class PlexService:
 
         return await self.answers.all_of(account, server, "history", load)
 
+    async def details(self, account: Account, server: Server, key: str) -> Answer:
+        """Return what a server says of an item, with what other plugins add to it."""
+        path, params = f"/library/metadata/{key}", {"includeGuids": "1"}
+        return await self.answers.get(
+            account, server, "metadata", path, params, item=key, then=self._enriched
+        )
+
+    async def _enriched(self, container: Mapping[str, Any]) -> Mapping[str, Any]:
+        items = container.get("Metadata")
+        if not isinstance(items, list):
+            return container
+        more: list[Any] = []
+        for item in items:
+            if isinstance(item, dict):
+                found = await self.hooks.enrich_media(item=item)
+                item = found if isinstance(found, dict) else item  # one that is none is not kept
+                await self.hooks.media_item_seen(item=item)
+            more.append(item)
+        return {**container, "Metadata": more}
+
     async def count_calls(self) -> Mapping[str, int]:
         """How many answers were given, and how many calls that took."""
         reads, calls = self.answers.reads, self.answers.calls

@@ -21,6 +21,7 @@ from plughost.contracts import (
 )
 from plughost.exceptions import ServiceError
 from plughost_images.protocols import ImageOrigin
+from plughost_tmdb.enriching import number_in, with_more
 from plughost_tmdb.keys import Keys
 from plughost_tmdb.meter import FLUSH_EACH, Meter
 from plughost_tmdb.pictures import tmdb_pictures
@@ -131,6 +132,16 @@ class TmdbPlugin(Plugin):
         """Which keys there are."""
         shared = "none" if self._keys.shared is None else "refused" if self._tmdb.shared_refused else "set"
         return {"shared_key": shared, "own_keys": self._keys.count}
+
+    @hookimpl(optionalhook=True)
+    async def find_tmdb_id(self, guid: str) -> int | None:
+        """Read the number out of a guid that names TMDB."""
+        return number_in(guid)
+
+    @hookimpl(optionalhook=True)
+    async def enrich_media(self, item: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Add what TMDB says of a film or series in a Plex library."""
+        return await with_more(item, self._tmdb, self._context.hooks)
 
     @hookimpl
     def health_check(self, app_name: str | None) -> HealthCheck | None:
