@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
 from plughost.checks.subject import Subject
 from plughost.core.finding.cards import find_card
 from plughost.core.finding.sources import MANIFEST
@@ -32,6 +30,8 @@ def set_in_project(subject: Subject, key: str, value: Any) -> Repair | None:
 
 def _set(file: Path, path: tuple[str, ...], value: Any) -> None:
     """Set one value; comments and layout of the rest stay."""
+    import tomlkit  # late, as it takes long: few plugins are mended
+
     document = tomlkit.parse(file.read_text(encoding="utf-8"))
     table: Any = document
     for key in path[:-1]:

@@ -72,8 +72,9 @@ class _Parts:
         width = window / PARTS
         current = math.floor(now / width)
         counts = self._counts
-        while counts and (oldest := next(iter(counts))) < current - PARTS:
-            self._used -= counts.pop(oldest)
+        if current != self._newest:  # otherwise what is over was taken out already
+            while counts and (oldest := next(iter(counts))) < current - PARTS:
+                self._used -= counts.pop(oldest)
         allowed = self._used + cost <= limit
         retry = 0.0 if allowed else self._retry(window, self._used + cost - limit, width, now)
         if take and allowed:

@@ -101,6 +101,7 @@ class HttpFigures:
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._rows: dict[tuple[str, str, str], _Row] = {}
+        self._minute = _Minute(-1)  # the present one; this one is never shown
         self._minutes: deque[_Minute] = deque(maxlen=_MINUTES)
         self._failures: deque[FailedRequest] = deque(maxlen=_ERRORS_KEPT)
         self.started_at = clock.time()
@@ -116,15 +117,18 @@ class HttpFigures:
         row.statuses[status] = row.statuses.get(status, 0) + 1
         row.timings.observe(seconds)
         number = int(self._clock.time() // 60)
-        if not self._minutes or self._minutes[-1].number != number:
-            self._minutes.append(_Minute(number))
-        minute = self._minutes[-1]
+        minute = self._minute
+        if minute.number != number:
+            minute = self._minute = _Minute(number)
+            self._minutes.append(minute)
         minute.requests += 1
         minute.seconds += seconds
+        if status < 400:
+            return
         if status >= 500:
             row.failed += 1
             minute.failed += 1
-        elif status >= 400:
+        else:
             row.refused += 1
 
     def note_failure(self, failure: FailedRequest) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 from msgspec import Struct
 
 from plughost import Host
-from plughost.checks import grades_of
 from plughost.contracts import PluginRecord, SettingsChange, for_json
 from plughost.exceptions import ConfigError, PluginConfigError, PluginError
 from plughost.http import HttpRuntime, Problem
@@ -102,6 +101,8 @@ def log_lines(desk: FigureSources, name: str, limit: int) -> list[Document]:
 
 async def shown_grade(host: Host, name: str) -> Document:
     """Have a plugin checked as for its author: this reads and parses its source, so only who asks waits for it."""
+    from plughost.checks import grades_of  # late: only who asks for a grade pays for it
+
     report = (await grades_of(host, [name])).get(name)
     return {"grade": report.grade if report else None, "missing": list(report.missing) if report else []}
 

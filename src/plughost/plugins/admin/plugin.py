@@ -20,7 +20,6 @@ from plughost.contracts import (
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import Route
 from plughost.plugins.admin.api import Api
-from plughost.plugins.admin.commands import admin
 from plughost.plugins.admin.config import AdminConfig
 from plughost.plugins.admin.figures import FigureSources
 from plughost.plugins.admin.history import CacheHistory, FailureHistory, SessionEvent, SessionHistory
@@ -85,6 +84,8 @@ class AdminPlugin(Plugin):
     @hookimpl
     def register_commands(self) -> Sequence[click.Command]:
         """Contribute ``plughost admin``."""
+        from plughost.plugins.admin.commands import admin  # the command line alone pays for it
+
         return [admin]
 
     @hookimpl

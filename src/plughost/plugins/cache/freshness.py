@@ -26,6 +26,8 @@ def bounded_seconds(value: Seconds, what: str = "ttl") -> float:
         TypeError: It is neither a number nor a ``timedelta``; a bool is none either.
         ValueError: It is not a number in the other sense.
     """
+    if type(value) is float and value <= LONGEST:  # the usual; what is not a number is not below anything
+        return value
     if isinstance(value, timedelta):
         return min(value.total_seconds(), LONGEST)
     if isinstance(value, bool) or not isinstance(value, int | float):

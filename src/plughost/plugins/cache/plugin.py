@@ -25,7 +25,6 @@ from plughost.contracts import (
     WarmEntry,
 )
 from plughost.exceptions import ConfigError
-from plughost.plugins.cache.commands import cache_group
 from plughost.plugins.cache.config import READY_LIMITS, CacheConfig
 from plughost.plugins.cache.limiter import Limiter, LimitStore
 from plughost.plugins.cache.locks import Locks, LockStore, MemoryLocks
@@ -112,6 +111,8 @@ class CachePlugin(Plugin):
     @hookimpl
     def register_commands(self) -> Sequence[click.Command]:
         """The group ``cache``."""
+        from plughost.plugins.cache.commands import cache_group  # the command line alone pays for it
+
         return [cache_group]
 
     @hookimpl

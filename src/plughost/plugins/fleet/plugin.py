@@ -27,7 +27,6 @@ from plughost.contracts import (
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import card_of
-from plughost.plugins.fleet.commands import fleet_group
 from plughost.plugins.fleet.conducting import Conductor
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.following import RevisionFollower
@@ -157,6 +156,8 @@ class FleetPlugin(Plugin):
     @hookimpl
     def register_commands(self) -> Sequence[click.Command]:
         """The group ``fleet``."""
+        from plughost.plugins.fleet.commands import fleet_group  # the command line alone pays for it
+
         return [fleet_group]
 
     @hookimpl

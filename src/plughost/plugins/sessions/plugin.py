@@ -25,7 +25,6 @@ from plughost.contracts import (
     WaitingStore,
 )
 from plughost.exceptions import ServiceError, StoreUnavailableError
-from plughost.plugins.sessions.commands import sessions_group
 from plughost.plugins.sessions.config import OWN_STORES, SessionsConfig
 from plughost.plugins.sessions.cookies import SessionCookie
 from plughost.plugins.sessions.csrf import CsrfCheck
@@ -139,6 +138,8 @@ class SessionsPlugin(Plugin):
     @hookimpl
     def register_commands(self) -> Sequence[click.Command]:
         """The group ``sessions``."""
+        from plughost.plugins.sessions.commands import sessions_group  # the command line alone pays for it
+
         return [sessions_group]
 
     @hookimpl
