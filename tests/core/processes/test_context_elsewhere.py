@@ -172,7 +172,7 @@ async def test_hooks_of_the_host_are_called_from_within_a_call(tmp_path: Path) -
     ("how", "said"),
     [
         ("unknown", "nobody declared a hook 'nobody_declares_this'"),
-        ("use", "the service plughost.contracts.plugin.Plugin cannot be called from one process in another"),
+        ("use", "no running plugin provides Plugin. Install and enable"),
     ],
 )
 async def test_what_cannot_be_had_is_said_in_the_process(tmp_path: Path, how: str, said: str) -> None:

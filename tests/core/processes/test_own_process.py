@@ -27,7 +27,7 @@ from housed import (
 from plughost import Host
 from plughost.contracts import Allow, AuthAttempt, Deny, Principal
 from plughost.core.processes.housing import _refuse_system
-from plughost.exceptions import NotCrossableError, PluginCrashedError, PluginProcessError
+from plughost.exceptions import NotCrossableError, PluginConfigError, PluginCrashedError, PluginProcessError
 
 pytestmark = pytest.mark.anyio
 
@@ -436,6 +436,24 @@ async def test_a_reload_under_load_loses_no_call(tmp_path: Path) -> None:
             over = True
         assert len(set(answers)) >= 3
         assert None not in answers
+
+
+async def test_an_exception_of_plughost_is_itself_though_it_is_a_value_error_too(tmp_path: Path) -> None:
+    source = (
+        "from plughost import Plugin, hookimpl\nfrom plughost.exceptions import *\nclass P(Plugin):\n    @hookimpl\n"
+        "    async def misbehave(self, how):\n        if how == 'config':\n"
+        "            raise PluginConfigError('no such lamp', plugin='other')\n"
+        "        raise NotCrossableError('not this', plugin='other', hook='lamp')\n"
+    )
+    write_plugin(tmp_path, source)
+    async with housed(configuration(tmp_path)) as host:
+        for how, kind, said in (
+            ("config", PluginConfigError, "no such lamp"),
+            ("", NotCrossableError, "not this"),
+        ):
+            (outcome,) = (await host.hooks.misbehave.report(how=how)).outcomes
+            assert type(outcome.error) is kind
+            assert str(outcome.error) == said
 
 
 async def test_an_object_cannot_be_put_into_another_process(tmp_path: Path) -> None:

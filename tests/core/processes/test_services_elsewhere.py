@@ -12,8 +12,8 @@ import pytest
 
 from housed import configuration, housed, process_of, until, write_plugin
 from plughost import Plugin
-from plughost.exceptions import AuthRefused, NotCrossableError, RemoteError, ServiceError
-from shared_services import Beam, Dim, Lamp
+from plughost.exceptions import AuthRefused, NotCrossableError, PluginError, RemoteError, ServiceError
+from shared_services import Beam, Dim, Lamp, LampBox, Piped, Valued, Wide
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +86,12 @@ class Torch:
 class LampInside(Plugin):
     async def start(self, context: Any) -> None:
         context.provide(Lamp, Torch())
+
+
+class EveryLampInside(Plugin):
+    async def start(self, context: Any) -> None:
+        for service in (Dim, Valued, Piped, Wide, LampBox):
+            context.provide(service, LampBox())
 
 
 def of(folder: Path, *names: str) -> dict[str, Any]:
@@ -167,7 +173,14 @@ async def test_a_service_that_cannot_be_called_from_elsewhere_is_refused_by_its_
         )
         write_plugin(tmp_path, source, plugin)
     async with housed(of(tmp_path, *(plugin for plugin, _, _ in plugins))) as host:
-        for plugin, _, name in plugins:
+        for plugin, verb, _ in plugins:
+            said = "no running plugin provides" if verb == "use" else NotCrossableError.__name__
+            assert said in host.plugins[plugin].reason
+        await host.load_plugin(EveryLampInside, name="inside")
+        for plugin, verb, name in plugins:
+            if verb == "use":
+                with pytest.raises(PluginError):
+                    await host.load_plugin(plugin)
             reason = host.plugins[plugin].reason
             assert f"raised {NotCrossableError.__name__}" in reason
             assert REFUSED[name] in reason

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from plughost.contracts.plugin import Service
+from plughost.contracts.value_text import class_name, value_text
 from plughost.core.services import check_service, nobody_provides
 from plughost.core.wire.calls import WireCalls
 from plughost.core.wire.protocol import Member, crossing_of
@@ -50,10 +51,10 @@ class GuestServices:
             ServiceError: Nobody provides it.
             NotCrossableError: It has a member that cannot be called from another process.
         """
-        face = ServiceFace(self._plugin, service)
-        if face.name not in self._there:
-            raise ServiceError(nobody_provides(face.name.rpartition(".")[2]))
-        return face.stand_in(self._ask)
+        name = class_name(service) if isinstance(service, type) else value_text(service)
+        if name not in self._there:  # said first: a plugin that can do without catches this
+            raise ServiceError(nobody_provides(name.rpartition(".")[2]))
+        return ServiceFace(self._plugin, service).stand_in(self._ask)
 
     async def serve(self, call: ServiceCall) -> bytes:
         """Answer a call of what is provided from here.

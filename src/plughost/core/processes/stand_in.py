@@ -20,7 +20,7 @@ from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
 from plughost.core.wire.protocol import Member, PluginManifest, StartRequest
 from plughost.core.wire.routes import RouteAnswer, RouteRequest
 from plughost.core.wire.services import ServiceCall
-from plughost.exceptions import NotCrossableError, PluginError, PluginProcessError
+from plughost.exceptions import NotCrossableError, PlughostError, PluginError, PluginProcessError
 
 _CANNOT_CROSS = (TypeError, ValueError, msgspec.MsgspecError)
 
@@ -76,6 +76,8 @@ class StandIn:
         try:
             return await self.process.calls.call(number, arguments, self._crossings[number])
         except _CANNOT_CROSS as error:
+            if isinstance(error, PlughostError):
+                raise  # the plugin's own; some of these are TypeErrors or ValueErrors too
             raise self._cannot_cross(number, arguments, error) from None
 
     async def _ask_successor(self, number: int, arguments: tuple[Any, ...]) -> Any:
