@@ -107,7 +107,7 @@ def test_the_link_of_the_page_signs_in_and_the_admin_page_shows_both_plugins(
     _, asking = re.findall(r"^\$ (.*)$", BLOCKS[-1], re.MULTILINE)
     arguments = shlex.split(asking.partition("plughost ")[2])
     ran = subprocess.run(
-        [sys.executable, "-m", "plughost", *arguments],
+        [Path(sys.executable).with_name("plughost"), *arguments],  # the installed command, as on the page
         cwd=shop[0],
         env=environ,
         capture_output=True,

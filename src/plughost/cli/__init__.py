@@ -5,6 +5,7 @@ Nothing is imported here, so that each command pays for itself alone.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -13,9 +14,15 @@ from typing import NoReturn
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with its exit code.
 
+    Modules of the working folder can be imported, as with ``python -m plughost``: what the application declares in
+    ``[host] hookspecs`` lies there. They come last, so that they replace nothing.
+
     Args:
         arguments: What stands after the program's name; None takes the process's own.
     """
     from plughost.cli.entry import run_program
 
+    folder = os.getcwd()  # noqa: PTH109  pathlib is not imported for this
+    if not sys.flags.safe_path and folder not in sys.path:
+        sys.path.append(folder)
     sys.exit(run_program(sys.argv[1:] if arguments is None else arguments))

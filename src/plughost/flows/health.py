@@ -65,7 +65,9 @@ class Health:
             await self._clock.sleep(self._interval)
             report = await self.check_all()
             if report.status != "pass":
-                bad = [check.name for check in report.checks if check.status != "pass"]
+                bad = [
+                    one.name for one in report.checks if one.status != "pass" and (one.detail or one.plugin)
+                ]
                 _log.warning(f"health is {report.status}: {', '.join(bad)}", output=report.output)
 
     async def check_all(self) -> HealthReport:
