@@ -1,5 +1,6 @@
 """plughost's own plugins run in a host that declares none of plughost's hooks, whatever the application's are named."""
 
+import os
 import types
 
 import anyio
@@ -317,3 +318,46 @@ async def test_the_admin_page_shows_and_reloads_plugins_of_the_application(host,
             reloaded = await client.post("/admin/api/plugins/shouting/reload", headers=asked)
             assert reloaded.status_code == 200, reloaded.text
         assert await host.hooks.transform(text="a") == ["A"]
+
+
+ROWS_SPECS = """
+import pluggy
+spec = pluggy.HookspecMarker("rows")
+
+@spec
+def health_check(app_name):
+    "A name that plughost's catalogue has, too."
+"""
+OF_ROWS = """
+import os, pluggy
+impl = pluggy.HookimplMarker("rows")
+
+@impl
+def health_check(app_name):
+    return [app_name, os.getpid()]
+"""
+OF_PLUGHOST = """
+from plughost import Plugin, hookimpl
+from plughost.contracts import HealthCheck
+
+class Pulse(Plugin):
+    @hookimpl
+    async def health_check(self, app_name: str | None) -> HealthCheck | None:
+        return HealthCheck(name="pulse", status="warn")
+"""
+
+
+async def test_the_marker_tells_it_of_plugins_in_processes_of_their_own_too(tmp_path, make_plugin):
+    made = {"outside": make_plugin("outside", OF_ROWS), "pulse": make_plugin("pulse", OF_PLUGHOST)}
+    (made["outside"].folder / "rows_specs_elsewhere.py").write_text(ROWS_SPECS, "utf-8")
+    plugins = {name: {"module": one.reference, "isolation": "process"} for name, one in made.items()}
+    config = {
+        "host": {"data_dir": str(tmp_path / "data"), "hookspecs": ["rows_specs_elsewhere"]},
+        "plugins": plugins,
+    }
+    environ = {"PLUGHOST_LOAD_PLUGINS": "outside,pulse"}
+    async with Host.for_pluggy("rows", (), config=config, environ=environ) as host:
+        assert not host.report.failed, host.report.failed
+        ((asked, process),) = await host.hooks.health_check(app_name="a")
+        assert (asked, process != os.getpid()) == ("a", True)
+        assert [check.status for check in (await host.health()).checks if check.name == "pulse"] == ["warn"]

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from plughost.contracts.clock import Clock
+from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import HookSetup, means_own
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.drain import Drain
@@ -202,6 +203,15 @@ def manager_of(dispatcher: HookDispatcher, family: ModuleType) -> HookManager:
     if isinstance(dispatcher, TwofoldDispatcher) and family not in dispatcher.setup.families:
         return dispatcher.own.pluggy
     return dispatcher.pluggy
+
+
+def meant(dispatcher: HookDispatcher, hook: str, *, own: bool) -> Declaration | None:
+    """Return the declaration of a hook: with ``own`` plughost's, where the application has one of that name too."""
+    if own and isinstance(dispatcher, TwofoldDispatcher):
+        left_out = {one.name: one for one in dispatcher.own.declarations()}.get(hook)
+        if left_out is not None and dispatcher.own.pluggy.means(hook):
+            return left_out
+    return {one.name: one for one in dispatcher.declarations()}.get(hook)
 
 
 def _under_one_face(dispatcher: HookDispatcher, *, own_first: bool) -> Hooks:

@@ -98,8 +98,7 @@ def imported_plugin(spec: GuestSpec) -> HerePlugin:
     handle = import_plugin(PluginCandidate(name=spec.name, finding=finding, wish=Wish()))
     namespaces = tuple(_namespaces(spec))
     dispatcher = HookDispatcher(setup=HookSetup(project=spec.project, families=(), hookspecs=namespaces))
-    declarations = {one.name: one for one in dispatcher.declarations()}
-    implementations = tuple(_implementations(dispatcher, handle, declarations))
+    implementations = tuple(_implementations(dispatcher.setup, handle))
     return HerePlugin(handle, implementations)
 
 
@@ -113,15 +112,13 @@ def _namespaces(spec: GuestSpec) -> Iterator[Any]:
             continue
 
 
-def _implementations(
-    dispatcher: HookDispatcher, handle: PluginHandle, declarations: dict[str, Declaration]
-) -> Iterator[HereImplementation]:
+def _implementations(setup: HookSetup, handle: PluginHandle) -> Iterator[HereImplementation]:
     """Yield the implementations. That a hook is declared at all, and takes these arguments, the host looks after."""
     found: list[str] = []
-    for hook, function, opts in dispatcher.pluggy.implementations(handle.target):
+    for hook, function, opts, declaration in setup.implementations(handle.target):
         if opts.get("wrapper") or opts.get("hookwrapper"):
             raise _no_wrapper(handle.name, hook)
-        options, declaration = options_of(handle.target, function), declarations.get(hook)
+        options = options_of(handle.target, function)
         if declaration is not None:
             wrong = misfits(declaration, function, opts, options.blocking)
             found.extend(f"hook {hook!r}: {problem}" for problem in wrong)
@@ -136,6 +133,7 @@ def _implementations(
             priority=options.priority,
             timeout=options.timeout,
             typed=declaration is not None,
+            foreign=handle.is_foreign if declaration is None else declaration.foreign,
         )
         crossing = crossing_of_hook(handle.name, manifest, declaration)
         yield HereImplementation(manifest, function, declaration, crossing, options.blocking)

@@ -9,6 +9,8 @@ import keyword
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
+import pluggy
+
 from plughost.core.wire.protocol import HookManifest
 from plughost.exceptions import PluginInvalidError
 from plughost.hookspecs import hookimpl
@@ -20,15 +22,16 @@ _GIVEN: Final = "_ask"
 
 
 def hook_stand_ins(
-    plugin: str, hooks: Iterable[HookManifest], ask: Ask, sync: dict[str, Callable[..., Any]]
+    plugin: str, project: str, hooks: Iterable[HookManifest], ask: Ask, sync: dict[int, Callable[..., Any]]
 ) -> object:
     """Return an object with a marked function for each hook.
 
     Args:
         plugin: Name of the plugin, for messages.
+        project: The name in the application's markers.
         hooks: The hooks, in the order of their numbers.
         ask: What the functions do.
-        sync: The functions of hooks that are called without ``await``, by name.
+        sync: The functions of hooks that are called without ``await``, by number.
 
     Raises:
         PluginInvalidError: A name in it is none that a function or an argument can have.
@@ -40,10 +43,12 @@ def hook_stand_ins(
             raise PluginInvalidError(
                 f"plugin {plugin!r} names its hook or arguments {names!r}", plugin=plugin
             )
-        function = _answering(one, sync[one.hook]) if one.hook in sync else _asking(number, one, ask)
+        function = _answering(one, sync[number]) if number in sync else _asking(number, one, ask)
         options: dict[str, Any] = {"tryfirst": one.tryfirst, "trylast": one.trylast}
-        options |= {"optionalhook": one.optionalhook, "priority": one.priority, "timeout": one.timeout}
-        members[f"hook_{number}"] = staticmethod(hookimpl(specname=one.hook, **options)(function))
+        options |= {"optionalhook": one.optionalhook, "specname": one.hook}
+        own: dict[str, Any] = {"priority": one.priority, "timeout": one.timeout}
+        mark = pluggy.HookimplMarker(project)(**options) if one.foreign else hookimpl(**options, **own)
+        members[f"hook_{number}"] = staticmethod(mark(function))
     return type("StandIn", (), members)()
 
 

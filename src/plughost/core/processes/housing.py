@@ -99,7 +99,6 @@ class Housing:
         """
         name = candidate.name
         _refuse_system(name)
-        declarations = {one.name: one for one in self._dispatcher.declarations()}
         requests = Requests(name, self._tasks, self._services)
         care = Care(
             plugin=name,
@@ -116,7 +115,7 @@ class Housing:
             if within.cancelled_caught or process is None:
                 raise await _too_slow(name, limit, process)
             refuse_version(candidate, requests.manifest)
-            return StandIn(name, process, requests, declarations, self)
+            return StandIn(name, process, requests, self._dispatcher, self)
         except BaseException:
             if process is not None:
                 await process.end()

@@ -9,7 +9,8 @@ import msgspec
 
 from plughost.contracts.http import HttpContext
 from plughost.contracts.masking import masked
-from plughost.core.calls.declaration import Declaration
+from plughost.core.calls.beside import meant
+from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.config.undecoded import UndecodedSettings, undecoded_kind
 from plughost.core.processes.contributions import Contributions
 from plughost.core.processes.guest import GuestProcess
@@ -48,7 +49,7 @@ class StandIn:
         name: str,
         process: GuestProcess,
         requests: Requests,
-        declarations: Mapping[str, Declaration],
+        dispatcher: HookDispatcher,
         succession: Succession,
     ) -> None:
         self.name = name
@@ -59,13 +60,14 @@ class StandIn:
         self._succession = succession
         self._crossings: list[HookCrossing] = []
         self._contributions = Contributions(name, requests, self._answer_route)
-        sync: dict[str, Callable[..., Any]] = {}
-        for one in self.manifest.hooks:
-            declaration = declarations.get(one.hook) if one.typed else None
+        sync: dict[int, Callable[..., Any]] = {}
+        for number, one in enumerate(self.manifest.hooks):
+            declaration = meant(dispatcher, one.hook, own=not one.foreign) if one.typed else None
             self._crossings.append(crossing_of_hook(name, one, declaration))
             if declaration is not None and declaration.options.sync:
-                sync[one.hook] = self._contributions.hook(one.hook)
-        self.hooks = hook_stand_ins(name, self.manifest.hooks, self._ask, sync)
+                sync[number] = self._contributions.hook(one.hook)
+        project = dispatcher.pluggy.project_name
+        self.hooks = hook_stand_ins(name, project, self.manifest.hooks, self._ask, sync)
         self.config_class = undecoded_kind(self.manifest.schema, self.manifest.secrets)
 
     # its hooks

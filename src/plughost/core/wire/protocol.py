@@ -97,6 +97,7 @@ class HookManifest:
         tryfirst, trylast, optionalhook: As pluggy's marker said.
         priority, timeout: As plughost's marker said.
         typed: Whether the process knows the hook's declaration, so that types say how values cross.
+        foreign: Whether it is for a hook that pluggy's own marker declared; one of plughost's may have that name too.
     """
 
     hook: str
@@ -108,6 +109,7 @@ class HookManifest:
     priority: int = 0
     timeout: float | None = None
     typed: bool = True
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
