@@ -56,9 +56,10 @@ def test_a_lost_member_is_a_problem_until_it_is_forgotten(typed: Typed, tmp_path
     assert typed("fleet", "forget", "a")[0] == 1
 
 
-def test_a_change_without_now_and_one_on_another_revision_are_refused(typed: Typed, tmp_path: Path) -> None:
-    assert typed("fleet", "disable", "lamp")[0] == 2
-    assert typed("fleet", "disable", "lamp", "--now")[1]["state"] == "done"
+def test_a_change_on_another_revision_is_refused_and_with_no_host_there_nobody_is_waited_for(
+    typed: Typed, tmp_path: Path
+) -> None:
+    assert typed("fleet", "disable", "lamp")[1]["state"] == "done"
     code, _, said = typed("fleet", "enable", "lamp", "--now", "--expect", "0")
     assert code == 1
     assert "at revision 1 (disable lamp" in said

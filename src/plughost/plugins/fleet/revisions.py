@@ -196,7 +196,10 @@ class Revisions:
             number=number, parent=active.number, author=author, reason=reason, change=what,
             plugins=changed(active.plugins),
         )  # fmt: skip
-        now = (await self._store.view()).now
+        view = await self._store.view()
+        now = view.now
+        if not any(one.lives(now) for one in view.members):
+            plan = None  # there is nobody to go first
         course = (
             b"" if plan is None else self._seal.close(Roll(revision=number, plan=plan, since=now, moved=now))
         )
