@@ -69,8 +69,8 @@ ENDPOINTS = (
 class Suite:
     """A host that ``plughost serve`` runs, and somebody who has signed in there as the owner of a server."""
 
-    def __init__(self, folder: Path, fakes: DemoFakes, address: str) -> None:
-        self.folder, self.fakes, self.address = folder, fakes, address
+    def __init__(self, folder: Path, fakes: DemoFakes, address: str, process: int) -> None:
+        self.folder, self.fakes, self.address, self._process = folder, fakes, address, process
         self._parts = urlsplit(address)
         self._connection = http.client.HTTPConnection(
             self._parts.hostname or "", self._parts.port, timeout=60
@@ -98,8 +98,12 @@ class Suite:
 
     def read(self, path: str) -> bytes:
         """Read over the one connection that stays open."""
-        self._connection.request("GET", path, headers=self.headers)
-        answer = self._connection.getresponse()
+        try:
+            self._connection.request("GET", path, headers=self.headers)
+            answer = self._connection.getresponse()
+        except http.client.RemoteDisconnected:  # the server does not keep one open that nobody uses
+            self._connection.request("GET", path, headers=self.headers)
+            answer = self._connection.getresponse()
         body = answer.read()
         assert answer.status == 200, (path, answer.status, body)
         return body
@@ -109,6 +113,17 @@ class Suite:
         began = time.perf_counter()
         self.read(path)
         return (time.perf_counter() - began) * 1000
+
+    def busy(self) -> float:
+        """Return the milliseconds of processor time that the host has taken so far."""
+        fields = Path(f"/proc/{self._process}/stat").read_text("ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+    def kept(self, path: str, reads: int) -> str:
+        """Read what is kept again and again; tells how long that took, and how much of it was the host's own work."""
+        began = self.busy()
+        times = [self.timed(path) for _ in range(reads)]
+        return f"{p99(times)}; {(self.busy() - began) / reads:.2f} ms of processor"
 
     def at_rate(self, path: str, rate: float, seconds: float) -> list[float]:
         """Read at a rate, whatever a read takes."""
@@ -146,7 +161,7 @@ def suite(served: Served, fakes: DemoFakes, *, warm: bool, **plugins: Any) -> It
             command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
             try:
-                found = Suite(folder, fakes, f"http://127.0.0.1:{port}")
+                found = Suite(folder, fakes, f"http://127.0.0.1:{port}", process.pid)
                 _until(lambda: httpx2.get(f"{found.address}/readyz").status_code == 200)
                 found.sign_in()
                 yield found
@@ -203,7 +218,7 @@ def answers_and_pictures(one: Suite) -> Rows:
     rows = [
         ("100 people at once, nothing kept", "1 call for each answer, no 429", asyncio.run(a_hundred(one)))
     ]
-    rows.append(("a cached answer, p99", "5 ms", p99([one.timed(TRENDING[0]) for _ in range(1000)])))
+    rows.append(("a cached answer, p99", "5 ms", one.kept(TRENDING[0], 1000)))
     fakes.tmdb.begin("delay", seconds=0.3)
     rows.append(
         ("an answer that is not kept, service of 300 ms", "1 s", f"{one.timed('/api/tmdb/movie/101'):.0f} ms")
@@ -214,22 +229,21 @@ def answers_and_pictures(one: Suite) -> Rows:
     rows.append(
         ("a picture that is not kept, origin of 200 ms, slowest of 17", "500 ms", f"{max(pictures):.0f} ms")
     )
-    rows.append(("a picture that is kept, p99", "15 ms", p99([one.timed(PICTURE) for _ in range(500)])))
+    rows.append(("a picture that is kept, p99", "15 ms", one.kept(PICTURE, 500)))
     return rows
 
 
 def dashboard(one: Suite) -> Rows:
     """Statistics that were computed before anybody asked."""
     calls = len(one.fakes.home.calls)
-    times = [one.timed("/api/plex/stats/dashboard") for _ in range(500)]
+    told = one.kept("/api/plex/stats/dashboard", 500)
     more = len(one.fakes.home.calls) - calls
-    return [("the dashboard, p99", "10 ms, no call", f"{p99(times)}, {more} calls")]
+    return [("the dashboard, p99", "10 ms, no call", f"{told}; {more} calls")]
 
 
 def forget(one: Suite) -> None:
     """Begin anew: since somebody signed in, statistics have been computed, and what they are made of is kept."""
-    for path in ("/api/plex/cache/clear", "/api/cache/flush"):
-        httpx2.post(f"{one.address}{path}", headers=one.token(), follow_redirects=True).raise_for_status()
+    httpx2.post(f"{one.address}/api/plex/cache/clear", headers=one.token()).raise_for_status()
     one.fakes.home.forget()
     one.fakes.tmdb.forget()
 
