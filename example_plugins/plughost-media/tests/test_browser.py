@@ -160,7 +160,7 @@ def test_a_part_that_others_stand_on_is_named_where_it_is_missed(page: Page) -> 
     page.get_by_role("button", name="Unload vault").click()
     expect(box(page, "parts").locator("li", has_text="vault")).to_contain_text("away")
     expect(box(page, "trending").locator("li")).to_have_count(20)
-    give(page, "home", "500")  # nothing is asked without a token, so this is no trouble of theirs
+    give(page, "home", "500")  # nothing is asked without a token, so this does not trouble them
     expect(box(page, "activities").locator(".age")).to_have_text(re.compile("stale|vault is away"))
     give(page, "home", "well")
     page.get_by_role("button", name="Load vault").click()

@@ -133,7 +133,7 @@ def _content(answer: httpx2.Response) -> Any:
 
 
 def _deadline(trouble: str) -> float:
-    """Only who waits for nothing is to wait briefly: a busy machine is no trouble of the server."""
+    """Only who waits for nothing is to wait briefly: a busy machine is not the server in trouble."""
     return 1.0 if trouble == "slow" else 60.0
 
 
@@ -156,7 +156,7 @@ async def test_in_trouble_what_cannot_be_kept_is_told_and_what_is_known_here_is_
         read_as_bytes = options["kind"] == "garbage" and options.get("garbage") != "huge"
         for path, body in MARKS.items():
             answer = await ada.post(f"/api/plex/{path}", body)
-            # A mark that was taken is answered with nothing or with a page, so a page is no garbage here.
+            # A mark that was taken is answered with nothing or with a page, so a page is not garbage here.
             wanted = (204, "") if read_as_bytes else (status, code)
             found = (204, "") if answer.status_code == 204 else told(answer)
             assert found in (wanted, (502, "upstream_unavailable")), path

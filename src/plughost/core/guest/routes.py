@@ -34,7 +34,7 @@ class GuestRoutes:
         for route in given:
             crossing = getattr(route, "elsewhere", None)
             if crossing is None:
-                refusal = f"{value_text(route)} is no plughost.http.Route, which would have a guard"
+                refusal = f"{value_text(route)} is not a plughost.http.Route, which would have a guard"
                 manifests.append(RouteManifest(path=plain_text(getattr(route, "path", "")), refusal=refusal))
                 self._apps.append(_unserved)
                 continue

@@ -106,10 +106,10 @@ class ElsewhereRoute:
 
 def _checked(message: AsgiMessage) -> AsgiMessage:
     if message.type not in _FROM_THERE:
-        raise ValueError(f"{message.type!r} is no message of an answer")
+        raise ValueError(f"{message.type!r} is not a message of an answer")
     status = message.rest.get("status", 200)
     if type(status) is not int or not 200 <= status <= 599:
-        raise ValueError(f"{status!r} is no status of an answer")
+        raise ValueError(f"{status!r} is not a status of an answer")
     for pair in message.headers:
         if any(odd in part for part in pair for odd in _ODD):
             raise ValueError("a header has a line end in it")

@@ -19,6 +19,6 @@ def foreign_store(name: str, settings: dict[str, object], setup: StoreSetup) -> 
         return store
     missing = [method for method in ("commit", "delete", "find") if not hasattr(store, method)]
     raise ConfigError(
-        f"cache store {name!r} is no BytesStore: it has no {', '.join(missing)}",
+        f"cache store {name!r} is not a BytesStore: it has no {', '.join(missing)}",
         path=f"{STORES.section}.store",
     )
