@@ -13,6 +13,7 @@ from plughost.contracts import Cache, CacheManager
 from plughost.exceptions import ServiceError
 from plughost_plex.protocols import Account, Answer, PlexError, Server
 from plughost_plex.servers import Servers
+from plughost_plex.under_way import UnderWay
 from plughost_upstream.protocols import Call, UpstreamGarbageError, UpstreamMissingError
 
 _DAY: Final = 86_400.0
@@ -69,6 +70,7 @@ class Answers:
     def __init__(self, servers: Servers, caches: Callable[[], CacheManager], *, warm: bool) -> None:
         self._servers, self._caches, self._warm = servers, caches, warm
         self._read_at: dict[tuple[str, str], float] = {}
+        self.under_way = UnderWay()
         self.reads: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
 
@@ -108,8 +110,9 @@ class Answers:
             nonlocal loaded
             loaded = True
             self.calls[kind] += 1
-            found = await self._ask(server, call)
-            return found if found is None or then is None else await then(found)
+            with self.under_way.one():
+                found = await self._ask(server, call)
+                return found if found is None or then is None else await then(found)
 
         self.reads[kind] += 1
         try:
@@ -163,7 +166,8 @@ class Answers:
     async def ask(self, server: Server, call: Call, kind: str) -> Mapping[str, Any] | None:
         """Ask a server now; None when it has no such thing."""
         self.calls[kind] += 1
-        return await self._ask(server, call)
+        with self.under_way.one():
+            return await self._ask(server, call)
 
     async def _ask(self, server: Server, call: Call) -> Mapping[str, Any] | None:
         try:

@@ -33,6 +33,7 @@ from plughost_upstream.protocols import UpstreamError, Upstreams
 from plughost_vault.protocols import Reseal, Vault
 
 _PROBE_EACH, _PING_EACH = 300.0, 86_400.0
+_LAST_CALLS = 5.0
 
 
 class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,7 +94,8 @@ class PlexPlugin(Plugin):
         context.every(_PING_EACH, self._keep_alive, name="plex tokens")
 
     async def stop(self) -> None:
-        """Close the file."""
+        """Close the file once nobody needs it; who asks the server now is answered by this one still."""
+        await self._plex.answers.under_way.end(_LAST_CALLS)
         await self._shelf.close()
 
     def status(self) -> Mapping[str, object]:

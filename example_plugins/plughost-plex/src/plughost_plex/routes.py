@@ -75,7 +75,7 @@ class Routes:
     def all(self) -> list[Route]:
         """Return the routes."""
         owner = any_of(scope("plex:monitor"), OwnsServer(self._plex.shelf.owns))
-        sign_in, guarded = self._plex.sign_in, _told
+        sign_in, guarded = self._plex.sign_in, self._told
         return [
             Route("/api/auth/plex", guarded(sign_in.begin), methods=["POST"], guard=PUBLIC, rate="auth", max_body=4096,
                   summary="Begin to sign in with Plex; answers with the address of Plex's page and a handle."),
@@ -96,6 +96,15 @@ class Routes:
                   summary="Forget the history that is kept, so that the next look asks the server."),
         ]  # fmt: skip
 
+    def _told(self, endpoint: Callable[..., Awaitable[Response]]) -> Endpoint:
+        """Return the endpoint with its errors told, and counted for as long as it works."""
+
+        async def counted(request: Request) -> Response:
+            with self._plex.answers.under_way.one():
+                return await endpoint(request)
+
+        return _told(counted)
+
     def _of_everybody(self) -> list[Route]:
         reads: dict[str, Endpoint] = {
             "servers": self._servers,
@@ -114,13 +123,13 @@ class Routes:
             "playback/{id}": self._play,
         }
         return [
-            *(Route(f"/api/plex/{path}", _told(ask), methods=["GET"], guard=SIGNED_IN, rate="read")
+            *(Route(f"/api/plex/{path}", self._told(ask), methods=["GET"], guard=SIGNED_IN, rate="read")
               for path, ask in reads.items()),
-            *(Route(f"/api/plex/{path}", _told(ask), methods=["POST"], guard=SIGNED_IN, rate="write")
+            *(Route(f"/api/plex/{path}", self._told(ask), methods=["POST"], guard=SIGNED_IN, rate="write")
               for path, ask in writes.items()),
-            Route("/api/plex/servers/current", _told(self._choose), methods=["PUT"], guard=SIGNED_IN, rate="write",
+            Route("/api/plex/servers/current", self._told(self._choose), methods=["PUT"], guard=SIGNED_IN, rate="write",
                   body=Chosen),
-            Route("/api/plex/stream/{ticket}/{part:path}", _told(self._stream), methods=["GET"], guard=SIGNED_IN),
+            Route("/api/plex/stream/{ticket}/{part:path}", self._told(self._stream), methods=["GET"], guard=SIGNED_IN),
         ]  # fmt: skip
 
     async def _asking(self, request: Request) -> tuple[Account, Server]:

@@ -495,8 +495,12 @@ class PluginLifecycle:
         )
         new.watch.became_ready()
         self._revivals.watch(new)
-        if old is not None and drain is not None:
-            await self._runs.retire(old, drain)
+        try:
+            # Before the old one stops: who keeps what plugins contributed, such as routes, turns to the new one.
+            await self._announcer.announce()
+        finally:
+            if old is not None and drain is not None:
+                await self._runs.retire(old, drain)
 
     def _replace_soon(self, name: str, memory: int) -> None:
         """Put a new start in the place of one whose process uses too much memory; no call is lost."""
