@@ -190,6 +190,36 @@ async def test_a_reload_swaps_routes_and_loses_no_request(serve):
         assert (await client.get("/number")).text == "6"
 
 
+async def test_routes_turn_to_the_new_one_before_the_old_one_stops(serve):
+    seen: list[str] = []
+    clients: list[Any] = []
+
+    class Turning(Plugin):
+        name = "turning"
+        starts = 0
+
+        async def start(self, context: PluginContext) -> None:
+            type(self).starts += 1
+            self.number = type(self).starts
+
+        async def stop(self) -> None:
+            if self.number == 1:
+                seen.append((await clients[0].get("/turning")).text)
+
+        @hookimpl
+        def register_routes(self) -> list[Route]:
+            async def number(request: Request) -> Response:
+                return PlainTextResponse(str(self.number))
+
+            return [Route("/turning", number, guard=PUBLIC)]
+
+    async with serve(Turning) as served, served.client() as client:
+        clients.append(client)
+        assert (await client.get("/turning")).text == "1"
+        await served.host.reload_plugin("turning")
+        assert seen == ["2"]
+
+
 async def test_a_request_whose_plugin_is_stopped_under_it_is_a_503(serve):
     class Leaving(Plugin):
         name = "leaving"
