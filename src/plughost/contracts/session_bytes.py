@@ -65,7 +65,7 @@ def _decoded(decoder: msgspec.msgpack.Decoder[T], raw: bytes) -> T:
     try:
         return decoder.decode(raw)
     except msgspec.MsgspecError as error:
-        message = "a stored session is damaged: its bytes were not written by plughost. It is kept."
+        message = "a stored session is damaged: its bytes were not written by plughost. It is kept"
         raise SessionUnreadableError(message) from error
 
 
