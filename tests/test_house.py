@@ -7,15 +7,20 @@ import house
 SHARED = {
     # a command is named as it is typed
     "cleanup": "`plughost cache cleanup` and `plughost sessions cleanup`",
+    "check": "`plughost check`, `plughost config check`, and what a rollout is held against",
     "create": "`plughost env create` and `plughost admin token create`",
     "invalidate": "`plughost cache invalidate`, the admin page's action for it, and a step of the suite",
     "list_backups": "`plughost backup list` asks the hook of that name",
     "new": "`plughost new`; in the suite of session stores, a new session",
     "restore": "`plughost backup restore`, `plughost restore`, and PostgreSQL's own tool",
+    "show": "`plughost config show`, and the same for what a fleet follows",
     "stats": "`plughost cache stats` and `plughost sessions stats`",
     "status": "`plughost cache status` and `plughost database status`",
+    "upgrade": "`plughost env upgrade`, and the fleet's command for a plugin of all hosts",
     "main": "the function that `python -m` runs, of the command and of a plugin's own process",
     # plugins do not know each other, and each says the same of its own
+    "Kept": "what a store keeps of a value; what the host keeps of a process that ended",
+    "foreign_store": "the store of somebody else that a configuration names, for caches and for sessions",
     "_Flight": "one load for all who ask at once, as everywhere",
     "require_asyncio": "each library that knows asyncio only has advice of its own",
     "sessions_of": "the sessions service of a host",

@@ -372,8 +372,8 @@ ODD = {
         "Route('/x', lambda request: None, guard=PUBLIC, refuse=lambda c, p: None)",
         "its `refuse` would have to run in the host: leave it out",
     ),
-    "bare": ("StarletteRoute('/x', lambda request: None)", "is no plughost.http.Route"),
-    "number": ("3", "is no plughost.http.Route"),
+    "bare": ("StarletteRoute('/x', lambda request: None)", "is not a plughost.http.Route"),
+    "number": ("3", "is not a plughost.http.Route"),
 }
 
 

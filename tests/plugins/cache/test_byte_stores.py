@@ -338,7 +338,7 @@ async def test_a_host_keeps_its_caches_in_the_store_that_is_named(
         ({"store": "shelf"}, "there is no cache store 'shelf': use module:Class, or install a distribution"),
         ({"store": "no_such_module:Store"}, "cannot be imported: ModuleNotFoundError"),
         ({"store": "{module}:number"}, "name a class"),
-        ({"store": "{module}:Half"}, "is no BytesStore: it has no commit, delete"),
+        ({"store": "{module}:Half"}, "is not a BytesStore: it has no commit, delete"),
         ({"store": "{module}:falls"}, "cannot be made: OSError: no room"),
         ({"store": "{module}:Shelf", "store_settings": {"pace": "PASSWORD"}}, "pace"),
         ({"store_settings": {"address": "a"}}, "are for a store"),

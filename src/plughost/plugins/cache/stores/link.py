@@ -149,7 +149,7 @@ class StoreLink:
             self._away_total += self._clock.monotonic() - self._away_since
             self._away_since = None
         self.available, self._error = True, ""
-        _log.info("cache_store_available", store=self.name)
+        _log.info("the store of the caches is there", store=self.name)
         self._tell(flush=True)
         return True
 
@@ -158,14 +158,14 @@ class StoreLink:
             with anyio.move_on_after(self.config.store_timeout):
                 await store.close()
         except Exception as error:  # a stranger's store may raise anything, and nothing follows from it
-            _log.warning("cache_store_did_not_close", store=self.name, error=error_line(error))
+            _log.warning("the store of the caches did not close", store=self.name, error=error_line(error))
 
     def _lose(self, error: Exception) -> None:
         self._error = error_line(error)
         if self.available:
             self.available = False
             self._away_since = self._clock.monotonic()
-            _log.warning("cache_store_unavailable", store=self.name, error=self._error)
+            _log.warning("the store of the caches is away", store=self.name, error=self._error)
             self._tell(flush=False)
         self._lost.set()
 
