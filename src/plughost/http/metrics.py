@@ -62,6 +62,7 @@ class _Reading(Collector):
         yield from _http(self._runtime)
         yield from _hooks(host)
         yield from _plugins(host)
+        yield from _processes(host)
         yield from _jobs(host)
         yield from _contributed(self._described)
 
@@ -123,6 +124,36 @@ def _plugins(host: Host) -> Iterator[Metric]:
                 load.add_metric((name, phase), seconds)
     yield from (state, load, restarts)
     yield GaugeMetricFamily(PREFIX + "ready", "Whether every required plugin is ready", float(host.ready))
+
+
+def _processes(host: Host) -> Iterator[Metric]:
+    """Yield the figures of plugins' own processes; nothing where there is none."""
+    label, prefix = ("plugin",), PREFIX + "plugin_process_"
+    memory = GaugeMetricFamily(prefix + "memory_bytes", "Memory it uses", labels=label)
+    seconds = CounterMetricFamily(prefix + "cpu_seconds", "Processor time of the present one", labels=label)
+    threads = GaugeMetricFamily(prefix + "threads", "Threads it has", labels=label)
+    files = GaugeMetricFamily(prefix + "open_files", "Files it has open", labels=label)
+    calls = GaugeMetricFamily(prefix + "calls_under_way", "Calls it has not answered", labels=label)
+    restarts = CounterMetricFamily(prefix + "restarts", "Times one took another's place", labels=label)
+    moved = CounterMetricFamily(
+        prefix + "bytes", "Bytes to and from the present one", labels=(*label, "direction")
+    )
+    found = [(name, one.process) for name, one in host.plugins.items() if one.process is not None]
+    for name, process in found:
+        for family, value in (
+            (memory, process.memory),
+            (seconds, process.cpu_seconds),
+            (threads, process.threads),
+            (files, process.files),
+            (calls, process.in_flight),
+            (restarts, process.restarts),
+        ):
+            if value is not None:
+                family.add_metric((name,), value)
+        moved.add_metric((name, "sent"), process.sent)
+        moved.add_metric((name, "received"), process.received)
+    if found:
+        yield from (memory, seconds, threads, files, calls, restarts, moved)
 
 
 def _jobs(host: Host) -> Iterator[Metric]:

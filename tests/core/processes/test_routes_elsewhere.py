@@ -17,6 +17,7 @@ from asgi_browser import Browser
 from housed import configuration, housed, process_of, until, write_plugin
 from plughost import Host
 from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.core.processes import housing
 from plughost.http import HostApplication, HttpRuntime, HttpSettings, create_app
 from plughost.http.composition import compose
 
@@ -361,6 +362,38 @@ async def test_a_panel_shows_figures_and_presses_buttons(tmp_path: Path, isolati
         figures = await panel.data()
         assert figures["pressed"] == 1
         assert figures["pid"] == (os.getpid() if isolation == "none" else process_of(host, "lampsite").pid)
+
+
+async def test_figures_of_its_process_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housing, "_LOOK_EVERY", 0.05)
+    async with site(tmp_path, "process") as (host, app):
+        await until(lambda: process_of(host, "lampsite").memory is not None)
+        browser = Browser(app)
+        await browser.get("/fail/exit")
+        await until(lambda: process_of(host, "lampsite").restarts == 1)
+        await until(lambda: process_of(host, "lampsite").memory is not None)
+        token = app.runtime.tokens.create("test", ("metrics",), 60.0)[0]
+        told = (await browser.get("/metrics", {"authorization": f"Bearer {token}"})).body.decode()
+        lines = [
+            line.rpartition(" ") for line in told.splitlines() if "plugin_process_" in line and line[0] != "#"
+        ]
+        figures = {name.removeprefix("plughost_plugin_process_"): float(value) for name, _, value in lines}
+        assert figures['restarts_total{plugin="lampsite"}'] == 1
+        assert figures['threads{plugin="lampsite"}'] == process_of(host, "lampsite").threads
+        assert 5_000_000 < figures['memory_bytes{plugin="lampsite"}'] < 300_000_000
+        assert figures['bytes_total{direction="sent",plugin="lampsite"}'] > 0
+        assert {name.partition("{")[0] for name in figures} == {
+            *("memory_bytes", "cpu_seconds_total", "threads", "open_files", "calls_under_way"),
+            *("restarts_total", "bytes_total"),
+        }
+
+
+async def test_a_host_without_such_processes_measures_none(tmp_path: Path) -> None:
+    async with site(tmp_path, "none") as (_, app):
+        token = app.runtime.tokens.create("test", ("metrics",), 60.0)[0]
+        told = (await Browser(app).get("/metrics", {"authorization": f"Bearer {token}"})).body
+        assert b"plughost_ready" in told
+        assert b"plugin_process_" not in told
 
 
 ODD = {
