@@ -186,8 +186,9 @@ ClaimVerdict = Literal["run", "noted", "taken", "running", "early", "gap", "old"
 
 ``run``: it is the member's. ``noted``: accounted for, as asked. ``taken``: it was given out or accounted for before.
 ``running``: the run before has not ended, and the slot is skipped unless it is kept. ``early``: it has not come yet.
-``gap``: the slot before it is not ``previous``: slots passed that nobody accounted for. ``old``: a living member has a
-newer definition. ``stranger``: no such member any more, it must join. ``unknown``: no such job, it must enlist.
+``gap``: slots passed since the last one that is accounted for, or some of those counted here were accounted for
+meanwhile. ``old``: a living member has a newer definition. ``stranger``: no such member any more, it must join.
+``unknown``: no such job, it must enlist.
 """
 
 

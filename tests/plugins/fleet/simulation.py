@@ -305,8 +305,11 @@ class WatchedStore(MemoryFleetStore):
         self._time = now
 
     async def enlist(self, enlistment: Any) -> Any:
-        self.known_since.setdefault(enlistment.job, self._time())
-        return await super().enlist(enlistment)
+        now = self._time()
+        answer = await super().enlist(enlistment)
+        if answer.known:
+            self.known_since.setdefault(enlistment.job, now)
+        return answer
 
     async def claim(self, claim: JobClaim) -> Claimed:
         answer = await super().claim(claim)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,12 +144,18 @@ def test_eight_workers_run_each_slot_once_however_often_one_is_killed_or_stopped
     for _ in range(20):
         view = fleet.until(lambda view: len(living(view)) == 8)
         if chance.random() < 0.5:
-            os.kill(pid_of(view, chance.choice(sorted(living(view)))), signal.SIGKILL)
+            name = chance.choice(sorted(living(view)))
+            os.kill(pid_of(view, name), signal.SIGKILL)
+            fleet.until(partial(is_another, name, living(view)[name]))
         else:
             stop_until_lost(fleet, view)
     before = starts(fleet.view())
     fleet.until(lambda view: starts(view) >= before + 5)
     check_that_nothing_doubled(fleet)
+
+
+def is_another(name: str, was: int, view: View) -> bool:
+    return living(view).get(name) != was
 
 
 def stop_until_lost(fleet: Fleet, view: View) -> None:

@@ -417,11 +417,26 @@ class FleetStoreSuite:
         job = await fleet.job()
         assert (job.missed, job.skipped, job.starts) == (1, 1, 2)
 
+    async def test_slots_that_two_members_account_for_are_counted_once(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        await fleet.enlist("a")
+        known = (await fleet.job()).slot
+        for _ in range(3):
+            slot = await fleet.at_slot("a")
+        await fleet.claim("a", slot, previous=known, missed=2)
+        await fleet.join("b")
+        await fleet.enlist("b")
+        later = await fleet.at_slot("b")
+        answer = await fleet.claim("b", later, previous=known, missed=3)
+        assert (answer.verdict, answer.slot) == ("gap", slot)
+        assert (await fleet.job()).missed == 2
+
     async def test_a_slot_can_be_accounted_for_without_a_start(self, fleet: FleetDriver) -> None:
         await fleet.join("a")
         await fleet.enlist("a")
         slot = await fleet.at_slot("a")
-        assert (await fleet.claim("a", slot, start=False, missed=2)).verdict == "noted"
+        known = (await fleet.job()).slot
+        assert (await fleet.claim("a", slot, previous=known, start=False, missed=2)).verdict == "noted"
         assert (await fleet.claim("a", slot)).verdict == "taken"
         job = await fleet.job()
         assert (job.missed, job.starts, job.state) == (3, 0, "")

@@ -235,7 +235,7 @@ local repeated = slot <= row.slot
 if repeated then verdict = start and again(row) and row.retry_at <= now and 'run' or 'taken'
 elseif is_old() then verdict = 'old'
 elseif slot > now then verdict = 'early'
-elseif row.slot < previous then verdict = 'gap'
+elseif row.slot < previous or (missed + skipped > 0 and row.slot ~= previous) then verdict = 'gap'
 elseif row.state == 'running' then verdict = 'running'
 else verdict = start and 'run' or 'noted' end
 

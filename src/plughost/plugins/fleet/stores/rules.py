@@ -282,7 +282,8 @@ class FleetRules:
             return job, "old"
         if claim.slot > self._now:
             return job, "early"
-        if job.slot < claim.previous:
+        counts_passed = claim.missed or claim.skipped
+        if job.slot < claim.previous or (counts_passed and job.slot != claim.previous):
             return job, "gap"
         if job.state == "running":
             return job, "running"
