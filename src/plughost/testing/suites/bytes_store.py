@@ -16,33 +16,19 @@ What plughost makes of the three methods is proved by ``SessionLoginSuite`` and 
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import anyio
 import pytest
 
 from plughost.contracts.bytes_store import BytesStore, ListingStore
 from plughost.testing.clock import FakeClock
+from plughost.testing.suites.stores import StoreSuite
 
 KEYS = ("a", "A", "c:0123456789ab:e" + "f" * 60, "x" * 80)
 VALUES = (b"", b"\x00", b"\xff\x00 text", bytes(range(256)) * 4000)
 
 
-class BytesStoreSuite:
+class BytesStoreSuite(StoreSuite):
     """The promises of ``plughost.contracts.BytesStore``. Give it a ``store`` fixture that opens and closes yours."""
-
-    pytestmark = pytest.mark.anyio
-
-    @pytest.fixture
-    def clock(self) -> FakeClock:
-        """Time under the test's hand; it begins now, so that stores with a clock of their own agree."""
-        return FakeClock(start=time.time())
-
-    @pytest.fixture
-    def store(self, clock: FakeClock) -> Any:
-        """Return your store, opened, reading its time from ``clock.time``."""
-        raise NotImplementedError("give the suite a store fixture")
 
     @pytest.fixture
     def later(self, clock: FakeClock) -> float:

@@ -43,6 +43,7 @@ from plughost.contracts.fleet_store import (
     StoredMember,
 )
 from plughost.testing.clock import FakeClock
+from plughost.testing.suites.stores import StoreSuite
 
 TTL = 15_000
 MINUTE = 60_000
@@ -106,20 +107,13 @@ class FleetDriver:
         return next(one for one in (await self.store.view()).members if one.member == name)
 
 
-class FleetStoreSuite:
-    """Subclass it and give it a ``store`` fixture that opens and closes yours."""
-
-    pytestmark = pytest.mark.anyio
+class FleetStoreSuite(StoreSuite):
+    """Subclass it and give it a ``store`` fixture that opens and closes yours, empty."""
 
     @pytest.fixture
     def clock(self) -> FakeClock:
-        """Time under the test's hand."""
+        """Time under the test's hand, at a full second: slots of jobs are counted from there."""
         return FakeClock(start=float(int(time.time())))
-
-    @pytest.fixture
-    def store(self, clock: FakeClock) -> Any:
-        """Return your store, empty and opened, reading its time from ``clock.time``."""
-        raise NotImplementedError("give the suite a store fixture")
 
     @pytest.fixture
     def fleet(self, store: FleetStore, clock: FakeClock) -> FleetDriver:

@@ -38,6 +38,7 @@ from plughost.contracts.session_store import (
 )
 from plughost.exceptions import SessionDataError
 from plughost.testing.clock import FakeClock
+from plughost.testing.suites.stores import StoreSuite
 
 
 def digest(name: str) -> bytes:
@@ -105,20 +106,8 @@ class MovedStore(SessionStore, MovableStore, Protocol):
     """What the tests of moves are given."""
 
 
-class SessionLoginSuite:
+class SessionLoginSuite(StoreSuite):
     """What a login needs. Subclass it and give it a ``store`` fixture that opens and closes yours."""
-
-    pytestmark = pytest.mark.anyio
-
-    @pytest.fixture
-    def clock(self) -> FakeClock:
-        """Time under the test's hand; it begins now, so that stores with a clock of their own agree."""
-        return FakeClock(start=time.time())
-
-    @pytest.fixture
-    def store(self, clock: FakeClock) -> Any:
-        """Return your store, opened, reading its time from ``clock.time``."""
-        raise NotImplementedError("give the suite a store fixture")
 
     async def test_what_was_created_is_read(self, store: SessionStore) -> None:
         created = await store.create(new("a", fields={"cart": b"\x01x"}))
