@@ -83,7 +83,7 @@ def importable(tmp_path: Path) -> Iterator[Path]:
 
 def write(folder: Path, source: str) -> str:
     """Write a module; return its name, which no other has."""
-    name = f"strange_{next(_numbers)}"
+    name = f"stranger_{next(_numbers)}"
     (folder / f"{name}.py").write_text(HEAD + source)
     return name
 
@@ -93,7 +93,7 @@ def settings(tmp_path: Path, name: str = "strange", **host: Any) -> dict[str, An
 
 
 def by_entry_point(tmp_path: Path, site: Path, source: str) -> tuple[str, dict[str, Any]]:
-    name = f"strange_{next(_numbers)}"
+    name = f"stranger_{next(_numbers)}"
     make_distribution(
         site, name, modules={name: HEAD + source}, entry_points={"plughost.plugins": {name: f"{name}:P"}}
     )

@@ -150,7 +150,7 @@ class RevisionFollower:
             if was == wish:
                 continue
             try:
-                await self._bring(name, was, wish, revision.number)
+                await self._bring(name, was, wish)
             except PluginNotFoundError:
                 continue  # a host without the plugin has nothing to do
             except PluginError as error:
@@ -162,9 +162,8 @@ class RevisionFollower:
         self._membership.applied = revision.number
         self._membership.refused = "; ".join(failures)[:500]
 
-    async def _bring(self, name: str, was: WantedState, wish: WantedState, number: int) -> None:
-        is_late = self._at_start is not None and number > self._at_start
-        reloads = wish.reloads > was.reloads and is_late
+    async def _bring(self, name: str, was: WantedState, wish: WantedState) -> None:
+        reloads = self._at_start is not None and wish.reloads > max(was.reloads, self._at_start)
         differs = (was.config, was.url, was.sha256) != (wish.config, wish.url, wish.sha256)
         record = await self._host.bring_plugin(name, again=reloads or differs)
         if (reloads or differs) and wish.version not in ("", record.version):

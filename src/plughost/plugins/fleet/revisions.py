@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -23,7 +22,7 @@ from plughost.exceptions import FleetError
 from plughost.plugins.fleet.cards import decode_card
 from plughost.plugins.fleet.rollouts import OPEN, Roll, check
 from plughost.plugins.fleet.seal import Seal
-from plughost.plugins.fleet.wishes import Revision, WantedState, back_to, changed, refuse_hopeless
+from plughost.plugins.fleet.wishes import Revision, WantedState, changed, refuse_hopeless
 
 
 class Revisions:
@@ -52,8 +51,9 @@ class Revisions:
         """Change what is wanted of one plugin."""
         refuse_hopeless(change)
 
-        def wanted(plugins: Mapping[str, WantedState]) -> Mapping[str, WantedState]:
-            return {**plugins, change.plugin: changed(plugins.get(change.plugin, WantedState()), change)}
+        def wanted(plugins: Mapping[str, WantedState], number: int) -> Mapping[str, WantedState]:
+            wish = plugins.get(change.plugin, WantedState())
+            return {**plugins, change.plugin: changed(wish, change, number)}
 
         what = f"{change.act} {change.plugin}"
         urgent = plan is None and change.act in ("disable", "quarantine")
@@ -69,7 +69,7 @@ class Revisions:
         """
         before = (await self.revision(number)).plugins
         what = f"back to {number}"
-        return await self._put(what, partial(back_to, before), plan, expect, author, reason)
+        return await self._put(what, lambda *_: before, plan, expect, author, reason)
 
     async def revision(self, number: int) -> Revision:
         """Return one; before the first, an empty one.
@@ -160,7 +160,7 @@ class Revisions:
             author=bad.author,
             reason=roll.reason[:500],
             change=f"back to {steering.active}: {bad.change} went wrong",
-            plugins=back_to(good.plugins, bad.plugins),
+            plugins=good.plugins,
         )
         document, back = self._seal.close(revision), replace(roll, back=number)
         return NextStep(
@@ -170,7 +170,7 @@ class Revisions:
     async def _put(
         self,
         what: str,
-        changed: Callable[[Mapping[str, WantedState]], Mapping[str, WantedState]],
+        changed: Callable[[Mapping[str, WantedState], int], Mapping[str, WantedState]],
         plan: RolloutPlan | None,
         expect: int | None,
         author: str,
@@ -194,7 +194,7 @@ class Revisions:
         number = steering.newest + 1
         revision = Revision(
             number=number, parent=active.number, author=author, reason=reason, change=what,
-            plugins=changed(active.plugins),
+            plugins=changed(active.plugins, number),
         )  # fmt: skip
         view = await self._store.view()
         now = view.now

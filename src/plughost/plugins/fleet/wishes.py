@@ -21,7 +21,7 @@ class WantedState(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         enabled: Whether it runs; None leaves that to each host.
         quarantined: Why it must not run anywhere; empty when it may.
-        reloads: How often it was to be reloaded since the fleet began.
+        reloads: The last revision by which it was to be reloaded; 0 for none.
         version: Which version it must have after that; empty for whichever there is.
         config: Settings of it, laid over those of each host's file; references are followed on the host.
         url: Where its package is fetched from; empty for where each host has it.
@@ -72,8 +72,8 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     plugins: Mapping[str, WantedState] = {}
 
 
-def changed(wish: WantedState, change: FleetChange) -> WantedState:
-    """Return what is wanted of a plugin after a change."""
+def changed(wish: WantedState, change: FleetChange, number: int) -> WantedState:
+    """Return what is wanted of a plugin after a change, which revision ``number`` makes."""
     match change.act:
         case "enable":
             return replace(wish, enabled=True, quarantined="")
@@ -87,7 +87,7 @@ def changed(wish: WantedState, change: FleetChange) -> WantedState:
         case "upgrade":
             return replace(wish, url=change.url, sha256=change.sha256.lower(), version=change.version)
         case _:
-            return replace(wish, reloads=wish.reloads + 1, version=change.version)
+            return replace(wish, reloads=number, version=change.version)
 
 
 def refuse_hopeless(change: FleetChange) -> None:
@@ -119,11 +119,3 @@ def _secrets_in(value: object, path: str = "", *, secret: bool = False) -> Itera
             yield from _secrets_in(inner, path, secret=secret)
     elif secret and isinstance(value, str) and value:
         yield path
-
-
-def back_to(before: Mapping[str, WantedState], now: Mapping[str, WantedState]) -> Mapping[str, WantedState]:
-    """Return what was wanted before, but for reloads: their count only grows."""
-    return {
-        name: replace(before.get(name, WantedState()), reloads=now.get(name, WantedState()).reloads)
-        for name in {*before, *now}
-    }
