@@ -476,5 +476,5 @@ def test_each_point_guards_something() -> None:
     assert {point.name for point in Point} - guarding == UNGUARDED
 
 
-UNGUARDED = {"HOOK", "WRAPPER"}
-"""Hook calls have a guard of their own, because they are the hot path; they stand in the registry for their cells."""
+UNGUARDED = {"WRAPPER"}
+"""Hook calls have a guard of their own, being the hot path; wrappers stand in the registry for their cells."""

@@ -163,8 +163,10 @@ async def test_a_plugin_more_costs_what_a_plugin_costs_and_not_more_with_each_th
 ) -> None:
     names = install(*[HOOKED] * 30)
     few, some, many = [await calls_of_a_start(tmp_path, names[:count]) for count in (10, 20, 30)]
-    assert many - few < 20 * 2_800  # Python functions and built-in ones
-    assert many - some < 1.15 * (some - few)
+    assert many - few < 20 * 3_200  # Python functions and built-in ones
+    assert many - some < 1.5 * (
+        some - few
+    )  # were it a square of their number, 1.67; the loops count unevenly
 
 
 async def calls_of_a_start(tmp_path: Path, names: list[str]) -> int:

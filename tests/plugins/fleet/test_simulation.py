@@ -51,7 +51,7 @@ async def test_no_slot_starts_twice_or_passes_in_silence_whatever_happens(seed: 
 
 @pytest.mark.parametrize(("what", "planted", "found"), simulation.PLANTED)
 async def test_a_planted_fault_is_found(what: str, planted: dict[str, Any], found: str) -> None:
-    for seed in range(12):
+    for seed in range(60):
         try:
             await live(seed, 15, **planted)
         except BaseException as error:
@@ -93,7 +93,7 @@ async def test_a_fault_planted_in_roll_outs_is_found(
         from plughost.plugins.fleet import conducting
 
         monkeypatch.setattr(conducting, "advanced", plant(conducting.advanced))
-    for seed in range(12):
+    for seed in range(60):
         (folder := tmp_path / str(seed)).mkdir()
         try:
             await rolling.World(seed, folder, store=store).run(12)
