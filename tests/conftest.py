@@ -43,6 +43,9 @@ BEYOND_A_LAPTOP = {
 """What `pytest --laptop` leaves out, and what it would need: `.[test-all]`, or packages of the machine."""
 
 
+LONG = ("tests/test_examples.py::test_its_own_tests_pass", "tests/testing/test_plugin_suite.py")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="run every cell of the tests marked `matrix`")
     parser.addoption(
@@ -63,6 +66,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out.update(item for item in items if item.nodeid.startswith(places))
     if not config.getoption("--whole"):
         left_out.update(beyond_a_sample(items))
+    # What takes a minute is begun first, so that nobody waits for it in the end.
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=[*left_out])

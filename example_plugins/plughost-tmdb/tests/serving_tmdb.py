@@ -82,10 +82,11 @@ async def bench(
         }
         own |= ({"shared_key": SHARED} if shared else {}) | settings
         config = {
+            "http": {"rate_limits": {"read": 100_000}},  # tests of load ask as often as they can
             "plugins": {
                 "upstream": {"config": {"allowed_networks": ["127.0.0.1/32"]}},
                 "tmdb": {"config": own},
-            }
+            },
         }
         others = ("cache", "tmdb") if installed else ()
         async with make_host("upstream", "vault", *others, config=config) as host:
