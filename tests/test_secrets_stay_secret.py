@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from servers import end
+
 PLANTED = {
     "configured": "Kx7-configured-9Q",
     "referenced": "Zw3-referenced-1P",
@@ -136,8 +138,7 @@ class Serve:
         raise AssertionError(self.log.read_text())
 
     def end(self) -> str:
-        self.process.terminate()
-        self.process.communicate(timeout=30)
+        end(self.process)
         return self.log.read_text()
 
 

@@ -22,6 +22,7 @@ from starlette.responses import PlainTextResponse, Response
 from plughost import Host
 from plughost.exceptions import RouteError
 from plughost.http import create_app, host_from
+from servers import end
 
 
 @contextmanager
@@ -258,8 +259,7 @@ def test_celery_has_a_host_in_each_worker_process(config, tmp_path):
         results = [shop.greet.delay(f"n{number}") for number in range(6)]
         told = [result.get(timeout=60) for result in results]
     finally:
-        worker.terminate()
-        output, _ = worker.communicate(timeout=60)
+        output, _ = end(worker)
     assert [text for _, text in told] == [f"hello n{number}" for number in range(6)]
     assert all(process != worker.pid for process, _ in told)
     assert "Traceback" not in output, output

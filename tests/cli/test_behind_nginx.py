@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,21 +14,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from servers import free_port
+from servers import end, free_port, nginx
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "serve-behind-nginx.md"
 WHOLE, PREFIX = re.findall(r"```nginx\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-
-FRAME = """
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/g;
-    {page}
-}}
-"""
 
 
 @pytest.fixture
@@ -47,12 +33,9 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def served(folder: Path, page: str, *options: str) -> Iterator[tuple[str, str]]:
     """Yield the address of nginx and the printed sign-in link."""
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    assert nginx is not None, "install nginx: the page about it is tried with it"
     port = free_port()
     page = page.replace("/run/acme", str(folder)).replace("/etc/ssl", str(folder))
     page = page.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
-    (folder / "nginx.conf").write_text(FRAME.format(folder=folder, page=page))
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
     command = [
         sys.executable,
@@ -68,32 +51,16 @@ def served(folder: Path, page: str, *options: str) -> Iterator[tuple[str, str]]:
         host = subprocess.Popen(
             command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=err, text=True
         )
-    proxy = None
     try:
         assert host.stdout is not None
         link = next(
             (found[0] for line in host.stdout if (found := re.search(r"https://\S+code=\S+", line))), ""
         )
         assert link, (folder / "err").read_text()
-        proxy = subprocess.Popen([nginx, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")])
-        wait_for_port(port, proxy)
-        yield f"https://127.0.0.1:{port}", link
+        with nginx(folder, page):
+            yield f"https://127.0.0.1:{port}", link
     finally:
-        for process in (proxy, host):
-            if process is not None:
-                process.terminate()
-                process.communicate(timeout=30)
-
-
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        assert process.poll() is None, "nginx ended"
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("nginx does not listen")
+        end(host)
 
 
 def browser(address: str) -> httpx2.Client:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,8 +15,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from cli.test_behind_nginx import FRAME, browser, wait_for_port
-from servers import free_port
+from cli.test_behind_nginx import browser
+from servers import end, free_port, nginx
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial" / "from-nothing-to-https.md").read_text("utf-8")
 FILES = dict(re.findall(r"```\{code-block\} \w+\n:caption: (\S+)\n\n(.*?)```", PAGE, re.DOTALL))
@@ -57,20 +56,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory, environ: dict[str, str]) -> I
         FILES["/etc/nginx/conf.d/shop.conf"].replace("/run/", f"{folder}/").replace("/etc/ssl", str(folder))
     )
     page = page.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
-    (folder / "nginx.conf").write_text(FRAME.format(folder=folder, page=page))
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    assert nginx is not None, "install nginx: the tutorial is tried with it"
-    proxy = subprocess.Popen([nginx, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")])
     try:
-        wait_for_port(port, proxy)
-        while "running on socket" not in (folder / "log").read_text():
-            assert application.poll() is None, (folder / "log").read_text()
-            time.sleep(0.05)
-        yield folder, f"https://127.0.0.1:{port}"
+        with nginx(folder, page):
+            while "running on socket" not in (folder / "log").read_text():
+                assert application.poll() is None, (folder / "log").read_text()
+                time.sleep(0.05)
+            yield folder, f"https://127.0.0.1:{port}"
     finally:
-        for process in (proxy, application):
-            process.terminate()
-            process.communicate(timeout=60)
+        end(application)
 
 
 @pytest.fixture

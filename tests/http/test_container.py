@@ -15,7 +15,7 @@ import httpx2
 import pytest
 import yaml
 
-from servers import free_port, server
+from servers import end, free_port, server
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -115,8 +115,7 @@ def test_the_services_work_as_they_are_shipped(tmp_path):
             assert services["host"]["environment"]["PLUGHOST_HOST__REQUIRED"] == "sessions,cache"
             assert httpx2.get(f"http://127.0.0.1:{where[1]}/readyz").status_code == 200
         finally:
-            process.terminate()
-            err = process.communicate(timeout=60)[1]
+            _, err = end(process)
     assert all(json.loads(line) for line in err.splitlines())
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from servers import end
+
 CONFIG = """
 [host]
 allow = ["admin", "cache", "sessions"]
@@ -62,8 +64,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         line = next(line for line in host.stdout if line.startswith("Admin page: "))
         yield line.removeprefix("Admin page: ").partition("/admin")[0].strip(), token
     finally:
-        host.terminate()
-        host.communicate(timeout=30)
+        end(host)
 
 
 def worst_answer(base: str, attack: threading.Thread) -> float:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from plughost.http import HttpSettings
 from plughost.http.loopback import TRUST, from_loopback
 from plughost.http.peers import is_of_this_user
 from plughost.plugins.sessions.cookies import CookiePolicy
-from servers import free_port
+from servers import end, free_port, nginx
 
 needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the kernel does not tell here")
 
@@ -118,17 +116,10 @@ def test_the_system_that_tells_nothing_proves_nothing(live_server, monkeypatch):
 
 
 PROXY = """
-daemon off; user nobody nogroup; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/g;
     server {{
         listen 127.0.0.1:{port};
         location / {{ proxy_http_version 1.1; proxy_pass http://127.0.0.1:{upstream}; {more} }}
     }}
-}}
 """
 
 
@@ -137,28 +128,18 @@ http {{
     "more", ["", "proxy_set_header Host 127.0.0.1:$proxy_port;", 'proxy_set_header Connection "";']
 )
 def test_nginx_that_forwards_no_header_over_http_1_1_is_not_this_machine(live_server, tmp_path, more):
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    assert nginx is not None, "install nginx"
     server, port = live_server(), free_port()
     tmp_path.chmod(0o755)
-    config = tmp_path / "nginx.conf"
-    config.write_text(PROXY.format(folder=tmp_path, port=port, upstream=server.port, more=more))
-    proxy = subprocess.Popen([nginx, "-c", str(config), "-e", str(tmp_path / "error.log")])
-    try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            for _ in range(200):
-                try:
-                    assert client.get("/livez").status_code == 200
-                    break
-                except httpx2.ConnectError:
-                    time.sleep(0.05)
-            assert client.get("/metrics").status_code == 401
-            assert "duration" not in client.get("/health/detailed").text
+    proxy = PROXY.format(port=port, upstream=server.port, more=more)
+    with (
+        nginx(tmp_path, proxy, user="nobody nogroup"),
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        assert client.get("/livez", timeout=30).status_code == 200
+        assert client.get("/metrics").status_code == 401
+        assert "duration" not in client.get("/health/detailed").text
         with server.client() as direct:
             assert direct.get("/metrics").status_code == 200
-    finally:
-        proxy.terminate()
-        proxy.wait(30)
 
 
 @pytest.mark.parametrize(
@@ -184,5 +165,4 @@ def test_serve_used_directly_shows_figures_and_with_an_option_for_a_proxy_does_n
             assert line, "it ended"
         assert httpx2.get(f"http://localhost:{port}/metrics", timeout=30).status_code == status
     finally:
-        host.terminate()
-        host.communicate(timeout=30)
+        end(host)

@@ -22,6 +22,7 @@ from docs_blocks import blocks
 from plughost.contracts import View
 from plughost.plugins.fleet.cards import decode_card
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
+from servers import end
 
 PAGE = Path(__file__).parents[3] / "docs/how-to/run-many-hosts.md"
 PATIENCE = 100.0
@@ -90,8 +91,7 @@ def fleet(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Fleet]:
     try:
         yield served
     finally:
-        served.process.terminate()
-        served.process.wait(30)
+        end(served.process)
 
 
 def living(view: View) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from servers import nginx
 from tabs import Tab, wait_for
 
 SERVED = Path(__file__).with_name("served_counter.py")
@@ -70,13 +70,7 @@ def test_the_count_goes_on_after_kill_9_and_a_sign_out_holds_in_every_tab(served
     assert thief.views() is None
 
 
-NGINX = """
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/g;
+CACHING = """
     proxy_cache_path {folder}/cache keys_zone=all:1m;
     upstream app {{ server unix:{app}; }}
     server {{
@@ -87,20 +81,13 @@ http {{
             add_header X-Cache $upstream_cache_status always;
         }}
     }}
-}}
 """
 
 
 def test_cve_2023_30861_a_caching_proxy_shows_nobody_the_page_of_somebody_else(served: Served) -> None:
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    assert nginx is not None, "install nginx: it is the caching proxy of this test"
     folder = served.folder / "n"
     folder.mkdir()
-    config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, app=served.path))
-    process = subprocess.Popen([nginx, "-c", str(config), "-e", str(folder / "error.log")])
-    try:
-        wait_for(folder / "n", process)
+    with nginx(folder, CACHING.format(folder=folder, app=served.path)):
         ada, eve, guest = Tab(folder / "n"), Tab(folder / "n"), Tab(folder / "n")
         ada.ask("POST", "/api/auth/login", {"username": "ada"})
         eve.ask("POST", "/api/auth/login", {"username": "eve"})
@@ -110,6 +97,3 @@ def test_cve_2023_30861_a_caching_proxy_shows_nobody_the_page_of_somebody_else(s
             assert guest.ask("GET", "/page")[1] == "hello nobody"
         kept = [ada.ask("GET", "/same")[2].get("X-Cache") for _ in range(2)]
         assert kept == ["MISS", "HIT"], "the proxy does cache what looks at no session"
-    finally:
-        process.kill()
-        process.wait()
