@@ -15,8 +15,8 @@ from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import AdminPanel, CacheManager, PanelAction, SessionManager
 from plughost.http import HttpSettings
 from plughost.plugins.admin import AdminPlugin
-from plughost.plugins.admin.charts import bars, line, milliseconds, waterfall
-from plughost.plugins.admin.rendering import facts_table, readable_bytes, span
+from plughost.plugins.admin.charts import bars, line, milliseconds, span, waterfall
+from plughost.plugins.admin.rendering import facts_table, readable_bytes
 from plughost.plugins.cache.plugin import CachePlugin
 from plughost.plugins.sessions.plugin import SessionsPlugin
 

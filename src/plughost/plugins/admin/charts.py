@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 _WIDTH, _HEIGHT = 600.0, 96.0
 _PAD = 4.0
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 _PHASES = ("waited", "imported", "validated", "started")
 
 
@@ -26,10 +27,10 @@ def line(points: Sequence[Sequence[float]], label: str, *, top: float | None = N
         )
     first, last = points[0][0], points[-1][0]
     highest = max((value for _, value in points), default=0.0) if top is None else top
-    span, height = (last - first) or 1.0, highest or 1.0
+    length, height = (last - first) or 1.0, highest or 1.0
     places = [
         (
-            _PAD + (at - first) / span * (_WIDTH - 2 * _PAD),
+            _PAD + (at - first) / length * (_WIDTH - 2 * _PAD),
             _HEIGHT - _PAD - min(value / height, 1.0) * (_HEIGHT - 2 * _PAD),
         )
         for at, value in points
@@ -46,7 +47,7 @@ def line(points: Sequence[Sequence[float]], label: str, *, top: float | None = N
         "<figcaption><span>{span} ago</span><span>top {top}</span><span>now</span></figcaption></figure>"
     ).format(
         w=_WIDTH, h=_HEIGHT, label=label, base=base, middle=_HEIGHT / 2, area=area, path=path,
-        span=milliseconds(last - first), top="100 %" if top == 1.0 else f"{height:g}",
+        span=span(last - first), top="100 %" if top == 1.0 else f"{height:g}",
     )  # fmt: skip
 
 
@@ -109,6 +110,14 @@ def _row(name: str, timings: Mapping[str, Any], longest: float) -> Markup:
 
 def _total(timings: Mapping[str, Any] | None) -> float:
     return sum((timings or {}).get(phase) or 0.0 for phase in _PHASES)
+
+
+def span(seconds: float) -> str:
+    """Return a length of time for people, by its largest unit."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def milliseconds(seconds: float | None) -> str:

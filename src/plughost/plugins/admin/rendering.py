@@ -15,7 +15,7 @@ from plughost.contracts import Clock, visible
 from plughost.http import HttpRuntime, Identity
 from plughost.plugins.admin import charts
 from plughost.plugins.admin.actions import ACTIONS, Action
-from plughost.plugins.admin.charts import milliseconds
+from plughost.plugins.admin.charts import milliseconds, span
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.offers import standing
 from plughost.plugins.admin.tabs import Tab
@@ -29,7 +29,6 @@ STATIC: Mapping[str, str] = {
 
 _ACTIONS = {action.verb: action for action in ACTIONS}
 _UP = {"": "../", "system/": "", "../": "../../"}
-_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 class Renderer:
@@ -257,14 +256,6 @@ def readable_bytes(value: float) -> str:
             return f"{value:.0f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"
-
-
-def span(seconds: float) -> str:
-    """Return a length of time for people, by its largest unit."""
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def coded(text: str) -> Markup:
