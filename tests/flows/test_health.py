@@ -147,6 +147,25 @@ async def test_the_cycle_looks_each_interval_and_keeps_the_last_report(stage: St
     assert health.last["shop"].checked_at == clock.time()
 
 
+async def test_the_cycle_says_once_what_is_not_well_and_once_that_it_is_well_again(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+    plugin = Answers({"status": "warn"})
+    await stage.host.load("nosy", plugin)
+    with caplog.at_level("INFO", "plughost.health"):
+        async with anyio.create_task_group() as group:
+            group.start_soon(health_of(stage, interval=30.0, clock=clock).cycle_forever)
+            for answer in ("pass", "warn", "warn", "fail", "fail", "pass", "pass"):
+                plugin.answer = {"status": answer}
+                await clock.advance(30.0)
+            group.cancel_scope.cancel()
+    told = [(line.levelname, line.message) for line in caplog.records if line.name == "plughost.health"]
+    assert told == [
+        ("WARNING", "health is warn: nosy"), ("WARNING", "health is fail: nosy"), ("INFO", "health is pass")
+    ]  # fmt: skip
+
+
 async def test_an_app_that_is_gone_is_forgotten(stage: Stage) -> None:
     health = health_of(stage)
     await stage.host.apps.register("shop", EVERYTHING)

@@ -42,6 +42,7 @@ _SECRET_WORDS: Final = frozenset(
 _HARMLESS_ENDS: Final = frozenset(
     {"ttl", "name", "names", "prefix", "file", "path", "dir", "directory", "timeout", "limit", "length"}
     | {"lifetime", "count", "size", "bytes", "seconds", "enabled", "required", "algorithm"}
+    | {"domain", "samesite", "secure"}
 )
 """What a key with a secret word in it may end in to be shown all the same: ``token_ttl``, ``cookie_name``."""
 

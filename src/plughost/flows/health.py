@@ -60,15 +60,20 @@ class Health:
         return MappingProxyType(dict(self._last))
 
     async def cycle_forever(self) -> None:
-        """Look at everything each interval, first after one interval; runs until it is cancelled."""
+        """Look at everything each interval, first after one interval; runs until it is cancelled.
+
+        What is not well is logged when it is first seen and when it changes, not each time it is looked at.
+        """
+        told = "health is pass"
         while True:
             await self._clock.sleep(self._interval)
             report = await self.check_all()
-            if report.status != "pass":
-                bad = [
-                    one.name for one in report.checks if one.status != "pass" and (one.detail or one.plugin)
-                ]
-                _log.warning(f"health is {report.status}: {', '.join(bad)}", output=report.output)
+            bad = [one.name for one in report.checks if one.status != "pass" and (one.detail or one.plugin)]
+            seen = f"health is {report.status}{': ' if bad else ''}{', '.join(bad)}"
+            if seen != told:
+                log = _log.info if report.status == "pass" else _log.warning
+                log(seen, output=report.output)
+                told = seen
 
     async def check_all(self) -> HealthReport:
         """Look at the host and at each app, all at the same time; return one report with all checks."""

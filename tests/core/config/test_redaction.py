@@ -26,7 +26,7 @@ SECRET_KEYS = [
 
 OPEN_KEYS = [
     *("username", "monkey", "keyboard", "tokenizer", "url", "public", ""),
-    *("token_ttl", "secret_file", "cookie_name", "key_prefix", "password_min_length"),
+    *("token_ttl", "secret_file", "cookie_name", "cookie_domain", "key_prefix", "password_min_length"),
 ]
 
 
