@@ -15,6 +15,9 @@ import msgspec
 MOST_REVISIONS = 50
 """How many revisions are kept."""
 
+MOST_EVENTS = 10_000
+"""How many events are kept for members that did not hear them yet."""
+
 OVERDUE_AFTER = 2_000
 """Milliseconds after which a slot that nobody claimed is called overdue."""
 
@@ -26,11 +29,14 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
         member: Its name in the fleet.
         ttl: Milliseconds after its last beat until it counts as lost.
         card: What others may read of it; opaque to the store.
+        process: Another text for each process: one that joins twice under its name, because an answer was lost or a
+            call came late, stays what it is. Empty makes each call another process.
     """
 
     member: str
     ttl: int
     card: bytes = b""
+    process: str = ""
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,13 +46,15 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
         now: The store's time.
         epoch: Made once, when the store was empty.
         incarnation: Larger than that of any process that joined under this name before.
-        replaced: Whether a process was thought to live under this name: it is lost.
+        replaced: Whether another process was thought to live under this name: it is lost.
+        event: The number of the last event; 0 before the first.
     """
 
     now: int
     epoch: str
     incarnation: int
     replaced: bool = False
+    event: int = 0
 
 
 class HeldRun(msgspec.Struct, frozen=True):
@@ -92,10 +100,12 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
         members: How many members live.
         roster: Grows whenever a member joins, leaves or is lost.
         expires: When the first member will be lost, unless it beats; 0 when there are none.
-        step: Grows whenever a revision is proposed, and whenever a roll-out goes on; ``Steering`` says what holds then.
+        step: Grows whenever a revision is proposed, a roll-out goes on, or a member is drained; ``Steering`` says what
+            holds then.
         leads: Whether it is this member that takes a roll-out further, until its next beat.
         overdue: Keys of jobs, at most eight, that should have been claimed by now.
         lost_runs: Tokens of ``runs`` that are not the member's any more.
+        event: The number of the last event.
     """
 
     known: bool
@@ -108,6 +118,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     leads: bool = False
     overdue: tuple[str, ...] = ()
     lost_runs: tuple[int, ...] = ()
+    event: int = 0
 
 
 class Enlistment(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,11 +195,11 @@ class JobClaim(msgspec.Struct, frozen=True, kw_only=True):
 ClaimVerdict = Literal["run", "noted", "taken", "running", "early", "gap", "old", "stranger", "unknown"]
 """What came of a claim.
 
-``run``: it is the member's. ``noted``: accounted for, as asked. ``taken``: it was given out or accounted for before.
-``running``: the run before has not ended, and the slot is skipped unless it is kept. ``early``: it has not come yet.
-``gap``: slots passed since the last one that is accounted for, or some of those counted here were accounted for
-meanwhile. ``old``: a living member has a newer definition. ``stranger``: no such member any more, it must join.
-``unknown``: no such job, it must enlist.
+``run``: it is the member's; the slot is another one when a failed run is tried again, or one was asked for. ``noted``:
+accounted for, as asked. ``taken``: it was given out or accounted for before. ``running``: the run before has not ended,
+and the slot is skipped unless it is kept. ``early``: it has not come yet. ``gap``: slots passed since the last one that
+is accounted for, or some of those counted here were accounted for meanwhile. ``old``: a living member has a newer
+definition. ``stranger``: no such member any more, it must join. ``unknown``: no such job, it must enlist.
 """
 
 
@@ -198,8 +209,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         verdict: What came of it.
         now: The store's time.
-        slot: The slot to run, which is that of the failed run when it is given again; otherwise the newest slot that
-            was given out or accounted for.
+        slot: The slot to run, which is that of the failed run when it is given again, and the moment for which a
+            run was asked; otherwise the newest slot that was given out or accounted for.
         token: The number of the run.
         attempt: Which try of the slot it is.
         ended: When the last run ended; 0 while it runs.
@@ -211,6 +222,19 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     token: int = 0
     attempt: int = 0
     ended: int = 0
+
+
+class RunAsked(msgspec.Struct, frozen=True):
+    """What came of asking for a run out of turn.
+
+    Attributes:
+        verdict: ``asked``: whoever has the job and claims it next is given the run. ``running``: the run before has not
+            ended. ``nobody``: no living member has it. ``unknown``: there is no such job.
+        slot: The moment for which it was asked, which becomes the slot of the run.
+    """
+
+    verdict: Literal["asked", "running", "nobody", "unknown"]
+    slot: int = 0
 
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +296,7 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True):
         retry_pause: Milliseconds between a failure and the next try.
         retry_at: When the next try may be.
         until: End of the lease of the run.
+        asked: The moment for which a run was asked that nobody claimed yet; 0 for none.
         definitions: Those that members have or had, in the order in which they became known.
     """
 
@@ -290,6 +315,7 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True):
     began: int = 0
     ended: int = 0
     until: int = 0
+    asked: int = 0
     starts: int = 0
     failures: int = 0
     missed: int = 0
@@ -315,8 +341,10 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True):
         """Whether somebody should have claimed it by now."""
         if self.state == "running":
             return False
-        return (self.is_to_be_tried_again and self.retry_at <= now) or (
-            0 < self.following <= now - OVERDUE_AFTER
+        return (
+            bool(self.asked)
+            or (self.is_to_be_tried_again and self.retry_at <= now)
+            or 0 < self.following <= now - OVERDUE_AFTER
         )
 
 
@@ -345,6 +373,18 @@ class Proposed(msgspec.Struct, frozen=True, kw_only=True):
     newest: int
 
 
+class DrainedMember(msgspec.Struct, frozen=True):
+    """A member is to take no more work.
+
+    Attributes:
+        member: Its name.
+        order: Who wants it, signed; opaque to the store.
+    """
+
+    member: str
+    order: bytes
+
+
 class Steering(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for all members at one step.
 
@@ -353,12 +393,14 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
         active: The revision that members follow, unless a roll-out says otherwise; 0 when there is none.
         newest: The revision with the largest number.
         roll: What is known of the last roll-out.
+        drains: The members that are drained, by name.
     """
 
     step: int = 0
     active: int = 0
     newest: int = 0
     roll: bytes = b""
+    drains: tuple[DrainedMember, ...] = ()
 
 
 class NextStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -384,6 +426,61 @@ class StoredRevision(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     document: bytes
+
+
+class Telling(msgspec.Struct, frozen=True, kw_only=True):
+    """A member tells events to all.
+
+    Attributes:
+        member: Its name.
+        incarnation: Which process it is.
+        first: The process's own number of the first of them. It counts from 1, and goes on when it joins again; what
+            it told before is not told twice.
+        events: The events; opaque to the store.
+    """
+
+    member: str
+    incarnation: int
+    first: int
+    events: tuple[bytes, ...]
+
+
+class Told(msgspec.Struct, frozen=True):
+    """The answer to a telling.
+
+    Attributes:
+        known: Whether the member is one; if not, nothing was told.
+        last: The number of the last event of the fleet now.
+    """
+
+    known: bool
+    last: int = 0
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """Events in the order of their numbers, without a gap.
+
+    Attributes:
+        first: The number of the first of them; of an empty page, the one that it would have.
+        last: The number of the last event that there is.
+        events: The events.
+    """
+
+    first: int
+    last: int
+    events: tuple[bytes, ...] = ()
+
+
+class Word(msgspec.Struct, frozen=True):
+    """Why everybody was woken.
+
+    Attributes:
+        step: Something else holds for all members.
+        event: Something was told.
+    """
+
+    step: bool = False
+    event: bool = False
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -414,7 +511,11 @@ class FleetStore(Protocol):
         """Return what makes it unsafe to run a job once only, in sentences that say what to change."""
 
     async def join(self, greeting: Greeting) -> Welcome:
-        """Enter a process; what had its name before is a stranger now, and its runs end with their leases."""
+        """Enter a process; what had its name before is a stranger now, and its runs end with their leases.
+
+        The same process joins once: as long as it lives, and after it left in order, its second greeting is answered
+        with the incarnation that it has, and changes nothing but the card of one that lives.
+        """
 
     async def beat(self, beat: Beat) -> Heard:
         """Hear that a member lives, and mark those as lost that were not heard of in time."""
@@ -430,6 +531,9 @@ class FleetStore(Protocol):
 
     async def claim(self, claim: JobClaim) -> Claimed:
         """Give a slot to one of those who ask for it: once, for ever."""
+
+    async def ask_for_run(self, job: str) -> RunAsked:
+        """Have a job run once out of turn. Beats of those who have it call it overdue until one of them claims it."""
 
     async def finish(self, end: RunEnd) -> bool:
         """Note the end of a run; False when it is not the job's present run any more, and nothing is noted."""
@@ -452,8 +556,21 @@ class FleetStore(Protocol):
     async def revision(self, number: int) -> bytes | None:
         """Return the document of one of them."""
 
-    async def wait_for_word(self) -> None:
-        """Return when somebody proposed something or took it further.
+    async def drain(self, member: str, order: bytes) -> bool:
+        """Note that a member is to take no more work, whichever process has its name; without an order, that it may.
+
+        It makes a step and wakes everybody. Returns whether there is such a member, be it lost; nothing is noted of
+        others. It is forgotten with the member.
+        """
+
+    async def tell(self, telling: Telling) -> Told:
+        """Number events in one order for all members, keep the last ``MOST_EVENTS``, and wake everybody."""
+
+    async def events_after(self, number: int, most: int) -> EventPage:
+        """Return the events with larger numbers, the oldest first, at most so many."""
+
+    async def wait_for_word(self) -> Word:
+        """Return when somebody proposed something, took it further, drained a member, or told events.
 
         It may return for nothing, and may miss something: beats tell.
         """

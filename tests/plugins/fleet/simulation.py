@@ -102,9 +102,8 @@ class Way:
             if self._is_lost():
                 await self._give_up()
             answer = await call(*args)
-            if self._chance.random() < self.trouble / 3 and name != "join":
-                # It came twice; the first answer is read. Who joins twice was reloaded: the first one retires.
-                await call(*args)
+            if self._chance.random() < self.trouble / 3:
+                await call(*args)  # it came twice; the first answer is read
             await self._hop()
             if self._is_lost():
                 await self._give_up()

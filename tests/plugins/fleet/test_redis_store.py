@@ -10,7 +10,7 @@ from plughost.contracts.fleet_store import Beat, Greeting
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.stores.redis import RedisFleetStore
 from plughost.testing import FakeClock, FleetStoreSuite
-from plughost.testing.suites.fleet_store import FleetDriver
+from plughost.testing.suites.fleet_driver import FleetDriver
 from servers import Server
 from servers import server as running_server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -84,6 +85,7 @@ class Agent:
         self._ends: list[RunEnd] = []
         self._events: list[object] = []
         self._described = b""
+        self._process = uuid.uuid4().hex
         self._roster: dict[str, FleetMember] | None = None
         self._roster_seen = 0
 
@@ -169,8 +171,9 @@ class Agent:
         sent = self._clock.monotonic()
         self._described = msgspec.msgpack.encode(self._card())
         greeting = Greeting(
-            member=self.membership.name, ttl=round(self.membership.ttl * 1000), card=self._described
-        )
+            member=self.membership.name, ttl=round(self.membership.ttl * 1000), card=self._described,
+            process=self._process,
+        )  # fmt: skip
         welcome = await self._store.join(greeting)
         self.membership.entered(welcome.incarnation, welcome.epoch)
         self.membership.heard(sent, welcome.now)

@@ -16,108 +16,27 @@ Run it on the event loops your store works on, by way of the ``anyio_backend`` f
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import anyio
-import pytest
 
 from plughost.contracts.fleet_store import (
     MOST_REVISIONS,
     OVERDUE_AFTER,
-    Beat,
     Claimed,
-    Enlisted,
     Enlistment,
-    FleetStore,
     Greeting,
-    Heard,
     HeldRun,
-    JobClaim,
     NextStep,
     Proposal,
     Proposed,
     RunEnd,
     Steering,
-    StoredJob,
-    StoredMember,
 )
-from plughost.testing.clock import FakeClock
-from plughost.testing.suites.stores import StoreSuite
-
-TTL = 15_000
-MINUTE = 60_000
-JOB = "shop:report"
+from plughost.testing.suites.fleet_driver import JOB, MINUTE, TTL, FleetDriver
+from plughost.testing.suites.fleet_orders import FleetOrdersSuite
 
 
-class FleetDriver:
-    """A store, and short words for what the tests do with it."""
-
-    def __init__(self, store: FleetStore, clock: FakeClock) -> None:
-        self.store = store
-        self.clock = clock
-        self.incarnations: dict[str, int] = {}
-
-    @property
-    def now(self) -> int:
-        return round(self.clock.time() * 1000)
-
-    async def join(self, member: str, card: bytes = b"") -> int:
-        welcome = await self.store.join(Greeting(member=member, ttl=TTL, card=card))
-        self.incarnations[member] = welcome.incarnation
-        return welcome.incarnation
-
-    async def beat(self, member: str, *runs: HeldRun, **more: Any) -> Heard:
-        incarnation = more.pop("incarnation", self.incarnations[member])
-        return await self.store.beat(Beat(member=member, incarnation=incarnation, runs=runs, **more))
-
-    async def enlist(self, member: str, definition: str = "one", job: str = JOB) -> Enlisted:
-        return await self.store.enlist(
-            Enlistment(
-                job=job, member=member, incarnation=self.incarnations[member], definition=definition,
-                schedule="every 60 s", following=self.next_slot,
-            )
-        )  # fmt: skip
-
-    @property
-    def next_slot(self) -> int:
-        return (self.now // MINUTE + 1) * MINUTE
-
-    async def claim(self, member: str, slot: int, **more: Any) -> Claimed:
-        given: dict[str, Any] = {
-            "job": JOB, "member": member, "incarnation": self.incarnations[member], "definition": "one",
-            "slot": slot, "previous": slot - MINUTE, "following": slot + MINUTE, "lease": TTL,
-        }  # fmt: skip
-        return await self.store.claim(JobClaim(**(given | more)))
-
-    async def at_slot(self, *keep: str) -> int:
-        """Go to the next slot, with these members alive; return it."""
-        slot = self.next_slot
-        while self.now < slot:
-            await self.clock.advance(min(5.0, (slot - self.now) / 1000))
-            for member in keep:
-                assert (await self.beat(member)).known
-        return slot
-
-    async def job(self, key: str = JOB) -> StoredJob:
-        view = await self.store.view()
-        return next(job for job in view.jobs if job.job == key).at(view.now)
-
-    async def member(self, name: str) -> StoredMember:
-        return next(one for one in (await self.store.view()).members if one.member == name)
-
-
-class FleetStoreSuite(StoreSuite):
+class FleetStoreSuite(FleetOrdersSuite):
     """Subclass it and give it a ``store`` fixture that opens and closes yours, empty."""
-
-    @pytest.fixture
-    def clock(self) -> FakeClock:
-        """Time under the test's hand, at a full second: slots of jobs are counted from there."""
-        return FakeClock(start=float(int(time.time())))
-
-    @pytest.fixture
-    def fleet(self, store: FleetStore, clock: FakeClock) -> FleetDriver:
-        return FleetDriver(store, clock)
 
     async def test_who_joins_is_a_member_until_its_time_to_live_is_over(self, fleet: FleetDriver) -> None:
         await fleet.join("a", b"card")
@@ -148,6 +67,32 @@ class FleetStoreSuite(StoreSuite):
         assert not (await fleet.beat("a", incarnation=first)).known
         await fleet.store.leave("a", first)
         assert (await fleet.beat("a", incarnation=welcome.incarnation)).known
+
+    async def test_a_process_that_joins_twice_stays_what_it_is(self, fleet: FleetDriver) -> None:
+        first = await fleet.join("a", b"card", "one")
+        await fleet.enlist("a")
+        run = await fleet.claim("a", await fleet.at_slot("a"))
+        roster = (await fleet.beat("a")).roster
+        again = await fleet.store.join(Greeting(member="a", ttl=TTL, card=b"newer", process="one"))
+        assert (again.incarnation, again.replaced) == (first, False)
+        heard = await fleet.beat("a", HeldRun(JOB, run.token))
+        assert (heard.known, heard.roster, heard.lost_runs) == (True, roster, ())
+        assert (await fleet.member("a")).card == b"newer"
+        assert (await fleet.claim("a", await fleet.at_slot("a"))).verdict != "stranger"
+
+    async def test_a_process_that_was_lost_or_replaced_joins_as_another_and_one_that_left_does_not_come_back(
+        self, fleet: FleetDriver
+    ) -> None:
+        first = await fleet.join("a", process="one")
+        await fleet.clock.advance(TTL / 1000)
+        second = await fleet.join("a", process="one")
+        third = await fleet.join("a", process="two")
+        fourth = await fleet.join("a", process="one")
+        assert first < second < third < fourth
+        await fleet.store.leave("a", fourth)
+        assert await fleet.join("a", process="one") == fourth
+        assert not (await fleet.beat("a")).known
+        assert await fleet.join("a", process="three") > fourth
 
     async def test_incarnations_grow_also_where_the_clock_was_set_back(self, fleet: FleetDriver) -> None:
         first = await fleet.join("a")

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import TypeVar
 
 import anyio
 
-from plughost.contracts import (
-    SYSTEM_CLOCK,
-    Beat,
-    Claimed,
-    Enlisted,
-    Enlistment,
-    Greeting,
-    Heard,
-    JobClaim,
-    NextStep,
-    Proposal,
-    Proposed,
-    RunEnd,
-    Steering,
-    StoredRevision,
-    View,
-    Welcome,
-)
+from plughost.contracts import SYSTEM_CLOCK, Word
 from plughost.plugins.fleet.stores.rules import FleetRules
+from plughost.plugins.fleet.stores.stepping import SteppingStore
+
+T = TypeVar("T")
 
 
-class MemoryFleetStore:
+class MemoryFleetStore(SteppingStore):
     """A ``FleetStore`` that members of one process share by having the same object.
 
     Args:
@@ -39,7 +26,8 @@ class MemoryFleetStore:
     def __init__(self, now: Callable[[], float] = SYSTEM_CLOCK.time) -> None:
         self._now = now
         self._documents = _Dictionaries()
-        self._word: anyio.Event | None = None
+        self._waiting: anyio.Event | None = None
+        self._word = Word()
 
     async def open(self) -> None:
         """Do nothing: it is there."""
@@ -47,84 +35,23 @@ class MemoryFleetStore:
     async def close(self) -> None:
         """Keep everything: others may go on."""
 
-    async def hazards(self) -> Sequence[str]:
-        """Return nothing: memory is not taken away."""
-        return ()
+    async def wait_for_word(self) -> Word:
+        """Return when somebody proposed or told something."""
+        if self._waiting is None:
+            self._waiting = anyio.Event()
+        await self._waiting.wait()
+        return self._word
 
-    async def join(self, greeting: Greeting) -> Welcome:
-        """Enter a process."""
-        return self._step.join(greeting)
+    async def _step(
+        self, step: Callable[[FleetRules], T], *, durable: bool = False, reads: bool = False
+    ) -> T:
+        return step(FleetRules(self._documents, round(self._now() * 1000)))
 
-    async def beat(self, beat: Beat) -> Heard:
-        """Hear that a member lives."""
-        return self._step.beat(beat)
-
-    async def describe(self, member: str, incarnation: int, card: bytes) -> bool:
-        """Replace what others may read of a member."""
-        return self._step.describe(member, incarnation, card)
-
-    async def leave(self, member: str, incarnation: int) -> None:
-        """Hear that a process ends in order."""
-        self._step.leave(member, incarnation)
-
-    async def enlist(self, enlistment: Enlistment) -> Enlisted:
-        """Note that a member has a job, or has it no more."""
-        return self._step.enlist(enlistment)
-
-    async def claim(self, claim: JobClaim) -> Claimed:
-        """Give a slot to one of those who ask for it."""
-        return self._step.claim(claim)
-
-    async def finish(self, end: RunEnd) -> bool:
-        """Note the end of a run."""
-        return self._step.finish(end)
-
-    async def view(self) -> View:
-        """Return everything at one moment."""
-        return self._step.view()
-
-    async def propose(self, proposal: Proposal) -> Proposed:
-        """Make a revision, when the newest is the one that is expected."""
-        answer = self._step.propose(proposal)
-        self._tell()
-        return answer
-
-    async def steering(self) -> Steering:
-        """Return what holds for all members now."""
-        return self._step.steering()
-
-    async def go_on(self, step: NextStep) -> bool:
-        """Take a roll-out further, when nothing else happened since."""
-        went = self._step.go_on(step)
-        self._tell()
-        return went
-
-    async def revisions(self) -> Sequence[StoredRevision]:
-        """Return the last revisions, newest first."""
-        return self._step.revisions()
-
-    async def revision(self, number: int) -> bytes | None:
-        """Return the document of one of them."""
-        return self._step.revision(number)
-
-    async def wait_for_word(self) -> None:
-        """Return when somebody proposed something."""
-        if self._word is None:
-            self._word = anyio.Event()
-        await self._word.wait()
-
-    async def forget(self, member: str) -> bool:
-        """Drop what is known of a member that does not live."""
-        return self._step.forget(member)
-
-    def _tell(self) -> None:
-        waiting, self._word = self._word, None
+    async def _wake(self, word: Word) -> None:
+        waiting, self._waiting = self._waiting, None
         if waiting is not None:
+            self._word = word
             waiting.set()
-
-    @property
-    def _step(self) -> FleetRules:
-        return FleetRules(self._documents, round(self._now() * 1000))
 
 
 class _Dictionaries:

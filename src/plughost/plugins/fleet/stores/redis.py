@@ -11,24 +11,31 @@ import msgspec
 import sniffio
 
 from plughost.contracts import (
+    MOST_EVENTS,
     MOST_REVISIONS,
     Beat,
     Claimed,
+    DrainedMember,
     Enlisted,
     Enlistment,
+    EventPage,
     Greeting,
     Heard,
     JobClaim,
     NextStep,
     Proposal,
     Proposed,
+    RunAsked,
     RunEnd,
     Steering,
     StoredJob,
     StoredMember,
     StoredRevision,
+    Telling,
+    Told,
     View,
     Welcome,
+    Word,
 )
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.stores import redis_scripts as scripts
@@ -131,10 +138,11 @@ class RedisFleetStore:
 
     async def join(self, greeting: Greeting) -> Welcome:
         """Enter a process."""
-        found = await self._run(scripts.JOIN, greeting.member, greeting.ttl, greeting.card)
+        found = await self._run(scripts.JOIN, greeting.member, greeting.ttl, greeting.card, greeting.process)
         return Welcome(
-            now=int(found[0]), epoch=found[1].decode(), incarnation=int(found[2]), replaced=bool(found[3])
-        )
+            now=int(found[0]), epoch=found[1].decode(), incarnation=int(found[2]), replaced=bool(found[3]),
+            event=int(found[4]),
+        )  # fmt: skip
 
     async def beat(self, beat: Beat) -> Heard:
         """Hear that a member lives."""
@@ -156,6 +164,7 @@ class RedisFleetStore:
             lost_runs=tuple(map(int, found[7])),
             step=int(found[8]),
             leads=bool(found[9]),
+            event=int(found[10]),
         )
 
     async def describe(self, member: str, incarnation: int, card: bytes) -> bool:
@@ -189,6 +198,11 @@ class RedisFleetStore:
             verdict=verdict.decode(), now=now, slot=slot, token=token, attempt=attempt, ended=ended
         )
 
+    async def ask_for_run(self, job: str) -> RunAsked:
+        """Have a job run once out of turn."""
+        verdict, *slot = await self._run(scripts.ASK, job)
+        return RunAsked(verdict.decode(), *map(int, slot))
+
     async def finish(self, end: RunEnd) -> bool:
         """Note the end of a run."""
         return bool(await self._run(scripts.FINISH, end.job, end.token, end.error))
@@ -215,10 +229,17 @@ class RedisFleetStore:
         )  # fmt: skip
         return Proposed(accepted=bool(found[0]), newest=int(found[1]))
 
+    async def drain(self, member: str, order: bytes) -> bool:
+        """Note that a member is to take no more work, or that it may."""
+        return bool(await self._run(scripts.DRAIN, member, order))
+
     async def steering(self) -> Steering:
         """Return what holds for all members now."""
-        step, active, newest, roll = await self._run(scripts.STEERING)
-        return Steering(step=int(step), active=int(active), newest=int(newest), roll=roll)
+        step, active, newest, roll, drains = await self._run(scripts.STEERING)
+        return Steering(
+            step=int(step), active=int(active), newest=int(newest), roll=roll,
+            drains=tuple(DrainedMember(name.decode(), order) for name, order in sorted(_pairs(drains).items())),
+        )  # fmt: skip
 
     async def go_on(self, step: NextStep) -> bool:
         """Take a roll-out further, when nothing else happened since."""
@@ -238,17 +259,31 @@ class RedisFleetStore:
         found: bytes | None = await self._run(scripts.REVISION, number)
         return found
 
-    async def wait_for_word(self) -> None:
-        """Return when some process proposed something; over a connection of its own."""
+    async def tell(self, telling: Telling) -> Told:
+        """Number events in one order for all members."""
+        known, last = await self._run(
+            scripts.TELL, telling.member, telling.incarnation, telling.first, MOST_EVENTS, *telling.events
+        )
+        return Told(known=bool(known), last=int(last))
+
+    async def events_after(self, number: int, most: int) -> EventPage:
+        """Return the events with larger numbers, the oldest first."""
+        first, last, events = await self._run(scripts.EVENTS, number, most, MOST_EVENTS)
+        return EventPage(int(first), int(last), tuple(events))
+
+    async def wait_for_word(self) -> Word:
+        """Return when some process proposed or told something; over a connection of its own."""
         try:
             if self._ear is None:
                 self._ear = self._opened.pubsub()
                 await self._do(lambda: self._ear.subscribe(f"{self._base}:bus"))
-            while await self._do(lambda: self._ear.get_message(True, timeout=_LISTEN)) is None:
-                pass
+            heard = None
+            while heard is None:
+                heard = await self._do(lambda: self._ear.get_message(True, timeout=_LISTEN))
         except StoreUnavailableError:
             await self._close_ear()
             raise
+        return Word(step=heard["data"] != b"event", event=heard["data"] == b"event")
 
     async def _close_ear(self) -> None:
         ear, self._ear = self._ear, None

@@ -3,10 +3,13 @@
 They say in Lua what ``rules`` says in Python. All keys of a fleet carry one hash tag, and none has a time to live, so
 that no ``volatile-*`` policy takes one:
 
-    {P}:head        epoch, roster, token, step, active and newest revision, roll, lead and lead_until
+    {P}:head        epoch, roster, token, step, active and newest revision, roll, lead and lead_until, event
     {P}:rev         number -> revision
     {P}:refused     member -> why it could not follow
-    {P}:bus         the channel on which everybody is woken
+    {P}:bus         the channel on which everybody is woken: ``step`` or ``event``
+    {P}:teller      member -> how many events its process told, and which process that is
+    {P}:drain       member -> the order by which it is drained
+    {P}:ev          events, a stream: the numbers are the ids
     {P}:live        living members by the moment at which they are lost
     {P}:beat        member -> incarnation joined seen ttl gone lost ready draining applied
     {P}:card        member -> what it tells of itself
@@ -59,13 +62,13 @@ local function known(name, incarnation)
 end
 
 local NUMBERS = {'slot', 'run_slot', 'following', 'token', 'attempt', 'retries', 'retry_pause', 'retry_at', 'began',
-  'ended', 'until', 'starts', 'failures', 'missed', 'skipped'}
+  'ended', 'until', 'asked', 'starts', 'failures', 'missed', 'skipped'}
 local function job(name)
   local flat = redis.call('HGETALL', key('job:' .. name))
   if #flat == 0 then return nil end
   local row = {}
   for n = 1, #flat, 2 do row[flat[n]] = flat[n + 1] end
-  for _, field in ipairs(NUMBERS) do row[field] = tonumber(row[field]) end
+  for _, field in ipairs(NUMBERS) do row[field] = tonumber(row[field] or '0') end
   if row.state == 'running' and now >= row['until'] then
     row.state, row.ended, row.retry_at = 'lost', row['until'], row['until']
     row.failures, row.error = row.failures + 1, row.member .. ' was lost while it ran'
@@ -74,6 +77,15 @@ local function job(name)
 end
 local function again(row)
   return (row.state == 'failed' or row.state == 'lost') and row.attempt <= row.retries
+end
+local function event() return redis.call('HGET', key('head'), 'event') or '0' end
+local function drop(name)
+  for _, one in ipairs({'beat', 'card', 'refused', 'teller', 'drain'}) do redis.call('HDEL', key(one), name) end
+end
+local function told_by(name)
+  local line = redis.call('HGET', key('teller'), name) or '0 '
+  local told, process = string.match(line, '^(%d+) (.*)$')
+  return tonumber(told), process
 end
 local function put_job(name, row)
   local flat = {}
@@ -85,26 +97,39 @@ local function put_job(name, row)
   redis.call('SADD', key('jobs'), name)
   local due = row.following > 0 and row.following + 2000 or nil
   if row.state == 'running' then
-    if row.attempt <= row.retries then due = row['until']
+    if row.asked > 0 or row.attempt <= row.retries then due = row['until']
     elseif due then due = math.max(due, row['until']) end
   elseif again(row) then
     due = due and math.min(due, row.retry_at) or row.retry_at
   end
+  if row.asked > 0 and row.state ~= 'running' then due = row.asked end
   if due then redis.call('ZADD', key('due'), whole(due), name) else redis.call('ZREM', key('due'), name) end
 end
 """
 
 JOIN: Final = """
-local name, ttl, card = ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local name, ttl, card, process = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local before = member(name)
+local told, other = told_by(name)
+local same = process ~= '' and process == other
+if before and same and (lives(before) or before.gone > 0) then
+  if lives(before) then
+    before.seen = now
+    put_member(name, before)
+    redis.call('ZADD', key('live'), whole(now + before.ttl), name)
+    redis.call('HSET', key('card'), name, card)
+  end
+  return {whole(now), epoch(), whole(before.incarnation), 0, event()}
+end
 local incarnation = math.max(now, before and before.incarnation + 1 or 0)
 for _, one in ipairs(redis.call('SMEMBERS', key('jobs'))) do redis.call('HDEL', key('carry:' .. one), name) end
 put_member(name, {incarnation = incarnation, joined = now, seen = now, ttl = ttl, gone = 0, lost = 0, ready = 0,
   draining = 0, applied = 0})
 redis.call('ZADD', key('live'), whole(now + ttl), name)
 redis.call('HSET', key('card'), name, card)
+redis.call('HSET', key('teller'), name, (same and whole(told) or '0') .. ' ' .. process)
 roster()
-return {whole(now), epoch(), whole(incarnation), lives(before) and 1 or 0}
+return {whole(now), epoch(), whole(incarnation), lives(before) and 1 or 0, event()}
 """
 
 BEAT: Final = """
@@ -126,11 +151,7 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', key('live'), '-inf', whole(now
 end
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', key('gone'), '-inf', whole(now - tonumber(ARGV[9])))) do
   local was = member(old)
-  if was and not lives(was) then
-    redis.call('HDEL', key('beat'), old)
-    redis.call('HDEL', key('card'), old)
-    redis.call('HDEL', key('refused'), old)
-  end
+  if was and not lives(was) then drop(old) end
   redis.call('ZREM', key('gone'), old)
 end
 local lost = {}
@@ -153,7 +174,8 @@ local leads = ARGV[11] == '1' and row.draining == 0 and (lead[1] == mine or tonu
 if leads then redis.call('HSET', key('head'), 'lead', mine, 'lead_until', whole(now + row.ttl)) end
 local first = redis.call('ZRANGE', key('live'), 0, 0, 'WITHSCORES')
 return {1, whole(now), epoch(), redis.call('ZCARD', key('live')), redis.call('HGET', key('head'), 'roster') or '0',
-  first[2], overdue, lost, redis.call('HGET', key('head'), 'step') or '0', leads and 1 or 0}
+  first[2], overdue, lost, redis.call('HGET', key('head'), 'step') or '0', leads and 1 or 0,
+  event()}
 """
 
 DESCRIBE: Final = """
@@ -232,7 +254,9 @@ local function is_old()
 end
 local verdict
 local repeated = slot <= row.slot
-if repeated then verdict = start and again(row) and row.retry_at <= now and 'run' or 'taken'
+local retried = again(row) and row.retry_at <= now
+local waits = row.state ~= 'running' and (row.asked > 0 or retried)
+if repeated then verdict = start and waits and 'run' or 'taken'
 elseif is_old() then verdict = 'old'
 elseif slot > now then verdict = 'early'
 elseif row.slot < previous or (missed + skipped > 0 and row.slot ~= previous) then verdict = 'gap'
@@ -248,14 +272,29 @@ end
 if verdict == 'run' then
   local token = math.max(tonumber(redis.call('HGET', key('head'), 'token') or '0') + 1, now * 1000)
   redis.call('HSET', key('head'), 'token', whole(token))
-  row.attempt = repeated and row.attempt + 1 or 1
-  if not repeated then row.run_slot = slot end
+  row.attempt = repeated and retried and row.attempt + 1 or 1
+  if not repeated then row.run_slot = slot
+  elseif not retried then row.run_slot, row.asked = row.asked, 0 end
   row.state, row.member, row.token, row.retries, row.retry_pause = 'running', who, token, retries, pause
   row.began, row.ended, row['until'], row.starts, row.error = now, 0, now + lease, row.starts + 1, ''
 end
 if counts or verdict == 'run' then put_job(name, row) end
 return {verdict, whole(now), whole(verdict == 'run' and row.run_slot or row.slot), whole(row.token), row.attempt,
   whole(row.state == 'running' and now or row.ended)}
+"""
+
+ASK: Final = """
+local row = job(ARGV[3])
+if not row then return {'unknown'} end
+if row.state == 'running' then return {'running'} end
+local found = false
+for _, one in ipairs(redis.call('HKEYS', key('carry:' .. ARGV[3]))) do found = found or lives(member(one)) end
+if not found then return {'nobody'} end
+if row.asked == 0 then
+  row.asked = now
+  put_job(ARGV[3], row)
+end
+return {'asked', whole(row.asked)}
 """
 
 FINISH: Final = """
@@ -289,7 +328,7 @@ end
 local function put_step(active, newest, roll)
   redis.call('HSET', key('head'), 'step', whole(number_of('step') + 1), 'active', whole(active), 'newest',
     whole(newest), 'roll', roll)
-  redis.call('PUBLISH', key('bus'), whole(newest))
+  redis.call('PUBLISH', key('bus'), 'step')
 end
 """
 
@@ -307,7 +346,8 @@ return {1, whole(number)}
 STEERING: Final = (
     _STEPS
     + """
-return {head('step') or '0', head('active') or '0', head('newest') or '0', head('roll') or ''}
+return {head('step') or '0', head('active') or '0', head('newest') or '0', head('roll') or '',
+  redis.call('HGETALL', key('drain'))}
 """
 )
 
@@ -322,6 +362,44 @@ return 1
 """
 )
 
+DRAIN: Final = (
+    _STEPS
+    + """
+if not member(ARGV[3]) then return 0 end
+if ARGV[4] == '' then redis.call('HDEL', key('drain'), ARGV[3])
+else redis.call('HSET', key('drain'), ARGV[3], ARGV[4]) end
+put_step(number_of('active'), number_of('newest'), head('roll') or '')
+return 1
+"""
+)
+
+TELL: Final = """
+local name, first, kept = ARGV[3], tonumber(ARGV[5]), ARGV[6]
+if not known(name, ARGV[4]) then return {0, event()} end
+local told, process = told_by(name)
+local last = tonumber(event())
+for n = 7, #ARGV do
+  local number = first + n - 7
+  if number > told then
+    last, told = last + 1, number
+    redis.call('XADD', key('ev'), 'MAXLEN', kept, whole(last) .. '-0', 'e', ARGV[n])
+  end
+end
+redis.call('HSET', key('head'), 'event', whole(last))
+redis.call('HSET', key('teller'), name, whole(told) .. ' ' .. process)
+redis.call('PUBLISH', key('bus'), 'event')
+return {1, whole(last)}
+"""
+
+EVENTS: Final = """
+local last, events = tonumber(event()), {}
+local first = math.max(tonumber(ARGV[3]) + 1, last - tonumber(ARGV[5]) + 1, 1)
+for n, one in ipairs(redis.call('XRANGE', key('ev'), whole(first) .. '-0', '+', 'COUNT', ARGV[4])) do
+  events[n] = one[2][2]
+end
+return {whole(first), whole(last), events}
+"""
+
 REVISIONS: Final = """
 return redis.call('HGETALL', key('rev'))
 """
@@ -333,9 +411,7 @@ return redis.call('HGET', key('rev'), ARGV[3])
 FORGET: Final = """
 local row = member(ARGV[3])
 if not row or lives(row) then return 0 end
-redis.call('HDEL', key('beat'), ARGV[3])
-redis.call('HDEL', key('card'), ARGV[3])
-redis.call('HDEL', key('refused'), ARGV[3])
+drop(ARGV[3])
 redis.call('ZREM', key('live'), ARGV[3])
 redis.call('ZREM', key('gone'), ARGV[3])
 roster()

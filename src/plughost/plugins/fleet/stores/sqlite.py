@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,27 +13,10 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from plughost.contracts import (
-    SYSTEM_CLOCK,
-    Beat,
-    Claimed,
-    Enlisted,
-    Enlistment,
-    Greeting,
-    Heard,
-    JobClaim,
-    NextStep,
-    Proposal,
-    Proposed,
-    RunEnd,
-    Steering,
-    StoredRevision,
-    View,
-    Welcome,
-    close_to_others,
-)
+from plughost.contracts import SYSTEM_CLOCK, Word, close_to_others
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.stores.rules import FleetRules
+from plughost.plugins.fleet.stores.stepping import SteppingStore
 from plughost.plugins.fleet.stores.words import Words
 
 T = TypeVar("T")
@@ -42,7 +25,7 @@ _PATIENCE = 3.0
 """Seconds that a step waits for its turn among the processes."""
 
 
-class SqliteFleetStore:
+class SqliteFleetStore(SteppingStore):
     """A ``FleetStore`` over one file, which all processes of one machine may share.
 
     Each step is one transaction in a worker thread. A file that was deleted or replaced is opened anew: it has another
@@ -72,81 +55,20 @@ class SqliteFleetStore:
         self._words.close()
         await self._in_thread(self._close)
 
-    async def hazards(self) -> Sequence[str]:
-        """Return nothing: a file is not taken away."""
-        return ()
-
-    async def join(self, greeting: Greeting) -> Welcome:
-        """Enter a process."""
-        return await self._step(lambda rules: rules.join(greeting))
-
-    async def beat(self, beat: Beat) -> Heard:
-        """Hear that a member lives."""
-        return await self._step(lambda rules: rules.beat(beat))
-
-    async def describe(self, member: str, incarnation: int, card: bytes) -> bool:
-        """Replace what others may read of a member."""
-        return await self._step(lambda rules: rules.describe(member, incarnation, card))
-
-    async def leave(self, member: str, incarnation: int) -> None:
-        """Hear that a process ends in order."""
-        await self._step(lambda rules: rules.leave(member, incarnation))
-
-    async def enlist(self, enlistment: Enlistment) -> Enlisted:
-        """Note that a member has a job, or has it no more."""
-        return await self._step(lambda rules: rules.enlist(enlistment))
-
-    async def claim(self, claim: JobClaim) -> Claimed:
-        """Give a slot to one of those who ask for it; on the disk before it returns."""
-        return await self._step(lambda rules: rules.claim(claim), durable=True)
-
-    async def finish(self, end: RunEnd) -> bool:
-        """Note the end of a run."""
-        return await self._step(lambda rules: rules.finish(end))
-
-    async def view(self) -> View:
-        """Return everything at one moment."""
-        return await self._step(lambda rules: rules.view(), reads=True)
-
-    async def propose(self, proposal: Proposal) -> Proposed:
-        """Make a revision, when the newest is the one that is expected."""
-        answer = await self._step(lambda rules: rules.propose(proposal), durable=True)
-        await self._in_thread(self._words.tell)
-        return answer
-
-    async def steering(self) -> Steering:
-        """Return what holds for all members now."""
-        return await self._step(lambda rules: rules.steering(), reads=True)
-
-    async def go_on(self, step: NextStep) -> bool:
-        """Take a roll-out further, when nothing else happened since."""
-        went = await self._step(lambda rules: rules.go_on(step), durable=True)
-        await self._in_thread(self._words.tell)
-        return went
-
-    async def revisions(self) -> Sequence[StoredRevision]:
-        """Return the last revisions, newest first."""
-        return await self._step(lambda rules: rules.revisions(), reads=True)
-
-    async def revision(self, number: int) -> bytes | None:
-        """Return the document of one of them."""
-        return await self._step(lambda rules: rules.revision(number), reads=True)
-
-    async def wait_for_word(self) -> None:
-        """Return when some process proposed something."""
+    async def wait_for_word(self) -> Word:
+        """Return when some process proposed or told something."""
         try:
-            await self._words.wait()
+            return await self._words.wait()
         except OSError as error:
             raise StoreUnavailableError(f"the fleet's words cannot be heard: {error}") from error
-
-    async def forget(self, member: str) -> bool:
-        """Drop what is known of a member that does not live."""
-        return await self._step(lambda rules: rules.forget(member))
 
     async def _step(
         self, step: Callable[[FleetRules], T], *, durable: bool = False, reads: bool = False
     ) -> T:
         return await self._in_thread(partial(self._transact, step, durable, reads))
+
+    async def _wake(self, word: Word) -> None:
+        await self._in_thread(partial(self._words.tell, word))
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         try:

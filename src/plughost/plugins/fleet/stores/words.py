@@ -9,7 +9,9 @@ from pathlib import Path
 
 import anyio
 
-from plughost.contracts import own_folder
+from plughost.contracts import Word, own_folder
+
+_STEP, _EVENT = b"s", b"e"
 
 
 class Words:
@@ -24,8 +26,8 @@ class Words:
         self._pipe: Path | None = None
         self._reading = -1
 
-    async def wait(self) -> None:
-        """Return when another process tells, or this one.
+    async def wait(self) -> Word:
+        """Return what another process told, or this one.
 
         Raises:
             OSError: No pipe can be made there.
@@ -36,10 +38,13 @@ class Words:
             # Open for both, or it would end whenever the last writer closes it.
             self._reading = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         await anyio.wait_readable(self._reading)
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._reading, 4096)
+        try:
+            heard = os.read(self._reading, 4096)
+        except BlockingIOError:
+            return Word()
+        return Word(step=_STEP in heard, event=_EVENT in heard)
 
-    def tell(self) -> None:
+    def tell(self, word: Word) -> None:
         """Wake everybody who waits; the pipes of processes that died are removed."""
         with contextlib.suppress(OSError):
             for pipe in self._folder.iterdir():
@@ -49,7 +54,7 @@ class Words:
                     pipe.unlink(missing_ok=True)
                     continue
                 with contextlib.suppress(OSError):  # it is full: whoever reads it will wake
-                    os.write(writing, b".")
+                    os.write(writing, _STEP * word.step + _EVENT * word.event)
                 os.close(writing)
 
     def close(self) -> None:

@@ -1,0 +1,130 @@
+"""What a fleet's store keeps, as documents, for engines that run Python."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from plughost.contracts import MOST_REVISIONS, StoredJob, StoredMember
+
+T = TypeVar("T")
+
+
+class Documents(Protocol):
+    """Documents by kind and key, all within one transaction."""
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        """Return one."""
+
+    def put(self, kind: str, key: str, value: bytes) -> None:
+        """Write one."""
+
+    def delete(self, kind: str, key: str) -> None:
+        """Remove one, if it is there."""
+
+    def items(self, kind: str) -> list[tuple[str, bytes]]:
+        """Return all of a kind, by key."""
+
+
+class FleetHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fleet has one of."""
+
+    epoch: str
+    roster: int = 0
+    token: int = 0
+    active: int = 0
+    newest: int = 0
+    step: int = 0
+    roll: bytes = b""
+    lead: str = ""
+    lead_until: int = 0
+    event: int = 0
+
+
+class FleetTeller(msgspec.Struct, frozen=True):
+    """Which process has a member's name, and how many events it has told."""
+
+    process: str = ""
+    told: int = 0
+
+
+class FleetTables:
+    """A fleet's documents, as they are at one moment.
+
+    Args:
+        documents: What is kept.
+        now: The time of the step, in milliseconds.
+    """
+
+    def __init__(self, documents: Documents, now: int) -> None:
+        self._documents = documents
+        self._now = now
+
+    def _known(self, name: str, incarnation: int) -> StoredMember | None:
+        member = self._member(name)
+        if member is None or member.incarnation != incarnation or not member.lives(self._now):
+            return None
+        return member
+
+    def _member(self, name: str) -> StoredMember | None:
+        return _decoded(StoredMember, self._documents.get("member", name))
+
+    def _members(self) -> Iterator[StoredMember]:
+        for _, document in self._documents.items("member"):
+            yield msgspec.msgpack.decode(document, type=StoredMember)
+
+    def _put_member(self, member: StoredMember) -> None:
+        self._documents.put("member", member.member, msgspec.msgpack.encode(member))
+
+    def _drop_member(self, name: str) -> None:
+        for kind in ("member", "teller", "drain"):
+            self._documents.delete(kind, name)
+
+    def _teller(self, member: str) -> FleetTeller:
+        return _decoded(FleetTeller, self._documents.get("teller", member)) or FleetTeller()
+
+    def _put_teller(self, member: str, teller: FleetTeller) -> None:
+        self._documents.put("teller", member, msgspec.msgpack.encode(teller))
+
+    def _job(self, key: str) -> StoredJob | None:
+        job = _decoded(StoredJob, self._documents.get("job", key))
+        return None if job is None else job.at(self._now)
+
+    def _put_job(self, job: StoredJob) -> None:
+        self._documents.put("job", job.job, msgspec.msgpack.encode(job))
+
+    def _carriers(self, job: str) -> Iterator[str]:
+        """Yield the definition of each living member that has the job."""
+        for name, definition in self._documents.items(f"carrier {job}"):
+            member = self._member(name)
+            if member is not None and member.lives(self._now):
+                yield definition.decode()
+
+    def _head(self) -> FleetHead:
+        head = _decoded(FleetHead, self._documents.get("head", ""))
+        if head is None:
+            head = FleetHead(epoch=uuid.uuid4().hex)
+            self._put_head(head)
+        return head
+
+    def _put_head(self, head: FleetHead) -> None:
+        self._documents.put("head", "", msgspec.msgpack.encode(head))
+
+    def _put_revision(self, number: int, document: bytes) -> None:
+        self._documents.put("revision", f"{number:012}", document)
+        for key, _ in self._documents.items("revision")[:-MOST_REVISIONS]:
+            self._documents.delete("revision", key)
+
+    def _change_roster(self) -> FleetHead:
+        head = self._head()
+        head = replace(head, roster=head.roster + 1)
+        self._put_head(head)
+        return head
+
+
+def _decoded(kind: type[T], document: Any) -> T | None:
+    return None if document is None else msgspec.msgpack.decode(document, type=kind)
