@@ -88,12 +88,8 @@ def stray(error: BaseException, point: str = "") -> StrayError:
     said = error_line(error)
     if isinstance(error, GeneratorExit):
         said += ", though nobody closed it"
-    elif _is_cancellation(error):
+    elif error_type_name(error) in ("CancelledError", "Cancelled"):  # asyncio's, trio's
         said += ", though the host cancelled nothing: something it waited for was cancelled elsewhere"
     failure = StrayError(said, point=point)
     failure.__cause__ = error
     return failure
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    return error_type_name(error) in ("CancelledError", "Cancelled")  # asyncio's, trio's

@@ -101,7 +101,16 @@ class EventBus:
                         Point.EVENT, subscription.callback, payload, limit=self._limit, clock=self._clock
                     )
                 except Exception as error:
-                    self._report(subscription, event, error)
+                    name = event if isinstance(event, str) else type(event).__qualname__
+                    owner = subscription.owner or "application"
+                    if isinstance(error, LimitPassedError):
+                        self._log.warning(
+                            "event subscriber timed out", event_name=name, owner=owner, limit=self._limit
+                        )
+                    else:
+                        self._log.warning(
+                            "event subscriber failed", event_name=name, owner=owner, exc_info=error
+                        )
 
     def subscribed_by(self, owner: str) -> tuple[str, ...]:
         """Return the events that a plugin is subscribed to: their names, or the full names of their classes."""
@@ -117,14 +126,6 @@ class EventBus:
         if len(lists) < 2:
             return lists[0] if lists else ()
         return sorted((one for found in lists for one in found), key=_by_number)
-
-    def _report(self, subscription: _Subscription, event: object, error: BaseException) -> None:
-        name = event if isinstance(event, str) else type(event).__qualname__
-        owner = subscription.owner or "application"
-        if isinstance(error, LimitPassedError):
-            self._log.warning("event subscriber timed out", event_name=name, owner=owner, limit=self._limit)
-        else:
-            self._log.warning("event subscriber failed", event_name=name, owner=owner, exc_info=error)
 
     def _end(self, event: type[Any] | str, subscription: _Subscription) -> None:
         if not subscription.active:

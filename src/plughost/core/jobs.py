@@ -94,7 +94,12 @@ class JobScheduler:
             task_status.started()
             try:
                 while True:
-                    await self._sleep(self._start_due(tasks))
+                    seconds = self._start_due(tasks)
+                    # ``add`` cancels it: there is something new to wait for.
+                    with anyio.CancelScope() as self._nap:
+                        if seconds == math.inf:
+                            await anyio.sleep_forever()
+                        await self._clock.sleep(max(0.0, seconds))
             finally:
                 self._tasks = None
 
@@ -195,12 +200,6 @@ class JobScheduler:
             left = entry.schedule.seconds_left(self._clock)
             nap = min(nap, left, entry.schedule.longest_nap)
         return nap
-
-    async def _sleep(self, seconds: float) -> None:
-        with anyio.CancelScope() as self._nap:  # ``add`` cancels it: there is something new to wait for
-            if seconds == math.inf:
-                await anyio.sleep_forever()
-            await self._clock.sleep(max(0.0, seconds))
 
     async def _run(self, entry: JobEntry) -> None:
         error: Exception | None = None

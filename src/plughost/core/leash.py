@@ -63,7 +63,12 @@ class Leash(Driven):
         finally:
             self._task = None
             if task is not None and task.cancelling() > before and not _is_cancelled():
-                await _forget_cancellations(task, before)
+                # A plugin did this to the task that ran it, as by ``asyncio.current_task().cancel()``. It may not
+                # have been delivered yet: it would come at the next wait, which is the host's.
+                while task.cancelling() > before:
+                    task.uncancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)
 
     def pull(self) -> None:
         """Cancel what runs on the leash now and later."""
@@ -99,17 +104,6 @@ class Leash(Driven):
 def _is_cancelled() -> bool:
     """Whether a scope around the current task was cancelled."""
     return anyio.current_effective_deadline() == -math.inf
-
-
-async def _forget_cancellations(task: asyncio.Task[Any], before: int) -> None:
-    """Take back what a plugin did to the task that ran it, as by ``asyncio.current_task().cancel()``.
-
-    It may not have been delivered yet: it would come at the next wait, which is the host's.
-    """
-    while task.cancelling() > before:
-        task.uncancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.sleep(0)
 
 
 def _asyncio_task() -> asyncio.Task[Any] | None:

@@ -52,15 +52,12 @@ class BlockingLane:
             finally:
                 self._count(key, -1)
 
-        return run_in_daemon_thread(work, limiter=self._limiter(), name=f"plughost {step.plugin}.{step.hook}")
-
-    def _count(self, key: tuple[str, str], change: int) -> None:
-        with self._counting:
-            self._threads[key] += change
-
-    def _limiter(self) -> anyio.CapacityLimiter:
         loop = current_token().native_token
         limiter = self._limiters.get(loop)
         if limiter is None:
             limiter = self._limiters[loop] = anyio.CapacityLimiter(self._places)
-        return limiter
+        return run_in_daemon_thread(work, limiter=limiter, name=f"plughost {step.plugin}.{step.hook}")
+
+    def _count(self, key: tuple[str, str], change: int) -> None:
+        with self._counting:
+            self._threads[key] += change

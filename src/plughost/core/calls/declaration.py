@@ -108,7 +108,14 @@ def read_declarations(
         read_declaration(name, namespace, opts, terms) for name, opts in specs_of(manager, namespace)
     )
     if not found:
-        raise ValueError(_declares_nothing(manager, namespace))
+        project = manager.project_name
+        others = sorted(projects_marking(namespace, "_spec") - {project})
+        if others:
+            raise ValueError(
+                f"{origin_of(namespace)} declares no hooks of project {project!r}, but some of {', '.join(others)}: "
+                f"give the host that name, Host(..., project={others[0]!r})"
+            )
+        raise ValueError(f"{origin_of(namespace)} declares no hooks: mark its functions with @hookspec")
     return found
 
 
@@ -140,7 +147,9 @@ def read_declaration(
     function = getattr(namespace, name)
     own: SpecOptions | None = getattr(function, SPEC_ATTRIBUTE, None)
     options = own or terms.options(firstresult=bool(opts["firstresult"]))
-    parameters = _parameters(function)
+    parameters = list(inspect.signature(function).parameters.values())
+    if parameters and parameters[0].name in ("self", "cls") and not inspect.ismethod(function):
+        del parameters[0]  # a spec in a class that is never instantiated
     for parameter in parameters:
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise ValueError(
@@ -168,21 +177,3 @@ def origin_of(namespace: Namespace) -> str:
         return namespace.__name__
     kind = namespace if isinstance(namespace, type) else type(namespace)
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _declares_nothing(manager: pluggy.PluginManager, namespace: Namespace) -> str:
-    project = manager.project_name
-    others = sorted(projects_marking(namespace, "_spec") - {project})
-    if others:
-        return (
-            f"{origin_of(namespace)} declares no hooks of project {project!r}, but some of {', '.join(others)}: "
-            f"give the host that name, Host(..., project={others[0]!r})"
-        )
-    return f"{origin_of(namespace)} declares no hooks: mark its functions with @hookspec"
-
-
-def _parameters(function: Any) -> list[inspect.Parameter]:
-    parameters = list(inspect.signature(function).parameters.values())
-    if parameters and parameters[0].name in ("self", "cls") and not inspect.ismethod(function):
-        return parameters[1:]  # a spec in a class that is never instantiated
-    return parameters

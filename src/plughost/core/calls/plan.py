@@ -164,7 +164,13 @@ class Planner:
     def _step(self, declaration: Declaration, impl: pluggy.HookImpl, ages: Mapping[str, int]) -> Step:
         options = options_of(impl.plugin, impl.function)
         name = declaration.name
-        kind = _kind(impl, blocking=options.blocking)
+        kind: Kind
+        if impl.wrapper or impl.hookwrapper:
+            kind = "wrapper"
+        elif options.blocking:
+            kind = "blocking"
+        else:
+            kind = "async" if is_async(impl.function) else "plain"
         tally = self._metrics.tally(name, impl.plugin_name)
         enforced = self._policy.enforces(impl.plugin_name)
         function = as_wrapper(impl.function) if impl.hookwrapper else impl.function
@@ -187,11 +193,3 @@ class Planner:
             source=impl,
             place=self._place(name, impl, options.priority, ages[impl.plugin_name]),
         )
-
-
-def _kind(impl: pluggy.HookImpl, *, blocking: bool) -> Kind:
-    if impl.wrapper or impl.hookwrapper:
-        return "wrapper"
-    if blocking:
-        return "blocking"
-    return "async" if is_async(impl.function) else "plain"

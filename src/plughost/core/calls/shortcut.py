@@ -95,7 +95,10 @@ def shortcut(plan: CallPlan, here: Here | None = None) -> Shortcut | None:
     return Shortcut(
         plan=plan,
         run=run if declared.options.sync or here else types.coroutine(run),
-        wrappers=tuple((step, _caller_of(plan, step)) for step in plan.wrappers),
+        wrappers=tuple(
+            (step, define("call", caller_source(plan, step), {"_step": step.function}))
+            for step in plan.wrappers
+        ),
         traffic=plan.traffic,
         fresh=Decide if mode == "decide" else list,
         result=define("result", f"def result(_values):\n    return {RESULTS[mode]}", {}),
@@ -107,10 +110,6 @@ def _fail_and_lose(found: Gathering, step: Step, error: BaseException) -> None:
     fail(step, error)
     if step.enforced:
         found.lose()
-
-
-def _caller_of(plan: CallPlan, step: Step) -> Callable[..., Any]:
-    return define("call", caller_source(plan, step), {"_step": step.function})  # type: ignore[no-any-return]
 
 
 def count(steps: Iterable[Step]) -> None:

@@ -73,7 +73,9 @@ class Decoder:
         if isinstance(value, (list, tuple)) and (inner := records_of_list(kind)) is not None:
             items = self._decode_list(value, inner, path)
             return tuple(items) if is_tuple(kind) and items is not FAILED else items
-        strict = not (self.is_lenient(path) or self._holds_resolved(path))
+        inside = (f"{dotted(path)}[", f"{dotted(path)}.")
+        holds_resolved = any(name.startswith(inside) for name in self._resolved)
+        strict = not (holds_resolved or self.is_lenient(path))
         try:
             return msgspec.convert(read_time(value, kind), kind, strict=strict, dec_hook=_decode_custom)
         except msgspec.ValidationError as error:
@@ -94,7 +96,9 @@ class Decoder:
         before = len(self.problems)
         arguments: dict[str, Any] = {}
         for key, inner in value.items():
-            known = self._known_key(key, record, path)
+            known = key if key in record.fields else None
+            if known is None and from_environment(origin_of_setting((*path, key), self._origins)):
+                known = next((field for field in record.fields if folded(field) == folded(key)), None)
             if known is None:
                 self.note((*path, key), f"{UNKNOWN}{did_you_mean(key, record.fields)}")
                 continue
@@ -119,13 +123,6 @@ class Decoder:
             self.note(path, reason_of(error))
             return FAILED
 
-    def _known_key(self, key: str, record: Record, path: SettingPath) -> str | None:
-        if key in record.fields:
-            return key
-        if from_environment(origin_of_setting((*path, key), self._origins)):
-            return next((known for known in record.fields if folded(known) == folded(key)), None)
-        return None
-
     def _decode_table(self, value: Mapping[str, Any], keys: Any, kind: Any, path: SettingPath) -> Any:
         names = [self.decode(key, keys, (*path, key)) for key in value] if keys is not str else []
         decoded = {key: self.decode(inner, kind, (*path, key)) for key, inner in value.items()}
@@ -134,10 +131,6 @@ class Decoder:
     def _decode_list(self, value: Collection[Any], kind: Any, path: SettingPath) -> Any:
         decoded = [self.decode(inner, kind, (*path, place)) for place, inner in enumerate(value)]
         return FAILED if _has_failed(decoded) else decoded
-
-    def _holds_resolved(self, path: SettingPath) -> bool:
-        inside = (f"{dotted(path)}[", f"{dotted(path)}.")
-        return any(name.startswith(inside) for name in self._resolved)
 
     def is_lenient(self, path: SettingPath) -> bool:
         """Whether the value there was written as a word: in the environment, or behind a reference."""
@@ -193,9 +186,14 @@ def _explained(error: Exception, value: Any, kind: Any, path: SettingPath) -> tu
     message = str(error)
     if found := re.search(_MSGSPEC_PATH, message):
         message = message[: found.start()]
-        path = (*path, *_parts(found["path"]))
+        parts = re.findall(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]", found["path"])
+        path = (*path, *(key or (int(place) if place else "...") for key, place, _ in parts))
     if message.startswith("Invalid enum value"):
-        return path, _expected_choice(value, kind)
+        # msgspec's own message shows the value, and the value may be a secret in the wrong place.
+        choices = [str(choice) for one in members(kind) for choice in _choices(one)]
+        if not choices:
+            return path, "not one of the values that are allowed here"
+        return path, f"expected one of {', '.join(map(repr, choices))}.{did_you_mean(str(value), choices)}"
     if (found := re.search(_PATTERN, message)) and (example := _example(kind, found["pattern"])):
         return path, f"expected text like {example!r}"
     for theirs, ours in _WORDS_OF_TOML.items():
@@ -209,19 +207,6 @@ def _example(kind: Any, shown: str) -> Any:
         if isinstance(note, msgspec.Meta) and note.examples and repr(note.pattern) == shown:
             return note.examples[0]
     return next(filter(None, (_example(one, shown) for one in typing.get_args(kind))), None)
-
-
-def _parts(msgspec_path: str) -> SettingPath:
-    found = re.findall(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]", msgspec_path)
-    return tuple(key or (int(place) if place else "...") for key, place, _ in found)
-
-
-def _expected_choice(value: Any, kind: Any) -> str:
-    # msgspec's own message shows the value, and the value may be a secret in the wrong place.
-    choices = [str(choice) for one in members(kind) for choice in _choices(one)]
-    if not choices:
-        return "not one of the values that are allowed here"
-    return f"expected one of {', '.join(map(repr, choices))}.{did_you_mean(str(value), choices)}"
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:

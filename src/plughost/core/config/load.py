@@ -68,7 +68,10 @@ def load_config(
     if host_name != DEFAULT_NAME:
         layers.lay({"host": {"name": host_name}}, "code")
     layers.lay(overrides or {}, "code")
-    problems += _problems_of(overlays, origin)
+    for name, overlay in overlays.items():  # every one: production's mistakes are seen before production
+        decoder = Decoder({dotted(("environments", name)): origin})
+        decoder.decode(unresolved(overlay), HostConfig, ("environments", name))
+        problems += decoder.problems
     problems += _twins_in(layers)
     config, referenced = _decoded(layers, environ, path, problems)
     origins = MappingProxyType(
@@ -165,16 +168,6 @@ def _lay_environment(
             origin=chosen_by,
         )
     layers.lay(overlays[name], f"{origin} [environments.{name}]")
-
-
-def _problems_of(overlays: Mapping[str, Any], origin: str) -> list[ConfigProblem]:
-    """Return what is wrong in any environment: production's mistakes are seen before production."""
-    problems: list[ConfigProblem] = []
-    for name, overlay in overlays.items():
-        decoder = Decoder({dotted(("environments", name)): origin})
-        decoder.decode(unresolved(overlay), HostConfig, ("environments", name))
-        problems += decoder.problems
-    return problems
 
 
 def _twins_in(layers: Layers) -> Iterator[ConfigProblem]:

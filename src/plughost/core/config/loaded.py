@@ -184,7 +184,23 @@ class LoadedConfig:
             config_classes: The ``Config`` of plugins by name, as far as they are known; see ``redact``.
         """
         classes = {self.section_of(name) or name: kind for name, kind in (config_classes or {}).items()}
-        every = self._entries(_shown(self.config, classes), ())
+        # Names of plugins, apps and hooks are no keys: none looks secret.
+        every = self._entries(
+            {
+                "host": redacted(self.config.host),
+                "hooks": {
+                    "order": {hook: redacted(names) for hook, names in self.config.hooks.order.items()},
+                    "timeouts": dict(self.config.hooks.timeouts),
+                },
+                "plugins": {
+                    name: redacted(section) | {"config": redacted(marked(section.config, classes.get(name)))}
+                    for name, section in self.config.plugins.items()
+                },
+                "apps": {name: redacted(settings) for name, settings in self.config.apps.items()},
+                "features": dict(self.config.features),
+            },
+            (),
+        )
         return tuple(one for one in every if one.origin != "default" or one.path.startswith("host."))
 
     def _entries(self, value: Any, path: tuple[str, ...]) -> list[ConfigEntry]:
@@ -193,20 +209,3 @@ class LoadedConfig:
         name = dotted(path)
         shown = self.referenced.get(name, value)
         return [ConfigEntry(name, shown, origin_of_setting(path, self.origins) or "default")]
-
-
-def _shown(config: HostConfig, classes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sections as plain data. Names of plugins, apps and hooks are no keys: none looks secret."""
-    return {
-        "host": redacted(config.host),
-        "hooks": {
-            "order": {hook: redacted(names) for hook, names in config.hooks.order.items()},
-            "timeouts": dict(config.hooks.timeouts),
-        },
-        "plugins": {
-            name: redacted(section) | {"config": redacted(marked(section.config, classes.get(name)))}
-            for name, section in config.plugins.items()
-        },
-        "apps": {name: redacted(settings) for name, settings in config.apps.items()},
-        "features": dict(config.features),
-    }

@@ -37,7 +37,9 @@ def _prepared(values: Mapping[str, Any], kind: Any, path: SettingPath, decoder: 
     prepared: dict[str, Any] = {}
     for key, value in values.items():
         here = (*path, key)
-        known = key if key in fields else _spelled(key, fields, decoder.is_lenient(here))
+        known = key if key in fields else None
+        if known is None and decoder.is_lenient(here):
+            known = next((field for field in fields if folded(field) == folded(key)), None)
         if known is not None:
             prepared[known] = _prepared_value(value, fields[known], here, decoder)
         elif kind.model_config.get("extra") == "allow":
@@ -54,10 +56,6 @@ def _prepared_value(value: Any, annotation: Any, path: SettingPath, decoder: Dec
     if isinstance(value, Mapping) and len(models) == 1:
         return _prepared(value, models[0], path, decoder)
     return value
-
-
-def _spelled(key: str, fields: Mapping[str, Any], is_lenient: bool) -> str | None:
-    return next((known for known in fields if folded(known) == folded(key)), None) if is_lenient else None
 
 
 def _problems(error: Exception) -> Iterator[tuple[SettingPath, str]]:

@@ -38,7 +38,8 @@ def known_secrets(values: Any, decoded: Any) -> Iterator[str]:
     """
     yield from secret_strings(values)
     for text in _strings(values):
-        if "://" in text and (password := _url_password(text)):
+        user, at, _ = text.partition("://")[2].rpartition("@")
+        if at and (password := user.partition(":")[2]):
             yield from {password, unquote(password)}
     yield from _revealed(decoded)
 
@@ -49,11 +50,6 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, (Mapping, list, tuple)):
         for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _strings(inner)
-
-
-def _url_password(text: str) -> str:
-    before, at, _ = text.partition("://")[2].rpartition("@")
-    return before.partition(":")[2] if at else ""
 
 
 def _revealed(value: Any) -> Iterator[str]:
@@ -90,7 +86,8 @@ def redacted(value: Any, *, key: str = "", written: Any = None, hidden: bool = F
             part.key: redacted(part.value, key=part.key, written=part.of(written), hidden=hidden)
             for part in parts
         }
-    if hidden and not _is_empty(value):
+    is_switch = value is None or isinstance(value, bool)
+    if hidden and not is_switch and (value or not isinstance(value, (str, bytes, list, tuple))):
         return MASK
     if isinstance(value, (list, tuple, set, frozenset)):
         places = written if isinstance(written, (list, tuple)) else ()
@@ -142,12 +139,3 @@ def _parts(value: Any) -> list[_Part] | None:
             for name, one in type(value).model_fields.items()
         ]
     return None
-
-
-def _is_empty(value: Any) -> bool:
-    """Whether there is nothing to hide: a switch, or nothing at all."""
-    return (
-        value is None
-        or isinstance(value, bool)
-        or (isinstance(value, (str, bytes, list, tuple)) and not value)
-    )

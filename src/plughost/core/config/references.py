@@ -86,7 +86,11 @@ class Resolver:
                     found: str | None = None
                     self._problem(path, f"{kind} must name {'a variable' if kind == '$env' else 'a file'}")
                 elif kind == "$env":
-                    found = self._from_environment(name, path)
+                    if name not in self.environ:
+                        self._problem(
+                            path, f"environment variable {name} is not set: set it, or remove the reference"
+                        )
+                    found = self.environ.get(name)
                 else:
                     found = self._from_file(name, path)
                 self.resolved[dotted(path)] = shown_reference(value)
@@ -99,11 +103,6 @@ class Resolver:
         if type(value) in (list, tuple):
             return type(value)(self.resolve(inner, (*path, place)) for place, inner in enumerate(value))
         return value
-
-    def _from_environment(self, name: str, path: SettingPath) -> str | None:
-        if name not in self.environ:
-            self._problem(path, f"environment variable {name} is not set: set it, or remove the reference")
-        return self.environ.get(name)
 
     def _from_file(self, name: str, path: SettingPath) -> str | None:
         file = self.directory / Path(name).expanduser()
