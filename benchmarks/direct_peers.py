@@ -304,8 +304,110 @@ class Made:
         return list(self.manager.map(lambda each: each.obj.ask()))
 
 
+class Plexus(Peer):
+    """A class and a YAML file for each plugin; it has no hook for many, so that each is asked by its name."""
+
+    distribution = "plexus-core"
+    source = """
+from plexus import Plugin
+
+class Made(Plugin):
+    def on_load(self, *args, **kwargs):
+        INIT
+    async def on_enable(self):
+        START
+    async def on_disable(self):
+        pass
+    async def ask(self):
+        ASK
+"""
+
+    def write(self, name: str, **parts: str) -> None:
+        super().write(name, **parts)
+        home = self.folder / name
+        home.mkdir(exist_ok=True)
+        (self.folder / f"{name}_plugin.py").replace(home / "plugin.py")
+        ask = {"internal_name": "ask", "accessible_by_other_plugins": True, "remote": False, "arguments": []}
+        card = {
+            "description": name,
+            "version": "1.0.0",
+            "remote": False,
+            "arguments": None,
+            "endpoints": {"ask": ask | {"description": "It answers."}},
+        }
+        (home / "plugin_config.yml").write_text(json.dumps(card), "utf-8")  # JSON is YAML
+
+    async def run(self, use: Callable[[], Awaitable[str]]) -> str:
+        from plexus import Plexus as Manager
+
+        rows = [{"name": name, "enabled": True, "path": str(self.folder / name)} for name in ("bad", "good")]
+        general = {"console_log_level": "CRITICAL", "plugin_enable_timeout": LOAD_LIMIT}
+        settings = {"plugins": rows, "general": general, "networking": {"enabled": False}}
+        (self.folder / "config.yml").write_text(json.dumps(settings), "utf-8")
+        self.manager = Manager(str(self.folder / "config.yml"))
+        await self.manager.wait_until_ready()
+        said = await use()
+        await self.manager.close()
+        return said
+
+    async def ask(self) -> list[str]:
+        answers = []
+        for name in ("bad", "good"):
+            try:
+                answers.append(await self.manager.execute(name, "ask", timeout=CALL_LIMIT))
+            except Exception as error:
+                print(repr(error), file=sys.stderr)
+        return [answer for answer in answers if answer is not None]
+
+    async def reload(self) -> None:
+        await self.manager._reload_plugin("bad")  # what its own pages call; there is no public door
+
+
+class Pluginkit(Peer):
+    """Typed hooks and no life: a start is what its host calls by hand."""
+
+    distribution = "pluginkit"
+    reloads = limits_calls = False
+    source = """
+from pluginkit import Extension
+
+class Made:
+    def __init__(self):
+        INIT
+    async def start(self):
+        START
+    @Extension("peers")
+    async def ask(self):
+        ASK
+"""
+
+    async def run(self, use: Callable[[], Awaitable[str]]) -> str:
+        from pluginkit import AsyncPluginManager, ExtensionPoint
+
+        class Questions:
+            @staticmethod
+            @ExtensionPoint("peers")
+            def ask() -> str:
+                """Called to be answered."""
+
+        self.manager = AsyncPluginManager("peers")
+        self.manager.add_extension_points(Questions)
+        for name in ("good", "bad"):
+            plugin = importlib.import_module(f"{name}_plugin").Made()
+            await plugin.start()
+            self.manager.register(plugin, name)
+        return await use()
+
+    async def ask(self) -> list[str]:
+        try:
+            return list(await self.manager.hook.ask())
+        except Exception as error:  # of whichever plugin: the other answers are gone with it
+            return [repr(error)]
+
+
 PEERS = {
     "plughost": Plughost, "pluggy by hand": ByHand, "stevedore": Stevedore, "cpex": Cpex, "nitro-dispatch": Nitro,
+    "plexus": Plexus, "pluginkit": Pluginkit,
 }  # fmt: skip
 
 
@@ -394,7 +496,9 @@ def main() -> None:
     here = [
         name
         for name in PEERS
-        if importlib.util.find_spec(PEERS[name].distribution.replace("nitro-", "nitro_"))
+        if importlib.util.find_spec(
+            PEERS[name].distribution.replace("nitro-", "nitro_").removesuffix("-core")
+        )
     ]
     print(", ".join(f"{PEERS[name].distribution} {version_of(PEERS[name].distribution)}" for name in here))
     print(f"\n| | {' | '.join(here)} |\n|---|{'---|' * len(here)}")
