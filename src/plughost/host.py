@@ -42,6 +42,7 @@ from plughost.core.calls.beside import dispatcher_of
 from plughost.core.calls.declared import HookSetup, family_of
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.trace import write_trace
+from plughost.core.calls.visits import Visits
 from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
 from plughost.core.config.running import RunningConfig
 from plughost.core.events import EventBus
@@ -395,6 +396,13 @@ class Host:
     def is_starting(self, name: str) -> bool:
         """Whether a plugin is being started now, for the first time or anew; a reload is such a start."""
         return self._plugins.is_starting(name)
+
+    def visits_of(self, name: str) -> Visits | None:
+        """Return where whoever serves routes of a plugin counts the requests, which are waited for before it stops.
+
+        It belongs to the plugin's present start; None when the plugin does not run.
+        """
+        return self._plugins.visits_of(name)
 
     async def load_plugin(
         self, plugin: object, config: Mapping[str, Any] | None = None, name: str | None = None

@@ -75,7 +75,8 @@ def compose(runtime: HttpRuntime, own: Sequence[Route], context: HttpContext, *,
         items = awaited.get(plugin) or answers[plugin]
         routes += sieve.pass_on(plugin, _checked(plugin, items, routes, runtime))
     around = _contributed_middleware(runtime, context, sieve)
-    table = RouteTable(_without(sieve.refused, routes))
+    visits = {name: found for name in answers if (found := runtime.host.visits_of(name)) is not None}
+    table = RouteTable(_without(sieve.refused, routes), visits)
     used = {*PER_MINUTE, *(route.rate for route in routes if isinstance(route, Route))}
     for name in runtime.settings.rate_limits:
         if name not in used:

@@ -23,6 +23,7 @@ from plughost.http.response_cache import CachePolicy
 from plughost.http.routes import Route, WebSocketRoute
 from plughost.http.runtime import (
     REQUEST_ID,
+    end_when_leaving,
     identity_of,
     runtime_of,
 )
@@ -196,6 +197,7 @@ class _Exchange:
         self._is_event_stream = True
         self._tasks.start_soon(when_set, runtime.draining, self._tasks.cancel_scope)
         self._tasks.start_soon(cancel_when_over, self._scope, self._tasks.cancel_scope)
+        end_when_leaving(self._scope, self._tasks.cancel_scope)
 
     def _watch(self) -> None:
         if not self._is_watching and self._scope["type"] == "http":

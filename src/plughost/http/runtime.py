@@ -13,6 +13,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.http import ASGIApp, HttpContext
 from plughost.contracts.http_settings import HttpSettings
 from plughost.contracts.plugin import Service
+from plughost.core.calls.visits import Visit
 from plughost.core.calls.watchdog import Watchdog
 from plughost.exceptions import HostNotReadyError, ServiceError
 from plughost.host import Host
@@ -34,8 +35,10 @@ AUDIT_DETAIL = "plughost.audit_detail"
 AUDIT_TARGET = "plughost.audit_target"
 AROUND = "plughost.around"
 ANSWERED_WITHIN = "plughost.answered_within"
+VISIT = "plughost.visit"
 """Keys of the ASGI scope. ``AROUND`` is the application that stands around somebody's own one, and ``ANSWERED_WITHIN``
-whoever within that one answers, and counts, the request in its place."""
+whoever within that one answers, and counts, the request in its place. ``VISIT`` is the request as one that its plugin
+is not stopped under; missing where the host itself answers."""
 
 SYNC_ENDPOINTS_AT_ONCE = 40
 _GRACE = 1.0  # seconds an endpoint has to end after it passed its limit; then it is let go
@@ -163,6 +166,16 @@ def host_from(connection: HTTPConnection | Mapping[str, Any]) -> Host:
 def identity_of(connection: HTTPConnection | Mapping[str, Any]) -> Identity:
     """Return who makes a request; ``ANONYMOUS`` when the route's guard did not ask."""
     return cast("Identity", scope_of(connection).get(IDENTITY, ANONYMOUS))
+
+
+def end_when_leaving(connection: HTTPConnection | Mapping[str, Any], scope: anyio.CancelScope) -> None:
+    """Cancel ``scope`` once the plugin that answers a request is stopped: for answers that go on for good.
+
+    All other answers are waited for, ``host.shutdown_timeout`` seconds long, and then cut.
+    """
+    visit: Visit | None = scope_of(connection).get(VISIT)
+    if visit is not None:
+        visit.end_with(scope)
 
 
 def note_detail(connection: HTTPConnection | Mapping[str, Any], sentence: str) -> None:

@@ -1,6 +1,7 @@
 """Event streams (server-sent events) that end when they should.
 
-That is: the reader is gone, the server stops, the source is over, or the credential that opened them has ended.
+That is: the reader is gone, the server or their plugin stops, the source is over, or the credential that opened them
+has ended.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from plughost.contracts.http import Message, Receive, Scope, Send
 from plughost.http.problems import Problem
 from plughost.http.rates import subject_of
-from plughost.http.runtime import HttpRuntime, identity_of, runtime_of
+from plughost.http.runtime import HttpRuntime, end_when_leaving, identity_of, runtime_of
 from plughost.http.standing import cancel_when_over
 
 _HEARTBEAT = b": still here\n\n"
@@ -67,6 +68,7 @@ class EventStream(Response):
                 ends.start_soon(_when_gone, receive, ends.cancel_scope)
                 ends.start_soon(when_set, runtime_of(scope).draining, ends.cancel_scope)
                 ends.start_soon(cancel_when_over, scope, ends.cancel_scope)
+                end_when_leaving(scope, ends.cancel_scope)
                 await self._pump(send)
                 ends.cancel_scope.cancel()
         finally:

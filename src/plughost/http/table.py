@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeGuard
 
+import anyio
 from starlette.routing import BaseRoute, Match, Router
 
 from plughost.contracts.http import Receive, Scope, Send
+from plughost.core.calls.visits import Visits
 from plughost.http.problems import Problem
 from plughost.http.routes import Route
+from plughost.http.runtime import VISIT
 
 
 class RouteTable(Router):
@@ -20,10 +24,14 @@ class RouteTable(Router):
 
     Args:
         routes: What to serve.
+        visits: Where requests at the routes of each plugin are counted, by its name.
     """
 
-    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+    def __init__(
+        self, routes: Sequence[BaseRoute], visits: Mapping[str, Visits] = MappingProxyType({})
+    ) -> None:
         super().__init__(routes, redirect_slashes=False)
+        self._visits = visits
         self._fixed: dict[str, list[Route]] = {}
         self._patterned: list[BaseRoute] = []
         for route in routes:
@@ -36,8 +44,24 @@ class RouteTable(Router):
         """Hand a request to its route.
 
         Raises:
-            Problem: 404 there is none; 405 there is one for other methods only.
+            Problem: 404 there is none; 405 there is one for other methods only; 503 its plugin had to stop before
+                it had answered.
         """
+        route = self._find(scope)
+        visits = self._visits.get(getattr(route, "plugin", ""))
+        if visits is None:
+            await route.handle(scope, receive, send)
+            return
+        with anyio.CancelScope() as until_cut, visits.one(until_cut) as scope[VISIT]:
+            await route.handle(scope, receive, send)
+            return
+        told = (
+            f"The plugin {scope['route'].plugin!r} had to stop before it had answered; ask again in a moment."
+        )
+        raise Problem(503, told, code="plugin_restarting", headers={"Retry-After": "1"})
+
+    def _find(self, scope: Scope) -> BaseRoute:
+        """Return the route of a request, and note in its scope what that means."""
         scope.setdefault("router", self)
         allowed: set[str] = set()
         if scope["type"] == "http":
@@ -47,8 +71,7 @@ class RouteTable(Router):
                 if fixed.methods is None or method in fixed.methods:
                     scope["endpoint"] = fixed.endpoint
                     scope["path_params"] = dict(scope.get("path_params", {}))
-                    await fixed.handle(scope, receive, send)
-                    return
+                    return fixed
                 allowed |= fixed.methods
         for route in self._patterned:
             match, found = route.matches(scope)
@@ -57,8 +80,7 @@ class RouteTable(Router):
             scope["route"] = route
             scope.update(found)
             if match is Match.FULL:
-                await route.handle(scope, receive, send)
-                return
+                return route
             allowed |= getattr(route, "methods", None) or set()
         if allowed:
             raise Problem(405, headers={"Allow": ", ".join(sorted(allowed))}, code="method_not_allowed")

@@ -422,6 +422,9 @@ class PluginLifecycle:
         self._registry.move(name, PluginState.STOPPING, reason=reason, hooks=())
         drain = self._dispatcher.let_go(name, run.plugin.handle.target)
         run.ledger.undo()
+        await (
+            self._announcer.announce()
+        )  # who keeps what plugins contributed, such as routes, sends nobody there now
         error = await self._runs.retire(run, drain)
         said = reason if error is None else f"{reason}; {error}"
         self._registry.move(name, state, reason=said)

@@ -24,6 +24,7 @@ from plughost.contracts.records import (
     SkippedPlugin,
 )
 from plughost.contracts.status import PluginCounts
+from plughost.core.calls.visits import Visits
 from plughost.core.config.paths import canonical, match_name
 from plughost.core.finding.discovery import NO_LIMITS, Limits, PluginCandidate, Wish, verdict_of
 from plughost.core.finding.sources import Finding
@@ -297,6 +298,11 @@ class PluginManager:
     def is_starting(self, name: str) -> bool:
         """Whether a start of a plugin is under way."""
         return self._lifecycle.turns.is_starting(name)
+
+    def visits_of(self, name: str) -> Visits | None:
+        """Return where requests at the routes of a plugin's present start are counted; None when it does not run."""
+        entry = self._registry.get(name)
+        return None if entry is None or entry.run is None else entry.run.visits
 
     async def unload(self, name: str) -> bool:
         """Stop a plugin and those that require it; returns whether it was running."""

@@ -20,6 +20,7 @@ from plughost.contracts.records import (
     PluginState,
     PluginStateChanged,
 )
+from plughost.core.calls.visits import Visits
 from plughost.core.config.paths import match_name
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.ledger import Ledger
@@ -49,13 +50,18 @@ class ReadyWatch(Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """One start of one plugin, from the moment its ``start`` is called."""
+    """One start of one plugin, from the moment its ``start`` is called.
+
+    Attributes:
+        visits: The requests under way at its routes.
+    """
 
     plugin: ImportedPlugin
     supervisor: Supervisor
     ledger: Ledger
     watch: ReadyWatch
     config: Any = field(default=None, repr=False)
+    visits: Visits = field(default_factory=Visits, repr=False)
 
 
 @dataclass(slots=True)

@@ -27,6 +27,8 @@ from plughost.exceptions import PluginError, PluginStartError
 
 _log = get_logger("plughost.loading")
 
+_LAST_WORD = 1.0  # seconds a request that was cut has to end, before its plugin stops all the same
+
 
 @dataclass(frozen=True, slots=True)
 class Runs:
@@ -39,7 +41,7 @@ class Runs:
         crashes: Who is told when a background task crashes.
         clock: Time.
         load_limit: Seconds ``start`` may take.
-        shutdown_limit: Seconds calls in flight may take to end, and ``stop`` after them.
+        shutdown_limit: Seconds calls and requests in flight may take to end, and ``stop`` after them.
     """
 
     registry: PluginRegistry
@@ -125,10 +127,21 @@ class Runs:
         await self._stop(run)
 
     async def retire(self, run: Run, drain: Drain) -> PluginError | None:
-        """Let calls in flight end, then stop the plugin; what goes wrong is logged and returned."""
+        """Let calls and requests in flight end, then stop the plugin; what goes wrong is logged and returned."""
         name = run.plugin.candidate.name
-        with anyio.CancelScope(shield=True), anyio.move_on_after(self.shutdown_limit):
-            await drain.wait()
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(self.shutdown_limit):
+                await Drain.of_all((drain, Drain((run.visits,)))).wait()
+            if cut := run.visits.cut():
+                _log.warning(
+                    "requests were cut, because their plugin had to stop",
+                    plugin=name,
+                    requests=cut,
+                    limit=self.shutdown_limit,
+                    setting="host.shutdown_timeout",
+                )
+                with anyio.move_on_after(_LAST_WORD):
+                    await run.visits.end()
         error = await self._stop(run)
         self.registry.note(name, took={"stopped": run.supervisor.stop_took})
         return error
