@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from housed import children, open_files, until
-from plughost.core.processes.template import TemplateProcess, import_path
+from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.core.processes.guest import Care, begin_process
+from plughost.core.processes.template import Child, ExitStatus, TemplateProcess, _Birth, import_path
 from plughost.core.stepping import event_library
-from plughost.core.wire.births import Ends, Request
+from plughost.core.wire.births import BORN, ENDED, MESSAGE, Ends, Request
+from plughost.core.wire.calls import awaited_reply
 from plughost.core.wire.page import new_page
 from plughost.core.wire.protocol import GuestSpec
 
@@ -53,6 +57,82 @@ async def test_a_process_that_nobody_waits_for_any_more_leaves_no_open_file(tmp_
         template.close()
     await until(lambda: children() <= before)
     assert open_files().items() - files.items() == set()
+
+
+async def test_one_that_has_ended_before_anybody_looked_at_it_is_told_of(tmp_path: Path) -> None:
+    class Hasty(TemplateProcess):
+        async def fork(self, request: Request, ends: Ends) -> Child:
+            child = await super().fork(request, ends)
+            await child.ended.wait()
+            return child
+
+    files = open_files()
+    async with anyio.create_task_group() as tasks:
+        template = Hasty(tasks)
+        care = Care(plugin="late", strikes=3, start="template", tasks=tasks, clock=SYSTEM_CLOCK)
+        request = Request(spec(tmp_path), interpreter="/nowhere/python")
+        process = await begin_process(care, template, request, cast("Any", Silent()))
+        await process.ended.wait()
+        assert process.exit is not None
+        assert process.exit.exit == 1
+        await process.end()
+        template.close()
+    assert open_files().items() - files.items() == set()
+
+
+class Silent:
+    """A resident nobody hears of."""
+
+    def name_of(self, member: int) -> str:
+        """Every member is called the same."""
+        return "import"
+
+
+async def test_the_end_of_one_may_be_told_with_its_birth(tmp_path: Path) -> None:
+    async with anyio.create_task_group() as tasks:
+        template = TemplateProcess(tasks)
+        reading, output = os.pipe()
+        asked = _Birth(awaited_reply())
+        template._births.append(asked)
+        template._hear(MESSAGE.pack(BORN, 77, 0, 0), [reading])
+        template._hear(MESSAGE.pack(ENDED, 77, 11, 5), [])
+        child = await asked.reply
+        assert child.ended.is_set()
+        assert child.exit == ExitStatus(11, 5 * 1024)
+        os.close(reading)
+        os.close(output)
+
+
+async def test_as_many_as_are_asked_for_at_once_are_begun_however_slow_it_is(tmp_path: Path) -> None:
+    begun: list[int] = []
+    async with anyio.create_task_group() as tasks:
+        template = TemplateProcess(tasks)
+        page = new_page("many")
+        reading, output = os.pipe()
+        ends = Ends(os.dup(output), os.dup(reading), os.dup(output), page)
+        request = Request(spec(tmp_path), interpreter="/nowhere/python")
+
+        async def ask() -> None:
+            child = await template.fork(request, ends)
+            begun.append(child.pid)
+            os.close(child.stands_for)
+
+        await ask()
+        assert template._process is not None
+        pid = template._process.pid
+        os.kill(pid, signal.SIGSTOP)
+        async with anyio.create_task_group() as asking:
+            for _ in range(_MANY):
+                asking.start_soon(ask)
+            await anyio.sleep(0.1)
+            os.kill(pid, signal.SIGCONT)
+        assert len(set(begun)) == _MANY + 1
+        for number in (*ends.all(), reading, output):
+            os.close(number)
+        template.close()
+
+
+_MANY = 200
 
 
 def spec(folder: Path) -> GuestSpec:

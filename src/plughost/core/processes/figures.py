@@ -52,7 +52,9 @@ class FigureReader:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        self._stat = -1
+        with suppress(FileNotFoundError):  # it has ended, and was buried, before it was looked at
+            self._stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, at: float) -> Figures | None:
         """Return its figures now; None when it is gone."""
@@ -75,4 +77,5 @@ class FigureReader:
 
     def close(self) -> None:
         """Let go of the process."""
-        os.close(self._stat)
+        if self._stat >= 0:
+            os.close(self._stat)

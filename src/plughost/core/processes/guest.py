@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -166,7 +166,8 @@ class GuestProcess:
             return None
         now = self._reader.read(self.care.clock.monotonic())
         if now is not None:
-            self.cpu_share = now.share_since(self.figures) or self.cpu_share
+            share = now.share_since(self.figures)
+            self.cpu_share = self.cpu_share if share is None else share
             self.figures = now
         return now
 
@@ -197,12 +198,12 @@ class GuestProcess:
 
     # looking after it
 
-    def _look_soon(self, call: int) -> None:
+    def _look_soon(self) -> None:
         if not self._looking and not self.ended.is_set():
             self._looking = True
-            self.care.tasks.start_soon(self._look, call)
+            self.care.tasks.start_soon(self._look)
 
-    async def _look(self, call: int) -> None:
+    async def _look(self) -> None:
         """A call was given up: does its event loop still turn, and does the call come to its end?"""
         try:
             turned = anyio.Event()
@@ -262,7 +263,7 @@ class GuestProcess:
             at=self.care.clock.time(),
             reason=self._why_killed or _how(number),
             exit=number if number is not None and number >= 0 else None,
-            signal=signal.Signals(-number).name if number is not None and number < 0 else "",
+            signal=_signal_name(-number) if number is not None and number < 0 else "",
             call=self._resident.name_of(member) if holding or member else "",
             peak_memory=None if status is None else status.peak_memory,
             stack=page.stacks(),
@@ -296,31 +297,38 @@ async def begin_process(
     Raises:
         OSError: The system does not allow it.
     """
-    ours, theirs = socket.socketpair()
-    leash, kept_leash = os.pipe()
-    output, written = os.pipe()
-    page = new_page(care.plugin)
-    ends = Ends(theirs.fileno(), leash, written, page)
-    kept = Kept(kept_leash, FlightReader(page), Output(output, care.plugin))
-    try:
-        child = await template.fork(request, ends)
-    except BaseException:
-        ours.close()
-        kept.close()
-        raise
-    finally:
-        theirs.close()
-        os.close(leash)
-        os.close(written)
-    return GuestProcess(care, child, ours, resident, kept)
+    with ExitStack() as given, ExitStack() as kept_open:
+        ours, theirs = socket.socketpair()
+        kept_open.callback(ours.close)
+        given.callback(theirs.close)
+        leash, kept_leash = os.pipe()
+        given.callback(os.close, leash)
+        kept_open.callback(os.close, kept_leash)
+        output, written = os.pipe()
+        kept_open.callback(os.close, output)
+        given.callback(os.close, written)
+        page = new_page(care.plugin)
+        kept_open.callback(os.close, page)
+        child = await template.fork(request, Ends(theirs.fileno(), leash, written, page))
+        kept_open.pop_all()
+    return GuestProcess(
+        care, child, ours, resident, Kept(kept_leash, FlightReader(page), Output(output, care.plugin))
+    )
 
 
 def _how(number: int | None) -> str:
     if number is None:
         return "it ended, and nobody is left who knows how"
     if number < 0:
-        return f"{signal.Signals(-number).name} ended it"
+        return f"{_signal_name(-number)} ended it"
     return f"it exited by itself, with status {number}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # most of those for real time have no name
 
 
 def _crash(plugin: str, exit_: ProcessExit) -> PluginCrashedError:

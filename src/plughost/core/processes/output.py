@@ -14,6 +14,7 @@ from plughost.contracts.visible import visible
 
 _KEPT: Final = 65_536
 _AT_ONCE: Final = 65_536
+_MOST_READS: Final = 32  # more than the biggest pipe holds
 _LONGEST_LINE: Final = 2_000
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), 127)}
 _LINES: Final = 100  # that are told of each second; a flood would drown what others say
@@ -59,8 +60,9 @@ class Output:
     def read_rest(self) -> None:
         """Take in what is there; the process is gone."""
         with suppress(BlockingIOError):
-            while self._is_open and self._read():
-                pass
+            for _ in range(_MOST_READS):  # what it left behind may write on, until it is ended as well
+                if not self._is_open or not self._read():
+                    break
         if self._line:
             self._take(b"\n")
         if self._untold:

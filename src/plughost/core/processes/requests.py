@@ -35,8 +35,9 @@ from plughost.core.wire.protocol import (
 )
 from plughost.core.wire.routes import AsgiMessage, RouteAnswer, RouteRequest
 from plughost.core.wire.services import Ask
-from plughost.exceptions import PluginGoneError, PluginProcessError
+from plughost.exceptions import PluginGoneError, PluginProcessError, UnknownHookError
 
+_MEMBERS = frozenset(Member)
 _log = get_logger("plughost.processes")
 
 
@@ -112,12 +113,12 @@ class Requests:
         self._context = context
 
     def name_of(self, member: int) -> str:
-        """Return what a member is called, for people."""
+        """Return what a member is called, for people; empty when the process, whose word it is, speaks of none."""
         if member == Member.READY:
             return "import"
-        if member >= Member.CHECK_CONFIG:
+        if member in _MEMBERS:
             return Member(member).name.lower().replace("_", " ")
-        hooks = self.manifest.hooks
+        hooks = self.manifest.hooks if self._is_manifested else ()
         return hooks[member].hook if member < len(hooks) else ""
 
     def job(self, request: JobRequest) -> Job:
@@ -145,6 +146,8 @@ class Requests:
         except Exception as error:
             self.process.calls.fail(call, error)
             return
+        if call in self._under_way:
+            return  # answered once, under the number that it took twice
         if len(self._under_way) >= MOST_IN_FLIGHT:
             self.process.calls.fail(
                 call, OverflowError(f"the host works on {MOST_IN_FLIGHT} of its calls already")
@@ -183,13 +186,19 @@ class Requests:
 
     # what it says
 
+    @property
+    def _is_manifested(self) -> bool:
+        return self._born.is_set() and self._fault is None
+
     def _ready(self, manifest: PluginManifest) -> None:
-        self.manifest = manifest
-        self._born.set()
+        if not self._born.is_set():
+            self.manifest = manifest
+            self._born.set()
 
     def _failed(self, fault: Fault) -> None:
-        self._fault = fault
-        self._born.set()
+        if not self._born.is_set():
+            self._fault = fault
+            self._born.set()
 
     def _note_status(self, status: Mapping[str, Any]) -> None:
         self.status = status
@@ -291,6 +300,8 @@ class Requests:
         await self._streams[number].send(message)
 
     async def _call_hook(self, request: HookRequest) -> Any:
+        if request.hook.startswith("_"):  # the host keeps these for itself
+            raise UnknownHookError(f"nobody declared a hook {request.hook!r}", hook=request.hook)
         hook = getattr(self._open_context.hooks, request.hook)
         return await (hook.report if request.report else hook)(**request.arguments)
 

@@ -7,6 +7,7 @@ any more how they ended.
 from __future__ import annotations
 
 import array
+import errno
 import os
 import socket
 import subprocess
@@ -60,27 +61,27 @@ class _Birth:
     """A process that was asked for: whoever asked may be gone before it is there, and then nobody keeps its number.
 
     Attributes:
-        reply: Its process id, or what the system said, negative.
-        stands_for: The open file that stands for it; -1 until it is there, or when there is none.
+        reply: The process, or why there is none.
+        child: The process; None until it is there.
         is_unwanted: Whether nobody waits any more.
     """
 
     reply: Reply
-    stands_for: int = -1
+    child: Child | None = None
     is_unwanted: bool = False
 
-    def came(self, pid: int, stands_for: int) -> None:
-        self.stands_for = stands_for
+    def came(self, child: Child) -> None:
+        self.child = child
         if self.is_unwanted or self.reply.done():
             self.give_up()
         else:
-            self.reply.set_result(pid)
+            self.reply.set_result(child)
 
     def give_up(self) -> None:
         self.is_unwanted = True
-        if self.stands_for >= 0:
-            os.close(self.stands_for)
-            self.stands_for = -1
+        child, self.child = self.child, None
+        if child is not None:
+            os.close(child.stands_for)
 
 
 class TemplateProcess:
@@ -108,19 +109,23 @@ class TemplateProcess:
         async with self._starting:
             if self._control is None:
                 await self._start()
-        birth = _Birth(awaited_reply())
-        self._births.append(birth)
-        numbers = array.array("i", ends.all())
-        assert self._control is not None  # noqa: S101  it has just been started
-        self._control.sendmsg([packed(request)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+            control = self._control
+            assert control is not None  # noqa: S101  it has just been started
+            numbers = array.array("i", ends.all())
+            while True:
+                try:
+                    control.sendmsg([packed(request)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+                    break
+                except BlockingIOError:  # many are asked for at once, and it is slow to take them
+                    with suppress(anyio.ClosedResourceError):  # sending again tells why
+                        await anyio.wait_writable(control)
+            birth = _Birth(awaited_reply())
+            self._births.append(birth)  # in the order in which they were sent
         try:
-            pid = await birth.reply
+            child: Child = await birth.reply
         except BaseException:
             birth.give_up()
             raise
-        if pid < 0:
-            raise OSError(-pid, os.strerror(-pid))
-        child = self._children[pid] = Child(pid, birth.stands_for, anyio.Event())
         return child
 
     def close(self) -> None:
@@ -164,15 +169,24 @@ class TemplateProcess:
             return
         kind, pid, status, kilobytes = MESSAGE.unpack(data)
         if kind == BORN:
-            self._births.popleft().came(pid, numbers[0] if numbers else -1)
-        elif (child := self._children.pop(pid, None)) is not None:
-            child.exit = ExitStatus(status, kilobytes * 1024)
-            child.ended.set()
+            birth = self._births.popleft()
+            if not numbers:  # it was not born, or this process has too many files open for what stands for it
+                error = -pid if pid < 0 else errno.EMFILE
+                if not birth.reply.done():
+                    birth.reply.set_exception(OSError(error, os.strerror(error)))
+                return
+            # Known from now on, and not when its reply is heard: the next message may be that it has ended.
+            child = self._children[pid] = Child(pid, numbers[0], anyio.Event())
+            birth.came(child)
+        elif (gone := self._children.pop(pid, None)) is not None:
+            gone.exit = ExitStatus(status, kilobytes * 1024)
+            gone.ended.set()
 
     def _lose(self, control: socket.socket) -> None:
         """It is gone: nobody will tell how its children end."""
         if self._control is control:
             self._control = None
+            anyio.notify_closing(control)
             control.close()
         self._is_there.set()
         for birth in self._births:

@@ -63,7 +63,7 @@ class WireCalls:
         given_up: Called when a caller leaves, who then wants no answer any more.
     """
 
-    def __init__(self, served: Served, given_up: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, served: Served, given_up: Callable[[], None] = lambda: None) -> None:
         self.abandoned: set[int] = set()
         self._served = served
         self._given_up = given_up
@@ -102,7 +102,7 @@ class WireCalls:
     ) -> Any:
         if self._why_ended is not None or self._channel is None:
             raise self._gone()
-        if len(self._pending) >= MOST_IN_FLIGHT:
+        if kind is Kind.CALL and len(self._pending) >= MOST_IN_FLIGHT:
             raise OverflowError(f"it has {MOST_IN_FLIGHT} calls to answer already")
         self._last = call = self._last % _LAST_CALL + 1
         self._channel.send(kind, call, member, value, put)
@@ -114,7 +114,7 @@ class WireCalls:
             if self._pending.pop(call, None) is not None and kind is Kind.CALL:
                 self.abandoned.add(call)
                 self._channel.send(Kind.CANCEL, call, member)
-                self._given_up(call)
+                self._given_up()
             raise
 
     def end(self, why: Callable[[], Exception]) -> None:

@@ -71,23 +71,28 @@ class FlightReader:
     def __init__(self, page: int) -> None:
         self._page = page
         self._map = mmap.mmap(page, _SIZE, access=mmap.ACCESS_READ)
+        self._last: bytes | None = None
 
     def stepping(self) -> tuple[int, int]:
         """Return call and member that are being stepped; zeros for none."""
-        call, member = _STEPPING.unpack_from(self._map, 0)
+        call, member = _STEPPING.unpack_from(self._bytes(), 0)
         return call, member
 
     def owner(self) -> int:
         """Return the number of the process, as that says itself; 0 before it does."""
-        (pid,) = _OWNER.unpack_from(self._map, _OWNER_AT)
+        (pid,) = _OWNER.unpack_from(self._bytes(), _OWNER_AT)
         return int(pid)
 
     def stacks(self) -> str:
         """Return what was written of stacks so far, for people."""
-        return bytes(self._map[_STACKS_AT:]).partition(b"\0")[0].decode(errors="replace")
+        return bytes(self._bytes()[_STACKS_AT:]).partition(b"\0")[0].decode(errors="replace")
 
     def close(self) -> None:
-        """Let go of it."""
+        """Let go of it; who still reads it, such as one who waits for stacks, reads what it was at last."""
+        self._last = bytes(self._map)
         with contextlib.suppress(OSError):
             os.close(self._page)
         self._map.close()
+
+    def _bytes(self) -> bytes | mmap.mmap:
+        return self._map if self._last is None else self._last
