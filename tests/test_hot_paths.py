@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 
+from counting import counted
 from plughost import Host, Plugin, hookimpl, hookspec
 from plughost.contracts import CacheManager, HttpContext
 
@@ -49,46 +48,6 @@ class Five(Plugin):
     @hookimpl
     async def awaited(self, what: int) -> int:
         return what
-
-
-@dataclass
-class Counted:
-    """How many instructions were carried out."""
-
-    instructions: int = 0
-
-
-@contextmanager
-def counted() -> Iterator[Counted]:
-    found = Counted()
-    if sys.version_info >= (3, 12):
-        monitoring = sys.monitoring
-        tool, event = monitoring.PROFILER_ID, monitoring.events.INSTRUCTION
-
-        def note(*_: object) -> None:
-            found.instructions += 1
-
-        monitoring.use_tool_id(tool, "instructions")
-        monitoring.register_callback(tool, event, note)
-        monitoring.set_events(tool, event)
-        try:
-            yield found
-        finally:
-            monitoring.set_events(tool, 0)
-            monitoring.free_tool_id(tool)
-        return
-
-    def trace(frame: FrameType, kind: str, _: object) -> Any:
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        found.instructions += kind == "opcode"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield found
-    finally:
-        sys.settrace(before)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from enum import Enum
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Never
 
@@ -73,7 +74,7 @@ def frozen(value: Any) -> Any:
 
 def _frozen(value: Any, depth: int) -> Any:
     kind = type(value)
-    if kind in _AS_IT_IS:
+    if kind in _AS_IT_IS or isinstance(value, _UNCHANGEABLE):
         return value
     if depth > _DEEPEST:
         raise ValueError(f"containers are nested more than {_DEEPEST} deep, or one holds itself")
@@ -105,3 +106,6 @@ class Payload:
             value = getattr(self, name)
             if type(value) not in _AS_IT_IS and (kept := _frozen(value, 0)) is not value:
                 object.__setattr__(self, name, kept)
+
+
+_UNCHANGEABLE: Final = (Enum, Payload)

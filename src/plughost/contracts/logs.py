@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from plughost.contracts.error_text import error_line, error_lines
 from plughost.contracts.masking import masked_text
@@ -20,21 +20,18 @@ def get_logger(name: str, /, **bound: Any) -> structlog.stdlib.BoundLogger:
 
     Nothing global is configured: levels, handlers and rendering belong to the application.
     """
-    logging.getLogger(name).addFilter(_hide_secrets)
+    logger = logging.getLogger(name)
+    logger.addFilter(_hide_secrets)
     import structlog  # not above: it takes longer to import than a command that logs nothing runs
 
-    wrapped = structlog.wrap_logger(
-        logging.getLogger(name),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.contextvars.merge_contextvars,
-            _rename_taken,
-            structlog.stdlib.render_to_log_kwargs,
-        ],
-        cache_logger_on_first_use=False,
+    processors = (
+        structlog.stdlib.filter_by_level,
+        structlog.contextvars.merge_contextvars,
+        _rename_taken,
+        structlog.stdlib.render_to_log_kwargs,
     )
-    return cast("structlog.stdlib.BoundLogger", wrapped.bind(**bound))
+    # What structlog.wrap_logger(...).bind(...) makes as well, by way of a proxy for each.
+    return structlog.stdlib.BoundLogger(logger, processors, bound)
 
 
 def _hide_secrets(record: logging.LogRecord) -> bool:

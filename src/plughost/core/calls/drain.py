@@ -19,15 +19,17 @@ class Traffic:
         entered: How many calls have begun.
         left: How many of these have ended.
         passed: How many went the short way from the first step to the last.
+        followed: Whether ``passed`` is read by the tallies of the plan.
         waiting: Who wants to be woken when both are the same.
     """
 
-    __slots__ = ("entered", "left", "passed", "waiting")
+    __slots__ = ("entered", "followed", "left", "passed", "waiting")
 
     def __init__(self) -> None:
         self.entered = 0
         self.left = 0
         self.passed = 0
+        self.followed = False
         self.waiting: list[tuple[EventLoopToken, anyio.Event]] = []
 
     @property

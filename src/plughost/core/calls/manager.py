@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, cast
 
 import pluggy
 from pluggy import PluginManager
@@ -30,13 +31,11 @@ class _Looked:
 
     Attributes:
         plugin: The plugin.
-        marked: Names of what may be marked in it.
-        options: What the marker noted, by name, as far as somebody asked.
+        options: What the marker noted, by name and in alphabetical order; nothing else in it is marked.
     """
 
     plugin: object
-    marked: AbstractSet[str]
-    options: dict[str, pluggy.HookimplOpts | None] = field(default_factory=dict)
+    options: Mapping[str, pluggy.HookimplOpts]
 
 
 class HookManager(PluginManager):
@@ -76,20 +75,24 @@ class HookManager(PluginManager):
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
         """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
         looked = self._looked_at
-        if looked is None or looked.plugin is not plugin:
-            return self._parse(plugin, name)
-        if name not in looked.marked:
-            return None
-        if name not in looked.options:
-            looked.options[name] = self._parse(plugin, name)
-        return looked.options[name]
+        if looked is not None and looked.plugin is plugin:
+            return looked.options.get(name)
+        return self._parse(plugin, name)
 
-    def _parse(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
-        found = super().parse_hookimpl_opts(plugin, name) if self.project_name != PROJECT else None
-        if found is not None:
-            return found
-        found = self._ours.parse_hookimpl_opts(plugin, name)
-        return found if found is None or self.means(found.get("specname") or name) else None
+    def _parse(self, plugin: Any, name: str, standing: object = None) -> pluggy.HookimplOpts | None:
+        theirs: Any
+        ours: Any
+        if type(standing) is FunctionType:  # what pluggy would find after a walk through all classes
+            theirs, ours = (standing.__dict__.get(f"{of}_impl") for of in (self.project_name, PROJECT))
+        else:
+            theirs, ours = (
+                super().parse_hookimpl_opts(plugin, name),
+                self._ours.parse_hookimpl_opts(plugin, name),
+            )
+        if isinstance(theirs, dict) and self.project_name != PROJECT:
+            return cast("pluggy.HookimplOpts", theirs)
+        is_meant = isinstance(ours, dict) and self.means(ours.get("specname") or name)
+        return cast("pluggy.HookimplOpts", ours) if is_meant else None
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> pluggy.HookspecOpts | None:
         """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
@@ -118,16 +121,16 @@ class HookManager(PluginManager):
         return registered
 
     @contextmanager
-    def looking_at(self, plugin: object) -> Iterator[AbstractSet[str]]:
+    def looking_at(self, plugin: object) -> Iterator[None]:
         """Look once at what in a plugin may be marked, for all that asks in the block; it must not change meanwhile."""
         before = self._looked_at
-        if before is not None and before.plugin is plugin:
-            yield before.marked
-            return
-        marked = may_be_marked(plugin, "_impl")
-        self._looked_at = _Looked(plugin, marked)
+        if before is None or before.plugin is not plugin:
+            marked = may_be_marked(plugin, "_impl")
+            parsed = {name: self._parse(plugin, name, marked[name]) for name in dir(plugin) if name in marked}
+            options = {name: found for name, found in parsed.items() if found is not None}
+            self._looked_at = _Looked(plugin, options)
         try:
-            yield marked
+            yield
         finally:
             self._looked_at = before
 
@@ -158,13 +161,12 @@ class HookManager(PluginManager):
 
     def implementations(self, plugin: object) -> Iterator[tuple[str, Any, pluggy.HookimplOpts]]:
         """Yield hook name, bound function and pluggy's options of each implementation in ``plugin``."""
-        with self.looking_at(plugin) as marked:
-            found = [
-                (name, opts)
-                for name in (filter(marked.__contains__, dir(plugin)) if marked else ())
-                if (opts := self.parse_hookimpl_opts(plugin, name)) is not None
-            ]
-        for name, opts in found:
+        looked = self._looked_at
+        if looked is None or looked.plugin is not plugin:
+            with self.looking_at(plugin):
+                yield from [*self.implementations(plugin)]
+            return
+        for name, opts in looked.options.items():
             yield opts.get("specname") or name, getattr(plugin, name), opts
 
     def add_hookcall_monitoring(self, before: Before, after: After) -> Callable[[], None]:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from types import FunctionType, MemberDescriptorType, MethodType
 from typing import Any, Literal
 
+from plughost.contracts.plugin import Plugin
+
 Ending = Literal["_spec", "_impl"]
 """How the attribute ends in which a marker leaves its options, such as ``plughost_impl``."""
 
@@ -17,9 +19,9 @@ _TOLD_BY = {"_spec": "firstresult", "_impl": "hookwrapper"}
 """By which option one knows what pluggy's marker noted on a function."""
 
 
-def may_be_marked(thing: object, ending: Ending) -> set[str]:
-    """Return the names under which a module, class or instance can have a marked function; no other name has one."""
-    return {name for name, value in _attributes(thing).items() if _may_bear(value, ending)}
+def may_be_marked(thing: object, ending: Ending) -> dict[str, object]:
+    """Return what can be a marked function of a module, class or instance, by name and as it stands there."""
+    return {name: value for name, value in _attributes(thing).items() if _may_bear(value, ending)}
 
 
 def projects_marking(namespace: object, ending: Ending) -> set[str]:
@@ -58,9 +60,12 @@ def _spaces(thing: object) -> Iterator[Mapping[str, Any]]:
         if type(own) is dict:
             yield own.copy()
     for base in _MRO(thing if is_class else type(thing)):
-        if base is not object:  # nobody marks what is in it, and it is most of what there is
+        if base not in _UNMARKED:
             yield _DICT(base)
 
+
+_UNMARKED = frozenset({object, Plugin})
+"""Nobody marks what is in these, and for most plugins it is most of what there is."""
 
 _MRO = type.__dict__["__mro__"].__get__
 _DICT = type.__dict__["__dict__"].__get__

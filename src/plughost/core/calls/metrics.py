@@ -99,7 +99,7 @@ class Tally:
         self.timeouts = 0
         self.observed = 0
         self.timings = Recent()
-        self._traffic: list[Traffic] = []
+        self._traffic: dict[Traffic, None] = {}
         self._cases: deque[str] | None = None  # made for the few plugins that do not enforce
         self._written = 0
 
@@ -119,15 +119,15 @@ class Tally:
     @property
     def calls(self) -> int:
         """All calls: also those that a plan counts once for all of its steps."""
-        return self.counted + sum(traffic.passed for traffic in self._traffic)
+        return self.counted + sum(traffic.passed for traffic in [*self._traffic])
 
     def follow(self, traffic: Traffic) -> None:
-        """Count what passes on a plan from now on."""
-        self._traffic.append(traffic)
+        """Count what passes on a plan from now on; a second time does nothing."""
+        self._traffic[traffic] = None
 
     def settle(self, traffic: Traffic) -> None:
         """Take over the count of a plan on which nothing passes any more."""
-        self._traffic.remove(traffic)
+        del self._traffic[traffic]
         self.counted += traffic.passed
 
 

@@ -93,9 +93,15 @@ class CallPlan:
         """Whether its implementations wait together."""
         return self.declaration.options.concurrent and len(self.steps) > 1
 
+    def follow(self) -> None:
+        """Count what goes the short way from now on; before there is one, every call is counted at its steps."""
+        self.traffic.followed = True
+        for step in (*self.wrappers, *self.steps):
+            step.tally.follow(self.traffic)
+
     def settle(self) -> None:
         """Close the books of a plan on which no call is under way and none will be."""
-        for step in (*self.wrappers, *self.steps):
+        for step in (*self.wrappers, *self.steps) if self.traffic.followed else ():
             step.tally.settle(self.traffic)
 
     def calls(self, plugin: str) -> bool:
@@ -108,6 +114,7 @@ class CallPlan:
 
 
 _place_of = attrgetter("place")
+_source_of = attrgetter("source")
 
 
 class Planner:
@@ -138,23 +145,22 @@ class Planner:
             before: The plan that this one follows, of whose steps those that stay are taken over.
         """
         same = before is not None and before.declaration is declaration
-        known = (
-            {id(step.source): step for step in (*before.wrappers, *before.steps)} if before and same else {}
-        )
+        old = (*before.wrappers, *before.steps) if before is not None and same else ()
+        known = dict(zip(map(id, map(_source_of, old)), old, strict=True))
         source = tuple(impls)
         newest_first = source[::-1]  # settles ties as pluggy does
-        made = (known.get(id(impl)) or self._step(declaration, impl, ages) for impl in newest_first)
+        kept = map(known.get, map(id, newest_first))
+        made = [
+            step or self._step(declaration, impl, ages) for step, impl in zip(kept, newest_first, strict=True)
+        ]
         steps = sorted(made, key=_place_of)
-        plan = CallPlan(
+        return CallPlan(
             declaration=declaration,
             wrappers=tuple(step for step in steps if step.kind == "wrapper"),
             steps=tuple(step for step in steps if step.kind != "wrapper"),
             gather=gathering_for(declaration),
             source=source,
         )
-        for step in steps:
-            step.tally.follow(plan.traffic)
-        return plan
 
     def _place(self, hook: str, impl: pluggy.HookImpl, priority: int, age: int) -> Place:
         tier = 2 if impl.trylast else 0 if impl.tryfirst else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import filterfalse
 from types import MappingProxyType
 
 
@@ -31,11 +32,13 @@ class Seniority:
 
     def renew(self, present: Iterable[str]) -> None:
         """Forget who is not present; who was not there before takes what is reserved for it, else comes last."""
-        ages: dict[str, int] = {}
-        for name in present:
-            if name not in self.ages:
-                self._newest += 1
-            ages[name] = self.ages[name] if name in self.ages else self._reserved.pop(name, self._newest)
+        there = dict.fromkeys(present)
+        ages = dict(self.ages)
+        for name in filterfalse(there.__contains__, self.ages):
+            del ages[name]
+        for name in filterfalse(self.ages.__contains__, there):
+            self._newest += 1
+            ages[name] = self._reserved.pop(name, self._newest)
         self.ages = ages
 
     def with_last(self, name: str) -> Mapping[str, int]:

@@ -91,6 +91,7 @@ def shortcut(plan: CallPlan, here: Here | None = None) -> Shortcut | None:
         known[f"_tally_{number}"] = step.tally
     if here is not None:
         known["_settle"] = lambda number, value: here.settle(plan.steps[number], value, mode)
+    plan.follow()
     run = define("run", source_of(plan, here=here is not None), known)
     return Shortcut(
         plan=plan,

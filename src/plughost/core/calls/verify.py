@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import FunctionType, MethodType
 from typing import Any
 
 from plughost.core.calls.annotations import type_misfits
@@ -65,6 +66,8 @@ def shape_misfits(declaration: Declaration, function: Any, opts: Any, blocking: 
 
 
 def _argument_misfits(declaration: Declaration, function: Any) -> Iterator[str]:
+    if _takes_only(declaration.arguments, function):
+        return
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
             yield f"argument {parameter.name!r} is keyword-only, which pluggy never passes; remove the '*'"
@@ -74,6 +77,15 @@ def _argument_misfits(declaration: Declaration, function: Any) -> Iterator[str]:
             known = ", ".join(declaration.arguments) or "none"
             hint = did_you_mean(parameter.name, declaration.arguments)
             yield f"unknown argument {parameter.name!r}; the hook's arguments are: {known}.{hint}"
+
+
+def _takes_only(known: Iterable[str], function: Any) -> bool:
+    """Whether a look at its code is enough to see that a function takes nothing but ``known``, by position."""
+    plain, bound = (function.__func__, 1) if type(function) is MethodType else (function, 0)
+    if type(plain) is not FunctionType or not {"__wrapped__", "__signature__"}.isdisjoint(plain.__dict__):
+        return False
+    code = plain.__code__
+    return not code.co_kwonlyargcount and {*known}.issuperset(code.co_varnames[bound : code.co_argcount])
 
 
 def _wrapper_misfits(function: Any, blocking: bool) -> Iterator[str]:

@@ -20,6 +20,9 @@ from plughost.core.config.redaction import redacted
 from plughost.core.config.references import is_reference
 from plughost.exceptions import ConfigProblem
 
+_UNSAID = PluginSection()
+"""What holds for a plugin of which the configuration says nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
@@ -74,7 +77,7 @@ class LoadedConfig:
     def plugin(self, plugin_name: str) -> PluginSection:
         """Return what is said of the plugin; the defaults when nothing is."""
         section = self.section_of(plugin_name)
-        return PluginSection() if section is None else self.config.plugins[section]
+        return _UNSAID if section is None else self.config.plugins[section]
 
     def switched(self, plugin_name: str, *, enabled: bool) -> LoadedConfig:
         """Return the same configuration with the plugin's own switch turned; no file is written."""

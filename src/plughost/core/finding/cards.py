@@ -66,8 +66,7 @@ def find_card(reference: str, folder: Path | None = None) -> Path | None:
     """
     module, _, _ = reference.partition(":")
     top, *inner = module.split(".")
-    homes = [folder / top] if folder is not None else _homes_of(top)
-    homes = [home if home.is_dir() else home.parent for home in homes]
+    homes = _homes_of(top) if folder is None else [folder / top if (folder / top).is_dir() else folder]
     home = homes[0] if len(homes) == 1 else next((one for one in homes if _holds(one, inner)), None)
     if home is None:
         return None

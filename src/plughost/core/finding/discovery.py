@@ -61,6 +61,9 @@ class Wish:
     process: ProcessSettings = field(default_factory=ProcessSettings)
 
 
+_NO_WISH = Wish()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Which plugins may come at all.
@@ -191,7 +194,7 @@ def discover(
     for finding in findings:
         by_name.setdefault(canonical(finding.name), []).append(finding)
     wanted = {canonical(name): wish for name, wish in wishes.items()}
-    candidates = [_judge(found, wanted.get(name, Wish()), limits) for name, found in by_name.items()]
+    candidates = [_judge(found, wanted.get(name, _NO_WISH), limits) for name, found in by_name.items()]
     missing = [name for name in wishes if canonical(name) not in by_name]
     # Each is compared with each; where there are so many, a suggestion is not what helps.
     few = len(missing) * len(candidates) <= _MOST_COMPARED
@@ -296,7 +299,7 @@ def check_host_api(plugin: str, wanted: str) -> None:
         PluginInvalidError: The range cannot be read.
     """
     try:
-        fits = HOST_API in SpecifierSet(wanted)
+        fits = _fits(wanted)
     except InvalidSpecifier as error:
         raise PluginInvalidError(
             f"host_api {wanted!r} of plugin {plugin!r} is not a version range: write it like '>=1,<2'",
@@ -308,6 +311,11 @@ def check_host_api(plugin: str, wanted: str) -> None:
             f"plugin for it, or another plughost",
             plugin=plugin,
         )
+
+
+@lru_cache
+def _fits(wanted: str) -> bool:
+    return HOST_API in SpecifierSet(wanted)
 
 
 def _name_taken(name: str, found: list[Finding]) -> PluginError:

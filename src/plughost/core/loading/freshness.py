@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -111,8 +112,8 @@ class CodeWatch:
         found: dict[str, bytes] = {}
         for name in self._modules_of(plugin, finding, loaded):
             if file := file_of(sys.modules.get(name)):
-                with suppress(OSError):
-                    found[name] = blake2b(Path(file).read_bytes(), digest_size=16).digest()
+                with suppress(OSError), open(file, "rb") as source:  # noqa: PTH123  for each module of each plugin
+                    found[name] = blake2b(source.read(), digest_size=16).digest()
         return found
 
     def _modules_of(self, plugin: str, finding: Finding, loaded: _LoadedModules) -> list[str]:
@@ -145,14 +146,14 @@ class _LoadedModules:
 
     def __init__(self, foreign: frozenset[str]) -> None:
         self._foreign = foreign
-        self._by_top: dict[str, list[str]] = {}
-        for name in list(sys.modules):
-            self._by_top.setdefault(name.partition(".")[0], []).append(name)
+        self._names = sorted(sys.modules)
 
     def within(self, root: str) -> list[str]:
-        """Return the names of a module and of those in it."""
-        among = self._by_top.get(root.partition(".")[0], ())
-        return [name for name in among if name == root or name.startswith(f"{root}.")]
+        """Return the names of a module and of those in it, a package before what is in it."""
+        names, inner = self._names, f"{root}."
+        own = [root] if root in sys.modules else []
+        # "/" is the character after "."
+        return own + names[bisect_left(names, inner) : bisect_left(names, f"{root}/")]
 
     @cached_property
     def files(self) -> dict[str, Path]:

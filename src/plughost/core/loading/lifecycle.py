@@ -239,9 +239,11 @@ class PluginLifecycle:
         async with self._window.place(urgency):
             if not entry.settled.is_set():
                 await self._start(entry, imported, config, self._clock.monotonic() - began)
+            # Let those who waited for a plugin queue up, before its place in the window goes to somebody less urgent:
+            # one turn of the loop to wake them, one for a loop that wakes in random order
+            turns = 2 if entry.settled.statistics().tasks_waiting else 0
             entry.settled.set()
-            # Let those who waited for a plugin queue up, before its place in the window goes to somebody less urgent
-            for _ in range(2):  # one turn to wake them, one for an event loop that wakes in random order
+            for _ in range(turns):
                 await anyio.lowlevel.checkpoint()
 
     async def _start(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from itertools import repeat
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 
@@ -19,6 +20,7 @@ from plughost.contracts.records import (
     PluginRecord,
     PluginState,
     PluginStateChanged,
+    PluginTimings,
 )
 from plughost.core.calls.visits import Visits
 from plughost.core.config.paths import match_name
@@ -160,22 +162,28 @@ class PluginRegistry(Mapping[str, RegisteredPlugin]):
         state: PluginState,
         *,
         took: Mapping[str, float | None] = MappingProxyType({}),
+        reason: str = "",
+        error: PluginFailure | None = None,
         **changes: Any,
     ) -> PluginRecord:
-        """Put a plugin into another state. What is not named in ``changes`` stays, but for reason and error.
+        """Put a plugin into another state. What is not named in ``changes`` stays.
 
         Args:
             name: The plugin.
             state: Its new state.
             took: Seconds that phases took, by their names in ``PluginTimings``.
+            reason: Why, in one sentence; empty when there is nothing to say.
+            error: The failure that put it there.
             changes: Other fields of its record.
         """
         entry = self._entries[name]
         previous = entry.record.state
-        entry.record = _changed(entry.record, took, {"reason": "", "error": None, "state": state} | changes)
+        self.note(name, took=took, reason=reason, error=error, state=state, **changes)
         self._notices.append(PluginStateChanged(entry.record, previous))
         if previous is PluginState.STARTING and state is PluginState.READY:
-            self.ready_order = [*(other for other in self.ready_order if other != name), name]
+            if name in self.ready_order:
+                self.ready_order = [other for other in self.ready_order if other != name]
+            self.ready_order = [*self.ready_order, name]
         return entry.record
 
     def note(
@@ -183,7 +191,9 @@ class PluginRegistry(Mapping[str, RegisteredPlugin]):
     ) -> PluginRecord:
         """Change what is said of a plugin without changing its state; see ``move``."""
         entry = self._entries[name]
-        entry.record = _changed(entry.record, took, changes)
+        if took:
+            changes["timings"] = _changed(entry.record.timings, took)
+        entry.record = _changed(entry.record, changes)
         return entry.record
 
     def fail(self, name: str, error: PluginError, state: PluginState = PluginState.FAILED) -> PluginRecord:
@@ -203,20 +213,29 @@ class PluginRegistry(Mapping[str, RegisteredPlugin]):
             yield self._notices.popleft()
 
 
-_FIELDS = tuple(each.name for each in fields(PluginRecord))
-_values_of = attrgetter(*_FIELDS)
+_R = TypeVar("_R", PluginRecord, PluginTimings)
 
 
-def _changed(
-    record: PluginRecord, took: Mapping[str, float | None], changes: Mapping[str, Any]
-) -> PluginRecord:
-    """Return what ``dataclasses.replace`` would, in a quarter of its time: what stays was frozen once already."""
-    new = changes if not took else {**changes, "timings": replace(record.timings, **took)}
-    values = dict(zip(_FIELDS, _values_of(record), strict=True))
-    made, put = object.__new__(PluginRecord), object.__setattr__
-    for name, value in (values | {name: frozen(value) for name, value in new.items()}).items():
-        put(made, name, value)
+def _changed(record: _R, changes: Mapping[str, Any]) -> _R:
+    """Return what ``dataclasses.replace`` would, in a tenth of its steps: what stays was frozen once already."""
+    kind = type(record)
+    names, values_of = _FIELDS[kind]
+    values = dict(zip(names, values_of(record), strict=True)) | dict(
+        zip(changes, map(frozen, changes.values()), strict=True)
+    )
+    made = object.__new__(kind)
+    _do_all(map(object.__setattr__, repeat(made), values, values.values()))
     return made
+
+
+def _fields_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    names = tuple(each.name for each in fields(kind))
+    return names, attrgetter(*names)
+
+
+_FIELDS = {kind: _fields_of(kind) for kind in (PluginRecord, PluginTimings)}
+_do_all = deque[None](maxlen=0).extend
+"""Takes everything out of an iterator without a step of Python for each."""
 
 
 def failure_of(error: PluginError | None) -> PluginFailure | None:
