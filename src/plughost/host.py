@@ -140,7 +140,7 @@ class Host:
         self._make_core(tuple(hookspecs))
         self._make_flows()
         self._told: dict[str, Any] = {"since": time.time()}
-        self._entered = self._running = False
+        self._entered = self._running = self._draining = False
         self._mark: RunningMark | None = None
         self._reloading = anyio.Lock()
 
@@ -380,6 +380,15 @@ class Host:
     def ready(self) -> bool:
         """Whether the host runs and every required plugin and app does."""
         return self._manager is not None and not self._manager.missing() and not self.missing_apps
+
+    @property
+    def draining(self) -> bool:
+        """Whether no more work is to be sent here, though the host serves what comes."""
+        return self._draining
+
+    def drain(self, *, on: bool) -> None:
+        """Have ``/readyz`` say that no more work is to be sent here, or that it may be; nothing stops."""
+        self._draining = on
 
     @property
     def plugins(self) -> Mapping[str, PluginRecord]:

@@ -292,6 +292,28 @@ class Fleet(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
+    async def drain(
+        self, host: str, /, *, on: bool = True, author: str = "", reason: str = ""
+    ) -> Sequence[str]:
+        """Have a host take no more work: its ``/readyz`` fails, and it runs no jobs of the fleet; what runs goes on.
+
+        It stays so when it is started again, until it is let take work again. A roll-out leaves it out, and counts it
+        among those that are away.
+
+        Args:
+            host: Name of a member, or of a machine for all members on it.
+            on: False lets it take work again.
+            author: Who wants it; this host by default.
+            reason: Why.
+
+        Returns:
+            The names of the members.
+
+        Raises:
+            FleetError: There is none of that name, it does not follow the fleet, or nothing can be steered here.
+            StoreUnavailableError: The store cannot be reached.
+        """
+
     async def rollout(self, name: str, /) -> Rollout | None:
         """Return how far a change has come; None when there is none of that ``id``.
 

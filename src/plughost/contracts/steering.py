@@ -32,6 +32,13 @@ class HostSteering(Protocol):
         """Whether it runs, and every required plugin and app does."""
 
     @property
+    def draining(self) -> bool:
+        """Whether no more work is to be sent here, though it serves what comes."""
+
+    def drain(self, *, on: bool) -> None:
+        """Have ``/readyz`` say that no more work is to be sent here, or that it may be; nothing stops."""
+
+    @property
     def plugins(self) -> Mapping[str, PluginRecord]:
         """A record of every plugin that was found, by name."""
 

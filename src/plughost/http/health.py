@@ -51,8 +51,9 @@ async def readyz(request: Request) -> Response:
     excluded = set(request.query_params.getlist("exclude"))
     plugins = {name: record for name, record in runtime.host.plugins.items() if name not in excluded}
     apps = [name for name in runtime.host.config.apps if name not in excluded]
-    status = _readiness(runtime, plugins, apps)
-    body: dict[str, Any] = {}
+    draining = runtime.draining.is_set() or runtime.host.draining
+    status = "fail" if draining else _readiness(runtime, plugins, apps)
+    body: dict[str, Any] = {"notes": ["draining"]} if draining else {}
     if "verbose" in request.query_params:
         told = await may(INSIDERS, runtime, request.scope)
         body["checks"] = {f"plugin:{name}": [_plugin(record, told)] for name, record in plugins.items()}
@@ -93,7 +94,7 @@ def _report(report: HealthReport, checks: tuple[HealthCheck, ...], told: bool, *
 def _readiness(runtime: HttpRuntime, plugins: Mapping[str, PluginRecord], apps: Sequence[str]) -> str:
     missing = any(record.required and record.state not in RUNNING_STATES for record in plugins.values())
     waiting = any(_waits(record) for record in plugins.values())
-    if runtime.draining.is_set() or missing or waiting or set(apps).intersection(runtime.host.missing_apps):
+    if missing or waiting or set(apps).intersection(runtime.host.missing_apps):
         return "fail"
     if any(_app_status(runtime, name) != "pass" for name in apps):
         return "warn"

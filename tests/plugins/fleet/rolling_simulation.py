@@ -49,6 +49,9 @@ class MadeUpHost:
         self.ready = True
         self.busy = False
 
+    def drain(self, *, on: bool) -> None:
+        raise AssertionError("nobody wants it")
+
     def lay_over(self, plugins: Mapping[str, Mapping[str, Any]], origin: str) -> Mapping[str, str]:
         self._table = plugins.get("lamp", {}).get("config", {})
         return {}
@@ -242,12 +245,13 @@ class World:
 
     async def _check_that_enough_are_there(self) -> None:
         roll = Revisions(self.store, SEAL).roll_of(await self.store.steering())
-        if roll is None or roll.state not in ("rolling", "settling"):
+        if roll is None or roll.state not in ("rolling", "settling", "reverting"):
             return
+        target = roll.back if roll.state == "reverting" else roll.revision
         at_it = [
             one.name
             for one in self.members
-            if one.host.busy and one.follower._followed.number == roll.revision
+            if one.host.busy and one.follower._followed.number == target and one.name in roll.turn
         ]
         if len(at_it) > PLAN.max_unavailable:
             raise _simulation.Violated(f"{at_it} are away at once")
@@ -258,7 +262,9 @@ class World:
         if roll is not None and roll.state in ("proposed", "rolling", "settling", "reverting"):
             raise _simulation.Violated(f"revision {roll.revision} stands still: {roll.state}")
         wanted = {
-            one.name: roll.wanted_of(one.name, steering.active) if roll else steering.active
+            one.name: roll.wanted_of(one.name, steering.active, one.membership.applied)
+            if roll
+            else steering.active
             for one in self.members
         }
         follows = {one.name: one.membership.applied for one in self.members}

@@ -125,7 +125,7 @@ def test_a_host_that_is_ready_at_first_and_not_for_long_is_found_while_it_settle
 
 
 def test_hosts_that_go_back_are_waited_for_and_one_that_cannot_is_named() -> None:
-    course = roll(state="reverting", turn=("a", "b"), back=3, reason="why")
+    course = roll(state="reverting", turn=("a", "b"), returning=("a", "b"), back=3, reason="why")
     ready = [member("a", 3), member("b", 3), member("c", 3)]
     assert advanced(course, [*ready[:1], member("b", 2)], NOW + 1) is course
     assert advanced(course, ready, NOW + 1).state == "reverted"
@@ -135,13 +135,45 @@ def test_hosts_that_go_back_are_waited_for_and_one_that_cannot_is_named() -> Non
     assert (late.state, late.reason) == ("stuck", "why; b did not go back in time")
 
 
+def test_no_more_hosts_go_back_at_a_time_than_may_be_away() -> None:
+    course = roll(state="reverting", turn=("a", "b", "c", "d"), back=3, plan={"max_unavailable": 2})
+    members = {name: member(name, 2) for name in "abcd"} | {"e": member("e", 3)}
+    members["d"] = member("d", 2, ready=False)
+    course = advanced(course, [*members.values()], NOW + 1)
+    assert set(course.returning) == {"d", "a"}  # one that is away loses nothing
+    wanted = {name: course.wanted_of(name, 3, one.applied) for name, one in members.items()}
+    assert wanted == {"a": 3, "b": 2, "c": 2, "d": 3, "e": 3}
+    assert advanced(course, [*members.values()], NOW + 2) is course
+    members["a"] = member("a", 3)
+    course = advanced(course, [*members.values()], NOW + 3)
+    assert course.returning[2:] == ("b",)
+    assert (
+        course.wanted_of("c", 3, 0) == 3
+    )  # it was started anew, and has no reason to follow what went wrong
+    members |= {name: member(name, 3) for name in "bd"}
+    course = advanced(course, [*members.values()], NOW + 4)
+    assert advanced(course, [*members.values(), member("c", 3)], NOW + 5).state == "reverted"
+
+
+def test_a_host_that_takes_no_work_is_left_out_and_counts_as_away() -> None:
+    members = [member("a", draining=True), member("b"), member("c")]
+    assert advanced(roll(), members, NOW) is not None
+    assert advanced(course := roll(), members, NOW) is course
+    roomy = roll(plan={"max_unavailable": 2, "batch": "100%"})
+    first = advanced(roomy, members, NOW)
+    assert first.turn == ("b",)
+    last = roll(turn=("b", "c"), state="settling")
+    done = advanced(last, [members[0], member("b", 2), member("c", 2)], NOW + 11_000)
+    assert done.state == "done"
+
+
 def test_only_those_whose_turn_has_come_follow_and_all_of_them_go_back() -> None:
     going = roll(state="rolling", turn=("a",))
-    assert (going.wanted_of("a", 1), going.wanted_of("b", 1)) == (2, 1)
-    assert roll(state="paused", turn=("a",)).wanted_of("a", 1) == 2
-    back = roll(state="reverting", turn=("a",), back=3)
-    assert (back.wanted_of("a", 3), back.wanted_of("b", 3)) == (3, 3)
-    urgent = going.wanted_of("a", 5)
+    assert (going.wanted_of("a", 1, 0), going.wanted_of("b", 1, 0)) == (2, 1)
+    assert roll(state="paused", turn=("a",)).wanted_of("a", 1, 0) == 2
+    back = roll(state="reverting", turn=("a",), returning=("a",), back=3)
+    assert (back.wanted_of("a", 3, 2), back.wanted_of("b", 3, 1)) == (3, 3)
+    urgent = going.wanted_of("a", 5, 2)
     assert urgent == 5
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from plughost.contracts import (
     CommandLine,
-    FleetJobRecord,
     FleetMember,
     FleetStatus,
     FleetStore,
     View,
     json_option,
 )
-from plughost.plugins.fleet.cards import job_record, member_of, status_of
+from plughost.plugins.fleet.cards import member_of, status_of
+from plughost.plugins.fleet.host_commands import drain, job_row, jobs, undrain
 from plughost.plugins.fleet.reaching import with_store
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.steering_commands import STEERING
@@ -28,7 +27,7 @@ def fleet_group() -> None:
     """See and steer many hosts as one."""
 
 
-for _one in STEERING:
+for _one in (*STEERING, drain, undrain, jobs):
     fleet_group.add_command(_one)
 
 
@@ -91,16 +90,6 @@ def plugins(line: CommandLine) -> None:
     line.show(document, "\n".join(rows) or "no plugins")
 
 
-@fleet_group.command("jobs")
-@json_option
-@click.pass_obj
-def jobs(line: CommandLine) -> None:
-    """List the jobs that run once in the whole fleet."""
-    _, _, view = with_store(line, _view)
-    records = [job_record(job, view.now) for job in view.jobs]
-    line.show({"jobs": [asdict(one) for one in records]}, "\n".join(map(_job_row, records)) or "no jobs")
-
-
 @fleet_group.command("forget")
 @click.argument("member")
 @json_option
@@ -132,15 +121,9 @@ def _status_text(found: FleetStatus, living: list[FleetMember]) -> str:
     if found.drift:
         lines.append(f"Not the same on all: {', '.join(found.drift)}. `plughost fleet plugins` shows how.")
     lines += [f"Not safe: {hazard}" for hazard in found.hazards]
-    return "\n".join([*lines, *map(_job_row, found.jobs)])
+    return "\n".join([*lines, *map(job_row, found.jobs)])
 
 
 def _row(member: FleetMember) -> str:
     ready = "ready" if member.ready else "not ready"
     return f"{member.id:>24}  {member.state:>8}  {ready:>9}  seen {member.seen_age:.1f} s ago  process {member.pid}"
-
-
-def _job_row(job: FleetJobRecord) -> str:
-    last = datetime.fromtimestamp(job.slot, UTC).isoformat(timespec="seconds") if job.member else "never"
-    figures = f"{job.starts} started, {job.failures} failed, {job.missed} missed, {job.skipped} skipped"
-    return f"{job.job:>24}  {job.schedule}  last {last} on {job.member or 'nobody'}: {job.state}  ({figures})"

@@ -17,6 +17,7 @@ from plughost.exceptions import (
     PluginNotFoundError,
     StoreUnavailableError,
 )
+from plughost.plugins.fleet.draining import order_for
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.seal import Seal
@@ -82,7 +83,9 @@ class RevisionFollower:
     async def begin(self) -> None:
         """Note what there is already: what was to be reloaded before this host started is nothing to do."""
         with suppress(StoreUnavailableError):
-            self._at_start = (await self._store.steering()).newest
+            steering = await self._store.steering()
+            self._at_start = steering.newest
+            self._heed(steering)
 
     async def run(self) -> None:
         """Follow, until cancelled."""
@@ -96,11 +99,27 @@ class RevisionFollower:
                     steering = await self._store.steering()
                     if self._at_start is None:
                         self._at_start = steering.newest
+                    self._heed(steering)
                     await self._follow(steering)
             except StoreUnavailableError:
                 await self._clock.sleep(_PAUSE)
                 continue
             await self._changed.wait()
+
+    def _heed(self, steering: Steering) -> None:
+        """Take no more work while somebody who may say so wants that."""
+        mine = self._membership
+        try:
+            order = order_for(mine.name, steering, self._seal)
+        except FleetError as error:
+            self._log.error("an order to take no more work is not followed", error=str(error))
+            return
+        wanted = order is not None
+        if self._host.follows_fleet and wanted != mine.draining:
+            self._log.info("the fleet drains this host", drained=wanted, author=order.author if order else "")
+            self._host.drain(on=wanted)
+            mine.drain(on=wanted)
+            self._told()
 
     async def _follow(self, steering: Steering) -> None:
         if steering.newest < self._membership.applied:
@@ -109,7 +128,11 @@ class RevisionFollower:
         number = steering.active
         try:
             roll = self._revisions.roll_of(steering)
-            number = number if roll is None else roll.wanted_of(self._membership.name, number)
+            number = (
+                number
+                if roll is None
+                else roll.wanted_of(self._membership.name, number, self._membership.applied)
+            )
             document = None if number == self._membership.applied else await self._revisions.document(number)
             if document is None:
                 return

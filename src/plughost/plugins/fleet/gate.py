@@ -120,6 +120,9 @@ class FleetGate:
 
     async def _look(self, job: FleetJob, watch: _JobWatch) -> JobRun | None:
         """Wait for something to do, and do it; return a run when that is one."""
+        if self._membership.draining:
+            await self._leave_to_others(job, watch)
+            return None
         if not self._membership.connected:
             return await self._look_while_cut_off(job, watch)
         if hazards := self._agent.hazards:
@@ -142,6 +145,16 @@ class FleetGate:
             return None
         watch.is_overdue = False
         return await self._claim(job, watch, first_claim(job, slot, self._membership))
+
+    async def _leave_to_others(self, job: FleetJob, watch: _JobWatch) -> None:
+        """Ask for nothing until this host may take work again; nobody waits for it meanwhile."""
+        incarnation, watch.incarnation = watch.incarnation, 0
+        if incarnation and incarnation == self._membership.incarnation:
+            await self._store.enlist(
+                Enlistment(job=job.key, member=self._membership.name, incarnation=incarnation)
+            )
+        if self._membership.draining:
+            await watch.wait(self._clock, math.inf)
 
     async def _look_while_cut_off(self, job: FleetJob, watch: _JobWatch) -> JobRun | None:
         if job.outage == "closed":

@@ -52,8 +52,13 @@ class Membership:
         """Return the store's time, as far as it is known here."""
         return self._clock.monotonic() + self._offset
 
+    def drain(self, *, on: bool) -> None:
+        """Note whether it is to take no more work."""
+        self.draining = on
+        self._tell()
+
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` when the host is connected again, or under another incarnation."""
+        """Call ``listener`` when the host is connected again, under another incarnation, or is drained or not."""
         self._listeners.append(listener)
 
     def heard(self, sent: float, now: int) -> None:

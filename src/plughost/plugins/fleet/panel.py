@@ -69,6 +69,16 @@ class FleetPanel:
                     listed=False,
                 )
                 for act in _ROLLOUT_ACTS
+            )
+            + tuple(
+                PanelAction(
+                    name=act,
+                    title=act.capitalize(),
+                    run=partial(self._drain, act),
+                    scope="fleet:write",
+                    listed=False,
+                )
+                for act in ("drain", "undrain")
             ),
         )
 
@@ -106,6 +116,13 @@ class FleetPanel:
         except FleetError as error:
             return f"Nothing was changed: {error}"
         return f"Revision {rollout.revision}: {act} {plugin}, on {len(rollout.results)} hosts."
+
+    async def _drain(self, act: str, fields: Mapping[str, str]) -> str:
+        try:
+            members = await self._fleet.drain(fields.get("host", ""), on=act == "drain")
+        except FleetError as error:
+            return f"Nothing was changed: {error}"
+        return f"{', '.join(members)}: {'no more work' if act == 'drain' else 'takes work again'}."
 
     async def _hold(self, act: RolloutAct, fields: Mapping[str, str]) -> str:
         try:

@@ -72,7 +72,13 @@ class FleetPlugin(Plugin):
         seal = config.make_seal(context.data_dir)
         revisions = Revisions(store, seal)
         service = FleetService(
-            config.name or host.name, store, membership, partial(card_of, host), lambda: host.ready, revisions
+            config.name or host.name,
+            store,
+            membership,
+            partial(card_of, host),
+            lambda: host.ready,
+            revisions,
+            seal,
         )
         self._panel = FleetPanel(service, revisions)
         self._service, self._revisions = service, revisions

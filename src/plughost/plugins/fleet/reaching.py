@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -41,3 +43,8 @@ def with_store(
         return config.name or host.name, store.name, anyio.run(run)
     except (StoreUnavailableError, FleetError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def author() -> str:
+    """Return who types the command, for those who look at it later."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -35,7 +35,7 @@ class Revisions:
 
     def __init__(self, store: FleetStore, seal: Seal) -> None:
         self._store = store
-        self._seal = seal
+        self._seal = self.seal = seal
 
     async def history(self) -> list[Revision]:
         """Return the last of them, newest first."""
@@ -198,7 +198,7 @@ class Revisions:
         )  # fmt: skip
         view = await self._store.view()
         now = view.now
-        if not any(one.lives(now) for one in view.members):
+        if not any(one.lives(now) and not one.draining for one in view.members):
             plan = None  # there is nobody to go first
         course = (
             b"" if plan is None else self._seal.close(Roll(revision=number, plan=plan, since=now, moved=now))

@@ -23,6 +23,7 @@ class Roll(msgspec.Struct, frozen=True, kw_only=True):
         since: When it came to that.
         moved: When a member followed last.
         turn: The members whose turn has come, in that order.
+        returning: Those of them whose turn to go back has come.
         reason: What went wrong.
         back: The revision that takes it back; 0 for none.
         resume: What a paused one goes on with.
@@ -34,16 +35,19 @@ class Roll(msgspec.Struct, frozen=True, kw_only=True):
     since: int = 0
     moved: int = 0
     turn: tuple[str, ...] = ()
+    returning: tuple[str, ...] = ()
     reason: str = ""
     back: int = 0
     resume: RolloutState = "rolling"
 
-    def wanted_of(self, member: str, active: int) -> int:
-        """Return the revision that a member is to follow."""
-        follows = (
-            self.state in ("proposed", "rolling", "settling", "paused", "failed") and member in self.turn
-        )
-        return max(self.revision, active) if follows else active
+    def wanted_of(self, member: str, active: int, applied: int) -> int:
+        """Return the revision that a member is to follow, which follows ``applied`` now."""
+        if member not in self.turn:
+            return active
+        if self.state in ("proposed", "rolling", "settling", "paused", "failed"):
+            return max(self.revision, active)
+        waits = self.state in ("reverting", "stuck") and member not in self.returning
+        return applied if waits and applied == self.revision and active <= self.back else active
 
     def moved_to(self, state: RolloutState, now: int, reason: str = "") -> Roll:
         """Return the same in another state."""
@@ -89,7 +93,7 @@ def advanced(roll: Roll, members: Sequence[StoredMember], now: int) -> Roll:
             left = roll.since + round(roll.plan.settle * 1000) - now
             return roll if left > 0 else _next_wave(roll, living, now)
         case "reverting" if roll.back:
-            return _after_return(roll, at_turn, now)
+            return _after_return(roll, living, now)
         case _:
             return roll
 
@@ -99,7 +103,7 @@ def _next_wave(roll: Roll, living: dict[str, StoredMember], now: int) -> Roll:
     if not rest:
         return roll.moved_to("done", now)
     away = [name for name in roll.turn if name not in living]
-    away += [name for name, one in living.items() if not one.ready]
+    away += [name for name, one in living.items() if not one.ready or one.draining]
     room = roll.plan.max_unavailable - len(away)
     # A host that is ready tells more about the change than one that was not before it either.
     rest.sort(key=lambda name: (not living[name].ready, name))
@@ -107,7 +111,7 @@ def _next_wave(roll: Roll, living: dict[str, StoredMember], now: int) -> Roll:
     if not wave:
         if now - roll.moved > roll.plan.progress_deadline * 1000:
             return roll.given_up(
-                now, f"no host could be spared: {', '.join(sorted(away))} are away or not ready"
+                now, f"no host could be spared: {', '.join(sorted(away))} are away, drained or not ready"
             )
         return roll
     return replace(roll.moved_to("rolling", now), moved=now, turn=(*roll.turn, *wave))
@@ -143,14 +147,25 @@ def _trouble(revision: int, at_turn: Sequence[StoredMember]) -> str:
     return ""
 
 
-def _after_return(roll: Roll, at_turn: Sequence[StoredMember], now: int) -> Roll:
-    if refused := [one for one in at_turn if one.applied >= roll.back and one.refused]:
-        return roll.moved_to(
-            "stuck", now, f"{roll.reason}; {refused[0].member} cannot go back: {refused[0].refused}"
-        )
-    behind = [one.member for one in at_turn if one.applied < roll.back or not one.ready]
+def _after_return(roll: Roll, living: dict[str, StoredMember], now: int) -> Roll:
+    at_turn = [living[name] for name in roll.turn if name in living]
+    refused = [one for one in at_turn if one.applied >= roll.back and one.refused]
+    behind = [one for one in at_turn if one not in refused and (one.applied < roll.back or not one.ready)]
+    if not behind and refused:
+        first = refused[0]
+        return roll.moved_to("stuck", now, f"{roll.reason}; {first.member} cannot go back: {first.refused}")
     if not behind:
         return roll.moved_to("reverted", now)
-    if now - roll.since > roll.plan.healthy_deadline * 1000:
-        return roll.moved_to("stuck", now, f"{roll.reason}; {', '.join(behind)} did not go back in time")
+    waiting = [one for one in behind if one.member not in roll.returning]
+    under_way = {one.member for one in behind} - {one.member for one in waiting}
+    away = under_way | {one.member for one in living.values() if not one.ready or one.draining}
+    # Those that are away already lose nothing by going back, and no more of the others may be than at any time.
+    wave = [one.member for one in waiting if one.member in away]
+    spared = [one.member for one in waiting if one.member not in away]
+    wave += spared[: max(0, roll.plan.max_unavailable - len(away))]
+    if wave:
+        return replace(roll, returning=(*roll.returning, *wave), moved=now)
+    if now - max(roll.since, roll.moved) > roll.plan.healthy_deadline * 1000:
+        late = ", ".join(one.member for one in behind)
+        return roll.moved_to("stuck", now, f"{roll.reason}; {late} did not go back in time")
     return roll

@@ -42,6 +42,13 @@ class Ordered(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sha256: str = ""
 
 
+class Drained(msgspec.Struct, frozen=True):
+    """The members that take no more work, or take it again."""
+
+    members: tuple[str, ...]
+    draining: bool
+
+
 class FleetApi:
     """Makes the routes.
 
@@ -64,6 +71,10 @@ class FleetApi:
             _write(
                 f"{base}/fleet/plugins/{{plugin}}/{{act}}", "change", self._change,
                 "Change a plugin on all hosts.", Ordered,
+            ),
+            _write(
+                f"{base}/fleet/hosts/{{host}}/{{act}}", "drain", self._drain,
+                "Have a host, or all of a machine, take no more work, or take work again.", None,
             ),
             _write(
                 f"{base}/fleet/rollouts/{{id}}/{{act}}", "rollout", self._hold,
@@ -95,6 +106,11 @@ class FleetApi:
             change, said.plan, expect=said.expect, author=identity_of(request).name
         )
 
+    async def _drain(self, request: Request) -> Drained:
+        act, host = _act_of(request, ("drain", "undrain")), request.path_params["host"]
+        members = await self._fleet.drain(host, on=act == "drain", author=identity_of(request).name)
+        return Drained(tuple(members), draining=act == "drain")
+
     async def _hold(self, request: Request) -> Rollout:
         return await self._fleet.steer_rollout(
             request.path_params["id"], cast("RolloutAct", _act_of(request, _ROLLOUT_ACTS))
@@ -109,7 +125,7 @@ def _read(path: str, name: str, make: Callable[[Request], Awaitable[Any]], summa
 
 
 def _write(
-    path: str, verb: str, make: Callable[[Request], Awaitable[Rollout]], summary: str, body: Any
+    path: str, verb: str, make: Callable[[Request], Awaitable[Rollout | Drained]], summary: str, body: Any
 ) -> Route:
     async def endpoint(request: Request) -> Response:
         return await _answered(_noted(request, make(request)))
@@ -127,10 +143,11 @@ def _act_of(request: Request, acts: Sequence[str]) -> str:
     return act
 
 
-async def _noted(request: Request, made: Awaitable[Rollout]) -> Rollout:
-    rollout = await made
-    note_detail(request, f"{' '.join(map(str, request.path_params.values()))}: revision {rollout.revision}")
-    return rollout
+async def _noted(request: Request, made: Awaitable[Rollout | Drained]) -> Rollout | Drained:
+    done = await made
+    came = f"revision {done.revision}" if isinstance(done, Rollout) else ", ".join(done.members)
+    note_detail(request, f"{' '.join(map(str, request.path_params.values()))}: {came}")
+    return done
 
 
 async def _answered(made: Awaitable[Any]) -> Response:

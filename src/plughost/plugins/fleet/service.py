@@ -14,8 +14,10 @@ from plughost.contracts import (
     RolloutPlan,
 )
 from plughost.plugins.fleet.cards import APART, MemberCard, member_of, status_of
+from plughost.plugins.fleet.draining import drain
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.seal import Seal
 
 
 class FleetService:
@@ -28,6 +30,7 @@ class FleetService:
         card: Returns what it tells of itself.
         ready: Returns whether the host is ready.
         revisions: What all members follow.
+        seal: How what is ordered is signed.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class FleetService:
         card: Callable[[], MemberCard],
         ready: Callable[[], bool],
         revisions: Revisions,
+        seal: Seal,
     ) -> None:
         self.name = name
         self._store = store
@@ -45,6 +49,7 @@ class FleetService:
         self._card = card
         self._ready = ready
         self._revisions = revisions
+        self._seal = seal
 
     @property
     def member(self) -> FleetMember:
@@ -87,6 +92,13 @@ class FleetService:
         """Have a change made on all members, at once or one after the other."""
         author = author or self._membership.name
         return await self._revisions.propose(change, plan, expect=expect, author=author)
+
+    async def drain(
+        self, host: str, /, *, on: bool = True, author: str = "", reason: str = ""
+    ) -> Sequence[str]:
+        """Have a member, or all of a machine, take no more work."""
+        author = author or self._membership.name
+        return await drain(self._store, self._seal, host, on=on, author=author, reason=reason)
 
     async def steer_rollout(self, name: str, act: RolloutAct, /) -> Rollout:
         """Pause, resume or abort a roll-out."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import tomllib
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -24,7 +22,7 @@ from plughost.contracts import (
     RolloutPlan,
     json_option,
 )
-from plughost.plugins.fleet.reaching import with_store
+from plughost.plugins.fleet.reaching import author, with_store
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.wishes import Revision
 
@@ -203,7 +201,7 @@ def rollback(
 ) -> None:
     """Want again what revision NUMBER wanted, as a new revision. Exit 3 when a host could not follow."""
     _steer(
-        line, lambda one: one.roll_back(number, plan, expect=expect, author=_author(), reason=reason), plan, waits
+        line, lambda one: one.roll_back(number, plan, expect=expect, author=author(), reason=reason), plan, waits
     )  # fmt: skip
 
 
@@ -252,7 +250,7 @@ STEERING: tuple[click.Command, ...] = (
 def _propose(
     line: CommandLine, change: FleetChange, plan: RolloutPlan | None, expect: int | None, waits: bool
 ) -> None:
-    _steer(line, lambda one: one.propose(change, plan, expect=expect, author=_author()), plan, waits)
+    _steer(line, lambda one: one.propose(change, plan, expect=expect, author=author()), plan, waits)
 
 
 def _steer(
@@ -293,7 +291,3 @@ def _setting(said: str) -> tuple[str, Any]:
         return key, tomllib.loads(f"value = {written}")["value"]
     except tomllib.TOMLDecodeError:
         return key, written  # a text without its quotes
-
-
-def _author() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
