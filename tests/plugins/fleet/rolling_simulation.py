@@ -326,6 +326,16 @@ def nobody_asks(after: Callable[..., Any]) -> Callable[..., Any]:
     return advanced
 
 
+def all_go_back(after: Callable[..., Any]) -> Callable[..., Any]:
+    """Planted: all hosts go back as soon as one may."""
+
+    def advanced(roll: Any, members: Any, now: int) -> Any:
+        found = after(roll, members, now)
+        return type(found)(**{**_fields(found), "returning": found.turn}) if found.returning else found
+
+    return advanced
+
+
 def _fields(one: Any) -> dict[str, Any]:
     return {name: getattr(one, name) for name in one.__struct_fields__}
 
@@ -339,3 +349,6 @@ PLANTED: tuple[Planted, ...] = (
     ("more hosts are away than may be", Watched, everybody_at_once, "away at once"),
     ("nobody asks whether it is good", Watched, nobody_asks, "is bad, and reached"),
 )
+
+PLANTED_DEEP: tuple[Planted, ...] = (("hosts go back all at once", Watched, all_go_back, "away at once"),)
+"""What takes many seeds to be found."""

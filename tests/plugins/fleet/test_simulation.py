@@ -85,7 +85,10 @@ async def test_the_seeds_together_see_every_end_of_a_roll_out(tmp_path: Path) ->
     assert {"done", "reverted", "paused"} <= seen
 
 
-@pytest.mark.parametrize(("what", "store", "plant", "found"), rolling.PLANTED)
+@pytest.mark.parametrize(
+    ("what", "store", "plant", "found"),
+    [*rolling.PLANTED, *(pytest.param(*one, marks=pytest.mark.soak) for one in rolling.PLANTED_DEEP)],
+)
 async def test_a_fault_planted_in_roll_outs_is_found(
     what: str, store: Any, plant: Any, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

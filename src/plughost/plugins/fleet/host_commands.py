@@ -88,7 +88,7 @@ def jobs(context: click.Context) -> None:
 @click.option("--wait", default=60.0, show_default=True, help="Seconds to wait for its end; 0 for not.")
 @json_option
 @click.pass_obj
-def run(line: CommandLine, name: str, wait: float) -> None:
+def run_out_of_turn(line: CommandLine, name: str, wait: float) -> None:
     """Have the job NAME, or OWNER:NAME, run once now on one of the hosts. Exit 3 when it fails, or has not ended."""
 
     async def ask(store: FleetStore, _: Revisions) -> tuple[FleetJobRecord, bool]:
