@@ -33,23 +33,15 @@ def plain(value: Any) -> Any:
 def error_document(error: Exception) -> Document:
     """An error: a code to compare with, a message for people, details for programs."""
     said = error.format_message() if isinstance(error, click.ClickException) else str(error)
-    return {"code": _code(error), "message": said, "details": _details(error)}
-
-
-def _code(error: Exception) -> str:
-    if isinstance(error, click.UsageError):
-        return "usage_error"
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
-
-
-def _details(error: Exception) -> Document:
     details: Document = {}
     for kind, names in _TOLD.items():
         if isinstance(error, kind):
             details.update({name: plain(getattr(error, name)) for name in names})
     if isinstance(limit := getattr(error, "limit", None), int | float):
         details["limit"] = limit
-    return details
+    kind_of_error = "UsageError" if isinstance(error, click.UsageError) else type(error).__name__
+    code = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind_of_error).lower()
+    return {"code": code, "message": said, "details": details}
 
 
 _TOLD: Mapping[type[Exception], tuple[str, ...]] = {

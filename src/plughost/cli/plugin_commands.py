@@ -44,7 +44,12 @@ def find_command(program: Program, name: str) -> click.Command | None:
     for candidate in (*sure, *maybe):
         for command in _commands_of(program, candidate, loaded.config.host.load_timeout):
             if command.name == name:
-                _tell_of_rivals(program, name, candidate, sure)
+                losers = [one.name for one in sure if one is not candidate]
+                if losers:
+                    program.talk(
+                        f"Command {name!r} is that of plugin {candidate.name!r}; {', '.join(map(repr, losers))} has "
+                        "one of that name too, which is refused. Disable one of them"
+                    )
                 return command
     return None
 
@@ -52,17 +57,6 @@ def find_command(program: Program, name: str) -> click.Command | None:
 def _may_have_commands(candidate: PluginCandidate) -> bool:
     card = candidate.card
     return card.commands is None and (not card.hooks or _HOOK in card.hooks)
-
-
-def _tell_of_rivals(
-    program: Program, name: str, winner: PluginCandidate, claimants: Iterable[PluginCandidate]
-) -> None:
-    losers = [candidate.name for candidate in claimants if candidate is not winner]
-    if losers:
-        program.talk(
-            f"Command {name!r} is that of plugin {winner.name!r}; {', '.join(map(repr, losers))} has one of "
-            f"that name too, which is refused. Disable one of them"
-        )
 
 
 def _commands_of(program: Program, candidate: PluginCandidate, limit: float) -> list[click.Command]:

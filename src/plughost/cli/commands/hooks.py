@@ -61,7 +61,10 @@ def hooks(program: Program, name: str | None, started: bool, observed: bool) -> 
         raise UnknownHookError(
             f"nobody declares a hook {name!r}.{hint} Hooks of plugins are seen with --started", hook=name
         )
-    program.show(found, _text(found))
+    head = click.style(found["name"] + found["signature"], bold=True)
+    facts = f"{found['mode']}, limit {seconds(found['timeout'])}, on error {found['on_error']}"
+    who = ", ".join(found["implemented_by"]) or "nobody"
+    program.show(found, f"{head}\n{facts}; implemented by {who}\n\n{found['description']}")
 
 
 def _show_observed(program: Program, name: str | None) -> None:
@@ -117,10 +120,3 @@ def _document(declaration: Declaration, implementers: list[str]) -> Document:
         "description": inspect.getdoc(declaration.function) or "",
         "implemented_by": implementers,
     }
-
-
-def _text(document: Document) -> str:
-    head = click.style(document["name"] + document["signature"], bold=True)
-    facts = f"{document['mode']}, limit {seconds(document['timeout'])}, on error {document['on_error']}"
-    who = ", ".join(document["implemented_by"]) or "nobody"
-    return f"{head}\n{facts}; implemented by {who}\n\n{document['description']}"

@@ -15,7 +15,6 @@ from plughost.cli.documents import Document, candidate_document
 from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program, reads
 from plughost.contracts.masking import masked
-from plughost.core.config import LoadedConfig
 from plughost.core.loading.registry import failure_of
 from plughost.core.loading.remembered import HostMemory
 from plughost.exceptions import ConfigError
@@ -34,7 +33,15 @@ def info(program: Program, name: str, no_import: bool) -> None:
     """
     loaded = program.load_config()
     candidate = find_candidate(name, loaded)
-    document: Document = candidate_document(candidate) | {"config": _settings(loaded, candidate.name)}
+    section = loaded.section_of(candidate.name)
+    prefix = f"plugins.{section}."
+    document: Document = candidate_document(candidate) | {
+        "config": [
+            {"path": entry.path, "value": entry.value, "origin": entry.origin}
+            for entry in loaded.entries()
+            if section is not None and entry.path.startswith(prefix)
+        ]
+    }
     failure = HostMemory.of(loaded).last_failure(candidate.name)
     document["last_failure"] = None if failure is None else msgspec.to_builtins(failure)
     results: list[CheckResult] = []
@@ -48,16 +55,6 @@ def info(program: Program, name: str, no_import: bool) -> None:
         document["checks"] = [result_document(result) for result in results]
     shown = masked(document)  # by now the import has told which settings are declared secret
     program.show(shown, _text(shown, results))
-
-
-def _settings(loaded: LoadedConfig, name: str) -> list[Document]:
-    section = loaded.section_of(name)
-    prefix = f"plugins.{section}."
-    return [
-        {"path": entry.path, "value": entry.value, "origin": entry.origin}
-        for entry in loaded.entries()
-        if section is not None and entry.path.startswith(prefix)
-    ]
 
 
 def _of_code(subject: Subject) -> Document:

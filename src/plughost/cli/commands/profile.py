@@ -107,7 +107,7 @@ def _rounded(moment: float | None) -> float | None:
 
 
 def _text(rows: list[Document], duration: float) -> str:
-    whole = max([duration, *(_end(row) for row in rows)]) or 1.0
+    whole = max([duration, *(float((row["start_began"] or 0.0) + row["start"]) for row in rows)]) or 1.0
     body = [
         (
             row["name"] + (" (failed)" if row["state"] == PluginState.FAILED else ""),
@@ -120,10 +120,6 @@ def _text(rows: list[Document], duration: float) -> str:
     ]
     head = ("PLUGIN", "IMPORT", "START", "TOTAL", f"i import, s start; {seconds(whole)} in all")
     return table(head, body)
-
-
-def _end(row: Document) -> float:
-    return float((row["start_began"] or 0.0) + row["start"])
 
 
 def _bar(row: Document, whole: float) -> str:

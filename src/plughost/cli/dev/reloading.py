@@ -59,13 +59,9 @@ async def _bring_up_to_date(host: Host, plugin: DevPlugin, tell: Tell) -> None:
             record = await host.load_plugin(plugin.name)
             what = "loaded"
     except PlughostError as error:
-        still = "; it goes on as it was" if _runs(host, plugin.name) else ""
+        now = host.plugin(plugin.name)
+        still = "; it goes on as it was" if now is not None and now.state in RUNNING_STATES else ""
         tell(f"{plugin.name}: not reloaded{still}. {error}")
         return
     took = seconds(time.perf_counter() - began)
     tell(f"{plugin.name}: {what} in {took}, {record.state}, start {record.generation}")
-
-
-def _runs(host: Host, name: str) -> bool:
-    record = host.plugin(name)
-    return record is not None and record.state in RUNNING_STATES

@@ -125,10 +125,13 @@ def _frozen(loaded: LoadedConfig, candidates: list[PluginCandidate]) -> Iterator
         elif candidate.finding.environment is not None:
             about |= {"version": candidate.finding.version, "path": str(section.environment)}
         elif candidate.finding.source == "directory":
+            path = Path(candidate.finding.origin)
+            # As a configuration of this project would say it, so that a snapshot fits on another machine.
+            said = path.relative_to(loaded.directory) if path.is_relative_to(loaded.directory) else path
             about |= {
                 "version": candidate.finding.version,
-                "path": _as_written(loaded, Path(candidate.finding.origin)),
-                "sha256": _digest(Path(candidate.finding.origin)),
+                "path": str(said),
+                "sha256": _digest(path),
             }
         elif candidate.finding.distribution in {"", "plughost"}:
             continue  # comes with plughost, or with the application's own code
@@ -142,11 +145,6 @@ def _frozen(loaded: LoadedConfig, candidates: list[PluginCandidate]) -> Iterator
             }
             about |= installed
         yield FrozenPlugin(**about)
-
-
-def _as_written(loaded: LoadedConfig, path: Path) -> str:
-    """The path as a configuration of this project would say it, so that a snapshot fits on another machine."""
-    return str(path.relative_to(loaded.directory) if path.is_relative_to(loaded.directory) else path)
 
 
 def is_editable(distribution: str) -> bool:

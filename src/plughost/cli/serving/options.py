@@ -81,15 +81,11 @@ def check_options(serving: Serving) -> None:
     Raises:
         click.UsageError: It does not; the message says what to change.
     """
-    _check_place(serving)
+    if serving.uds is not None and serving.fds and serving.worker is None:
+        raise click.UsageError("--uds and --fd both say where to listen: give one of them")
     _check_proxies(serving.proxies)
     _check_urls(serving)
     _check_certificate(serving.certificate, serving.key)
-
-
-def _check_place(serving: Serving) -> None:
-    if serving.uds is not None and serving.fds and serving.worker is None:
-        raise click.UsageError("--uds and --fd both say where to listen: give one of them")
 
 
 def _check_proxies(proxies: str) -> None:

@@ -59,7 +59,10 @@ class OneProcess:
                     host = self._program.host(worker=self._serving.worker)
                     for folder in self._folders:
                         host.add_plugin_folder(folder)
-                    self._tell_commands(host, listeners)
+                    # Commands may ask this host while it starts: the sockets listen, and a request to reload is kept.
+                    settings, base = self._settings(host), self._base(host, listeners)
+                    reloads = os.getpid() if self._serving.worker is None else os.getppid()
+                    host.tell_commands(admin=base and base + settings.admin_path, reload=reloads)
                     async with host:
                         starting.disarm()
                         ready = host.ready
@@ -68,12 +71,6 @@ class OneProcess:
                         if ready or self._folders:
                             await self._serve(host, listeners, signals, requests)
         return ready
-
-    def _tell_commands(self, host: Host, listeners: ListeningSockets) -> None:
-        """Let commands ask this host while it starts: the sockets listen, and a request to reload is kept."""
-        settings, base = self._settings(host), self._base(host, listeners)
-        reloads = os.getpid() if self._serving.worker is None else os.getppid()
-        host.tell_commands(admin=base and base + settings.admin_path, reload=reloads)
 
     def _base(self, host: Host, listeners: ListeningSockets) -> str:
         """Return where browsers reach the host; empty when that cannot be known."""

@@ -96,7 +96,14 @@ class Workers:
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
             began = anyio.current_time()
-            code = await worker.live(self._command(worker.number), self._listeners, self._environ)
+            # This very command line, with what makes it a worker's.
+            sockets = [f"--fd={listener.fileno()}" for listener in self._listeners.sockets]
+            link = [] if worker.number == 0 and self._serving.link else ["--no-link"]
+            code = await worker.live(
+                [sys.executable, *sys.orig_argv[1:], f"--worker={worker.number}", *sockets, *link],
+                self._listeners,
+                self._environ,
+            )
             if self._stopping.is_set():
                 return
             if not worker.was_ready:
@@ -130,12 +137,6 @@ class Workers:
         for worker in self._workers:
             worker.signal(signal.SIGKILL)
         tasks.cancel_scope.cancel()
-
-    def _command(self, number: int) -> list[str]:
-        """Return this very command line, with what makes it a worker's."""
-        sockets = [f"--fd={listener.fileno()}" for listener in self._listeners.sockets]
-        link = [] if number == 0 and self._serving.link else ["--no-link"]
-        return [sys.executable, *sys.orig_argv[1:], f"--worker={number}", *sockets, *link]
 
 
 class _Worker:

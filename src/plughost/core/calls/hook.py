@@ -278,12 +278,14 @@ class HookPoint:
         here: Here | None = None,
     ) -> Any:
         """Make a call the plain way, and tell the tracers what each implementation did, however it ends."""
-        if not self.tracers:
-            return await self._watched(plan, values, outcomes, here=here)
-        outcomes = [] if outcomes is None else outcomes
+        if outcomes is None and self.tracers:
+            outcomes = []
+        call = Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes, here=here)
+        if outcomes is None or not self.tracers:
+            return await self._watched(call, plan, values)
         begun, result = self._now(), None
         try:
-            result = await self._watched(plan, values, outcomes, here=here)
+            result = await self._watched(call, plan, values)
             return result
         except HookCallError as error:  # what stops the whole call never became an outcome
             kind: OutcomeKind = "timed_out" if isinstance(error, HookTimeoutError) else "error"
@@ -293,16 +295,8 @@ class HookPoint:
             for tracer in self.tracers:
                 tracer(HookReport(self.name, result, tuple(outcomes), self._now() - begun))
 
-    async def _watched(
-        self,
-        plan: CallPlan,
-        values: dict[str, Any],
-        outcomes: list[Outcome] | None = None,
-        *,
-        here: Here | None = None,
-    ) -> Any:
+    async def _watched(self, call: Call, plan: CallPlan, values: dict[str, Any]) -> Any:
         """Make a call the plain way, within what watches it."""
-        call = Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes, here=here)
         monitors = [*self._kit.monitors]
         with self._observed():
             if not monitors:

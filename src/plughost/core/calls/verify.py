@@ -62,7 +62,11 @@ def shape_misfits(declaration: Declaration, function: Any, opts: Any, blocking: 
     if opts.get("wrapper") or opts.get("hookwrapper"):
         yield from _wrapper_misfits(function, blocking)
     else:
-        yield from _kind_misfits(declaration, function, blocking)
+        if blocking and is_async(function):
+            yield "blocking=True is for plain functions; an async one waits without a thread"
+        if declaration.options.sync and (blocking or is_async(function)):
+            what = "blocking" if blocking else "async"
+            yield f"the hook is called without await, so an implementation cannot be {what}; use a plain function"
 
 
 def _argument_misfits(declaration: Declaration, function: Any) -> Iterator[str]:
@@ -96,11 +100,3 @@ def _wrapper_misfits(function: Any, blocking: bool) -> Iterator[str]:
         yield "a wrapper must be a plain generator function: 'def', not 'async def'; it sees awaited results"
     else:
         yield "a wrapper must be a plain generator function that yields once"
-
-
-def _kind_misfits(declaration: Declaration, function: Any, blocking: bool) -> Iterator[str]:
-    if blocking and is_async(function):
-        yield "blocking=True is for plain functions; an async one waits without a thread"
-    if declaration.options.sync and (blocking or is_async(function)):
-        what = "blocking" if blocking else "async"
-        yield f"the hook is called without await, so an implementation cannot be {what}; use a plain function"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -30,40 +30,43 @@ def overlaid(
         environment has it.
     """
     sections = dict(below.config.plugins)
-    origins = dict(below.origins)
-    kept: dict[str, str] = {}
+    layer = _Layer(origin, dict(below.origins))
     for name, wanted in plugins.items():
         section = below.section_of(name) or name
         table = below.plugin(name)
         now = {key: getattr(table, key) for key in wanted}
-        after = _laid(now, wanted, ("plugins", section), origin, origins, kept)
+        after = layer.laid(now, wanted, ("plugins", section))
         sections[section] = msgspec.structs.replace(table, **after)
     config = msgspec.structs.replace(below.config, plugins=sections)
-    return replace(below, config=config, origins=MappingProxyType(origins)), MappingProxyType(kept)
+    return replace(below, config=config, origins=MappingProxyType(layer.origins)), MappingProxyType(
+        layer.kept
+    )
 
 
-def _laid(
-    below: Mapping[str, Any],
-    above: Mapping[str, Any],
-    path: SettingPath,
-    origin: str,
-    origins: dict[str, str],
-    kept: dict[str, str],
-) -> dict[str, Any]:
-    values = dict(below)
-    for key, value in above.items():
-        here = (*path, key)
-        if is_table(value) and is_table(values.get(key)):
-            values[key] = _laid(values[key], value, here, origin, origins, kept)
-            continue
-        name = dotted(here)
-        known = [one for one in origins if one == name or one.startswith((f"{name}.", f"{name}["))]
-        if decided := next((one for one in known if from_environment(origins[one])), ""):
-            if values.get(key) != value:
-                kept[decided] = origins[decided]
-            continue
-        for one in known:
-            del origins[one]
-        values[key] = copied(value)
-        origins[name] = origin
-    return values
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What is laid over the settings of others, and what comes of that."""
+
+    origin: str
+    origins: dict[str, str]
+    kept: dict[str, str] = field(default_factory=dict)
+
+    def laid(self, below: Mapping[str, Any], above: Mapping[str, Any], path: SettingPath) -> dict[str, Any]:
+        """Return ``below`` with ``above`` over it, except where the environment decides."""
+        values = dict(below)
+        for key, value in above.items():
+            here = (*path, key)
+            if is_table(value) and is_table(values.get(key)):
+                values[key] = self.laid(values[key], value, here)
+                continue
+            name = dotted(here)
+            known = [one for one in self.origins if one == name or one.startswith((f"{name}.", f"{name}["))]
+            if decided := next((one for one in known if from_environment(self.origins[one])), ""):
+                if values.get(key) != value:
+                    self.kept[decided] = self.origins[decided]
+                continue
+            for one in known:
+                del self.origins[one]
+            values[key] = copied(value)
+            self.origins[name] = self.origin
+        return values

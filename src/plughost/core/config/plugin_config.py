@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, is_typeddict
@@ -82,9 +82,11 @@ def decode_table(
     if is_undecoded(kind) and isinstance(values, Mapping):
         below = {name: origin for name, origin in origins.items() if name.startswith(dotted(path))}
         decoded: Any = kind(path[1], values, below, tuple(resolver.resolved))
-        problems: list[ConfigProblem] = []
+        problems = []
     else:
-        decoded, problems = _decode_values(values, kind, path, origins, resolver.resolved, resolver.secrets)
+        secrets = resolver.secrets.union(secret_strings(values))
+        decoder = Decoder(origins, resolved=resolver.resolved, secrets=secrets)
+        decoded, problems = _decode_values(values, kind, path, decoder), decoder.problems
     if known is not None:
         known.add(resolver.secrets)
         known.add(known_secrets(values, decoded))
@@ -100,22 +102,17 @@ def decode_elsewhere(
         PluginConfigError: With every problem that was found.
     """
     path = ("plugins", settings.section, "config")
-    decoded, problems = _decode_values(settings.values, kind, path, settings.origins, settings.lenient, set())
+    decoder = Decoder(
+        settings.origins, resolved=settings.lenient, secrets=frozenset(secret_strings(settings.values))
+    )
+    decoded = _decode_values(settings.values, kind, path, decoder)
     if known is not None:
         known.add(known_secrets(settings.values, decoded))
-    raise_problems(problems, plugin=plugin_name)
+    raise_problems(decoder.problems, plugin=plugin_name)
     return decoded
 
 
-def _decode_values(
-    values: Any,
-    kind: Any,
-    path: SettingPath,
-    origins: Mapping[str, str],
-    resolved: Collection[str],
-    secrets: set[str],
-) -> tuple[Any, list[ConfigProblem]]:
-    decoder = Decoder(origins, resolved=resolved, secrets=secrets.union(secret_strings(values)))
+def _decode_values(values: Any, kind: Any, path: SettingPath, decoder: Decoder) -> Any:
     decoded: Any = FAILED
     if not isinstance(values, Mapping):
         decoder.note(path, f"expected `table`, got `{type(values).__name__}`")
@@ -125,7 +122,7 @@ def _decode_values(
         decoded = decoder.decode(values, kind, path)
     elif is_model(kind):
         decoded = decode_model(values, kind, path, decoder)
-    return decoded, decoder.problems
+    return decoded
 
 
 def record_of_or_note(kind: Any, decoder: Decoder, path: SettingPath) -> bool:

@@ -55,14 +55,11 @@ def packages_to_fetch(loaded: LoadedConfig) -> Iterator[tuple[Package, str]]:
                 yield package, section.url
 
 
-def from_packages(
-    loaded: LoadedConfig, groups: Sequence[str], refusals: Mapping[str, PluginSourceError]
-) -> Iterator[Finding]:
+def from_packages(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -> Iterator[Finding]:
     """Findings of plugins that the configuration names by path or url; what is wrong with one is in it.
 
     Args:
         loaded: The configuration.
-        groups: Entry-point groups that the host reads.
         refusals: Name of a plugin to why its url could not be fetched just now.
     """
     for name, section in loaded.config.plugins.items():
@@ -70,7 +67,7 @@ def from_packages(
             package = package_of(name, section, loaded)
             blank = Finding(name=name, reference="", source="package", origin=package.place)
             try:
-                yield _found(blank, package, section, loaded, groups, refusals)
+                yield _found(blank, package, section, loaded, refusals)
             except PluginSourceError as error:
                 yield replace(blank, problem=str(error))
 
@@ -80,7 +77,6 @@ def _found(
     package: Package,
     section: PluginSection,
     loaded: LoadedConfig,
-    groups: Sequence[str],
     refusals: Mapping[str, PluginSourceError],
 ) -> Finding:
     if not _may_load(package, section, loaded):
@@ -95,7 +91,11 @@ def _found(
             plugin=blank.name,
         )
     folder = package.open()
-    declared = list(_declared(package, folder, groups))
+    groups = loaded.config.host.plugin_groups
+    if not package.path.is_dir() and (wheel := _entry_points_of(package)) is not None:
+        declared = list(_of_wheel(*wheel, folder, groups))
+    else:
+        declared = list(from_folder(_project_in(folder), groups))
     found = chosen(blank.name, declared, section, package.place, package.path)
     return replace(found, name=blank.name, source="package", origin=package.place, package=package)
 
@@ -131,13 +131,6 @@ def chosen(
             plugin=name,
         )
     return fitting[0]
-
-
-def _declared(package: Package, folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
-    if not package.path.is_dir() and (wheel := _entry_points_of(package)) is not None:
-        yield from _of_wheel(*wheel, folder, groups)
-    else:
-        yield from from_folder(_project_in(folder), groups)
 
 
 def _entry_points_of(package: Package) -> tuple[str, str] | None:

@@ -34,12 +34,15 @@ class Announcer:
 
     async def _tell(self, record: PluginRecord, previous: PluginState) -> None:
         if record.error is not None:
+            where = f"`plughost disable {record.name}` leaves it out"
+            if record.error.traceback:
+                where = f"`plughost info {record.name}` shows the traceback; {where}"
             # In words, because an application that sets up plain logging is shown the message and no fields.
             _log.error(
                 f"plugin {record.name!r} failed ({record.error.phase}): {record.error.message}",
                 plugin=record.name,
                 phase=record.error.phase,
-                advice=_advice(record),
+                advice=where,
             )
             await self._events.publish(PluginFailed(record, record.error.phase, record.error))
             await self._hooks.plugin_failed(plugin=record, phase=record.error.phase, error=record.error)
@@ -49,10 +52,3 @@ class Announcer:
         elif record.state in _STOPPED:
             await self._events.publish(PluginStopped(record))
             await self._hooks.plugin_stopped(plugin=record)
-
-
-def _advice(record: PluginRecord) -> str:
-    """Say where more is to be seen; the reason itself ends with what to do."""
-    if record.error is not None and record.error.traceback:
-        return f"`plughost info {record.name}` shows the traceback; `plughost disable {record.name}` leaves it out"
-    return f"`plughost disable {record.name}` leaves it out"

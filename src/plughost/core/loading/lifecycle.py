@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -386,7 +386,12 @@ class PluginLifecycle:
         """Stop every running plugin: dependents before what they depend on, otherwise all at once."""
         self.turns.close()
         gone = {name: anyio.Event() for name in self._registry}
-        waits = self._who_stops_first()
+        # Who requires a plugin stops before it, and so does who merely started after it; of those that would wait
+        # for each other in a circle, one does not.
+        alive = {name: entry.record for name, entry in self._registry.items() if entry.run is not None}
+        hard = [(wanted, name) for name, record in alive.items() for wanted in record.requires]
+        soft = [(wanted, name) for name, record in alive.items() for wanted in record.after]
+        waits = without_circles((*hard, *soft))
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as stopping:
                 for name in gone:
@@ -405,16 +410,6 @@ class PluginLifecycle:
                     await self._stop(entry, PluginState.STOPPED, "the host stopped")
         finally:
             gone[name].set()
-
-    def _who_stops_first(self) -> Mapping[str, Collection[str]]:
-        """Return each plugin with those that stop before it: who requires it, and who merely started after it.
-
-        Of those that would wait for each other in a circle, one does not.
-        """
-        alive = {name: entry.record for name, entry in self._registry.items() if entry.run is not None}
-        hard = [(wanted, name) for name, record in alive.items() for wanted in record.requires]
-        soft = [(wanted, name) for name, record in alive.items() for wanted in record.after]
-        return without_circles((*hard, *soft))
 
     async def _stop(self, entry: RegisteredPlugin, state: PluginState, reason: str) -> bool:
         run, entry.run = entry.run, None

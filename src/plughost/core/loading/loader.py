@@ -130,7 +130,12 @@ class ImportLane:
         """
         if candidate.wish.isolation == "process":
             if self._house is None:
-                raise _not_here(candidate.name)
+                raise PluginProcessError(
+                    f"plugin {candidate.name!r} runs in a process of its own, so its code is not imported here. "
+                    f"Ask a running host for it, or take it inside for once: PLUGHOST_IN_PROCESS={candidate.name}",
+                    plugin=candidate.name,
+                    phase="import",
+                )
             return await self._house(candidate, limit)
         async with self._lane:
             began = self._clock.monotonic()
@@ -144,15 +149,6 @@ class ImportLane:
             phase="import",
             limit=limit,
         )
-
-
-def _not_here(plugin: str) -> PluginProcessError:
-    return PluginProcessError(
-        f"plugin {plugin!r} runs in a process of its own, so its code is not imported here. Ask a running host for it, "
-        f"or take it inside for once: PLUGHOST_IN_PROCESS={plugin}",
-        plugin=plugin,
-        phase="import",
-    )
 
 
 async def checked_config(plugin: ImportedPlugin, loaded: LoadedConfig, limit: float) -> Any:
@@ -227,7 +223,14 @@ def _import_candidate(candidate: PluginCandidate) -> object:
         refuse_clashes(name, folder, module_name)
     module = _import_module(name, module_name, candidate)
     if folder is not None:
-        _check_home(name, module_name, module, folder)
+        # Two plugin folders may use one module name; the second would silently be given the first one's code.
+        file = file_of(module)
+        if file is not None and not Path(file).resolve().is_relative_to(folder.resolve()):
+            raise PluginImportError(
+                f"module {module_name} of plugin {name!r} in {folder} is hidden by another of that name at {file}: "
+                f"rename the module",
+                plugin=name,
+            )
     found: object = module
     for part in attribute.split(".") if attribute else ():
         found = _attribute_of(candidate, found, part)
@@ -299,14 +302,3 @@ def _attribute_of(candidate: PluginCandidate, owner: object, part: str) -> objec
 
 def _public_names(owner: object) -> list[str]:
     return [known for known in dir(owner) if not known.startswith("_")]
-
-
-def _check_home(name: str, module_name: str, module: ModuleType, folder: Path) -> None:
-    """Two plugin folders may use one module name; the second would silently be given the first one's code."""
-    file = file_of(module)
-    if file is not None and not Path(file).resolve().is_relative_to(folder.resolve()):
-        raise PluginImportError(
-            f"module {module_name} of plugin {name!r} in {folder} is hidden by another of that name at {file}: "
-            f"rename the module",
-            plugin=name,
-        )

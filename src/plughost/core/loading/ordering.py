@@ -147,7 +147,13 @@ def plan_load(
         name: (frozenset((*need.requires, *need.after)) & frozenset(alive)) for name, need in alive.items()
     }
     for cycle in _cycles(graph):
-        hopeless.update({name: _circular(name, cycle) for name in cycle})
+        circle = " -> ".join([*cycle, cycle[0]])
+        for name in cycle:
+            hopeless[name] = PluginDependencyError(
+                f"plugin {name!r} is part of a circle of dependencies: {circle}. "
+                "Drop one of these requires or after",
+                plugin=name,
+            )
     _spread(needs, hopeless)
     graph = {name: edges - hopeless.keys() for name, edges in graph.items() if name not in hopeless}
     behind = _behind(graph)
@@ -232,14 +238,6 @@ def _order(
 
 def _unmet(name: str, wanted: str, why: str) -> PluginDependencyError:
     return PluginDependencyError(f"plugin {name!r} requires {wanted!r}, {why}", plugin=name)
-
-
-def _circular(name: str, cycle: list[str]) -> PluginDependencyError:
-    circle = " -> ".join([*cycle, cycle[0]])
-    return PluginDependencyError(
-        f"plugin {name!r} is part of a circle of dependencies: {circle}. Drop one of these requires or after",
-        plugin=name,
-    )
 
 
 def without_circles(edges: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

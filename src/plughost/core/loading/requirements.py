@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from plughost.contracts.records import PluginRecord
 from plughost.core.finding.discovery import PluginCandidate
@@ -38,7 +38,11 @@ class Requirements:
             if other is None:
                 raise not_installed(name, wanted, self._registry)
             if (circle := self._way_back(wanted, name)) is not None:
-                raise _circle(name, [name, *circle])
+                way = " -> ".join(map(repr, [name, *circle]))
+                raise PluginDependencyError(
+                    f"plugin {name!r} waits for itself: {way}. Take one of these out of `requires` or `after`",
+                    plugin=name,
+                )
             if not other.running:
                 raise not_running(name, other.record)
             needs.refuse_version(name, wanted, other.record.version)
@@ -80,14 +84,6 @@ def not_installed(name: str, wanted: str, known: Iterable[str]) -> PluginDepende
     return PluginDependencyError(
         f"plugin {name!r} requires {wanted!r}, which is not installed: install it, or disable {name!r}"
         f"{near and f'.{near}'}",
-        plugin=name,
-    )
-
-
-def _circle(name: str, circle: Sequence[str]) -> PluginDependencyError:
-    return PluginDependencyError(
-        f"plugin {name!r} waits for itself: {' -> '.join(map(repr, circle))}. Take one of these out of `requires`"
-        " or `after`",
         plugin=name,
     )
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from plughost.contracts.jobs import Job
 from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots, Seconds
+
+
+class JobTerms(TypedDict, total=False):
+    """How a job is scheduled, as ``Job`` describes it; what is left out is as there."""
+
+    scope: JobScope
+    missed: MissedSlots
+    window: Seconds | None
+    retries: int
+    outage: JobOutage
 
 
 class SchedulesJobs(ABC):
@@ -23,19 +33,10 @@ class SchedulesJobs(ABC):
         function: Callable[[], Any],
         *,
         name: str | None = None,
-        scope: JobScope = "host",
-        missed: MissedSlots = "latest",
-        window: Seconds | None = None,
-        retries: int = 0,
-        outage: JobOutage = "closed",
+        **terms: Unpack[JobTerms],
     ) -> None:
         """Call ``function`` each ``interval``."""
-        self.schedule(
-            Job(
-                name=name or _name_of(function), function=function, every=interval, scope=scope, missed=missed,
-                window=window, retries=retries, outage=outage,
-            )
-        )  # fmt: skip
+        self.schedule(Job(name or _name_of(function), function, every=interval, **terms))
 
     def cron(
         self,
@@ -43,19 +44,10 @@ class SchedulesJobs(ABC):
         function: Callable[[], Any],
         *,
         name: str | None = None,
-        scope: JobScope = "host",
-        missed: MissedSlots = "latest",
-        window: Seconds | None = None,
-        retries: int = 0,
-        outage: JobOutage = "closed",
+        **terms: Unpack[JobTerms],
     ) -> None:
         """Call ``function`` by a cron expression."""
-        self.schedule(
-            Job(
-                name=name or _name_of(function), function=function, cron=expression, scope=scope, missed=missed,
-                window=window, retries=retries, outage=outage,
-            )
-        )  # fmt: skip
+        self.schedule(Job(name or _name_of(function), function, cron=expression, **terms))
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -50,7 +50,14 @@ class PluginHandle:
         self.requires = _names(name, "requires", getattr(said, "requires", ()))
         self.after = _names(name, "after", getattr(said, "after", ()))
         self.host_api = _text(said, "host_api")
-        self.config_class = _config_class(name, said)
+        found = getattr(said, "Config", None)
+        if found is not None and not isinstance(found, type):
+            raise PluginInvalidError(
+                f"the Config of plugin {name!r} is {value_text(found)}, not a class: "
+                "declare `class Config(msgspec.Struct)`",
+                plugin=name,
+            )
+        self.config_class = found
         check = getattr(said, "check_config", None)
         self.checks_config = check is not None and getattr(check, "__func__", None) is not Plugin.check_config
 
@@ -254,17 +261,6 @@ def _names(plugin: str, attribute: str, value: object) -> tuple[str, ...]:
             plugin=plugin,
         )
     return tuple(plain_text(name) or str(name) for name in value)
-
-
-def _config_class(plugin: str, target: object) -> type[Any] | None:
-    found = getattr(target, "Config", None)
-    if found is not None and not isinstance(found, type):
-        raise PluginInvalidError(
-            f"the Config of plugin {plugin!r} is {value_text(found)}, not a class: "
-            "declare `class Config(msgspec.Struct)`",
-            plugin=plugin,
-        )
-    return found
 
 
 def _qualified(thing: Any) -> str:

@@ -59,7 +59,7 @@ def survey(
 def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -> Iterator[Finding]:
     config = loaded.config
     groups = config.host.plugin_groups
-    yield from from_packages(loaded, groups, refusals)
+    yield from from_packages(loaded, refusals)
     yield from from_environments(loaded, groups)
     installed = list(from_entry_points(groups))
     owners = {finding.reference.partition(":")[0]: finding for finding in installed}
@@ -83,6 +83,8 @@ def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -
 
 def _wish(loaded: LoadedConfig, name: str) -> Wish:
     section = loaded.plugin(name)
+    # What a person who hunts a fault wants inside the host, whatever the configuration says.
+    inside = {canonical(one.strip()) for one in loaded.environ.get(IN_PROCESS, "").split(",")}
     return Wish(
         enabled=section.enabled,
         required=loaded.is_required(name),
@@ -90,14 +92,9 @@ def _wish(loaded: LoadedConfig, name: str) -> Wish:
         config=section.config if loaded.section_of(name) is not None else None,
         distribution=section.distribution or "",
         enforce=section.enforce,
-        isolation="none" if canonical(name) in _inside(loaded) else section.isolation,
+        isolation="none" if canonical(name) in inside else section.isolation,
         process=_located(section.process, loaded),
     )
-
-
-def _inside(loaded: LoadedConfig) -> set[str]:
-    """Names of the plugins that a person who hunts a fault wants inside the host, whatever the configuration says."""
-    return {canonical(name.strip()) for name in loaded.environ.get(IN_PROCESS, "").split(",")}
 
 
 def _located(process: ProcessSettings, loaded: LoadedConfig) -> ProcessSettings:

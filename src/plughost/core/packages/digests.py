@@ -27,7 +27,12 @@ def digest_of_files(path: Path) -> str:
             other code without a change of the digest.
     """
     if path.is_dir():
-        return _digest_of_folder(path)
+        total = hashlib.sha256()
+        for file in sorted(_every_file(path)):
+            name = os.fsencode(file.relative_to(path).as_posix())
+            # The length before the name, so that no two trees can be written as the same bytes.
+            total.update(len(name).to_bytes(4, "big") + name + bytes.fromhex(digest_of_files(file)))
+        return total.hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -79,12 +84,3 @@ def _every_file(folder: Path) -> Iterator[Path]:
         else:
             kind = "a symbolic link" if stat.S_ISLNK(mode) else "no plain file"
             raise OSError(errno.EINVAL, f"{place} is {kind}, which no digest covers; put a plain file there")
-
-
-def _digest_of_folder(folder: Path) -> str:
-    total = hashlib.sha256()
-    for path in sorted(_every_file(folder)):
-        name = os.fsencode(path.relative_to(folder).as_posix())
-        # The length before the name, so that no two trees can be written as the same bytes.
-        total.update(len(name).to_bytes(4, "big") + name + bytes.fromhex(digest_of_files(path)))
-    return total.hexdigest()

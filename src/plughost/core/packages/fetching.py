@@ -70,7 +70,16 @@ def _download(plugin: str, url: str, file: IO[bytes], limits: FetchLimits) -> st
         with _opener(plugin).open(url, timeout=limits.seconds) as response:
             while chunk := response.read1(_CHUNK):
                 size += len(chunk)
-                _check_limits(plugin, url, size, deadline, limits)
+                if size > limits.size:
+                    raise PluginSourceError(
+                        f"plugin {plugin!r}: {shown(url)} is larger than the limit of {limits.size} bytes",
+                        plugin=plugin,
+                    )
+                if time.monotonic() > deadline:
+                    raise PluginSourceError(
+                        f"plugin {plugin!r}: fetching {shown(url)} took longer than the limit of {limits.seconds:g} s",
+                        plugin=plugin,
+                    )
                 digest.update(chunk)
                 file.write(chunk)
     except (OSError, http.client.HTTPException) as error:
@@ -81,18 +90,6 @@ def _download(plugin: str, url: str, file: IO[bytes], limits: FetchLimits) -> st
             plugin=plugin,
         ) from error
     return digest.hexdigest()
-
-
-def _check_limits(plugin: str, url: str, size: int, deadline: float, limits: FetchLimits) -> None:
-    if size > limits.size:
-        raise PluginSourceError(
-            f"plugin {plugin!r}: {shown(url)} is larger than the limit of {limits.size} bytes", plugin=plugin
-        )
-    if time.monotonic() > deadline:
-        raise PluginSourceError(
-            f"plugin {plugin!r}: fetching {shown(url)} took longer than the limit of {limits.seconds:g} s",
-            plugin=plugin,
-        )
 
 
 class _Redirections(urllib.request.HTTPRedirectHandler):

@@ -101,22 +101,18 @@ def _members(plugin: str, package: zipfile.ZipFile, limits: UnpackLimits) -> Ite
             plugin=plugin,
         )
     for member in members:
-        _check_path(plugin, package, member)
+        path = PurePosixPath(member.filename)
+        mode = member.external_attr >> 16
+        is_odd = bool(mode) and not stat.S_ISREG(mode) and stat.S_IFMT(mode) != 0
+        is_outside = path.is_absolute() or ".." in path.parts or "\\" in member.filename
+        if not path.parts or len(path.parts) > _MOST_PARTS or is_outside or ":" in path.parts[0] or is_odd:
+            raise PluginSourceError(
+                f"plugin {plugin!r}: {package.filename} holds {member.filename!r}, which leads outside, is deeper than "
+                f"{_MOST_PARTS} folders, or is not a plain file. The package is not used; do not trust whoever made it",
+                plugin=plugin,
+            )
         if not (member.filename.endswith(f".dist-info/{_ENTRY_POINTS}") and member.filename.count("/") == 1):
             yield member
-
-
-def _check_path(plugin: str, package: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    path = PurePosixPath(member.filename)
-    mode = member.external_attr >> 16
-    is_odd = bool(mode) and not stat.S_ISREG(mode) and stat.S_IFMT(mode) != 0
-    is_outside = path.is_absolute() or ".." in path.parts or "\\" in member.filename
-    if not path.parts or len(path.parts) > _MOST_PARTS or is_outside or ":" in path.parts[0] or is_odd:
-        raise PluginSourceError(
-            f"plugin {plugin!r}: {package.filename} holds {member.filename!r}, which leads outside, is deeper than "
-            f"{_MOST_PARTS} folders, or is not a plain file. The package is not used; do not trust whoever made it",
-            plugin=plugin,
-        )
 
 
 def _is_same(package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path) -> bool:

@@ -101,7 +101,7 @@ class WireCalls:
         self, kind: Kind, member: int, value: Any, put: Put | None, answer: WireCodec | None
     ) -> Any:
         if self._why_ended is not None or self._channel is None:
-            raise self._gone()
+            raise ConnectionError("nobody is there yet") if self._why_ended is None else self._why_ended()
         if kind is Kind.CALL and len(self._pending) >= MOST_IN_FLIGHT:
             raise OverflowError(f"it has {MOST_IN_FLIGHT} calls to answer already")
         self._last = call = self._last % _LAST_CALL + 1
@@ -174,9 +174,6 @@ class WireCalls:
     def _send(self, kind: Kind, call: int, value: Any = None, put: Put | None = None) -> None:
         if self._why_ended is None and self._channel is not None:
             self._channel.send(kind, call, 0, value, put)
-
-    def _gone(self) -> Exception:
-        return self._why_ended() if self._why_ended is not None else ConnectionError("nobody is there yet")
 
 
 class Reply(Protocol):

@@ -88,7 +88,9 @@ class FrameReader:
                     f"no frame begins with {bytes(self._view[self._start : self._start + HEAD.size])!r}"
                 )
             if stop > self._end:
-                self._prepare_for(_UNCOUNTED + length)
+                size = _UNCOUNTED + length
+                if self._start + size > len(self._buffer):  # it shall fit in one piece
+                    self._make_room(max(size, _FIRST_ROOM))
                 return
             body = self._view[self._start + HEAD.size : stop]
             self._start = stop
@@ -97,11 +99,6 @@ class FrameReader:
             self._start = self._end = 0
             if len(self._buffer) > 16 * _FIRST_ROOM:
                 self._make_room(_FIRST_ROOM)  # one big frame does not keep its memory
-
-    def _prepare_for(self, size: int) -> None:
-        """Make room so that a frame of that size, of which the beginning is here, fits in one piece."""
-        if self._start + size > len(self._buffer):
-            self._make_room(max(size, _FIRST_ROOM))
 
     def _make_room(self, size: int) -> None:
         kept = self._view[self._start : self._end]

@@ -116,7 +116,11 @@ def free_out(value: Any, depth: int = 0) -> Any:
 def _contents(value: Any, depth: int) -> Any:
     if isinstance(value, enum.Enum):
         return value.value
-    return {name: free_out(getattr(value, name), depth + 1) for name in _fields_of(type(value))}
+    if isinstance(value, msgspec.Struct):
+        names = value.__struct_fields__
+    else:
+        names = tuple(field.name for field in dataclasses.fields(value) if field.init)
+    return {name: free_out(getattr(value, name), depth + 1) for name in names}
 
 
 def _all_out(value: list[Any], depth: int) -> list[Any]:
@@ -154,12 +158,6 @@ def _exported(kind: Any) -> bool:
     if not (is_record(kind) or (isinstance(kind, type) and issubclass(kind, enum.Enum))):
         return False
     return getattr(contracts, kind.__name__, None) is kind
-
-
-def _fields_of(kind: Any) -> tuple[str, ...]:
-    if issubclass(kind, msgspec.Struct):
-        return tuple(kind.__struct_fields__)
-    return tuple(field.name for field in dataclasses.fields(kind) if field.init)
 
 
 def _article(value: object) -> str:
