@@ -97,14 +97,10 @@ class Database:
             work: Gets the connection, inside the transaction.
             alembic: Revisions are going to run; wait for the process's only lane for them.
         """
-        if self._blocking is None:
-            return await self._run_on_loop(work, alembic=alembic)
-        return await _Room(self._blocking).run(work, alembic=alembic)
-
-    async def _run_on_loop(self, work: Callable[[Connection], T], *, alembic: bool) -> T:
-        stop = threading.Event()
+        if self._blocking is not None:
+            return await _Room(self._blocking).run(work, alembic=alembic)
         if alembic:
-            await anyio.to_thread.run_sync(_take_lane, stop)
+            await anyio.to_thread.run_sync(_take_lane, threading.Event())
         try:
             async with self.engine.begin() as connection:
                 return await connection.run_sync(work)
@@ -155,21 +151,16 @@ class _Room:
         finally:
             self._stop.set()
             # An interruption hits the statement that runs now. The thread may be between two, so it is
-            # interrupted again until it ends.
+            # interrupted again until it ends. sqlite3 says interrupt, psycopg says cancel; both may be called
+            # from another thread, and it is as good when the thread closes its connection in this very moment.
             with anyio.CancelScope(shield=True):
                 while not self._ended.is_set():
-                    if self._connection is not None:
-                        _interrupt(self._connection)
+                    used = self._connection
+                    stop = getattr(used, "interrupt", None) or getattr(used, "cancel", None)
+                    if stop is not None:
+                        with contextlib.suppress(Exception):
+                            stop()
                     await anyio.sleep(_POLL)
-
-
-def _interrupt(connection: Any) -> None:
-    # sqlite3 says interrupt, psycopg says cancel; both may be called from another thread. The connection may
-    # be closed by its own thread in this very moment, which is as good.
-    stop = getattr(connection, "interrupt", None) or getattr(connection, "cancel", None)
-    if stop is not None:
-        with contextlib.suppress(Exception):
-            stop()
 
 
 @contextlib.contextmanager

@@ -144,15 +144,10 @@ class MigrationNotes:
         for name in tables:
             if known.intersection(self.revisions(name)):
                 return name
-        taken = DEFAULT_TABLE in tables and (
-            self.revisions(DEFAULT_TABLE) or self._is_promised(DEFAULT_TABLE)
-        )
+        noted = sa.select(NOTES.c.version_table)
+        promised = self._connection.execute(noted).scalars().all() if self.has(NOTES.name) else ()
+        taken = DEFAULT_TABLE in tables and (self.revisions(DEFAULT_TABLE) or DEFAULT_TABLE in promised)
         return f"{DEFAULT_TABLE}_{re.sub(r'[^a-z0-9]+', '_', app_name.lower())}" if taken else DEFAULT_TABLE
-
-    def _is_promised(self, table: str) -> bool:
-        if not self.has(NOTES.name):
-            return False
-        return table in self._connection.execute(sa.select(NOTES.c.version_table)).scalars().all()
 
 
 def note_seeds(connection: Connection, note: Note) -> None:

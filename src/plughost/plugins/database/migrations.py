@@ -182,20 +182,17 @@ class Migrations:
         self._config.attributes["connection"] = connection
         try:
             with EnvironmentContext(self._config, self._script, fn=steps, version_table=table) as environment:
-                self._walk(environment, connection)
+                if self._uses_env:
+                    self._script.run_env()
+                else:
+                    environment.configure(connection=connection)
+                    with environment.begin_transaction():
+                        environment.run_migrations()
         except Exception as error:
             if not done:
                 raise
             raise RevisionFailedError(done[-1]) from error
         return tuple(done)
-
-    def _walk(self, environment: EnvironmentContext, connection: Connection) -> None:
-        if self._uses_env:
-            self._script.run_env()
-            return
-        environment.configure(connection=connection)
-        with environment.begin_transaction():
-            environment.run_migrations()
 
 
 def _takes_connection(env: Path) -> bool:

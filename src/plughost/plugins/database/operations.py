@@ -122,8 +122,16 @@ def _note_seeds(connection: Connection, sown: Note, is_noted: bool) -> None:
 async def _go_back(
     app_name: str, database: Database, migrations: Migrations | None, before: Before
 ) -> OperationResult:
+    path = f"apps.{app_name}.migrations"
+
     def work(connection: Connection) -> tuple[str, ...]:
-        undone = _restore_schema(connection, app_name, migrations, before)
+        undone: tuple[str, ...] = ()
+        if before.version_table:
+            if migrations is None:
+                raise ConfigError(
+                    f"{path} is not set, so what its migrations did cannot be rolled back", path=path
+                )
+            undone = migrations.downgrade(connection, before.version_table, before.revisions)
         if before.enums:
             drop_enums(connection, before.enums)
         ledger = MigrationNotes(connection)
@@ -137,17 +145,6 @@ async def _go_back(
 
     undone = await _in_turn(app_name, "rollback_app", database, work)
     return OperationResult(operation="rollback", detail=_count(undone, "undone"), figures={"undone": undone})
-
-
-def _restore_schema(
-    connection: Connection, app_name: str, migrations: Migrations | None, before: Before
-) -> tuple[str, ...]:
-    if not before.version_table:
-        return ()
-    if migrations is None:
-        path = f"apps.{app_name}.migrations"
-        raise ConfigError(f"{path} is not set, so what its migrations did cannot be rolled back", path=path)
-    return migrations.downgrade(connection, before.version_table, before.revisions)
 
 
 def _before_first(ledger: MigrationNotes, note: Note) -> Before:

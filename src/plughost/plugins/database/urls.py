@@ -82,12 +82,9 @@ def printable(url: URL) -> str:
 
 def scrub(url: URL, text: str) -> str:
     """Return a driver's message without the url's password in any spelling."""
-    for secret in {url.password or "", url.render_as_string(hide_password=False), *_secret_options(url)}:
+    options = [value for key, value in url.query.items() if "pass" in key.lower() or "secret" in key.lower()]
+    secrets = {part for value in options for part in ([value] if isinstance(value, str) else value)}
+    for secret in secrets | {url.password or "", url.render_as_string(hide_password=False)}:
         if secret:
             text = text.replace(secret, "***")
     return text
-
-
-def _secret_options(url: URL) -> list[str]:
-    values = [value for key, value in url.query.items() if "pass" in key.lower() or "secret" in key.lower()]
-    return [part for value in values for part in ([value] if isinstance(value, str) else value)]

@@ -8,7 +8,6 @@ from plughost.contracts import (
     SYSTEM_CLOCK,
     CleanupReport,
     Clock,
-    PurgedSession,
     PurgingStore,
     SessionStore,
     get_logger,
@@ -43,15 +42,12 @@ class Cleaner:
             while isinstance(store, PurgingStore) and (batch := await store.purge(BATCH)):
                 removed += len(batch)
                 for gone in batch:
-                    self._tell(gone)
+                    reason = "expired" if gone.expired else "user ended"
+                    self._announcer.tell(
+                        SessionChange(kind="ended", handle=gone.handle, subject=gone.subject, reason=reason)
+                    )
                 await anyio.lowlevel.checkpoint()
             report = CleanupReport(removed=removed, duration=self._clock.monotonic() - began)
         if removed:
             self._log.info("sessions cleaned up", removed=removed, duration=report.duration)
         return report
-
-    def _tell(self, gone: PurgedSession) -> None:
-        reason = "expired" if gone.expired else "user ended"
-        self._announcer.tell(
-            SessionChange(kind="ended", handle=gone.handle, subject=gone.subject, reason=reason)
-        )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from plughost.contracts import CommandLine, Session, SessionMaintenance, SessionManager, json_option
+from plughost.contracts import CommandLine, SessionMaintenance, SessionManager, json_option
 from plughost.exceptions import ServiceError
 
 
@@ -40,7 +40,18 @@ def list_(line: CommandLine, user_id: str) -> None:
     """Show the sessions of one user: handles, devices and times, never ids."""
 
     async def work(host: Any) -> list[dict[str, Any]]:
-        return [_shown(session) for session in await sessions_of(host).list_user(user_id)]
+        return [
+            {
+                "handle": session.handle,
+                "username": session.username,
+                "roles": list(session.roles),
+                "metadata": dict(session.metadata),
+                "created_at": _moment(session.created_at),
+                "last_seen_at": _moment(session.last_seen_at),
+                "expires_at": _moment(session.expires_at),
+            }
+            for session in await sessions_of(host).list_user(user_id)
+        ]
 
     found = line.run(work)
     rows = [
@@ -111,18 +122,6 @@ def sessions_of(host: Any) -> SessionManager:
     except ServiceError as error:
         failure = record.error if record is not None else None
         raise click.ClickException(failure.message if failure is not None else str(error)) from error
-
-
-def _shown(session: Session) -> dict[str, Any]:
-    return {
-        "handle": session.handle,
-        "username": session.username,
-        "roles": list(session.roles),
-        "metadata": dict(session.metadata),
-        "created_at": _moment(session.created_at),
-        "last_seen_at": _moment(session.last_seen_at),
-        "expires_at": _moment(session.expires_at),
-    }
 
 
 def _moment(seconds: float) -> str:

@@ -112,7 +112,7 @@ class SessionCookie:
         for header, line in scope["headers"]:
             if header != b"cookie":
                 continue
-            wanted = wanted or self._name(scope)
+            wanted = wanted or (self._secure if self._policy.is_secure(scope) else self._plain)
             if wanted not in line:
                 continue
             for part in line.split(b";"):
@@ -146,9 +146,6 @@ class SessionCookie:
     def clear(self, scope: Mapping[str, Any]) -> Header:
         """Return the header that takes the cookie away."""
         return self._header(scope, b"", b"; Max-Age=0")
-
-    def _name(self, scope: Mapping[str, Any]) -> bytes:
-        return self._secure if self._policy.is_secure(scope) else self._plain
 
     def _header(self, scope: Mapping[str, Any], value: bytes, kept: bytes) -> Header:
         if self._policy.is_secure(scope):

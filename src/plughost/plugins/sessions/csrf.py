@@ -65,19 +65,16 @@ class CsrfCheck:
 
         One that does not is noted in the scope, so that no guard asks again with less knowledge.
         """
-        refused = not (
-            scope["path"] in self._policy.exempt_paths
-            or bears_only_a_token(scope)
-            or self._comes_from_here(scope)
-        )
+        refused = False
+        if scope["path"] not in self._policy.exempt_paths and not bears_only_a_token(scope):
+            origins: OriginPolicy = scope.get(ORIGINS, NO_OTHERS)
+            descent = (origins | self._origins).descent_of(scope)
+            refused = descent == "elsewhere"
+            if descent == "foreign" or (
+                descent == "unsaid" and self._policy.strict and self._has_cookie(scope)
+            ):
+                tokens = [value for name, value in scope["headers"] if name == _TOKEN_HEADER]
+                refused = len(tokens) != 1 or not self._token_matches(scope, str(tokens[0], "latin-1"))
         if not refused:
             scope[CSRF_CHECKED] = True
         return refused
-
-    def _comes_from_here(self, scope: Scope) -> bool:
-        origins: OriginPolicy = scope.get(ORIGINS, NO_OTHERS)
-        descent = (origins | self._origins).descent_of(scope)
-        if descent == "foreign" or (descent == "unsaid" and self._policy.strict and self._has_cookie(scope)):
-            tokens = [value for name, value in scope["headers"] if name == _TOKEN_HEADER]
-            return len(tokens) == 1 and self._token_matches(scope, str(tokens[0], "latin-1"))
-        return descent != "elsewhere"

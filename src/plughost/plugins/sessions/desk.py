@@ -194,19 +194,15 @@ class Desk:
         while state.abandoned:
             await records.end(*state.abandoned.pop())
         if state.row is None:
-            await self._begin_anonymous(state, scope)
+            values, _ = state.changes()
+            if values:  # visitors who keep nothing take no room
+                about = About("", (), await self._metadata(scope))
+                lifetime = records.rules.lifetimes.of(None, None)
+                state.given(*await records.begin(None, about, values, lifetime))
             return
         await self.save_changes(state)
         if state.row is not None and records.rules.lifetimes.touch_is_due(state.row, records.now()):
             await records.store.touch(state.row.digest)
-
-    async def _begin_anonymous(self, state: Loaded, scope: Scope) -> None:
-        values, _ = state.changes()
-        if not values:
-            return  # visitors who keep nothing take no room
-        about = About("", (), await self._metadata(scope))
-        lifetime = self.records.rules.lifetimes.of(None, None)
-        state.given(*await self.records.begin(None, about, values, lifetime))
 
     async def _metadata(self, scope: Scope) -> dict[str, Any]:
         client = scope.get("client")

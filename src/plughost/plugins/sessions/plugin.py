@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -192,7 +193,10 @@ class SessionsPlugin(Plugin):
     async def _take_store(self, context: PluginContext, config: SessionsConfig) -> None:
         """Share the store of the run before, or open one; a host's first run does not wait until it can be opened."""
         kind = kind_of(config, context.data_dir, context.host_name)
-        earlier = _lease_of_the_run_before(context)
+        earlier: StoreLease | None = None
+        with suppress(ServiceError):  # when the plugin is reloaded the run before has one
+            # By attribute and not by class: the code may have been read again since.
+            earlier = getattr(context.use(SessionManager), "lease", None)
         if earlier is not None and earlier.kind == kind:
             self._lease = earlier.share()
         else:
@@ -262,13 +266,3 @@ class SessionsPlugin(Plugin):
     async def _device(self, user_agent: str) -> str:
         device = await self._context.hooks.describe_device(user_agent=user_agent)
         return device.name if device is not None else ""
-
-
-def _lease_of_the_run_before(context: PluginContext) -> StoreLease | None:
-    """Return the store of the run this one takes the place of, when the plugin is reloaded."""
-    try:
-        before = context.use(SessionManager)
-    except ServiceError:
-        return None
-    # By attribute and not by class: the code may have been read again since.
-    return getattr(before, "lease", None)

@@ -107,12 +107,18 @@ class SocketWatch:
     async def serve(self, app: ASGIApp, session: SocketSession, scope: Scope, receive: Receive) -> None:
         """Run the application until it is done, or its session ended."""
         failure: Exception | None = None
+
+        async def receive_or_end() -> Message:
+            if session.ended.is_set():
+                return {"type": "websocket.disconnect", "code": SOCKET_CLOSED_BY_SESSION}
+            return await receive()
+
         self._open[id(session)] = session
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(_close_when_ended, session, group.cancel_scope)
                 try:
-                    await app(scope, _until_ended(receive, session), session.send)
+                    await app(scope, receive_or_end, session.send)
                 except Exception as error:
                     failure = error
                 group.cancel_scope.cancel()
@@ -145,15 +151,6 @@ class SocketWatch:
             all_of_subject = not told.handle and row.subject == told.subject and row.handle != told.spared
             if row.handle == told.handle or all_of_subject:
                 socket.ended.set()
-
-
-def _until_ended(receive: Receive, session: SocketSession) -> Receive:
-    async def receive_or_end() -> Message:
-        if session.ended.is_set():
-            return {"type": "websocket.disconnect", "code": SOCKET_CLOSED_BY_SESSION}
-        return await receive()
-
-    return receive_or_end
 
 
 async def _close_when_ended(session: SocketSession, app_scope: anyio.CancelScope) -> None:

@@ -72,12 +72,11 @@ class WriterTurns:
                 return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if SYSTEM_CLOCK.monotonic() >= deadline:
-                    raise StoreUnavailableError(self._complaint()) from None
+                    holder = (
+                        os.pread(self._descriptors[1], 16, 0).decode(errors="replace").strip() or "unknown"
+                    )
+                    raise StoreUnavailableError(
+                        f"process {holder} has held {self._path} for {self._longest_wait:g} s: if it hangs, end"
+                        " it; if it is an older plughost, which does not share the file, stop it"
+                    ) from None
             time.sleep(_PAUSE)  # in the thread that writes, which has nothing else to do
-
-    def _complaint(self) -> str:
-        holder = os.pread(self._descriptors[1], 16, 0).decode(errors="replace").strip() or "unknown"
-        return (
-            f"process {holder} has held {self._path} for {self._longest_wait:g} s: if it hangs, end it; if it"
-            " is an older plughost, which does not share the file, stop it"
-        )

@@ -91,7 +91,16 @@ class MemoryStore:
         row = self._rows.get(digest)
         if row is not None:
             return row if self._lives(row, self._now()) else None
-        return self._successor(digest) if digest in self._replaced else None
+        if digest not in self._replaced:
+            return None
+        now, graceful, last = self._now(), True, digest
+        while last in self._replaced:
+            last, until, _ = self._replaced[last]
+            graceful = graceful and now < until
+        row = self._rows.get(last)
+        if row is None or not self._lives(row, now):
+            return None
+        return replace(row, successor_of=digest) if graceful else ReplacedSession(successor=last)
 
     async def read(self, digest: bytes) -> StoredSession | ReplacedSession | None:
         """Return the session if it is alive."""
@@ -175,7 +184,12 @@ class MemoryStore:
                 self._ended.popleft()
                 continue
             digest, _ = self._ended[0].popitem()
-            removed.append(self._forget_ended(digest))
+            row = self._rows.pop(digest)
+            self._ended_count -= 1
+            if row.subject is not None:
+                self._subjects[row.subject].dead -= 1
+                self._forget_subject(row.subject)
+            removed.append(PurgedSession(row.handle, row.subject, False))
         for digest in list(islice(self._over, limit - len(removed))):
             del self._over[digest]
             row = self._rows.pop(digest)
@@ -226,16 +240,6 @@ class MemoryStore:
     def _lives(self, row: StoredSession, now: float) -> bool:
         return row.expires_at > now and row.epoch == self._epoch(row.subject)
 
-    def _successor(self, digest: bytes) -> StoredSession | ReplacedSession | None:
-        now, graceful, wanted = self._now(), True, digest
-        while digest in self._replaced:
-            digest, until, _ = self._replaced[digest]
-            graceful = graceful and now < until
-        row = self._rows.get(digest)
-        if row is None or not self._lives(row, now):
-            return None
-        return replace(row, successor_of=wanted) if graceful else ReplacedSession(successor=digest)
-
     def _keep(self, row: StoredSession) -> StoredSession:
         self._rows[row.digest] = row
         heapq.heappush(self._endings, (row.expires_at, row.digest))
@@ -261,14 +265,6 @@ class MemoryStore:
         state = self._subjects.get(subject) if subject is not None else None
         if subject is not None and state is not None and not state.digests and not state.dead:
             del self._subjects[subject]
-
-    def _forget_ended(self, digest: bytes) -> PurgedSession:
-        row = self._rows.pop(digest)
-        self._ended_count -= 1
-        if row.subject is not None:
-            self._subjects[row.subject].dead -= 1
-            self._forget_subject(row.subject)
-        return PurgedSession(row.handle, row.subject, False)
 
     def _settle(self, now: float) -> None:
         while self._endings and self._endings[0][0] <= now:

@@ -107,15 +107,14 @@ class Tables:
         found = connection.execute(READ, (digest, now)).fetchone()
         if found is not None:
             return to_row(found)
-        successor, graceful = _successor(connection, digest, now)
-        if successor is None:
-            return None
-        found = connection.execute(READ, (successor, now)).fetchone()
+        graceful, last = True, digest
+        while step := connection.execute(_REPLACED, (last,)).fetchone():
+            last = step[0]
+            graceful = graceful and now < step[1]
+        found = connection.execute(READ, (last, now)).fetchone() if last != digest else None
         if found is None:
             return None
-        return (
-            replace(to_row(found), successor_of=digest) if graceful else ReplacedSession(successor=successor)
-        )
+        return replace(to_row(found), successor_of=digest) if graceful else ReplacedSession(successor=last)
 
     def create(self, connection: sqlite3.Connection, new: NewSession) -> StoredSession | None:
         """Insert a new session unless its digest is taken."""
@@ -322,11 +321,3 @@ def _data_version(connection: sqlite3.Connection) -> int:
 def _epoch(connection: sqlite3.Connection, subject: str | None) -> int:
     found = connection.execute(_SUBJECT, (subject,)).fetchone() if subject is not None else None
     return int(found[0]) if found else 0
-
-
-def _successor(connection: sqlite3.Connection, digest: bytes, now: float) -> tuple[bytes | None, bool]:
-    successor, graceful = None, True
-    while step := connection.execute(_REPLACED, (digest,)).fetchone():
-        digest = successor = step[0]
-        graceful = graceful and now < step[1]
-    return successor, graceful
