@@ -74,8 +74,9 @@ class HostApplication:
         Raises:
             RouteError: Something a plugin contributed does not fit, and it was never put together before.
         """
-        if self._composition is None or self._stale or not self._is_awaiting(self._composition):
-            first = self._composition is None
+        held = self._composition
+        if held is None or self._stale or not all(map(self.host.is_starting, held.awaited)):
+            first = held is None
             self.runtime.forget_services()
             self.runtime.tracer = request_tracer(self._tracer_provider)
             context = self.runtime.context
@@ -90,10 +91,6 @@ class HostApplication:
             self._stale = False
         assert self._composition is not None  # noqa: S101 - _compose has set it or raised
         return self._composition
-
-    def _is_awaiting(self, composition: Composition) -> bool:
-        """Whether all plugins that a composition holds a place for are still on their way."""
-        return all(map(self.host.is_starting, composition.awaited))
 
     def check(self) -> None:
         """Put it together now; call it once the host has started, so that a wrong route stops the program.
@@ -120,25 +117,29 @@ class HostApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a WebSocket; a lifespan is acknowledged and nothing hangs on it."""
         if scope["type"] == "lifespan":
-            await _acknowledge_lifespan(receive, send)
+            ended = False
+            while not ended:
+                message = await receive()
+                await send({"type": f"{message['type']}.complete"})
+                ended = message["type"] == "lifespan.shutdown"
             return
         present = self._present()
         if isinstance(present, Problem):
-            await _refuse(present, scope, receive, send)
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1011, "reason": present.code})
+            else:
+                await present.response(HTTPConnection(scope))(scope, receive, send)
             return
         around = scope.get(AROUND)
         if around is not None and around.host is self.host:
-            around._take_in(self)
+            around._within.add(self)  # what is mounted within it ends with it
             scope[ANSWERED_WITHIN].append(self)
             await present.within(scope, receive, send)  # the middleware of plugins has seen it already
             return
         if self._inner is not None:
             scope[AROUND], scope[ANSWERED_WITHIN] = self, []
         await present.app(scope, receive, send)
-
-    def _take_in(self, application: HostApplication) -> None:
-        """End with this one what is mounted within it."""
-        self._within.add(application)
 
     def _present(self) -> Composition | Problem:
         if not self.host.running:
@@ -181,7 +182,13 @@ def create_app(
     """
     settings = settings or host.config.http
     if admin_path is not None:
-        settings = _with_admin_path(settings, admin_path)
+        try:
+            prefix = msgspec.convert(admin_path, AdminPath)
+        except msgspec.ValidationError:
+            raise ValueError(
+                f"admin_path is a prefix such as '/admin' or '/ops/admin', or empty; it is not {admin_path!r}"
+            ) from None
+        settings = msgspec.structs.replace(settings, admin_path=prefix)
     application = HostApplication(host, settings, clock, tracer_provider)
     if host.running:
         application.check()
@@ -193,28 +200,3 @@ _NOT_STARTED = (
     " `async with host:` in its lifespan, or one of plughost.adapters."
 )
 _NOT_COMPOSED = "A plugin contributed a route that cannot be served; the log names it."
-
-
-def _with_admin_path(settings: HttpSettings, admin_path: str) -> HttpSettings:
-    try:
-        return msgspec.structs.replace(settings, admin_path=msgspec.convert(admin_path, AdminPath))
-    except msgspec.ValidationError:
-        raise ValueError(
-            f"admin_path is a prefix such as '/admin' or '/ops/admin', or empty; it is not {admin_path!r}"
-        ) from None
-
-
-async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1011, "reason": problem.code})
-        return
-    await problem.response(HTTPConnection(scope))(scope, receive, send)
-
-
-async def _acknowledge_lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -61,7 +61,8 @@ def crossing(route: Any, siblings: Sequence[Any]) -> tuple[RouteManifest, Any]:
         websocket="WEBSOCKET" in (route.methods or ()),
         refusal=refusal,
     )
-    return manifest, partial(_answer_there, route, Router([one for one in siblings if _is_route(one)]))
+    routes = [one for one in siblings if hasattr(one, "elsewhere")]
+    return manifest, partial(_answer_there, route, Router(routes))
 
 
 class RuntimeElsewhere:
@@ -127,7 +128,3 @@ async def _answer_there(
 
 
 _runtime: RuntimeElsewhere | None = None
-
-
-def _is_route(item: Any) -> bool:
-    return hasattr(item, "elsewhere")

@@ -122,8 +122,10 @@ class _Exchange:
                 self._tasks.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
-        if answer is None:
-            await self._end_stream()
+        if answer is None:  # a stream that was ended here, and not by the plugin
+            if self._is_event_stream and not self._gone.is_set():
+                with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WORD):
+                    await self._client_send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         self._scope.update(answer.notes)
         if answer.problem is not None:
@@ -215,9 +217,3 @@ class _Exchange:
         self._gone.set()
         if self._is_streaming and not self._is_done:
             self._tasks.cancel_scope.cancel()
-
-    async def _end_stream(self) -> None:
-        """It was ended here, and not by the plugin."""
-        if self._is_event_stream and not self._gone.is_set():
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WORD):
-                await self._client_send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -30,8 +30,12 @@ async def answer_within(
     answer = _Answer(send)
     answering = app(scope, receive, answer.send)
     if event_library.name == "trio" or type(answering) is not CoroutineType:
-        await _in_scope(answering, answer, limit)
-        return
+        with anyio.move_on_after(limit) as answer.cancel_scope:
+            await answering
+            return
+        if answer.begun:
+            return
+        raise _too_long()
     try:
         waiting = answering.send(None)
     except StopIteration:
@@ -80,14 +84,6 @@ class _Answer:
             elif not self.watch.cancels:
                 self.in_time, self.watch.deadline = True, math.inf
         return self._send(message)
-
-
-async def _in_scope(answering: Awaitable[None], answer: _Answer, limit: float) -> None:
-    with anyio.move_on_after(limit) as answer.cancel_scope:
-        await answering
-        return
-    if not answer.begun:
-        raise _too_long()
 
 
 def _too_long() -> Problem:

@@ -82,20 +82,21 @@ async def is_still_admitted(guard: Guard, runtime: HttpRuntime, connection: Any)
 
 
 async def _admit(guard: Guard, runtime: HttpRuntime, connection: Any) -> Identity:
-    identity = await _identify(runtime, connection) if guard.looks_at_identity else ANONYMOUS
+    identity = ANONYMOUS
+    if guard.looks_at_identity:
+        try:
+            identity = _by_credential(runtime, connection) or await _by_session(runtime, connection)
+        except StoreUnavailableError as error:
+            raise Problem(
+                503, "Credentials cannot be checked now; try again later.", code="credentials_unavailable"
+            ) from error
     connection[IDENTITY] = identity
-    if not guard.allows(identity, connection):
-        raise _refusal(guard, identity)
-    return identity
-
-
-async def _identify(runtime: HttpRuntime, connection: Any) -> Identity:
-    try:
-        return _by_credential(runtime, connection) or await _by_session(runtime, connection)
-    except StoreUnavailableError as error:
-        raise Problem(
-            503, "Credentials cannot be checked now; try again later.", code="credentials_unavailable"
-        ) from error
+    if guard.allows(identity, connection):
+        return identity
+    if not identity.known:
+        raise _unauthorized("Sign in, or send a bearer token.", "")
+    wanted = f" It needs the scope {guard.wants}." if guard.wants else ""
+    raise Problem(403, f"{identity.name} may not do this.{wanted}", code="insufficient_scope")
 
 
 def _by_credential(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Identity | None:
@@ -145,13 +146,6 @@ async def _count(
     result = await runtime.rates.check(name, subject, runtime.service(RateLimiter))
     if not result.allowed:
         raise too_often(result.retry_after)
-
-
-def _refusal(guard: Guard, identity: Identity) -> Problem:
-    if not identity.known:
-        return _unauthorized("Sign in, or send a bearer token.", "")
-    wanted = f" It needs the scope {guard.wants}." if guard.wants else ""
-    return Problem(403, f"{identity.name} may not do this.{wanted}", code="insufficient_scope")
 
 
 def _unauthorized(detail: str, error: str) -> Problem:

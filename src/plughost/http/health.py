@@ -57,7 +57,11 @@ async def readyz(request: Request) -> Response:
     if "verbose" in request.query_params:
         told = await may(INSIDERS, runtime, request.scope)
         body["checks"] = {f"plugin:{name}": [_plugin(record, told)] for name, record in plugins.items()}
-        body["checks"] |= {f"app:{name}": [_app(runtime, name, told)] for name in apps}
+        for name in apps:
+            row = {"componentType": "app", "status": _app_status(runtime, name)}
+            if told and row["status"] != "pass" and name in runtime.host.app_errors:
+                row["output"] = error_text(runtime.host.app_errors[name])
+            body["checks"][f"app:{name}"] = [row]
     return _answer(status, body)
 
 
@@ -70,8 +74,12 @@ async def detailed(request: Request) -> Response:
 async def redis(request: Request) -> Response:
     """Tell what was found about all that has to do with Redis; ``configured`` says whether anything has."""
     report, told = await _look(request)
-    checks = tuple(check for check in report.checks if _is_about_redis(check))
-    return _report(HealthReport.of(checks), checks, told, configured=bool(checks))
+    checks = []
+    for check in report.checks:
+        words = [check.name, *check.figures, *map(str, check.figures.values())]
+        if any(redis in word.lower() for word in words for redis in _REDIS_WORDS):
+            checks.append(check)
+    return _report(HealthReport.of(tuple(checks)), checks, told, configured=bool(checks))
 
 
 async def _look(request: Request) -> tuple[HealthReport, bool]:
@@ -81,11 +89,16 @@ async def _look(request: Request) -> tuple[HealthReport, bool]:
     return await runtime.health.get(told=told), told
 
 
-def _report(report: HealthReport, checks: tuple[HealthCheck, ...], told: bool, **members: Any) -> Response:
+def _report(report: HealthReport, checks: Sequence[HealthCheck], told: bool, **members: Any) -> Response:
     body: dict[str, Any] = {**members, "checks": {}}
     for check in checks:
         key = check.name if check.app_name is None else f"{check.app_name}:{check.name}"
-        body["checks"].setdefault(key, []).append(_check(check, told))
+        row: dict[str, Any] = {"status": check.status}
+        if told:
+            row |= {"output": check.detail} if check.detail else {}
+            row |= {"figures": dict(check.figures)} if check.figures else {}
+            row["duration"] = round(check.duration, 6)
+        body["checks"].setdefault(key, []).append(row)
     if told and report.output:
         body["output"] = report.output
     return _answer(report.status, body)
@@ -122,31 +135,6 @@ def _app_status(runtime: HttpRuntime, name: str) -> str:
     if name in runtime.host.missing_apps:
         return "fail"
     return "pass" if name in runtime.host.apps or name not in runtime.host.app_errors else "warn"
-
-
-def _app(runtime: HttpRuntime, name: str, told: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"componentType": "app", "status": _app_status(runtime, name)}
-    if told and row["status"] != "pass" and name in runtime.host.app_errors:
-        row["output"] = error_text(runtime.host.app_errors[name])
-    return row
-
-
-def _check(check: HealthCheck, told: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"status": check.status}
-    if told:
-        row |= {"output": check.detail} if check.detail else {}
-        row |= {"figures": dict(check.figures)} if check.figures else {}
-        row["duration"] = round(check.duration, 6)
-    return row
-
-
-def _is_about_redis(check: HealthCheck) -> bool:
-    words = [
-        check.name,
-        *check.figures,
-        *(value for value in check.figures.values() if isinstance(value, str)),
-    ]
-    return any(redis in word.lower() for word in words for redis in _REDIS_WORDS)
 
 
 def _answer(status: str, body: Mapping[str, Any]) -> Response:

@@ -53,8 +53,14 @@ def _is_near(connection: Mapping[str, Any]) -> bool:
             return False
         if name == b"host":
             host = value.decode("latin-1")
-    name, port = _split(host)
-    if not _is_local_address(client[0]):
+    name, colon, port = host.lower().rpartition(":")
+    if not (colon and port.isascii() and port.isdecimal() and len(port) <= 5 and not name.endswith(":")):
+        name, port = host.lower(), ""
+    try:
+        is_local = ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        is_local = False
+    if not is_local:
         # No server gives a client a name: this is what test clients are called.
         return "." not in client[0] and ":" not in client[0] and _is_undotted(name)
     # The name is looked at because a page from elsewhere can have its own resolve to this machine (DNS rebinding).
@@ -67,20 +73,5 @@ def _is_near(connection: Mapping[str, Any]) -> bool:
     return name in _LOCAL_NAMES and expected == server[1] and is_of_this_user(client, server)
 
 
-def _split(host: str) -> tuple[str, str]:
-    """Return the name in ``Host`` in lower case, and the port if it says one."""
-    name, colon, port = host.rpartition(":")
-    if colon and port.isascii() and port.isdecimal() and len(port) <= 5 and not name.endswith(":"):
-        return name.lower(), port
-    return host.lower(), ""
-
-
 def _is_undotted(name: str) -> bool:
     return name in _LOCAL_NAMES or (bool(name) and "." not in name and ":" not in name)
-
-
-def _is_local_address(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from plughost.contracts.cache import Cache
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
-from plughost.contracts.limits import LimitResult, RateLimiter
+from plughost.contracts.limits import RateLimiter
 from plughost.contracts.plugin import Seconds, seconds_of
 from plughost.http.caching import AnswerCache, Keeping
 from plughost.http.problems import send_problem, too_often
@@ -71,26 +71,21 @@ class RateLimitMiddleware:
             await self._app(scope, receive, send)
             return
         result = await self._limiter.check_named(self._limit, subject)
-        answer = _with_headers(send, result)
+        told = [
+            (b"ratelimit-limit", b"%d" % result.limit),
+            (b"ratelimit-remaining", b"%d" % result.remaining),
+            (b"ratelimit-reset", b"%d" % math.ceil(result.reset_after)),
+        ]
+
+        async def send_telling(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *told]
+            await send(message)
+
         if result.allowed:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, send_telling)
         else:
-            await send_problem(too_often(result.retry_after), answer)
-
-
-def _with_headers(send: Send, result: LimitResult) -> Send:
-    more = [
-        (b"ratelimit-limit", b"%d" % result.limit),
-        (b"ratelimit-remaining", b"%d" % result.remaining),
-        (b"ratelimit-reset", b"%d" % math.ceil(result.reset_after)),
-    ]
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *more]
-        await send(message)
-
-    return sending
+            await send_problem(too_often(result.retry_after), send_telling)
 
 
 class ResponseCacheMiddleware:
@@ -134,7 +129,8 @@ class ResponseCacheMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from the cache, or pass on and keep the answer."""
-        if not self._concerns(scope):
+        reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not reads or (self._only is not None and not self._only(scope)):
             await self._app(scope, receive, send)
             return
         subject = self._subject(scope) if self._subject is not None else None
@@ -151,8 +147,3 @@ class ResponseCacheMiddleware:
             tags=tuple(self._tags(scope)) if self._tags is not None else (),
         )
         await self._answers.serve(self._app, how, scope, receive, send)
-
-    def _concerns(self, scope: Scope) -> bool:
-        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
-            return False
-        return self._only is None or self._only(scope)

@@ -68,7 +68,13 @@ class Problem(Exception):
 
         headers = {"Cache-Control": "no-store", **self.headers}
         if connection is not None and wants_page(connection):
-            return Response(_page(self), self.status, headers, "text/html; charset=utf-8")
+            title = escape(f"{self.status} {title_of(self.status)}")
+            page = (
+                f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+                f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+                f"<main><h1>{title}</h1><p>{escape(visible(self.detail))}</p></main></html>"
+            )
+            return Response(page, self.status, headers, "text/html; charset=utf-8")
         return Response(msgspec.json.encode(self.document()), self.status, headers, PROBLEM_TYPE)
 
 
@@ -114,12 +120,3 @@ def wants_page(connection: HTTPConnection) -> bool:
     """Whether a person's browser asks, which prefers HTML to JSON."""
     accept = connection.headers.get("accept", "")
     return "text/html" in accept and "json" not in accept
-
-
-def _page(problem: Problem) -> str:
-    title = escape(f"{problem.status} {title_of(problem.status)}")
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<main><h1>{title}</h1><p>{escape(visible(problem.detail))}</p></main></html>"
-    )

@@ -57,8 +57,9 @@ class Shell:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a WebSocket."""
-        if self._public_host:
-            self._take_public_scheme(scope)
+        # A request to the public address is seen as the browser does, whatever the proxy says or leaves out.
+        if self._public_host and (b"host", self._public_host) in scope["headers"]:
+            scope["scheme"] = self._public_schemes.get(scope["scheme"], scope["scheme"])
         scope[RUNTIME] = self._runtime
         scope[ORIGINS] = self._origins
         scope[TRUST] = self._trust
@@ -73,11 +74,6 @@ class Shell:
         with tracer.span(scope) as span:
             status = await self._request(scope, receive, send)
             tracer.end(span, scope, status)
-
-    def _take_public_scheme(self, scope: Scope) -> None:
-        """See a request to the public address as the browser does, whatever the proxy says or leaves out."""
-        if (b"host", self._public_host) in scope["headers"]:
-            scope["scheme"] = self._public_schemes.get(scope["scheme"], scope["scheme"])
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request; return the status of the answer."""
@@ -107,7 +103,10 @@ class Shell:
             problem = self._problem_of(failure, scope)
             if status:
                 raise failure from error.__cause__  # too late for another answer: the server cuts the connection
-            response = _answer(problem, scope)
+            # A route may have its own answer to those it does not let in.
+            refuse = getattr(scope.get("route"), "refuse", None) if problem.status in (401, 403) else None
+            connection = HTTPConnection(scope)
+            response = problem.response(connection) if refuse is None else refuse(connection, problem)
             await response(scope, receive, send_dressed)
         finally:
             figures.under_way -= 1
@@ -142,21 +141,16 @@ class Shell:
         if isinstance(error, HTTPException):
             return Problem(error.status_code, error.detail, headers=dict(error.headers or {}))
         self._note_failure(scope, error_type_name(error), error_text(error), error)
-        if isinstance(error, _NOT_NOW) or self._is_leaving(scope):
+        plugin = getattr(scope.get("route"), "plugin", "")
+        record = self._runtime.host.plugin(plugin) if plugin else None
+        was_stopped = plugin and (record is None or record.state not in RUNNING_STATES)
+        if isinstance(error, _NOT_NOW) or was_stopped:
             return Problem(
                 503, "A part of this host is not available now; try again later.", code="unavailable"
             )
         return Problem(
             500, f"This failed; the log knows more under {scope[REQUEST_ID]}.", code="internal_error"
         )
-
-    def _is_leaving(self, scope: Scope) -> bool:
-        """Whether the route's plugin was stopped while it worked on the request."""
-        plugin = getattr(scope.get("route"), "plugin", "")
-        if not plugin:
-            return False
-        record = self._runtime.host.plugin(plugin)
-        return record is None or record.state not in RUNNING_STATES
 
     def _note_failure(self, scope: Scope, kind: str, message: str, error: Exception | None) -> None:
         route = scope.get("route")
@@ -213,14 +207,6 @@ _NOT_NOW = StoreUnavailableError | HostNotReadyError | PluginProcessError
 
 def _as_exception(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else stray(error, Point.ROUTE)
-
-
-def _answer(problem: Problem, scope: Scope) -> Any:
-    refuse = getattr(scope.get("route"), "refuse", None)
-    connection = HTTPConnection(scope)
-    if refuse is not None and problem.status in (401, 403):
-        return refuse(connection, problem)
-    return problem.response(connection)
 
 
 def _private(scope: Scope, headers: RawHeaders) -> RawHeaders:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeGuard
+from typing import Any
 
 import anyio
 from starlette.routing import BaseRoute, Match, Router
@@ -35,7 +35,12 @@ class RouteTable(Router):
         self._fixed: dict[str, list[Route]] = {}
         self._patterned: list[BaseRoute] = []
         for route in routes:
-            if _is_fixed(route):
+            # Fixed is what matches one path, by nothing but that and its methods.
+            if (
+                isinstance(route, Route)
+                and not route.param_convertors
+                and type(route).matches is Route.matches
+            ):
                 self._fixed.setdefault(route.path, []).append(route)
             else:
                 self._patterned.append(route)
@@ -85,11 +90,6 @@ class RouteTable(Router):
         if allowed:
             raise Problem(405, headers={"Allow": ", ".join(sorted(allowed))}, code="method_not_allowed")
         raise Problem(404, "There is nothing here.", code="not_found")
-
-
-def _is_fixed(route: BaseRoute) -> TypeGuard[Route]:
-    """Whether a route matches one path, by nothing but that and its methods."""
-    return isinstance(route, Route) and not route.param_convertors and type(route).matches is Route.matches
 
 
 def path_inside(scope: Any) -> str:

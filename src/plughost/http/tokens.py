@@ -13,7 +13,6 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from sqlite3 import Row
 
 import msgspec
 
@@ -114,7 +113,10 @@ class Tokens:
         now = self._clock.time()
         if row["revoked_at"] is not None or row["expires_at"] <= now:
             return None
-        self._note_use(row["id"], now)
+        if now - self._noted.get(row["id"], 0.0) >= _NOTED_EVERY:
+            self._noted[row["id"]] = now
+            with self._file.writing() as db:
+                db.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", (now, row["id"]))
         return Identity(
             kind="token",
             id=row["id"],
@@ -135,19 +137,23 @@ class Tokens:
 
     def list(self) -> list[TokenRecord]:
         """Return all tokens, the newest first, ended ones too."""
-        return [_record(row) for row in self._file.read("SELECT * FROM tokens ORDER BY created_at DESC, id")]
+        return [
+            TokenRecord(
+                id=row["id"],
+                name=row["name"],
+                scopes=tuple(json.loads(row["scopes"])),
+                created_at=row["created_at"],
+                expires_at=row["expires_at"],
+                last_used_at=row["last_used_at"],
+                revoked_at=row["revoked_at"],
+            )
+            for row in self._file.read("SELECT * FROM tokens ORDER BY created_at DESC, id")
+        ]
 
     def any_alive(self) -> bool:
         """Whether some token can be used now."""
         query = "SELECT 1 FROM tokens WHERE revoked_at IS NULL AND expires_at > ? LIMIT 1"
         return bool(self._file.read(query, self._clock.time()))
-
-    def _note_use(self, identifier: str, now: float) -> None:
-        if now - self._noted.get(identifier, 0.0) < _NOTED_EVERY:
-            return
-        self._noted[identifier] = now
-        with self._file.writing() as db:
-            db.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", (now, identifier))
 
 
 def digest_of_token(secret: str) -> bytes:
@@ -159,15 +165,3 @@ def id_of(token: str) -> str | None:
     """Return the public part of a token; None when it is malformed."""
     shape = _SHAPE.fullmatch(token)
     return None if shape is None else shape["id"]
-
-
-def _record(row: Row) -> TokenRecord:
-    return TokenRecord(
-        id=row["id"],
-        name=row["name"],
-        scopes=tuple(json.loads(row["scopes"])),
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        last_used_at=row["last_used_at"],
-        revoked_at=row["revoked_at"],
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,12 @@ async def client_of(host: Host, *, base_url: str = "http://testserver", **option
     Raises:
         ImportError: ``plughost[http]``, or ``httpx2`` (or ``httpx``), is not installed.
     """
-    library = _http_library()
+    library: Any = None
+    for name in ("httpx2", "httpx"):
+        with suppress(ModuleNotFoundError):
+            library = library or import_module(name)
+    if library is None:
+        raise ImportError("the fixture host_client needs a client: pip install httpx2")
     app = import_module("plughost.http").create_app(host)
     transport = library.ASGITransport(app=app)
     try:
@@ -114,12 +119,3 @@ async def client_of(host: Host, *, base_url: str = "http://testserver", **option
             yield client
     finally:
         app.close()
-
-
-def _http_library() -> Any:
-    for name in ("httpx2", "httpx"):
-        try:
-            return import_module(name)
-        except ModuleNotFoundError:
-            continue
-    raise ImportError("the fixture host_client needs a client: pip install httpx2")

@@ -111,6 +111,8 @@ def _open_files() -> frozenset[str]:
 
 def _surroundings() -> list[str]:
     root = logging.getLogger()
+    umask = os.umask(0)
+    os.umask(umask)
     return [
         f"sys.path {sys.path!r}",
         f"working directory {Path.cwd()}",
@@ -119,12 +121,6 @@ def _surroundings() -> list[str]:
         f"SIGINT {signal.getsignal(signal.SIGINT)!r}",
         f"SIGTERM {signal.getsignal(signal.SIGTERM)!r}",
         f"excepthook {sys.excepthook!r}",
-        f"umask {_umask():o}",
+        f"umask {umask:o}",
         *(f"environment {name}" for name in os.environ),
     ]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -82,7 +82,10 @@ class PluginMaker:
         """
         module = module or f"{name.replace('-', '_')}_plugin"
         if reference is None:
-            attribute = _plugin_class(source) if attribute is None else attribute
+            if attribute is None:
+                classes = [node for node in ast.parse(dedent(source)).body if isinstance(node, ast.ClassDef)]
+                plugins = [node.name for node in classes if "Plugin" in map(_last_name, node.bases)]
+                attribute = plugins[-1] if plugins else ""
             reference = f"{module}:{attribute}" if attribute else module
         texts = {f"{module}/__init__.py": source, **(files or {})}
         if card is not None:
@@ -111,21 +114,11 @@ def making_plugins(folder: Path) -> Iterator[PluginMaker]:
         yield PluginMaker(folder)
     finally:
         sys.path.remove(str(folder))
-        for name in [*_modules_below(folder)]:
-            del sys.modules[name]
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if file is not None and Path(file).is_relative_to(folder):
+                del sys.modules[name]
         importlib.invalidate_caches()
-
-
-def _modules_below(folder: Path) -> Iterator[str]:
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file is not None and Path(file).is_relative_to(folder):
-            yield name
-
-
-def _plugin_class(source: str) -> str:
-    classes = [node for node in ast.parse(dedent(source)).body if isinstance(node, ast.ClassDef)]
-    return next((node.name for node in reversed(classes) if "Plugin" in map(_last_name, node.bases)), "")
 
 
 def _last_name(base: ast.expr) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from types import MethodType, ModuleType
 from typing import Any
@@ -65,7 +65,13 @@ class HookRecorder:
     async def watch(self, host: Host) -> None:
         """Record the hooks, too, that were declared since the last time."""
         known = self._watched | _NOT_CALLED
-        new = [one for one in _declarations(host) if one.name not in known]
+        specs = [caller.spec for caller in vars(host.pluggy.hook).values() if caller.spec is not None]
+        new = [
+            declaration
+            for namespace in dict.fromkeys(spec.namespace for spec in specs)
+            for declaration in read_declarations(host.pluggy, namespace)
+            if declaration.name not in known
+        ]
         name = self.name if not self._watched else f"{self.name}-{len(self._watched)}"
         plugin = ModuleType(name)  # hashable and named, as programs expect of theirs
         mark = pluggy.HookimplMarker(host.pluggy.project_name)
@@ -120,9 +126,3 @@ class HookRecorder:
     def _note(self, place: int, call: RecordedCall) -> None:
         if place < len(self._calls):  # it may have been cleared meanwhile
             self._calls[place] = call
-
-
-def _declarations(host: Host) -> Iterator[Declaration]:
-    specs = [caller.spec for caller in vars(host.pluggy.hook).values() if caller.spec is not None]
-    for namespace in dict.fromkeys(spec.namespace for spec in specs):
-        yield from read_declarations(host.pluggy, namespace)

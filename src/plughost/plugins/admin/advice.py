@@ -111,12 +111,10 @@ def about_plugins(records: Iterable[PluginRecord]) -> Iterator[Advice]:
         if severity is not None:
             text = record.reason or f"it is {record.state.value}"
             sentence = text if text.endswith((".", "!", "?")) else f"{text}."
-            yield Advice(severity, record.name, " ".join(filter(None, (sentence, _remedy(record)))))
-
-
-def _remedy(record: PluginRecord) -> str:
-    if record.state is PluginState.QUARANTINED:
-        return "Its background tasks crashed too often: mend the cause, then reload it."
-    if record.state is PluginState.DEGRADED:
-        return f"Its background tasks were restarted {record.restarts} times; the log tells why."
-    return ""
+            if record.state is PluginState.QUARANTINED:
+                sentence += " Its background tasks crashed too often: mend the cause, then reload it."
+            elif record.state is PluginState.DEGRADED:
+                sentence += (
+                    f" Its background tasks were restarted {record.restarts} times; the log tells why."
+                )
+            yield Advice(severity, record.name, sentence)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from plughost import Host
-from plughost.contracts import Cache, CacheManager, CacheStats, Service, Session, SessionManager, for_json
+from plughost.contracts import Cache, CacheManager, Service, SessionManager, for_json
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
@@ -122,7 +122,11 @@ async def user_sessions(host: Host, user_id: str, limit: int = 100, after: str =
     told = await _user(sessions_of(host), user_id)
     rows = sorted(told["sessions"], key=_place, reverse=True)
     if after:
-        place = _place_of(after)
+        created_at, _, handle = after.partition(":")
+        try:
+            place = float(created_at), handle
+        except ValueError:
+            raise Problem(422, "`cursor` is what the page before told.", code="invalid_query") from None
         rows = [row for row in rows if _place(row) < place]
     more = len(rows) > limit
     shown = rows[:limit]
@@ -134,31 +138,23 @@ def _place(row: Document) -> tuple[float, str]:
     return row["created_at"], row["handle"]
 
 
-def _place_of(cursor: str) -> tuple[float, str]:
-    created_at, _, handle = cursor.partition(":")
-    try:
-        return float(created_at), handle
-    except ValueError:
-        raise Problem(422, "`cursor` is what the page before told.", code="invalid_query") from None
-
-
 async def _user(sessions: SessionManager, user_id: str) -> Document:
-    rows = [_session(session) for session in await sessions.list_user(user_id)]
+    rows = []
+    for session in await sessions.list_user(user_id):
+        metadata = for_json(session.metadata)
+        rows.append(
+            {
+                "handle": session.handle,
+                "username": session.username,
+                "roles": list(session.roles),
+                "device": _device(metadata),
+                "ip_address": str(metadata.get("ip_address") or ""),
+                "created_at": session.created_at,
+                "last_seen_at": session.last_seen_at,
+                "expires_at": session.expires_at,
+            }
+        )
     return {"user_id": user_id, "username": rows[0]["username"] if rows else "", "sessions": rows}
-
-
-def _session(session: Session) -> Document:
-    metadata = for_json(session.metadata)
-    return {
-        "handle": session.handle,
-        "username": session.username,
-        "roles": list(session.roles),
-        "device": _device(metadata),
-        "ip_address": str(metadata.get("ip_address") or ""),
-        "created_at": session.created_at,
-        "last_seen_at": session.last_seen_at,
-        "expires_at": session.expires_at,
-    }
 
 
 def _device(metadata: Mapping[str, Any]) -> str:
@@ -172,35 +168,30 @@ async def cache_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
     caches = caches_of(runtime.host)
     stats = caches.stats()
     status = dict(caches.status())
-    return {
-        "caches": {name: _cache(name, figures, desk.caches) for name, figures in sorted(stats.items())},
-        "totals": _totals(stats),
-        "status": for_json(status),
-        "debug": caches.debug,
-        "advice": _told(about_caches(stats, status)),
-    }
-
-
-def _cache(name: str, figures: CacheStats, history: CacheHistory) -> Document:
-    causes = {cause: count for (cache, cause), count in history.causes.items() if cache == name}
-    points = history.points(name)
-    return {
-        **for_json(figures),
-        "went": dict(sorted({**causes, **figures.evicted}.items())),
-        "hit_rate_over_time": [[p.at, p.hit_rate] for p in points if p.hit_rate is not None],
-        "entries_over_time": [[p.at, p.entries] for p in points],
-    }
-
-
-def _totals(stats: Mapping[str, CacheStats]) -> Document:
+    rows: dict[str, Document] = {}
+    for name, figures in sorted(stats.items()):
+        causes = {cause: count for (cache, cause), count in desk.caches.causes.items() if cache == name}
+        points = desk.caches.points(name)
+        rows[name] = {
+            **for_json(figures),
+            "went": dict(sorted({**causes, **figures.evicted}.items())),
+            "hit_rate_over_time": [[p.at, p.hit_rate] for p in points if p.hit_rate is not None],
+            "entries_over_time": [[p.at, p.entries] for p in points],
+        }
     hits = sum(figures.hits for figures in stats.values())
     misses = sum(figures.misses for figures in stats.values())
     return {
-        "hits": hits,
-        "misses": misses,
-        "hit_rate": hits / (hits + misses) if hits + misses else None,
-        "entries": sum(figures.entries for figures in stats.values()),
-        "bytes": sum(figures.bytes for figures in stats.values()),
+        "caches": rows,
+        "totals": {
+            "hits": hits,
+            "misses": misses,
+            "hit_rate": hits / (hits + misses) if hits + misses else None,
+            "entries": sum(figures.entries for figures in stats.values()),
+            "bytes": sum(figures.bytes for figures in stats.values()),
+        },
+        "status": for_json(status),
+        "debug": caches.debug,
+        "advice": _told(about_caches(stats, status)),
     }
 
 
@@ -239,7 +230,19 @@ async def app_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return the figures of the tab Apps."""
     host = runtime.host
     health = host.last_health
-    apps = {name: _app(record, health.get(name)) for name, record in host.apps.items()}
+    apps = {
+        name: {  # neither configuration nor connection: both may hold secrets
+            "name": record.name,
+            "state": record.state.value,
+            "reason": record.reason,
+            "connection": type(record.connection).__name__ if record.connection is not None else None,
+            "shared_with": list(record.shared_with),
+            "registered_at": record.registered_at,
+            "results": for_json(record.results),
+            "health": for_json(health.get(name)),
+        }
+        for name, record in host.apps.items()
+    }
     errors = {name: str(error) for name, error in host.app_errors.items()}
     told = [asdict(Advice("fail", name, f"not registered: {error}")) for name, error in errors.items()]
     told += [
@@ -248,20 +251,6 @@ async def app_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
         if app["state"] == "failed"
     ]
     return {"apps": apps, "errors": errors, "advice": told}
-
-
-def _app(record: Any, health: Any) -> Document:
-    # Neither configuration nor connection: both may hold secrets.
-    return {
-        "name": record.name,
-        "state": record.state.value,
-        "reason": record.reason,
-        "connection": type(record.connection).__name__ if record.connection is not None else None,
-        "shared_with": list(record.shared_with),
-        "registered_at": record.registered_at,
-        "results": for_json(record.results),
-        "health": for_json(health),
-    }
 
 
 async def health_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:

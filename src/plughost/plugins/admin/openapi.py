@@ -55,12 +55,18 @@ def openapi(routes: Iterable[Route], base: str) -> dict[str, Any]:
     for route in routes:
         for method in sorted((route.methods or set()) - {"HEAD"}):
             paths.setdefault(route.path, {})[method.lower()] = _operation(route, method, base)
+    members = {"type": "string", "title": "string", "status": "integer", "detail": "string", "code": "string"}
+    problem = {
+        "type": "object",
+        "properties": {name: {"type": kind} for name, kind in members.items()},
+        "required": ["type", "title", "status"],
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "plughost administration", "version": "1"},
         "paths": paths,
         "components": {
-            "schemas": {**schemas, "Problem": _problem()},
+            "schemas": {**schemas, "Problem": problem},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"token": []}],
@@ -113,12 +119,3 @@ def _body(kind: Any, in_path: list[str]) -> dict[str, Any] | None:
         return None
     required = [name for name in own.get("required", ()) if name not in in_path]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-
-def _problem() -> dict[str, Any]:
-    members = {"type": "string", "title": "string", "status": "integer", "detail": "string", "code": "string"}
-    return {
-        "type": "object",
-        "properties": {name: {"type": kind} for name, kind in members.items()},
-        "required": ["type", "title", "status"],
-    }

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from plughost.contracts import Clock, visible
 from plughost.http import HttpRuntime, Identity
 from plughost.plugins.admin import charts
-from plughost.plugins.admin.actions import ACTIONS, Action
+from plughost.plugins.admin.actions import ACTIONS
 from plughost.plugins.admin.charts import milliseconds, span
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.offers import standing
@@ -109,7 +109,7 @@ class Renderer:
             "notice": notice,
             "read_only": not writable,
             "environment": runtime.environment,
-            "may": lambda action: writable and identity.holds(_scope_of(action)),
+            "may": lambda action: writable and identity.holds(action.scope),
             "may_configure": writable and identity.holds("plugins:configure"),
             "may_press": lambda action: writable and identity.holds(action.scope),
         }
@@ -192,10 +192,6 @@ def _filter(wanted: Mapping[str, str]) -> Callable[[Document], bool]:
 
 def _never(_: Any) -> bool:
     return False
-
-
-def _scope_of(action: Action) -> str:
-    return action.scope
 
 
 def _collector(parts: dict[str, str]) -> Callable[..., Markup]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from plughost import Host
 from plughost.contracts import Clock, HookReport, error_line
@@ -53,16 +52,14 @@ class HookTrace:
                 "at": self._clock.time(),
                 "hook": report.hook,
                 "duration": report.duration,
-                "outcomes": [_outcome(each) for each in report.outcomes],
+                "outcomes": [
+                    {
+                        "plugin": each.plugin,
+                        "kind": each.kind.replace("_", " "),
+                        "duration": each.duration,
+                        "error": error_line(each.error) if each.error is not None else "",
+                    }
+                    for each in report.outcomes
+                ],
             }
         )
-
-
-def _outcome(outcome: Any) -> Document:
-    error = error_line(outcome.error) if outcome.error is not None else ""
-    return {
-        "plugin": outcome.plugin,
-        "kind": outcome.kind.replace("_", " "),
-        "duration": outcome.duration,
-        "error": error,
-    }

@@ -47,7 +47,9 @@ class Attempt:
             found = None if load.forced else read.found
             if found is not None and found.fresh_for > 0:
                 engine.take_in(load.key, found, self.flight.since)
-                if not (load.background and self._is_due(found)):
+                share = engine.freshness.refresh if load.refresh is None else load.refresh
+                is_due = found.fresh_for <= share * (found.age + found.fresh_for)
+                if not (load.background and is_due):
                     return found
             if load.forced or not engine.settings.lease:
                 lease = Lease(load.key, "-", read.snapshot)
@@ -64,10 +66,6 @@ class Attempt:
             return found
         self.found, self.since, self.lease = found, lease.snapshot, lease
         return None
-
-    def _is_due(self, found: Found) -> bool:
-        share = self.engine.freshness.refresh if self.load.refresh is None else self.load.refresh
-        return found.fresh_for <= share * (found.age + found.fresh_for)
 
     async def make(self) -> Any:
         """Run the loader and store what it made; when it fails, answer with what was kept for bad times."""

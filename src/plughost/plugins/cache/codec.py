@@ -40,17 +40,13 @@ class UndecodableError(Exception):
     """Bytes under one of our keys are not what we write."""
 
 
-def _text(value: object) -> bytes:
-    return str(value).encode()
-
-
 _SCALARS: Final[dict[type[Any], Callable[[Any], Ext]]] = {
     datetime: lambda value: Ext(_DATETIME, value.isoformat().encode() + (b"|1" if value.fold else b"")),
     date: lambda value: Ext(_DATE, value.isoformat().encode()),
     time: lambda value: Ext(_TIME, value.isoformat().encode() + (b"|1" if value.fold else b"")),
     timedelta: lambda value: Ext(_DELTA, f"{value.days},{value.seconds},{value.microseconds}".encode()),
     UUID: lambda value: Ext(_UUID, value.bytes),
-    Decimal: lambda value: Ext(_DECIMAL, _text(value)),
+    Decimal: lambda value: Ext(_DECIMAL, str(value).encode()),
 }
 
 
@@ -195,7 +191,11 @@ class Codec:
         """
         if type(value) in _ATOMS and self._type is None:
             return value
-        return self._decoded(self.pack(value) if payload is None else payload)
+        packed = self.pack(value) if payload is None else payload
+        try:
+            return self._decode(packed)
+        except (msgspec.MsgspecError, ValueError, TypeError) as error:
+            raise CacheValueError(f"this value does not come back as it is: {error}") from error
 
     def pack(self, value: Any) -> bytes:
         """Return the payload, not compressed.
@@ -247,22 +247,15 @@ class Codec:
             if flags & (ZLIB | ZSTD):
                 data = _decompress(flags, data)
             decode = self._decoders.get(flags & JSON)
-            return decode(data) if decode is not None else self._other(flags & JSON, data)
+            if decode is not None:
+                return decode(data)
+            # Written before the configuration changed the format: a rolling deployment reads both.
+            module = msgspec.json if flags & JSON else msgspec.msgpack
+            if self._type is not None:
+                return module.decode(data, type=self._type)
+            return msgspec.json.decode(data) if flags & JSON else _decode_any(data)
         except Exception as error:
             raise UndecodableError(error_type_name(error)) from error
-
-    def _other(self, form: int, data: bytes) -> Any:
-        # Written before the configuration changed the format: a rolling deployment reads both.
-        module = msgspec.json if form & JSON else msgspec.msgpack
-        if self._type is not None:
-            return module.decode(data, type=self._type)
-        return msgspec.json.decode(data) if form & JSON else _decode_any(data)
-
-    def _decoded(self, payload: bytes) -> Any:
-        try:
-            return self._decode(payload)
-        except (msgspec.MsgspecError, ValueError, TypeError) as error:
-            raise CacheValueError(f"this value does not come back as it is: {error}") from error
 
 
 def _compressor() -> tuple[Callable[[bytes], bytes], int]:

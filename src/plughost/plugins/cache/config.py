@@ -211,7 +211,13 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
 
     def of_host(self, host: str) -> CacheConfig:
         """Return the configuration as it is in a host: what names no namespace has the host's own."""
-        return self if self.namespace is not None else msgspec.structs.replace(self, namespace=_as_name(host))
+        if self.namespace is not None:
+            return self
+        name = host
+        if not _NAME.match(host):  # one with other signs gets a mark, so that no two hosts become one
+            plain = re.sub(r"[^A-Za-z0-9._-]", "-", host)[:40]
+            name = f"h-{plain}-{zlib.crc32(host.encode()):08x}"
+        return msgspec.structs.replace(self, namespace=name)
 
     def settings_of(self, name: str, overrides: Mapping[str, Any] | None = None) -> CacheSettings:
         """Return the settings of one cache.
@@ -242,14 +248,6 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True, forbid_unknown_field
             message = f"caches.{name}: objects live in memory only; set tier = 'memory' or values = 'data'"
             raise ConfigError(message, path=f"caches.{name}.values")
         return settings
-
-
-def _as_name(host: str) -> str:
-    """Return a namespace of the host's own; one with other signs gets a mark, so that no two become one."""
-    if _NAME.match(host):
-        return host
-    plain = re.sub(r"[^A-Za-z0-9._-]", "-", host)[:40]
-    return f"h-{plain}-{zlib.crc32(host.encode()):08x}"
 
 
 def check_name(name: str, what: str) -> None:

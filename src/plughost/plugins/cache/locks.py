@@ -107,7 +107,10 @@ class Locks:
         deadline = None if wait is None else began + bounded_seconds(wait, "wait")
         check_key(name)
         if deadline is None or deadline > began:
-            self._check_not_mine(name)
+            task = current_task()
+            for held in self._held.values():
+                if held.name == name and held.task() is task and not held.lost:
+                    raise RuntimeError(f"this task holds the lock {name!r} already and would wait for itself")
         lock = await self._take_until(name, length, deadline)
         self._waits.append(self.now() - began)
         if lock is None:
@@ -116,12 +119,6 @@ class Locks:
         self._acquired += 1
         self._held[lock.secret] = lock
         return lock
-
-    def _check_not_mine(self, name: str) -> None:
-        task = current_task()
-        for lock in self._held.values():
-            if lock.name == name and lock.task() is task and not lock.lost:
-                raise RuntimeError(f"this task holds the lock {name!r} already and would wait for itself")
 
     async def _take_until(self, name: str, lease: float, deadline: float | None) -> HeldLock | None:
         secret = secrets.token_hex(12)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from plughost.contracts import CacheEntry, ExpectedKey, Tier
+from plughost.contracts import CacheEntry, ExpectedKey
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.engine import Engine
-from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.freshness import time_left
-from plughost.plugins.cache.remote import Found
 
 
 class Looks:
@@ -32,7 +30,13 @@ class Looks:
             except StoreUnavailableError:
                 pass
             else:
-                return None if found is None else _of_remote(key, found, remote.kind)
+                if found is None:
+                    return None
+                left = time_left(found.age + found.fresh_for, found.fresh_for)
+                return CacheEntry(
+                    key=key, value=found.value, age=found.age, ttl=left, tier=remote.kind, stale=left <= 0,
+                    tags=found.tags,
+                )  # fmt: skip
         return self.in_memory(key)
 
     async def entry_of(self, key: str, value: Any, tags: tuple[str, ...]) -> CacheEntry:
@@ -45,7 +49,14 @@ class Looks:
     def in_memory(self, key: str) -> CacheEntry | None:
         """Return what the tier in memory has."""
         entry = self._engine.memory.peek(key)
-        return None if entry is None else _of_memory(key, entry, self._engine.monotonic())
+        if entry is None:
+            return None
+        now = self._engine.monotonic()
+        left = time_left(entry.ttl, entry.fresh_until - now)
+        return CacheEntry(
+            key=key, value=entry.value, age=entry.age(now), ttl=left, tier="memory", stale=left <= 0,
+            tags=entry.tags,
+        )  # fmt: skip
 
     async def expected(self, key: str) -> ExpectedKey:
         """Say whether a key is there, and how old it is."""
@@ -70,23 +81,3 @@ class Looks:
             if (entry := policy.peek(key)) is not None and now < entry.fresh_until
         )
         return [key for key, _ in zip(fresh, range(limit), strict=False)]
-
-
-def _of_remote(key: str, found: Found, tier: Tier) -> CacheEntry:
-    left = time_left(found.age + found.fresh_for, found.fresh_for)
-    return CacheEntry(
-        key=key, value=found.value, age=found.age, ttl=left, tier=tier, stale=left <= 0, tags=found.tags
-    )
-
-
-def _of_memory(key: str, entry: Entry, now: float) -> CacheEntry:
-    left = time_left(entry.ttl, entry.fresh_until - now)
-    return CacheEntry(
-        key=key,
-        value=entry.value,
-        age=entry.age(now),
-        ttl=left,
-        tier="memory",
-        stale=left <= 0,
-        tags=entry.tags,
-    )

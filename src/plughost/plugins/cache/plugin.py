@@ -62,7 +62,10 @@ class CachePlugin(Plugin):
             config, clock=self._clock, link=link, wanted=self._wanted, collect_events=True
         )
         self.locks = Locks(locks)
-        named = {name: _limit(name, config) for name in {**READY_LIMITS, **config.limits}}
+        named = {
+            name: Limit(limit=chosen.limit, window=chosen.window, outage=chosen.outage, name=name)
+            for name, chosen in {**READY_LIMITS, **config.limits}.items()
+        }
         self.limiter = Limiter(limits, named)
         await self._begin(context)
         context.events.subscribe(PluginStateChanged, lambda _: self._see_who_listens())
@@ -165,11 +168,6 @@ class CachePlugin(Plugin):
             *families,
             MetricFamily(name="cache_available", kind="gauge", help="Redis answers.", samples=(up,)),
         ]
-
-
-def _limit(name: str, config: CacheConfig) -> Limit:
-    chosen = config.limits.get(name) or READY_LIMITS[name]
-    return Limit(limit=chosen.limit, window=chosen.window, outage=chosen.outage, name=name)
 
 
 def _shared_parts(

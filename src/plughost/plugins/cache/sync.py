@@ -79,7 +79,10 @@ class BlockingCache:
     def _get_slowly(self, key: str, default: Any) -> Any:
         check_key(key)
         self._engine.after_fork()
-        answered, value = self._ask(key)
+        answered, value = False, _NOTHING
+        if self._portal is not None and self._portal.available:
+            answered, found = self._engine.home.call(self._engine.ask_remote, key)
+            value = found.value if found is not None and found.fresh_for > 0 else _NOTHING
         if not answered:
             entry = self._engine.memory.peek(key)
             answered = entry is not None and self._monotonic() < entry.fresh_until
@@ -90,12 +93,6 @@ class BlockingCache:
         self._counts.misses += 1
         self._engine.listeners.tell("miss", key)
         return default
-
-    def _ask(self, key: str) -> tuple[bool, Any]:
-        if self._portal is None or not self._portal.available:
-            return False, None
-        answered, found = self._engine.home.call(self._engine.ask_remote, key)
-        return answered, found.value if found is not None and found.fresh_for > 0 else _NOTHING
 
     def exists(self, key: str) -> bool:
         """Whether a fresh value is there."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,7 +58,17 @@ class Shelf:
     def open(self) -> list[tuple[Card, float]]:
         """Return all cards with the moment of their last use; what belongs to none of them is removed."""
         own_folder(self._folder)
-        found = list(self._cards())
+        for leftover in self._folder.glob("*.tmp"):
+            leftover.unlink(missing_ok=True)
+        found: list[tuple[Card, float]] = []
+        for place in self._folder.glob(f"*{_DESCRIPTION}"):
+            card = _read(place)
+            body = self._folder / card.body if card is not None and "/" not in card.body else None
+            # A card that leads out of the folder, or to fewer bytes than it says, is not believed.
+            if card is None or body is None or not body.exists() or body.stat().st_size != card.size:
+                place.unlink(missing_ok=True)
+            else:
+                found.append((card, place.stat().st_mtime))
         bodies = {card.body for card, _ in found}
         for path in self._folder.glob(f"*{_BODY}"):
             if path.name not in bodies:
@@ -98,18 +107,6 @@ class Shelf:
         if place.exists():
             os.utime(place, (moment, moment))
 
-    def _cards(self) -> Iterator[tuple[Card, float]]:
-        for leftover in self._folder.glob("*.tmp"):
-            leftover.unlink(missing_ok=True)
-        for place in self._folder.glob(f"*{_DESCRIPTION}"):
-            card = _read(place)
-            body = None if card is None else self._folder / card.body
-            # A card that leads out of the folder, or to fewer bytes than it says, is not believed.
-            if card is None or body is None or "/" in card.body or not _holds(body, card.size):
-                place.unlink(missing_ok=True)
-            else:
-                yield card, place.stat().st_mtime
-
 
 def _name(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
@@ -120,10 +117,3 @@ def _read(place: Path) -> Card | None:
         return msgspec.json.decode(place.read_bytes(), type=Card)
     except (OSError, msgspec.DecodeError):
         return None
-
-
-def _holds(body: Path, size: int) -> bool:
-    try:
-        return body.stat().st_size == size
-    except OSError:
-        return False

@@ -291,7 +291,10 @@ class Lane:
         for task in self._tasks:
             if task is not current:
                 task.cancel()
-        self._abort()
+        # Not closed but cut: what was not sent must not reach the server later.
+        transport = getattr(getattr(self._connection, "_writer", None), "transport", None)
+        if transport is not None:
+            transport.abort()
         reason = StoreUnavailableError(f"Redis is away: {type(error).__name__}")
         reason.__cause__ = error
         waiting = [question for question, _ in self._asked] + self._queue
@@ -300,13 +303,6 @@ class Lane:
         self._on_lost(reason)
         for question in waiting:
             question.answer(reason)
-
-    def _abort(self) -> None:
-        # Not closed but cut: what was not sent must not reach the server later.
-        writer = getattr(self._connection, "_writer", None)
-        transport = getattr(writer, "transport", None)
-        if transport is not None:
-            transport.abort()
 
     async def stop(self) -> None:
         """Close the connection; whoever waits is told."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -126,20 +125,18 @@ class RedisLimits:
         for _, limit in asked:
             values += (b"%d" % limit.limit, b"%d" % (limit.window * 1_000_000))
         reply = await self._ask(Command(CHECK, (b"%d" % len(keys), *keys, *values)))
-        return [_result(limit, row) for (_, limit), row in zip(asked, reply, strict=True)]
+        return [
+            LimitResult(
+                allowed=bool(fine),
+                limit=limit.limit,
+                remaining=left,
+                reset_after=reset / 1_000_000,
+                retry_after=retry / 1_000_000,
+                name=limit.name,
+            )
+            for (_, limit), (fine, left, reset, retry) in zip(asked, reply, strict=True)
+        ]
 
     async def reset(self, key: str, limit: Limit) -> None:
         """Forget what was counted."""
         await self._ask(Command(None, (b"UNLINK", self._name(key, limit))))
-
-
-def _result(limit: Limit, row: Sequence[int]) -> LimitResult:
-    fine, left, reset, retry = row
-    return LimitResult(
-        allowed=bool(fine),
-        limit=limit.limit,
-        remaining=left,
-        reset_after=reset / 1_000_000,
-        retry_after=retry / 1_000_000,
-        name=limit.name,
-    )

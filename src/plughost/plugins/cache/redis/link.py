@@ -264,7 +264,13 @@ class RedisLink:
     async def _try_to_connect(self) -> bool:
         limit = self.config.connect_timeout
         self._lost = anyio.Event()
-        self._lane = self._new_lane()
+        target, timeout = self.target, self.config.op_timeout
+        heard, lost = self.coherence.heard, self._on_lost
+        self._lane = (
+            ClusterLane(target.nodes, target.options, op_timeout=timeout, on_push=heard, on_lost=lost)
+            if target.connect is None
+            else Lane(target.connect, op_timeout=timeout, on_push=heard, on_lost=lost)
+        )
         try:
             await self._lane.start(limit)
             self.gone.append(self.sender)
@@ -276,14 +282,6 @@ class RedisLink:
             self._lane.lose(error)
             return False
         return True
-
-    def _new_lane(self) -> Lane | ClusterLane:
-        timeout, heard, lost = self.config.op_timeout, self.coherence.heard, self._on_lost
-        if self.target.connect is None:
-            return ClusterLane(
-                self.target.nodes, self.target.options, op_timeout=timeout, on_push=heard, on_lost=lost
-            )
-        return Lane(self.target.connect, op_timeout=timeout, on_push=heard, on_lost=lost)
 
     async def _set_up(self) -> None:
         lane = self._lane

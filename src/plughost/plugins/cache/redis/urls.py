@@ -74,12 +74,8 @@ def _single(url: str, options: dict[str, Any]) -> Target:
         options = {key: value for key, value in options.items() if key != "socket_keepalive"}
     pool = ConnectionPool.from_url(url, **options)
     parts = urlsplit(url)
-    shown = f"{parts.scheme}://{_host(parts.netloc)}{parts.path}"
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return Target("single", shown, pool.make_connection, (), options)
-
-
-def _host(netloc: str) -> str:
-    return netloc.rpartition("@")[2]
 
 
 def _several(url: str, scheme: str, options: dict[str, Any], connect_timeout: float) -> Target:

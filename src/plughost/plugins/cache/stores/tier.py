@@ -258,13 +258,10 @@ class StoreTier:
     async def _delete_one(self, key: str, clock: ClockRecord) -> bool:
         for _ in range(_ATTEMPTS):
             answer, _kept = await self._look(key, clock)
-            if await self._bury(self._keys.entry(key), _raw_of(answer)):
+            until = self.line.now() + _LONGEST_LOAD
+            if await self._commit(self._keys.entry(key), Gone(until), _raw_of(answer), until):
                 return answer.found is not None and answer.found.fresh_for > 0
         raise _too_busy()
-
-    async def _bury(self, at: str, raw: bytes | None) -> bool:
-        until = self.line.now() + _LONGEST_LOAD
-        return await self._commit(at, Gone(until), raw, until)
 
     @at_home
     async def invalidate_tags(self, tags: Sequence[str]) -> None:
