@@ -26,7 +26,6 @@ from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
-from plughost.testing import FakeClock
 
 _simulation = sys.modules["fleet_simulation"]
 
@@ -140,8 +139,10 @@ class Watched(MemoryFleetStore):
             self.states.append(roll.state)
 
 
-class World:
-    """A fleet, changes that are rolled out in it, its misfortunes, and what must hold."""
+class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
+    """A fleet, changes that are rolled out in it, and what must hold."""
+
+    choices = ("none", "cut", "mend", "mend", "pause", "resume", "resume", "kill")
 
     def __init__(
         self,
@@ -152,12 +153,9 @@ class World:
         trouble: float = 0.1,
         store: type[Watched] = Watched,
     ) -> None:
-        self.chance = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
-        self.truth = FakeClock(start=1_800_000_000.0)
-        self.store: Watched = store(self.truth.time)
+        super().__init__(seed, store=store, trouble=trouble)
         self.folder = folder
-        self.trouble = trouble
-        self.members = [Member(self, f"m{number}") for number in range(members)]
+        self._size = members
         self.kinds: dict[int, str] = {}
         self.urgent: set[int] = set()
         self.tried: dict[int, set[str]] = {}
@@ -169,17 +167,13 @@ class World:
     async def run(self, steps: int) -> None:
         """Let so many misfortunes and changes happen, and then none until everything has come to rest."""
         async with anyio.create_task_group() as tasks:
-            for member in self.members:
-                tasks.start_soon(member.live)
-            await self._pass_time(10.0)
+            self.begin(self._size, tasks)
+            await self.pass_time(10.0)
             for _ in range(steps):
                 await self._change()
-                await self._misfortune(tasks)
-                await self._pass_time(self.chance.uniform(1.0, 30.0))
-            for member in self.members:
-                member.clock.resume()
-                member.way.trouble, member.way.is_cut = 0.0, False
-            await self._pass_time(400.0)
+                await self.strike(tasks)
+                await self.pass_time(self.chance.uniform(1.0, 30.0))
+            await self.calm_down(400.0)
             await self._check_that_all_follow()
             tasks.cancel_scope.cancel()
 
@@ -206,30 +200,10 @@ class World:
         except FleetError:
             pass  # something is on its way already, or nothing is
 
-    async def _pass_time(self, seconds: float) -> None:
-        end = self.truth.monotonic() + seconds
-        while (left := end - self.truth.monotonic()) > 0:
-            await self.truth.advance(min(0.5, left))
-            await self._check()
+    def make_member(self, name: str) -> Member:
+        return Member(self, name)
 
-    async def _misfortune(self, tasks: Any) -> None:
-        number = self.chance.randrange(len(self.members))
-        member = self.members[number]
-        match self.chance.choice(("none", "cut", "mend", "mend", "pause", "resume", "resume", "kill")):
-            case "cut":
-                member.way.is_cut = True
-            case "mend":
-                member.way.is_cut = False
-            case "pause":
-                member.clock.pause()
-            case "resume":
-                member.clock.resume()
-            case "kill":
-                member.scope.cancel()
-                self.members[number] = Member(self, member.name)
-                tasks.start_soon(self.members[number].live)
-
-    async def _check(self) -> None:
+    async def check(self) -> None:
         violated = _simulation.Violated
         if self.store.active != sorted(self.store.active):
             raise violated(f"what is active went back: {self.store.active}")

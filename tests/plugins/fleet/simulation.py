@@ -9,6 +9,7 @@ each step.
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -52,6 +53,7 @@ class MemberClock:
         self._skew = skew
         self._runs = anyio.Event()
         self._runs.set()
+        self.was_paused = False
 
     def time(self) -> float:
         return self._truth.time() + self._skew
@@ -70,6 +72,7 @@ class MemberClock:
     def pause(self) -> None:
         if self._runs.is_set():
             self._runs = anyio.Event()
+        self.was_paused = True
 
     def resume(self) -> None:
         self._runs.set()
@@ -136,7 +139,6 @@ class Member:
         self.way = Way(world.store, world.truth, self.clock, chance, world.trouble)
         self.membership = world.make_membership(name, TTL, self.clock)
         self.working: dict[str, int] = {}
-        self.was_paused = False
         log = structlog.get_logger("silent", silent=True)
         self.agent = Agent(
             self.way, self.membership, card=lambda: MemberCard(pid=id(self)), ready=lambda: True, interval=INTERVAL,
@@ -162,7 +164,7 @@ class Member:
         async def work() -> None:
             run = current_run()
             assert run is not None
-            self.was_paused = self.clock.is_paused
+            self.clock.was_paused = self.clock.is_paused
             self.world.started(self, key, run.slot, run.token, run.attempt)
             self.working[key] = run.token
             try:
@@ -176,8 +178,67 @@ class Member:
         return work
 
 
-class World:
-    """A fleet, its misfortunes, and what must hold."""
+class Misfortunes(ABC):
+    """Members in made-up time, and what befalls them; whoever derives from it says what must hold."""
+
+    choices: tuple[str, ...] = ("none", "cut", "mend", "pause", "resume", "kill")
+
+    def __init__(self, seed: int, *, store: Callable[[Callable[[], float]], Any], trouble: float) -> None:
+        self.chance = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
+        self.truth = FakeClock(start=1_800_000_000.0)
+        self.store = store(self.truth.time)
+        self.trouble = trouble
+        self.members: list[Any] = []
+
+    @abstractmethod
+    def make_member(self, name: str) -> Any:
+        """Return a member that does not live yet: with ``name``, ``clock``, ``way``, ``scope`` and ``live``."""
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Look at what must hold at every moment."""
+
+    def begin(self, members: int, tasks: Any) -> None:
+        """Bring the members to life."""
+        self.members = [self.make_member(f"m{number}") for number in range(members)]
+        for member in self.members:
+            tasks.start_soon(member.live)
+
+    async def strike(self, tasks: Any) -> None:
+        """Let one misfortune happen to one member."""
+        number = self.chance.randrange(len(self.members))
+        member = self.members[number]
+        match self.chance.choice(self.choices):
+            case "cut":
+                member.way.is_cut = True
+            case "mend":
+                member.way.is_cut = False
+            case "pause":
+                member.clock.pause()
+            case "resume":
+                member.clock.resume()
+            case "kill":
+                member.scope.cancel()
+                self.members[number] = self.make_member(member.name)
+                tasks.start_soon(self.members[number].live)
+
+    async def calm_down(self, seconds: float) -> None:
+        """End all misfortunes, and let everything come to rest."""
+        for member in self.members:
+            member.clock.resume()
+            member.way.trouble, member.way.is_cut = 0.0, False
+        await self.pass_time(seconds)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass in steps of half a second, and look after each."""
+        end = self.truth.monotonic() + seconds
+        while (left := end - self.truth.monotonic()) > 0:
+            await self.truth.advance(min(0.5, left))
+            await self.check()
+
+
+class World(Misfortunes):
+    """A fleet with jobs, and what must hold of their runs."""
 
     def __init__(
         self,
@@ -188,13 +249,10 @@ class World:
         store: Callable[[Callable[[], float]], FleetStore] = MemoryFleetStore,
         make_membership: Callable[..., Membership] = Membership,
     ) -> None:
-        self.chance = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
-        self.truth = FakeClock(start=1_800_000_000.0)
-        self.store = store(self.truth.time)
-        self.trouble = trouble
+        super().__init__(seed, store=store, trouble=trouble)
         self.make_membership = make_membership
         self.steps = 0
-        self.members = [Member(self, f"m{number}") for number in range(members)]
+        self._size = members
         self.events: list[object] = []
         self.starts: dict[str, dict[tuple[float, int], int]] = defaultdict(dict)
         self.newest: dict[str, int] = defaultdict(int)
@@ -206,15 +264,11 @@ class World:
     async def run(self, steps: int) -> None:
         """Let so many misfortunes happen, and then none until everything has come to rest."""
         async with anyio.create_task_group() as tasks:
-            for member in self.members:
-                tasks.start_soon(member.live)
+            self.begin(self._size, tasks)
             for _ in range(steps):
-                await self._misfortune(tasks)
-                await self._pass_time(self.chance.uniform(0.5, 12.0))
-            for member in self.members:
-                member.clock.resume()
-                member.way.trouble, member.way.is_cut = 0.0, False
-            await self._pass_time(90.0)
+                await self.strike(tasks)
+                await self.pass_time(self.chance.uniform(0.5, 12.0))
+            await self.calm_down(90.0)
             await self._check_that_every_slot_is_accounted_for()
             tasks.cancel_scope.cancel()
 
@@ -228,37 +282,16 @@ class World:
             self.violations.append(f"the token of {job} did not grow")
         self.starts[job][slot, attempt] = self.newest[job] = token
 
-    async def _pass_time(self, seconds: float) -> None:
-        end = self.truth.monotonic() + seconds
-        while (left := end - self.truth.monotonic()) > 0:
-            await self.truth.advance(min(0.5, left))
-            self.steps += 1
-            self._check()
+    def make_member(self, name: str) -> Member:
+        return Member(self, name)
 
-    async def _misfortune(self, tasks: Any) -> None:
-        number = self.chance.randrange(len(self.members))
-        member = self.members[number]
-        match self.chance.choice(("none", "cut", "mend", "pause", "resume", "kill")):
-            case "cut":
-                member.way.is_cut = True
-            case "mend":
-                member.way.is_cut = False
-            case "pause":
-                member.clock.pause()
-                member.was_paused = True
-            case "resume":
-                member.clock.resume()
-            case "kill":
-                member.scope.cancel()
-                self.members[number] = Member(self, member.name)
-                tasks.start_soon(self.members[number].live)
-
-    def _check(self) -> None:
+    async def check(self) -> None:
+        self.steps += 1
         if self.violations:
             raise Violated(self.violations[0])
         for member in self.members:
-            if member.clock.is_paused or member.was_paused:
-                member.was_paused = member.clock.is_paused
+            if member.clock.is_paused or member.clock.was_paused:
+                member.clock.was_paused = member.clock.is_paused
                 continue  # it cannot stop what it does not see; on waking it has one moment
             if member.working and not member.membership.connected:
                 raise Violated(f"{member.name} works on {[*member.working]} though it is cut off")
