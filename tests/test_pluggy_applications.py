@@ -403,3 +403,111 @@ def test_another_thread_that_unregisters_a_plugin_sees_it_gone_and_can_have_it_b
         assert host.plugins["guest"].running
         assert host.sync_hooks.transform(text="a") == ["A"]
     del sys.modules["colorsys_guest"]
+
+
+def program_through_the_hooks(project, *, start):
+    """A program whose every ``pm.hook`` goes through a host: the host, its manager and the plugin it has."""
+    spec, _ = marks(project)
+
+    class Specs(specs_of(project)):
+        @spec(historic=True)
+        def configured(self, options):
+            """Told of the options, to those that come later too."""
+
+    host = BlockingHost.for_pluggy(project, Specs, config={}, environ={})
+    if start:
+        host.start()
+    host.pluggy.hook = host.sync_hooks
+    plugin = plugin_of(project, transform=lambda text: text.upper())
+    host.pluggy.register(plugin, "upper")
+    return host, host.pluggy, plugin
+
+
+@pytest.mark.parametrize("start", [False, True], ids=["before the start", "while it runs"])
+@pytest.mark.parametrize("project", PROJECTS)
+class TestAllCallsOfAProgramGoThroughTheHost:
+    """``pm.hook = host.sync_hooks``, as the guide has it: all else that pluggy's manager offers goes on."""
+
+    @pytest.fixture
+    def moved(self, project, start):
+        host, manager, plugin = program_through_the_hooks(project, start=start)
+        yield host, manager, plugin
+        host.stop()
+
+    def test_plugins_come_and_go(self, moved, project):
+        _, manager, plugin = moved
+        late = plugin_of(project, transform=lambda text: text.lower())
+        manager.register(late, "lower")
+        assert manager.hook.transform(text="Ab") == ["ab", "AB"]
+        assert manager.unregister(name="upper") is plugin
+        manager.set_blocked("lower")
+        assert manager.hook.transform(text="Ab") == []
+
+    def test_one_that_does_not_fit_is_refused_with_pluggy_s_error(self, moved, project):
+        _, manager, _ = moved
+        with pytest.raises(pluggy.PluginValidationError, match="more"):
+            manager.register(plugin_of(project, transform=lambda text, more: text), "misfit")
+        assert manager.hook.transform(text="Ab") == ["AB"]
+
+    def test_an_implementation_of_nothing_is_seen(self, moved, project):
+        _, manager, _ = moved
+        manager.register(plugin_of(project, transfrom=lambda text: text), "misspelt")
+        with pytest.raises(pluggy.PluginValidationError, match="transfrom"):
+            manager.check_pending()
+
+    def test_a_plugin_that_comes_late_is_told_what_was_said(self, moved, project):
+        _, manager, _ = moved
+        told = []
+        manager.hook.configured.call_historic(kwargs={"options": 7})
+        manager.register(plugin_of(project, configured=lambda options: told.append(options)), "late")
+        assert told == [7]
+
+    def test_more_hooks_can_be_declared(self, moved, project):
+        _, manager, _ = moved
+        spec, _ = marks(project)
+
+        class More:
+            @spec
+            def afterwards(self, text): ...
+
+        manager.add_hookspecs(More)
+        manager.register(plugin_of(project, afterwards=lambda text: text * 2), "twice")
+        assert manager.hook.afterwards(text="a") == ["aa"]
+
+    def test_one_can_look_who_implements_what(self, moved, project):
+        _, manager, plugin = moved
+        assert [caller.name for caller in manager.get_hookcallers(plugin)] == ["transform"]
+        assert [one.plugin for one in manager.hook.transform.get_hookimpls()] == [plugin]
+
+    def test_a_call_can_leave_plugins_out_or_take_more_in(self, moved, project):
+        _, manager, plugin = moved
+        manager.register(plugin_of(project, transform=lambda text: text.lower()), "lower")
+        assert manager.subset_hook_caller("transform", [plugin])(text="Ab") == ["ab"]
+        assert manager.hook.transform.call_extra([lambda text: text * 2], {"text": "Ab"}) == [
+            "AbAb",
+            "ab",
+            "AB",
+        ]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_without_await_further_implementations_are_called_for_once(backend):
+    """On the host's own loop what they return to be awaited is handed back; another thread waits for it."""
+
+    async def doubled(text):
+        await anyio.lowlevel.checkpoint()
+        return text * 2
+
+    class Specs:
+        @hookspec(mode="collect")
+        async def transform(self, text): ...
+
+    async def main():
+        async with Host.for_pluggy("acme", Specs, config={}, environ={}) as host:
+            (here,) = host.sync_hooks.transform.call_extra([doubled], {"text": "ab"})
+            assert await here == "abab"
+            call = host.sync_hooks.transform.call_extra
+            assert await anyio.to_thread.run_sync(call, [doubled], {"text": "ab"}) == ["abab"]
+            assert host.sync_hooks.transform(text="ab") == []
+
+    anyio.run(main, backend=backend)

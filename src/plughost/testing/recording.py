@@ -11,7 +11,8 @@ from typing import Any
 
 import pluggy
 
-from plughost.core.calls.declaration import Declaration, read_declarations
+from plughost.core.calls.declaration import Declaration
+from plughost.core.calls.declared import declared_in
 from plughost.hookspecs._markers import IMPL_ATTRIBUTE, ImplOptions
 from plughost.host import Host
 
@@ -65,13 +66,7 @@ class HookRecorder:
     async def watch(self, host: Host) -> None:
         """Record the hooks, too, that were declared since the last time."""
         known = self._watched | _NOT_CALLED
-        specs = [caller.spec for caller in vars(host.pluggy.hook).values() if caller.spec is not None]
-        new = [
-            declaration
-            for namespace in dict.fromkeys(spec.namespace for spec in specs)
-            for declaration in read_declarations(host.pluggy, namespace)
-            if declaration.name not in known
-        ]
+        new = [one for one in declared_in(host.pluggy) if one.name not in known]
         name = self.name if not self._watched else f"{self.name}-{len(self._watched)}"
         plugin = ModuleType(name)  # hashable and named, as programs expect of theirs
         mark = pluggy.HookimplMarker(host.pluggy.project_name)

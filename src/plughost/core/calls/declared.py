@@ -160,7 +160,8 @@ def _imported(reference: str, setup: HookSetup) -> Namespace:
 
 def declared_in(manager: pluggy.PluginManager, terms: ForeignTerms = AS_PLUGGY) -> list[Declaration]:
     """Return everything that is declared in a running host, in alphabetical order."""
-    specs = [caller.spec for caller in vars(manager.hook).values() if caller.spec is not None]
+    callers = manager.callers if isinstance(manager, HookManager) else vars(manager.hook)
+    specs = [caller.spec for caller in callers.values() if caller.spec is not None]
     found = {
         declaration.name: declaration
         for namespace in {id(spec.namespace): spec.namespace for spec in specs}.values()

@@ -335,7 +335,7 @@ class HookDispatcher:
                 withdraw(self.sync_hooks, name)
 
     def _renew(self, name: str, declaration: Declaration) -> None:
-        caller: pluggy.HookCaller = getattr(self.pluggy.hook, name)
+        caller = self.pluggy.callers[name]
         impls = caller.get_hookimpls()
         point = self._points.get(name)
         if point is not None and point.plan.is_made_of(declaration, impls):

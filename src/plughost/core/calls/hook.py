@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import pluggy
+from anyio.lowlevel import EventLoopToken
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.hooks import HookReport, Outcome, OutcomeKind
@@ -234,13 +235,15 @@ class HookPoint:
             call.gathering = values
         return call.go_on(number, coroutine, waiting, run)
 
-    async def call_extra(self, methods: Sequence[Any], values: dict[str, Any]) -> Any:
+    async def call_extra(
+        self, methods: Sequence[Any], values: dict[str, Any], *, here: Here | None = None
+    ) -> Any:
         """Call the hook with further implementations for this once, as pluggy's ``call_extra``."""
         plan = self.plan
         plan.traffic.entered += 1
         extended = self._kit.extend(plan, methods)
         try:
-            return await self._run(extended, values)
+            return await self._run(extended, values, here=here)
         finally:
             extended.settle()
             plan.traffic.leave()
@@ -251,13 +254,27 @@ class HookPoint:
         Whoever calls in the midst of an import may hold the lock of a module that an implementation imports, too, so
         all of it happens in that thread.
         """
-        declared = self.plan.declaration
-        if declared.options.sync:
+        if self.plan.declaration.options.sync:
             return self.at_once(values)
-        away = self.home.elsewhere
-        if away is None or declared.foreign or is_importing():
-            return step_at_once(self._without_waiting(values))
-        return call_there(away, self.call, values)
+        away = self._away
+        return (
+            step_at_once(self._without_waiting(values))
+            if away is None
+            else call_there(away, self.call, values)
+        )
+
+    def extra_from_here(self, methods: Sequence[Any], values: dict[str, Any]) -> Any:
+        """Do without ``await`` what ``call_extra`` does, from whichever thread."""
+        away = self._away
+        if away is None:
+            return step_at_once(self.call_extra(methods, values, here=self._kit.here))
+        return call_there(away, self.call_extra, methods, values)
+
+    @property
+    def _away(self) -> EventLoopToken | None:
+        """The event loop on which a call without ``await`` is made; None when it is made in the caller's thread."""
+        declared = self.plan.declaration
+        return None if declared.options.sync or declared.foreign or is_importing() else self.home.elsewhere
 
     async def _without_waiting(self, values: dict[str, Any]) -> Any:
         plan = self.plan
@@ -364,6 +381,11 @@ def sync_hook_function(
         if declared.historic
         else call_function(point, declared, "call", SYNC[0] if declared.options.sync else HERE)
     )
+
+    def call_extra(methods: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return point.extra_from_here(methods, {**declared.defaults, **kwargs})
+
+    call.call_extra = call_extra
     return _with_face(call, caller)
 
 

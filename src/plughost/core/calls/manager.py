@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,10 +38,25 @@ class _Looked:
     options: Mapping[str, pluggy.HookimplOpts]
 
 
+class _Registry:
+    """A manager as pluggy's own methods want it: its ``hook`` holds the callers that they fill."""
+
+    def __init__(self, manager: PluginManager) -> None:
+        self._manager = manager
+        self.hook = manager.hook
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
+
+
 class HookManager(PluginManager):
     """A ``pluggy.PluginManager`` of any project, beside which plughost's own markers count as well.
 
+    An application may set ``hook`` to the ``sync_hooks`` of its host, so that all its calls go through the host; what
+    pluggy itself keeps there stays in ``callers``.
+
     Attributes:
+        callers: pluggy's own caller of each hook, declared or not.
         monitors: Who watches hook calls, oldest first; whoever makes calls otherwise than by ``hook`` tells them.
         departures: Called with name and plugin when one was unregistered, whoever did it.
         arrivals: Called with name and plugin when one was registered, whoever did it.
@@ -60,6 +75,8 @@ class HookManager(PluginManager):
         declared: Callable[[object], None] = _nothing,
     ) -> None:
         super().__init__(project)
+        self._registry: Any = _Registry(self)
+        self.callers: Mapping[str, pluggy.HookCaller] = vars(self.hook)
         self._ours = PluginManager(PROJECT)
         self._changed = changed
         self._declared = declared
@@ -101,17 +118,17 @@ class HookManager(PluginManager):
 
     def add_hookspecs(self, module_or_class: Any) -> None:
         """Declare hooks as pluggy does; they are hooks of the host from now on."""
-        super().add_hookspecs(module_or_class)
+        self.enter_hookspecs(module_or_class)
         self._declared(module_or_class)
 
     def enter_hookspecs(self, part: Any) -> None:
         """Declare hooks that the dispatcher knows already."""
-        super().add_hookspecs(part)
+        PluginManager.add_hookspecs(self._registry, part)
 
     def register(self, plugin: Any, name: str | None = None) -> str | None:
         """Register a plugin as pluggy does; it is called from now on."""
         with self.looking_at(plugin):
-            registered = super().register(plugin, name)
+            registered = PluginManager.register(self._registry, plugin, name)
             if registered is not None:
                 self._hooks[registered] = frozenset(hook for hook, _, _ in self.implementations(plugin))
                 self._changed(self._hooks[registered])
@@ -154,6 +171,18 @@ class HookManager(PluginManager):
             self._is_blocking = False
         for tell in self.departures if plugin is not None else ():
             tell(name, plugin)
+
+    def check_pending(self) -> None:
+        """Refuse implementations of hooks that nobody declared, as pluggy does."""
+        PluginManager.check_pending(self._registry)
+
+    def get_hookcallers(self, plugin: Any) -> list[pluggy.HookCaller] | None:
+        """Return pluggy's callers of the hooks that a plugin implements, as pluggy does."""
+        return PluginManager.get_hookcallers(self._registry, plugin)
+
+    def subset_hook_caller(self, name: str, remove_plugins: Iterable[Any]) -> pluggy.HookCaller:
+        """Return pluggy's caller of a hook without some plugins, as pluggy does."""
+        return PluginManager.subset_hook_caller(self._registry, name, remove_plugins)
 
     def hooks_of(self, name: str) -> frozenset[str]:
         """Return the names of the hooks that a registered plugin implements."""

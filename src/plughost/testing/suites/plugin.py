@@ -123,7 +123,7 @@ class Bench:
             report = hook.report(**arguments)
             if not declaration.options.sync:
                 report = await report
-            impls = getattr(self.host.pluggy.hook, declaration.name).get_hookimpls()
+            impls = hook.get_hookimpls()
             is_wrapper = any(impl.wrapper for impl in impls if impl.plugin_name == NAME)
             if is_wrapper:
                 return None  # what it makes of others' answers is in the result, and is the caller's
