@@ -35,6 +35,7 @@ BEYOND_A_LAPTOP = {
     "plugins/admin/test_browser.py": "a browser",
     "plugins/admin/test_openapi.py": "Schemathesis",
     "plugins/database/test_postgresql.py": "PostgreSQL",
+    "plugins/fleet/test_postgresql_store.py": "PostgreSQL",
     "plugins/database/test_processes.py": "PostgreSQL",
     "plugins/database/test_urls.py::test_a_database_that_cannot_be_opened": "the driver of PostgreSQL",
     "test_docs.py::test_the_documentation_builds": "Sphinx",

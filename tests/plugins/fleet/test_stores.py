@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from fleet_racing import race
 from plughost.contracts.fleet_store import Beat, Greeting, Proposal
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
@@ -63,56 +61,9 @@ async def test_a_file_that_was_deleted_is_another_fleet(tmp_path: Path) -> None:
     await store.close()
 
 
-RACE = """
-import sys
-from pathlib import Path
-import anyio
-from plughost.contracts.fleet_store import Enlistment, Greeting, JobClaim
-from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
-
-async def main(path, name):
-    store = SqliteFleetStore(Path(path))
-    await store.open()
-    mine = (await store.join(Greeting(member=name, ttl=60_000))).incarnation
-    await store.enlist(Enlistment(job="j", member=name, incarnation=mine, definition="d"))
-    print("ready", flush=True)
-    base = int(sys.stdin.readline())  # from here on they race
-    for slot in range(base, base + 600, 10):
-        claim = JobClaim(job="j", member=name, incarnation=mine, definition="d", slot=slot, previous=0, following=0,
-            lease=0)
-        while (answer := await store.claim(claim)).verdict == "early":
-            pass
-        if answer.verdict == "run":
-            print(slot, answer.token, flush=True)
-    await store.close()
-
-anyio.run(main, *sys.argv[1:])
-"""
-
-
 def test_processes_that_race_for_the_slots_of_one_file_start_none_twice(tmp_path: Path) -> None:
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACE, str(tmp_path / "fleet.db"), f"m{number}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for number in range(3)
-    ]  # fmt: skip
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    base = round(time.time() * 1000) + 300
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write(f"{base}\n")
-        racer.stdin.flush()
-    outputs = [racer.communicate(timeout=60)[0] for racer in racers]
-    assert [racer.returncode for racer in racers] == [0, 0, 0]
-    lines = [line.split() for output in outputs for line in output.splitlines()]
-    slots = [int(slot) for slot, _ in lines]
-    assert len(slots) == len(set(slots)) > 1
-    tokens = [int(token) for _, token in sorted(lines, key=lambda line: int(line[0]))]
-    assert tokens == sorted(set(tokens))
+    imports = "from pathlib import Path\nfrom plughost.plugins.fleet.stores.sqlite import SqliteFleetStore"
+    race(imports, f"SqliteFleetStore(Path({str(tmp_path / 'fleet.db')!r}))")
 
 
 async def test_what_is_read_does_not_wait_for_a_process_that_was_stopped_while_it_wrote(

@@ -24,11 +24,14 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         store: Where the fleet meets: ``sqlite`` (the processes of one machine, nothing to set up), ``redis`` (Redis
-            or Valkey, several machines), ``memory`` (this process alone).
+            or Valkey, several machines), ``postgresql`` (dozens of hosts), ``memory`` (this process
+            alone).
         path: The SQLite file; ``fleet.db`` in the plugin's data folder when empty.
         redis_url: Where Redis or Valkey is: ``redis://``, ``rediss://`` or ``unix://``.
         redis_prefix: First part of its keys; ``plughost`` when empty.
         redis_timeout: Longest wait for one answer of it.
+        postgresql_url: Where the database is: ``postgresql://``. The fleet has one table in it, ``plughost_fleet``.
+        postgresql_timeout: Longest time for one step in it.
         name: The fleet's name, the same on all its hosts; the host's name when empty.
         member_name: This host's name in the fleet, and no other's; the machine's name, with the number of the
             worker, when empty.
@@ -38,11 +41,13 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         interval: How often a host tells that it lives. It counts as lost after three intervals.
     """
 
-    store: Literal["sqlite", "redis", "memory"] = "sqlite"
+    store: Literal["sqlite", "redis", "postgresql", "memory"] = "sqlite"
     path: str = ""
     redis_url: str = ""
     redis_prefix: str = ""
     redis_timeout: float = 2.0
+    postgresql_url: str = ""
+    postgresql_timeout: float = 2.0
     name: str = ""
     member_name: str = ""
     secret_file: str = ""
@@ -59,13 +64,18 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Raises:
             ConfigError: A setting is out of range, or does not fit another; it is named.
         """
-        _require(bool(self.redis_url) or self.store != "redis", "redis_url", "is needed with store = 'redis'")
-        _require(
-            self.store == "redis" or not self.redis_url, "redis_url",
-            f"would be left alone with store = {self.store!r}: say store = 'redis', or take it out",
-        )  # fmt: skip
+        for engine, key, url in (
+            ("redis", "redis_url", self.redis_url),
+            ("postgresql", "postgresql_url", self.postgresql_url),
+        ):
+            _require(bool(url) or self.store != engine, key, f"is needed with store = {engine!r}")
+            _require(
+                self.store == engine or not url, key,
+                f"would be left alone with store = {self.store!r}: say store = {engine!r}, or take it out",
+            )  # fmt: skip
         _require(0.1 <= self.interval <= 60, "interval", "must be between 0.1 and 60 seconds")
-        _require(0 < self.redis_timeout <= 60, "redis_timeout", "must be above 0 and at most 60 seconds")
+        for key in ("redis_timeout", "postgresql_timeout"):
+            _require(0 < getattr(self, key) <= 60, key, "must be above 0 and at most 60 seconds")
         for url in self.allow_urls:
             parts = urlsplit(url)
             whole = bool(parts.scheme) and parts.path.endswith("/") and not parts.query and not parts.fragment
@@ -87,7 +97,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             host_name: Name of the host.
 
         Raises:
-            ConfigError: It is Redis, and the package for it is missing.
+            ConfigError: The package for its engine is missing.
         """
         if self.store == "memory":
             return MemoryFleetStore()
@@ -96,6 +106,12 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
             prefix = f"{self.redis_prefix or 'plughost'}:fleet:{self.name or host_name}"
             return RedisFleetStore(self.redis_url, prefix=prefix, timeout=self.redis_timeout)
+        if self.store == "postgresql":
+            from plughost.plugins.fleet.stores.postgresql import PostgresqlFleetStore
+
+            return PostgresqlFleetStore(
+                self.postgresql_url, fleet=self.name or host_name, timeout=self.postgresql_timeout
+            )
         return SqliteFleetStore(Path(self.path) if self.path else data_dir / "fleet.db")
 
     def make_seal(self, data_dir: Path) -> Seal:
@@ -107,7 +123,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Raises:
             ConfigError: The secret cannot be read, is too short, or others can read it.
         """
-        if self.store == "redis" and not self.secret_file:
+        if self.store in ("redis", "postgresql") and not self.secret_file:
             return Seal(b"")
         path = Path(self.secret_file) if self.secret_file else own_secret(data_dir / "fleet.key")
         try:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
-from plughost import Host, Plugin, PluginContext
-from plughost.contracts import Fleet, FleetChange, JobRun, current_run
+from fleet_machines import Ticker, machines, share_and_steer, until
+from plughost.contracts import Fleet, FleetChange
 from plughost.exceptions import FleetError
 from servers import Server
 from servers import server as running_server
@@ -30,61 +28,10 @@ def server() -> Iterator[Server]:
         yield started
 
 
-class Ticker(Plugin):
-    """Counts the slots it is given."""
-
-    name = "ticker"
-
-    def __init__(self, outage: str = "closed") -> None:
-        self.runs: list[JobRun] = []
-        self.outage: Any = outage
-
-    async def start(self, context: PluginContext) -> None:
-        context.every(0.2, self.count, name="count", scope="fleet", outage=self.outage)
-
-    async def count(self) -> None:
-        run = current_run()
-        assert run is not None
-        self.runs.append(run)
-
-
-@asynccontextmanager
-async def machines(folder: Path, url: str, *names: str, **more: Any) -> AsyncIterator[list[Host]]:
-    secret = folder / "secret"
-    secret.touch(mode=0o600)
-    secret.write_text("s" * 48)
-    async with AsyncExitStack() as stack:
-        hosts = []
-        for name in names:
-            fleet = {"store": "redis", "redis_url": url, "member_name": name, "interval": 0.5} | more
-            if "secret_file" not in more:
-                fleet["secret_file"] = str(secret)
-            host = {"data_dir": str(folder / name), "allow": ["fleet"]}
-            config = {"host": host, "plugins": {"fleet": {"config": fleet}}}
-            hosts.append(await stack.enter_async_context(Host("shop", config=config, environ={})))
-        yield hosts
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(60):
-        while not condition():  # noqa: ASYNC110 - a condition of the test
-            await anyio.sleep(0.02)
-
-
 async def test_machines_share_the_slots_of_a_job_and_are_steered_together(
     tmp_path: Path, server: Server
 ) -> None:
-    tickers = [Ticker(), Ticker()]
-    async with machines(tmp_path, server.url, "north", "south") as hosts:
-        for host, ticker in zip(hosts, tickers, strict=True):
-            await host.load_plugin(ticker)
-        await until(lambda: sum(len(ticker.runs) for ticker in tickers) >= 10)
-        status = await hosts[1].use(Fleet).status()
-        assert (status.store, status.members) == ("redis", {"alive": 2})
-        await hosts[0].use(Fleet).propose(FleetChange("disable", "ticker"))
-        await until(lambda: {str(host.plugins["ticker"].state) for host in hosts} == {"disabled"})
-    runs = [run for ticker in tickers for run in ticker.runs]
-    assert len({run.slot for run in runs}) == len({run.token for run in runs}) == len(runs)
+    await share_and_steer(tmp_path, server.url)
 
 
 async def test_without_a_secret_machines_share_jobs_and_are_not_steered(

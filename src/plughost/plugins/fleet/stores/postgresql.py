@@ -1,0 +1,332 @@
+"""A fleet in PostgreSQL: for those who have one, and for whom a slot must never start twice, fail-over included."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from plughost.contracts import Word
+from plughost.exceptions import ConfigError, StoreUnavailableError
+from plughost.plugins.fleet.stores.rules import FleetRules
+from plughost.plugins.fleet.stores.stepping import SteppingStore
+
+try:
+    import psycopg
+    from psycopg import conninfo, errors
+except ImportError as error:
+    raise ConfigError(
+        "store = 'postgresql' needs the psycopg package: pip install 'plughost[postgresql]'",
+        path="plugins.fleet.config.store",
+    ) from error
+
+T = TypeVar("T")
+
+_LISTEN = 30.0
+"""Seconds after which a listener looks whether its connection still is one."""
+
+_MAKE = """
+CREATE TABLE IF NOT EXISTS plughost_fleet (
+    fleet text NOT NULL, kind text NOT NULL, key text NOT NULL, value bytea NOT NULL, PRIMARY KEY (fleet, kind, key)
+)"""
+
+# A claim must not be forgotten in a power cut, or its slot would start twice: it is committed on the disk. A beat may.
+_LIMITS = """
+SELECT set_config('lock_timeout', %(limit)s, true), set_config('statement_timeout', %(limit)s, true),
+    set_config('idle_in_transaction_session_timeout', %(limit)s, true),
+    set_config('synchronous_commit', %(commit)s, true)"""
+
+_REFUSALS: tuple[tuple[type[Exception], str], ...] = (
+    (
+        errors.InsufficientPrivilege,
+        "its user lacks SELECT, INSERT, UPDATE or DELETE on plughost_fleet, or CREATE on the schema to make that table",
+    ),
+    (errors.ReadOnlySqlTransaction, "it is a replica: let postgresql_url lead to the primary"),
+    (errors.InvalidCatalogName, "the database in postgresql_url does not exist"),
+    (errors.LockNotAvailable, "another host did not end its step in time"),
+    (errors.QueryCanceled, "a statement took too long"),
+)
+
+
+class PostgresqlFleetStore(SteppingStore):
+    """A ``FleetStore`` in one table of a database, which any number of fleets may share.
+
+    Each step is one transaction in a worker thread, and an advisory lock gives the steps of a fleet their order, as
+    long as the transaction lasts: so that it works behind a pooler too. There, words may not be heard, and beats tell.
+
+    Args:
+        url: Where it is: ``postgresql://``.
+        fleet: The fleet's name in the table.
+        timeout: Longest time for one step, in seconds; it covers a new connection too.
+        now: Returns the time, for tests; None takes the server's own.
+    """
+
+    name = "postgresql"
+
+    def __init__(
+        self, url: str, *, fleet: str, timeout: float = 2.0, now: Callable[[], float] | None = None
+    ) -> None:
+        self._url = url
+        self._fleet = fleet
+        self._timeout = timeout
+        self._now = now
+        digest = hashlib.sha256(f"plughost fleet {fleet}".encode()).digest()
+        self._lock = int.from_bytes(digest[:8], "big", signed=True)
+        self._channel = f"plughost_fleet_{digest[:8].hex()}"
+        self._turn = anyio.Lock()
+        self._line: _Line | None = None
+        self._ear: _Line | None = None
+
+    def __repr__(self) -> str:
+        return f"PostgresqlFleetStore(fleet={self._fleet!r})"  # the address may hold a password
+
+    async def open(self) -> None:
+        """Connect, and make the table when it is not there.
+
+        Raises:
+            ConfigError: The address is not that of a PostgreSQL database.
+            StoreUnavailableError: It cannot be reached, or its user lacks a right.
+        """
+        self._line = _Line(self._parameters())
+        await self._in_thread(self._find_table)
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        for line in (self._line, self._ear):
+            if line is not None:
+                line.cut()
+        self._line = self._ear = None
+
+    async def wait_for_word(self) -> Word:
+        """Return when somebody proposed or told something."""
+        try:
+            while True:
+                if self._ear is None:
+                    ear = _Line(self._parameters())
+                    connection = await anyio.to_thread.run_sync(ear.get)
+                    await anyio.to_thread.run_sync(connection.execute, f"LISTEN {self._channel}".encode())
+                    self._ear = ear
+                connection = self._ear.get()
+                with anyio.move_on_after(_LISTEN):
+                    await anyio.wait_readable(connection.fileno())
+                notes = connection.notifies(timeout=0)
+                heard = {note.payload for note in await anyio.to_thread.run_sync(list, notes)}
+                if heard:
+                    return Word(step="step" in heard, event="event" in heard)
+        except (psycopg.Error, OSError) as error:
+            if self._ear is not None:
+                self._ear.cut()
+            self._ear = None
+            raise self._unavailable(error) from None
+
+    async def _wake(self, word: Word) -> None:
+        said = "step" if word.step else "event"
+        await self._in_thread(
+            lambda line: line.get().execute("SELECT pg_notify(%s, %s)", (self._channel, said))
+        )
+
+    async def _step(
+        self, step: Callable[[FleetRules], T], *, durable: bool = False, reads: bool = False
+    ) -> T:
+        return await self._in_thread(partial(self._transact, step, durable, reads))
+
+    async def _in_thread(self, work: Callable[[_Line], T]) -> T:
+        """Do something with the connection, within the time for it; who waits too long for an answer hangs up."""
+        async with self._turn:
+            if self._line is None:
+                raise StoreUnavailableError("the fleet's store is not open")
+            try:
+                # Shielded: a step that is let go of in its middle would share its connection with the next one.
+                with anyio.fail_after(self._timeout, shield=True):
+                    return await anyio.to_thread.run_sync(work, self._line, abandon_on_cancel=True)
+            except TimeoutError:
+                self._hang_up()
+                raise StoreUnavailableError(
+                    f"the fleet's database did not answer within {self._timeout:g} s"
+                ) from None
+            except psycopg.OperationalError as error:
+                self._hang_up()
+                raise self._unavailable(error) from None
+            except psycopg.Error as error:
+                raise self._unavailable(error) from None
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.cut()
+            self._line = _Line(self._parameters())
+
+    def _transact(self, step: Callable[[FleetRules], T], durable: bool, reads: bool, line: _Line) -> T:
+        connection = line.get()
+        if reads:
+            try:
+                with self._transaction(connection, reads=True) as (rows, now):
+                    return step(FleetRules(rows, now))
+            except errors.ReadOnlySqlTransaction:
+                pass  # it had to write after all: the table was empty
+            except errors.UndefinedTable:
+                self._find_table(line)
+        try:
+            with self._transaction(connection, durable=durable) as (rows, now):
+                return step(FleetRules(rows, now))
+        except errors.UndefinedTable:  # somebody dropped it: it is another fleet now
+            self._find_table(line)
+            with self._transaction(connection, durable=durable) as (rows, now):
+                return step(FleetRules(rows, now))
+
+    @contextlib.contextmanager
+    def _transaction(
+        self, connection: _Connection, *, durable: bool = False, reads: bool = False
+    ) -> Iterator[tuple[_Rows, int]]:
+        limit = f"{self._timeout * 1000:.0f}"
+        try:
+            with connection.pipeline():
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if reads else "BEGIN")
+                # A process that is stopped in the middle of a step must not keep the others from theirs.
+                connection.execute(_LIMITS, {"limit": limit, "commit": "on" if durable else "off"})
+                if not reads:
+                    connection.execute("SELECT pg_advisory_xact_lock(%s)", (self._lock,))
+                told = connection.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+                rows = _Rows(connection, self._fleet, ["head"])
+            ((now,),) = told.fetchall()
+            yield rows, now if self._now is None else round(self._now() * 1000)
+            with connection.pipeline():
+                rows.write()
+                connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _find_table(self, line: _Line) -> None:
+        connection = line.get()
+        found = connection.execute("SELECT to_regclass('plughost_fleet')").fetchone()
+        if found is None or found[0] is None:
+            with connection.transaction():  # CREATE TABLE IF NOT EXISTS fails where two do it at once
+                connection.execute("SELECT pg_advisory_xact_lock(hashtext('plughost_fleet'))")
+                connection.execute(_MAKE)
+
+    def _parameters(self) -> dict[str, Any]:
+        try:
+            if not self._url.startswith(("postgresql://", "postgres://")):
+                raise psycopg.ProgrammingError
+            said = conninfo.conninfo_to_dict(self._url)
+        except psycopg.ProgrammingError:  # its text may hold the password
+            raise ConfigError(
+                "postgresql_url is not the address of a database: write postgresql://USER@HOST/DATABASE",
+                path="plugins.fleet.config.postgresql_url",
+            ) from None
+        patience = max(2, round(self._timeout))
+        usual = {"target_session_attrs": "read-write", "application_name": "plughost fleet"}
+        return usual | {"connect_timeout": patience, "keepalives_idle": 30, "keepalives_interval": 10} | said
+
+    def _unavailable(self, error: Exception) -> StoreUnavailableError:
+        # A text of the server names no password, but may name the address: the class says enough.
+        why = next((text for kind, text in _REFUSALS if isinstance(error, kind)), type(error).__name__)
+        return StoreUnavailableError(f"the fleet's database cannot be used: {why}")
+
+
+_Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class _Line:
+    """One connection, made when it is first needed, which can be cut while a thread waits for an answer on it."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self._parameters = parameters
+        self._connection: _Connection | None = None
+        self._is_cut = False
+
+    def get(self) -> _Connection:
+        """Return it; blocks."""
+        if self._connection is None:
+            # Poolers hand a connection to another client after each transaction: nothing may be prepared on it.
+            made = psycopg.connect(**self._parameters, autocommit=True, prepare_threshold=None)
+            if self._is_cut:
+                made.close()
+                raise psycopg.OperationalError("cut")
+            self._connection = made
+        return self._connection
+
+    def cut(self) -> None:
+        """End it, whoever uses it."""
+        self._is_cut = True
+        if self._connection is not None:
+            with (
+                contextlib.suppress(OSError, psycopg.Error),
+                socket.socket(fileno=os.dup(self._connection.fileno())) as wire,
+            ):
+                wire.shutdown(socket.SHUT_RDWR)  # whoever waits in a thread for an answer wakes
+            self._connection.close()
+
+
+class _Rows:
+    """``Documents`` in one table: a kind is read whole once it is looked through, and all is written at the end."""
+
+    def __init__(self, connection: _Connection, fleet: str, kinds: list[str]) -> None:
+        self._connection = connection
+        self._fleet = fleet
+        self._seen: dict[str, dict[str, bytes | None]] = {}
+        self._whole: set[str] = set()
+        self._changed: set[tuple[str, str]] = set()
+        self._awaited = {kind: self._ask(kind) for kind in kinds}
+
+    def _ask(self, kind: str) -> psycopg.Cursor[tuple[Any, ...]]:
+        return self._connection.execute(
+            "SELECT key, value FROM plughost_fleet WHERE fleet = %s AND kind = %s", (self._fleet, kind)
+        )
+
+    def _all(self, kind: str) -> dict[str, bytes | None]:
+        seen = self._seen.setdefault(kind, {})
+        if kind not in self._whole:
+            cursor = self._awaited.pop(kind, None) or self._ask(kind)
+            seen.update({key: value for key, value in cursor if key not in seen})
+            self._whole.add(kind)
+        return seen
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        if kind in self._whole or kind in self._awaited:
+            return self._all(kind).get(key)
+        seen = self._seen.setdefault(kind, {})
+        if key not in seen:
+            row = self._connection.execute(
+                "SELECT value FROM plughost_fleet WHERE fleet = %s AND kind = %s AND key = %s",
+                (self._fleet, kind, key),
+            ).fetchone()
+            seen[key] = None if row is None else row[0]
+        return seen[key]
+
+    def put(self, kind: str, key: str, value: bytes) -> None:
+        self._set(kind, key, value)
+
+    def delete(self, kind: str, key: str) -> None:
+        self._set(kind, key, None)
+
+    def _set(self, kind: str, key: str, value: bytes | None) -> None:
+        self._seen.setdefault(kind, {})[key] = value
+        self._changed.add((kind, key))
+
+    def items(self, kind: str) -> list[tuple[str, bytes]]:
+        return sorted((key, value) for key, value in self._all(kind).items() if value is not None)
+
+    def write(self) -> None:
+        """Write what was changed."""
+        for kind, key in sorted(self._changed):
+            value = self._seen[kind][key]
+            if value is None:
+                self._connection.execute(
+                    "DELETE FROM plughost_fleet WHERE fleet = %s AND kind = %s AND key = %s",
+                    (self._fleet, kind, key),
+                )
+            else:
+                self._connection.execute(
+                    "INSERT INTO plughost_fleet VALUES (%s, %s, %s, %s)"
+                    " ON CONFLICT (fleet, kind, key) DO UPDATE SET value = excluded.value",
+                    (self._fleet, kind, key, value),
+                )
