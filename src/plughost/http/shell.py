@@ -167,6 +167,9 @@ class Shell:
                 message=message[:300],
             )
         )
+        told: dict[str, object] = {"exc_info": error}
+        if isinstance(error, PluginProcessError):  # as with hooks: its traceback shows the host's inside only
+            told = {"reason": message}
         self._log.error(
             "request failed",
             request_id=scope[REQUEST_ID],
@@ -174,7 +177,7 @@ class Shell:
             route=path,
             plugin=plugin,
             kind=kind,
-            exc_info=error,
+            **told,
         )
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:

@@ -322,6 +322,16 @@ async def test_a_crash_is_503_and_the_next_request_is_answered(tmp_path: Path) -
         assert (failure.plugin, failure.kind) == ("lampsite", "PluginCrashedError")
 
 
+async def test_a_request_that_a_crash_ends_is_told_in_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with site(tmp_path, "process") as (_, app):
+        assert (await Browser(app).get("/fail/exit")).status == 503
+        (record,) = [one for one in caplog.records if one.getMessage() == "request failed"]
+        assert record.exc_info is None
+        assert "is gone" in record.__dict__["reason"]
+
+
 async def test_a_request_that_comes_while_a_new_process_begins_waits_for_it(tmp_path: Path) -> None:
     async with site(tmp_path, "process") as (_, app):
         assert (await Browser(app).get("/fail/exit")).status == 503

@@ -15,6 +15,7 @@ from plughost.core.wire.protocol import LoggedLine, Member, crossing_of
 _LONGEST: Final = 10_000
 _MOST_FIELDS: Final = 50
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # whole numbers that cross
 _PLAIN: Final = (str, int, float, bool, type(None))
 
 
@@ -54,13 +55,20 @@ def _line(record: logging.LogRecord) -> LoggedLine:
     return LoggedLine(
         logger=record.name,
         level=record.levelno,
-        message=record.getMessage()[:_LONGEST],
-        fields={key: _plain(value) for key, value in extra[:_MOST_FIELDS]},
-        trace="" if error is None else "".join(error_lines(error))[-_LONGEST:],
+        message=_crossable(record.getMessage()),
+        fields={_crossable(key): _plain(value) for key, value in extra[:_MOST_FIELDS]},
+        trace="" if error is None else _crossable("".join(error_lines(error))[-_LONGEST:]),
     )
 
 
 def _plain(value: object) -> Any:
-    if isinstance(value, str):
-        return value[:_LONGEST]
-    return value if isinstance(value, _PLAIN) else value_text(value)[:_LONGEST]
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
+        return hex(value)
+    if isinstance(value, _PLAIN) and not isinstance(value, str):
+        return value
+    return _crossable(value if isinstance(value, str) else value_text(value))
+
+
+def _crossable(text: str) -> str:
+    """Return a text without what UTF-8 cannot write, such as the odd bytes of a file's name."""
+    return text[:_LONGEST].encode(errors="backslashreplace").decode()

@@ -49,6 +49,9 @@ class Resident(Protocol):
     def note(self, member: int, body: memoryview) -> None:
         """It says something."""
 
+    def fall_silent(self) -> None:
+        """It says nothing any more."""
+
     def name_of(self, member: int) -> str:
         """Return what a member is called, for people."""
 
@@ -257,6 +260,7 @@ class GuestProcess:
         page, output = self._kept.page, self._kept.output
         holding, member = page.stepping()
         output.read_rest()
+        self._resident.fall_silent()
         status = self._child.exit
         number = None if status is None else os.waitstatus_to_exitcode(status.status)
         self.exit = ProcessExit(

@@ -99,7 +99,7 @@ class Housing:
         """
         name = candidate.name
         _refuse_system(name)
-        requests = Requests(name, self._tasks, self._services)
+        requests = Requests(name, self._tasks, self._services, self._clock)
         care = Care(
             plugin=name,
             strikes=candidate.wish.process.strikes,

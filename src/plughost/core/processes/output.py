@@ -11,6 +11,7 @@ import anyio
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.logs import get_logger
 from plughost.contracts.visible import visible
+from plughost.core.processes.allowance import Allowance
 
 _KEPT: Final = 65_536
 _AT_ONCE: Final = 65_536
@@ -32,12 +33,10 @@ class Output:
     def __init__(self, pipe: int, plugin: str, clock: Clock = SYSTEM_CLOCK) -> None:
         os.set_blocking(pipe, False)
         self._pipe = pipe
-        self._clock = clock
         self._log = get_logger(f"plughost.plugin.{plugin}", plugin=plugin)
         self._tail = bytearray()
         self._line = bytearray()
-        self._second = 0.0
-        self._told = self._untold = 0
+        self._allowance = Allowance(_LINES, clock, self._tell_of_untold)
         self._is_open = True
 
     @property
@@ -65,8 +64,7 @@ class Output:
                     break
         if self._line:
             self._take(b"\n")
-        if self._untold:
-            self._tell_of_untold()
+        self._allowance.settle()
 
     def close(self) -> None:
         """Close the pipe."""
@@ -92,18 +90,9 @@ class Output:
                 self._tell(line)
 
     def _tell(self, line: bytearray) -> None:
-        now = self._clock.monotonic()
-        if now - self._second >= 1.0:
-            self._tell_of_untold()
-            self._second, self._told = now, 0
-        if self._told >= _LINES:
-            self._untold += 1
-            return
-        self._told += 1
-        text = visible(line[:_LONGEST_LINE].decode(errors="replace").translate(_CONTROLS))
-        self._log.info("plugin wrote a line", line=text)
+        if self._allowance.take():
+            text = visible(line[:_LONGEST_LINE].decode(errors="replace").translate(_CONTROLS))
+            self._log.info("plugin wrote a line", line=text)
 
-    def _tell_of_untold(self) -> None:
-        if self._untold:
-            self._log.warning("plugin wrote more than is told of it", lines=self._untold)
-            self._untold = 0
+    def _tell_of_untold(self, lines: int) -> None:
+        self._log.warning("plugin wrote more than is told of it", lines=lines)

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from plughost import contracts
+from plughost.contracts.clock import Clock
 from plughost.contracts.fleet import current_run
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
@@ -19,6 +20,7 @@ from plughost.contracts.plugin import PluginContext
 from plughost.contracts.visible import visible
 from plughost.core.containment import stray
 from plughost.core.processes.guest import GuestProcess
+from plughost.core.processes.hearing import Hearing
 from plughost.core.processes.routes import RouteStream
 from plughost.core.processes.services import ServiceElsewhere, serve_service
 from plughost.core.services import Elsewhere, ServiceRegistry
@@ -37,8 +39,7 @@ from plughost.core.wire.routes import AsgiMessage, RouteAnswer, RouteRequest
 from plughost.core.wire.services import Ask
 from plughost.exceptions import PluginGoneError, PluginProcessError, UnknownHookError
 
-_MEMBERS = frozenset(Member)
-_log = get_logger("plughost.processes")
+_MEMBERS: Final = frozenset(Member)
 
 
 class HousedContext(PluginContext, Protocol):
@@ -60,13 +61,14 @@ class Requests:
         plugin: Name of the plugin.
         tasks: Where what waits is done.
         services: What plugins provide to one another.
+        clock: Counts the seconds in which it may say so much.
     """
 
     process: GuestProcess
     manifest: PluginManifest
     serve: Ask
 
-    def __init__(self, plugin: str, tasks: TaskGroup, services: ServiceRegistry) -> None:
+    def __init__(self, plugin: str, tasks: TaskGroup, services: ServiceRegistry, clock: Clock) -> None:
         self.status: Mapping[str, Any] = {}
         self._plugin = plugin
         self._tasks = tasks
@@ -76,7 +78,8 @@ class Requests:
         self._under_way: dict[int, anyio.CancelScope] = {}
         self._subscriptions: dict[int, Callable[[], None]] = {}
         self._streams: dict[int, RouteStream] = {}
-        self._last_stream = 0
+        self._last_stream = self._spawned = self._scheduled = 0
+        self._hearing = Hearing(plugin, clock)
         self._notes: dict[int, Callable[..., None]] = {
             Member.READY: self._ready,
             Member.FAILED: self._failed,
@@ -164,11 +167,16 @@ class Requests:
     def note(self, member: int, body: memoryview) -> None:
         """It says something; what makes no sense is logged, and never the host's failure."""
         try:
-            self._notes[member](*crossing_of(Member(member)).arguments.read(body))
+            if self._hearing.hears(member, len(body)):
+                self._notes[member](*crossing_of(Member(member)).arguments.read(body))
         except PluginGoneError:
             pass  # it is being stopped, and late
         except Exception as error:
-            _log.warning("what a plugin's process said was of no use", plugin=self._plugin, exc_info=error)
+            self._hearing.puzzle_over(error)
+
+    def fall_silent(self) -> None:
+        """It says nothing any more: what was left out of what it said is told."""
+        self._hearing.settle()
 
     async def _serve(
         self, call: int, scope: anyio.CancelScope, member: Member, function: Callable[[], Awaitable[Any]]
@@ -204,17 +212,17 @@ class Requests:
         self.status = status
 
     def _write_log(self, line: LoggedLine) -> None:
-        own = f"plughost.plugin.{self._plugin}"
+        own, logger = self._hearing.own, self._hearing.logger_of(line.logger)
         text = visible(line.message)
-        if line.logger == own or line.logger.startswith(f"{own}."):
+        if logger == own or logger.startswith(f"{own}."):
             fields = {key: visible(one) if isinstance(one, str) else one for key, one in line.fields.items()}
             fields.pop("plugin", None)
             if line.trace:
                 fields["trace"] = visible(line.trace)
-            get_logger(line.logger, plugin=self._plugin).log(line.level, text, **fields)
+            get_logger(logger, plugin=self._plugin).log(line.level, text, **fields)
             return
         trace = f"\n{visible(line.trace)}" if line.trace else ""
-        logging.getLogger(line.logger).log(line.level, "%s%s", text, trace, extra={"plugin": self._plugin})
+        logging.getLogger(logger).log(line.level, "%s%s", text, trace, extra={"plugin": self._plugin})
 
     # what it asks for
 
@@ -228,6 +236,7 @@ class Requests:
 
     def _schedule(self, request: JobRequest) -> None:
         function, context = partial(self.call_function, request.function), self._open_context
+        self._scheduled = self._one_more(self._scheduled, "jobs")
         begin = (
             partial(context.cron, request.cron or "")
             if request.every is None
@@ -245,6 +254,7 @@ class Requests:
 
     def _subscribe(self, number: int, event: str) -> None:
         what: Any = getattr(contracts, event[1:]) if event.startswith(":") else event
+        self._one_more(len(self._subscriptions), "subscriptions")
         self._subscriptions[number] = self._open_context.events.subscribe(
             what, partial(self.call_function, number)
         )
@@ -254,15 +264,24 @@ class Requests:
             end()
 
     def _spawn(self, number: int) -> None:
+        self._one_more(self._spawned, "background tasks")
         self._open_context.spawn(self._run_in_background, number)
 
+    def _one_more(self, count: int, what: str) -> int:
+        if count >= MOST_IN_FLIGHT:
+            raise OverflowError(f"it has {MOST_IN_FLIGHT} {what} in the host already")
+        return count + 1
+
     async def _run_in_background(self, number: int) -> None:
+        self._spawned += 1
         try:
             await self.call_function(number)
         except Exception:
             if self.process.ended.is_set():
                 return  # its end is told of by itself
             raise
+        finally:
+            self._spawned -= 1
 
     async def call_function(self, number: int, *arguments: Any) -> Any:
         """Call a function of the plugin by its number; return what it returned."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from anyio.abc import TaskGroup
 
 from plughost.core.stepping import event_library
-from plughost.core.wire.frames import CLOSED, FrameBuffer, FrameError, FrameReader, OnFrame, Put
+from plughost.core.wire.frames import AT_ONCE, CLOSED, FrameBuffer, FrameError, FrameReader, OnFrame, Put
 from plughost.core.wire.trio_channel import TrioChannel
 
 OnLost = Callable[[str], None]
@@ -64,7 +64,7 @@ class AsyncioChannel:
     def __init__(self, sock: socket.socket, on_frame: OnFrame, on_lost: OnLost) -> None:
         self.sent = self.received = 0
         self._sock = sock
-        self._reader = FrameReader(on_frame)
+        self._reader = FrameReader(on_frame, at_once=AT_ONCE)
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._out = FrameBuffer()
@@ -99,10 +99,24 @@ class AsyncioChannel:
             self._lose(CLOSED)
             return
         self.received += count
+        if self._take(count):
+            self._loop.remove_reader(self._sock)
+            self._loop.call_soon(self._take_on)
+
+    def _take(self, count: int) -> bool:
         try:
-            self._reader.received(count)
+            return self._reader.received(count)
         except FrameError as error:
             self._lose(str(error))
+            return False
+
+    def _take_on(self) -> None:
+        if self._sock.fileno() < 0:
+            return
+        if self._take(0):
+            self._loop.call_soon(self._take_on)
+        elif self._sock.fileno() >= 0:
+            self._loop.add_reader(self._sock, self._read)
 
     def _flush(self) -> None:
         self._flushing = False

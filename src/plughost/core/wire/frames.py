@@ -23,6 +23,9 @@ _UNCOUNTED: Final = 4  # bytes of the length itself
 _COUNTED_HEAD: Final = HEAD.size - _UNCOUNTED
 _FIRST_ROOM: Final = 1 << 16
 
+AT_ONCE: Final = 32
+"""Frames that a channel hands out in one turn of the event loop."""
+
 CLOSED: Final = "it closed its end"
 """Why a channel is lost of which the other end is gone."""
 
@@ -54,9 +57,11 @@ class FrameReader:
     Args:
         on_frame: Called for each whole frame, in order.
         limit: Bytes a frame may have.
+        at_once: Frames that are handed out at once; who floods holds up nobody else on the event loop.
     """
 
-    def __init__(self, on_frame: OnFrame, limit: int = MOST_BYTES) -> None:
+    def __init__(self, on_frame: OnFrame, limit: int = MOST_BYTES, at_once: int | None = None) -> None:
+        self._at_once = at_once
         self._on_frame = on_frame
         self._limit = limit
         self._buffer = bytearray(_FIRST_ROOM)
@@ -69,13 +74,17 @@ class FrameReader:
             self._make_room(len(self._buffer) * 2)
         return self._view[self._end :]
 
-    def received(self, count: int) -> None:
+    def received(self, count: int) -> bool:
         """Hand out the frames that are whole now that ``count`` more bytes are in the room.
+
+        Returns:
+            Whether some are left: say ``received(0)`` for the next ones before anything else comes into the room.
 
         Raises:
             FrameError: A head says what no head may say.
         """
         self._end += count
+        left = self._at_once
         while self._end - self._start >= HEAD.size:
             length, kind, plugin, call, member = HEAD.unpack_from(self._buffer, self._start)
             stop = self._start + _UNCOUNTED + length
@@ -91,7 +100,11 @@ class FrameReader:
                 size = _UNCOUNTED + length
                 if self._start + size > len(self._buffer):  # it shall fit in one piece
                     self._make_room(max(size, _FIRST_ROOM))
-                return
+                return False
+            if left is not None:
+                if left == 0:
+                    return True
+                left -= 1
             body = self._view[self._start + HEAD.size : stop]
             self._start = stop
             self._on_frame(kind, call, member, body)
@@ -99,6 +112,7 @@ class FrameReader:
             self._start = self._end = 0
             if len(self._buffer) > 16 * _FIRST_ROOM:
                 self._make_room(_FIRST_ROOM)  # one big frame does not keep its memory
+        return False
 
     def _make_room(self, size: int) -> None:
         kept = self._view[self._start : self._end]

@@ -8,8 +8,9 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
-from plughost.core.wire.frames import CLOSED, FrameBuffer, FrameError, FrameReader, OnFrame, Put
+from plughost.core.wire.frames import AT_ONCE, CLOSED, FrameBuffer, FrameError, FrameReader, OnFrame, Put
 
 
 class TrioChannel:
@@ -20,7 +21,7 @@ class TrioChannel:
     ) -> None:
         self.sent = self.received = 0
         self._sock = sock
-        self._reader = FrameReader(on_frame)
+        self._reader = FrameReader(on_frame, at_once=AT_ONCE)
         self._on_lost = on_lost
         self._out = FrameBuffer()
         self._wanted = anyio.Event()
@@ -55,7 +56,10 @@ class TrioChannel:
                 await anyio.wait_readable(self._sock)
                 count = self._sock.recv_into(self._reader.room())
                 self.received += count
-                self._reader.received(count)
+                has_more = self._reader.received(count)
+                while has_more:
+                    await checkpoint()
+                    has_more = self._reader.received(0)
             except BlockingIOError:
                 continue
             except (OSError, FrameError, anyio.ClosedResourceError) as error:
