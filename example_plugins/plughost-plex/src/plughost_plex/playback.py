@@ -6,7 +6,8 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,13 +16,14 @@ import msgspec
 from plughost.contracts import Secret
 from plughost_plex.protocols import Account, PlexError, Server
 from plughost_plex.servers import Servers
-from plughost_upstream.protocols import Call, UpstreamGarbageError
+from plughost_upstream.protocols import Call, ReplyStream, UpstreamGarbageError
 from plughost_vault.protocols import Vault, VaultError
 
 _LIFE: Final = 4 * 3600
 _PURPOSE: Final = "plex stream"
 _BASE: Final = "/video/:/transcode/universal/"
 _PART: Final = re.compile(r"(start\.m3u8|session/[\w-]{1,80}/base/[\w-]{1,80}\.(m3u8|ts|m4s|mp4|vtt))")
+_RANGE: Final = re.compile(r"bytes=(\d{1,15}-\d{0,15}|-\d{1,15})")
 _MOST_PLAYLIST: Final = 1 << 20
 _MOST_SEGMENT: Final = 32 << 20
 _QUALITIES: Final = ((20_000, "1920x1080"), (8_000, "1920x1080"), (4_000, "1280x720"), (2_000, "1280x720"),
@@ -120,9 +122,25 @@ class Playback:
             raise UpstreamGarbageError("the server's playlist is none")
         return rewritten(text, server.ways[server.way or 0].uri if server.ways else "", prefix)
 
-    async def segment(self, server: Server, ticket: Ticket, part: str) -> bytes:
-        """Return a piece of the picture: some seconds of it."""
-        return (await self._servers.call(server, self._call(ticket, part, _MOST_SEGMENT))).body
+    def segment(
+        self, server: Server, ticket: Ticket, part: str, wanted: str = ""
+    ) -> AbstractAsyncContextManager[ReplyStream]:
+        """Give a piece of the picture, some seconds of it, as it comes; nothing of it is kept here.
+
+        Args:
+            server: Which server.
+            ticket: What the browser may see.
+            part: Which piece.
+            wanted: Which bytes of it, as the header ``Range`` says; all of them when it says anything but one range.
+        """
+        call = self._call(ticket, part, _MOST_SEGMENT)
+        headers = {
+            **call.headers,
+            "Accept-Encoding": "identity",
+        }  # so that lengths are those of what is passed on
+        if _RANGE.fullmatch(wanted):
+            headers["Range"] = wanted
+        return self._servers.stream(server, replace(call, headers=headers, accept=(416,)))
 
     def _call(self, ticket: Ticket, part: str, most: int) -> Call:
         if not _PART.fullmatch(part):

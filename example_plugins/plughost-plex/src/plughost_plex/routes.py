@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from plughost.contracts import session_of
+from plughost.contracts import Receive, Scope, Send, session_of
 from plughost.exceptions import LoadTimeoutError, ServiceError
 from plughost.http import (
     PUBLIC,
@@ -40,6 +42,7 @@ _SORTS: Final = frozenset(
 )
 
 
+_OF_A_PIECE: Final = ("accept-ranges", "content-length", "content-range")
 _CODES: Final = {"upstream_refused": "plex_refused", "upstream_missing": "plex_missing"}
 
 
@@ -75,7 +78,7 @@ class Routes:
     def all(self) -> list[Route]:
         """Return the routes."""
         owner = any_of(scope("plex:monitor"), OwnsServer(self._plex.shelf.owns))
-        sign_in, guarded = self._plex.sign_in, self._told
+        sign_in, guarded = self._plex.sign_in, _told
         return [
             Route("/api/auth/plex", guarded(sign_in.begin), methods=["POST"], guard=PUBLIC, rate="auth", max_body=4096,
                   summary="Begin to sign in with Plex; answers with the address of Plex's page and a handle."),
@@ -96,15 +99,6 @@ class Routes:
                   summary="Forget the history that is kept, so that the next look asks the server."),
         ]  # fmt: skip
 
-    def _told(self, endpoint: Callable[..., Awaitable[Response]]) -> Endpoint:
-        """Return the endpoint with its errors told, and counted for as long as it works."""
-
-        async def counted(request: Request) -> Response:
-            with self._plex.answers.under_way.one():
-                return await endpoint(request)
-
-        return _told(counted)
-
     def _of_everybody(self) -> list[Route]:
         reads: dict[str, Endpoint] = {
             "servers": self._servers,
@@ -123,13 +117,13 @@ class Routes:
             "playback/{id}": self._play,
         }
         return [
-            *(Route(f"/api/plex/{path}", self._told(ask), methods=["GET"], guard=SIGNED_IN, rate="read")
+            *(Route(f"/api/plex/{path}", _told(ask), methods=["GET"], guard=SIGNED_IN, rate="read")
               for path, ask in reads.items()),
-            *(Route(f"/api/plex/{path}", self._told(ask), methods=["POST"], guard=SIGNED_IN, rate="write")
+            *(Route(f"/api/plex/{path}", _told(ask), methods=["POST"], guard=SIGNED_IN, rate="write")
               for path, ask in writes.items()),
-            Route("/api/plex/servers/current", self._told(self._choose), methods=["PUT"], guard=SIGNED_IN, rate="write",
+            Route("/api/plex/servers/current", _told(self._choose), methods=["PUT"], guard=SIGNED_IN, rate="write",
                   body=Chosen),
-            Route("/api/plex/stream/{ticket}/{part:path}", self._told(self._stream), methods=["GET"], guard=SIGNED_IN),
+            Route("/api/plex/stream/{ticket}/{part:path}", _told(self._stream), methods=["GET"], guard=SIGNED_IN),
         ]  # fmt: skip
 
     async def _asking(self, request: Request) -> tuple[Account, Server]:
@@ -260,9 +254,28 @@ class Routes:
             prefix = f"{request.scope.get('root_path', '')}/api/plex/stream/{request.path_params['ticket']}/"
             text = await self._plex.playback.playlist(server, ticket, part, prefix)
             return Response(text, 200, headers, "application/vnd.apple.mpegurl")
-        body = await self._plex.playback.segment(server, ticket, part)
+        # A condition on the range would have to be the server's own, and whoever sent it takes the whole as well.
+        wanted = "" if "if-range" in request.headers else request.headers.get("range", "")
+        held = AsyncExitStack()
+        reply = await held.enter_async_context(self._plex.playback.segment(server, ticket, part, wanted))
+        headers |= {name: reply.headers[name] for name in _OF_A_PIECE if name in reply.headers}
         kind = "video/mp2t" if part.endswith(".ts") else "text/vtt" if part.endswith(".vtt") else "video/mp4"
-        return Response(body, 200, headers, kind)
+        return _Passed(held, reply, reply.status, headers, kind)
+
+
+class _Passed(StreamingResponse):
+    """Passes an answer on as it comes, and lets go of it when all is sent or the client has left."""
+
+    def __init__(self, held: AsyncExitStack, *args: Any) -> None:
+        super().__init__(*args)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._held.aclose()
 
 
 def _told(endpoint: Callable[..., Awaitable[Response]]) -> Endpoint:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 
@@ -18,6 +19,7 @@ from plughost_upstream.protocols import (
     Call,
     Origin,
     Reply,
+    ReplyStream,
     Upstream,
     UpstreamError,
     UpstreamRefusedError,
@@ -25,6 +27,8 @@ from plughost_upstream.protocols import (
     UpstreamUnavailableError,
 )
 from plughost_vault.protocols import Vault, VaultError
+
+T = TypeVar("T")
 
 _HEAD_START: Final = 0.25
 """Seconds that a better way has before the next one is tried too."""
@@ -205,20 +209,39 @@ class Servers:
             PlexError: No way works, or plex.tv does not know the account any more.
             UpstreamError: The server gave no answer, or refused.
         """
+
+        async def send(upstream: Upstream, call: Call) -> Reply:
+            return await upstream.send(call)
+
+        return await self._by_some_way(server, call, send)
+
+    @asynccontextmanager
+    async def stream(self, server: Server, call: Call) -> AsyncIterator[ReplyStream]:
+        """Make a call in the same way, whose answer is read piece by piece within the block."""
+        async with AsyncExitStack() as held:
+
+            async def begin(upstream: Upstream, call: Call) -> ReplyStream:
+                return await held.enter_async_context(upstream.stream(call))
+
+            yield await self._by_some_way(server, call, begin)
+
+    async def _by_some_way(
+        self, server: Server, call: Call, ask: Callable[[Upstream, Call], Awaitable[T]]
+    ) -> T:
         current = await self._shelf.current(server.user_id)
         if current is not None and current.machine == server.machine:
             server = current  # somebody may have found a better way meanwhile
         if server.way is None:
             server = await self.probe(server)
         try:
-            return await self._send(server, call)
+            return await ask(*await self._addressed(server, call))
         except UpstreamRefusedError:
             await self.refresh(await self.account(server.user_id))
-            return await self._send(server, call)
+            return await ask(*await self._addressed(server, call))
         except UpstreamUnavailableError as error:
             if error.status or call.method != "GET":
                 raise
-            return await self._send(await self.probe(server), call)
+            return await ask(*await self._addressed(await self.probe(server), call))
 
     def at(self, server: Server) -> Upstream:
         """Return the origin of a server, by the way that works."""
@@ -233,9 +256,9 @@ class Servers:
             raise PlexError(404, "plex_no_server", "This Plex account may not use that server any more.")
         return {"X-Plex-Token": self._open(sealed, server.user_id, SERVER_TOKEN + server.machine)}
 
-    async def _send(self, server: Server, call: Call) -> Reply:
+    async def _addressed(self, server: Server, call: Call) -> tuple[Upstream, Call]:
         call = replace(call, secrets=await self.secret(server), deadline=self._deadline)
-        return await self.at(server).send(call)
+        return self.at(server), call
 
     def _at(self, server: Server, way: Way) -> Upstream:
         address = zlib.crc32(way.uri.encode())  # two users may know two addresses of one server

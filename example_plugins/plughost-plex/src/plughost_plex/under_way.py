@@ -1,4 +1,4 @@
-"""What is being done, so that a stop waits for its end: the file is closed when nobody uses it."""
+"""Loads that outlive the request that began them: a stop waits for their end, as the host does for requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 
 
 class UnderWay:
-    """Counts requests and loads that have begun and not ended."""
+    """Counts loads that have begun and not ended."""
 
     def __init__(self) -> None:
         self._count = 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 from typing import Any
 
+import anyio
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from plughost_media.fakes.answers import Answer, answered, container
@@ -31,6 +32,8 @@ class FakePlexServer(FakeUpstream):
         history: What was watched, newest last.
         sessions: What is being watched now.
         activities: What the server is busy with, by uuid.
+        endless: Whether pieces of a clip never end.
+        left: How many of those were left by whoever asked for them.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class FakePlexServer(FakeUpstream):
         self.offsets: dict[tuple[int, str], int] = {}
         self.watched: set[tuple[int, str]] = set()
         self.rated: dict[tuple[int, str], float] = {}
+        self.endless = False
+        self.left = 0
         self._now = now
         self.begin_activity("library.update.section", "Scanning Films", progress=37)
 
@@ -109,7 +114,7 @@ class FakePlexServer(FakeUpstream):
             Route("/library/metadata/{key}/{kind:str}/{version}", self._known(self._picture)),
             Route("/photo/:/transcode", self._known(self._transcoded)),
             Route("/video/:/transcode/universal/start.m3u8", self._known(self._start)),
-            Route("/video/:/transcode/universal/session/{id}/base/{file}", self._known(_clip)),
+            Route("/video/:/transcode/universal/session/{id}/base/{file}", self._known(self._clip)),
             Route("/video/:/transcode/universal/stop", self._known(lambda _request, _account: _NOTHING)),
         ]
 
@@ -302,11 +307,20 @@ class FakePlexServer(FakeUpstream):
         )
         return Response("\n".join((*lines, "")), media_type="application/vnd.apple.mpegurl")
 
+    def _clip(self, request: Request, _account: int) -> Response | None:
+        name = request.path_params["file"]
+        if self.endless and not name.endswith(".m3u8"):
+            return StreamingResponse(self._pieces(), media_type="video/mp4")
+        found = files("plughost_media.fakes").joinpath("clip", name)
+        if "/" in name or name.startswith(".") or not found.is_file():
+            return None
+        kind = "application/vnd.apple.mpegurl" if name.endswith(".m3u8") else "video/mp4"
+        return FileResponse(str(found), media_type=kind)
 
-def _clip(request: Request, _account: int) -> Response | None:
-    name = request.path_params["file"]
-    found = files("plughost_media.fakes").joinpath("clip", name)
-    if "/" in name or name.startswith(".") or not found.is_file():
-        return None
-    kind = "application/vnd.apple.mpegurl" if name.endswith(".m3u8") else "video/mp4"
-    return Response(found.read_bytes(), media_type=kind)
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield bytes(1 << 16)
+                await anyio.sleep(0.01)
+        finally:
+            self.left += 1
