@@ -45,7 +45,8 @@ def reload_text(report: ReloadReport) -> str:
         )
         if names
     ]
-    lines = [f"The configuration was read again. {_sentence(done) if done else 'No plugin changed.'}"]
+    said = "; ".join(done) or "no plugin changed"
+    lines = [f"The configuration was read again. {said[0].upper()}{said[1:]}."]
     lines += [f"{row.name} failed: {row.error.message}" for row in report.failed]
     if report.pending:
         lines.append(f"Hold from the next start only: {', '.join(report.pending)}.")
@@ -55,8 +56,3 @@ def reload_text(report: ReloadReport) -> str:
 def status_line(host: Host) -> str:
     """Return how many plugins run, for a service manager."""
     return f"{counted(len(host.report.loaded), 'plugin')} loaded, {len(host.report.failed)} failed"
-
-
-def _sentence(parts: list[str]) -> str:
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."

@@ -40,7 +40,8 @@ def find_command(program: Program, name: str) -> click.Command | None:
     loaded = program.load_config()
     candidates = [candidate for candidate in survey(loaded) if candidate.wanted]
     sure = [candidate for candidate in candidates if name in (candidate.card.commands or ())]
-    maybe = [candidate for candidate in candidates if _may_have_commands(candidate)]
+    unsaid = [candidate for candidate in candidates if candidate.card.commands is None]
+    maybe = [one for one in unsaid if not one.card.hooks or _HOOK in one.card.hooks]
     for candidate in (*sure, *maybe):
         for command in _commands_of(program, candidate, loaded.config.host.load_timeout):
             if command.name == name:
@@ -52,11 +53,6 @@ def find_command(program: Program, name: str) -> click.Command | None:
                     )
                 return command
     return None
-
-
-def _may_have_commands(candidate: PluginCandidate) -> bool:
-    card = candidate.card
-    return card.commands is None and (not card.hooks or _HOOK in card.hooks)
 
 
 def _commands_of(program: Program, candidate: PluginCandidate, limit: float) -> list[click.Command]:

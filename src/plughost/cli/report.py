@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plughost.cli.documents import report_document
 from plughost.cli.program import Program
-from plughost.cli.tables import seconds, state, table
+from plughost.cli.tables import counted, seconds, state, table
 from plughost.contracts.records import PluginRecord
 from plughost.host import Host
 
@@ -28,13 +28,8 @@ def _row(record: PluginRecord) -> tuple[str, ...]:
         record.version or "-",
         state(record.state),
         seconds(sum(took) if took else None),
-        record.reason or _hooks(record),
+        record.reason or (counted(len(record.hooks), "hook") if record.hooks else ""),
     )
-
-
-def _hooks(record: PluginRecord) -> str:
-    count = len(record.hooks)
-    return f"{count} hook{'s' if count != 1 else ''}" if count else ""
 
 
 def _summary(host: Host) -> str:

@@ -58,7 +58,9 @@ def check(
             f"Plugin {one.name!r} has an environment of its own: {command_there(one, 'check')} checks it."
         )
     status = worst(result for one in found for result in one.results)
-    program.show({"plugins": [*map(_document, found)], "status": status}, _text(found))
+    text = "\n\n".join("\n".join(_lines(one)) for one in found)
+    nothing = "Nothing to check: no plugin would be loaded."
+    program.show({"plugins": [*map(_document, found)], "status": status}, text or nothing)
     leave_with_problems(status == "fail" or (strict and status == "warn"))
 
 
@@ -96,12 +98,6 @@ def _document(one: Checked) -> Document:
         "missing": [] if one.grade is None else one.grade.missing,
         "checks": [result_document(result) for result in one.results],
     }
-
-
-def _text(found: list[Checked]) -> str:
-    if not found:
-        return "Nothing to check: no plugin would be loaded."
-    return "\n\n".join("\n".join(_lines(one)) for one in found)
 
 
 def _lines(one: Checked) -> Iterator[str]:

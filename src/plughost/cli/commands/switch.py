@@ -49,9 +49,8 @@ def disable(program: Program, name: str, now: bool) -> None:
 
 def _switch(program: Program, name: str, *, enabled: bool, now: bool) -> None:
     before = program.load_config()
-    known = match_name(name, _known_names(before))
-    _refuse_unknown(known, before)
-    file = _file_of(program, before)
+    known = _known_name(name, before)
+    file = before.path or program.config_path or Path(DEFAULT_FILE)
     changed = set_plugin_enabled(file, known, enabled)
     after = program.load_config()
     candidates = survey(after)
@@ -109,22 +108,15 @@ def _ask(program: Program, running: list[RunningHost], data_dir: Path) -> None:
     raise click.ClickException(f"process {min(processes)} was asked, and has not answered in {_PATIENCE} s")
 
 
-def _known_names(loaded: LoadedConfig) -> list[str]:
-    return [candidate.name for candidate in survey(loaded)]
-
-
-def _refuse_unknown(name: str, loaded: LoadedConfig) -> None:
-    known = _known_names(loaded)
+def _known_name(asked: str, loaded: LoadedConfig) -> str:
+    """Return the name as the plugin itself spells it; refuse one that no plugin has."""
+    known = [candidate.name for candidate in survey(loaded)]
+    name = match_name(asked, known)
     if name not in known:
         raise PluginNotFoundError(
             f"there is no plugin {name!r}.{did_you_mean(name, known)} `plughost list` shows all", plugin=name
         )
-
-
-def _file_of(program: Program, loaded: LoadedConfig) -> Path:
-    if loaded.path is not None:
-        return loaded.path
-    return program.config_path or Path(DEFAULT_FILE)
+    return name
 
 
 def _dependents(name: str, candidates: list[PluginCandidate]) -> list[str]:

@@ -31,7 +31,9 @@ def _unknown_plugins(patient: Patient) -> Iterator[CheckProblem]:
 
 def _permissions(patient: Patient) -> Iterator[CheckProblem]:
     path = patient.loaded.path
-    if path is None or not _has_secrets(patient):
+    # What is hidden in the file itself; what a reference names is not in it.
+    hidden = [entry for entry in patient.loaded.entries() if entry.value == MASK]
+    if path is None or not any(entry.origin.startswith(str(path)) for entry in hidden):
         return
     if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         yield CheckProblem(
@@ -40,12 +42,6 @@ def _permissions(patient: Patient) -> Iterator[CheckProblem]:
             level="warning",
             repair=lambda: _close(path),
         )
-
-
-def _has_secrets(patient: Patient) -> bool:
-    """Whether something in the file itself is hidden; what a reference names is not in it."""
-    file = str(patient.loaded.path)
-    return any(entry.value == MASK and entry.origin.startswith(file) for entry in patient.loaded.entries())
 
 
 def _close(path: Path) -> None:

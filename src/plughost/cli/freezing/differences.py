@@ -40,22 +40,17 @@ def differences(then: FrozenHost, now: FrozenHost) -> list[Difference]:
 
 
 def _of(then: FrozenPlugin, now: FrozenPlugin | None) -> Iterator[Difference]:
-    yield from _of_code(then, now)
+    if now is None or not _is_same(then, now):
+        what = "is gone" if now is None else _change(then, now)
+        if then.distribution and not then.editable:
+            pinned = f"{then.distribution}=={then.version}" if then.version else then.distribution
+            yield Difference(plugin=then.name, kind="install", message=what, requirement=pinned)
+        else:
+            place = then.url or then.path or f"the folder of {then.distribution}"
+            yield Difference(plugin=then.name, kind="by hand", message=f"{what}; it came from {place}")
     if now is not None and then.enabled != now.enabled:
         word = "enabled" if then.enabled else "disabled"
         yield Difference(plugin=then.name, kind="switch", message=f"was {word}", enabled=then.enabled)
-
-
-def _of_code(then: FrozenPlugin, now: FrozenPlugin | None) -> Iterator[Difference]:
-    if now is not None and _is_same(then, now):
-        return
-    what = "is gone" if now is None else _change(then, now)
-    if then.distribution and not then.editable:
-        pinned = f"{then.distribution}=={then.version}" if then.version else then.distribution
-        yield Difference(plugin=then.name, kind="install", message=what, requirement=pinned)
-    else:
-        place = then.url or then.path or f"the folder of {then.distribution}"
-        yield Difference(plugin=then.name, kind="by hand", message=f"{what}; it came from {place}")
 
 
 def _is_same(then: FrozenPlugin, now: FrozenPlugin) -> bool:

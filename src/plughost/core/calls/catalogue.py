@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Iterable
 from types import ModuleType
 
-import pluggy
-
 from plughost.core.calls.declaration import (
     AS_PLUGGY,
     Declaration,
@@ -120,7 +118,9 @@ class Catalogue:
 
         pluggy has no way to take a spec back, but a hook without its attribute is as good as new.
         """
-        implementers = {impl.plugin_name for name in names for impl in self._impls(name)}
+        implementers = {
+            impl.plugin_name for name in names for impl in getattr(self._manager.hook, name).get_hookimpls()
+        }
         again = [(name, plugin) for name, plugin in self._manager.list_name_plugin() if name in implementers]
         for name, _ in again:
             self._manager.unregister(name=name)
@@ -130,7 +130,3 @@ class Catalogue:
             warnings.simplefilter("ignore")  # these warned when they were registered first
             for name, plugin in again:
                 self._manager.register(plugin, name)
-
-    def _impls(self, name: str) -> list[pluggy.HookImpl]:
-        caller: pluggy.HookCaller = getattr(self._manager.hook, name)
-        return caller.get_hookimpls()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -50,19 +50,16 @@ def merged(before: LoadedConfig, read: LoadedConfig) -> LoadedConfig:
 
 def pending(before: LoadedConfig, read: LoadedConfig) -> tuple[str, ...]:
     """Return the dotted names of settings that changed and that hold from the next start of the host only."""
-    return tuple(_changed(before, read))
-
-
-def _changed(before: LoadedConfig, read: LoadedConfig) -> Iterator[str]:
     old, new = before.config, read.config
-    for name in old.host.__struct_fields__:
-        if name not in FOLLOWED and getattr(old.host, name) != getattr(new.host, name):
-            yield f"host.{name}"
+    changed = [
+        f"host.{name}"
+        for name in old.host.__struct_fields__
+        if name not in FOLLOWED and getattr(old.host, name) != getattr(new.host, name)
+    ]
     for table in _FIXED:
         was, now = _table(getattr(old, table)), _table(getattr(new, table))
-        for key in dict.fromkeys((*was, *now)):
-            if was.get(key) != now.get(key):
-                yield f"{table}.{key}"
+        changed += [f"{table}.{key}" for key in dict.fromkeys((*was, *now)) if was.get(key) != now.get(key)]
+    return tuple(changed)
 
 
 def _table(section: Any) -> Mapping[str, Any]:

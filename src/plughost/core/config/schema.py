@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -147,7 +147,8 @@ class _Builder:
         docstring = inspect.cleandoc(kind.__doc__ or "")
         if docstring.startswith(f"{kind.__name__}("):  # the signature that dataclass writes, defaults and all
             docstring = ""
-        texts = dict(_attributes(docstring))
+        _, _, section = docstring.partition("Attributes:\n")
+        texts = {found[1]: " ".join(found[2].split()) for found in re.finditer(_ATTRIBUTE, section)}
         properties: dict[str, Schema] = {}
         for key, field in record.fields.items():
             text = texts.get(field.attribute)
@@ -224,10 +225,3 @@ def _plain_path(value: Any) -> str:
 
 
 _ATTRIBUTE: Final = r"(?m)^    (\w+)(?: \([^)]*\))?: (.*(?:\n      .*)*)"
-
-
-def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
-    """Yield name and text of each entry under ``Attributes:``."""
-    _, _, section = docstring.partition("Attributes:\n")
-    for found in re.finditer(_ATTRIBUTE, section):
-        yield found[1], " ".join(found[2].split())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -212,7 +211,8 @@ RESERVED = frozenset({"apps", "backups"})
 def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
     whose = canonical(wish.distribution)
     meant = [one for one in found if not whose or canonical(one.distribution) == whose]
-    finding = _chosen(meant or found)
+    # Configuration that names a module or a package settles it; otherwise the first one speaks for the name.
+    finding = next((one for one in meant or found if one.source in _SETTLED), (meant or found)[0])
     name = finding.name
     verdict = verdict_of(finding, wish, limits)
     candidate = PluginCandidate(
@@ -245,11 +245,6 @@ def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
     return _with_card(candidate)
 
 
-def _chosen(found: list[Finding]) -> Finding:
-    """Configuration that names a module or a package settles it; otherwise the first one speaks for the name."""
-    return next((finding for finding in found if finding.source in _SETTLED), found[0])
-
-
 def _unusable(name: str, finding: Finding) -> PluginError:
     if finding.source in {"package", "environment"}:
         return PluginSourceError(finding.problem, plugin=name)
@@ -260,7 +255,12 @@ def _unusable(name: str, finding: Finding) -> PluginError:
 def _with_card(candidate: PluginCandidate) -> PluginCandidate:
     finding = candidate.finding
     try:
-        path = _card_of(finding)
+        home = finding.folder
+        if finding.environment is not None:
+            home = finding.environment.home_of(finding.reference)
+            if home is None:
+                return candidate
+        path = find_card(finding.reference, home)
         if path is None:
             return candidate
         card = read_card(candidate.name, path)
@@ -272,13 +272,6 @@ def _with_card(candidate: PluginCandidate) -> PluginCandidate:
         finding.environment.import_path if finding.environment is not None else None
     )
     return _without_extras(candidate, missing) if missing else candidate
-
-
-def _card_of(finding: Finding) -> Path | None:
-    if finding.environment is None:
-        return find_card(finding.reference, finding.folder)
-    home = finding.environment.home_of(finding.reference)
-    return None if home is None else find_card(finding.reference, home)
 
 
 def _without_extras(candidate: PluginCandidate, missing: list[str]) -> PluginCandidate:

@@ -125,16 +125,14 @@ class BackgroundTasks:
         except AbandonedError:
             return True
         except Exception as error:
-            return self._stopping or not self._forgive(error)
+            if self._stopping:
+                return True
+            if self._budget.spend():
+                self._watcher.crashed(error)
+                return False
+            self._stopping = True
+            self._watcher.exhausted(error)
         return True
-
-    def _forgive(self, error: BaseException) -> bool:
-        if self._budget.spend():
-            self._watcher.crashed(error)
-            return True
-        self._stopping = True
-        self._watcher.exhausted(error)
-        return False
 
 
 async def end_all(running: dict[Leash, anyio.Event], limit: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from plughost.contracts.error_text import error_line
@@ -26,7 +27,7 @@ def adopt_jobs(name: str, target: object, facilities: Facilities, ledger: Ledger
     for hook, function, opts in manager_of(facilities.dispatcher, contributions).implementations(target):
         if hook == contributions.register_jobs.__name__ and not opts.get("wrapper"):
             for job in asked_jobs(name, function):
-                _adopt(name, job, facilities, ledger)
+                ledger.add(partial(facilities.jobs.add, job, owner=name))
 
 
 def asked_jobs(name: str, register_jobs: Any) -> list[Job]:
@@ -50,7 +51,3 @@ def asked_jobs(name: str, register_jobs: Any) -> list[Job]:
             plugin=name,
             phase="register",
         ) from error
-
-
-def _adopt(name: str, job: Job, facilities: Facilities, ledger: Ledger) -> None:
-    ledger.add(lambda: facilities.jobs.add(job, owner=name))
