@@ -140,6 +140,7 @@ from plughost.contracts.fleet import (
     RolloutState,
     current_run,
 )
+from plughost.contracts.fleet_events import FleetEventsMissed, fleet_event, fleet_event_class
 from plughost.contracts.fleet_store import (
     MOST_EVENTS,
     MOST_REVISIONS,
@@ -406,6 +407,7 @@ __all__ = [
     "Fleet",
     "FleetAct",
     "FleetChange",
+    "FleetEventsMissed",
     "FleetJob",
     "FleetJobRecord",
     "FleetJobSkipped",
@@ -569,6 +571,8 @@ __all__ = [
     "error_lines",
     "error_text",
     "error_type_name",
+    "fleet_event",
+    "fleet_event_class",
     "for_json",
     "frozen",
     "get_logger",

@@ -284,6 +284,21 @@ class Fleet(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
+    async def publish(self, event: object) -> None:
+        """Have an event told on every host of the fleet, this one too, to those who subscribed to its class there.
+
+        It returns when the event is on its way. Hosts hear all events in the same order, each at most once; one that
+        was cut off hears them when it is back, or ``FleetEventsMissed`` when they are gone. A host that joins hears
+        what comes after that. While the store is away up to 1,000 events are kept here, and told when it is back.
+
+        Args:
+            event: An instance of a class with ``@fleet_event``.
+
+        Raises:
+            FleetError: Its class is not one, it holds something secret or more than 8 kB, or this host takes no part.
+            StoreUnavailableError: The store has been away for so long that no more events are kept.
+        """
+
     async def steer_rollout(self, name: str, act: RolloutAct, /) -> Rollout:
         """Pause, resume or abort a roll-out; an aborted one goes back.
 

@@ -87,8 +87,7 @@ class Member:
         )
         self.agent = Agent(
             self.way, self.membership, card=lambda: MemberCard(pid=id(self)), ready=lambda: self.host.ready,
-            interval=5.0, may_lead=True, renames=False, publish=world.hear, overdue=lambda _: None,
-            steered=self._steered, woken=self._woken, clock=self.clock, log=log,
+            interval=5.0, may_lead=True, renames=False, publish=world.hear, listener=self, clock=self.clock, log=log,
         )  # fmt: skip
         self.follower = RevisionFollower(
             self.host, self.way, SEAL, self.membership, copy=world.folder / name, allow_urls=(),  # type: ignore[arg-type]
@@ -96,11 +95,14 @@ class Member:
         )  # fmt: skip
         self.scope = anyio.CancelScope()
 
-    def _steered(self, step: int, leads: bool) -> None:
-        self.follower.want(step)
-        self.conductor.hear(step, leads)
+    def joined(self, welcome: Any) -> None:
+        pass
 
-    def _woken(self) -> None:
+    def heard(self, heard: Any) -> None:
+        self.follower.want(heard.step)
+        self.conductor.hear(heard.step, heard.leads)
+
+    def woken(self, word: Any) -> None:
         self.follower.wake()
         self.conductor.wake()
 

@@ -142,12 +142,19 @@ class Member:
         log = structlog.get_logger("silent", silent=True)
         self.agent = Agent(
             self.way, self.membership, card=lambda: MemberCard(pid=id(self)), ready=lambda: True, interval=INTERVAL,
-            renames=False, may_lead=True, publish=world.hear, overdue=lambda jobs: self.gate.overdue(tuple(jobs)),
-            steered=lambda *_: None, woken=lambda: None, clock=self.clock,
-            log=log,
+            renames=False, may_lead=True, publish=world.hear, listener=self, clock=self.clock, log=log,
         )  # fmt: skip
         self.gate = FleetGate(self.way, self.membership, self.agent, clock=self.clock, log=log)
         self.scope = anyio.CancelScope()
+
+    def joined(self, welcome: Any) -> None:
+        pass
+
+    def heard(self, heard: Any) -> None:
+        self.gate.overdue(heard.overdue)
+
+    def woken(self, word: Any) -> None:
+        pass
 
     async def live(self) -> None:
         scheduler = JobScheduler(clock=self.clock, gate=lambda: self.gate)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 import anyio
 import msgspec
@@ -16,10 +16,13 @@ from plughost.contracts import (
     FleetMember,
     FleetStore,
     Greeting,
+    Heard,
     MemberJoined,
     MemberLeft,
     MemberLost,
     RunEnd,
+    Welcome,
+    Word,
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.cards import MemberCard, decode_card, member_of
@@ -27,6 +30,19 @@ from plughost.plugins.fleet.membership import Membership
 
 _SHORTEST = 0.05  # seconds between two steps
 _HAZARDS_EVERY = 60.0
+
+
+class AgentListener(Protocol):
+    """Whoever acts on what the agent hears."""
+
+    def joined(self, welcome: Welcome) -> None:
+        """Note that this host is a member, under another incarnation perhaps."""
+
+    def heard(self, heard: Heard) -> None:
+        """Note the answer to a beat."""
+
+    def woken(self, word: Word) -> None:
+        """Note why everybody was woken, long before the next beat would tell it."""
 
 
 class Agent:
@@ -41,9 +57,7 @@ class Agent:
         may_lead: Whether it can take roll-outs further.
         renames: Whether it takes another name when a living process has its own.
         publish: Tells an event on this host.
-        overdue: Is told of jobs that somebody should have claimed.
-        steered: Is told the step at which the fleet is, and whether this member takes roll-outs further.
-        woken: Called when that may have changed, long before the next beat would tell it.
+        listener: Is told what was heard.
         clock: Time.
         log: Where trouble is told.
     """
@@ -59,9 +73,7 @@ class Agent:
         renames: bool,
         may_lead: bool,
         publish: Callable[[object], Awaitable[None]],
-        overdue: Callable[[Sequence[str]], None],
-        steered: Callable[[int, bool], None],
-        woken: Callable[[], None],
+        listener: AgentListener,
         clock: Clock,
         log: Any,
     ) -> None:
@@ -73,9 +85,7 @@ class Agent:
         self._base_name = membership.name if renames else ""
         self._may_lead = may_lead
         self._publish = publish
-        self._overdue = overdue
-        self._steered = steered
-        self._woken = woken
+        self._listener = listener
         self._clock = clock
         self._log = log
         self.hazards: tuple[str, ...] = ()
@@ -103,8 +113,7 @@ class Agent:
         while True:
             if self.membership.incarnation:
                 try:
-                    await self._store.wait_for_word()
-                    self._woken()
+                    self._listener.woken(await self._store.wait_for_word())
                     continue
                 except StoreUnavailableError:
                     pass  # beats tell it too, and what is wrong
@@ -176,6 +185,7 @@ class Agent:
         )  # fmt: skip
         welcome = await self._store.join(greeting)
         self.membership.entered(welcome.incarnation, welcome.epoch)
+        self._listener.joined(welcome)
         self.membership.heard(sent, welcome.now)
         self._next_beat = self._next_look = 0.0
         self._log.info("joined the fleet", member=self.membership.name, incarnation=welcome.incarnation)
@@ -225,9 +235,7 @@ class Agent:
         left = (heard.expires - heard.now) / 1000
         # sooner, when that will tell whether a member was lost
         self._next_beat = sent + min(pause, max(left, 0.0) + random.uniform(0.05, 0.3))  # noqa: S311  not a secret
-        self._steered(heard.step, heard.leads)
-        if heard.overdue:
-            self._overdue(heard.overdue)
+        self._listener.heard(heard)
         if sent >= self._next_look:
             self.hazards = tuple(await self._store.hazards())
             self._next_look = sent + _HAZARDS_EVERY

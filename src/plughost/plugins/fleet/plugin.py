@@ -15,26 +15,18 @@ from plughost.contracts import (
     AdminPanel,
     Clock,
     Fleet,
-    FleetStore,
     HealthCheck,
     HostSteering,
     HttpContext,
-    JobGate,
     MetricFamily,
     MetricSample,
-    PluginStateChanged,
 )
-from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import card_of
-from plughost.plugins.fleet.conducting import Conductor
 from plughost.plugins.fleet.config import FleetConfig
-from plughost.plugins.fleet.following import RevisionFollower
-from plughost.plugins.fleet.gate import FleetGate
+from plughost.plugins.fleet.crew import Crew
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.panel import FleetPanel
 from plughost.plugins.fleet.revisions import Revisions
-from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.service import FleetService
 
 if TYPE_CHECKING:
@@ -55,8 +47,7 @@ class FleetPlugin(Plugin):
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._agent: Agent | None = None
-        self._gate: FleetGate | None = None
+        self._crew: Crew | None = None
         self._panel: FleetPanel | None = None
 
     async def check_config(self, config: FleetConfig) -> None:
@@ -87,76 +78,20 @@ class FleetPlugin(Plugin):
             await store.open()
             context.on_stop(store.close)
         else:
-            await self._take_part(context, store, seal, membership)
-
-    async def _take_part(
-        self, context: PluginContext, store: FleetStore, seal: Seal, membership: Membership
-    ) -> None:
-        config, host = context.config, context.use(HostSteering)
-
-        def steered(step: int, leads: bool) -> None:
-            follower.want(step)
-            conductor.hear(step, leads)
-
-        def woken() -> None:
-            follower.wake()
-            conductor.wake()
-
-        self._agent = agent = Agent(
-            store,
-            membership,
-            card=partial(card_of, host),
-            ready=lambda: host.ready,
-            interval=config.interval,
-            renames=not config.member_name,
-            may_lead=seal.steers,
-            publish=context.events.publish,
-            overdue=lambda jobs: gate.overdue(tuple(jobs)),
-            steered=steered,
-            woken=woken,
-            clock=self._clock,
-            log=context.log,
-        )
-        self._gate = gate = FleetGate(store, membership, agent, clock=self._clock, log=context.log)
-        follower = RevisionFollower(
-            host,
-            store,
-            seal,
-            membership,
-            allow_urls=config.allow_urls,
-            copy=context.data_dir / f"revision{'' if host.worker is None else f'-{host.worker}'}",
-            told=agent.beat_at_once,
-            clock=self._clock,
-            log=context.log,
-        )
-        conductor = Conductor(
-            store,
-            self._revisions,
-            membership,
-            publish=context.events.publish,
-            clock=self._clock,
-            log=context.log,
-        )
-        await agent.step()
-        await follower.begin()
-        context.events.subscribe(PluginStateChanged, lambda _: agent.describe_again())
-        for task in (agent.run, agent.listen, conductor.run, *([follower.run] if host.follows_fleet else [])):
-            context.spawn(task)
-        context.every(max(1.0, membership.ttl), self._tidy, name="tidy the list of jobs", scope="process")
-        context.provide(JobGate, gate)
+            self._crew = Crew(context, store, seal, membership, revisions, self._clock)
+            service.relay = self._crew.relay
+            await self._crew.begin(context)
 
     async def stop(self) -> None:
         """Leave the fleet in order."""
-        if self._gate is not None:
-            self._gate.close()
-        if self._agent is not None:
-            await self._agent.leave()
+        if self._crew is not None:
+            await self._crew.end()
 
     def status(self) -> Mapping[str, object]:
         """Which member it is, and whether it is connected."""
-        if self._agent is None:
+        if self._crew is None:
             return {}
-        mine = self._agent.membership
+        mine = self._crew.agent.membership
         return {"member": mine.name, "connected": mine.connected, "members": mine.members}
 
     @hookimpl
@@ -181,10 +116,10 @@ class FleetPlugin(Plugin):
     @hookimpl
     def health_check(self, app_name: str | None) -> HealthCheck | None:
         """Whether the fleet can be reached, and jobs that run once are safe there."""
-        if app_name is not None or self._agent is None:
+        if app_name is not None or self._crew is None:
             return None
-        mine = self._agent.membership
-        detail = "; ".join(self._agent.hazards)
+        mine = self._crew.agent.membership
+        detail = "; ".join(self._crew.agent.hazards)
         if not mine.connected:
             detail = f"cut off from the fleet, its jobs do not run here: {mine.error or 'it is joining'}"
         figures = {"member": mine.name, "connected": mine.connected, "members": mine.members}
@@ -193,9 +128,9 @@ class FleetPlugin(Plugin):
     @hookimpl
     def describe_metrics(self) -> Sequence[MetricFamily]:
         """How many members live, as far as this one heard, and whether it is one of them."""
-        if self._agent is None:
+        if self._crew is None:
             return []
-        mine = self._agent.membership
+        mine = self._crew.agent.membership
         values = {
             "fleet_members": (mine.members, "Members of the fleet that live, as this host heard last."),
             "fleet_connected": (mine.connected, "Whether this host may run jobs of the fleet."),
@@ -205,13 +140,6 @@ class FleetPlugin(Plugin):
             MetricFamily(name=name, kind="gauge", help=text, samples=(MetricSample(float(value)),))
             for name, (value, text) in values.items()
         ]
-
-    async def _tidy(self) -> None:
-        if self._gate is not None:
-            try:
-                await self._gate.tidy()
-            except StoreUnavailableError:
-                return  # the agent says so
 
 
 def _name(config: FleetConfig, host: HostSteering) -> str:

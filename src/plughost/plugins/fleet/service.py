@@ -13,9 +13,11 @@ from plughost.contracts import (
     RolloutAct,
     RolloutPlan,
 )
+from plughost.exceptions import FleetError
 from plughost.plugins.fleet.cards import APART, MemberCard, member_of, status_of
 from plughost.plugins.fleet.draining import drain
 from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.relay import EventRelay
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.seal import Seal
 
@@ -50,6 +52,7 @@ class FleetService:
         self._ready = ready
         self._revisions = revisions
         self._seal = seal
+        self.relay: EventRelay | None = None
 
     @property
     def member(self) -> FleetMember:
@@ -99,6 +102,14 @@ class FleetService:
         """Have a member, or all of a machine, take no more work."""
         author = author or self._membership.name
         return await drain(self._store, self._seal, host, on=on, author=author, reason=reason)
+
+    async def publish(self, event: object) -> None:
+        """Have an event told on every host."""
+        if self.relay is None:
+            raise FleetError(
+                "no event is told: this host was started for one command, and takes no part in the fleet"
+            )
+        self.relay.tell(event)
 
     async def steer_rollout(self, name: str, act: RolloutAct, /) -> Rollout:
         """Pause, resume or abort a roll-out."""

@@ -96,7 +96,7 @@ def refuse_hopeless(change: FleetChange) -> None:
         raise FleetError("the fleet cannot steer its own plugin: switch it in the file of each host")
     if change.act == "configure" and not change.config:
         raise FleetError("nothing was changed: say which settings")
-    if secrets := list(_secrets_in(change.config)):
+    if secrets := list(secrets_in(change.config)):
         raise FleetError(
             f"{', '.join(secrets)} may be secret, and secrets do not travel through the fleet: write a reference,"
             ' {"$env": "NAME"} or {"$file": "path"}, which each host follows by itself'
@@ -107,15 +107,15 @@ def refuse_hopeless(change: FleetChange) -> None:
         )
 
 
-def _secrets_in(value: object, path: str = "", *, secret: bool = False) -> Iterator[str]:
+def secrets_in(value: object, path: str = "", *, secret: bool = False) -> Iterator[str]:
     """Yield the names of texts under keys that look secret; a reference is a table and none."""
     if isinstance(value, Mapping):
         if not (len(value) == 1 and {*value} <= {"$env", "$file"}):
             for key, inner in value.items():
                 name = f"{path}.{key}" if path else str(key)
-                yield from _secrets_in(inner, name, secret=secret or is_secret_key(str(key)))
+                yield from secrets_in(inner, name, secret=secret or is_secret_key(str(key)))
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _secrets_in(inner, path, secret=secret)
+            yield from secrets_in(inner, path, secret=secret)
     elif secret and isinstance(value, str) and value:
         yield path

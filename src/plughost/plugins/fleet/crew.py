@@ -1,0 +1,110 @@
+"""The parts by which a host takes part in its fleet, and how what one of them hears reaches the others."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+from plughost import PluginContext
+from plughost.contracts import (
+    Clock,
+    FleetStore,
+    Heard,
+    HostSteering,
+    JobGate,
+    PluginStateChanged,
+    Welcome,
+    Word,
+)
+from plughost.exceptions import StoreUnavailableError
+from plughost.plugins.fleet.agent import Agent
+from plughost.plugins.fleet.cards import card_of
+from plughost.plugins.fleet.conducting import Conductor
+from plughost.plugins.fleet.following import RevisionFollower
+from plughost.plugins.fleet.gate import FleetGate
+from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.relay import EventRelay
+from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.seal import Seal
+
+
+class Crew:
+    """Agent, gate, follower, conductor and relay of one host.
+
+    Args:
+        context: The plugin's.
+        store: Where the fleet meets.
+        seal: How what is ordered is signed.
+        membership: This host's place.
+        revisions: What all members follow.
+        clock: Time.
+    """
+
+    def __init__(
+        self,
+        context: PluginContext,
+        store: FleetStore,
+        seal: Seal,
+        membership: Membership,
+        revisions: Revisions,
+        clock: Clock,
+    ) -> None:
+        host, config = context.use(HostSteering), context.config
+        publish, log = context.events.publish, context.log
+        self._follows = host.follows_fleet
+        self.agent = Agent(
+            store, membership, card=partial(card_of, host), ready=lambda: host.ready, interval=config.interval,
+            renames=not config.member_name, may_lead=seal.steers, publish=publish, listener=self, clock=clock, log=log,
+        )  # fmt: skip
+        self._gate = FleetGate(store, membership, self.agent, clock=clock, log=log)
+        self._follower = RevisionFollower(
+            host, store, seal, membership, allow_urls=config.allow_urls, told=self.agent.beat_at_once,
+            copy=context.data_dir / f"revision{'' if host.worker is None else f'-{host.worker}'}", clock=clock, log=log,
+        )  # fmt: skip
+        self._conductor = Conductor(store, revisions, membership, publish=publish, clock=clock, log=log)
+        self.relay = EventRelay(store, seal, membership, publish=publish, clock=clock, log=log)
+
+    async def begin(self, context: PluginContext) -> None:
+        """Join, and do from now on what a member does."""
+        await self.agent.step()
+        await self._follower.begin()
+        context.events.subscribe(PluginStateChanged, lambda _: self.agent.describe_again())
+        for task in (self.agent.run, self.agent.listen, self._conductor.run, self.relay.run):
+            context.spawn(task)
+        if self._follows:
+            context.spawn(self._follower.run)
+        ttl = self.agent.membership.ttl
+        context.every(max(1.0, ttl), self._tidy, name="tidy the list of jobs", scope="process")
+        context.provide(JobGate, self._gate)
+
+    async def end(self) -> None:
+        """Tell what is left to tell, and leave in order."""
+        self._gate.close()
+        with suppress(StoreUnavailableError):  # the agent says so
+            await self.relay.send()
+        await self.agent.leave()
+
+    def joined(self, welcome: Welcome) -> None:
+        """Note that this host is a member."""
+        self.relay.joined(welcome)
+
+    def heard(self, heard: Heard) -> None:
+        """Note the answer to a beat."""
+        self._follower.want(heard.step)
+        self._conductor.hear(heard.step, heard.leads)
+        self.relay.hear(heard.event)
+        self._gate.overdue(heard.overdue)
+
+    def woken(self, word: Word) -> None:
+        """Note why everybody was woken; where it is not known, look at everything."""
+        if word.step or not word.event:
+            self._follower.wake()
+            self._conductor.wake()
+        if word.event or not word.step:
+            self.relay.wake()
+
+    async def _tidy(self) -> None:
+        try:
+            await self._gate.tidy()
+        except StoreUnavailableError:
+            return  # the agent says so
