@@ -54,6 +54,17 @@ class TestRedisFleetStore(FleetStoreSuite):
         await store.close()
 
 
+async def test_a_server_that_was_emptied_is_another_fleet_for_the_same_client(
+    store: RedisFleetStore, clock: FakeClock
+) -> None:
+    fleet = FleetDriver(store, clock)
+    await fleet.join("a", process="one")
+    before = (await fleet.beat("a")).epoch
+    await store._opened.flushall()
+    await fleet.join("a", process="one")
+    assert (await fleet.beat("a")).epoch not in ("", before)
+
+
 async def test_no_key_of_a_fleet_has_a_time_to_live(store: RedisFleetStore, clock: FakeClock) -> None:
     fleet = FleetDriver(store, clock)
     await fleet.join("a", b"card")

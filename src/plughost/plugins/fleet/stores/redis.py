@@ -85,7 +85,6 @@ class RedisFleetStore:
         self._base = f"{{{prefix}}}"
         self._timeout = timeout
         self._now = now
-        self._new_epoch = uuid.uuid4().hex
         self._client: Redis | None = None
         self._ear: Any = None
         self._scripts: dict[str, Any] = {}
@@ -322,8 +321,9 @@ class RedisFleetStore:
         prepared = self._scripts.get(script)
         if prepared is None:
             prepared = self._scripts[script] = self._opened.register_script(scripts.PRELUDE + script)
+        # The second word becomes the epoch of a server that has none: another one each time it is emptied.
         now = "" if self._now is None else str(round(self._now() * 1000))
-        return await self._do(lambda: prepared(keys=[self._base], args=[now, self._new_epoch, *words]))
+        return await self._do(lambda: prepared(keys=[self._base], args=[now, uuid.uuid4().hex, *words]))
 
     async def _do(self, command: Callable[[], Any]) -> Any:
         try:
