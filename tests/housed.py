@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -97,3 +98,21 @@ def is_alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in "ZX"
+
+
+def waits_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """Wait, without an event loop, until something is so; return whether it is."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def housed_by(pid: int) -> int:
+    """How many processes the template of a host has forked."""
+    try:
+        return sum(len(children(template)) for template in children(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0

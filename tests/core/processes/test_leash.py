@@ -13,7 +13,7 @@ import pytest
 
 import faulty_hooks
 from faulty_plugin import SOURCE
-from housed import children, is_alive, write_plugin
+from housed import children, housed_by, is_alive, waits_until, write_plugin
 
 HOST = """
 import sys
@@ -65,15 +65,6 @@ def begin_host(folder: Path, library: str) -> subprocess.Popen[bytes]:
     )
 
 
-def waits_until(condition: object, seconds: float = 60.0) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.005)
-    return False
-
-
 def test_a_host_that_is_killed_takes_them_along(tmp_path: Path) -> None:
     kill_hosts(tmp_path, times=1)
 
@@ -104,11 +95,3 @@ def kill_hosts(folder: Path, times: int) -> list[float]:
         took.append(time.monotonic() - began)
         assert waits_until(lambda below=below: not any(map(is_alive, below)), 10.0)
     return took
-
-
-def housed_by(pid: int) -> int:
-    """How many processes the template of a host has forked."""
-    try:
-        return sum(len(children(template)) for template in children(pid))
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
