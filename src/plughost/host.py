@@ -505,7 +505,7 @@ class Host:
             later = self._configured.read_again(self._read_config(source))
             candidates = await self._survey()
             report = await self._plugins.follow(candidates, Limits.of(self.config.host))
-            tell_unheard(self.config, self._dispatcher.implementers(), candidates)
+            tell_unheard(self._loaded, self._dispatcher.implementers(), candidates)
             self._keep_observed()
             return replace(report, pending=later)
 
@@ -645,7 +645,7 @@ class Host:
         self._manager = self._make_manager(tasks)
         candidates = await self._survey()
         await self._manager.load_found(candidates)
-        tell_unheard(self.config, self._dispatcher.implementers(), candidates)
+        tell_unheard(self._loaded, self._dispatcher.implementers(), candidates)
         self._exit.callback(self._events.subscribe(PluginFailed, self._manager.remember_failure))
         for event in (PluginStarted, PluginStopped):
             self._exit.callback(self._events.subscribe(event, lambda _: self._jobs.look_again()))

@@ -264,3 +264,41 @@ def test_a_single_file_that_cannot_be_a_plugin_says_why(tmp_path: Path, name: st
     candidate = {one.name: one for one in survey(loaded)}[name]
     assert candidate.verdict is PluginState.FAILED
     assert f"{name}.py" in candidate.reason
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["greeter", "Night-Lamp"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda name: {"host": {"required": [name], "allow": [name]}},
+        lambda name: {"host": {"allow": [name]}, "plugins": {name: {}}},
+        lambda name: {"host": {"allow": [name]}},
+        lambda name: {"hooks": {"order": {"after_auth": [name]}}},
+        lambda name: {"hooks": {"timeouts": {f"{name}.after_auth": 2}}},
+    ],
+    ids=["required", "table", "allow", "order", "timeouts"],
+)
+async def test_a_file_that_is_asked_for_and_holds_no_plugin_is_told_with_its_path(
+    tmp_path, caplog, ask, name
+):
+    file = tmp_path / "plugins" / f"{name.replace('-', '_').lower()}.py"
+    file.parent.mkdir()
+    file.write_text("class Greeter:\n    def start(self): ...\n", "utf-8")
+    config = ask(name)
+    host = {"allow": [], "plugin_dir": str(file.parent), "data_dir": str(tmp_path / "d")} | config.get(
+        "host", {}
+    )
+    async with Host(config={**config, "host": host}, environ={}) as running:
+        failures = [row.error.message for row in running.report.failed]
+        told = [*failures, *(getattr(record, "reason", "") for record in caplog.records)]
+    assert any(str(file) in text and "it holds no plugin. Give it a class" in text for text in told)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_others_import_is_no_news(tmp_path, caplog):
+    (tmp_path / "helper.py").write_text("WORD = 1\n", "utf-8")
+    config = {"host": {"plugin_dir": str(tmp_path), "data_dir": str(tmp_path / "d")}}
+    async with Host(config=config, environ={"PLUGHOST_SAFE_MODE": "0"}) as host:
+        assert "helper" not in host.plugins
+    assert "helper" not in caplog.text

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plughost.contracts.logs import get_logger
+from plughost.core.config.paths import canonical
 from plughost.core.config.toml_text import parse_toml
 from plughost.core.finding.installed import Tell, bare_reference, entry_points
 from plughost.core.finding.virtual_environment import VirtualEnvironment
@@ -127,6 +128,20 @@ def from_file(file: Path) -> Iterator[Finding]:
         yield replace(blank, problem="its name is not one of a module: letters, digits and underscores only")
         return
     yield replace(blank, reference=f"{file.stem}:{classes[-1]}" if classes else file.stem)
+
+
+def file_without_plugin(directory: Path, name: str) -> Finding | None:
+    """Return what is told of the file with the name of a plugin that holds none; None when there is no such file.
+
+    Such files may lie in a plugin directory for others to import, so they are told of only when somebody asks for them.
+    """
+    files = sorted(directory.glob("*.py"))
+    file = next((one for one in files if canonical(one.stem) == canonical(name)), None)
+    if file is None or any(True for _ in from_file(file)):
+        return None
+    what = "a class that derives from Plugin, a function named start, or one marked with @hookimpl"
+    problem = f"it holds no plugin. Give it {what}"
+    return Finding(name=name, reference="", source="directory", origin=str(file), problem=problem)
 
 
 def _is_part_of_a_plugin(node: ast.stmt) -> bool:

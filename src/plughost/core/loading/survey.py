@@ -20,6 +20,7 @@ from plughost.core.finding.in_environments import from_environments
 from plughost.core.finding.packaged import from_packages, is_package
 from plughost.core.finding.sources import (
     Finding,
+    file_without_plugin,
     from_configuration,
     from_directory,
     from_entry_points,
@@ -53,7 +54,13 @@ def survey(
     required = (name for name in host.required if name not in loaded.config.apps)  # apps can be required too
     listed = (name for name in (*required, *host.disabled) if loaded.section_of(name) is None)
     wishes = {name: _wish(loaded, name) for name in (*loaded.config.plugins, *listed)}
-    return discover([*named, *others], wishes, limits)
+    findings = [*named, *others]
+    found = {canonical(finding.name) for finding in findings}
+    if host.plugin_dir is not None:
+        missing = [name for name in wishes if canonical(name) not in found]
+        hollow = (file_without_plugin(loaded.located(host.plugin_dir), name) for name in missing)
+        findings += filter(None, hollow)
+    return discover(findings, wishes, limits)
 
 
 def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -> Iterator[Finding]:
