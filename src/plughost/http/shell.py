@@ -77,8 +77,7 @@ class Shell:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request; return the status of the answer."""
-        figures = self._runtime.figures
-        now = self._runtime.clock.monotonic
+        figures, now = self._runtime.figures, self._runtime.clock.monotonic
         began, status = now(), 0
 
         # No coroutine: that would cost every message of every answer.
@@ -105,8 +104,8 @@ class Shell:
                 raise failure from error.__cause__  # too late for another answer: the server cuts the connection
             # A route may have its own answer to those it does not let in.
             refuse = getattr(scope.get("route"), "refuse", None) if problem.status in (401, 403) else None
-            connection = HTTPConnection(scope)
-            response = problem.response(connection) if refuse is None else refuse(connection, problem)
+            asked = HTTPConnection(scope)
+            response = refuse(asked, problem) if refuse is not None else problem.response(asked)
             await response(scope, receive, send_dressed)
         finally:
             figures.under_way -= 1

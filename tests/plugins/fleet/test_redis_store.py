@@ -45,13 +45,8 @@ def clock() -> FakeClock:
 
 class TestRedisFleetStore(FleetStoreSuite):
     @pytest.fixture
-    async def store(
-        self, server: Server, clock: FakeClock, request: pytest.FixtureRequest
-    ) -> AsyncIterator[RedisFleetStore]:
-        store = RedisFleetStore(server.url, prefix=f"t{abs(hash(request.node.nodeid))}", now=clock.time)
-        await store.open()
-        yield store
-        await store.close()
+    async def store(self, store: RedisFleetStore) -> RedisFleetStore:
+        return store
 
 
 async def test_a_server_that_was_emptied_is_another_fleet_for_the_same_client(

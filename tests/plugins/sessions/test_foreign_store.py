@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import unfit_stores
 from plughost import Host
 from plughost.contracts import SessionManager, StoreSetup
 from plughost.exceptions import ConfigError, PluginError
@@ -36,28 +38,14 @@ class Shelf(MemoryStore):
         self.setup = setup
         self.made.append(self)
 
-class Half:
-    name = "half"
-    def __init__(self, setup): ...
-
 def plain(setup):
     return MemoryStore(setup.now)
-
-def falls(setup):
-    raise OSError("no room")
-
-number = 7
 """
 
 
 @pytest.fixture(params=["shelf_store", "acme_rows"])
-def module(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    (folder / f"{request.param}.py").write_text(SOURCE, encoding="utf-8")
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.delitem(__import__("sys").modules, request.param, raising=False)
-    return str(request.param)
+def module(request: pytest.FixtureRequest, write_module: Callable[[str, str], str]) -> str:
+    return write_module(request.param, SOURCE + unfit_stores.SOURCE)
 
 
 def host(tmp_path: Path) -> Host:
@@ -130,15 +118,12 @@ async def test_a_reload_with_the_same_settings_keeps_the_store(module: str, tmp_
     ("store", "settings", "why"),
     [
         ("sqlit", {}, "Did you mean 'sqlite'"),
-        ("no_such_module:Store", {}, "cannot be imported: ModuleNotFoundError"),
-        ("{module}:Nothing", {}, "cannot be imported: AttributeError"),
-        ("{module}:number", {}, "name a class"),
         (
             "{module}:Half",
             {},
             "neither a BytesStore, with commit, delete and find, nor a SessionStore: it has no",
         ),
-        ("{module}:falls", {}, "cannot be made: OSError: no room"),
+        *((store, {}, why) for store, why in unfit_stores.REFUSED.items()),
         ("{module}:Shelf", {}, "address"),
         ("{module}:Shelf", {"address": "a", "pace": 1}, "pace"),
         ("{module}:Shelf", {"address": "a", "patience": "PASSWORD"}, "patience"),

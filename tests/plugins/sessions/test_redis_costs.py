@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from plughost.plugins.sessions import SessionsPlugin
 from plughost.plugins.sessions.foresight import Foresight
 from plughost.plugins.sessions.stores.redis import RedisStore
 from servers import Server
-from servers import server as running_server
 
 pytestmark = pytest.mark.anyio
 
@@ -64,12 +63,6 @@ class App:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running_server() as started:
-        yield started
 
 
 class Visits:

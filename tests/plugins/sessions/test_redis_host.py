@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from plughost.exceptions import StoreUnavailableError
 from plughost.http import PUBLIC, SIGNED_IN, Route, create_app
 from plughost.plugins.sessions import SessionsPlugin
 from servers import Server
-from servers import server as running_server
 
 pytestmark = pytest.mark.anyio
 
@@ -57,12 +56,6 @@ async def hello(request: Request) -> Response:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running_server() as started:
-        yield started
 
 
 @pytest.fixture

@@ -41,13 +41,8 @@ async def store(
 
 class TestRedisStore(SessionStoreSuite):
     @pytest.fixture
-    async def store(
-        self, server: Server, clock: FakeClock, request: pytest.FixtureRequest
-    ) -> AsyncIterator[RedisStore]:
-        store = RedisStore(server.url, prefix=f"t{abs(hash(request.node.nodeid))}", now=clock.time)
-        await store.open()
-        yield store
-        await store.close()
+    async def store(self, store: RedisStore) -> RedisStore:
+        return store
 
 
 async def test_every_key_ends_by_itself_or_is_bounded(store: RedisStore) -> None:
