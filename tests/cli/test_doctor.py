@@ -191,8 +191,9 @@ def test_a_fleet_in_a_file_that_each_pod_has_for_itself_is_found(cli, configure,
     assert problems(cli("doctor", "--json"), "fleet-store")[0] == "skipped"
 
 
-def test_the_secret_of_a_fleet_is_looked_at(cli, configure, tmp_path) -> None:
-    table = '[plugins.fleet.config]\nstore = "redis"\nredis_url = "redis://x"\n'
+@pytest.mark.parametrize("store", ["redis", "postgresql"])
+def test_the_secret_of_a_fleet_is_looked_at(cli, configure, tmp_path, store) -> None:
+    table = f'[plugins.fleet.config]\nstore = "{store}"\n{store}_url = "{store}://x"\n'
     configure(table)
     status, said = problems(cli("doctor", "--json"), "fleet-secret")
     assert (status, "cannot be steered" in said) == ("warn", True)

@@ -20,7 +20,7 @@ def _store(patient: Patient) -> Iterator[CheckProblem]:
     if store == "sqlite" and "KUBERNETES_SERVICE_HOST" in patient.loaded.environ:
         yield CheckProblem(
             message="the fleet meets in a file, and each pod has its own: a job of the fleet runs in each of them.",
-            advice="set store and redis_url in [plugins.fleet.config], the same on all; one pod alone needs nothing",
+            advice="set store and redis_url or postgresql_url in [plugins.fleet.config] of all; one needs nothing",
             plugin=_FLEET,
             level="warning",
         )
@@ -29,7 +29,7 @@ def _store(patient: Patient) -> Iterator[CheckProblem]:
 def _secret(patient: Patient) -> Iterator[CheckProblem]:
     settings = _settings(patient)
     written = settings.get("secret_file", "")
-    if not written and settings.get("store") == "redis":
+    if not written and settings.get("store") in ("redis", "postgresql"):
         yield CheckProblem(
             message="hosts of several machines share jobs, and cannot be steered: the fleet has no secret_file.",
             advice="give all of them the same file of 32 signs or more, for their owner alone",
