@@ -20,7 +20,8 @@ def _store(patient: Patient) -> Iterator[CheckProblem]:
     if store == "sqlite" and "KUBERNETES_SERVICE_HOST" in patient.loaded.environ:
         yield CheckProblem(
             message="the fleet meets in a file, and each pod has its own: a job of the fleet runs in each of them.",
-            advice="set store and redis_url or postgresql_url in [plugins.fleet.config] of all; one needs nothing",
+            advice="set store, and redis_url or postgresql_url, in [plugins.fleet.config], the same on all;"
+            " one pod alone needs nothing",
             plugin=_FLEET,
             level="warning",
         )
