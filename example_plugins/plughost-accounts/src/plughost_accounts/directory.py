@@ -53,12 +53,11 @@ class Directory:
         self, *, user_id: str | None = None, username: str | None = None
     ) -> tuple[User, str | None] | None:
         """Return a user with the hash of the password, or None."""
-        where: str = "user_id = ?"
-        values: tuple[str | None, ...] = (user_id,)
+        where, values = "user_id = :user_id", {"user_id": user_id}
         if username is not None:
             # Accounts from before look-alikes were folded are known by their old spelling, which comes first.
-            values = (_folded_before(username), _folded(username))
-            where = "folded IN (?1, ?2) ORDER BY folded <> ?1"
+            values = {"before": _folded_before(username), "folded": _folded(username)}
+            where = "folded IN (:before, :folded) ORDER BY folded <> :before"
         query = f"SELECT {_COLUMNS} FROM users WHERE {where} LIMIT 1"  # noqa: S608 - one of two constants
         found = await self._do(lambda: self._db.execute(query, values).fetchone())
         return None if found is None else (_user(found), found[7])
