@@ -56,7 +56,7 @@ class Browser:
     async def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer:
-        answer = Answer()
+        answer, pieces = Answer(), bytearray()  # bytes would be copied whole with each piece
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
@@ -66,9 +66,10 @@ class Browser:
                 answer.status = message["status"]
                 answer.headers = list(message.get("headers", []))
             elif message["type"] == "http.response.body":
-                answer.body += message.get("body", b"")
+                pieces.extend(message.get("body", b""))
 
         await self.app(self.scope(method, path, headers), receive, send)
+        answer.body = bytes(pieces)
         self._keep(answer)
         return answer
 

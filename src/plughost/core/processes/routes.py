@@ -5,15 +5,15 @@ What the process sends is a stranger's word: each message is looked at before a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
 from plughost.contracts.http import Receive, Send
-from plughost.core.wire.routes import MOST_AT_ONCE, AsgiMessage, RouteAnswer, RouteManifest, RouteRequest
+from plughost.core.wire.routes import AsgiMessage, RouteAnswer, RouteManifest, RouteRequest
 
 _FROM_THERE: Final = frozenset(
     {"http.response.start", "http.response.body", "http.response.trailers"}
@@ -36,18 +36,15 @@ class RouteStream:
         self._begun: AsgiMessage | None = None
         self._has_begun = False
         self._sending = anyio.Lock()
-        self._left = b""
-        self._rest: Mapping[str, Any] = {}
+        self._pieces: Iterator[AsgiMessage] = iter(())
 
     async def receive(self) -> AsgiMessage:
         """Return the client's next message, a big one in pieces."""
-        if self._left:
-            return self._piece()
-        told = AsgiMessage.of(await self._receive())
-        if len(told.body) <= MOST_AT_ONCE:
-            return told
-        self._left, self._rest = told.body, told.rest
-        return self._piece()
+        piece = next(self._pieces, None)
+        if piece is None:
+            self._pieces = AsgiMessage.of(await self._receive()).pieces()
+            piece = next(self._pieces)
+        return piece
 
     def begin(self, message: AsgiMessage) -> None:
         """Take in how an answer begins; it is sent with what comes next, or by ``flush``.
@@ -84,11 +81,6 @@ class RouteStream:
         begun, self._begun = self._begun, None
         if begun is not None:
             await self._send(begun.message())
-
-    def _piece(self) -> AsgiMessage:
-        piece, self._left = self._left[:MOST_AT_ONCE], self._left[MOST_AT_ONCE:]
-        rest = {**self._rest, "more_body": True} if self._left else self._rest
-        return AsgiMessage(type="http.request", body=piece, rest=rest)
 
 
 @dataclass(frozen=True, slots=True)

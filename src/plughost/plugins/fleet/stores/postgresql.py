@@ -37,11 +37,15 @@ CREATE TABLE IF NOT EXISTS plughost_fleet (
     fleet text NOT NULL, kind text NOT NULL, key text NOT NULL, value bytea NOT NULL, PRIMARY KEY (fleet, kind, key)
 )"""
 
-# A claim must not be forgotten in a power cut, or its slot would start twice: it is committed on the disk. A beat may.
+# A claim must not be forgotten in a power cut, or its slot would start twice: it is committed on the disk, and on the
+# replicas that the server waits for. A beat may be.
 _LIMITS = """
 SELECT set_config('lock_timeout', %(limit)s, true), set_config('statement_timeout', %(limit)s, true),
     set_config('idle_in_transaction_session_timeout', %(limit)s, true),
-    set_config('synchronous_commit', %(commit)s, true)"""
+    set_config('synchronous_commit', CASE
+        WHEN NOT %(durable)s THEN 'off' WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
+        ELSE current_setting('synchronous_commit') END, true)
+"""
 
 _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (
@@ -189,7 +193,7 @@ class PostgresqlFleetStore(SteppingStore):
             with connection.pipeline():
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if reads else "BEGIN")
                 # A process that is stopped in the middle of a step must not keep the others from theirs.
-                connection.execute(_LIMITS, {"limit": limit, "commit": "on" if durable else "off"})
+                connection.execute(_LIMITS, {"limit": limit, "durable": durable})
                 if not reads:
                     connection.execute("SELECT pg_advisory_xact_lock(%s)", (self._lock,))
                 told = connection.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
