@@ -92,6 +92,29 @@ def test_check_names_every_wrong_setting_of_every_plugin(cli, install, configure
     ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "path", "said"),
+    [
+        ('url = ""', "apps.shop.url", "empty"),
+        ('url = "sqlite://"\nmigrations = " "', "apps.shop.migrations", "empty"),
+        ('ulr = "sqlite://"', "apps.shop.ulr", "Did you mean 'url'"),
+        ('url = {"$env" = "NOBODY_SET_THIS"}', "apps.shop.url", "NOBODY_SET_THIS"),
+    ],
+)
+def test_an_app_that_would_lose_its_database_is_told_by_check_and_by_a_run(
+    cli, configure, only, settings: str, path: str, said: str
+) -> None:
+    only()
+    configure(f"[apps.shop]\n{settings}\n")
+    ran = cli("config", "check", "--json")
+    assert (ran.code, [problem["path"] for problem in ran.document["problems"]]) == (3, [path])
+    assert said in ran.document["problems"][0]["message"]
+    ran = cli("run", "--once", "--json")
+    assert ran.code == 3
+    assert said in ran.document["app_errors"]["shop"]
+    assert f"App 'shop' is not registered: {ran.document['app_errors']['shop']}" in cli("run", "--once").out
+
+
 def test_check_is_content_with_a_good_configuration(cli, install, configure, only) -> None:
     only("good")
     configure('[plugins.good.config]\ngreeting = "hi"\n')

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plughost.contracts.error_text import error_text
 from plughost.contracts.json_values import for_json
 from plughost.exceptions import AppError, ConfigError, HookError, PluginError
 
 if TYPE_CHECKING:
-    from plughost.contracts.records import LoadReport, PluginRecord
     from plughost.core.finding.discovery import PluginCandidate
+    from plughost.host import Host
 
 Document = dict[str, Any]
 _DEEPEST = 100
@@ -83,16 +84,16 @@ def _failure(error: PluginError | None) -> Any:
     return plain(failure_of(error))
 
 
-def report_document(
-    name: str, report: LoadReport, ready: bool, records: Mapping[str, PluginRecord]
-) -> Document:
-    """The state of every plugin of a host that was started."""
+def report_document(host: Host) -> Document:
+    """The state of every plugin of a host that was started, and the apps that it could not register."""
+    report = host.report
     return {
-        "host": name,
-        "ready": ready,
+        "host": host.name,
+        "ready": host.ready,
         "duration": round(report.duration, 4),
         "loaded": report.loaded,
         "failed": report.failed,
         "skipped": report.skipped,
-        "plugins": list(records.values()),
+        "plugins": list(host.plugins.values()),
+        "app_errors": {name: error_text(error) for name, error in host.app_errors.items()},
     }

@@ -5,19 +5,21 @@ from __future__ import annotations
 from plughost.cli.documents import report_document
 from plughost.cli.program import Program
 from plughost.cli.tables import counted, seconds, state, table
+from plughost.contracts.error_text import error_text
 from plughost.contracts.records import PluginRecord
 from plughost.host import Host
 
 
 def report_text(host: Host) -> str:
-    """Return a table of all plugins and a line that counts them."""
+    """Return a table of all plugins, a line for each app that was not registered, and one that counts."""
     rows = [_row(record) for record in host.plugins.values()]
-    return f"{table(('PLUGIN', 'VERSION', 'STATE', 'TOOK', ''), rows)}\n{_summary(host)}"
+    apps = (f"App {name!r} is not registered: {error_text(error)}" for name, error in host.app_errors.items())
+    return "\n".join((table(("PLUGIN", "VERSION", "STATE", "TOOK", ""), rows), *apps, _summary(host)))
 
 
 def tell_report(program: Program, host: Host) -> None:
     """Say on standard error what happened to each plugin."""
-    document = report_document(host.name, host.report, host.ready, host.plugins)
+    document = report_document(host)
     program.stderr.say(_summary(host), text=report_text(host), **document)
 
 

@@ -15,6 +15,7 @@ from plughost.cli.program import Program, reads
 from plughost.core.config import LoadedConfig, config_schema
 from plughost.core.loading.survey import survey
 from plughost.exceptions import ConfigError, PluginError, PluginNotFoundError
+from plughost.flows.registration import check_settings
 
 
 @click.group()
@@ -68,7 +69,7 @@ def check(program: Program) -> None:
             None if program.config_path is None else str(program.config_path),
         )
     else:
-        problems, file = list(_problems_of_plugins(loaded)), _file(loaded)
+        problems, file = [*_problems_of_plugins(loaded), *_problems_of_apps(loaded)], _file(loaded)
     text = "\n".join(map(_line, problems)) or "The configuration is fine."
     program.show({"config": file, "problems": problems}, text)
     leave_with_problems(problems)
@@ -87,6 +88,14 @@ def _config_classes(
         if subject.error is not None:
             program.talk(f"The settings of plugin {candidate.name!r} are unknown: {subject.error}")
     return classes
+
+
+def _problems_of_apps(loaded: LoadedConfig) -> Iterator[Document]:
+    for name in loaded.config.apps:
+        try:
+            check_settings(name, loaded.app_config(name))
+        except ConfigError as error:
+            yield from _problems_of(error)
 
 
 def _problems_of_plugins(loaded: LoadedConfig) -> Iterator[Document]:
@@ -109,7 +118,7 @@ def _problems_of_plugins(loaded: LoadedConfig) -> Iterator[Document]:
 
 def _problems_of(error: ConfigError) -> Iterator[Document]:
     if not error.problems:
-        yield _problem(error.path, error.origin, str(error))
+        yield _problem(error.path, error.origin, str(error).removeprefix(f"{error.path} "))
     for problem in error.problems:
         yield _problem(problem.path, problem.origin, problem.message)
 

@@ -29,7 +29,7 @@ from plughost.host import Host
 @config_option
 @json_option
 @verbose_option
-@click.option("--once", is_flag=True, help="Start, report, stop. Exits 3 when a plugin failed.")
+@click.option("--once", is_flag=True, help="Start, report, stop. Exits 3 when a plugin or an app failed.")
 @click.option("--safe-mode", is_flag=True, help="Load the plugins that come with plughost and no others.")
 @click.option("--strict", is_flag=True, help="Fail when a plugin fails.")
 @dev_option
@@ -53,7 +53,7 @@ def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[
         ready = anyio.run(_run, program, host, once, folders)
     except HostNotReadyError as error:
         document = error_document(error)
-        document["details"]["report"] = report_document(host.name, host.report, False, host.plugins)
+        document["details"]["report"] = report_document(host)
         program.show(document, report_text(host))
         program.talk(f"Error: {error}")
         leave(ExitCode.FAILED)
@@ -61,7 +61,7 @@ def run(program: Program, once: bool, safe_mode: bool, strict: bool, dev: tuple[
         program.talk("Asked to stop while starting: stopped.")
         leave(ExitCode.FAILED)
     if once:
-        leave_with_problems(host.report.failed or not ready)
+        leave_with_problems(host.report.failed or host.app_errors or not ready)
     elif not ready and not folders:
         leave(ExitCode.FAILED)
 
@@ -99,5 +99,5 @@ async def _stay(
 
 def show_report(program: Program, host: Host) -> None:
     """Write the state of every plugin of a running host."""
-    document = report_document(host.name, host.report, host.ready, host.plugins)
+    document = report_document(host)
     program.show(document, report_text(host))
