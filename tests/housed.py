@@ -78,7 +78,8 @@ def children(pid: int | None = None) -> set[int]:
     pid = pid or os.getpid()
     found: set[int] = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
-        found.update(int(one) for one in (task / "children").read_text().split())
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended since
+            found.update(int(one) for one in (task / "children").read_text().split())
     return found
 
 

@@ -267,7 +267,7 @@ def test_a_thread_hears_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_every_service_that_a_first_party_plugin_provides_is_on_its_card() -> None:
     plugins = Path(plughost.__file__).parent / "plugins"
     for card in plugins.glob("*/plugin.toml"):
-        code = (card.parent / "plugin.py").read_text("utf-8")
+        code = "".join(file.read_text("utf-8") for file in card.parent.rglob("*.py"))
         provided = set(re.findall(r"context\.provide\((\w+),", code)) - {"HookTrace"}  # its own, for its page
         promised = {
             name.rpartition(".")[2] for name in tomllib.loads(card.read_text("utf-8")).get("provides", ())

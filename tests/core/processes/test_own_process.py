@@ -337,7 +337,11 @@ async def test_a_call_that_ends_when_it_is_cancelled_costs_the_process_nothing(t
         pid = host.plugins["faulty"].status["pid"]
         await host.hooks.misbehave.report(how="sleep")
         await anyio.sleep(0.4)
-        assert (await host.hooks.misbehave(how=""))["pid"] == pid
+        answer = None
+        with anyio.fail_after(30):
+            while answer is None:  # on a busy machine it may take longer than its limit
+                answer = await host.hooks.misbehave(how="")
+        assert answer["pid"] == pid
 
 
 async def test_calls_that_swallow_their_cancellation_are_strikes(tmp_path: Path) -> None:

@@ -87,6 +87,9 @@ class Silent:
         """Every member is called the same."""
         return "import"
 
+    def fall_silent(self) -> None:
+        """There is nothing left to say."""
+
 
 async def test_the_end_of_one_may_be_told_with_its_birth(tmp_path: Path) -> None:
     async with anyio.create_task_group() as tasks:
