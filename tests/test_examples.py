@@ -35,7 +35,7 @@ class Installed:
         }
         return subprocess.run(
             [sys.executable, "-m", *arguments],
-            cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=110,
+            cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=400,
         )  # fmt: skip
 
 
@@ -94,6 +94,7 @@ def test_there_are_examples() -> None:
     assert {source.name for source in EXAMPLES} >= NEEDED
 
 
+@pytest.mark.timeout(420)  # those of the media suite take a minute and a half each on a machine of their own
 def test_its_own_tests_pass(example: Installed, tmp_path: Path) -> None:
     others = for_tests_of(example.source)
     if others:
