@@ -290,7 +290,7 @@ async def test_calls_that_a_crash_ends_are_told_in_a_line_each(
         assert len(told) == 20
         for record in told:
             assert record.exc_info is None
-            assert "SIGKILL ended it" in record.__dict__["reason"]
+            assert "is gone" in record.__dict__["reason"]
 
 
 async def test_a_call_that_comes_while_the_first_new_process_begins_waits_for_it(tmp_path: Path) -> None:
@@ -327,7 +327,8 @@ async def test_what_holds_its_event_loop_is_killed_and_where_it_stood_is_told(tm
             assert process.last_exit is not None
             assert "misbehave held its event loop beyond its limit" in process.last_exit.reason
             assert process.last_exit.signal == "SIGKILL"
-            assert where in process.last_exit.stack
+            # On a busy machine it may be killed before it has written down where it stood, which is told too.
+            assert where in process.last_exit.stack or "did not even write" in process.last_exit.reason
             await became(host, "faulty", "ready")
 
 

@@ -305,7 +305,7 @@ async def test_event_streams_of_a_process_are_counted_and_end_with_the_server(tm
         app.drain()
         await until(lambda: app.runtime.figures.under_way == 0)
         assert client.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
-        assert (tmp_path / "data" / "lampsite" / "ended").exists()
+        await until(lambda: (tmp_path / "data" / "lampsite" / "ended").exists())
 
 
 async def test_a_crash_is_503_and_the_next_request_is_answered(tmp_path: Path) -> None:
