@@ -36,7 +36,7 @@ from plughost.core.wire.channel import open_channel
 from plughost.core.wire.codec import CannotCrossError, WireCodec, arguments_codec
 from plughost.core.wire.crossings import crossing_verdict
 from plughost.core.wire.faults import Fault, as_fault
-from plughost.core.wire.frames import HEAD, FrameBuffer, FrameError, FrameReader, Kind
+from plughost.core.wire.frames import CLOSED, HEAD, FrameBuffer, FrameError, FrameReader, Kind
 from plughost.core.wire.protocol import MemberCrossing
 from plughost.core.wire.values import ENCODER
 from plughost.exceptions import AuthRefused, ConfigProblem, PluginConfigError, RemoteError
@@ -296,3 +296,16 @@ def test_each_hook_of_the_catalogue_crosses_or_says_why_not() -> None:
     }
     assert {"run_migrations", "restore_artifact"} <= {n for n, v in found.items() if v.kind == "without"}
     assert kinds["crosses"] + kinds["by value"] >= 40
+
+
+@pytest.mark.anyio
+async def test_an_end_that_had_not_read_everything_is_an_end_like_any_other() -> None:
+    lost: list[str] = []
+    ours, theirs = socket.socketpair()
+    async with anyio.create_task_group() as tasks:
+        theirs.setblocking(True)
+        ours.send(b"x")  # unread, so that the system says that the connection was reset
+        open_channel(ours, tasks, lambda *_: None, lost.append)
+        theirs.close()
+        await until(lambda: bool(lost))
+    assert lost == [CLOSED]

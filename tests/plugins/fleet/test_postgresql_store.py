@@ -179,6 +179,8 @@ async def test_a_server_that_stands_still_costs_one_time_limit_and_is_used_again
     try:
         with pytest.raises(StoreUnavailableError, match="within 1 s"):
             await store.beat(Beat(member="a", incarnation=welcome.incarnation))
+        with pytest.raises(StoreUnavailableError, match="within 1 s"):
+            await store.wait_for_word()
     finally:
         for process in (server, *backends):
             os.kill(process, signal.SIGCONT)

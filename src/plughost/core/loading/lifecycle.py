@@ -419,9 +419,8 @@ class PluginLifecycle:
         self._registry.move(name, PluginState.STOPPING, reason=reason, hooks=())
         drain = self._dispatcher.let_go(name, run.plugin.handle.target)
         run.ledger.undo()
-        await (
-            self._announcer.announce()
-        )  # who keeps what plugins contributed, such as routes, sends nobody there now
+        # Who keeps what plugins contributed, such as routes, sends nobody there from now on.
+        await self._announcer.announce()
         error = await self._runs.retire(run, drain)
         said = reason if error is None else f"{reason}; {error}"
         self._registry.move(name, state, reason=said)

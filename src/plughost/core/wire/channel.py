@@ -92,9 +92,8 @@ class AsyncioChannel:
             count = self._sock.recv_into(self._reader.room())
         except BlockingIOError:
             return
-        except OSError as error:
-            self._lose(str(error))
-            return
+        except OSError:  # it ended before it had read all: that is an end like any other
+            count = 0
         if not count:
             self._lose(CLOSED)
             return

@@ -62,8 +62,10 @@ class TrioChannel:
                     has_more = self._reader.received(0)
             except BlockingIOError:
                 continue
-            except (OSError, FrameError, anyio.ClosedResourceError) as error:
+            except FrameError as error:
                 return str(error)
+            except (OSError, anyio.ClosedResourceError):  # it ended before it had read all, as others end
+                return CLOSED
             if not count:
                 return CLOSED
 

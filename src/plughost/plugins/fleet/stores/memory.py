@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import anyio
@@ -68,6 +68,10 @@ class _Dictionaries:
 
     def delete(self, kind: str, key: str) -> None:
         self._kinds.get(kind, {}).pop(key, None)
+
+    def some(self, kind: str, keys: Sequence[str]) -> list[bytes]:
+        found = self._kinds.get(kind, {})
+        return [found[key] for key in keys if key in found]
 
     def items(self, kind: str) -> list[tuple[str, bytes]]:
         return sorted(self._kinds.get(kind, {}).items())

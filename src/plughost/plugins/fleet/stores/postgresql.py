@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ except ImportError as error:
     ) from error
 
 T = TypeVar("T")
+_Connection = psycopg.Connection[tuple[Any, ...]]
 
 _LISTEN = 30.0
 """Seconds after which a listener looks whether its connection still is one."""
@@ -84,9 +85,9 @@ class PostgresqlFleetStore(SteppingStore):
         digest = hashlib.sha256(f"plughost fleet {fleet}".encode()).digest()
         self._lock = int.from_bytes(digest[:8], "big", signed=True)
         self._channel = f"plughost_fleet_{digest[:8].hex()}"
-        self._turn = anyio.Lock()
         self._line: _Line | None = None
         self._ear: _Line | None = None
+        self._listening: _Connection | None = None
 
     def __repr__(self) -> str:
         return f"PostgresqlFleetStore(fleet={self._fleet!r})"  # the address may hold a password
@@ -98,76 +99,54 @@ class PostgresqlFleetStore(SteppingStore):
             ConfigError: The address is not that of a PostgreSQL database.
             StoreUnavailableError: It cannot be reached, or its user lacks a right.
         """
-        self._line = _Line(self._parameters())
-        await self._in_thread(self._find_table)
+        if self._line is None:
+            self._line, self._ear = (_Line(self._parameters(), self._timeout) for _ in range(2))
+        await self._line.do(self._find_table)
 
     async def close(self) -> None:
         """Let the connections go."""
         for line in (self._line, self._ear):
             if line is not None:
-                line.cut()
+                line.hang_up()
         self._line = self._ear = None
 
     async def wait_for_word(self) -> Word:
         """Return when somebody proposed or told something."""
+        ear = self._opened(self._ear)
+        connection = await ear.do(self._listen)
         try:
-            while True:
-                if self._ear is None:
-                    ear = _Line(self._parameters())
-                    connection = await anyio.to_thread.run_sync(ear.get)
-                    await anyio.to_thread.run_sync(connection.execute, f"LISTEN {self._channel}".encode())
-                    self._ear = ear
-                connection = self._ear.get()
-                with anyio.move_on_after(_LISTEN):
-                    await anyio.wait_readable(connection.fileno())
-                notes = connection.notifies(timeout=0)
-                heard = {note.payload for note in await anyio.to_thread.run_sync(list, notes)}
-                if heard:
-                    return Word(step="step" in heard, event="event" in heard)
-        except (psycopg.Error, OSError) as error:
-            if self._ear is not None:
-                self._ear.cut()
-            self._ear = None
-            raise self._unavailable(error) from None
+            with anyio.move_on_after(_LISTEN):
+                await anyio.wait_readable(connection.fileno())
+        except (psycopg.Error, OSError, anyio.ClosedResourceError) as error:
+            raise _unavailable(error) from None
+        heard = await ear.do(lambda connection: {one.payload for one in connection.notifies(timeout=0)})
+        return Word(step="step" in heard, event="event" in heard)
 
     async def _wake(self, word: Word) -> None:
-        said = "step" if word.step else "event"
-        await self._in_thread(
-            lambda line: line.get().execute("SELECT pg_notify(%s, %s)", (self._channel, said))
+        said = (self._channel, "step" if word.step else "event")
+        await self._opened(self._line).do(
+            lambda connection: connection.execute("SELECT pg_notify(%s, %s)", said)
         )
 
     async def _step(
         self, step: Callable[[FleetRules], T], *, durable: bool = False, reads: bool = False
     ) -> T:
-        return await self._in_thread(partial(self._transact, step, durable, reads))
+        return await self._opened(self._line).do(partial(self._transact, step, durable, reads))
 
-    async def _in_thread(self, work: Callable[[_Line], T]) -> T:
-        """Do something with the connection, within the time for it; who waits too long for an answer hangs up."""
-        async with self._turn:
-            if self._line is None:
-                raise StoreUnavailableError("the fleet's store is not open")
-            try:
-                # Shielded: a step that is let go of in its middle would share its connection with the next one.
-                with anyio.fail_after(self._timeout, shield=True):
-                    return await anyio.to_thread.run_sync(work, self._line, abandon_on_cancel=True)
-            except TimeoutError:
-                self._hang_up()
-                raise StoreUnavailableError(
-                    f"the fleet's database did not answer within {self._timeout:g} s"
-                ) from None
-            except psycopg.OperationalError as error:
-                self._hang_up()
-                raise self._unavailable(error) from None
-            except psycopg.Error as error:
-                raise self._unavailable(error) from None
+    def _opened(self, line: _Line | None) -> _Line:
+        if line is None:
+            raise StoreUnavailableError("the fleet's store is not open")
+        return line
 
-    def _hang_up(self) -> None:
-        if self._line is not None:
-            self._line.cut()
-            self._line = _Line(self._parameters())
+    def _listen(self, connection: _Connection) -> _Connection:
+        if connection is not self._listening:  # it is a new one
+            connection.execute(f"LISTEN {self._channel}".encode())
+            self._listening = connection
+        return connection
 
-    def _transact(self, step: Callable[[FleetRules], T], durable: bool, reads: bool, line: _Line) -> T:
-        connection = line.get()
+    def _transact(
+        self, step: Callable[[FleetRules], T], durable: bool, reads: bool, connection: _Connection
+    ) -> T:
         if reads:
             try:
                 with self._transaction(connection, reads=True) as (rows, now):
@@ -175,12 +154,12 @@ class PostgresqlFleetStore(SteppingStore):
             except errors.ReadOnlySqlTransaction:
                 pass  # it had to write after all: the table was empty
             except errors.UndefinedTable:
-                self._find_table(line)
+                self._find_table(connection)
         try:
             with self._transaction(connection, durable=durable) as (rows, now):
                 return step(FleetRules(rows, now))
         except errors.UndefinedTable:  # somebody dropped it: it is another fleet now
-            self._find_table(line)
+            self._find_table(connection)
             with self._transaction(connection, durable=durable) as (rows, now):
                 return step(FleetRules(rows, now))
 
@@ -208,8 +187,7 @@ class PostgresqlFleetStore(SteppingStore):
                 connection.execute("ROLLBACK")
             raise
 
-    def _find_table(self, line: _Line) -> None:
-        connection = line.get()
+    def _find_table(self, connection: _Connection) -> None:
         found = connection.execute("SELECT to_regclass('plughost_fleet')").fetchone()
         if found is None or found[0] is None:
             with connection.transaction():  # CREATE TABLE IF NOT EXISTS fails where two do it at once
@@ -230,44 +208,82 @@ class PostgresqlFleetStore(SteppingStore):
         usual = {"target_session_attrs": "read-write", "application_name": "plughost fleet"}
         return usual | {"connect_timeout": patience, "keepalives_idle": 30, "keepalives_interval": 10} | said
 
-    def _unavailable(self, error: Exception) -> StoreUnavailableError:
-        # A text of the server names no password, but may name the address: the class says enough.
-        why = next((text for kind, text in _REFUSALS if isinstance(error, kind)), type(error).__name__)
-        return StoreUnavailableError(f"the fleet's database cannot be used: {why}")
-
-
-_Connection = psycopg.Connection[tuple[Any, ...]]
-
 
 class _Line:
-    """One connection, made when it is first needed, which can be cut while a thread waits for an answer on it."""
+    """One connection, made when it is needed, for one piece of work at a time.
 
-    def __init__(self, parameters: dict[str, Any]) -> None:
+    Work is done in a thread, within a limit. Who waits longer hangs up: the socket is shut down, so that the thread
+    wakes and lets go of the connection, and the next work has a new one.
+
+    Args:
+        parameters: Where the server is, as libpq has it.
+        limit: Seconds for one piece of work; they cover a new connection too.
+    """
+
+    def __init__(self, parameters: dict[str, Any], limit: float) -> None:
         self._parameters = parameters
+        self._limit = limit
+        self._turn = anyio.Lock()
         self._connection: _Connection | None = None
-        self._is_cut = False
+        self._round = 0
 
-    def get(self) -> _Connection:
-        """Return it; blocks."""
-        if self._connection is None:
+    async def do(self, work: Callable[[_Connection], T]) -> T:
+        """Do it.
+
+        Raises:
+            StoreUnavailableError: It failed, or took too long.
+        """
+        async with self._turn:
+            try:
+                # Shielded: work that is let go of in its middle would share its connection with the next.
+                with anyio.fail_after(self._limit, shield=True):
+                    return await anyio.to_thread.run_sync(
+                        self._do_here, work, self._round, abandon_on_cancel=True
+                    )
+            except TimeoutError:
+                self.hang_up()
+                raise StoreUnavailableError(
+                    f"the fleet's database did not answer within {self._limit:g} s"
+                ) from None
+            except (psycopg.Error, OSError) as error:
+                raise _unavailable(error) from None
+
+    def hang_up(self) -> None:
+        """End the connection, whoever uses it; the next work has another."""
+        self._round += 1
+        connection, self._connection = self._connection, None
+        if connection is None or connection.closed:
+            return
+        if not self._turn.locked():
+            connection.close()
+            return
+        with (
+            contextlib.suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(connection.fileno())) as wire,
+        ):
+            wire.shutdown(socket.SHUT_RDWR)
+
+    def _do_here(self, work: Callable[[_Connection], T], began: int) -> T:
+        connection = self._connection
+        if connection is None:
             # Poolers hand a connection to another client after each transaction: nothing may be prepared on it.
-            made = psycopg.connect(**self._parameters, autocommit=True, prepare_threshold=None)
-            if self._is_cut:
-                made.close()
-                raise psycopg.OperationalError("cut")
-            self._connection = made
-        return self._connection
+            connection = psycopg.connect(**self._parameters, autocommit=True, prepare_threshold=None)
+        try:
+            if began != self._round:
+                raise psycopg.OperationalError("nobody waits for it any more")
+            self._connection = connection
+            return work(connection)
+        except psycopg.OperationalError:
+            if began == self._round:
+                self._connection = None
+            connection.close()
+            raise
 
-    def cut(self) -> None:
-        """End it, whoever uses it."""
-        self._is_cut = True
-        if self._connection is not None:
-            with (
-                contextlib.suppress(OSError, psycopg.Error),
-                socket.socket(fileno=os.dup(self._connection.fileno())) as wire,
-            ):
-                wire.shutdown(socket.SHUT_RDWR)  # whoever waits in a thread for an answer wakes
-            self._connection.close()
+
+def _unavailable(error: Exception) -> StoreUnavailableError:
+    # A text of the server names no password, but may name the address: the class says enough.
+    why = next((text for kind, text in _REFUSALS if isinstance(error, kind)), type(error).__name__)
+    return StoreUnavailableError(f"the fleet's database cannot be used: {why}")
 
 
 class _Rows:
@@ -315,6 +331,17 @@ class _Rows:
     def _set(self, kind: str, key: str, value: bytes | None) -> None:
         self._seen.setdefault(kind, {})[key] = value
         self._changed.add((kind, key))
+
+    def some(self, kind: str, keys: Sequence[str]) -> list[bytes]:
+        seen = self._seen.setdefault(kind, {})
+        if kind not in self._whole and (missing := [key for key in keys if key not in seen]):
+            found = self._connection.execute(
+                "SELECT key, value FROM plughost_fleet WHERE fleet = %s AND kind = %s AND key = ANY(%s)",
+                (self._fleet, kind, missing),
+            )
+            seen.update(dict.fromkeys(missing))
+            seen.update(found.fetchall())
+        return [value for key in keys if (value := seen.get(key)) is not None]
 
     def items(self, kind: str) -> list[tuple[str, bytes]]:
         return sorted((key, value) for key, value in self._all(kind).items() if value is not None)

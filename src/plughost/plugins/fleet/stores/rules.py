@@ -200,10 +200,8 @@ class FleetRules(JobRules):
         """Return the events with larger numbers, the oldest first."""
         last = self._head().event
         first = max(number + 1, last - MOST_EVENTS + 1, 1)
-        found = (
-            self._documents.get("event", _in_order(one)) for one in range(first, min(first + most, last + 1))
-        )
-        return EventPage(first, last, tuple(event for event in found if event is not None))
+        keys = [*map(_in_order, range(first, min(first + most, last + 1)))]
+        return EventPage(first, last, tuple(self._documents.some("event", keys)))
 
     def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -134,6 +134,9 @@ class _Rows:
 
     def delete(self, kind: str, key: str) -> None:
         self._connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+
+    def some(self, kind: str, keys: Sequence[str]) -> list[bytes]:
+        return [value for key in keys if (value := self.get(kind, key)) is not None]
 
     def items(self, kind: str) -> list[tuple[str, bytes]]:
         query = "SELECT key, value FROM documents WHERE kind = ? ORDER BY key"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -25,6 +25,9 @@ class Documents(Protocol):
 
     def delete(self, kind: str, key: str) -> None:
         """Remove one, if it is there."""
+
+    def some(self, kind: str, keys: Sequence[str]) -> list[bytes]:
+        """Return those of these keys that are there, in their order."""
 
     def items(self, kind: str) -> list[tuple[str, bytes]]:
         """Return all of a kind, by key."""
