@@ -104,7 +104,5 @@ class Crew:
             self.relay.wake()
 
     async def _tidy(self) -> None:
-        try:
+        with suppress(StoreUnavailableError):  # the agent says so
             await self._gate.tidy()
-        except StoreUnavailableError:
-            return  # the agent says so

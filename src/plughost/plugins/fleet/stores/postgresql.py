@@ -1,4 +1,4 @@
-"""A fleet in PostgreSQL: for those who have one, and for whom a slot must never start twice, fail-over included."""
+"""A fleet in PostgreSQL, for those who have one."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class PostgresqlFleetStore(SteppingStore):
     """A ``FleetStore`` in one table of a database, which any number of fleets may share.
 
     Each step is one transaction in a worker thread, and an advisory lock gives the steps of a fleet their order, as
-    long as the transaction lasts: so that it works behind a pooler too. There, words may not be heard, and beats tell.
+    long as the transaction lasts: nothing is kept on the connection, as poolers in transaction mode want it. There,
+    words may not be heard, and beats tell.
 
     Args:
         url: Where it is: ``postgresql://``.
