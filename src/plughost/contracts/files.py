@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
 
+_DRAFT = ".draft"
 _MODE_OF_A_NEW_FILE = 0o600  # it may come to hold what is nobody else's business
 
 
 def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write ``data`` beside ``path``, then put it in its place; its folder must be there.
 
-    The file keeps its mode and, where that is allowed, its owner; a new one is its owner's alone.
+    The file keeps its mode and, where that is allowed, its owner; a new one is its owner's alone. What a process that
+    was killed had only begun to write beside it is removed by the next that writes.
 
     Args:
         path: The file; a symbolic link is replaced, not followed.
@@ -25,7 +29,7 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
     Raises:
         OSError: It cannot be written; the file is as it was before.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, draft = _new_draft(path)
     try:
         with os.fdopen(descriptor, "wb") as written:
             _copy_permissions(path, written.fileno())
@@ -33,13 +37,38 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
             written.flush()
             if durable:
                 os.fsync(written.fileno())
-        Path(name).replace(path)
+            draft.replace(path)  # before it is closed: with that the lock is gone
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
+            draft.unlink()
         raise
+    _remove_drafts(path)
     if durable:
         sync_to_disk(path.parent)
+
+
+def _new_draft(path: Path) -> tuple[int, Path]:
+    """Make a file to write to, locked for as long as it is open, so that others see that somebody writes it."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_DRAFT, dir=path.parent)
+        with contextlib.suppress(OSError):  # a file system without locks: then nobody removes it either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, Path(name)
+        os.close(descriptor)  # it was taken for left behind before it was locked
+
+
+def _remove_drafts(path: Path) -> None:
+    """Remove what processes that were killed began to write: the kernel gives back their locks."""
+    drafts = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}" + re.escape(_DRAFT))
+    for draft in [file for file in path.parent.iterdir() if drafts.fullmatch(file.name)]:
+        with contextlib.suppress(OSError):  # somebody writes it, or removed it
+            descriptor = os.open(draft, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                draft.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def sync_to_disk(path: Path) -> None:
