@@ -9,7 +9,7 @@ RUN python -m venv /opt/plughost \
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin plughost \
- && install -d -o plughost -g plughost -m 0700 /data
+ && install -d -o plughost -g plughost -m 0700 /data /secrets
 COPY --from=build /opt/plughost /opt/plughost
 ENV PATH=/opt/plughost/bin:$PATH \
     PYTHONUNBUFFERED=1 \

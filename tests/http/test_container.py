@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import httpx2
 import pytest
-import yaml
 
+from composed import COMPOSE, DOCKERFILE, FIRST, ROOT, SERVICES, command, environment, make_secrets
 from servers import end, free_port, server
-
-ROOT = Path(__file__).parents[2]
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
-COMPOSE = (ROOT / "compose.yaml").read_text()
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -73,46 +67,48 @@ def test_the_health_check_of_the_image_asks_for_readiness():
     assert "/readyz" in command[2]
 
 
-def test_the_variables_of_the_compose_file_are_settings(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("service", "variables"), [("host", 5), ("north", 10), ("south", 10)])
+def test_the_variables_of_the_compose_file_are_settings(tmp_path, service, variables):
     from plughost import Host
 
-    found = dict(re.findall(r"^\s+(PLUGHOST_\w+): (\S+)$", COMPOSE, re.MULTILINE))
-    assert len(found) == 5
+    found = SERVICES[service]["environment"]
+    assert len(found) == variables
     config = Host(config={"host": {"data_dir": str(tmp_path)}}, environ=found).config
     assert config.plugins["cache"].config["redis_url"] == "redis://valkey:6379/0"
     assert config.plugins["sessions"].config["store"] == "redis"
 
 
+def test_every_volume_that_is_mounted_belongs_to_the_user_of_the_image():
+    # A new volume takes the owner of the folder that the image has there.
+    made = next(rest for word, rest in instructions() if word == "RUN" and "install -d" in rest)
+    mounts = {mount.split(":")[1] for one in ("host", "north", "south") for mount in SERVICES[one]["volumes"]}
+    assert mounts <= set(made.partition("install -d ")[2].split())
+
+
 def test_the_services_work_as_they_are_shipped(tmp_path):
     """The commands and variables of both files, as processes: sessions and cache are ready."""
-    services = yaml.safe_load(COMPOSE)["services"]
-    assert services["host"]["depends_on"]["secret"] == {"condition": "service_completed_successfully"}
-    (make,) = services["secret"]["command"]
-    for _ in range(2):  # a second start keeps the secret
-        made = [sys.executable, "-c", make.replace("/data/", f"{tmp_path}/")]
-        assert subprocess.run(made, capture_output=True, text=True).stderr == ""
-        first = (tmp_path / "sessions.secret").read_text()
-    assert (tmp_path / "sessions.secret").read_text() == first
-    assert (tmp_path / "sessions.secret").stat().st_mode & 0o077 == 0
+    assert SERVICES["host"]["depends_on"]["secret"] == {"condition": "service_completed_successfully"}
+    secret = tmp_path / "secrets/sessions.secret"
+    make_secrets(tmp_path / "secrets")
+    first = secret.read_text()
+    make_secrets(tmp_path / "secrets")  # a second start keeps it
+    assert secret.read_text() == first
+    assert secret.stat().st_mode & 0o077 == 0
     port = free_port()
     with server(port=port):
         environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
-        for name, value in services["host"]["environment"].items():
-            environ[name] = value.replace("valkey:6379", f"127.0.0.1:{port}").replace("/data", str(tmp_path))
-        environ["PLUGHOST_HOST__DATA_DIR"] = str(tmp_path)
-        words = shlex.split(re.search(r"run --rm host (.+)", COMPOSE)[1])
+        environ |= environment("host", data=tmp_path, secrets=tmp_path / "secrets", port=port)
         plughost = [sys.executable, "-m", "plughost"]
-        subprocess.run([*plughost, *words], cwd=tmp_path, env=environ, check=True, capture_output=True)
-        command = next(json.loads(rest) for word, rest in instructions() if word == "CMD")
+        subprocess.run([*plughost, *FIRST], cwd=tmp_path, env=environ, check=True, capture_output=True)
         process = subprocess.Popen(
-            [*plughost, *command, "--port", "0", "--drain-notice", "0"],
+            [*plughost, *command(), "--port", "0", "--drain-notice", "0"],
             cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
             where = re.search(r"listening on http://0\.0\.0\.0:(\d+)", process.stdout.readline())
             assert where is not None, process.communicate()[1]
             # Both are required: the host is ready only where sessions and cache are.
-            assert services["host"]["environment"]["PLUGHOST_HOST__REQUIRED"] == "sessions,cache"
+            assert SERVICES["host"]["environment"]["PLUGHOST_HOST__REQUIRED"] == "sessions,cache"
             assert httpx2.get(f"http://127.0.0.1:{where[1]}/readyz").status_code == 200
         finally:
             _, err = end(process)
@@ -130,11 +126,8 @@ def test_every_service_is_checked_and_started_again(service):
 
 
 def test_what_the_compose_file_says_to_do_first_is_a_command():
-    first = re.search(r"run --rm host (.+)", COMPOSE)
-    assert first is not None
-    words = shlex.split(first[1])
     told = subprocess.run(
-        [sys.executable, "-m", "plughost", *words[:3], "--help"], capture_output=True, text=True
+        [sys.executable, "-m", "plughost", *FIRST[:3], "--help"], capture_output=True, text=True
     )
     assert told.returncode == 0
     assert "--scope" in told.stdout

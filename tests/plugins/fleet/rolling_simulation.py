@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,6 +66,20 @@ class MadeUpHost:
         return SimpleNamespace(version="1")
 
 
+class MadeUpCopy:
+    """A disk that takes no time."""
+
+    document: bytes | None = None
+
+    async def read(self) -> bytes:
+        if self.document is None:
+            raise FileNotFoundError
+        return self.document
+
+    async def keep(self, document: bytes) -> None:
+        self.document = document
+
+
 class Member:
     """One process of the fleet."""
 
@@ -90,7 +103,7 @@ class Member:
             interval=5.0, may_lead=True, renames=False, publish=world.hear, listener=self, clock=self.clock, log=log,
         )  # fmt: skip
         self.follower = RevisionFollower(
-            self.host, self.way, SEAL, self.membership, copy=world.folder / name, allow_urls=(),  # type: ignore[arg-type]
+            self.host, self.way, SEAL, self.membership, copy=world.copies.setdefault(name, MadeUpCopy()), allow_urls=(),  # type: ignore[arg-type]
             told=self.agent.beat_at_once, clock=self.clock, log=log,
         )  # fmt: skip
         self.scope = anyio.CancelScope()
@@ -149,14 +162,13 @@ class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
     def __init__(
         self,
         seed: int,
-        folder: Path,
         *,
         members: int = 4,
         trouble: float = 0.1,
         store: type[Watched] = Watched,
     ) -> None:
         super().__init__(seed, store=store, trouble=trouble)
-        self.folder = folder
+        self.copies: dict[str, MadeUpCopy] = {}
         self._size = members
         self.kinds: dict[int, str] = {}
         self.urgent: set[int] = set()

@@ -69,17 +69,16 @@ async def test_no_slot_starts_twice_or_passes_in_silence_for_long(seed: int) -> 
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_change_reaches_no_host_before_its_turn_and_all_in_the_end(seed: int, tmp_path: Path) -> None:
-    world = rolling.World(seed, tmp_path)
+async def test_a_change_reaches_no_host_before_its_turn_and_all_in_the_end(seed: int) -> None:
+    world = rolling.World(seed)
     await world.run(12)
     assert "rolling" in world.store.states
 
 
-async def test_the_seeds_together_see_every_end_of_a_roll_out(tmp_path: Path) -> None:
+async def test_the_seeds_together_see_every_end_of_a_roll_out() -> None:
     missing = {"done", "reverted", "paused"}
     for seed in range(4, 40):
-        (folder := tmp_path / str(seed)).mkdir()
-        world = rolling.World(seed, folder)
+        world = rolling.World(seed)
         await world.run(12)
         missing -= set(world.store.states)
         if not missing:
@@ -92,16 +91,15 @@ async def test_the_seeds_together_see_every_end_of_a_roll_out(tmp_path: Path) ->
     [*rolling.PLANTED, *(pytest.param(*one, marks=pytest.mark.soak) for one in rolling.PLANTED_DEEP)],
 )
 async def test_a_fault_planted_in_roll_outs_is_found(
-    what: str, store: Any, plant: Any, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, store: Any, plant: Any, found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if plant is not None:
         from plughost.plugins.fleet import conducting
 
         monkeypatch.setattr(conducting, "advanced", plant(conducting.advanced))
     for seed in range(60):
-        (folder := tmp_path / str(seed)).mkdir()
         try:
-            await rolling.World(seed, folder, store=store).run(12)
+            await rolling.World(seed, store=store).run(12)
         except BaseException as error:
             if found in reason(error):
                 return
@@ -112,5 +110,5 @@ async def test_a_fault_planted_in_roll_outs_is_found(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(1000, 1100))
-async def test_a_change_reaches_no_host_before_its_turn_for_long(seed: int, tmp_path: Path) -> None:
-    await rolling.World(seed, tmp_path, members=6, trouble=0.2).run(60)
+async def test_a_change_reaches_no_host_before_its_turn_for_long(seed: int) -> None:
+    await rolling.World(seed, members=6, trouble=0.2).run(60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -87,6 +89,23 @@ async def test_a_change_is_made_on_all_members_long_before_their_next_beat(tmp_p
         assert (rollout.state, set(rollout.results.values())) == ("done", {"applied"})
         await fleet.propose(FleetChange("enable", "lamp"))
         await until(lambda: states(hosts) == ["ready", "ready"])
+
+
+async def test_nobody_waits_for_the_disk_in_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_in: list[int] = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        written_in.append(threading.get_ident())
+        fsync(descriptor)
+
+    async with workers(tmp_path / "data", 1) as (host,):
+        monkeypatch.setattr(os, "fsync", watched)
+        await done(host, await host.use(Fleet).propose(FleetChange("disable", "lamp")))
+        await until(lambda: bool(written_in))
+        assert threading.get_ident() not in written_in
 
 
 async def test_who_joins_later_follows_too_and_so_does_who_starts_without_the_store(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import card_of
 from plughost.plugins.fleet.conducting import Conductor
+from plughost.plugins.fleet.copies import CopyOnDisk
 from plughost.plugins.fleet.following import RevisionFollower
 from plughost.plugins.fleet.gate import FleetGate
 from plughost.plugins.fleet.membership import Membership
@@ -59,7 +60,8 @@ class Crew:
         self._gate = FleetGate(store, membership, self.agent, clock=clock, log=log)
         self._follower = RevisionFollower(
             host, store, seal, membership, allow_urls=config.allow_urls, told=self.agent.beat_at_once,
-            copy=context.data_dir / f"revision{'' if host.worker is None else f'-{host.worker}'}", clock=clock, log=log,
+            copy=CopyOnDisk(context.data_dir / f"revision{'' if host.worker is None else f'-{host.worker}'}"),
+            clock=clock, log=log,
         )  # fmt: skip
         self._conductor = Conductor(store, revisions, membership, publish=publish, clock=clock, log=log)
         self.relay = EventRelay(store, seal, membership, publish=publish, clock=clock, log=log)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import anyio
 
-from plughost.contracts import Clock, FleetStore, HostSteering, Proposal, Steering, replace_file
+from plughost.contracts import Clock, FleetStore, HostSteering, Proposal, Steering
 from plughost.exceptions import (
     ConfigError,
     FleetError,
@@ -17,6 +16,7 @@ from plughost.exceptions import (
     PluginNotFoundError,
     StoreUnavailableError,
 )
+from plughost.plugins.fleet.copies import CopyOnDisk
 from plughost.plugins.fleet.draining import order_for
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions
@@ -35,7 +35,7 @@ class RevisionFollower:
         store: Where revisions are.
         seal: How they are signed.
         membership: Is told which one is followed, and what could not be done.
-        copy: File for the last good copy.
+        copy: Where the last good copy is.
         allow_urls: What the address of a package must begin with.
         told: Called when there is something new to tell the fleet.
         clock: Time.
@@ -49,7 +49,7 @@ class RevisionFollower:
         seal: Seal,
         membership: Membership,
         *,
-        copy: Path,
+        copy: CopyOnDisk,
         allow_urls: tuple[str, ...],
         told: Callable[[], None],
         clock: Clock,
@@ -137,7 +137,7 @@ class RevisionFollower:
             if document is None:
                 return
             await self._apply(self._seal.open(document, Revision))
-            replace_file(self._copy, document, durable=True)
+            await self._copy.keep(document)
         except (FleetError, ConfigError) as error:
             self._refuse(number, str(error))
         except OSError as error:
@@ -147,7 +147,7 @@ class RevisionFollower:
     async def _follow_the_copy(self) -> None:
         """Follow what was followed before the last stop, be the store there or not."""
         try:
-            await self._apply(self._seal.open(self._copy.read_bytes(), Revision))
+            await self._apply(self._seal.open(await self._copy.read(), Revision))
         except FileNotFoundError:
             return
         except (OSError, FleetError, ConfigError) as error:
@@ -155,7 +155,7 @@ class RevisionFollower:
 
     async def _put_back(self, newest: int) -> None:
         """Give a store that forgot revisions the one that is followed here."""
-        document = self._copy.read_bytes()
+        document = await self._copy.read()
         proposal = Proposal(number=self._followed.number, expect=newest, document=document)
         if (await self._store.propose(proposal)).accepted:
             self._log.warning(
