@@ -36,7 +36,7 @@ from plughost.contracts.records import (
 )
 from plughost.contracts.session import SessionManager
 from plughost.contracts.status import HostStatus
-from plughost.contracts.steering import HostSteering
+from plughost.contracts.steering import CallCounts, HostSteering
 from plughost.contracts.value_text import class_name
 from plughost.core.calls.beside import dispatcher_of
 from plughost.core.calls.declared import HookSetup, family_of
@@ -140,6 +140,7 @@ class Host:
         self._make_core(tuple(hookspecs))
         self._make_flows()
         self._told: dict[str, Any] = {"since": time.time()}
+        self._counted: list[Callable[[], CallCounts]] = []
         self._entered = self._running = self._draining = False
         self._mark: RunningMark | None = None
         self._reloading = anyio.Lock()
@@ -306,6 +307,15 @@ class Host:
     def metrics(self) -> Any:
         """Calls, errors, time-outs and percentiles, per hook and plugin."""
         return self._dispatcher.metrics
+
+    @property
+    def counts(self) -> CallCounts:
+        """What plugins were asked for since the host was made, and how often they failed: hook calls and requests."""
+        return sum((count() for count in self._counted), self._dispatcher.metrics.counts())
+
+    def count_also(self, count: Callable[[], CallCounts]) -> None:
+        """Let ``counts`` take in what plugins are asked for by other ways than hooks, as an application counts it."""
+        self._counted.append(count)
 
     def observe_hooks(self, observer: Callable[[str], AbstractContextManager[object]] | None) -> None:
         """Let every hook call happen in what ``observer(hook)`` returns, such as a span; None ends that.

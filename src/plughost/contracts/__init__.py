@@ -320,7 +320,7 @@ from plughost.contracts.status import (
     HostStatus,
     PluginCounts,
 )
-from plughost.contracts.steering import HostSteering
+from plughost.contracts.steering import CallCounts, HostSteering
 from plughost.contracts.users import (
     NewUser,
     User,
@@ -377,6 +377,7 @@ __all__ = [
     "CacheKeys",
     "CacheManager",
     "CacheStats",
+    "CallCounts",
     "ClaimVerdict",
     "Claimed",
     "CleanupReport",

@@ -53,6 +53,9 @@ class FleetMember:
         joined: When this incarnation joined.
         seen_age: Seconds since it last told that it lives.
         error: What keeps it from the store, or from following the fleet's last revision; empty when nothing does.
+        calls: What its plugins were asked for in the last minute: hook calls, and requests at their routes. After
+            a revision it is counted anew.
+        failures: How many of these failed.
         plugins: Its plugins, by name.
     """
 
@@ -70,6 +73,8 @@ class FleetMember:
     joined: float = 0.0
     seen_age: float = 0.0
     error: str = ""
+    calls: int = 0
+    failures: int = 0
     plugins: tuple[MemberPlugin, ...] = ()
 
 
@@ -191,6 +196,9 @@ class RolloutPlan:
         healthy_deadline: How long a member may take to follow and be ready.
         progress_deadline: How long the whole may stand still.
         revert: Whether what goes wrong is taken back on those that follow; otherwise it only stops.
+        max_error_ratio: How many times as often as on the others hook calls and requests may fail on those that
+            follow, five failures or more, while they settle; 0 does not look at it. Where the others are asked for
+            nothing, the minute before they followed counts.
     """
 
     canary: int = 1
@@ -200,6 +208,7 @@ class RolloutPlan:
     healthy_deadline: float = 300.0
     progress_deadline: float = 600.0
     revert: bool = True
+    max_error_ratio: float = 2.0
 
 
 RolloutState = Literal[

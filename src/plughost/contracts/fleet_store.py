@@ -75,6 +75,10 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
         may_lead: Whether it can take roll-outs further.
         applied: The revision it follows.
         refused: Why it could not follow that in everything; empty when it could.
+        calls: What its plugins were asked for in the last minute, as far as that is since it followed ``applied``.
+        failures: How many of these failed.
+        calls_before: What they were asked for in the minute before it followed that.
+        failures_before: How many of these failed.
         runs: The runs it is at; their leases are extended.
         lease: Milliseconds by which they are extended, counted from now.
     """
@@ -86,6 +90,10 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     may_lead: bool = True
     applied: int = 0
     refused: str = ""
+    calls: int = 0
+    failures: int = 0
+    calls_before: int = 0
+    failures_before: int = 0
     runs: tuple[HeldRun, ...] = ()
     lease: int = 20_000
 
@@ -260,6 +268,10 @@ class StoredMember(msgspec.Struct, frozen=True, kw_only=True):
         draining: As in its last beat.
         applied: As in its last beat.
         refused: As in its last beat.
+        calls: As in its last beat.
+        failures: As in its last beat.
+        calls_before: As in its last beat.
+        failures_before: As in its last beat.
         card: What it tells of itself.
     """
 
@@ -274,6 +286,10 @@ class StoredMember(msgspec.Struct, frozen=True, kw_only=True):
     draining: bool = False
     applied: int = 0
     refused: str = ""
+    calls: int = 0
+    failures: int = 0
+    calls_before: int = 0
+    failures_before: int = 0
     card: bytes = b""
 
     @property

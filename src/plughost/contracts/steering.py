@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from plughost.contracts.records import PluginRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallCounts:
+    """What plugins of a host were asked for, and how often they failed; of some stretch of time.
+
+    Attributes:
+        calls: Hook calls of each plugin, and requests at routes of plugins.
+        failures: How many of them raised, passed their limit, or were answered with a status from 500 on.
+    """
+
+    calls: int = 0
+    failures: int = 0
+
+    def __add__(self, more: CallCounts) -> CallCounts:
+        """Return both together."""
+        return CallCounts(self.calls + more.calls, self.failures + more.failures)
+
+    def __sub__(self, before: CallCounts) -> CallCounts:
+        """Return what came after ``before``."""
+        return CallCounts(self.calls - before.calls, self.failures - before.failures)
+
+    @property
+    def share(self) -> float:
+        """Which share of the calls failed, from 0 to 1."""
+        return self.failures / self.calls if self.calls else 0.0
 
 
 class HostSteering(Protocol):
@@ -41,6 +68,10 @@ class HostSteering(Protocol):
     @property
     def plugins(self) -> Mapping[str, PluginRecord]:
         """A record of every plugin that was found, by name."""
+
+    @property
+    def counts(self) -> CallCounts:
+        """What plugins were asked for since the host started, and how often they failed."""
 
     @property
     def follows_fleet(self) -> bool:

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.steering import CallCounts
 from plughost.core.calls.metrics import Histogram
 
 _MINUTES = 120
@@ -151,6 +152,11 @@ class HttpFigures:
             for (method, path, plugin), row in self._rows.items()
         ]
         return sorted(rows, key=lambda row: -row.requests)
+
+    def counts(self) -> CallCounts:
+        """Return all requests at routes of plugins, and how many were answered with a status from 500 on."""
+        rows = [row for (_, _, plugin), row in self._rows.items() if plugin]
+        return CallCounts(sum(row.requests for row in rows), sum(row.failed for row in rows))
 
     def minutes(self) -> list[MinuteFigures]:
         """Return the last two hours' busy minutes, oldest first; a minute without requests is left out."""

@@ -87,6 +87,7 @@ class HttpRuntime:
         )
         self.audit = AuditTrail(self._file, clock)
         self.figures = HttpFigures(clock)
+        host.count_also(self.figures.counts)
         self.health = RecentReport(host.health, clock)
         self.rates = Rates(settings.rate_limits, clock)
         self.answers = AnswerCache(clock)

@@ -14,8 +14,9 @@ from typing import Any
 
 import anyio
 import structlog
+from msgspec.structs import replace
 
-from plughost.contracts import FleetChange, RolloutPlan
+from plughost.contracts import CallCounts, FleetChange, RolloutPlan
 from plughost.exceptions import FleetError, PluginError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import MemberCard
@@ -44,8 +45,24 @@ class MadeUpHost:
         self._clock = clock
         self._chance = chance
         self._table: Mapping[str, Any] = {}
-        self.ready = True
+        self.is_ready = True
         self.busy = False
+        self._counts = CallCounts()
+        self._counted_at = clock.monotonic()
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+    def card(self) -> MemberCard:
+        return MemberCard(pid=id(self))
+
+    def counts(self) -> CallCounts:
+        """Forty calls a second, of which a few fail by themselves and half with some settings."""
+        calls = round((self._clock.monotonic() - self._counted_at) * 40)
+        share = 0.5 if self._table.get("kind") == "failing" else 0.01
+        self._counts += CallCounts(calls, round(calls * share))
+        self._counted_at = self._clock.monotonic()
+        return self._counts
 
     def drain(self, *, on: bool) -> None:
         raise AssertionError("nobody wants it")
@@ -56,11 +73,11 @@ class MadeUpHost:
 
     async def bring_plugin(self, name: str, *, again: bool = False) -> Any:
         table = self._table
-        self.ready, self.busy = False, True
+        self.is_ready, self.busy = False, True
         try:
             await self._clock.sleep(self._chance.uniform(0.5, 6.0))
         finally:
-            self.ready, self.busy = table.get("kind") != "ill", False
+            self.is_ready, self.busy = table.get("kind") != "ill", False
         if table.get("kind") == "bad":
             raise PluginError("it does not start", plugin=name)
         return SimpleNamespace(version="1")
@@ -99,8 +116,8 @@ class Member:
             log=log,
         )
         self.agent = Agent(
-            self.way, self.membership, card=lambda: MemberCard(pid=id(self)), ready=lambda: self.host.ready,
-            interval=5.0, may_lead=True, renames=False, publish=world.hear, listener=self, clock=self.clock, log=log,
+            self.way, self.membership, self.host, interval=5.0, may_lead=True, renames=False,  # type: ignore[arg-type]
+            publish=world.hear, listener=self, clock=self.clock, log=log,
         )  # fmt: skip
         self.follower = RevisionFollower(
             self.host, self.way, SEAL, self.membership, copy=world.copies.setdefault(name, MadeUpCopy()), allow_urls=(),  # type: ignore[arg-type]
@@ -134,6 +151,7 @@ class Watched(MemoryFleetStore):
         self.active: list[int] = [0]
         self.turns: dict[int, set[str]] = {}
         self.states: list[str] = []
+        self.reasons = ""
 
     async def propose(self, proposal: Any) -> Any:
         answer = await super().propose(proposal)
@@ -152,6 +170,7 @@ class Watched(MemoryFleetStore):
         if roll is not None:
             self.turns.setdefault(roll.revision, set()).update(roll.turn)
             self.states.append(roll.state)
+            self.reasons += roll.reason
 
 
 class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
@@ -166,10 +185,12 @@ class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
         members: int = 4,
         trouble: float = 0.1,
         store: type[Watched] = Watched,
+        kinds: tuple[str, ...] = ("good", "good", "bad", "ill"),
     ) -> None:
         super().__init__(seed, store=store, trouble=trouble)
         self.copies: dict[str, MadeUpCopy] = {}
         self._size = members
+        self._kinds = kinds
         self.kinds: dict[int, str] = {}
         self.urgent: set[int] = set()
         self.tried: dict[int, set[str]] = {}
@@ -198,7 +219,7 @@ class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
         newest = (await self.store.steering()).newest
         try:
             if what == "change":
-                kind = self.chance.choice(("good", "good", "bad", "ill"))
+                kind = self.chance.choice(self._kinds)
                 config = {"kind": kind, "number": self.chance.random()}
                 made = await revisions.propose(
                     FleetChange("configure", "lamp", config=config), PLAN, expect=None, author="x"
@@ -227,8 +248,8 @@ class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
             if number not in self.store.active and member.name not in self.store.turns.get(number, ()):
                 raise violated(f"{member.name} follows {number}, and it was not its turn")
         for number, kind in self.kinds.items():
-            if kind == "bad" and len(self.tried.get(number, ())) > PLAN.canary:
-                raise violated(f"{number} is bad, and reached {self.tried[number]}")
+            if kind in ("bad", "failing") and len(self.tried.get(number, ())) > PLAN.canary:
+                raise violated(f"{number} is {kind}, and reached {self.tried[number]}")
         await self._check_that_enough_are_there()
 
     async def _check_that_enough_are_there(self) -> None:
@@ -310,6 +331,15 @@ def nobody_asks(after: Callable[..., Any]) -> Callable[..., Any]:
             rest = [one.member for one in members if one.member not in roll.turn]
             return type(roll)(**{**_fields(roll), "turn": (*roll.turn, *rest[:1])}) if rest else roll
         return after(roll, members, now)
+
+    return advanced
+
+
+def nobody_counts(after: Callable[..., Any]) -> Callable[..., Any]:
+    """Planted: how often calls fail is not looked at."""
+
+    def advanced(roll: Any, members: Any, now: int) -> Any:
+        return after(roll, [replace(one, failures=0) for one in members], now)
 
     return advanced
 

@@ -18,7 +18,7 @@ import anyio
 import structlog
 from msgspec.structs import replace
 
-from plughost.contracts import current_run
+from plughost.contracts import CallCounts, current_run
 from plughost.contracts.fleet_store import Claimed, FleetStore, JobClaim, View
 from plughost.contracts.jobs import Job
 from plughost.core.jobs import JobScheduler
@@ -82,6 +82,19 @@ class MemberClock:
         return not self._runs.is_set()
 
 
+class SilentHost:
+    """What a member tells of its host: that it is ready, and that nobody calls anything."""
+
+    def ready(self) -> bool:
+        return True
+
+    def counts(self) -> CallCounts:
+        return CallCounts()
+
+    def card(self) -> MemberCard:
+        return MemberCard(pid=id(self))
+
+
 class Way:
     """The way from one member to the store: a ``FleetStore`` on which calls get lost, late and doubled."""
 
@@ -141,8 +154,8 @@ class Member:
         self.working: dict[str, int] = {}
         log = structlog.get_logger("silent", silent=True)
         self.agent = Agent(
-            self.way, self.membership, card=lambda: MemberCard(pid=id(self)), ready=lambda: True, interval=INTERVAL,
-            renames=False, may_lead=True, publish=world.hear, listener=self, clock=self.clock, log=log,
+            self.way, self.membership, SilentHost(), interval=INTERVAL, renames=False, may_lead=True,  # type: ignore[arg-type]
+            publish=world.hear, listener=self, clock=self.clock, log=log,
         )  # fmt: skip
         self.gate = FleetGate(self.way, self.membership, self.agent, clock=self.clock, log=log)
         self.scope = anyio.CancelScope()

@@ -13,6 +13,7 @@ import pytest
 
 from plughost import Host
 from plughost.contracts import (
+    CallCounts,
     Fleet,
     FleetChange,
     Rollout,
@@ -21,7 +22,9 @@ from plughost.contracts import (
     StoredMember,
 )
 from plughost.exceptions import FleetError
+from plughost.plugins.fleet.failing import RecentCalls
 from plughost.plugins.fleet.rollouts import Roll, advanced, check
+from plughost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +32,14 @@ NOW = 1_000_000
 
 
 def member(name: str, applied: int = 1, **more: Any) -> StoredMember:
-    given: dict[str, Any] = {"incarnation": 1, "joined": 0, "seen": NOW, "ttl": 10**9, "ready": True} | more
+    """A member that is heard of all the time."""
+    given: dict[str, Any] = {
+        "incarnation": 1,
+        "joined": 0,
+        "seen": NOW + 10**9,
+        "ttl": 1,
+        "ready": True,
+    } | more
     return StoredMember(member=name, applied=applied, **given)
 
 
@@ -124,6 +134,65 @@ def test_a_host_that_is_ready_at_first_and_not_for_long_is_found_while_it_settle
     assert (after.state, after.reason) == ("reverting", "a: it was ready, and is no more")
 
 
+def test_nobody_follows_before_those_who_settle_were_heard_of_meanwhile() -> None:
+    course = roll(state="settling", turn=("a",), plan={"settle": 0.5})
+    silent = member("a", 2, seen=NOW, ttl=60_000)
+    assert advanced(course, [silent, member("b")], NOW + 20_000) is course
+    after = advanced(course, [member("a", 2), member("b")], NOW + 20_000)
+    assert (after.state, after.turn) == ("rolling", ("a", "b"))
+    without_it = advanced(course, [silent, member("b")], NOW + 60_000)  # it was lost
+    assert without_it.turn == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("here", "elsewhere", "before", "more", "said"),
+    [
+        ((100, 12), (900, 9), (0, 0), {}, "a: 12 of 100 calls failed, elsewhere 9 of 900"),
+        ((100, 4), (900, 0), (0, 0), {}, ""),  # too few to tell anything
+        ((100, 20), (900, 90), (0, 0), {}, ""),  # just twice as often
+        ((100, 21), (900, 90), (0, 0), {}, "a: 21 of 100"),
+        ((100, 21), (900, 90), (0, 0), {"max_error_ratio": 3.0}, ""),
+        ((100, 99), (900, 0), (0, 0), {"max_error_ratio": 0.0}, ""),
+        ((100, 50), (900, 450), (100, 0), {}, ""),  # everybody has the same trouble
+        ((100, 50), (0, 0), (100, 40), {}, ""),  # it always had
+        ((100, 50), (0, 0), (100, 1), {}, "a: 50 of 100 calls failed, before 1 of 100"),
+        ((100, 5), (0, 0), (0, 0), {}, "a: 5 of 100 calls failed, before 0 of 0"),
+    ],
+)
+def test_a_change_with_which_calls_fail_more_than_twice_as_often_reaches_no_other_host(
+    here: tuple[int, int],
+    elsewhere: tuple[int, int],
+    before: tuple[int, int],
+    more: dict[str, Any],
+    said: str,
+) -> None:
+    course = roll(state="settling", turn=("a",), plan=more)
+    first = member("a", 2, calls=here[0], failures=here[1], calls_before=before[0], failures_before=before[1])
+    others = [member(name, calls=elsewhere[0] // 2, failures=elsewhere[1] // 2) for name in "bc"]
+    others[0] = member("b", calls=elsewhere[0] - elsewhere[0] // 2, failures=elsewhere[1] - elsewhere[1] // 2)
+    after = advanced(course, [first, *others], NOW + 1_000)
+    assert (after.state, said in after.reason) == ("reverting" if said else "settling", True)
+    last = advanced(course, [first, *others], NOW + 11_000)
+    assert last.state == ("reverting" if said else "rolling")
+
+
+async def test_calls_are_counted_for_a_minute_and_anew_with_each_revision() -> None:
+    clock, counts = FakeClock(), [CallCounts()]
+    recent = RecentCalls(lambda: counts[0], clock)
+
+    async def look(calls: int, failures: int, applied: int) -> tuple[CallCounts, CallCounts]:
+        counts[0] += CallCounts(calls, failures)
+        await clock.advance(20.0)
+        return recent.look(applied)
+
+    assert await look(10, 1, 0) == (CallCounts(10, 1), CallCounts())
+    assert await look(10, 0, 0) == (CallCounts(20, 1), CallCounts())
+    await look(10, 0, 0)
+    assert await look(10, 0, 0) == (CallCounts(30, 0), CallCounts())
+    assert await look(10, 2, 1) == (CallCounts(), CallCounts(30, 2))
+    assert await look(10, 3, 1) == (CallCounts(10, 3), CallCounts(30, 2))
+
+
 def test_hosts_that_go_back_are_waited_for_and_one_that_cannot_is_named() -> None:
     course = roll(state="reverting", turn=("a", "b"), returning=("a", "b"), back=3, reason="why")
     ready = [member("a", 3), member("b", 3), member("c", 3)]
@@ -190,6 +259,7 @@ def test_what_is_held_up_or_has_ended_goes_no_further(state: Any) -> None:
         ({"batch": "-1"}, "batch"),
         ({"canary": 0}, "canary"), ({"max_unavailable": 0}, "max_unavailable"), ({"settle": -1.0}, "settle"),
         ({"settle": float("nan")}, "settle"), ({"healthy_deadline": 0.0}, "deadlines"),
+        ({"max_error_ratio": -1.0}, "max_error_ratio"), ({"max_error_ratio": float("nan")}, "max_error_ratio"),
     ],
 )  # fmt: skip
 def test_a_plan_that_cannot_be_followed_is_refused(plan: dict[str, Any], said: str) -> None:

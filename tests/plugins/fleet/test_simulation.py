@@ -108,6 +108,28 @@ async def test_a_fault_planted_in_roll_outs_is_found(
     pytest.fail(f"nobody noticed that {what}")
 
 
+@pytest.mark.parametrize("looks", [True, False])
+async def test_a_change_with_which_calls_fail_reaches_one_host_as_long_as_somebody_looks(
+    looks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not looks:
+        from plughost.plugins.fleet import conducting
+
+        monkeypatch.setattr(conducting, "advanced", rolling.nobody_counts(conducting.advanced))
+    for seed in range(30):
+        (folder := tmp_path / str(seed)).mkdir()
+        world = rolling.World(seed, folder, members=3, kinds=("failing",))
+        try:
+            await world.run(4)
+        except BaseException as error:
+            if looks or "is failing, and reached" not in reason(error):
+                raise
+            return
+        if looks and "calls failed, elsewhere" in world.store.reasons:
+            return
+    pytest.fail("nobody had to look")
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(1000, 1100))
 async def test_a_change_reaches_no_host_before_its_turn_for_long(seed: int) -> None:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from plughost.contracts.metrics import HookMetrics
+from plughost.contracts.steering import CallCounts
 from plughost.core.calls.drain import Traffic
 
 
@@ -148,6 +149,12 @@ class CallMetrics:
                 new, cases = tally.take_observed()
                 if new:
                     yield hook, plugin, new, cases
+
+    def counts(self) -> CallCounts:
+        """Return the calls of all plugins together, and how many of them failed or passed their limit."""
+        tallies = list(self._tallies.values())
+        failures = sum(tally.errors + tally.timeouts for tally in tallies)
+        return CallCounts(sum(tally.calls for tally in tallies), failures)
 
     def snapshot(self) -> tuple[HookMetrics, ...]:
         """Return the figures as they stand, by hook and plugin in alphabetical order."""

@@ -25,7 +25,8 @@ from plughost.contracts import (
     Word,
 )
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.fleet.cards import MemberCard, decode_card, member_of
+from plughost.plugins.fleet.cards import OwnHost, decode_card, member_of
+from plughost.plugins.fleet.failing import RecentCalls
 from plughost.plugins.fleet.membership import Membership
 
 _SHORTEST = 0.05  # seconds between two steps
@@ -51,8 +52,7 @@ class Agent:
     Args:
         store: Where the fleet meets.
         membership: What this host knows of its place.
-        card: Returns what it tells of itself.
-        ready: Returns whether the host is ready.
+        host: What it tells of itself.
         interval: Seconds between two beats.
         may_lead: Whether it can take roll-outs further.
         renames: Whether it takes another name when a living process has its own.
@@ -66,9 +66,8 @@ class Agent:
         self,
         store: FleetStore,
         membership: Membership,
+        host: OwnHost,
         *,
-        card: Callable[[], MemberCard],
-        ready: Callable[[], bool],
         interval: float,
         renames: bool,
         may_lead: bool,
@@ -79,8 +78,8 @@ class Agent:
     ) -> None:
         self._store = store
         self.membership = membership
-        self._card = card
-        self._ready = ready
+        self._host = host
+        self._recent = RecentCalls(host.counts, clock)
         self._interval = interval
         self._base_name = membership.name if renames else ""
         self._may_lead = may_lead
@@ -178,7 +177,7 @@ class Agent:
     async def _join(self) -> None:
         await self._choose_name()
         sent = self._clock.monotonic()
-        self._described = msgspec.msgpack.encode(self._card())
+        self._described = msgspec.msgpack.encode(self._host.card())
         greeting = Greeting(
             member=self.membership.name, ttl=round(self.membership.ttl * 1000), card=self._described,
             process=self._process,
@@ -204,7 +203,7 @@ class Agent:
 
     def _is_own(self, card: bytes) -> bool:
         """Whether that member is this process, or one that it takes the place of."""
-        theirs, mine = decode_card(card), self._card()
+        theirs, mine = decode_card(card), self._host.card()
         same_place = (theirs.machine, theirs.worker) == (mine.machine, mine.worker)
         return same_place and (theirs.pid == mine.pid or mine.worker is not None)
 
@@ -217,11 +216,14 @@ class Agent:
 
     async def _beat(self) -> None:
         mine = self.membership
+        recent, before = self._recent.look(mine.applied)
         sent = self._clock.monotonic()
         heard = await self._store.beat(
             Beat(
-                member=mine.name, incarnation=mine.incarnation, ready=self._ready(), draining=mine.draining,
+                member=mine.name, incarnation=mine.incarnation, ready=self._host.ready(), draining=mine.draining,
                 may_lead=self._may_lead, applied=mine.applied, refused=mine.refused, runs=mine.held, lease=mine.lease,
+                calls=recent.calls, failures=recent.failures, calls_before=before.calls,
+                failures_before=before.failures,
             )
         )  # fmt: skip
         if not heard.known or heard.epoch != mine.epoch:
@@ -248,7 +250,7 @@ class Agent:
         view = await self._store.view()
         for one in view.members:
             if one.member == mine.name and one.incarnation > mine.incarnation and one.lives(view.now):
-                self.retired = decode_card(one.card).pid == self._card().pid
+                self.retired = decode_card(one.card).pid == self._host.card().pid
                 if not self.retired and not self._base_name:
                     self._log.error(
                         "another process joined the fleet under this host's name: give one of them another"
@@ -266,7 +268,7 @@ class Agent:
 
     async def _describe(self) -> None:
         self._changed = False
-        card = msgspec.msgpack.encode(self._card())
+        card = msgspec.msgpack.encode(self._host.card())
         mine = self.membership
         if card == self._described or not mine.incarnation:
             return

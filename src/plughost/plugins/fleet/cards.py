@@ -11,6 +11,7 @@ from types import MappingProxyType
 import msgspec
 
 from plughost.contracts import (
+    CallCounts,
     FleetJobRecord,
     FleetMember,
     FleetStatus,
@@ -37,26 +38,44 @@ class MemberCard(msgspec.Struct, frozen=True, kw_only=True):
     plugins: tuple[MemberPlugin, ...] = ()
 
 
-def card_of(host: HostSteering) -> MemberCard:
-    """Return what this process tells of itself now."""
-    records = host.plugins.values()
-    return MemberCard(
-        host_name=host.name,
-        machine=socket.gethostname(),
-        pid=os.getpid(),
-        worker=host.worker,
-        version=_own_version(),
-        follows=host.follows_fleet,
-        plugins=tuple(
-            MemberPlugin(
-                name=record.name,
-                version=record.version,
-                state=str(record.state),
-                error=record.error.message if record.error else "",
-            )
-            for record in records
-        ),
-    )
+class OwnHost:
+    """What this process tells of itself.
+
+    Args:
+        host: The host in it.
+    """
+
+    def __init__(self, host: HostSteering) -> None:
+        self._host = host
+
+    def ready(self) -> bool:
+        """Whether it is ready."""
+        return self._host.ready
+
+    def counts(self) -> CallCounts:
+        """Return what its plugins were asked for since it started, and how often they failed."""
+        return self._host.counts
+
+    def card(self) -> MemberCard:
+        """Return what changes seldom."""
+        host = self._host
+        return MemberCard(
+            host_name=host.name,
+            machine=socket.gethostname(),
+            pid=os.getpid(),
+            worker=host.worker,
+            version=_own_version(),
+            follows=host.follows_fleet,
+            plugins=tuple(
+                MemberPlugin(
+                    name=record.name,
+                    version=record.version,
+                    state=str(record.state),
+                    error=record.error.message if record.error else "",
+                )
+                for record in host.plugins.values()
+            ),
+        )
 
 
 def decode_card(document: bytes) -> MemberCard:
@@ -87,6 +106,8 @@ def member_of(stored: StoredMember, now: int) -> FleetMember:
         joined=stored.joined / 1000,
         seen_age=max(0, now - stored.seen) / 1000,
         error=stored.refused or ("" if card.follows else APART),
+        calls=stored.calls,
+        failures=stored.failures,
         plugins=card.plugins,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 
 from plughost import PluginContext
 from plughost.contracts import (
@@ -18,7 +17,7 @@ from plughost.contracts import (
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
-from plughost.plugins.fleet.cards import card_of
+from plughost.plugins.fleet.cards import OwnHost
 from plughost.plugins.fleet.conducting import Conductor
 from plughost.plugins.fleet.copies import CopyOnDisk
 from plughost.plugins.fleet.following import RevisionFollower
@@ -54,8 +53,8 @@ class Crew:
         publish, log = context.events.publish, context.log
         self._follows = host.follows_fleet
         self.agent = Agent(
-            store, membership, card=partial(card_of, host), ready=lambda: host.ready, interval=config.interval,
-            renames=not config.member_name, may_lead=seal.steers, publish=publish, listener=self, clock=clock, log=log,
+            store, membership, OwnHost(host), interval=config.interval, renames=not config.member_name,
+            may_lead=seal.steers, publish=publish, listener=self, clock=clock, log=log,
         )  # fmt: skip
         self._gate = FleetGate(store, membership, self.agent, clock=clock, log=log)
         self._follower = RevisionFollower(

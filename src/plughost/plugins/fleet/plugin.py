@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -21,7 +20,7 @@ from plughost.contracts import (
     MetricFamily,
     MetricSample,
 )
-from plughost.plugins.fleet.cards import card_of
+from plughost.plugins.fleet.cards import OwnHost
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.crew import Crew
 from plughost.plugins.fleet.membership import Membership
@@ -62,15 +61,7 @@ class FleetPlugin(Plugin):
         membership = Membership(_name(config, host), INTERVALS_TO_LIVE * config.interval, self._clock)
         seal = config.make_seal(context.data_dir)
         revisions = Revisions(store, seal)
-        service = FleetService(
-            config.name or host.name,
-            store,
-            membership,
-            partial(card_of, host),
-            lambda: host.ready,
-            revisions,
-            seal,
-        )
+        service = FleetService(config.name or host.name, store, membership, OwnHost(host), revisions, seal)
         self._panel = FleetPanel(service, revisions)
         self._service, self._revisions = service, revisions
         context.provide(Fleet, service)

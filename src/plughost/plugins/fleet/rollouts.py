@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from plughost.contracts import RolloutPlan, RolloutState, StoredMember
+from plughost.plugins.fleet.failing import fails_more_often
 
 OPEN: frozenset[RolloutState] = frozenset({"proposed", "rolling", "settling", "paused", "reverting"})
 """States in which a roll-out goes on."""
@@ -69,6 +70,8 @@ def check(plan: RolloutPlan) -> str:
         0 <= plan.settle <= 86_400 and 0 < plan.healthy_deadline <= 86_400 and plan.progress_deadline > 0
     ):
         return "settle and the deadlines are seconds, up to a day"
+    if not 0 <= plan.max_error_ratio <= 1_000_000:
+        return "max_error_ratio is how many times as often calls may fail, or 0 for not to look at it"
     return ""
 
 
@@ -88,10 +91,11 @@ def advanced(roll: Roll, members: Sequence[StoredMember], now: int) -> Roll:
         case "rolling":
             return _after_wave(roll, at_turn, now)
         case "settling":
-            if trouble := _trouble(roll.revision, at_turn):
+            if trouble := _trouble(roll, living):
                 return roll.given_up(now, trouble)
             left = roll.since + round(roll.plan.settle * 1000) - now
-            return roll if left > 0 else _next_wave(roll, living, now)
+            unheard = [one for one in at_turn if one.seen <= roll.since]
+            return roll if left > 0 or unheard else _next_wave(roll, living, now)
         case "reverting" if roll.back:
             return _after_return(roll, living, now)
         case _:
@@ -140,11 +144,16 @@ def _after_wave(roll: Roll, at_turn: Sequence[StoredMember], now: int) -> Roll:
     return roll
 
 
-def _trouble(revision: int, at_turn: Sequence[StoredMember]) -> str:
-    for one in at_turn:
-        if one.applied == revision and (one.refused or not one.ready):
+def _trouble(roll: Roll, living: dict[str, StoredMember]) -> str:
+    following = [
+        living[name] for name in roll.turn if name in living and living[name].applied == roll.revision
+    ]
+    for one in following:
+        if one.refused or not one.ready:
             return f"{one.member}: {one.refused or 'it was ready, and is no more'}"
-    return ""
+    others = [one for name, one in living.items() if name not in roll.turn]
+    ratio = roll.plan.max_error_ratio
+    return fails_more_often(following, others, ratio) if ratio else ""
 
 
 def _after_return(roll: Roll, living: dict[str, StoredMember], now: int) -> Roll:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from plughost.contracts import (
     FleetChange,
@@ -14,7 +14,7 @@ from plughost.contracts import (
     RolloutPlan,
 )
 from plughost.exceptions import FleetError
-from plughost.plugins.fleet.cards import APART, MemberCard, member_of, status_of
+from plughost.plugins.fleet.cards import APART, OwnHost, member_of, status_of
 from plughost.plugins.fleet.draining import drain
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.relay import EventRelay
@@ -29,8 +29,7 @@ class FleetService:
         name: The fleet's name.
         store: Where it meets.
         membership: This host's place.
-        card: Returns what it tells of itself.
-        ready: Returns whether the host is ready.
+        host: What it tells of itself.
         revisions: What all members follow.
         seal: How what is ordered is signed.
     """
@@ -40,16 +39,14 @@ class FleetService:
         name: str,
         store: FleetStore,
         membership: Membership,
-        card: Callable[[], MemberCard],
-        ready: Callable[[], bool],
+        host: OwnHost,
         revisions: Revisions,
         seal: Seal,
     ) -> None:
         self.name = name
         self._store = store
         self._membership = membership
-        self._card = card
-        self._ready = ready
+        self._host = host
         self._revisions = revisions
         self._seal = seal
         self.relay: EventRelay | None = None
@@ -57,13 +54,13 @@ class FleetService:
     @property
     def member(self) -> FleetMember:
         """This host."""
-        card, mine = self._card(), self._membership
+        card, mine = self._host.card(), self._membership
         return FleetMember(
             id=mine.name,
             incarnation=mine.incarnation,
             state="draining" if mine.draining else "alive" if mine.incarnation else "left",
             connected=mine.connected,
-            ready=self._ready(),
+            ready=self._host.ready(),
             host_name=card.host_name,
             machine=card.machine,
             pid=card.pid,

@@ -38,7 +38,7 @@ def _changes(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def planned(*given: Any, now: bool, detach: bool, no_revert: bool, **more: Any) -> None:
-        steps = ("canary", "batch", "max_unavailable", "settle", "healthy_deadline")
+        steps = ("canary", "batch", "max_unavailable", "settle", "healthy_deadline", "max_error_ratio")
         said = {name: more.pop(name) for name in steps}
         plan = None if now else RolloutPlan(**said, revert=not no_revert)
         command(*given, plan=plan, waits=not detach, **more)
@@ -59,6 +59,10 @@ def _changes(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--healthy-deadline", default=_DEFAULT.healthy_deadline, show_default=True,
                 help="Seconds that a host may take to follow and be ready.",
+            ),
+            click.option(
+                "--max-error-ratio", default=_DEFAULT.max_error_ratio, show_default=True,
+                help="How many times as often calls may fail on those who follow as elsewhere; 0 does not look.",
             ),
             click.option("--no-revert", is_flag=True, help="Stop when something goes wrong, instead of going back."),
             click.option("--detach", is_flag=True, help="Do not wait for hosts to follow."),

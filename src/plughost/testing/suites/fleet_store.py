@@ -147,6 +147,15 @@ class FleetStoreSuite(FleetOrdersSuite):
         found = await fleet.member("a")
         assert (found.ready, found.draining, found.applied) == (False, False, 0)
 
+    async def test_how_often_calls_failed_is_seen(self, fleet: FleetDriver) -> None:
+        await fleet.join("a")
+        given = {"calls": 10**9, "failures": 7, "calls_before": 20, "failures_before": 3}
+        await fleet.beat("a", HeldRun("shop:none", 1), **given)
+        found = await fleet.member("a")
+        assert {name: getattr(found, name) for name in given} == given
+        await fleet.beat("a")
+        assert (await fleet.member("a")).calls == 0
+
     async def test_only_who_does_not_live_is_forgotten(self, fleet: FleetDriver) -> None:
         await fleet.join("a")
         assert not await fleet.store.forget("a")

@@ -146,9 +146,10 @@ class RedisFleetStore:
     async def beat(self, beat: Beat) -> Heard:
         """Hear that a member lives."""
         runs = [word for run in beat.runs for word in (run.job, run.token)]
+        counts = f"{beat.calls} {beat.failures} {beat.calls_before} {beat.failures_before}"
         found = await self._run(
             scripts.BEAT, beat.member, beat.incarnation, int(beat.ready), int(beat.draining), beat.applied, beat.lease,
-            KEPT, beat.refused, int(beat.may_lead), *runs,
+            KEPT, beat.refused, int(beat.may_lead), counts, *runs,
         )  # fmt: skip
         if not found[0]:
             return Heard(known=False, now=int(found[1]))
@@ -344,11 +345,14 @@ def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
 
 
 def _member(name: str, line: str, card: bytes, refused: bytes) -> StoredMember:
-    incarnation, joined, seen, ttl, gone, lost, ready, draining, applied = map(int, line.split())
+    incarnation, joined, seen, ttl, gone, lost, ready, draining, applied, *counts = map(int, line.split())
+    # A member of a version that did not count yet wrote fewer numbers.
+    calls, failures, calls_before, failures_before = [*counts, 0, 0, 0, 0][:4]
     return StoredMember(
         member=name, incarnation=incarnation, joined=joined, seen=seen, ttl=ttl, gone=gone, lost=bool(lost),
         ready=bool(ready), draining=bool(draining), applied=applied, card=card,
-        refused=refused.decode(errors="replace"),
+        refused=refused.decode(errors="replace"), calls=calls, failures=failures, calls_before=calls_before,
+        failures_before=failures_before,
     )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ that no ``volatile-*`` policy takes one:
     {P}:drain       member -> the order by which it is drained
     {P}:ev          events, a stream: the numbers are the ids
     {P}:live        living members by the moment at which they are lost
-    {P}:beat        member -> incarnation joined seen ttl gone lost ready draining applied
+    {P}:beat        member -> incarnation joined seen ttl gone lost ready draining applied, and of its calls how many
+                    there were and failed, now and before
     {P}:card        member -> what it tells of itself
     {P}:jobs        the keys of all jobs
     {P}:job:KEY     a job, field by field as in ``StoredJob``
@@ -38,20 +39,21 @@ local function epoch()
 end
 local function roster() redis.call('HINCRBY', key('head'), 'roster', 1) end
 
-local BEAT = {'incarnation', 'joined', 'seen', 'ttl', 'gone', 'lost', 'ready', 'draining', 'applied'}
+local BEAT = {'incarnation', 'joined', 'seen', 'ttl', 'gone', 'lost', 'ready', 'draining', 'applied', 'calls',
+  'failures', 'calls_before', 'failures_before'}
 local function member(name)
   local line = redis.call('HGET', key('beat'), name)
   if not line then return nil end
   local row, n = {}, 0
   for part in string.gmatch(line, '%S+') do
     n = n + 1
-    row[BEAT[n]] = tonumber(part)
+    if BEAT[n] then row[BEAT[n]] = tonumber(part) end
   end
   return row
 end
 local function put_member(name, row)
   local parts = {}
-  for n, field in ipairs(BEAT) do parts[n] = whole(row[field]) end
+  for n, field in ipairs(BEAT) do parts[n] = whole(row[field] or 0) end
   redis.call('HSET', key('beat'), name, table.concat(parts, ' '))
 end
 local function lives(row) return row and row.gone == 0 and row.lost == 0 and now < row.seen + row.ttl end
@@ -137,6 +139,7 @@ local name = ARGV[3]
 local row = known(name, ARGV[4])
 if not row then return {0, whole(now)} end
 row.seen, row.ready, row.draining, row.applied = now, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+row.calls, row.failures, row.calls_before, row.failures_before = string.match(ARGV[12], '(%d+) (%d+) (%d+) (%d+)')
 put_member(name, row)
 if ARGV[10] == '' then redis.call('HDEL', key('refused'), name)
 else redis.call('HSET', key('refused'), name, ARGV[10]) end
@@ -155,7 +158,7 @@ for _, old in ipairs(redis.call('ZRANGEBYSCORE', key('gone'), '-inf', whole(now 
   redis.call('ZREM', key('gone'), old)
 end
 local lost = {}
-for n = 12, #ARGV, 2 do
+for n = 13, #ARGV, 2 do
   local run = job(ARGV[n])
   if run and whole(run.token) == ARGV[n + 1] and run.state == 'running' then
     run['until'] = now + tonumber(ARGV[8])

@@ -78,6 +78,10 @@ class FleetRules(JobRules):
                 draining=beat.draining,
                 applied=beat.applied,
                 refused=beat.refused,
+                calls=beat.calls,
+                failures=beat.failures,
+                calls_before=beat.calls_before,
+                failures_before=beat.failures_before,
             )
         )
         self._sweep()
