@@ -105,6 +105,19 @@ def test_a_damaged_archive_is_a_problem_and_is_not_restored(cli: Any, shop: Path
     assert content(shop) == before
 
 
+def test_an_archive_whose_first_bytes_are_damaged_is_still_found_by_its_id(cli: Any, shop: Path) -> None:
+    made = cli("backup", "run", "--json").document
+    archive = Path(made["uri"].removeprefix("file://"))
+    whole = archive.read_bytes()
+    for place in (0, 4, 5, 6):  # the frame's mark, its descriptor, its window
+        archive.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        checked = cli("backup", "verify", made["backup_id"], "--json")
+        assert (checked.code, checked.document["ok"]) == (3, False)
+        refused = cli("backup", "restore", made["backup_id"], "--yes")
+        assert refused.code == 1
+        assert archive.name in refused.err
+
+
 def test_an_archive_that_is_not_there_is_a_failure_and_not_a_problem(cli: Any, shop: Path) -> None:
     missing = cli("backup", "verify", "nowhere")
     assert missing.code == 1

@@ -73,7 +73,12 @@ def find_archive(archive: str | Path, known: Iterable[BackupSummary]) -> Path:
         return named
     for summary in known:
         stored = path_of(summary.location.uri)
-        if stored is not None and str(archive) in {stored.name, summary.backup_id}:
+        # By the file's name too: the id within an archive that was damaged cannot be read.
+        if stored is not None and str(archive) in {
+            summary.backup_id,
+            stored.name,
+            stored.name.partition(".")[0],
+        }:
             return stored
     raise BackupError(
         f"there is no archive {str(archive)!r}; `plughost backup list` shows those that are known"

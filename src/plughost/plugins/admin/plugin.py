@@ -31,6 +31,10 @@ from plughost.plugins.admin.rendering import Renderer
 from plughost.plugins.admin.tabs import Tabs
 from plughost.plugins.admin.traces import HookTrace
 
+_START_GOES_FIRST = (
+    0.1  # seconds from the routes to the templates: a thread that compiles slows down what still starts
+)
+
 
 class AdminPlugin(Plugin):
     """The administration: the API and the page, at ``/admin/api`` and ``/admin/system`` unless told otherwise.
@@ -51,6 +55,7 @@ class AdminPlugin(Plugin):
         self._makers: tuple[Api | Page | PluginPage, ...] = ()
         self._routes: list[Route] = []
         self._context: PluginContext | None = None
+        self._renderer: Renderer | None = None
 
     async def start(self, context: PluginContext) -> None:
         """Begin to watch, and make the routes."""
@@ -70,6 +75,7 @@ class AdminPlugin(Plugin):
         page = Page(tabs, live, renderer)
         one = PluginPage(self._desk, tabs, page, renderer)
         self._makers = (Api(self._desk, tabs, live), page, one)
+        self._renderer = renderer
 
     def status(self) -> Mapping[str, object]:
         """Return how many routes there are."""
@@ -78,6 +84,8 @@ class AdminPlugin(Plugin):
     @hookimpl
     def register_routes(self, context: HttpContext) -> Sequence[Route]:
         """Contribute the API and the page, below the prefix that the application was given."""
+        if not self._routes and self._context is not None:  # whoever runs without HTTP compiles nothing
+            self._context.spawn(self._compile)
         self._routes = [route for maker in self._makers for route in maker.routes(context.admin_path)]
         return self._routes
 
@@ -111,6 +119,11 @@ class AdminPlugin(Plugin):
     def _note(self, kind: str, handle: str, subject: str | None, reason: str) -> None:
         event = SessionEvent(at=self._clock.time(), kind=kind, handle=handle, subject=subject, reason=reason)
         self._desk.sessions.note(event)
+
+    async def _compile(self) -> None:
+        if self._renderer is not None:
+            await self._clock.sleep(_START_GOES_FIRST)
+            await self._renderer.compile()
 
     async def _sample(self) -> None:
         """Take one point for the charts; what is not there is not sampled."""

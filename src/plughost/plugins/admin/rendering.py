@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
+from types import CodeType
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import jinja2
+import jinja2.bccache
 from markupsafe import Markup, escape
 
 from plughost.contracts import Clock, visible
@@ -28,7 +32,30 @@ STATIC: Mapping[str, str] = {
 """The files that pages load, with their types."""
 
 _ACTIONS = {action.verb: action for action in ACTIONS}
+_PANEL_TEMPLATES = (
+    64  # are kept compiled; a plugin that makes its template anew each time cannot fill the memory
+)
 _UP = {"": "../", "system/": "", "../": "../../"}
+
+
+class _Compiled(jinja2.BytecodeCache):
+    """Compiled templates, for all renderers of the process: who reloads the plugin compiles nothing again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[str, CodeType]] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Give the code of a template, unless its text has changed."""
+        checksum, code = self._kept.get(bucket.key, ("", None))
+        bucket.code = code if checksum == bucket.checksum else None
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep the code of a template."""
+        if bucket.code is not None:
+            self._kept[bucket.key] = bucket.checksum, bucket.code
+
+
+_COMPILED = _Compiled()
 
 
 class Renderer:
@@ -51,6 +78,7 @@ class Renderer:
             lstrip_blocks=True,
             undefined=jinja2.ChainableUndefined,
             finalize=_shown,
+            bytecode_cache=_COMPILED,
         )
         self._env.filters |= {
             "ago": self._ago,
@@ -71,6 +99,12 @@ class Renderer:
             "waterfall": charts.waterfall,
             "version": static_version(),
         }
+        self._panel_template = lru_cache(_PANEL_TEMPLATES)(self._env.from_string)
+
+    async def compile(self) -> None:
+        """Compile all templates in a thread, one after the other, so that no visitor waits for it."""
+        for name in self._env.list_templates(extensions=["html"]):
+            await anyio.to_thread.run_sync(self._env.get_template, name)
 
     def page(
         self,
@@ -155,7 +189,7 @@ class Renderer:
     def _panel(self, tab: Tab, document: Document | None, part: Any, may_press: Any) -> Markup | None:
         if tab.panel is None or tab.panel.template is None or document is None:
             return None
-        template = self._env.from_string(tab.panel.template)
+        template = self._panel_template(tab.panel.template)
         allowed = {action.name: may_press(action) for action in tab.panel.actions}
         page = template.render(data=document, part=part, allowed=allowed)
         return Markup(page)  # noqa: S704 - it was autoescaped
