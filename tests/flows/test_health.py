@@ -59,7 +59,7 @@ async def test_a_host_nobody_complains_about_passes(stage: Stage) -> None:
         (HealthCheck(name="disk", status="warn", detail="nearly full"), "warn", "nearly full"),
         (OSError("gone"), "warn", "its health check failed: OSError: gone"),
         ({"status": "splendid"}, "warn", "gave an answer that cannot be read"),
-        (42, "warn", "gave an answer that cannot be read"),
+        (42, "warn", "its health check failed: TypeError: returned int instead of HealthCheck or Mapping"),
     ],
 )
 async def test_what_a_plugin_says_becomes_a_check(

@@ -33,7 +33,6 @@ from plughost.contracts.backup import (
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_text
 from plughost.contracts.logs import get_logger
-from plughost.contracts.value_text import items_of
 from plughost.exceptions import BackupError, HookCallError
 from plughost.flows.backup_files import find_archive, is_file, keep_in, list_folder, summarise
 from plughost.flows.spooling import spool
@@ -218,10 +217,7 @@ class Backups:
         artifacts: list[Artifact] = []
         for outcome in report.outcomes:
             if outcome.kind == "value" and (not plan.only or outcome.plugin in plan.only):
-                artifacts += [
-                    replace(artifact, plugin=outcome.plugin)
-                    for artifact in _artifacts_of(outcome.plugin, outcome.value)
-                ]
+                artifacts += [replace(artifact, plugin=outcome.plugin) for artifact in outcome.value or ()]
         names = [(artifact.plugin, artifact.name) for artifact in artifacts]
         twice = {f"{plugin}/{name}" for plugin, name in names if names.count((plugin, name)) > 1}
         if twice:
@@ -306,16 +302,6 @@ def _write(plan: BackupPlan, artifacts: Iterable[Artifact], folder: Path, on_pro
     from plughost.flows.archive_writing import write_archive
 
     return write_archive(plan, tuple(artifacts), folder, on_progress)
-
-
-def _artifacts_of(plugin: str, answer: object) -> list[Artifact]:
-    """A backup without what a plugin meant to give would be one that cannot be restored: better none."""
-    try:
-        return items_of(answer, Artifact)
-    except TypeError as error:
-        raise BackupError(
-            f"what plugin {plugin!r} gave to be saved is not a list of artifacts: {error}"
-        ) from error
 
 
 class _Stopped(Exception):

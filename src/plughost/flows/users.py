@@ -39,11 +39,10 @@ class UserFlow:
             HostNotReadyError: No plugin keeps users.
             HookError: A plugin failed.
         """
-        looked_at = _expect(NewUser, await self._hooks.before_user_create(user=user), "before_user_create")
+        looked_at = await self._hooks.before_user_create(user=user)
         stored = await self._hooks.create_user(user=looked_at)
         if stored is None:
             raise HostNotReadyError("no running plugin keeps users: enable one that implements create_user")
-        stored = _expect(User, stored, "create_user")
         await self._tell(self._hooks.after_user_create, user=stored)
         return stored
 
@@ -54,15 +53,12 @@ class UserFlow:
             UserRefused: A plugin refused it.
             HookError: A plugin failed.
         """
-        looked_at = _expect(
-            UserChange, await self._hooks.before_user_update(change=change), "before_user_update"
-        )
+        looked_at = await self._hooks.before_user_update(change=change)
         if looked_at.user_id != change.user_id:
             raise UserRefused(_UNDECIDED, log_reason="before_user_update returned a change of another user")
         stored = await self._hooks.update_user(change=looked_at)
         if stored is None:
             return None
-        stored = _expect(User, stored, "update_user")
         await self._tell(self._hooks.after_user_update, user=stored, changed=looked_at.changed)
         return stored
 
@@ -76,11 +72,16 @@ class UserFlow:
         user = await self.find(user_id=user_id)
         if user is None:
             return False
-        looked_at = _expect(User, await self._hooks.before_user_delete(user=user), "before_user_delete")
+        looked_at = await self._hooks.before_user_delete(user=user)
         if looked_at.user_id != user_id:
             raise UserRefused(_UNDECIDED, log_reason="before_user_delete returned another user")
         deleted = await self._hooks.delete_user(user=looked_at)
-        if not _expect(bool, deleted if deleted is not None else False, "delete_user"):
+        if not isinstance(deleted, bool | None):  # of something that is gone for good nobody guesses
+            raise HookError(
+                f"delete_user returned {type(deleted).__name__} instead of bool: whether the user is gone is not known",
+                hook="delete_user",
+            )
+        if not deleted:
             return False
         await self._tell(self._hooks.after_user_delete, user=looked_at)
         return True
@@ -94,8 +95,7 @@ class UserFlow:
         """
         if (user_id is None) == (username is None):
             raise TypeError("find a user by its user_id or by its username: give exactly one of them")
-        found = await self._hooks.find_user(user_id=user_id, username=username)
-        return None if found is None else _expect(User, found, "find_user")
+        return await self._hooks.find_user(user_id=user_id, username=username)
 
     async def _tell(self, hook: Any, **arguments: object) -> None:
         try:
@@ -105,12 +105,3 @@ class UserFlow:
 
 
 _UNDECIDED = "This could not be decided. Try again later."
-
-
-def _expect(kind: type[T], value: object, hook: str) -> T:
-    if not isinstance(value, kind):
-        raise HookError(
-            f"{hook} returned {type(value).__name__} instead of {kind.__name__}: nothing was changed",
-            hook=hook,
-        )
-    return value

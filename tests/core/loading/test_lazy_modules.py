@@ -36,6 +36,7 @@ class Stranger:
     """Something that is not a module at all."""
 
     __slots__ = ()
+    __spec__ = None  # Python itself asks for it, and since 3.13 it passes on what that raises
 
     def __getattr__(self, name: str) -> object:
         raise SystemExit(f"asked for {name}")

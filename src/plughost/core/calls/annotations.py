@@ -99,9 +99,9 @@ def is_within(inner: Any, outer: Any) -> bool:
     inner, outer = _normal(inner), _normal(outer)
     if outer in (Any, object) or inner is Any or inner == outer:
         return True
-    if typing.get_origin(inner) in _UNIONS:
+    if typing.get_origin(inner) in UNIONS:
         return all(is_within(member, outer) for member in typing.get_args(inner))
-    if typing.get_origin(outer) in _UNIONS:
+    if typing.get_origin(outer) in UNIONS:
         return any(is_within(inner, member) for member in typing.get_args(outer))
     inner_class, outer_class = typing.get_origin(inner) or inner, typing.get_origin(outer) or outer
     if not (isinstance(inner_class, type) and isinstance(outer_class, type)):
@@ -126,7 +126,9 @@ def is_within(inner: Any, outer: Any) -> bool:
     )
 
 
-_UNIONS = (typing.Union, types.UnionType)
+UNIONS = (typing.Union, types.UnionType)
+"""What ``typing.get_origin`` says of ``A | B``."""
+
 _NUMBERS: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
 
 

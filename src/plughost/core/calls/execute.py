@@ -99,11 +99,12 @@ class Call:
         As on the short way nothing is measured: the calls that are go the plain way from the beginning. It is
         written out, because each call in it would cost every implementation that waits.
         """
-        watch, gathering = self._watching(), self.gathering
+        watch, gathering, fit = self._watching(), self.gathering, self._plan.fit
         step = self._plan.steps[number]
         try:
             try:
-                settled = gathering.take(await watch.hold(coroutine, waiting, step.limit))
+                value = await watch.hold(coroutine, waiting, step.limit)
+                settled = gathering.take(value if fit is None or value is None else fit(value))
             except BaseException as error:
                 settled = self._lost(step, error)
             for step in self._plan.steps[number + 1 :]:
@@ -125,7 +126,7 @@ class Call:
                         raise stray(error) from error
                     if waits:
                         value = await watch.hold(value, waiting, step.limit)
-                    settled = gathering.take(value)
+                    settled = gathering.take(value if fit is None or value is None else fit(value))
                 except BaseException as error:
                     settled = self._lost(step, error)
             return gathering.result()
@@ -172,6 +173,8 @@ class Call:
                 value = self._begin(step)
                 if type(value) is CoroutineType and self._here is None:
                     value = await self._watchdog.finish(value, step.limit, self._watching)
+                if self._plan.fit is not None and value is not None:
+                    value = self._plan.fit(value)
                 settled = self.gathering.take(value)
             except BaseException as error:
                 self._fail(step, error, begun)
@@ -192,14 +195,16 @@ class Call:
                 begun = self._now()
                 try:
                     value = self._begin(step)
+                    if type(value) is CoroutineType:
+                        waiting[step] = value
+                        continue
+                    if self._plan.fit is not None and value is not None:
+                        value = self._plan.fit(value)
                 except BaseException as error:
                     self._fail(step, error, begun)
                     continue
-                if type(value) is CoroutineType:
-                    waiting[step] = value
-                else:
-                    values[step] = value
-                    self._note(step, "value", begun, value=value)
+                values[step] = value
+                self._note(step, "value", begun, value=value)
             await together([partial(self._await, step, each, values) for step, each in waiting.items()])
         finally:
             for each in waiting.values():
@@ -215,11 +220,14 @@ class Call:
         """Await one of several implementations, in a task of its own."""
         begun = self._now()
         try:
-            values[step] = await self._watchdog.finish_alone(coroutine, step.limit)
+            value = await self._watchdog.finish_alone(coroutine, step.limit)
+            if self._plan.fit is not None and value is not None:
+                value = self._plan.fit(value)
         except BaseException as error:
             self._fail(step, error, begun)
         else:
-            self._note(step, "value", begun, value=values[step])
+            values[step] = value
+            self._note(step, "value", begun, value=value)
 
     def _watching(self) -> Watch | Unwatched:
         if self._watch is None:

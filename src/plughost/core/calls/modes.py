@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from plughost.contracts.auth import Abstain, Allow, Deny, Verdict
+from plughost.contracts.value_text import items_of
+from plughost.core.calls.answers import Fit, fit_for
 from plughost.core.calls.declaration import Declaration
 
 UNDECIDED = Deny("Nobody could vouch for this.")
@@ -32,7 +34,11 @@ class Gathering(Protocol):
         """What the caller gets."""
 
     def rewrap(self, before: Any, value: Any) -> Any:
-        """What the caller gets after a wrapper saw ``before`` and wants ``value`` to be the result."""
+        """What the caller gets after a wrapper saw ``before`` and wants ``value`` to be the result.
+
+        Raises:
+            TypeError: The hook has no use for such a value; it counts as the wrapper's error.
+        """
 
     def unwrap(self, before: Any) -> Any:
         """What the caller gets after a wrapper saw ``before`` and failed."""
@@ -65,9 +71,10 @@ class Broadcast:
 class Collect(Broadcast):
     """All results that are not None, in call order."""
 
-    __slots__ = ("values",)
+    __slots__ = ("_fit", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, fit: Fit | None) -> None:
+        self._fit = fit
         self.values: list[Any] = []
 
     def take(self, value: Any) -> bool:
@@ -80,13 +87,18 @@ class Collect(Broadcast):
         """The list."""
         return self.values
 
+    def rewrap(self, before: Any, value: Any) -> Any:
+        """As the wrapper wants, if each is an answer to the hook."""
+        return value if self._fit is None else [self._fit(each) for each in items_of(value, object)]
+
 
 class First(Broadcast):
     """The first result that is not None settles the call."""
 
-    __slots__ = ("value",)
+    __slots__ = ("_fit", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, fit: Fit | None) -> None:
+        self._fit = fit
         self.value: Any = None
 
     def take(self, value: Any) -> bool:
@@ -98,13 +110,18 @@ class First(Broadcast):
         """The first one, or None."""
         return self.value
 
+    def rewrap(self, before: Any, value: Any) -> Any:
+        """As the wrapper wants, if it is an answer to the hook."""
+        return value if self._fit is None or value is None else self._fit(value)
+
 
 class Waterfall(Broadcast):
     """Each implementation gets what the one before it returned."""
 
-    __slots__ = ("arguments", "subject")
+    __slots__ = ("_fit", "arguments", "subject")
 
-    def __init__(self, arguments: dict[str, Any], subject: str) -> None:
+    def __init__(self, fit: Fit | None, arguments: dict[str, Any], subject: str) -> None:
+        self._fit = fit
         self.arguments = arguments
         self.subject = subject
 
@@ -117,6 +134,10 @@ class Waterfall(Broadcast):
     def result(self) -> Any:
         """The value after the last one."""
         return self.arguments[self.subject]
+
+    def rewrap(self, before: Any, value: Any) -> Any:
+        """As the wrapper wants, if it is an answer to the hook."""
+        return value if self._fit is None else self._fit(value)
 
 
 class Decide:
@@ -164,16 +185,17 @@ class Decide:
 
 def gathering_for(declaration: Declaration) -> Callable[[dict[str, Any]], Gathering]:
     """Return what makes the gathering of one call out of its arguments."""
+    fit = fit_for(declaration)
     match declaration.options.mode:
         case "broadcast":
             shared = Broadcast()  # has no state, so all calls can share it
             return lambda _: shared
         case "collect":
-            return lambda _: Collect()
+            return lambda _: Collect(fit)
         case "first":
-            return lambda _: First()
+            return lambda _: First(fit)
         case "waterfall":
             subject = declaration.subject
-            return lambda arguments: Waterfall(arguments, subject)
+            return lambda arguments: Waterfall(fit, arguments, subject)
         case "decide":
             return lambda _: Decide()

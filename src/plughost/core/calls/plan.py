@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pluggy
 
+from plughost.core.calls.answers import Fit, fit_for
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.drain import Traffic
 from plughost.core.calls.metrics import CallMetrics, Tally
@@ -77,6 +78,7 @@ class CallPlan:
         wrappers: Outermost first.
         steps: The others, first one first.
         gather: Makes the gathering of one call out of its arguments.
+        fit: Makes of an answer what whoever asked goes on with; None if that is the answer itself.
         traffic: The calls under way on this plan.
         source: pluggy's implementations it was made of, to see whether they changed.
     """
@@ -85,6 +87,7 @@ class CallPlan:
     wrappers: tuple[Step, ...]
     steps: tuple[Step, ...]
     gather: Callable[[dict[str, Any]], Gathering]
+    fit: Fit | None
     source: tuple[pluggy.HookImpl, ...]
     traffic: Traffic = field(default_factory=Traffic)
 
@@ -159,6 +162,7 @@ class Planner:
             wrappers=tuple(step for step in steps if step.kind == "wrapper"),
             steps=tuple(step for step in steps if step.kind != "wrapper"),
             gather=gathering_for(declaration),
+            fit=fit_for(declaration),
             source=source,
         )
 

@@ -21,7 +21,7 @@ from plughost.core.calls.drain import Traffic
 from plughost.core.calls.execute import refuse_coroutine
 from plughost.core.calls.faults import fail
 from plughost.core.calls.here import Here
-from plughost.core.calls.modes import Broadcast, Decide, Gathering
+from plughost.core.calls.modes import Decide, Gathering
 from plughost.core.calls.plan import CallPlan, Step
 from plughost.core.calls.wrapping import Fail
 from plughost.core.calls.writing import RESULTS, TRUSTED, caller_source, define, source_of
@@ -85,6 +85,7 @@ def shortcut(plan: CallPlan, here: Here | None = None) -> Shortcut | None:
         "_Coroutine": CoroutineType,
         "_BaseException": BaseException,
         "_type": type,
+        "_fit": plan.fit,
     }
     for number, step in enumerate(plan.steps):
         known[f"_step_{number}"] = step.function
@@ -103,7 +104,7 @@ def shortcut(plan: CallPlan, here: Here | None = None) -> Shortcut | None:
         traffic=plan.traffic,
         fresh=Decide if mode == "decide" else list,
         result=define("result", f"def result(_values):\n    return {RESULTS[mode]}", {}),
-        rules=None if mode == "decide" else Broadcast(),
+        rules=None if mode == "decide" else plan.gather({}),
     )
 
 

@@ -73,7 +73,10 @@ class Around:
         except StopIteration as returned:
             if error is not None and goes_through(error):
                 return result, error  # a refusal or a cancellation is not a wrapper's to swallow
-            left = self._rules.rewrap(result, returned.value)
+            try:
+                left = self._rules.rewrap(result, returned.value)
+            except TypeError as unfit:
+                return self._failed(step, unfit, result, None, fail)
             if step.enforced or not isinstance(result, Deny | Allow):
                 return left, None
             if left != result:

@@ -29,7 +29,8 @@ It is a generator, because a ``for`` loop over one that never yields costs next 
 coroutine costs an exception. If it does yield, an implementation really waits.
 
 In a ``decide`` hook ``_values`` is what counts the votes, and each is told there within the ``try``: anything that
-is not a vote is a failure of its implementation.
+is not a vote is a failure of its implementation. So is an answer of the wrong kind in a hook of the catalogue, where
+``_fit`` looks at it in the same place.
 """
 
 from __future__ import annotations
@@ -216,6 +217,7 @@ def _lines_of(plan: CallPlan, number: int, step: Step, *, here: bool) -> list[st
         *([f"    _tally_{number}.counted += 1"] if mode == "first" else []),
         *(f"    {line}" for line in ask),
         *(["    _values.take(_value)"] if mode == "decide" else []),
+        *(["    if _value is not None:", "        _value = _fit(_value)"] if plan.fit is not None else []),
         "except _BaseException as _error:",
         f"    _fail({number}, _error)",
         *(["    _values.lose()"] if mode == "decide" and step.enforced else []),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import anyio
 
-from plughost.contracts import WarmEntry, error_line
+from plughost.contracts import WarmEntry, error_line, items_of
 from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
 from plughost.plugins.cache.flight import Abandoned
 from plughost.plugins.cache.freshness import bounded_seconds
@@ -82,18 +82,28 @@ class Warmer:
                 continue
 
     async def warm_many(self, entries: Iterable[WarmEntry]) -> int:
-        """Load several, a few at a time; how many were loaded."""
+        """Load several, a few at a time; how many were loaded.
+
+        Raises:
+            TypeError: Something among them is no ``WarmEntry``.
+        """
+        wanted = items_of(entries, WarmEntry)
         limiter = anyio.CapacityLimiter(self._concurrency)
         done: list[str] = []
 
         async def one(entry: WarmEntry) -> None:
             async with limiter:
-                load = Load(check_key(entry.key), entry.loader, entry.ttl, tags_of(entry.tags), forced=True)
+                try:
+                    ttl = None if entry.ttl is None else bounded_seconds(entry.ttl)
+                    load = Load(check_key(entry.key), entry.loader, ttl, tags_of(entry.tags), forced=True)
+                except (TypeError, ValueError) as error:
+                    log.warning("warming a cache failed", cache=self._engine.name, error=error_line(error))
+                    return
                 if await self._try_within_limit(load):
                     done.append(entry.key)
 
         async with anyio.create_task_group() as group:
-            for entry in entries:
+            for entry in wanted:
                 group.start_soon(one, entry)
         return len(done)
 
