@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -12,7 +12,7 @@ import pluggy
 import pytest
 
 from plughost import Host, Plugin, hookimpl
-from plughost.contracts import PluginState
+from plughost.contracts import PluginRecord, PluginState
 from plughost.exceptions import PluginError
 
 pytestmark = pytest.mark.anyio
@@ -186,3 +186,62 @@ async def test_it_is_stopped_when_the_calls_in_it_have_ended(lamp) -> None:
             may_end.set()
         assert answers == [[[]]]
         await until(lambda: lamp.stopped == ["lamp"])
+
+
+def load_name(host: Host, lamp: type[Lamp]) -> Awaitable[PluginRecord]:
+    return host.load_plugin("lamp")
+
+
+def load_object(host: Host, lamp: type[Lamp]) -> Awaitable[PluginRecord]:
+    return host.load_plugin(lamp)
+
+
+def enable(host: Host, lamp: type[Lamp]) -> Awaitable[PluginRecord]:
+    return host.enable_plugin("lamp")
+
+
+def reload(host: Host, lamp: type[Lamp]) -> Awaitable[PluginRecord]:
+    return host.reload_plugin("lamp")
+
+
+@pytest.mark.parametrize("door", [load_name, load_object, enable, reload])
+@pytest.mark.parametrize("way", [by_name, by_object])
+async def test_who_starts_it_again_at_once_gets_a_start_that_lasts(lamp, way, door) -> None:
+    async with Host(config=CONFIG, environ={}) as host:
+        await host.load_plugin(lamp)
+        way(host.pluggy)
+        record = await door(host, lamp)
+        assert record.state is PluginState.READY
+        assert lamp.stopped == ["lamp"]
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        assert host.plugins["lamp"].state is PluginState.READY
+        assert await host.hooks.describe_metrics() == [["lamp"]]
+
+
+@pytest.mark.parametrize("door", [load_name, load_object, enable])
+async def test_who_starts_it_again_while_it_is_blocked_is_told_so(lamp, door) -> None:
+    async with Host(config=CONFIG, environ={}) as host:
+        await host.load_plugin(lamp)
+        by_blocking(host.pluggy)
+        with pytest.raises(PluginError, match="blocked"):
+            await door(host, lamp)
+        assert lamp.stopped == ["lamp"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_its_own_next_start_may_take_it_out(lamp, way) -> None:
+    class Jealous(lamp):
+        times = 0
+
+        async def start(self, context: Any) -> None:
+            Jealous.times += 1
+            if Jealous.times == 2:
+                way(manager)
+
+    async with Host(config=CONFIG, environ={}) as host:
+        manager = host.pluggy
+        await host.load_plugin(Jealous)
+        with pytest.raises(PluginError, match="broken off"):
+            await host.reload_plugin("lamp")
+        await until(lambda: host.plugins["lamp"].state in (PluginState.STOPPED, PluginState.BLOCKED))

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from anyio.to_thread import run_sync
 
 from faulty_plugin import SOURCE
 from housed import configuration, housed, process_of, until, write_plugin
@@ -69,3 +70,37 @@ async def test_another_process_can_ask_where_it_stands(tmp_path: Path, confined:
         assert "plughost/core/guest/life.py" in stack.text
         assert stacks_of(os.getpid(), "another") == []
         assert (await host.hooks.misbehave(how=""))["pid"] == stack.pid
+
+
+async def test_it_can_be_asked_as_often_as_anybody_likes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housing, "_LOOK_EVERY", 0.2)
+    write_plugin(tmp_path, SOURCE)
+    async with housed(configuration(tmp_path)) as host:
+        pid, written = process_of(host).pid, 0
+        while written < 200_000:  # three times the room there is
+            (stack,) = await run_sync(stacks_of, os.getpid(), "faulty")
+            if stack.is_cut:  # that is said, and is over soon
+                await until(lambda: not stacks_of(os.getpid(), "faulty")[0].is_cut)
+                continue
+            assert "plughost/core/guest/life.py" in stack.text
+            written += len(stack.text)
+        assert process_of(host).pid == pid
+
+
+async def test_stacks_for_which_there_is_no_room_are_said_to_be_cut(tmp_path: Path) -> None:
+    deep = """
+import threading, time
+
+def down(depth):
+    down(depth - 1) if depth else time.sleep(100)
+
+for _ in range(60):
+    threading.Thread(target=down, args=(60,), daemon=True).start()
+"""
+    write_plugin(tmp_path, deep + SOURCE)
+    async with housed(configuration(tmp_path)):
+        (stack,) = await run_sync(stacks_of, os.getpid(), "faulty")
+        assert stack.is_cut
+        assert "in down" in stack.text

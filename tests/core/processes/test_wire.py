@@ -275,11 +275,11 @@ async def test_calls_are_answered_once_in_any_order_and_end_with_the_other_end()
 
         for _ in range(MOST_IN_FLIGHT + 3):
             tasks.start_soon(wait_forever)
-        await until(lambda: ended["OverflowError"] == 3)
+        await until(lambda: ended["WireFullError"] == 3)
         here.calls.end(lambda: ConnectionError("gone"))
         await wait_forever()
         tasks.cancel_scope.cancel()
-    assert ended == {"ConnectionError": MOST_IN_FLIGHT + 1, "OverflowError": 3}
+    assert ended == {"ConnectionError": MOST_IN_FLIGHT + 1, "WireFullError": 3}
     theirs.close()
 
 

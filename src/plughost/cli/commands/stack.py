@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from plughost.checks.candidates import find_candidate
 from plughost.cli.program import Program, reads
 from plughost.core.running import running_hosts
+
+if TYPE_CHECKING:
+    from plughost.core.processes.outside_look import Stack
 
 
 @click.command()
@@ -34,8 +39,14 @@ def stack(program: Program, name: str) -> None:
         raise click.ClickException(
             f'Plugin {known!r} has no process of its own there: set isolation = "process" in [plugins.{known}]'
         )
-    document = {"plugin": known, "processes": [{"pid": one.pid, "stack": one.text} for one in found]}
-    program.show(document, "\n\n".join(f"process {one.pid}\n{one.text or _SILENT}" for one in found))
+    processes = [{"pid": one.pid, "stack": one.text, "is_cut": one.is_cut} for one in found]
+    program.show({"plugin": known, "processes": processes}, "\n\n".join(map(_told, found)))
 
 
+def _told(stack: Stack) -> str:
+    cut = f"\n{_CUT}" if stack.is_cut else ""
+    return f"process {stack.pid}\n{stack.text or ('' if cut else _SILENT)}{cut}"
+
+
+_CUT = "There was no room for the rest: ask again in five seconds, when the host has made room."
 _SILENT = "It wrote nothing down: it is stopped, or the machine is very busy."

@@ -530,14 +530,22 @@ class PluginLifecycle:
     # what others do
 
     def _leave_soon(self, run: Run) -> None:
-        self._tasks.start_soon(self._leave, run)
-
-    async def _leave(self, run: Run) -> None:
-        """Stop a plugin that somebody took out of ``host.pluggy``, unless it came back or was stopped meanwhile."""
         name = run.plugin.candidate.name
-        if self._departures.is_leaving(run):
-            reason = self._departures[name]
-            await self.unload(name, reason, cause=reason, then=partial(self._departures.forget, name))
+        self.turns.interrupt(name, self._departures[name])
+        self._tasks.start_soon(self._leave, name)
+
+    async def _leave(self, name: str) -> None:
+        go_inside(None)  # whoever took it out does not wait for its end
+        await self.turns.take(name, partial(self.let_leave, name))
+
+    async def let_leave(self, name: str) -> None:
+        """Stop a plugin that somebody took out of ``host.pluggy``, unless it came back or was stopped meanwhile.
+
+        Called in the plugin's turn; whoever starts it calls this first, so that nobody is told of a start that ends.
+        """
+        entry = self._registry.get(name)
+        if entry is not None and self._departures.is_leaving(entry.run):
+            await self._unload(name, self._departures[name], partial(self._departures.forget, name))
 
     def _announce_soon(self) -> None:
         self._tasks.start_soon(self._announcer.announce)

@@ -221,6 +221,7 @@ class PluginManager:
             raise
 
     async def _load_thing(self, name: str, thing: object, config: Mapping[str, Any] | None) -> PluginRecord:
+        await self._lifecycle.let_leave(name)
         if (known := self._registry.get(name)) is not None and known.run is not None:
             raise PluginInvalidError(
                 f"a plugin {name!r} is running already: reload or unload it, or give this one another name",
@@ -264,6 +265,7 @@ class PluginManager:
         return await self._lifecycle.turns.start(name, partial(self._enable, name, found))
 
     async def _enable(self, name: str, found: Sequence[PluginCandidate]) -> PluginRecord:
+        await self._lifecycle.let_leave(name)
         entry = self._registry[name]
         if entry.run is not None:
             return entry.record
@@ -321,6 +323,7 @@ class PluginManager:
         return await self._lifecycle.turns.restart(name, partial(self._reload, name, config))
 
     async def _reload(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
+        await self._lifecycle.let_leave(name)
         candidate = await self._fresh(name, config)
         self._lifecycle.requirements.refuse_hopeless(candidate)
         with self._code.reading_again(name, candidate.finding):
@@ -408,6 +411,7 @@ class PluginManager:
         )
 
     async def _load_known(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
+        await self._lifecycle.let_leave(name)
         entry = self._registry.find(name)
         if entry.run is not None:
             return entry.record

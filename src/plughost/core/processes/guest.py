@@ -20,7 +20,7 @@ from plughost.core.processes.figures import FigureReader, Figures
 from plughost.core.processes.output import Output
 from plughost.core.processes.template import Child, TemplateProcess
 from plughost.core.wire.births import Ends, Request
-from plughost.core.wire.calls import WireCalls
+from plughost.core.wire.calls import Crossing, WireCalls, WireFullError
 from plughost.core.wire.channel import open_channel
 from plughost.core.wire.frames import CLOSED
 from plughost.core.wire.page import FlightReader, new_page
@@ -113,7 +113,7 @@ class GuestProcess:
     """
 
     def __init__(self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: Kept) -> None:
-        self.calls = WireCalls(resident, self._look_soon)
+        self.calls = WireCalls(resident, self._look_soon, self._stop_telling)
         self.ended = anyio.Event()
         self.exit: ProcessExit | None = None
         self.is_leaving = self.asked_to_end = False
@@ -150,23 +150,38 @@ class GuestProcess:
         Raises:
             Exception: What it raised, or ``PluginCrashedError``.
         """
-        return await self.calls.call(member, values, crossing_of(member))
+        return await self.call(member, values, crossing_of(member))
+
+    async def call(self, member: int, arguments: tuple[Any, ...], crossing: Crossing) -> Any:
+        """Call a member that crosses in that way.
+
+        Raises:
+            PluginProcessError: It has too much to do already.
+            Exception: What it raised, ``PluginCrashedError``, or what keeps a value from crossing.
+        """
+        try:
+            return await self.calls.call(member, arguments, crossing)
+        except WireFullError as full:
+            plugin = self.care.plugin
+            raise PluginProcessError(f"plugin {plugin!r} cannot answer now: {full}", plugin=plugin) from None
 
     async def stack(self) -> str:
         """Have it write down where its threads stand, and return that; it goes on."""
-        before = len(self._kept.page.stacks())
+        self._kept.page.turn(at_rest=False)
+        before = self._kept.page.stacks()
         self._signal(signal.SIGUSR1)
         with anyio.move_on_after(_DUMP):
-            written, last = before, -1
-            while written == before or written != last:
+            written = last = ""
+            while not written or written != last:
                 await anyio.sleep(_DUMP / 25)
-                last, written = written, len(self._kept.page.stacks())
-        return self._kept.page.stacks()[before:]
+                last, written = written, self._kept.page.since(before)
+        return self._kept.page.since(before)
 
     def take_figures(self) -> Figures | None:
-        """Read what the kernel tells of it now."""
+        """Read what the kernel tells of it now, and make room for its stacks."""
         if self.ended.is_set():
             return None
+        self._kept.page.turn(at_rest=True)
         now = self._reader.read(self.care.clock.monotonic())
         if now is not None:
             share = now.share_since(self.figures)
@@ -198,6 +213,9 @@ class GuestProcess:
         """The channel to it is gone: whatever it does, it is of no use any more."""
         if not self.asked_to_end:
             self.kill("" if why == CLOSED else f"what it sent was not understood: {why}")
+
+    def _stop_telling(self, waiting: int) -> None:
+        self.kill(f"it did not read what the host told it, until {waiting} bytes were waiting")
 
     # looking after it
 

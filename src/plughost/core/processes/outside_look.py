@@ -28,10 +28,12 @@ class Stack:
     Attributes:
         pid: Its number.
         text: Its stacks, for people; empty when it did not write them down in time, as one that is stopped.
+        is_cut: Whether there was no room for all of them.
     """
 
     pid: int
     text: str
+    is_cut: bool
 
 
 def stacks_of(host: int, plugin: str) -> list[Stack]:
@@ -75,15 +77,15 @@ def _parent(pid: int) -> int:
 
 
 def _ask(pid: int, page: FlightReader) -> Stack:
-    before = len(page.stacks())
+    before = page.stacks()
     with suppress(ProcessLookupError):
         stands_for = os.pidfd_open(pid)
         try:
             signal.pidfd_send_signal(stands_for, signal.SIGUSR1)
         finally:
             os.close(stands_for)
-    end, written, last = time.monotonic() + _PATIENCE, before, -1
-    while time.monotonic() < end and (written == before or written != last):
+    end, written, last = time.monotonic() + _PATIENCE, "", ""
+    while time.monotonic() < end and (not written or written != last):
         time.sleep(_LOOK_AGAIN)
-        last, written = written, len(page.stacks())
-    return Stack(pid, page.stacks()[before:])
+        last, written = written, page.since(before)
+    return Stack(pid, written, is_cut=page.is_full)

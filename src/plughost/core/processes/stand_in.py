@@ -21,9 +21,9 @@ from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
 from plughost.core.wire.protocol import Member, PluginManifest, StartRequest
 from plughost.core.wire.routes import RouteAnswer, RouteRequest
 from plughost.core.wire.services import ServiceCall
-from plughost.exceptions import NotCrossableError, PlughostError, PluginError, PluginProcessError
+from plughost.exceptions import NotCrossableError, PlughostError, PluginError
 
-_CANNOT_CROSS = (TypeError, ValueError, msgspec.MsgspecError)
+_CANNOT_CROSS = (TypeError, ValueError, OverflowError, msgspec.MsgspecError)
 
 
 class Succession(Protocol):
@@ -76,7 +76,7 @@ class StandIn:
         if self.process.ended.is_set():
             return await self._ask_successor(number, arguments)
         try:
-            return await self.process.calls.call(number, arguments, self._crossings[number])
+            return await self.process.call(number, arguments, self._crossings[number])
         except _CANNOT_CROSS as error:
             if isinstance(error, PlughostError):
                 raise  # the plugin's own; some of these are TypeErrors or ValueErrors too
@@ -133,12 +133,7 @@ class StandIn:
                 if (one.path, one.methods) == (mine.path, mine.methods):
                     return await successor._answer_route(other, request, stream)
             raise self.process.error()
-        try:
-            return await self._requests.converse(number, request, stream)
-        except OverflowError as error:
-            raise PluginProcessError(
-                f"plugin {self.name!r} cannot answer now: {error}", plugin=self.name
-            ) from None
+        return await self._requests.converse(number, request, stream)
 
     # its life
 

@@ -17,14 +17,21 @@ from plughost.core.stepping import event_library
 from plughost.core.wire.channel import Channel
 from plughost.core.wire.codec import WireCodec
 from plughost.core.wire.faults import Fault, as_fault
-from plughost.core.wire.frames import Kind, Put
+from plughost.core.wire.frames import MOST_BYTES, Kind, Put
 from plughost.core.wire.values import ENCODER
 
 MOST_IN_FLIGHT: Final = 1024
 """WireCalls that one end may have open at the other; further ones fail."""
 
+MOST_WAITING: Final = MOST_BYTES
+"""Bytes that wait until the other end reads them; as long as there are more it is asked nothing."""
+
 _FAULT: Final = msgspec.msgpack.Decoder(Fault)
 _LAST_CALL: Final = 0xFFFF_FFFF
+
+
+class WireFullError(OverflowError):
+    """The other end has so much to do, or to read, that it is asked nothing more now."""
 
 
 class Crossing(Protocol):
@@ -61,12 +68,20 @@ class WireCalls:
     Args:
         served: Who answers.
         given_up: Called when a caller leaves, who then wants no answer any more.
+        overfull: Called when the other end does not read what it is answered or told; given how many bytes wait.
+            None: it will read them.
     """
 
-    def __init__(self, served: Served, given_up: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        served: Served,
+        given_up: Callable[[], None] = lambda: None,
+        overfull: Callable[[int], None] | None = None,
+    ) -> None:
         self.abandoned: set[int] = set()
         self._served = served
         self._given_up = given_up
+        self._overfull = overfull
         self._channel: Channel | None = None
         self._pending: dict[int, tuple[Reply, WireCodec | None]] = {}
         self._last = 0
@@ -89,6 +104,7 @@ class WireCalls:
         """Call a member of the other end; return its answer.
 
         Raises:
+            WireFullError: The other end has too much to do already.
             Exception: What the member raised, why the other end is gone, or what keeps a value from crossing.
         """
         return await self._ask(Kind.CALL, member, arguments, crossing.arguments.put, crossing.answer)
@@ -102,8 +118,8 @@ class WireCalls:
     ) -> Any:
         if self._why_ended is not None or self._channel is None:
             raise ConnectionError("nobody is there yet") if self._why_ended is None else self._why_ended()
-        if kind is Kind.CALL and len(self._pending) >= MOST_IN_FLIGHT:
-            raise OverflowError(f"it has {MOST_IN_FLIGHT} calls to answer already")
+        if kind is Kind.CALL:
+            self._refuse_more(self._channel.waiting)
         self._last = call = self._last % _LAST_CALL + 1
         self._channel.send(kind, call, member, value, put)
         reply = awaited_reply()
@@ -116,6 +132,13 @@ class WireCalls:
                 self._channel.send(Kind.CANCEL, call, member)
                 self._given_up()
             raise
+
+    def _refuse_more(self, waiting: int) -> None:
+        """Those that were given up count until the other end is through with them: it may not even have read them."""
+        if len(self._pending) + len(self.abandoned) >= MOST_IN_FLIGHT:
+            raise WireFullError(f"it has {MOST_IN_FLIGHT} calls to answer already")
+        if waiting > MOST_WAITING:
+            raise WireFullError(f"it has {waiting} bytes to read already, and reads none of them now")
 
     def end(self, why: Callable[[], Exception]) -> None:
         """Fail the calls that wait, and all later ones, with what ``why`` makes; close the channel."""
@@ -142,8 +165,7 @@ class WireCalls:
 
     def note(self, member: int, value: Any, put: Put) -> None:
         """Say something that needs no answer."""
-        if self._why_ended is None and self._channel is not None:
-            self._channel.send(Kind.NOTE, 0, member, value, put)
+        self._send(Kind.NOTE, 0, value, put, member)
 
     def frame(self, kind: int, call: int, member: int, body: memoryview) -> None:
         """Take in a frame."""
@@ -171,9 +193,15 @@ class WireCalls:
         except Exception as error:
             reply.set_exception(TypeError(f"the answer is not what it should be: {error}"))
 
-    def _send(self, kind: Kind, call: int, value: Any = None, put: Put | None = None) -> None:
-        if self._why_ended is None and self._channel is not None:
-            self._channel.send(kind, call, 0, value, put)
+    def _send(
+        self, kind: Kind, call: int, value: Any = None, put: Put | None = None, member: int = 0
+    ) -> None:
+        if self._why_ended is not None or self._channel is None:
+            return
+        if self._overfull is not None and self._channel.waiting > MOST_WAITING:
+            self._overfull(self._channel.waiting)
+            return
+        self._channel.send(kind, call, member, value, put)
 
 
 class Reply(Protocol):

@@ -27,10 +27,14 @@ class Channel(Protocol):
     Attributes:
         sent: Bytes sent so far.
         received: Bytes received so far.
+        waiting: Bytes that are to be sent as soon as the other end reads on.
     """
 
     sent: int
     received: int
+
+    @property
+    def waiting(self) -> int: ...
 
     def send(self, kind: int, call: int, member: int, value: Any = None, put: Put | None = None) -> None:
         """Send one frame, with ``value`` written by ``put`` as its body; what fails to be written sends nothing.
@@ -71,6 +75,11 @@ class AsyncioChannel:
         self._left: memoryview | None = None
         self._flushing = False
         self._loop.add_reader(sock, self._read)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are to be sent as soon as the other end reads on."""
+        return len(self._out) + (0 if self._left is None else len(self._left))
 
     def send(self, kind: int, call: int, member: int, value: Any = None, put: Put | None = None) -> None:
         """Send one frame; see ``Channel``."""

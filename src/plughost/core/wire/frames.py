@@ -154,6 +154,9 @@ class FrameBuffer:
             del buffer[at:]
             raise
 
+    def __len__(self) -> int:
+        return len(self._bytes)
+
     def take(self) -> memoryview:
         """Take out all that waits."""
         taken, self._bytes = self._bytes, bytearray()

@@ -72,6 +72,7 @@ class FlightReader:
         self._page = page
         self._map = mmap.mmap(page, _SIZE, access=mmap.ACCESS_READ)
         self._last: bytes | None = None
+        self._position = 0
 
     def stepping(self) -> tuple[int, int]:
         """Return call and member that are being stepped; zeros for none."""
@@ -84,8 +85,35 @@ class FlightReader:
         return int(pid)
 
     def stacks(self) -> str:
-        """Return what was written of stacks so far, for people."""
+        """Return what was written of stacks since the page was turned, for people."""
         return bytes(self._bytes()[_STACKS_AT:]).partition(b"\0")[0].decode(errors="replace")
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there was no room for all that was to be written."""
+        return bytes(self._bytes()[-1:]) != b"\0"
+
+    def since(self, before: str) -> str:
+        """Return what was written of stacks since they were ``before``; all when the page was turned meanwhile."""
+        now = self.stacks()
+        return now[len(before) :] if now.startswith(before) else now
+
+    def turn(self, *, at_rest: bool) -> None:
+        """Make room for further stacks where half of it is taken.
+
+        The process goes on writing at the beginning, because it writes through the descriptor that it was given, of
+        which this one is a copy: they have one position.
+
+        Args:
+            at_rest: Only when nothing was written since this was last asked: somebody may be about to read it.
+        """
+        if self._last is not None:
+            return
+        position, self._position = self._position, os.lseek(self._page, 0, os.SEEK_CUR)
+        is_due = self._position > _SIZE // 2 and (position == self._position or not at_rest)
+        if is_due:
+            os.pwrite(self._page, bytes(_SIZE - _STACKS_AT), _STACKS_AT)
+            os.lseek(self._page, _STACKS_AT, os.SEEK_SET)
 
     def close(self) -> None:
         """Let go of it; who still reads it, such as one who waits for stacks, reads what it was at last."""

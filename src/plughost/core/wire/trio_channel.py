@@ -24,9 +24,15 @@ class TrioChannel:
         self._reader = FrameReader(on_frame, at_once=AT_ONCE)
         self._on_lost = on_lost
         self._out = FrameBuffer()
+        self._left = memoryview(b"")
         self._wanted = anyio.Event()
         self._scope = anyio.CancelScope()
         tasks.start_soon(self._run, name="channel of a plugin's process")
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are to be sent as soon as the other end reads on."""
+        return len(self._out) + len(self._left)
 
     def send(self, kind: int, call: int, member: int, value: Any = None, put: Put | None = None) -> None:
         """Send one frame; see ``Channel``."""
@@ -73,14 +79,14 @@ class TrioChannel:
         while True:
             await self._wanted.wait()
             self._wanted = anyio.Event()
-            left = self._out.take()
-            while left:
+            self._left = self._out.take()
+            while self._left:
                 try:
-                    count = self._sock.send(left)
+                    count = self._sock.send(self._left)
                 except BlockingIOError:
                     await anyio.wait_writable(self._sock)
                     continue
                 except OSError:
                     return  # the other end is gone, which the reader tells
                 self.sent += count
-                left = left[count:]
+                self._left = self._left[count:]
