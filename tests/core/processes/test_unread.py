@@ -53,12 +53,12 @@ async def deaf(folder: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> Async
     """A host with a plugin whose event loop is held by a call that is within its limit."""
     monkeypatch.setattr(calls, "MOST_WAITING", ROOM, raising=False)
     write_plugin(folder, SOURCE)
-    async with housed(configuration(folder), timeouts={"misbehave": 90.0}) as host:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: host.hooks.misbehave(how=how))
-            await until(lambda: process_of(host).in_flight == 1)
-            yield host
-            tasks.cancel_scope.cancel()
+    config = configuration(folder)
+    async with housed(config, timeouts={"misbehave": 90.0}) as host, anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: host.hooks.misbehave(how=how))
+        await until(lambda: process_of(host).in_flight == 1)
+        yield host
+        tasks.cancel_scope.cancel()
 
 
 async def answers(host: Host, user_agent: str, times: int) -> Counter[str]:

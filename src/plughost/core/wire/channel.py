@@ -27,14 +27,14 @@ class Channel(Protocol):
     Attributes:
         sent: Bytes sent so far.
         received: Bytes received so far.
-        waiting: Bytes that are to be sent as soon as the other end reads on.
     """
 
     sent: int
     received: int
 
     @property
-    def waiting(self) -> int: ...
+    def waiting(self) -> int:
+        """Bytes that are to be sent as soon as the other end reads on."""
 
     def send(self, kind: int, call: int, member: int, value: Any = None, put: Put | None = None) -> None:
         """Send one frame, with ``value`` written by ``put`` as its body; what fails to be written sends nothing.
