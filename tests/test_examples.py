@@ -94,14 +94,24 @@ def test_there_are_examples() -> None:
     assert {source.name for source in EXAMPLES} >= NEEDED
 
 
-@pytest.mark.timeout(420)  # those of the media suite take a minute and a half each on a machine of their own
+@pytest.mark.timeout(420)  # those of the media suite take half a minute each on a machine of their own
 def test_its_own_tests_pass(example: Installed, tmp_path: Path) -> None:
+    run_own_tests(example, tmp_path)
+
+
+@pytest.mark.soak
+def test_its_own_long_tests_pass(example: Installed, tmp_path: Path) -> None:
+    if "soak" in (example.source / "pyproject.toml").read_text("utf-8"):
+        run_own_tests(example, tmp_path, "-m", "soak")
+
+
+def run_own_tests(example: Installed, tmp_path: Path, *options: str) -> None:
     others = for_tests_of(example.source)
     if others:
         install(others, tmp_path / "others")
     ran = replace(example, paths=(tmp_path / "others",)).run(
         *("pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider", "--rootdir", str(example.source)),
-        *("-c", str(example.source / "pyproject.toml"), str(example.source / "tests")),
+        *("-c", str(example.source / "pyproject.toml"), str(example.source / "tests"), *options),
         folder=tmp_path,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -130,7 +130,7 @@ def test_an_own_key_is_used_and_taken_back_and_never_shown(page: Page) -> None:
     expect(page.locator("#key-state")).to_have_text("You use the shared key.")
 
 
-@pytest.mark.parametrize("kind", ["garbage", "away"])
+@pytest.mark.parametrize("kind", [pytest.param("garbage", marks=pytest.mark.soak), "away"])
 def test_in_trouble_the_last_good_answer_stays_and_says_so_until_all_is_well(page: Page, kind: str) -> None:
     activities = box(page, "activities")
     expect(activities.locator("progress")).to_have_attribute("value", "37")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,33 @@ async def test_a_reload_of_each_part_under_load_loses_no_request(tmp_path: Path)
                         await anyio.sleep(0.005)
             over.set()
         assert lost == []
+
+
+async def test_what_belongs_to_people_is_in_a_backup_and_comes_back(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with running(data) as suite:
+        await suite.do("PUT", "/api/tmdb/key", {"key": OWN_KEY})
+        await suite.do("PUT", "/api/plex/servers/current", {"id": "machine-far"})
+        await suite.host.backups.run()
+        await suite.do("DELETE", "/api/tmdb/key")
+        with closing(sqlite3.connect(data / "plex" / "plex.db", timeout=30)) as file, file:
+            file.executescript("DELETE FROM account; DELETE FROM server")
+        assert (await suite.ada.get("/api/plex/ondeck")).status_code == 409
+
+        archive = next((data / "backups").glob("*.tar.zst"))
+        await suite.host.backups.restore(archive, overwrite=True)
+
+        shown = (await suite.ada.get("/api/plex/servers")).json()["servers"]
+        assert [server["id"] for server in shown if server["current"]] == ["machine-far"]
+        assert (await suite.ada.get("/api/plex/ondeck")).status_code == 200  # with the token that was sealed
+        assert (await suite.ada.get("/api/tmdb/usage")).json()["key"]["last4"] == OWN_KEY[-4:]
+        suite.fakes.tmdb.forget()
+        assert (await suite.ada.get("/api/tmdb/movie/104")).status_code == 200
+        assert suite.fakes.tmdb.calls[0].headers["authorization"] == f"Bearer {OWN_KEY}"
+    saved = dict(saved_in(archive))
+    assert {"plex/plex.db", "tmdb/tmdb.db"} <= saved.keys()
+    tokens = [OWN_KEY, *suite.fakes.home.accounts, suite.fakes.plex_tv.accounts[0].token]
+    assert not any(token.encode() in kept for kept in saved.values() for token in tokens)
 
 
 class Keeper(Plugin):

@@ -111,7 +111,13 @@ async def running(
     """Run everything for the time of the block; with a clock, what is kept grows old by that one."""
     address = fakes.addresses["plextv"]
     allowed = [name for name in PLUGINS if clock is None or name != "cache"]
-    plex = {"plex_tv": address, "auth_page": f"{address}/auth", "keep_warm": False, **settings}
+    plex = {
+        "plex_tv": address,
+        "auth_page": f"{address}/auth",
+        "keep_warm": False,
+        "patience": 30.0,
+        **settings,
+    }
     config = {
         "host": {"allow": allowed, "data_dir": str(folder / "data")},
         "plugins": {

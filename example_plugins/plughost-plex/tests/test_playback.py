@@ -32,20 +32,12 @@ async def test_a_ticket_is_worth_nothing_in_another_browser_or_with_another_sign
         assert (await ada.get(f"/api/plex/stream/{wrong}/start.m3u8")).status_code == 403
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        "../../../library/sections",
-        "session/a/base/..%2f..%2fx.ts",
-        "decision",
-        "stop",
-        "session/a/base/x.html",
-    ],
-)
-async def test_only_parts_of_streams_are_passed_on(ada, part):
+async def test_only_parts_of_streams_are_passed_on(ada):
     base = (await ada.post("/api/plex/playback/101")).json()["stream"].rpartition("/")[0]
     ada.fakes.home.forget()
-    assert (await ada.get(f"{base}/{part}")).status_code == 404
+    up = ("../../../library/sections", "session/a/base/..%2f..%2fx.ts")
+    for part in (*up, "decision", "stop", "session/a/base/x.html"):
+        assert (await ada.get(f"{base}/{part}")).status_code == 404, part
     assert ada.fakes.home.calls == []
 
 

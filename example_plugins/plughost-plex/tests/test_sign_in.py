@@ -42,11 +42,9 @@ async def test_a_pin_that_is_over_is_gone(browser):
     assert (await browser.get(f"/api/auth/plex/{begun['handle']}")).status_code == 410
 
 
-@pytest.mark.parametrize(
-    "forward", ["//evil.example", "/\\evil.example", "https://evil.example", "", 7, "/" + "a" * 500]
-)
-async def test_one_comes_back_to_pages_of_ours_only(browser, forward):
-    assert (await browser.post("/api/auth/plex", {"forward": forward})).status_code == 422
+async def test_one_comes_back_to_pages_of_ours_only(browser):
+    for forward in ("//evil.example", "/\\evil.example", "https://evil.example", "", 7, "/" + "a" * 500):
+        assert (await browser.post("/api/auth/plex", {"forward": forward})).status_code == 422, forward
     assert "evil" not in str(browser.fakes.plex_tv.calls)
 
 

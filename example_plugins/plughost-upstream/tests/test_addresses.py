@@ -162,6 +162,29 @@ async def test_the_certificate_must_be_good_for_the_name_that_was_asked_for(
             await services.aclose()
 
 
+async def test_the_authorities_of_the_system_are_read_once_for_all_services_and_not_for_those_without_tls(
+    anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reading is work for tens of milliseconds, in which nobody else would be answered."""
+    read: list[object] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def counted(self: ssl.SSLContext, *where: object) -> None:
+        read.append(where)
+        load(self, *where)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+    services = Services(FakeClock(), allowed=networks_of(["127.0.0.1"]))
+    most = {"http": 0, "https": 1}
+    for scheme in most:
+        for number in range(4):
+            origin = Origin(name=f"{scheme}{number}", url=f"{scheme}://127.0.0.1:9")
+            with pytest.raises(UpstreamUnavailableError):
+                await services.register(origin).send(Call(path="/", method="POST"))
+        assert len(read) <= most[scheme], scheme
+    await services.aclose()
+
+
 async def test_a_network_that_cannot_be_read_keeps_the_plugin_from_starting(
     anyio_backend: str, make_host: HostMaker
 ) -> None:

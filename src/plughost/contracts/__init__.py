@@ -316,6 +316,7 @@ from plughost.contracts.session_store import (
     WaitingStore,
 )
 from plughost.contracts.setting_types import Count, GivenName, Origin, PositiveSeconds, ScopeText, SiteUrl
+from plughost.contracts.sqlite_files import copy_sqlite, restore_sqlite, sqlite_artifact
 from plughost.contracts.status import (
     HostStatus,
     PluginCounts,
@@ -567,6 +568,7 @@ __all__ = [
     "check_session_size",
     "class_name",
     "close_to_others",
+    "copy_sqlite",
     "current_run",
     "error_line",
     "error_lines",
@@ -588,11 +590,13 @@ __all__ = [
     "patched_session",
     "plain_text",
     "replace_file",
+    "restore_sqlite",
     "seconds_of",
     "session_of",
     "session_too_large",
     "size_in_bytes",
     "spoken",
+    "sqlite_artifact",
     "sync_to_disk",
     "touched_session",
     "value_text",

@@ -11,12 +11,17 @@ from msgspec import Meta, Struct
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import (
     AdminPanel,
+    Artifact,
     AuthAttempt,
+    BackupPlan,
     CacheManager,
     GuardedRoute,
     HealthCheck,
     PanelAction,
+    RestorePlan,
     Verdict,
+    restore_sqlite,
+    sqlite_artifact,
 )
 from plughost.exceptions import ServiceError
 from plughost_images.protocols import ImageOrigin
@@ -47,6 +52,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         plex_tv: Where plex.tv is; for tests.
         auth_page: The page that asks people; for tests.
         deadline: Seconds that somebody waits for a server when nothing is kept.
+        patience: Seconds that a way to a server has to answer when all are tried.
     """
 
     product: str = "plughost"
@@ -56,6 +62,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plex_tv: str = "https://plex.tv"
     auth_page: str = "https://app.plex.tv/auth"
     deadline: Annotated[float, Meta(gt=0)] = 8.0
+    patience: Annotated[float, Meta(gt=0)] = 3.0
 
 
 class PlexPlugin(Plugin):
@@ -72,7 +79,8 @@ class PlexPlugin(Plugin):
         # Other plugins are asked each time: they come and go, and this one goes on with what is left.
         upstreams = lambda: context.use(Upstreams)  # noqa: E731
         vault = lambda: context.use(Vault)  # noqa: E731
-        self._shelf = Shelf(context.data_dir / "plex.db")
+        self._file = context.data_dir / "plex.db"
+        self._shelf = Shelf(self._file)
         client = {
             "X-Plex-Product": config.product,
             "X-Plex-Version": self.version,
@@ -81,7 +89,7 @@ class PlexPlugin(Plugin):
         }
         plex_tv = PlexTv(upstreams, config.plex_tv, config.auth_page, client)
         self._servers = Servers(
-            self._shelf, plex_tv, upstreams, vault, client, context.hooks, config.deadline
+            self._shelf, plex_tv, upstreams, vault, client, context.hooks, config.deadline, config.patience
         )
         answers = Answers(self._servers, lambda: context.use(CacheManager), warm=config.keep_warm)
         sign_in = SignIn(plex_tv, self._servers, config, context.hooks)
@@ -121,6 +129,19 @@ class PlexPlugin(Plugin):
             purpose = SERVER_TOKEN + machine if machine else ACCOUNT_TOKEN
             await self._shelf.reseal(user_id, machine, reseal(sealed, owner=user_id, purpose=purpose))
         return len(tokens) or None
+
+    @hookimpl
+    def provide_backup_artifacts(self, plan: BackupPlan) -> Sequence[Artifact]:
+        """Give who is linked, with the sealed tokens; the key of the vault that opens them is in no backup."""
+        return [] if plan.apps else [sqlite_artifact(self._file)]
+
+    @hookimpl(blocking=True)
+    def restore_artifact(self, artifact: Artifact, plan: RestorePlan) -> bool | None:
+        """Put that back."""
+        if artifact.plugin != self.name or artifact.path is None:
+            return None
+        restore_sqlite(artifact.path, self._file, overwrite=plan.overwrite)
+        return True
 
     @hookimpl
     def register_routes(self) -> Sequence[GuardedRoute]:

@@ -31,10 +31,9 @@ from plughost_vault.protocols import Vault, VaultError
 T = TypeVar("T")
 
 _HEAD_START: Final = 0.25
-"""Seconds that a better way has before the next one is tried too."""
+"""Seconds that a better way has before the next one is tried too; none once it has failed."""
 
 _LATEST_START: Final = 0.5
-_PROBE: Final = 3.0
 _FRESH: Final = 300.0
 
 ACCOUNT_TOKEN: Final = "plex account token"  # noqa: S105 - its name
@@ -52,6 +51,7 @@ class Servers:
         client: Headers that say who asks.
         hooks: The hooks of the host.
         deadline: Seconds that a call may take.
+        patience: Seconds that a way to a server has to answer when it is tried.
     """
 
     def __init__(
@@ -63,9 +63,10 @@ class Servers:
         client: dict[str, str],
         hooks: Any,
         deadline: float,
+        patience: float,
     ) -> None:
         self._shelf, self._plex_tv, self._upstreams, self._vault = shelf, plex_tv, upstreams, vault
-        self._client, self._hooks, self._deadline = client, hooks, deadline
+        self._client, self._hooks, self._deadline, self._patience = client, hooks, deadline, patience
         self._looked_at: dict[str, float] = {}
 
     async def link(self, account: Account, token: Secret) -> None:
@@ -166,11 +167,21 @@ class Servers:
             candidates.sort(key=lambda way: way != chosen)
         worked: list[tuple[Way, float]] = []
 
+        failed = [anyio.Event() for _ in candidates]
+
         async def attempt(place: int, way: Way) -> None:
-            await anyio.sleep(min(place * _HEAD_START, _LATEST_START))
+            if place:
+                with anyio.move_on_after(min(place * _HEAD_START, _LATEST_START)):
+                    await failed[place - 1].wait()
+            try:
+                await ask(way)
+            finally:
+                failed[place].set()
+
+        async def ask(way: Way) -> None:
             began = time.monotonic()
             try:
-                reply = await self._at(server, way).send(Call(path="/identity", deadline=_PROBE))
+                reply = await self._at(server, way).send(Call(path="/identity", deadline=self._patience))
             except (UpstreamError, ValueError):  # a way that may not be used at all is none
                 return
             container = reply.data.get("MediaContainer") if isinstance(reply.data, dict) else None

@@ -12,12 +12,18 @@ from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import (
     SYSTEM_CLOCK,
     AdminPanel,
+    Artifact,
+    BackupPlan,
     CacheManager,
     Clock,
     GuardedRoute,
     HealthCheck,
+    RestorePlan,
+    RestoreResult,
     Secret,
     error_line,
+    restore_sqlite,
+    sqlite_artifact,
 )
 from plughost.exceptions import ServiceError
 from plughost_images.protocols import ImageOrigin
@@ -83,7 +89,8 @@ class TmdbPlugin(Plugin):
         config: TmdbConfig = context.config
         self._api = Origin(name="tmdb", url=config.url, ceiling=config.ceiling)
         self._images = Origin(name="tmdb-images", url=config.image_url)
-        self._store = store = await anyio.to_thread.run_sync(Store, context.data_dir / "tmdb.db")
+        self._file = context.data_dir / "tmdb.db"
+        self._store = store = await anyio.to_thread.run_sync(Store, self._file)
         self._keys = Keys(
             store,
             lambda: context.use(Vault),
@@ -207,6 +214,24 @@ class TmdbPlugin(Plugin):
                 for name, one in sorted(stats.items())
             ],
         }
+
+    @hookimpl
+    def provide_backup_artifacts(self, plan: BackupPlan) -> Sequence[Artifact]:
+        """Give users' own keys, sealed, and what was asked; the key of the vault that opens them is in no backup."""
+        return [] if plan.apps else [sqlite_artifact(self._file)]
+
+    @hookimpl(blocking=True)
+    def restore_artifact(self, artifact: Artifact, plan: RestorePlan) -> bool | None:
+        """Put that back."""
+        if artifact.plugin != self.name or artifact.path is None:
+            return None
+        restore_sqlite(artifact.path, self._file, overwrite=plan.overwrite)
+        return True
+
+    @hookimpl
+    async def after_restore(self, result: RestoreResult) -> None:
+        """Read again who has a key."""
+        await self._keys.load()
 
     @hookimpl(optionalhook=True)
     async def reseal_secrets(self, reseal: Reseal) -> int:

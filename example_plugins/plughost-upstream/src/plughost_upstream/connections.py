@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
+import anyio.to_thread
 import httpx2
 import msgspec
 
@@ -65,10 +68,12 @@ class Connections:
             UpstreamError: It could not be sent, or the answer is an error.
         """
         check_path(call.path)
-        client = self._client = self._client or self._new_client()
         self._users += 1
         try:
-            response = await self._answered(client, call)
+            if self._client is None:
+                trusted = await self._trusted()
+                self._client = self._client or self._new_client(trusted)
+            response = await self._answered(self._client, call)
             try:
                 yield response
             finally:
@@ -143,18 +148,32 @@ class Connections:
             extensions={"sni_hostname": self._url.host} if self._url.scheme == "https" else None,
         )
 
-    def _new_client(self) -> httpx2.AsyncClient:
-        verify: ssl.SSLContext | bool = True
+    async def _trusted(self) -> ssl.SSLContext:
+        if self._url.scheme != "https":
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody: nothing is asked for a certificate here
         if self._origin.ca_file is not None:
-            verify = ssl.create_default_context(cafile=str(self._origin.ca_file))
+            return await anyio.to_thread.run_sync(_named_in, self._origin.ca_file)
+        return await anyio.to_thread.run_sync(_authorities)
+
+    def _new_client(self, trusted: ssl.SSLContext) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
-            verify=verify,
+            verify=trusted,
             trust_env=False,
             follow_redirects=False,
             limits=httpx2.Limits(
                 max_connections=self._origin.connections, max_keepalive_connections=self._origin.connections
             ),
         )
+
+
+@functools.cache
+def _authorities() -> ssl.SSLContext:
+    """Read the authorities of the system, once for all origins: that is work for tens of milliseconds."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
+def _named_in(file: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=file)
 
 
 def check_path(path: str) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio.to_thread
 from sqlalchemy.engine import URL
 
-from plughost.contracts import Artifact, BackupPlan, RestorePlan, own_folder
+from plughost.contracts import Artifact, BackupPlan, RestorePlan, copy_sqlite, own_folder, restore_sqlite
 from plughost.exceptions import BackupError
-from plughost.plugins.database import postgres_dump, sqlite_copy
+from plughost.plugins.database import postgres_dump
 from plughost.plugins.database.config import DatabaseConfig
 from plughost.plugins.database.database import Database
 from plughost.plugins.database.registry import OpenDatabases
@@ -68,7 +68,7 @@ class Saving:
     async def _copy_sqlite(self, source: Path, target: Path) -> None:
         limit = self._config.lock_timeout
         try:
-            await anyio.to_thread.run_sync(lambda: sqlite_copy.copy_out(source, target, lock_timeout=limit))
+            await anyio.to_thread.run_sync(lambda: copy_sqlite(source, target, lock_timeout=limit))
         except (sqlite3.Error, OSError) as error:
             raise BackupError(
                 f"copying {source} failed: {error}; is there room in {target.parent}?"
@@ -119,7 +119,7 @@ class Saving:
         limit = self._config.lock_timeout
         try:
             await anyio.to_thread.run_sync(
-                lambda: sqlite_copy.copy_in(staged, target, overwrite=overwrite, lock_timeout=limit)
+                lambda: restore_sqlite(staged, target, overwrite=overwrite, lock_timeout=limit)
             )
         except (sqlite3.Error, OSError) as error:
             raise BackupError(f"restoring {target} failed: {error}; it is as it was before") from error

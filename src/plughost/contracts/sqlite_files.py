@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-import sqlite3
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from plughost.contracts import sync_to_disk
+from plughost.contracts.backup import Artifact
+from plughost.contracts.files import sync_to_disk
 from plughost.exceptions import BackupError
 
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
-def copy_out(source: Path, target: Path, *, lock_timeout: float) -> None:
+_PIECE = 1 << 20
+
+
+def sqlite_artifact(path: Path, *, lock_timeout: float = 30.0) -> Artifact:
+    """Return a plugin's own SQLite file as a piece of a backup, for ``provide_backup_artifacts``.
+
+    It is copied when its turn comes, beside the file, as it is at that moment; writers go on. The copy is gone when
+    it was read. ``restore_sqlite`` is the way back.
+
+    Args:
+        path: The file; the artifact is called as it is.
+        lock_timeout: Seconds to wait while somebody else has it locked.
+    """
+
+    def pieces() -> Iterator[bytes]:
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=path.parent) as folder:
+            copy = Path(folder) / path.name
+            copy_sqlite(path, copy, lock_timeout=lock_timeout)
+            with copy.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+
+    return Artifact(name=path.name, stream=pieces, media_type="application/vnd.sqlite3")
+
+
+def copy_sqlite(source: Path, target: Path, *, lock_timeout: float) -> None:
     """Copy a database as it is at one moment; writers may go on meanwhile. Blocking.
 
     A plain copy of the file would miss what still stands in the write-ahead log, and could catch a page
@@ -20,7 +50,7 @@ def copy_out(source: Path, target: Path, *, lock_timeout: float) -> None:
     Raises:
         OSError, sqlite3.Error: It cannot be read, or there is no room for the copy.
     """
-    with closing(_open(source, lock_timeout)) as old, closing(sqlite3.connect(target)) as new:
+    with closing(_open(source, lock_timeout)) as old, closing(_connect(target)) as new:
         target.chmod(0o600)
         # Nobody else sees the copy before it is complete, so it needs neither a journal nor a sync of its
         # own.
@@ -29,7 +59,7 @@ def copy_out(source: Path, target: Path, *, lock_timeout: float) -> None:
         old.backup(new)
 
 
-def copy_in(staged: Path, target: Path, *, overwrite: bool, lock_timeout: float) -> None:
+def restore_sqlite(staged: Path, target: Path, *, overwrite: bool, lock_timeout: float = 30.0) -> None:
     """Put a copy back in the place of a database. Blocking.
 
     A readable database is overwritten in one transaction of its own, so whoever has it open sees the old or
@@ -39,26 +69,35 @@ def copy_in(staged: Path, target: Path, *, overwrite: bool, lock_timeout: float)
         BackupError: Something is there and ``overwrite`` is False, or the copy is damaged.
         OSError, sqlite3.Error: It cannot be written.
     """
-    with closing(sqlite3.connect(staged)) as connection:
+    with closing(_connect(staged)) as connection:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise BackupError(f"the saved database is damaged: {found}")
     if target.exists() and not overwrite and not _is_empty(target):
         raise BackupError(f"{target} exists; restore with overwrite=True (--yes) to replace what is in it")
     if target.exists() and _is_readable(target, lock_timeout):
-        with closing(sqlite3.connect(staged)) as new, closing(_open(target, lock_timeout)) as old:
+        with closing(_connect(staged)) as new, closing(_open(target, lock_timeout)) as old:
             new.backup(old)
         return
     _replace(staged, target)
 
 
-def _open(path: Path, lock_timeout: float) -> sqlite3.Connection:
+def _connect(path: Path | str, **options: Any) -> Connection:
+    import sqlite3  # few plugins have such a file, and every program that embeds a host would pay for it
+
+    connection: Connection = sqlite3.connect(path, **options)
+    return connection
+
+
+def _open(path: Path, lock_timeout: float) -> Connection:
     # mode=rw: do not make an empty database out of a name that is not there
     name = f"file:{quote(str(path.absolute()))}?mode=rw"
-    return sqlite3.connect(name, uri=True, timeout=lock_timeout, check_same_thread=False)
+    return _connect(name, uri=True, timeout=lock_timeout, check_same_thread=False)
 
 
 def _is_empty(path: Path) -> bool:
+    import sqlite3
+
     try:
         with closing(_open(path, 0)) as connection:
             return int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]) == 0
@@ -67,6 +106,8 @@ def _is_empty(path: Path) -> bool:
 
 
 def _is_readable(path: Path, lock_timeout: float) -> bool:
+    import sqlite3
+
     try:
         with closing(_open(path, lock_timeout)) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
@@ -80,7 +121,7 @@ def _replace(staged: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.restoring")
     try:
-        with closing(sqlite3.connect(staged)) as old, closing(sqlite3.connect(aside)) as new:
+        with closing(_connect(staged)) as old, closing(_connect(aside)) as new:
             old.backup(new)
             new.execute("PRAGMA journal_mode = DELETE")
         aside.chmod(0o600)
