@@ -134,10 +134,11 @@ def test_it_passes_the_checks_for_authors(example: Installed, tmp_path: Path) ->
         assert ran.returncode == 0, ran.stdout
 
 
-def test_its_types_hold(example: Installed, tmp_path: Path) -> None:
-    cache = ROOT / ".mypy_cache" / "examples" / example.source.name
-    ran = example.run(
-        *("mypy", "--strict", "--config-file=", f"--cache-dir={cache}", str(example.source / "src")),
+def test_their_types_hold(tmp_path: Path) -> None:
+    """All in one run: the time goes into reading plughost. What one of them imports undeclared, the checks find."""
+    ran = Installed(ROOT, tmp_path).run(
+        *("mypy", "--strict", "--config-file=", f"--cache-dir={ROOT / '.mypy_cache' / 'examples'}"),
+        *(str(example / "src") for example in EXAMPLES),
         folder=tmp_path,
     )
     assert ran.returncode == 0, ran.stdout
