@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,7 +73,10 @@ async def live(folder: Path, url: str, member: str) -> None:
         await anyio.sleep_forever()
 
 
-def main(folder: Path, url: str, *names: str) -> None:
+Living = Callable[[Path, str, str], Awaitable[None]]
+
+
+def main(live: Living, folder: Path, url: str, *names: str) -> None:
     """Have one process for each name, whatever becomes of it."""
     running: dict[int, str] = {}
     waiting = list(names)
@@ -102,9 +105,17 @@ class Crowd:
         url: The address of their store.
         names: What they are called.
         prefix: What the command that starts them begins with.
+        program: What each of them runs.
     """
 
-    def __init__(self, folder: Path, url: str, names: Sequence[str], prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        names: Sequence[str],
+        prefix: Sequence[str] = (),
+        program: str = __file__,
+    ) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         secret = folder / "secret"
@@ -113,8 +124,8 @@ class Crowd:
         tests = Path(__file__).parent
         with (folder / "err").open("a") as err:
             self.process = subprocess.Popen(
-                [*prefix, sys.executable, __file__, str(folder), url, *names], start_new_session=True,
-                stderr=err, stdout=err, env={**os.environ, "PYTHONPATH": str(tests)},
+                [*prefix, sys.executable, program, str(folder), url, *names], start_new_session=True,
+                stderr=err, stdout=err, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(folder)])},
             )  # fmt: skip
 
     @property
@@ -174,4 +185,4 @@ class Fleet:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    main(live, Path(sys.argv[1]), *sys.argv[2:])

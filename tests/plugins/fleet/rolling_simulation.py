@@ -308,6 +308,46 @@ class SilentStore(Watched):
         return await super().go_on(step) if len(self.active) < 4 else True
 
 
+class DeafStore(Watched):
+    """Planted: nobody hears of changes that are made on all hosts at once."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self._unheard = 0
+        self._hushes = False
+
+    async def propose(self, proposal: Any) -> Any:
+        self._hushes = proposal.at_once
+        answer = await super().propose(proposal)
+        if answer.accepted and proposal.at_once:
+            self._unheard = (await self.steering()).step
+        return answer
+
+    async def _wake(self, word: Any) -> None:
+        hushes, self._hushes = self._hushes, False
+        if not hushes:
+            await super()._wake(word)
+
+    async def beat(self, beat: Any) -> Any:
+        heard = await super().beat(beat)
+        return replace(heard, step=heard.step - 1) if heard.step and heard.step == self._unheard else heard
+
+
+class ForwardStore(Watched):
+    """Planted: whoever asks is told that what is proposed is active."""
+
+    _notes = False
+
+    async def steering(self) -> Any:
+        found = await super().steering()
+        return found if self._notes else replace(found, active=found.newest, roll=b"")
+
+    async def _note(self) -> None:
+        self._notes = True
+        await super()._note()
+        self._notes = False
+
+
 def everybody_at_once(after: Callable[..., Any]) -> Callable[..., Any]:
     """Planted: all hosts get their turn with the second wave."""
 
@@ -358,15 +398,18 @@ def _fields(one: Any) -> dict[str, Any]:
     return {name: getattr(one, name) for name in one.__struct_fields__}
 
 
-Planted = tuple[str, type[Watched], Callable[..., Any] | None, str]
+Planted = tuple[str, type[Watched], Callable[..., Any] | None, str, int]
+"""What is wrong, the store and the part that has it, what must be noticed, and from which seed on it is looked for."""
 
 PLANTED: tuple[Planted, ...] = (
-    ("a revision is active before anybody said that it is good", HastyStore, None, "is bad, and reached"),
-    ("what is active goes back", BackwardStore, None, "went back"),
-    ("steps are forgotten", SilentStore, None, "stands still"),
-    ("more hosts are away than may be", Watched, everybody_at_once, "away at once"),
-    ("nobody asks whether it is good", Watched, nobody_asks, "is bad, and reached"),
+    ("a revision is active before anybody said that it is good", HastyStore, None, "is bad, and reached", 0),
+    ("what is active goes back", BackwardStore, None, "went back", 0),
+    ("steps are forgotten", SilentStore, None, "stands still", 0),
+    ("more hosts are away than may be", Watched, everybody_at_once, "away at once", 0),
+    ("changes at once are not heard", DeafStore, None, "not all follow", 2),
+    ("hosts do not wait for their turn", ForwardStore, None, "not its turn", 0),
+    ("nobody asks whether it is good", Watched, nobody_asks, "is bad, and reached", 1),
 )
 
-PLANTED_DEEP: tuple[Planted, ...] = (("hosts go back all at once", Watched, all_go_back, "away at once"),)
+PLANTED_DEEP: tuple[Planted, ...] = (("hosts go back all at once", Watched, all_go_back, "away at once", 0),)
 """What takes many seeds to be found."""

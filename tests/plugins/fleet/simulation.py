@@ -388,6 +388,32 @@ class SameTokenStore(WatchedStore):
         return replace(answer, token=5) if answer.verdict == "run" else answer
 
 
+class FallingTokenStore(WatchedStore):
+    """Planted: tokens are never given twice, and fall."""
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        answer = await super().claim(claim)
+        return replace(answer, token=2**60 - answer.token) if answer.verdict == "run" else answer
+
+
+class RefusingStore(WatchedStore):
+    """Planted: nobody is given the slots of one job."""
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        if claim.job.endswith("often"):
+            return Claimed(verdict="taken", now=claim.slot)
+        return await super().claim(claim)
+
+
+class TiredStore(WatchedStore):
+    """Planted: after a while nobody is given the slots of one job any more."""
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        if claim.job.endswith("often") and self.given[claim.job] >= 3:
+            return Claimed(verdict="taken", now=claim.slot)
+        return await super().claim(claim)
+
+
 class UncountedStore(WatchedStore):
     """Planted: slots that passed with nobody there are not accounted for."""
 
@@ -412,10 +438,19 @@ class BoldMembership(Membership):
         await anyio.sleep_forever()
 
 
-PLANTED: Sequence[tuple[str, dict[str, Any], str]] = (
-    ("a slot is given out twice", {"store": ForgetfulStore}, "started twice"),
-    ("tokens do not grow", {"store": SameTokenStore}, "given twice"),
-    ("missed slots are not told", {"store": UncountedStore}, "accounted for"),
-    ("a run is given up too early", {"store": ImpatientStore}, "at once"),
-    ("a host that is cut off goes on", {"store": WatchedStore, "make_membership": BoldMembership}, "cut off"),
+# What is wrong, the part that has it, what must be noticed, and the seed from which on it is looked for.
+PLANTED: Sequence[tuple[str, dict[str, Any], str, int]] = (
+    ("a slot is given out twice", {"store": ForgetfulStore}, "started twice", 0),
+    ("tokens are given twice", {"store": SameTokenStore}, "given twice", 0),
+    ("tokens do not grow", {"store": FallingTokenStore}, "did not grow", 0),
+    ("a job is forgotten", {"store": RefusingStore}, "never ran", 0),
+    ("a job ends for ever", {"store": TiredStore}, "stands still", 0),
+    ("missed slots are not told", {"store": UncountedStore}, "accounted for", 3),
+    ("a run is given up too early", {"store": ImpatientStore}, "at once", 9),
+    (
+        "a host that is cut off goes on",
+        {"store": WatchedStore, "make_membership": BoldMembership},
+        "cut off",
+        4,
+    ),
 )
