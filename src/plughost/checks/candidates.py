@@ -10,6 +10,7 @@ from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import match_name
 from plughost.core.config.toml_text import parse_toml
 from plughost.core.finding.discovery import PluginCandidate, Wish, discover
+from plughost.core.finding.other_groups import read_elsewhere
 from plughost.core.finding.sources import MANIFEST, from_folder
 from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginNotFoundError, did_you_mean
@@ -48,9 +49,9 @@ def find_candidate(name: str, loaded: LoadedConfig) -> PluginCandidate:
     candidates = {candidate.name: candidate for candidate in survey(loaded)}
     found = candidates.get(match_name(name, candidates))
     if found is None:
+        hint = read_elsewhere(name, loaded) or did_you_mean(name, candidates)
         raise PluginNotFoundError(
-            f"there is no plugin {name!r}.{did_you_mean(name, candidates)} `plughost list` shows all; a "
-            f"folder to check needs a {MANIFEST}",
+            f"there is no plugin {name!r}.{hint} `plughost list` shows all; a folder to check needs a {MANIFEST}",
             plugin=name,
         )
     return found

@@ -72,7 +72,8 @@ def _hooks(subject: Subject) -> Iterator[CheckProblem]:
         elif hook not in own and not opts.get("optionalhook"):
             yield CheckProblem(
                 message=f"hook {hook!r} is not in the catalogue.{did_you_mean(hook, known)}",
-                advice="mark it optionalhook=True if another plugin or the application declares it",
+                advice="mark it optionalhook=True if another plugin declares it; what the application declares is read "
+                "from hookspecs in [host]",
                 level="warning",
             )
 

@@ -3,6 +3,7 @@
 import pytest
 
 from plughost import Host, hookspec
+from plughost.blocking import BlockingHost
 from plughost.http import HttpSettings, create_app
 
 pytestmark = pytest.mark.anyio
@@ -67,3 +68,79 @@ async def test_a_rate_class_in_which_no_route_counts_is_told(tmp_path, caplog, r
     found = [one for one in caplog.records if "rate class" in one.getMessage()]
     assert [one.setting for one in found] == told_of
     assert all("'read'" in one.advice for one in found)
+
+
+def _by_for_pluggy(group, config):
+    return Host.for_pluggy("greet", Specs, group=group, config=config, environ={})
+
+
+def _by_groups(group, config):
+    return Host("greet", project="greet", groups=(group, "plughost.plugins"), config=config, environ={})
+
+
+def _by_the_file(group, config):
+    return Host("greet", config=config | {"host": config["host"] | {"groups": [group]}}, environ={})
+
+
+def _by_a_variable(group, config):
+    return Host("greet", config=config, environ={"GREET_HOST__GROUPS": f'["{group}"]'})
+
+
+GROUP_DOORS = [_by_for_pluggy, _by_groups, _by_the_file, _by_a_variable]
+
+
+@pytest.fixture
+def told_of_groups(caplog):
+    caplog.set_level("INFO", "plughost")
+    return lambda: [
+        (one.levelname, one.getMessage())
+        for one in caplog.records
+        if getattr(one, "setting", "") == "host.groups"
+    ]
+
+
+@pytest.mark.parametrize("door", GROUP_DOORS)
+@pytest.mark.parametrize(
+    ("asked", "provided"),
+    [
+        ("greeting-texts", "greeting-texts.extensions"),
+        ("greting.texts", "greeting.texts"),
+        ("rows11", "rows"),
+    ],
+)
+async def test_a_group_that_no_plugin_is_in_is_told_with_the_one_that_was_meant(
+    tmp_path, make_plugin, told_of_groups, door, asked, provided
+):
+    make_plugin("polite", "", group=provided)
+    async with door(asked, {"host": {"data_dir": str(tmp_path / "data"), "allow": []}}):
+        pass
+    said = f"no plugin is installed in the group of entry points {asked!r}. Did you mean {provided!r}?"
+    assert told_of_groups() == [("WARNING", said)]
+
+
+@pytest.mark.parametrize("door", GROUP_DOORS)
+async def test_a_program_without_plugins_is_no_mistake(tmp_path, told_of_groups, door):
+    async with door("qqxyz", {"host": {"data_dir": str(tmp_path), "allow": []}}):
+        pass
+    ((level, said),) = told_of_groups()
+    assert level == "INFO"
+    assert said == "no plugin is installed in the group of entry points 'qqxyz'."
+
+
+@pytest.mark.parametrize("door", GROUP_DOORS)
+@pytest.mark.parametrize("allowed", [["polite"], []])
+async def test_a_group_that_a_plugin_is_in_is_not_told_though_it_may_not_load(
+    tmp_path, make_plugin, told_of_groups, door, allowed
+):
+    make_plugin("polite", "", group="greeting-texts")
+    make_plugin("other", "", group="greeting-texts.more")
+    async with door("greeting-texts", {"host": {"data_dir": str(tmp_path / "data"), "allow": allowed}}):
+        pass
+    assert not told_of_groups()
+
+
+def test_a_host_without_a_loop_tells_it_too(tmp_path, make_plugin, told_of_groups):
+    make_plugin("polite", "", group="greeting.texts")
+    config = {"host": {"data_dir": str(tmp_path / "data")}}
+    with BlockingHost.for_pluggy("greeting", Specs, config=config, environ={}):
+        assert "'greeting.texts'" in told_of_groups()[0][1]

@@ -15,6 +15,7 @@ from plughost.core.config import LoadedConfig, set_plugin_enabled
 from plughost.core.config.load import DEFAULT_FILE
 from plughost.core.config.paths import canonical, match_name
 from plughost.core.finding.discovery import SWITCH, PluginCandidate
+from plughost.core.finding.other_groups import read_elsewhere
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.survey import survey
 from plughost.core.running import RunningHost, running_hosts
@@ -113,8 +114,9 @@ def _known_name(asked: str, loaded: LoadedConfig) -> str:
     known = [candidate.name for candidate in survey(loaded)]
     name = match_name(asked, known)
     if name not in known:
+        hint = read_elsewhere(name, loaded) or did_you_mean(name, known)
         raise PluginNotFoundError(
-            f"there is no plugin {name!r}.{did_you_mean(name, known)} `plughost list` shows all", plugin=name
+            f"there is no plugin {name!r}.{hint} `plughost list` shows all", plugin=name
         )
     return name
 

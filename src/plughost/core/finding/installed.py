@@ -33,6 +33,10 @@ Tell = Callable[[str], None]
 """Is told of each thing that was passed over, in a sentence for people."""
 
 
+Groups = Sequence[str] | None
+"""Names of entry-point groups; None stands for every group."""
+
+
 def _say_nothing(_: str) -> None:
     pass
 
@@ -94,9 +98,9 @@ class _Metadata:
     def has_record(self) -> bool:
         return (Path(self.path) / "RECORD").is_file()
 
-    def points(self, groups: Sequence[str]) -> Iterator[EntryPoint]:
+    def points(self, groups: Groups) -> Iterator[EntryPoint]:
         text = _read(f"{self.path}{os.sep}entry_points.txt")
-        if text is not None and any(group in text for group in groups):
+        if text is not None and (groups is None or any(group in text for group in groups)):
             headers = self.headers
             name = headers.get("Name", self.match["name"])
             version = headers.get("Version", self.match["version"] or "")
@@ -104,7 +108,7 @@ class _Metadata:
 
 
 def entry_points(
-    groups: Sequence[str], path: Iterable[str] | None = None, tell: Tell = _say_nothing
+    groups: Groups, path: Iterable[str] | None = None, tell: Tell = _say_nothing
 ) -> list[EntryPoint]:
     """Return the entry points of ``groups``; of two versions of a distribution the first on the path counts.
 
@@ -112,7 +116,7 @@ def entry_points(
     passed over.
 
     Args:
-        groups: Names of entry-point groups.
+        groups: Names of entry-point groups; None for all that there are.
         path: Where to look; the import path by default, and then what other finders know, too.
         tell: Is told what was passed over, and why.
     """
@@ -142,7 +146,7 @@ def entry_points(
     return [point for rivals in claims.values() for point in _points_of(_first_whole(rivals, tell), groups)]
 
 
-def _points_of(claim: _Metadata | list[EntryPoint], groups: Sequence[str]) -> Iterable[EntryPoint]:
+def _points_of(claim: _Metadata | list[EntryPoint], groups: Groups) -> Iterable[EntryPoint]:
     return claim if isinstance(claim, list) else claim.points(groups)
 
 
@@ -161,7 +165,7 @@ def _first_whole(rivals: list[_Metadata | list[EntryPoint]], tell: Tell) -> _Met
     return next((one for one in beside if one.has_record), first)
 
 
-def _in_archive(location: str, groups: Sequence[str], tell: Tell) -> Iterator[tuple[str, list[EntryPoint]]]:
+def _in_archive(location: str, groups: Groups, tell: Tell) -> Iterator[tuple[str, list[EntryPoint]]]:
     import importlib_metadata
 
     try:
@@ -171,7 +175,7 @@ def _in_archive(location: str, groups: Sequence[str], tell: Tell) -> Iterator[tu
         tell(f"{location} cannot be searched for plugins: {error_line(error)}")
 
 
-def _from_other_finders(groups: Sequence[str], tell: Tell) -> Iterator[tuple[str, list[EntryPoint]]]:
+def _from_other_finders(groups: Groups, tell: Tell) -> Iterator[tuple[str, list[EntryPoint]]]:
     for finder in sys.meta_path:
         name = class_name(finder if isinstance(finder, type) else type(finder)).rpartition(".")[2]
         if name in _STANDARD_FINDERS:
@@ -182,14 +186,14 @@ def _from_other_finders(groups: Sequence[str], tell: Tell) -> Iterator[tuple[str
             tell(f"finder {name} was asked for plugins and failed: {error_line(error)}")
 
 
-def _of_finder(finder: object, groups: Sequence[str], tell: Tell) -> list[tuple[str, list[EntryPoint]]]:
+def _of_finder(finder: object, groups: Groups, tell: Tell) -> list[tuple[str, list[EntryPoint]]]:
     find = getattr(finder, "find_distributions", None)
     found = find() if find is not None else None
     return [] if found is None else list(_of_all(found, groups, "", tell))
 
 
 def _of_all(
-    distributions: Iterable[Any], groups: Sequence[str], location: str, tell: Tell
+    distributions: Iterable[Any], groups: Groups, location: str, tell: Tell
 ) -> Iterator[tuple[str, list[EntryPoint]]]:
     for distribution in distributions:
         try:
@@ -214,7 +218,7 @@ def _facts_of(distribution: Any) -> tuple[str, str, str]:
 
 
 def parse_entry_points(
-    text: str, groups: Sequence[str], distribution: str, version: str, location: str
+    text: str, groups: Groups, distribution: str, version: str, location: str
 ) -> Iterator[EntryPoint]:
     """Yield the entry points of ``groups`` in the text of an ``entry_points.txt``."""
     group = ""
@@ -222,7 +226,7 @@ def parse_entry_points(
         line = raw.strip()
         if line.startswith("["):
             group = line.strip("[]").strip()
-        elif group in groups and "=" in line and line[0] not in "#;":
+        elif (groups is None or group in groups) and "=" in line and line[0] not in "#;":
             name, _, reference = line.partition("=")
             yield EntryPoint(group, name.strip(), bare_reference(reference), distribution, version, location)
 

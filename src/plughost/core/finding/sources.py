@@ -33,6 +33,7 @@ class Finding:
         origin: The place itself, for people.
         distribution: The distribution it belongs to; empty when none.
         version: That distribution's version; empty when unknown.
+        group: The group of entry points that it is in; empty when none.
         folder: For a plugin directory or package: what must be on the path to import it.
         package: What its code must be checked against before every start; None when nothing is.
         environment: The virtual environment it is installed in; None when that is the host's own.
@@ -46,6 +47,7 @@ class Finding:
     origin: str
     distribution: str = ""
     version: str = ""
+    group: str = ""
     folder: Path | None = None
     package: Package | None = None
     environment: VirtualEnvironment | None = None
@@ -65,6 +67,7 @@ def from_entry_points(
             origin=f"{point.group}: {point.name} = {point.reference}",
             distribution=point.distribution,
             version=point.version,
+            group=point.group,
         )
 
 
@@ -187,6 +190,7 @@ def _declared(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
                 origin=str(folder),
                 distribution=str(project.get("name", "")),
                 version=str(project.get("version", "")),
+                group=group,
                 folder=_code_root(folder, bare_reference(reference)),
             )
 

@@ -25,9 +25,26 @@ def tell_unheard(loaded: LoadedConfig, hooks: Collection[str], candidates: Itera
         hooks: Names of the hooks that are declared.
         candidates: The plugins that were found.
     """
-    plugins = [name for one in candidates for name in (one.name, one.finding.distribution) if name]
+    findings = [one.finding for one in candidates]
+    plugins = [name for one in findings for name in (one.name, one.distribution) if name]
     for path, complaint in _unheard(loaded, hooks, plugins):
         _log.warning("a setting speaks of what is not there", setting=path, reason=complaint)
+    _tell_of_groups(loaded.config.host.groups or (), {one.group for one in findings})
+
+
+def _tell_of_groups(groups: Iterable[str], provided: Collection[str]) -> None:
+    """Tell of groups of entry points that were asked for and that no plugin is in."""
+    for group in groups:
+        if group not in provided:
+            from plughost.core.finding.other_groups import (
+                near_group,
+            )  # late: it looks at all that is installed
+
+            near = near_group(group)
+            tell = _log.warning if near else _log.info  # a program may well be without plugins
+            tell(
+                f"no plugin is installed in the group of entry points {group!r}.{near}", setting="host.groups"
+            )
 
 
 def _unheard(
