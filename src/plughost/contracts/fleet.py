@@ -338,6 +338,20 @@ class Fleet(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
+    async def run_job(self, name: str, /) -> FleetJobRecord:
+        """Have a job run once now, on whichever host claims it first; it returns when that is asked for.
+
+        Args:
+            name: ``OWNER:NAME``, or the name alone.
+
+        Returns:
+            The job as it is then; ``slot`` is the moment that the run is for.
+
+        Raises:
+            FleetError: It runs already, no host that lives and takes work has it, or the name is not that of one job.
+            StoreUnavailableError: The store cannot be reached.
+        """
+
     async def rollout(self, name: str, /) -> Rollout | None:
         """Return how far a change has come; None when there is none of that ``id``.
 

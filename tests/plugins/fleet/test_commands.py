@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from plughost.cli import main
-from plughost.contracts import Greeting
+from plughost.contracts import Greeting, Telling
+from plughost.plugins.fleet.config import FleetConfig
+from plughost.plugins.fleet.relay import SentEvent
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
+from servers import end
 
 Typed = Callable[..., tuple[int, Any, str]]
 
@@ -70,6 +78,61 @@ def test_a_change_on_another_revision_is_refused_and_with_no_host_there_nobody_i
     assert [one["change"] for one in revisions] == ["back to 1", "enable lamp", "disable lamp"]
     assert [one["plugins"]["lamp"]["enabled"] for one in revisions] == [False, True, False]
     assert revisions[0]["reason"] == "as it was"
+
+
+def test_events_are_shown_with_who_told_them_and_those_that_nobody_signed_as_such(
+    typed: Typed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed("fleet", "events")[1] is None
+    seal = FleetConfig().make_seal(tmp_path / "data/fleet")
+    payload = msgspec.msgpack.encode({"number": 7})
+    event = SentEvent(name="orders.changed", version=1, payload=payload, member="a", number=1, at=86_400.0)
+
+    async def tell() -> None:
+        store = SqliteFleetStore(tmp_path / "data/fleet/fleet.db")
+        await store.open()
+        incarnation = (await store.join(Greeting(member="a", ttl=60_000))).incarnation
+        told = (seal.close(event), b"x" * 40, seal.close(replace(event, number=2)))
+        await store.tell(Telling(member="a", incarnation=incarnation, first=1, events=told))
+        await store.close()
+
+    anyio.run(tell)
+    with pytest.raises(SystemExit):
+        main(["fleet", "events", "--json", "--last", "2"])
+    forged, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "not signed" in forged["error"]
+    assert last == {
+        "number": 3, "name": "orders.changed", "version": 1, "member": "a", "told": "1970-01-02T00:00:00+00:00",
+        "data": {"number": 7},
+    }  # fmt: skip
+    with pytest.raises(SystemExit):
+        main(["fleet", "events"])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["1", "2", "3"]
+
+
+def test_events_are_followed_until_somebody_stops_it(tmp_path: Path) -> None:
+    (tmp_path / "plughost.toml").write_text('[host]\nname = "shop"\ndata_dir = "data"\n')
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "plughost", "fleet", "events", "--follow", "--json"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+
+        async def tell() -> None:
+            store = SqliteFleetStore(tmp_path / "data/fleet/fleet.db")
+            await store.open()
+            incarnation = (await store.join(Greeting(member="a", ttl=60_000))).incarnation
+            for first in (1, 2):
+                telling = Telling(member="a", incarnation=incarnation, first=first, events=(b"x" * 40,))
+                await store.tell(telling)
+                told = await anyio.to_thread.run_sync(process.stdout.readline)  # type: ignore[union-attr]
+                assert json.loads(told)["number"] == first
+            await store.close()
+
+        anyio.run(tell)
+    finally:
+        end(process)
 
 
 def test_a_fleet_in_memory_cannot_be_seen_from_outside(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import msgspec
 import pytest
 
 from plughost import Host
-from plughost.contracts import Fleet, FleetEventsMissed, FleetStore, Telling, fleet_event
+from plughost.contracts import Fleet, FleetEventsMissed, FleetStore, Greeting, Telling, fleet_event
 from plughost.exceptions import FleetError, StoreUnavailableError
 from plughost.plugins.fleet.relay import MOST_WAITING, SentEvent
 from plughost.plugins.fleet.seal import Seal
@@ -177,23 +178,57 @@ def test_a_name_belongs_to_one_class() -> None:
         fleet_event("tests.orders.changed")(Unmarked)
 
 
+def sent(number: int, name: str, version: int, payload: bytes) -> SentEvent:
+    """An event as another process would have told it just now."""
+    return SentEvent(
+        name=name, version=version, payload=payload, process="another", number=number, at=time.time()
+    )
+
+
 async def test_what_nobody_may_tell_and_what_cannot_be_read_is_left_out(shop: Shop) -> None:
     key = Seal(shop.secret.read_bytes())
     good = msgspec.msgpack.encode(OrdersChanged(5))
     async with shop.host("north"), shop.store() as store:
         (mine,) = (await store.view()).members
         events = [
-            Seal(b"f" * 40).close(SentEvent("tests.orders.changed", 1, good)),
-            key.close(SentEvent("tests.orders.changed", 2, good)),
-            key.close(SentEvent("tests.orders.changed", 1, b"\xc1")),
-            key.close(SentEvent("nobody.knows.it", 1, good)),
+            Seal(b"f" * 40).close(sent(1, "tests.orders.changed", 1, good)),
+            key.close(sent(2, "tests.orders.changed", 2, good)),
+            key.close(sent(3, "tests.orders.changed", 1, b"\xc1")),
+            key.close(sent(4, "nobody.knows.it", 1, good)),
             b"",
-            key.close(SentEvent("tests.orders.changed", 1, good)),
+            key.close(sent(5, "tests.orders.changed", 1, good)),
         ]
         telling = Telling(member=mine.member, incarnation=mine.incarnation, first=1, events=tuple(events))
         await store.tell(telling)
         await until(lambda: len(shop.heard["north"]) > 0)
         assert shop.heard["north"] == [OrdersChanged(5)]
+
+
+async def test_what_was_told_once_is_not_heard_again_whoever_writes_it_into_the_store(shop: Shop) -> None:
+    shop.settings["interval"] = 0.2
+
+    async def tell_again(store: FleetStore, documents: tuple[bytes, ...]) -> None:
+        incarnation = (await store.join(Greeting(member="stranger", ttl=60_000))).incarnation
+        await store.tell(Telling(member="stranger", incarnation=incarnation, first=1, events=documents))
+
+    async with shop.store() as store, shop.host("north") as north:
+        await north.use(Fleet).publish(OrdersChanged(1))
+        await north.use(Fleet).publish(OrdersChanged(2))
+        await until(lambda: len(shop.heard["north"]) == 2)
+        told = (await store.events_after(0, 9)).events
+        await tell_again(store, told)
+        await anyio.sleep(
+            1.0
+        )  # longer than a process lives without a beat: what joins now has nothing to do with it
+        async with shop.host("south") as south:
+            await tell_again(store, told)
+            await south.use(Fleet).publish(OrdersChanged(3))
+            await until(lambda: OrdersChanged(3) in shop.heard["north"])
+            await until(lambda: OrdersChanged(3) in shop.heard["south"])
+        assert shop.heard == {
+            "north": [OrdersChanged(1), OrdersChanged(2), OrdersChanged(3)],
+            "south": [OrdersChanged(3)],
+        }
 
 
 async def test_a_host_that_was_away_hears_what_it_missed_or_how_much_is_gone(

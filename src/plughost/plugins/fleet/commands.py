@@ -16,6 +16,7 @@ from plughost.contracts import (
     json_option,
 )
 from plughost.plugins.fleet.cards import member_of, status_of
+from plughost.plugins.fleet.event_commands import events
 from plughost.plugins.fleet.host_commands import drain, job_row, jobs, undrain
 from plughost.plugins.fleet.reaching import with_store
 from plughost.plugins.fleet.revisions import Revisions
@@ -27,7 +28,7 @@ def fleet_group() -> None:
     """See and steer many hosts as one."""
 
 
-for _one in (*STEERING, drain, undrain, jobs):
+for _one in (*STEERING, drain, undrain, jobs, events):
     fleet_group.add_command(_one)
 
 

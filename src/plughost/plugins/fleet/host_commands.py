@@ -11,7 +11,7 @@ import anyio
 import click
 
 from plughost.contracts import CommandLine, FleetJobRecord, FleetStore, StoredJob, View, json_option
-from plughost.exceptions import FleetError
+from plughost.plugins.fleet.asking import ask_for_run
 from plughost.plugins.fleet.cards import job_record
 from plughost.plugins.fleet.draining import drain as drain_members
 from plughost.plugins.fleet.reaching import author, with_store
@@ -92,10 +92,7 @@ def run_out_of_turn(line: CommandLine, name: str, wait: float) -> None:
     """Have the job NAME, or OWNER:NAME, run once now on one of the hosts. Exit 3 when it fails, or has not ended."""
 
     async def ask(store: FleetStore, _: Revisions) -> tuple[FleetJobRecord, bool]:
-        key = _job_named(name, await store.view())
-        asked = await store.ask_for_run(key)
-        if asked.verdict != "asked":
-            raise FleetError(f"{key} is not run: {_REFUSALS.get(asked.verdict, 'there is no such job')}")
+        key, slot = await ask_for_run(store, name)
         job = StoredJob(job=key)
 
         async def unfinished() -> tuple[str, ...]:
@@ -103,11 +100,11 @@ def run_out_of_turn(line: CommandLine, name: str, wait: float) -> None:
             view = await store.view()
             job = next(one for one in view.jobs if one.job == key).at(view.now)
             # A regular slot may have been started after it; then it has ended.
-            ended = not job.asked and job.run_slot >= asked.slot and job.state != "running"
+            ended = not job.asked and job.run_slot >= slot and job.state != "running"
             return () if ended else (key,)
 
         done = not await _until_empty(unfinished, wait)
-        return job_record(job, asked.slot), done
+        return job_record(job, slot), done
 
     _, _, (record, done) = with_store(line, ask)
     line.show(
@@ -117,26 +114,11 @@ def run_out_of_turn(line: CommandLine, name: str, wait: float) -> None:
         raise SystemExit(3)
 
 
-_REFUSALS = {
-    "running": "it runs already",
-    "nobody": "no host that lives and takes work has it",
-}
-
-
 def job_row(job: FleetJobRecord) -> str:
     """Return a line about a job."""
     last = datetime.fromtimestamp(job.slot, UTC).isoformat(timespec="seconds") if job.member else "never"
     figures = f"{job.starts} started, {job.failures} failed, {job.missed} missed, {job.skipped} skipped"
     return f"{job.job:>24}  {job.schedule}  last {last} on {job.member or 'nobody'}: {job.state}  ({figures})"
-
-
-def _job_named(name: str, view: View) -> str:
-    """Return the key of a job, by that or by its name alone."""
-    found = [one.job for one in view.jobs if name in (one.job, one.job.partition(":")[2])]
-    if len(found) != 1:
-        known = ", ".join(found or [one.job for one in view.jobs]) or "there is none"
-        raise FleetError(f"{'several jobs are' if found else 'no job is'} named {name!r}: {known}")
-    return found[0]
 
 
 async def _until_empty(look: Callable[[], Awaitable[tuple[str, ...]]], wait: float) -> tuple[str, ...]:

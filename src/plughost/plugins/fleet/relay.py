@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import Any
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 
 from plughost.contracts import (
     Clock,
@@ -28,15 +30,30 @@ MOST_WAITING = 1_000
 
 MOST_BYTES = 8_192
 _PAGE = 100
+_MOST_PROCESSES = 10_000
 _PAUSE = 1.0
 
 
-class SentEvent(msgspec.Struct, frozen=True):
-    """An event on its way."""
+class SentEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event on its way; it says so much of itself that nobody can tell it a second time.
+
+    Attributes:
+        name: Name of its class in the fleet.
+        version: Version of that.
+        payload: Its fields.
+        member: Who told it.
+        process: Which process that was.
+        number: That process's own number of it, which only grows.
+        at: The store's time when it was sent.
+    """
 
     name: str
     version: int
     payload: bytes
+    member: str = ""
+    process: str = ""
+    number: int = 0
+    at: float = 0.0
 
 
 class EventRelay:
@@ -67,9 +84,12 @@ class EventRelay:
         self._publish = publish
         self._clock = clock
         self._log = log
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[SentEvent] = deque()
         self._first = 1  # the number of the first of them
+        self._process = uuid.uuid4().hex
         self._heard = 0
+        self._heard_of: dict[str, int] = {}  # process -> the largest number that was heard of it
+        self._since = 0.0
         self._epoch = ""
         self._lost_everything = False
         self._changed = anyio.Event()
@@ -82,18 +102,19 @@ class EventRelay:
             FleetError: It cannot cross.
             StoreUnavailableError: Too many wait already.
         """
-        document = self._seal.close(_packed(event))
+        self._seal.require_key()
+        packed = _packed(event)
         if len(self._waiting) >= MOST_WAITING:
             raise StoreUnavailableError(
                 f"{MOST_WAITING} events wait for the fleet's store: this one is not told"
             )
-        self._waiting.append(document)
+        self._waiting.append(packed)
         self.wake()
 
     def joined(self, welcome: Welcome) -> None:
         """Note where the events are: who joins first hears what comes, who is back what came meanwhile."""
         if not self._epoch:
-            self._heard = welcome.event
+            self._heard, self._since = welcome.event, welcome.now / 1000
         elif self._epoch != welcome.epoch:
             self._heard, self._lost_everything = 0, True
         self._epoch = welcome.epoch
@@ -126,7 +147,10 @@ class EventRelay:
         mine = self._membership
         async with self._sending:
             while self._waiting and mine.incarnation:
-                events = tuple(islice(self._waiting, _PAGE))
+                events = tuple(
+                    self._signed(event, number)
+                    for number, event in enumerate(islice(self._waiting, _PAGE), self._first)
+                )
                 telling = Telling(
                     member=mine.name, incarnation=mine.incarnation, first=self._first, events=events
                 )
@@ -135,6 +159,12 @@ class EventRelay:
                 for _ in events:
                     self._waiting.popleft()
                 self._first += len(events)
+
+    def _signed(self, event: SentEvent, number: int) -> bytes:
+        mine = self._membership
+        return self._seal.close(
+            replace(event, member=mine.name, process=self._process, number=number, at=mine.now())
+        )
 
     async def _read(self) -> bool:
         """Hear the next events; returns whether there are more."""
@@ -156,6 +186,7 @@ class EventRelay:
     async def _tell_here(self, document: bytes) -> None:
         try:
             sent = self._seal.open(document, SentEvent)
+            self._refuse_what_was_told_before(sent)
             kind = fleet_event_class(sent.name)
             if kind is None:
                 return  # nobody here knows it
@@ -168,6 +199,22 @@ class EventRelay:
             self._log.error("an event of the fleet is not heard", number=self._heard, error=str(error))
             return
         await self._publish(event)
+
+    def _refuse_what_was_told_before(self, sent: SentEvent) -> None:
+        """Refuse what somebody who cannot sign wrote into the store again.
+
+        A process's numbers only grow. What was told before this host joined is nothing that it should hear; of what
+        was on its way at that moment nobody can tell, and so it is heard, once.
+        """
+        if sent.number <= self._heard_of.get(sent.process, 0) or sent.at < self._since - self._membership.ttl:
+            raise FleetError(
+                f"{sent.name} of {sent.member} was told before, and was written into the store again: look who can"
+                " write to it"
+            )
+        self._heard_of.pop(sent.process, None)  # to the end: whoever told last is the last to be forgotten
+        self._heard_of[sent.process] = sent.number
+        if len(self._heard_of) > _MOST_PROCESSES:
+            del self._heard_of[next(iter(self._heard_of))]
 
 
 def _packed(event: object) -> SentEvent:
@@ -186,4 +233,4 @@ def _packed(event: object) -> SentEvent:
         raise FleetError(
             f"{name} has {len(payload)} bytes, and may have {MOST_BYTES}: tell where to look instead"
         )
-    return SentEvent(name, version, payload)
+    return SentEvent(name=name, version=version, payload=payload)

@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from plughost.contracts import FleetAct, FleetChange, Rollout, RolloutAct, RolloutPlan
+from plughost.contracts import FleetAct, FleetChange, FleetJobRecord, Rollout, RolloutAct, RolloutPlan
 from plughost.exceptions import FleetError, StoreUnavailableError
 from plughost.http import Problem, Route, identity_of, json_body, note_detail, scope
 from plughost.plugins.fleet.revisions import Revisions
@@ -49,6 +49,10 @@ class Drained(msgspec.Struct, frozen=True):
     draining: bool
 
 
+Done = Rollout | Drained | FleetJobRecord
+"""What came of something that was asked for."""
+
+
 class FleetApi:
     """Makes the routes.
 
@@ -75,6 +79,10 @@ class FleetApi:
             _write(
                 f"{base}/fleet/hosts/{{host}}/{{act}}", "drain", self._drain,
                 "Have a host, or all of a machine, take no more work, or take work again.", None,
+            ),
+            _write(
+                f"{base}/fleet/jobs/{{job}}/run", "run_job", self._run_job,
+                "Have a job run once now, on whichever host claims it first.", None,
             ),
             _write(
                 f"{base}/fleet/rollouts/{{id}}/{{act}}", "rollout", self._hold,
@@ -111,6 +119,9 @@ class FleetApi:
         members = await self._fleet.drain(host, on=act == "drain", author=identity_of(request).name)
         return Drained(tuple(members), draining=act == "drain")
 
+    async def _run_job(self, request: Request) -> FleetJobRecord:
+        return await self._fleet.run_job(request.path_params["job"])
+
     async def _hold(self, request: Request) -> Rollout:
         return await self._fleet.steer_rollout(
             request.path_params["id"], cast("RolloutAct", _act_of(request, _ROLLOUT_ACTS))
@@ -125,7 +136,7 @@ def _read(path: str, name: str, make: Callable[[Request], Awaitable[Any]], summa
 
 
 def _write(
-    path: str, verb: str, make: Callable[[Request], Awaitable[Rollout | Drained]], summary: str, body: Any
+    path: str, verb: str, make: Callable[[Request], Awaitable[Done]], summary: str, body: Any
 ) -> Route:
     async def endpoint(request: Request) -> Response:
         return await _answered(_noted(request, make(request)))
@@ -143,9 +154,15 @@ def _act_of(request: Request, acts: Sequence[str]) -> str:
     return act
 
 
-async def _noted(request: Request, made: Awaitable[Rollout | Drained]) -> Rollout | Drained:
+async def _noted(request: Request, made: Awaitable[Done]) -> Done:
     done = await made
-    came = f"revision {done.revision}" if isinstance(done, Rollout) else ", ".join(done.members)
+    match done:
+        case Rollout():
+            came = f"revision {done.revision}"
+        case Drained():
+            came = ", ".join(done.members)
+        case _:
+            came = f"slot {done.slot}"
     note_detail(request, f"{' '.join(map(str, request.path_params.values()))}: {came}")
     return done
 
@@ -157,5 +174,5 @@ async def _answered(made: Awaitable[Any]) -> Response:
         raise Problem(409, str(error), code="fleet_refused") from error
     except StoreUnavailableError as error:
         raise Problem(503, str(error), code="fleet_unavailable") from error
-    document = asdict(found) if isinstance(found, Rollout) else found
+    document = asdict(found) if isinstance(found, Rollout | FleetJobRecord) else found
     return Response(msgspec.json.encode(document, enc_hook=dict), media_type="application/json")

@@ -37,7 +37,7 @@ class Seal:
         Raises:
             FleetError: There is no key, or it is too large.
         """
-        self._require_key()
+        self.require_key()
         text = msgspec.msgpack.encode(written)
         if len(text) > _MOST_BYTES:
             raise FleetError(f"the revision has {len(text)} bytes, and may have {_MOST_BYTES}")
@@ -49,7 +49,7 @@ class Seal:
         Raises:
             FleetError: It was not signed with this key, or cannot be read.
         """
-        self._require_key()
+        self.require_key()
         mac, text = document[:_MAC_BYTES], document[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(text, kind)):
             raise FleetError(
@@ -65,7 +65,12 @@ class Seal:
         # The kind is signed too: nobody can show the one for the other.
         return hmac.digest(self._key, kind.__name__.encode() + b"\0" + text, sha256)
 
-    def _require_key(self) -> None:
+    def require_key(self) -> None:
+        """Refuse when there is none.
+
+        Raises:
+            FleetError: There is none.
+        """
         if not self._key:
             raise FleetError(
                 "hosts of several machines are steered only with a secret that all of them have: set secret_file in"

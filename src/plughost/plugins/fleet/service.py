@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from plughost.contracts import (
     FleetChange,
+    FleetJobRecord,
     FleetMember,
     FleetStatus,
     FleetStore,
@@ -14,7 +16,8 @@ from plughost.contracts import (
     RolloutPlan,
 )
 from plughost.exceptions import FleetError
-from plughost.plugins.fleet.cards import APART, OwnHost, member_of, status_of
+from plughost.plugins.fleet.asking import ask_for_run
+from plughost.plugins.fleet.cards import APART, OwnHost, job_record, member_of, status_of
 from plughost.plugins.fleet.draining import drain
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.relay import EventRelay
@@ -111,6 +114,13 @@ class FleetService:
     async def steer_rollout(self, name: str, act: RolloutAct, /) -> Rollout:
         """Pause, resume or abort a roll-out."""
         return await self._revisions.steer_rollout(_number(name), act)
+
+    async def run_job(self, name: str, /) -> FleetJobRecord:
+        """Have a job run once now."""
+        key, slot = await ask_for_run(self._store, name)
+        view = await self._store.view()
+        job = next(one for one in view.jobs if one.job == key)
+        return replace(job_record(job, view.now), slot=slot / 1000)
 
     async def rollout(self, name: str, /) -> Rollout | None:
         """Return how far a change has come."""
