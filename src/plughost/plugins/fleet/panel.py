@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from plughost.contracts import (
+    RUNNING_STATES,
     AdminPanel,
     FleetAct,
     FleetChange,
@@ -50,35 +51,11 @@ class FleetPanel:
             data=self._figures,
             scope="fleet:read",
             template=Path(__file__).with_name("panel.html").read_text(encoding="utf-8"),
-            actions=tuple(
-                PanelAction(
-                    name=act,
-                    title=act.capitalize(),
-                    run=partial(self._act, act),
-                    scope="fleet:write",
-                    listed=False,
-                )
-                for act in _ACTS
-            )
-            + tuple(
-                PanelAction(
-                    name=act,
-                    title=act.capitalize(),
-                    run=partial(self._hold, act),
-                    scope="fleet:write",
-                    listed=False,
-                )
-                for act in _ROLLOUT_ACTS
-            )
-            + tuple(
-                PanelAction(
-                    name=act,
-                    title=act.capitalize(),
-                    run=partial(self._drain, act),
-                    scope="fleet:write",
-                    listed=False,
-                )
-                for act in ("drain", "undrain")
+            actions=(
+                *(_button(act, partial(self._act, act)) for act in _ACTS),
+                *(_button(act, partial(self._hold, act)) for act in _ROLLOUT_ACTS),
+                *(_button(act, partial(self._drain, act)) for act in ("drain", "undrain")),
+                _button("run", self._run_job),
             ),
         )
 
@@ -93,9 +70,11 @@ class FleetPanel:
             "name": status.name,
             "store": status.store,
             "hazards": status.hazards,
+            "drift": len(status.drift),
             "hosts": [_host(member) for member in members],
             "columns": [member.id for member in living],
-            "plugins": sorted(rows, key=lambda row: not row["differs"]),
+            "plugins": sorted(rows, key=lambda row: (not row["differs"], not row["runs"])),
+            "steerable": [name for name in sorted(status.versions) if name != "fleet"],
             "rollout": _course(rollout, revisions),
             "jobs": [asdict(job) for job in status.jobs],
             "revisions": [
@@ -124,12 +103,28 @@ class FleetPanel:
             return f"Nothing was changed: {error}"
         return f"{', '.join(members)}: {'no more work' if act == 'drain' else 'takes work again'}."
 
-    async def _hold(self, act: RolloutAct, fields: Mapping[str, str]) -> str:
+    async def _run_job(self, fields: Mapping[str, str]) -> str:
         try:
-            rollout = await self._fleet.steer_rollout(fields.get("rollout", ""), act)
+            job = await self._fleet.run_job(fields.get("job", ""))
+        except FleetError as error:
+            return f"Nothing was started: {error}"
+        return f"{job.job} runs once on whichever host claims it first."
+
+    async def _hold(self, act: RolloutAct, fields: Mapping[str, str]) -> str:
+        last = await self._revisions.last_rollout()
+        try:
+            rollout = await self._fleet.steer_rollout(last.id if last else "", act)
         except FleetError as error:
             return f"Nothing was changed: {error}"
         return f"Revision {rollout.revision}: {rollout.state}."
+
+
+def _button(name: str, run: Callable[[Mapping[str, str]], Awaitable[str]]) -> PanelAction:
+    return PanelAction(name=name, title=name.capitalize(), run=run, scope="fleet:write", listed=False)
+
+
+_FOLLOWS = {"applied": "done", "waiting": "rolling", "taken back": "reverted", "not yet": "idle"}
+"""Result of a host -> how it is coloured; any other is why it could not follow."""
 
 
 def _course(rollout: Rollout | None, revisions: Sequence[Revision]) -> dict[str, Any] | None:
@@ -137,7 +132,14 @@ def _course(rollout: Rollout | None, revisions: Sequence[Revision]) -> dict[str,
     if rollout is None:
         return None
     made = next((one for one in revisions if one.number == rollout.revision), Revision())
-    return {**asdict(rollout), "change": made.change, "author": made.author, "ended": rollout.ended}
+    results = [
+        {"host": host, "kind": _FOLLOWS[said], "said": said, "why": ""}
+        if said in _FOLLOWS
+        else {"host": host, "kind": "failed", "said": "failed", "why": said}
+        for host, said in sorted(rollout.results.items())
+    ]
+    more = {"change": made.change, "author": made.author, "why": made.reason, "ended": rollout.ended}
+    return {**asdict(rollout), "results": results, **more}
 
 
 async def _or_why_not(read: Callable[[], Awaitable[list[Any]]]) -> tuple[list[Any], str]:
@@ -157,4 +159,5 @@ def _row(name: str, living: list[FleetMember], differs: bool) -> dict[str, Any]:
         found = next((plugin for plugin in member.plugins if plugin.name == name), None)
         state, version = (found.state, found.version) if found else ("", "")
         cells.append({"host": member.id, "state": state, "version": version})
-    return {"name": name, "differs": differs, "steerable": name != "fleet", "cells": cells}
+    runs = any(cell["state"] in RUNNING_STATES for cell in cells)
+    return {"name": name, "differs": differs, "runs": runs, "cells": cells}
