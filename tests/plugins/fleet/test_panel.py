@@ -59,7 +59,7 @@ async def test_hosts_plugins_and_jobs_are_seen_on_one_page_what_differs_first(
         assert "&lt;b&gt;south" in page
         assert "<b>south" not in page
         assert "differs" in page
-        rows = re.findall(r'data-label="Plugin">(\w+)', page)
+        rows = re.findall(r'data-label="Plugin"><strong>(\w+)', page)
         assert rows.index("lamp") < rows.index("cache")
         assert "lamp:dust" in page
 
@@ -98,7 +98,16 @@ async def test_the_whole_fleet_is_read_and_changed_through_the_api_of_any_host(
             assert (host["id"], host["connected"]) == ("north", True)
             assert (await reader.get("/admin/api/fleet/rollouts/7")).status_code == 404
             assert (await reader.post("/admin/api/fleet/plugins/lamp/disable")).status_code == 403
+            assert (await reader.post("/admin/api/fleet/jobs/lamp:dust/run")).status_code == 403
         async with served.client(token=served.token("fleet:*")) as writer:
+            jobs = "/admin/api/fleet/jobs"
+            assert (await writer.post(f"{jobs}/nobody:knows/run")).status_code == 409
+            with anyio.fail_after(60):
+                while (asked := await writer.post(f"{jobs}/lamp:dust/run")).status_code != 200:  # noqa: ASYNC110
+                    await anyio.sleep(0.05)  # the host has not told of its job yet
+                while not (job := (await writer.get("/admin/api/fleet")).json()["jobs"][0])["starts"]:  # noqa: ASYNC110
+                    await anyio.sleep(0.05)
+            assert (asked.json()["job"], job["job"], job["starts"]) == ("lamp:dust", "lamp:dust", 1)
             path = "/admin/api/fleet/plugins/lamp"
             assert (await writer.post(f"{path}/explode", json={})).status_code == 404
             assert (
