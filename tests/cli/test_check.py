@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import pytest
@@ -279,3 +280,21 @@ def test_it_is_checked_against_what_its_application_declares(cli, application) -
 @pytest.mark.parametrize(("argument", "code"), [("context", 0), ("program", 3)])
 def test_plughost_s_marker_means_plughost_s_hook_there(cli, application, argument, code) -> None:
     assert cli("check", application(OF_BOTH, argument), "--only", "hooks").code == code
+
+
+@pytest.mark.parametrize("installed", ["acme-lantern", "somebody-elses"])
+def test_a_folder_that_is_installed_as_a_copy_too_is_told_from_one_whose_names_clash(
+    cli, project, tmp_path, monkeypatch, installed
+) -> None:
+    path = project("lantern")
+    site = tmp_path / "site"
+    shutil.copytree(f"{path}/lantern_checked_plugin", site / "lantern_checked_plugin")
+    info = site / f"{installed.replace('-', '_')}-1.0.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {installed}\nVersion: 1.0.0\n")
+    (info / "RECORD").write_text("lantern_checked_plugin/__init__.py,,\n")
+    monkeypatch.syspath_prepend(site)
+    told = messages(cli("check", path, "--json"), "import")
+    assert str(site / "lantern_checked_plugin" / "__init__.py") in told
+    assert ("pip install -e" in told) == (installed == "acme-lantern")
+    assert ("rename" in told) == (installed != "acme-lantern")

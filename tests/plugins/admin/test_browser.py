@@ -15,8 +15,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from browsing import Complaints, Films, Mailer, chromium
-from plughost import Host
-from plughost.contracts import AuthAttempt, CacheManager, SessionManager
+from plughost import Host, Plugin, hookimpl
+from plughost.contracts import AdminPanel, AuthAttempt, CacheManager, SessionManager
 from plughost.exceptions import PluginStartError
 from plughost.http import HttpSettings
 from plughost.plugins.admin import AdminPlugin
@@ -271,6 +271,47 @@ def test_a_narrow_screen_shows_everything_without_scrolling_sideways(visit):
                 tab,
                 button.inner_text(),
             )
+
+
+class Wordy(Plugin):
+    """Its name, its setting and its panel have no place on a phone as they are."""
+
+    name = "a_very_long_name_of_a_plugin_that_somebody_wrote_one_day"
+    cells = ("Host", "State", "Ready", "Heard of", "Revision", "Trouble", "Started", "Skipped")
+
+    @hookimpl
+    def before_auth(self, attempt: AuthAttempt) -> None:
+        """Does nothing."""
+
+    @hookimpl
+    def register_admin_panels(self) -> list[AdminPanel]:
+        labelled = "".join(f'<td data-label="{cell}">{cell}</td>' for cell in self.cells)
+        bare = "".join(f"<td>{cell}</td>" for cell in self.cells)
+        table = (
+            f"<table><tbody><tr>{labelled}</tr></tbody></table><table><tbody><tr>{bare}</tr></tbody></table>"
+        )
+        choice = f"<label>Plugin <select><option>{self.name}</option></select></label>"
+        template = f'<section class="card">{table}{choice}</section>'
+        return [AdminPanel(name="words", title="Words", data=dict, scope="words:read", template=template)]
+
+
+@pytest.mark.parametrize("path", ["plugins", f"plugins/{Wordy.name}", "words", "cache"])
+def test_long_names_tables_of_plugins_and_questions_fit_a_narrow_screen(visit, path):
+    seen = visit()
+    seen.server.portal.call(seen.server.host.load_plugin, Wordy)
+    seen.page.set_viewport_size({"width": 390, "height": 800})
+    page = seen.tab(path)
+    assert page.locator("html").evaluate("html => html.scrollWidth") == 390
+    for name in page.locator(".grouped .first .mono").all():
+        assert name.bounding_box()["height"] < 50, (
+            name.inner_text()
+        )  # a line or two, not letters below each other
+    for question in page.locator("details.confirm > summary:visible").all()[:3]:
+        question.click()
+        box = page.locator("details.confirm[open] .ask").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+    assert page.locator("html").evaluate("html => html.scrollWidth") == 390
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -220,7 +220,7 @@ def _import_candidate(candidate: PluginCandidate) -> object:
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
             importlib.invalidate_caches()
-        refuse_clashes(name, folder, module_name)
+        refuse_clashes(name, folder, module_name, candidate.finding.distribution)
     module = _import_module(name, module_name, candidate)
     if folder is not None:
         # Two plugin folders may use one module name; the second would silently be given the first one's code.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from plughost.core.finding.module_files import file_of, folder_of
 from plughost.exceptions import PluginImportError
 
 
-def refuse_clashes(plugin: str, folder: Path, module: str) -> None:
+def refuse_clashes(plugin: str, folder: Path, module: str, distribution: str) -> None:
     """Refuse a plugin in whose folder a module lies that Python would find somewhere else.
 
     Only modules count that the plugin's own code imports; tests and scripts that lie there bother nobody.
@@ -21,6 +22,7 @@ def refuse_clashes(plugin: str, folder: Path, module: str) -> None:
         plugin: Its name, for the message.
         folder: Where it lies; it is on ``sys.path`` already.
         module: The module that is going to be imported.
+        distribution: The distribution that the folder holds; empty when it holds none.
 
     Raises:
         PluginImportError: A module of that name comes from elsewhere.
@@ -29,6 +31,12 @@ def refuse_clashes(plugin: str, folder: Path, module: str) -> None:
     for name in sorted(_imported_from(home, module.partition(".")[0])):
         place = _place_of(name)
         if place is not None and not place.is_relative_to(home):
+            if _is_installed_copy(distribution, place):
+                raise PluginImportError(
+                    f"plugin {plugin!r} in {folder} is installed as a copy too, which is found first, at {place}:"
+                    f" install the folder itself by `pip install -e`, or uninstall {distribution}",
+                    plugin=plugin,
+                )
             raise PluginImportError(
                 f"plugin {plugin!r} in {folder} has a module {name!r}, but another of that name is found first, at"
                 f" {place}: rename the one in the plugin's folder, or put it into a package with a name of its own",
@@ -83,3 +91,12 @@ def _place_of(name: str) -> Path | None:
         return None
     place = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
     return Path(place).resolve() if place and place not in ("built-in", "frozen") else None
+
+
+def _is_installed_copy(distribution: str, place: Path) -> bool:
+    """Return whether a file is one of those that an installed distribution brought along."""
+    try:
+        installed = importlib.metadata.distribution(distribution)
+    except (importlib.metadata.PackageNotFoundError, ValueError):  # an empty name is the latter
+        return False
+    return any(Path(str(file.locate())).resolve() == place for file in installed.files or ())

@@ -31,9 +31,8 @@ from plughost.plugins.admin.rendering import Renderer
 from plughost.plugins.admin.tabs import Tabs
 from plughost.plugins.admin.traces import HookTrace
 
-_START_GOES_FIRST = (
-    0.1  # seconds from the routes to the templates: a thread that compiles slows down what still starts
-)
+# Seconds from the routes to the templates: a thread that compiles would slow down what still starts.
+_START_GOES_FIRST = 0.1
 
 
 class AdminPlugin(Plugin):
