@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -95,6 +94,8 @@ def _place_of(name: str) -> Path | None:
 
 def _is_installed_copy(distribution: str, place: Path) -> bool:
     """Return whether a file is one of those that an installed distribution brought along."""
+    import importlib.metadata  # it brings the parser of mails, and hardly anybody comes here
+
     try:
         installed = importlib.metadata.distribution(distribution)
     except (importlib.metadata.PackageNotFoundError, ValueError):  # an empty name is the latter

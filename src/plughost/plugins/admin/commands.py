@@ -29,7 +29,10 @@ def link(line: CommandLine, url: str) -> None:
     host = line.host()
     settings, running = host.config.http, host.running_elsewhere
     if running is None:
-        raise click.ClickException(f"no host runs on {host.data_dir}: start it with `plughost serve`")
+        raise click.ClickException(
+            f"no host runs on {host.data_dir}: start it with `plughost serve`, or the application that it is a part of;"
+            " what stands behind a socket of systemd starts with the first request"
+        )
     admin_page = url.rstrip("/") + settings.admin_path if url else running.admin
     if not admin_page:
         raise click.ClickException(
