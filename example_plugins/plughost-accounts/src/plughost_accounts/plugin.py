@@ -62,10 +62,7 @@ class AccountsPlugin(Plugin):
         self._config: AccountsConfig = context.config
         self._passwords = Passwords(self._config.parallel_hashes)
         self._users = Directory(Path(self._config.path or context.data_dir / "accounts.db"))
-
-    async def stop(self) -> None:
-        """Close the file."""
-        await self._users.close()
+        context.on_stop(self._users.close)
 
     @hookimpl
     async def authenticate(self, attempt: AuthAttempt) -> Verdict:

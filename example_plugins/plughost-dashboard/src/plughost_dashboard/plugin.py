@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 import anyio.to_thread
@@ -41,7 +42,11 @@ class DashboardPlugin(Plugin):
         """Open the file and begin to compute; the plugin plex is asked for at each use."""
         self._context = context
         context.register_hookspecs(hookspecs)
-        self._hours = await anyio.to_thread.run_sync(Hours, context.data_dir / "usage.db")
+        with anyio.CancelScope(
+            shield=True
+        ):  # what a thread has opened is closed, whatever becomes of this start
+            self._hours = await anyio.to_thread.run_sync(Hours, context.data_dir / "usage.db")
+            context.on_stop(partial(anyio.to_thread.run_sync, self._hours.close))
         self._usage = CountedUsage(self._hours, self._clock)
         self._usage.read(context.use(CacheManager).stats())  # what was read before is not this hour's
         self._statistics = Statistics(self._plex, context.use(CacheManager), self._sections, self._clock)
@@ -51,11 +56,8 @@ class DashboardPlugin(Plugin):
         context.cron(_REPORT_AT, self._report, name="weekly report")
 
     async def stop(self) -> None:
-        """Write what was counted, and close the file."""
-        try:
-            await self._usage.flush()
-        finally:
-            await anyio.to_thread.run_sync(self._hours.close)
+        """Write what was counted."""
+        await self._usage.flush()
 
     def _plex(self) -> Plex:
         return self._context.use(Plex)

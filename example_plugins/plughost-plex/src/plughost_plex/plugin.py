@@ -81,6 +81,7 @@ class PlexPlugin(Plugin):
         vault = lambda: context.use(Vault)  # noqa: E731
         self._file = context.data_dir / "plex.db"
         self._shelf = Shelf(self._file)
+        context.on_stop(self._shelf.close)
         client = {
             "X-Plex-Product": config.product,
             "X-Plex-Version": self.version,
@@ -102,9 +103,8 @@ class PlexPlugin(Plugin):
         context.every(_PING_EACH, self._keep_alive, name="plex tokens")
 
     async def stop(self) -> None:
-        """Close the file once nobody needs it; who asks the server now is answered by this one still."""
+        """Answer who asks the server now; then nobody needs the file."""
         await self._plex.answers.under_way.end(_LAST_CALLS)
-        await self._shelf.close()
 
     def status(self) -> Mapping[str, object]:
         """How many answers were given, and what that cost."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final
 
 import anyio.to_thread
@@ -90,7 +91,11 @@ class TmdbPlugin(Plugin):
         self._api = Origin(name="tmdb", url=config.url, ceiling=config.ceiling)
         self._images = Origin(name="tmdb-images", url=config.image_url)
         self._file = context.data_dir / "tmdb.db"
-        self._store = store = await anyio.to_thread.run_sync(Store, self._file)
+        with anyio.CancelScope(
+            shield=True
+        ):  # what a thread has opened is closed, whatever becomes of this start
+            self._store = store = await anyio.to_thread.run_sync(Store, self._file)
+            context.on_stop(partial(anyio.to_thread.run_sync, store.close))
         self._keys = Keys(
             store,
             lambda: context.use(Vault),
@@ -110,11 +115,8 @@ class TmdbPlugin(Plugin):
             context.cron(_WARM_AT, self.warm, name="warm trending")
 
     async def stop(self) -> None:
-        """Write what was counted, and close the file."""
-        try:
-            await self._meter.flush()
-        finally:
-            await anyio.to_thread.run_sync(self._store.close)
+        """Write what was counted."""
+        await self._meter.flush()
 
     def _api_of(self) -> Upstream:
         return self._context.use(Upstreams).register(self._api)
