@@ -26,7 +26,7 @@ _QUIET = [
 _PLAYS = "video => new Promise(done => video.addEventListener('timeupdate', () => video.currentTime > 0.3 && done()))"
 _ALL: dict[str, object] = {}
 _COLOURS = {"runOnly": ["color-contrast"]}
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     page.goto(address)
     page.get_by_role("button", name="Sign in with Plex").click()
@@ -101,6 +101,18 @@ def test_one_sees_the_own_films_what_goes_on_and_a_clip_that_plays(page: Page) -
     page.locator("video").evaluate(_PLAYS)
     page.get_by_role("button", name="Close").click()
     expect(page.locator("#player")).to_be_hidden()
+
+
+def test_what_is_put_on_the_list_is_there_and_something_like_it_is_recommended(page: Page) -> None:
+    expect(box(page, "watchlist")).to_contain_text("Nothing yet")
+    add = box(page, "trending").locator(".listing button").first
+    title = (add.get_attribute("aria-label") or "").removeprefix("Put ").removesuffix(" on your list")
+    add.click()
+    expect(box(page, "watchlist")).to_contain_text(title)
+    page.reload()
+    expect(box(page, "recommended").locator("li").first).to_be_visible()
+    page.get_by_role("button", name=f"Take {title} off your list").click()
+    expect(box(page, "watchlist")).to_contain_text("Nothing yet")
 
 
 def test_no_token_is_in_the_browser(page: Page) -> None:
@@ -183,7 +195,7 @@ def test_a_part_that_crashes_at_each_request_is_named_and_the_rest_goes_on(page:
 @pytest.fixture
 def scriptless(browser: Browser, address: str) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=False)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     page.goto(address)
     yield page

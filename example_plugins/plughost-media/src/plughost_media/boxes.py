@@ -46,6 +46,8 @@ _OF_PLEX: Final = ("plex", "upstream", "vault")
 BOXES: Final = (
     Box(name="trending", title="Trending this week", path="/api/tmdb/trending/all/week", each=30.0,
         needs=("tmdb", "upstream")),
+    Box(name="watchlist", title="Your list", path="/api/media/watchlist", each=30.0, needs=("media",)),
+    Box(name="recommended", title="For you", path="/api/media/recommendations", each=60.0, needs=("media", "tmdb")),
     Box(name="ondeck", title="On deck", path="/api/plex/ondeck", each=20.0, needs=_OF_PLEX),
     Box(name="library", title="Your films", path="/api/plex/library/1/all", query={"size": "30"}, each=60.0,
         needs=_OF_PLEX),

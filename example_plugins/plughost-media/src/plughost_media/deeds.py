@@ -15,7 +15,7 @@ class Deed:
 
     Attributes:
         method: Of the request.
-        path: Of the request.
+        path: Of the request; fields of the form stand in it in braces.
         body: Makes its body of the form's fields; None for requests that have none.
         box: The box that says what came of it.
     """
@@ -26,11 +26,18 @@ class Deed:
     box: str
 
 
+def _listed(given: Fields) -> Any:
+    number = int(given["id"]) if given["id"].isdecimal() else given["id"]
+    return {"kind": given["kind"], "id": number, "title": given["title"], "poster_path": given["poster_path"]}
+
+
 DEEDS: Final[Mapping[str, Deed]] = {
     "sign-out": Deed("POST", "/api/auth/logout", lambda _: {}, "parts"),
     "server": Deed("PUT", "/api/plex/servers/current", lambda given: {"id": given["id"]}, "servers"),
     "key": Deed("PUT", "/api/tmdb/key", lambda given: {"key": given["key"]}, "key"),
     "key-remove": Deed("DELETE", "/api/tmdb/key", None, "key"),
+    "list": Deed("PUT", "/api/media/watchlist", _listed, "watchlist"),
+    "unlist": Deed("DELETE", "/api/media/watchlist/{kind}/{id}", None, "watchlist"),
     "trouble": Deed("POST", "/api/media/demo/trouble", dict, "parts"),
     "part": Deed(
         "POST", "/api/media/demo/part", lambda given: {"name": given["name"], "do": given["do"]}, "parts"

@@ -13,6 +13,7 @@ import uvicorn
 
 from plughost import Host
 from plughost.http import HttpSettings, create_app
+from plughost_media.by_genre import ByGenrePlugin
 from plughost_media.demo_service import DemoPlugin
 from plughost_media.fakes import (
     FakePlexServer,
@@ -83,6 +84,7 @@ async def demo_host(served: Served, fakes: DemoFakes, folder: Path) -> AsyncIter
     """Run the host of the demo; yields it with its application."""
     async with Host("media", config=settings(served, fakes, folder), environ={}) as host:
         await host.load_plugin(DemoPlugin(fakes.all))
+        await host.load_plugin(ByGenrePlugin())
         limits = {"auth": 100, "read": 6000, "write": 600}
         app = create_app(host, settings=HttpSettings(environment="demo", rate_limits=limits))
         try:

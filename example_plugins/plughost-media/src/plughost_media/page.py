@@ -23,7 +23,7 @@ _HEADERS: Final = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-stor
 _STATIC: Final = {"style.css": "text/css", "page.js": "text/javascript", "player.js": "text/javascript"}
 _COLUMNS: Final = {
     "top": ("trending",),
-    "films": ("ondeck", "library"),
+    "films": ("watchlist", "recommended", "ondeck", "library"),
     "side": ("activities", "figures", "servers", "key", "parts"),
 }
 _SIGN_IN, _SAID = "media_sign_in", "media_said"
@@ -123,11 +123,13 @@ class Page:
         deed = DEEDS.get(request.path_params["deed"])
         if deed is None:
             raise Problem(404, "The page has no such form.", code="deed_unknown")
+        given = await form_body(request)
         try:
-            body = deed.body(await form_body(request)) if deed.body else None
+            body = deed.body(given) if deed.body else None
+            path = deed.path.format_map({name: quote(value, safe="") for name, value in given.items()})
         except KeyError as error:
             raise Problem(422, f"The form lacks {error}.", code="field_missing") from None
-        answer = await subrequest(request, deed.method, deed.path, json=body)
+        answer = await subrequest(request, deed.method, path, json=body)
         if not answer.ok:
             session = await session_of(request).load()
             session[_SAID] = {"box": deed.box, "text": _detail(answer)}

@@ -1,4 +1,4 @@
-"""The plugin: one page for what the other plugins of the suite do. It knows their addresses and none of their code."""
+"""The plugin: one page for what the other plugins of the suite do, by their addresses; and what each person keeps."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio.to_thread
+
 from plughost import Plugin, PluginContext, hookimpl
-from plughost.contracts import CacheManager, GuardedRoute
+from plughost.contracts import (
+    SYSTEM_CLOCK,
+    Artifact,
+    BackupPlan,
+    CacheManager,
+    GuardedRoute,
+    RestorePlan,
+    restore_sqlite,
+    sqlite_artifact,
+)
 from plughost.exceptions import ServiceError
+from plughost_media import hookspecs
+from plughost_media.people import Listed, People, who
+from plughost_plex.protocols import Account
 
 if TYPE_CHECKING:
+    import click
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -33,24 +48,63 @@ _LATELY: Final = 60.0
 
 
 class MediaPlugin(Plugin):
-    """Serves the page at ``/media/``."""
+    """Serves the page at ``/media/``, and keeps lists, what was watched, and settings."""
 
     name = "media"
     version = "1.0.0"
     after = ("cache",)
 
     async def start(self, context: PluginContext) -> None:
-        """Begin."""
-        self._context = context
+        """Open the file."""
+        self._context, self._file = context, context.data_dir / "media.db"
+        self._people = await anyio.to_thread.run_sync(People, self._file)
+        context.register_hookspecs(hookspecs)
+        context.provide(People, self._people)
+
+    async def stop(self) -> None:
+        """Close the file."""
+        await anyio.to_thread.run_sync(self._people.close)
+
+    @hookimpl(optionalhook=True)
+    async def media_watched(self, account: Account, machine: str, key: str, seen: bool) -> None:
+        """Note it in the history of who watched."""
+        at = SYSTEM_CLOCK.time() if seen else None
+        await anyio.to_thread.run_sync(self._people.watched, who(account.user_id), machine, key, at)
+
+    @hookimpl
+    def provide_backup_artifacts(self, plan: BackupPlan) -> Sequence[Artifact]:
+        """Give lists, history and settings."""
+        return [] if plan.apps else [sqlite_artifact(self._file)]
+
+    @hookimpl(blocking=True)
+    def restore_artifact(self, artifact: Artifact, plan: RestorePlan) -> bool | None:
+        """Put them back."""
+        if artifact.plugin != self.name or artifact.path is None:
+            return None
+        restore_sqlite(artifact.path, self._file, overwrite=plan.overwrite)
+        return True
+
+    @hookimpl
+    def register_commands(self) -> Sequence[click.Command]:
+        """Add ``plughost media``."""
+        from plughost_media.commands import media_group
+
+        return [media_group]
+
+    async def _recommended(self, user: str, seeds: Sequence[Listed]) -> Sequence[Sequence[Listed]]:
+        found: Sequence[Sequence[Listed]] = await self._context.hooks.recommend(user=user, seeds=tuple(seeds))
+        return found
 
     @hookimpl
     def register_routes(self) -> Sequence[GuardedRoute]:
-        """Add the page, and the address that says which parts are there and what their caches saved."""
+        """Add the page, what people keep, and the address that says which parts are there and what was saved."""
         from plughost.http import SIGNED_IN, Route
+        from plughost_media.own import OwnRoutes
         from plughost_media.page import Page
 
         return [
             *Page().routes(),
+            *OwnRoutes(self._people, SYSTEM_CLOCK, self._recommended).routes(),
             Route("/api/media/state", self._state, methods=["GET"], guard=SIGNED_IN, rate="read",
                   summary="Which parts of the suite are there, and how many calls their caches saved."),
         ]  # fmt: skip

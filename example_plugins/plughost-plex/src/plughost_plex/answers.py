@@ -84,6 +84,7 @@ class Answers:
         *,
         headers: Mapping[str, str] | None = None,
         item: str = "",
+        section: str = "",
         then: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]] | None = None,
     ) -> Answer:
         """Return what a server says to an account.
@@ -96,6 +97,7 @@ class Answers:
             params: The query.
             headers: Further headers that the answer depends on.
             item: Key of the item it is about, to be forgotten with it.
+            section: Key of the section it is about, to be forgotten with it.
             then: Makes what is kept of what the server said; None keeps it as it is.
 
         Raises:
@@ -121,7 +123,7 @@ class Answers:
             return _found(Answer(data=await load() or {}))
         asked = urlencode(sorted([*(params or {}).items(), *(headers or {}).items()]))
         key = f"{server.machine}:{account.plex_id}:{path}?{asked}"
-        tags = self._tags(account, server, item)
+        tags = self._tags(account, server, item, section)
         entry = await cache.get_or_set_entry(key, load, tags=tags)
         self._keep_warm(cache, kind, key, load, tags)
         if entry.value is None:
@@ -149,7 +151,7 @@ class Answers:
         except ServiceError:
             return _found(Answer(data=await load() or {}))
         key = f"{server.machine}:{account.plex_id}:all"
-        tags = self._tags(account, server, "")
+        tags = self._tags(account, server)
         entry = await cache.get_or_set_entry(key, load, tags=tags)
         self._keep_warm(cache, kind, key, load, tags)
         if entry.value is None:
@@ -162,6 +164,10 @@ class Answers:
             await self._invalidate(kind, f"account:{server.machine}:{account.plex_id}")
         if item:
             await self._invalidate("metadata", f"item:{server.machine}:{account.plex_id}:{item}")
+
+    async def forget_section(self, account: Account, server: Server, section: str) -> None:
+        """Forget an account's answers about a section."""
+        await self._invalidate("library", f"section:{server.machine}:{account.plex_id}:{section}")
 
     async def ask(self, server: Server, call: Call, kind: str) -> Mapping[str, Any] | None:
         """Ask a server now; None when it has no such thing."""
@@ -210,9 +216,10 @@ class Answers:
             cache.keep_warm(key, load, tags=tags)
 
     @staticmethod
-    def _tags(account: Account, server: Server, item: str) -> tuple[str, ...]:
-        tags = (f"server:{server.machine}", f"account:{server.machine}:{account.plex_id}")
-        return (*tags, f"item:{server.machine}:{account.plex_id}:{item}") if item else tags
+    def _tags(account: Account, server: Server, item: str = "", section: str = "") -> tuple[str, ...]:
+        whose = f"{server.machine}:{account.plex_id}"
+        about = [f"{what}:{whose}:{key}" for what, key in (("item", item), ("section", section)) if key]
+        return (f"server:{server.machine}", f"account:{whose}", *about)
 
 
 def _found(answer: Answer) -> Answer:

@@ -27,6 +27,7 @@ from plughost.exceptions import ServiceError
 from plughost_images.protocols import ImageOrigin
 from plughost_plex import hookspecs
 from plughost_plex.answers import Answers
+from plughost_plex.keeping_up import KeepingUp
 from plughost_plex.playback import Playback
 from plughost_plex.plex_tv import PlexTv
 from plughost_plex.protocols import Account, Plex, PlexError, Server
@@ -37,7 +38,8 @@ from plughost_plex.sign_in import SignIn
 from plughost_upstream.protocols import UpstreamError, Upstreams
 from plughost_vault.protocols import Reseal, Vault
 
-_PROBE_EACH, _PING_EACH = 300.0, 86_400.0
+_PROBE_EACH, _PING_EACH, _SYNC_EACH = 300.0, 86_400.0, 900.0
+_WARM_AT = "45 4 * * *"
 _LAST_CALLS = 5.0
 
 
@@ -101,6 +103,9 @@ class PlexPlugin(Plugin):
         context.provide(Plex, self._plex)
         context.every(_PROBE_EACH, self._probe_all, name="plex connections")
         context.every(_PING_EACH, self._keep_alive, name="plex tokens")
+        keeping_up = KeepingUp(self._plex)
+        context.every(_SYNC_EACH, keeping_up.sync, name="plex library sync")
+        context.cron(_WARM_AT, keeping_up.warm, name="warm what is watched next")
 
     async def stop(self) -> None:
         """Answer who asks the server now; then nobody needs the file."""

@@ -25,6 +25,7 @@ from plughost.http import (
     json_body,
     scope,
 )
+from plughost_plex.keeping_up import SORTED, library_page
 from plughost_plex.protocols import Account, Answer, OwnsServer, PlexError, Server
 from plughost_upstream.protocols import Call, UpstreamError
 
@@ -162,13 +163,13 @@ class Routes:
 
     async def _library(self, request: Request) -> Response:
         start, size = _number(request, "start", 0, 10**6), _number(request, "size", 50, _MOST_ITEMS)
-        sort = request.query_params.get("sort", "titleSort:asc")
+        sort = request.query_params.get("sort", SORTED)
         if sort not in _SORTS:
             raise Problem(422, f"`sort` is one of {', '.join(sorted(_SORTS))}.", code="sort_unknown")
         page = {"X-Plex-Container-Start": str(start), "X-Plex-Container-Size": str(size)}
-        path = f"/library/sections/{_key(request.path_params['id'])}/all"
+        section = _key(request.path_params["id"])
         asking = await self._asking(request)
-        return _answer(await self._plex.answers.get(*asking, "library", path, {"sort": sort}, headers=page))
+        return _answer(await library_page(self._plex.answers, *asking, section, sort=sort, page=page))
 
     async def _metadata(self, request: Request) -> Response:
         key = _key(request.path_params["id"])

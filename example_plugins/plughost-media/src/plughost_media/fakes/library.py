@@ -23,6 +23,7 @@ class Library:
 
     def __init__(self, films: tuple[Title, ...] = FILMS, series: tuple[Title, ...] = SERIES) -> None:
         self.changed_at = _ADDED
+        self.changed_sections: dict[str, int] = {}
         self.items: dict[str, Item] = {}
         for item in (*map(_film, films), *(item for title in series for item in _series(title))):
             self.items[item["ratingKey"]] = item
@@ -53,7 +54,8 @@ class Library:
         return {
             "key": key, "type": kind, "title": title, "agent": f"tv.plex.agents.{kind}", "scanner": "Plex",
             "language": "en-US", "uuid": f"section-{key}", "updatedAt": self.changed_at, "createdAt": _ADDED,
-            "scannedAt": self.changed_at, "contentChangedAt": self.changed_at, "content": True, "directory": True,
+            "scannedAt": self.changed_at, "content": True, "directory": True,
+            "contentChangedAt": self.changed_sections.get(key, self.changed_at),
             "hidden": 0, "allowSync": True, "art": "/:/resources/movie-fanart.jpg", "composite": "", "filters": True,
             "refreshing": False, "thumb": "/:/resources/movie.png",
             "Location": [{"id": int(key), "path": f"/media/{title.lower()}"}],
