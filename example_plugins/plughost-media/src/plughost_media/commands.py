@@ -58,7 +58,7 @@ def import_settings(line: CommandLine, file: Path, user: str) -> None:
     try:
         given = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{file} is no JSON object: {error}") from None
+        raise click.ClickException(f"{file} is not a JSON object: {error}") from None
     found = read(given)
 
     async def work(host: Any) -> int:
