@@ -21,6 +21,7 @@ from plughost.exceptions import FleetError, PluginError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import MemberCard
 from plughost.plugins.fleet.conducting import Conductor
+from plughost.plugins.fleet.draining import LastOrder
 from plughost.plugins.fleet.following import RevisionFollower
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions
@@ -120,7 +121,8 @@ class Member:
             publish=world.hear, listener=self, clock=self.clock, log=log,
         )  # fmt: skip
         self.follower = RevisionFollower(
-            self.host, self.way, SEAL, self.membership, copy=world.copies.setdefault(name, MadeUpCopy()), allow_urls=(),  # type: ignore[arg-type]
+            self.host, self.way, SEAL, self.membership, copy=world.copies.setdefault(name, MadeUpCopy()),  # type: ignore[arg-type]
+            last_order=LastOrder(MadeUpCopy(), SEAL), allow_urls=(),  # type: ignore[arg-type]
             told=self.agent.beat_at_once, clock=self.clock, log=log,
         )  # fmt: skip
         self.scope = anyio.CancelScope()

@@ -139,6 +139,31 @@ async def test_an_order_that_nobody_may_give_is_not_followed(tmp_path: Path, for
         assert not host.draining
 
 
+async def test_an_order_is_given_once_whoever_writes_it_into_the_store_again(tmp_path: Path) -> None:
+    store = SqliteFleetStore(tmp_path / "data/fleet/fleet.db")
+    await store.open()
+    async with member(tmp_path, "north") as host:
+        await host.use(Fleet).drain("north")
+        await until(lambda: host.draining)
+        (first,) = (await store.steering()).drains
+        await host.use(Fleet).drain("north", on=False)
+        await until(lambda: not host.draining)
+        (second,) = (await store.steering()).drains
+        await store.drain("north", first.order)
+        await anyio.sleep(0.7)
+        assert not host.draining
+    async with member(tmp_path, "north") as host:  # nor by one who was started again
+        await anyio.sleep(0.7)
+        assert not host.draining
+        await host.use(Fleet).drain("north")
+        await until(lambda: host.draining)
+        for order in (second.order, b""):  # nobody takes it back either
+            await store.drain("north", order)
+            await anyio.sleep(0.7)
+            assert host.draining
+    await store.close()
+
+
 async def test_readiness_says_that_a_host_is_drained_and_the_page_drains_it(
     serve: Any, tmp_path: Path
 ) -> None:

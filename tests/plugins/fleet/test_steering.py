@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from plughost import Host
 from plughost.contracts import Fleet, FleetChange, Proposal, Rollout
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
+from plughost.plugins.fleet.stores.tables import FleetHead
 from plughost.plugins.fleet.wishes import Revision, WantedState
 
 pytestmark = pytest.mark.anyio
@@ -31,10 +35,10 @@ class Lamp(Plugin):
 """
 
 
-def config(folder: Path, **host: Any) -> dict[str, Any]:
+def config(folder: Path, interval: float = 5, **host: Any) -> dict[str, Any]:
     return {
         "host": {"data_dir": str(folder), "allow": ["fleet", "lamp"]} | host,
-        "plugins": {"fleet": {"config": {"interval": 5}}, "lamp": {"module": "tests_fleet_lamp:Lamp"}},
+        "plugins": {"fleet": {"config": {"interval": interval}}, "lamp": {"module": "tests_fleet_lamp:Lamp"}},
     }
 
 
@@ -201,3 +205,20 @@ def test_without_a_secret_hosts_of_several_machines_cannot_be_steered() -> None:
         Seal(b"").close(Revision(number=1))
     with pytest.raises(FleetError, match="secret_file"):
         Seal(b"").open(b"x" * 100, Revision)
+
+
+async def test_an_older_revision_is_not_followed_again_though_the_store_says_so(tmp_path: Path) -> None:
+    async with workers(tmp_path, 1, interval=0.5) as hosts:
+        fleet = hosts[0].use(Fleet)
+        for act in ("disable", "enable"):
+            await done(hosts[0], await fleet.propose(FleetChange(act, "lamp")))  # type: ignore[arg-type]
+        assert states(hosts) == ["ready"]
+        with closing(sqlite3.connect(tmp_path / "fleet/fleet.db")) as database, database:
+            (document,) = database.execute("SELECT value FROM documents WHERE kind = 'head'").fetchone()
+            head = msgspec.msgpack.decode(document, type=FleetHead)
+            assert head.active == 2
+            forged = msgspec.msgpack.encode(replace(head, active=1, step=head.step + 1))
+            database.execute("UPDATE documents SET value = ? WHERE kind = 'head'", (forged,))
+        await anyio.sleep(1.5)
+        assert states(hosts) == ["ready"]
+        assert fleet.member.applied == 2

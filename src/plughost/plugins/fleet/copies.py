@@ -1,4 +1,4 @@
-"""The last good copy of what a host follows, for a start without the store."""
+"""Copies of what a host follows, for a start without the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from plughost.contracts import replace_file
 
 
 class CopyOnDisk:
-    """A file with the document of the last revision that was followed. Reads and writes in a thread: a disk is slow.
+    """A file with the last document of a kind that was followed. Reads and writes in a thread: a disk is slow.
 
     Args:
         path: The file.

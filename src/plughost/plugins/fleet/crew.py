@@ -20,6 +20,7 @@ from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import OwnHost
 from plughost.plugins.fleet.conducting import Conductor
 from plughost.plugins.fleet.copies import CopyOnDisk
+from plughost.plugins.fleet.draining import LastOrder
 from plughost.plugins.fleet.following import RevisionFollower
 from plughost.plugins.fleet.gate import FleetGate
 from plughost.plugins.fleet.membership import Membership
@@ -57,9 +58,11 @@ class Crew:
             may_lead=seal.steers, publish=publish, listener=self, clock=clock, log=log,
         )  # fmt: skip
         self._gate = FleetGate(store, membership, self.agent, clock=clock, log=log)
+        number = "" if host.worker is None else f"-{host.worker}"
         self._follower = RevisionFollower(
             host, store, seal, membership, allow_urls=config.allow_urls, told=self.agent.beat_at_once,
-            copy=CopyOnDisk(context.data_dir / f"revision{'' if host.worker is None else f'-{host.worker}'}"),
+            copy=CopyOnDisk(context.data_dir / f"revision{number}"),
+            last_order=LastOrder(CopyOnDisk(context.data_dir / f"order{number}"), seal),
             clock=clock, log=log,
         )  # fmt: skip
         self._conductor = Conductor(store, revisions, membership, publish=publish, clock=clock, log=log)

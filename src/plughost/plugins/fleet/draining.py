@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from plughost.contracts import FleetStore, Steering
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.cards import decode_card
+from plughost.plugins.fleet.copies import CopyOnDisk
 from plughost.plugins.fleet.seal import Seal
 
 
 class DrainOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """Says that a member is drained; it names the member, so that nobody shows it for another."""
+    """Says whether a member is drained.
+
+    Attributes:
+        member: Its name, so that nobody shows the order for another's.
+        on: Whether it is.
+        at: The store's time when that was ordered, in milliseconds: a member follows no order older than its last one,
+            so that nobody gives one a second time.
+        author: Who ordered it.
+        reason: Why.
+    """
 
     member: str
+    on: bool = True
+    at: int = 0
     author: str = ""
     reason: str = ""
 
 
 def order_for(member: str, steering: Steering, seal: Seal) -> DrainOrder | None:
-    """Return the order by which a member is drained; None when it is not.
+    """Return the last order to a member; None when there is none.
 
     Raises:
         FleetError: It was not signed with this host's secret, or is meant for another.
@@ -55,7 +68,51 @@ async def drain(
         raise FleetError(
             f"{host} does nothing that the fleet wants: host.fleet is off there, or safe mode is on"
         )
+    steering = await store.steering()
     for name in names:
-        order = seal.close(DrainOrder(member=name, author=author, reason=reason)) if on else b""
-        await store.drain(name, order)
+        at = view.now
+        with suppress(FleetError):  # one that nobody may give is written over
+            if last := order_for(name, steering, seal):
+                at = max(at, last.at + 1)
+        order = DrainOrder(member=name, on=on, at=at, author=author, reason=reason)
+        await store.drain(name, seal.close(order))
     return names
+
+
+class LastOrder:
+    """The last order that a member followed, on its disk: it holds until there is a newer one.
+
+    Args:
+        copy: Where it is kept.
+        seal: How it is signed.
+    """
+
+    def __init__(self, copy: CopyOnDisk, seal: Seal) -> None:
+        self._copy = copy
+        self._seal = seal
+        self._order: DrainOrder | None = None
+
+    async def of(self, member: str) -> DrainOrder:
+        """Return it; one that lets the member work when there is none."""
+        if self._order is None:
+            try:
+                self._order = self._seal.open(await self._copy.read(), DrainOrder)
+            except (OSError, FleetError):  # there is none, or it is not of this fleet
+                self._order = DrainOrder(member=member, on=False)
+        return self._order if self._order.member == member else DrainOrder(member=member, on=False)
+
+    async def follow(self, order: DrainOrder) -> None:
+        """Take an order for the last one.
+
+        Raises:
+            FleetError: It is older than that.
+            OSError: It could not be kept.
+        """
+        last = await self.of(order.member)
+        if order.at < last.at:
+            raise FleetError(
+                "it was given before the last one, and was written into the store again: look who can write to it"
+            )
+        if order != last:
+            self._order = order
+            await self._copy.keep(self._seal.close(order))

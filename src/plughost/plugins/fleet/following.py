@@ -17,7 +17,7 @@ from plughost.exceptions import (
     StoreUnavailableError,
 )
 from plughost.plugins.fleet.copies import CopyOnDisk
-from plughost.plugins.fleet.draining import order_for
+from plughost.plugins.fleet.draining import LastOrder, order_for
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.seal import Seal
@@ -36,6 +36,7 @@ class RevisionFollower:
         seal: How they are signed.
         membership: Is told which one is followed, and what could not be done.
         copy: Where the last good copy is.
+        last_order: The last order to take no more work, or to take it again.
         allow_urls: What the address of a package must begin with.
         told: Called when there is something new to tell the fleet.
         clock: Time.
@@ -50,6 +51,7 @@ class RevisionFollower:
         membership: Membership,
         *,
         copy: CopyOnDisk,
+        last_order: LastOrder,
         allow_urls: tuple[str, ...],
         told: Callable[[], None],
         clock: Clock,
@@ -61,6 +63,7 @@ class RevisionFollower:
         self._revisions = Revisions(store, seal)
         self._membership = membership
         self._copy = copy
+        self._last_order = last_order
         self._allow_urls = allow_urls
         self._told = told
         self._clock = clock
@@ -85,7 +88,7 @@ class RevisionFollower:
         with suppress(StoreUnavailableError):
             steering = await self._store.steering()
             self._at_start = steering.newest
-            self._heed(steering)
+            await self._heed(steering)
 
     async def run(self) -> None:
         """Follow, until cancelled."""
@@ -99,26 +102,28 @@ class RevisionFollower:
                     steering = await self._store.steering()
                     if self._at_start is None:
                         self._at_start = steering.newest
-                    self._heed(steering)
+                    await self._heed(steering)
                     await self._follow(steering)
             except StoreUnavailableError:
                 await self._clock.sleep(_PAUSE)
                 continue
             await self._changed.wait()
 
-    def _heed(self, steering: Steering) -> None:
+    async def _heed(self, steering: Steering) -> None:
         """Take no more work while somebody who may say so wants that."""
         mine = self._membership
         try:
-            order = order_for(mine.name, steering, self._seal)
+            if (order := order_for(mine.name, steering, self._seal)) is not None:
+                await self._last_order.follow(order)
         except FleetError as error:
             self._log.error("an order to take no more work is not followed", error=str(error))
-            return
-        wanted = order is not None
-        if self._host.follows_fleet and wanted != mine.draining:
-            self._log.info("the fleet drains this host", drained=wanted, author=order.author if order else "")
-            self._host.drain(on=wanted)
-            mine.drain(on=wanted)
+        except OSError as error:
+            self._log.warning("no copy of the order to take no more work could be kept", error=str(error))
+        last = await self._last_order.of(mine.name)
+        if self._host.follows_fleet and last.on != mine.draining:
+            self._log.info("the fleet drains this host", drained=last.on, author=last.author)
+            self._host.drain(on=last.on)
+            mine.drain(on=last.on)
             self._told()
 
     async def _follow(self, steering: Steering) -> None:
@@ -133,6 +138,13 @@ class RevisionFollower:
                 if roll is None
                 else roll.wanted_of(self._membership.name, number, self._membership.applied)
             )
+            if number < self._membership.applied:
+                self._log.error(
+                    "the fleet is not followed", revision=number,
+                    error=f"this host follows {self._membership.applied}, and going back is a new revision too: look"
+                    " who can write to the store",
+                )  # fmt: skip
+                return
             document = None if number == self._membership.applied else await self._revisions.document(number)
             if document is None:
                 return
