@@ -199,7 +199,7 @@ class Host:
         self.auth = AuthFlow(
             own_hooks,
             sessions=lambda: self.use(SessionManager),
-            limiter=lambda: self._find(RateLimiter),
+            limiter=lambda: self._services.get(RateLimiter),
             clock=clock,
         )
         self.users = UserFlow(own_hooks)
@@ -341,9 +341,6 @@ class Host:
             ServiceError: No running plugin provides it.
         """
         return self._services.use(service)
-
-    def _find(self, service: Service[T]) -> T | None:
-        return self._services.get(service)
 
     def feature(self, name: str, *, default: bool = False) -> bool:
         """Return whether a feature of ``[features]`` is switched on; ``default`` when it has no switch."""
@@ -652,7 +649,16 @@ class Host:
         self._exit.callback(self._dispatcher.move_out)
         self._dispatcher.move_in()
         await tasks.start(self._jobs.run)
-        self._manager = self._make_manager(tasks)
+        limits = LifeLimits.of(self.config.host)
+        lifecycle = PluginLifecycle(
+            self._registry, self._facilities, limits, lambda: self._loaded, tasks, self._clock
+        )
+        self._exit.push_async_callback(lifecycle.stop_all)
+        host_limits, memory = Limits.of(self.config.host), HostMemory.of(self._loaded)
+        bare = BarePlugins(self._registry, self._dispatcher)
+        self._manager = PluginManager(
+            self._registry, lifecycle, bare, memory, self._clock, host_limits, self._survey
+        )
         candidates = await self._survey()
         await self._manager.load_found(candidates)
         tell_unheard(self._loaded, self._dispatcher.implementers(), candidates)
@@ -715,16 +721,6 @@ class Host:
         from plughost.core.finding.downloads import fetch_packages
 
         return await fetch_packages(self._loaded)
-
-    def _make_manager(self, tasks: TaskGroup) -> PluginManager:
-        limits = LifeLimits.of(self.config.host)
-        lifecycle = PluginLifecycle(
-            self._registry, self._facilities, limits, lambda: self._loaded, tasks, self._clock
-        )
-        self._exit.push_async_callback(lifecycle.stop_all)
-        host_limits, memory = Limits.of(self.config.host), HostMemory.of(self._loaded)
-        bare = BarePlugins(self._registry, self._dispatcher)
-        return PluginManager(self._registry, lifecycle, bare, memory, self._clock, host_limits, self._survey)
 
 
 def _said_in_code(

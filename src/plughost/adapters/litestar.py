@@ -32,7 +32,13 @@ class PlughostPlugin(InitPlugin):
         """Add the lifespan and the mount."""
         app_config.lifespan = [*app_config.lifespan, self._lifespan]
         if self._path is not None:
-            app_config.route_handlers = [*app_config.route_handlers, self._mount(self._path)]
+            served: Any = repaired(self._application, self._path)
+
+            @asgi(self._path, is_mount=True, copy_scope=True)
+            async def plughost(scope: Any, receive: Any, send: Any) -> None:
+                await served(scope, receive, send)
+
+            app_config.route_handlers = [*app_config.route_handlers, plughost]
         return app_config
 
     @asynccontextmanager
@@ -40,12 +46,3 @@ class PlughostPlugin(InitPlugin):
         async with running(self._application) as host:
             app.state[STATE] = host
             yield
-
-    def _mount(self, path: str) -> Any:
-        served: Any = repaired(self._application, path)
-
-        @asgi(path, is_mount=True, copy_scope=True)
-        async def plughost(scope: Any, receive: Any, send: Any) -> None:
-            await served(scope, receive, send)
-
-        return plughost

@@ -36,7 +36,13 @@ def candidates_of(target: str | None, loaded: LoadedConfig) -> list[PluginCandid
         return [one for one in survey(loaded) if one.wanted or one.error is not None]
     folder = Path(target)
     if (folder / MANIFEST).is_file():
-        return _in_folder(folder.resolve(), loaded)
+        findings = list(from_folder(folder.resolve(), loaded.config.host.plugin_groups))
+        wishes = {
+            finding.name: Wish(config=loaded.plugin(finding.name).config)
+            for finding in findings
+            if loaded.section_of(finding.name) is not None
+        }
+        return discover(findings, wishes)
     return [find_candidate(target, loaded)]
 
 
@@ -94,13 +100,3 @@ def project_of(candidate: PluginCandidate, folder: Path | None = None) -> dict[s
         for key, names in _HEADERS.items()
     }
     return project | {"dependencies": metadata.get_all("Requires-Dist") or []}
-
-
-def _in_folder(folder: Path, loaded: LoadedConfig) -> list[PluginCandidate]:
-    findings = list(from_folder(folder, loaded.config.host.plugin_groups))
-    wishes = {
-        finding.name: Wish(config=loaded.plugin(finding.name).config)
-        for finding in findings
-        if loaded.section_of(finding.name) is not None
-    }
-    return discover(findings, wishes)

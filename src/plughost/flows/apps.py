@@ -228,7 +228,16 @@ class Apps(Mapping[str, AppRecord]):
             options = replace(options, config=record.config, shared=bool(self[name].shared_with))
             self._records[name] = replace(record, state=AppState.UNREGISTERING)
             unregistration = self._unregistration(record, options)
-            await self._run_unregistration(record, options, unregistration)
+
+            async def failed(failure: Failure) -> None:
+                self._records[record.name] = _marked(record, failure)
+                await self._after_failure(record.name, "unregister", failure, began)
+
+            began = self._clock.time()
+            try:
+                await run_steps(unregistration.steps(), failed)
+            except StepError as error:
+                raise _raised(record.name, "unregistered", error) from error.__cause__
             with anyio.CancelScope(shield=True):  # there is no way back from here, and hooks have limits
                 await unregistration.disconnect()
                 if unregistration.trouble is not None:
@@ -251,19 +260,6 @@ class Apps(Mapping[str, AppRecord]):
             journal=self._journal,
             started_at=self._clock.time(),
         )
-
-    async def _run_unregistration(
-        self, record: AppRecord, options: UnregisterOptions, unregistration: Unregistration
-    ) -> None:
-        async def failed(failure: Failure) -> None:
-            self._records[record.name] = _marked(record, failure)
-            await self._after_failure(record.name, "unregister", failure, began)
-
-        began = self._clock.time()
-        try:
-            await run_steps(unregistration.steps(), failed)
-        except StepError as error:
-            raise _raised(record.name, "unregistered", error) from error.__cause__
 
     # failure
 

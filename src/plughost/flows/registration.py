@@ -115,12 +115,18 @@ class Registration:
                 app_name=self._name, connection=self.connection, config=self._config
             )
 
+        wanted = [(key, hook) for key, hook in OPERATIONS.items() if self._config.get(key)]
+        steps = []
+        for position, (key, hook) in enumerate(wanted):
+            # One rollback takes back all operations, so it is the undo of the first of them.
+            undo = self._roll_back if position == 0 and key != "models" else None
+            steps.append(SagaStep(hook, self._operation(key, hook), undo, half_done=True))
         return [
             SagaStep("app_registration_started", self._start),
             SagaStep("open_connection", self._open, self._let_go),
             SagaStep("connection_created", self._tell_connection),
             SagaStep("auto_operations_started", self._tell_operations),
-            *self._operations(),
+            *steps,
             SagaStep("auto_operations_completed", self._tell_results),
             SagaStep("app_registered", registered, leave, half_done=True),
         ]
@@ -157,15 +163,6 @@ class Registration:
         await self._hooks.auto_operations_started(
             app_name=self._name, connection=self.connection, config=self._config
         )
-
-    def _operations(self) -> list[SagaStep]:
-        wanted = [(key, hook) for key, hook in OPERATIONS.items() if self._config.get(key)]
-        steps = []
-        for position, (key, hook) in enumerate(wanted):
-            # One rollback takes back all operations, so it is the undo of the first of them.
-            undo = self._roll_back if position == 0 and key != "models" else None
-            steps.append(SagaStep(hook, self._operation(key, hook), undo, half_done=True))
-        return steps
 
     def _operation(self, key: str, hook: str) -> Work:
         async def run() -> None:

@@ -32,26 +32,22 @@ def note_request(scope: Scope, status: int, seconds: float) -> None:
         seconds * 1000,
     )
     if logging.getLogRecordFactory() is logging.LogRecord:
-        _log.handle(_record(args))
+        # What ``Logger.info`` would make, without looking up again what does not change.
+        place = os.getpid(), threading.get_ident()
+        known = _known.get(place)
+        if known is None:
+            _known.clear()  # of processes that this one was forked from, and of threads that are gone
+            made = _log.makeRecord(
+                _log.name, logging.INFO, __file__, 0, _MESSAGE, (), None, note_request.__name__
+            )
+            known = _known[place] = vars(made)
+        record = logging.LogRecord.__new__(logging.LogRecord)
+        created = time.time()
+        record.__dict__.update(known)
+        record.args = args
+        record.created = created
+        record.msecs = int(created % 1 * 1000) + 0.0
+        record.relativeCreated = known["relativeCreated"] + (created - known["created"]) * 1000
+        _log.handle(record)
     else:
         _log.info(_MESSAGE, *args)
-
-
-def _record(args: tuple[Any, ...]) -> logging.LogRecord:
-    """Return what ``Logger.info`` would have made."""
-    place = os.getpid(), threading.get_ident()
-    known = _known.get(place)
-    if known is None:
-        _known.clear()  # of processes that this one was forked from, and of threads that are gone
-        made = _log.makeRecord(
-            _log.name, logging.INFO, __file__, 0, _MESSAGE, (), None, note_request.__name__
-        )
-        known = _known[place] = vars(made)
-    record = logging.LogRecord.__new__(logging.LogRecord)
-    created = time.time()
-    record.__dict__.update(known)
-    record.args = args
-    record.created = created
-    record.msecs = int(created % 1 * 1000) + 0.0
-    record.relativeCreated = known["relativeCreated"] + (created - known["created"]) * 1000
-    return record

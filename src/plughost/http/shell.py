@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Awaitable
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -184,24 +183,22 @@ class Shell:
         path, plugin = getattr(route, "path", ""), getattr(route, "plugin", "")
         method = scope["method"] if route is not None else "*"  # whatever a client invents is not a series
         self._runtime.figures.observe(method, path, plugin, status or 499, seconds)
-        if getattr(route, "audit", "") and scope.get(IDENTITY, ANONYMOUS).known:
-            self._audit(scope, route, status)
+        verb = getattr(route, "audit", "")
+        if verb and scope.get(IDENTITY, ANONYMOUS).known:
+            parts = ", ".join(str(value) for value in scope.get("path_params", {}).values())
+            try:
+                self._runtime.audit.add(
+                    actor=scope[IDENTITY].actor,
+                    verb=verb,
+                    target=scope.get(AUDIT_TARGET) or parts,
+                    status=status,
+                    detail=scope.get(AUDIT_DETAIL, ""),
+                    address=(scope.get("client") or ("",))[0],
+                    request_id=scope[REQUEST_ID],
+                )
+            except StoreUnavailableError as error:
+                self._log.error("audit entry lost", verb=verb, status=status, exc_info=error)
         note_request(scope, status, seconds)
-
-    def _audit(self, scope: Scope, route: Any, status: int) -> None:
-        parts = ", ".join(str(value) for value in scope.get("path_params", {}).values())
-        try:
-            self._runtime.audit.add(
-                actor=scope[IDENTITY].actor,
-                verb=route.audit,
-                target=scope.get(AUDIT_TARGET) or parts,
-                status=status,
-                detail=scope.get(AUDIT_DETAIL, ""),
-                address=(scope.get("client") or ("",))[0],
-                request_id=scope[REQUEST_ID],
-            )
-        except StoreUnavailableError as error:
-            self._log.error("audit entry lost", verb=route.audit, status=status, exc_info=error)
 
 
 _NOT_NOW = StoreUnavailableError | HostNotReadyError | PluginProcessError

@@ -56,29 +56,26 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until somebody has enough."""
         with held_stream(runtime_of(scope), scope):
-            await self._stream(scope, receive, send)
-
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
-            await self._send(send, b"retry: %d\n\n" % self._retry)
-            async with anyio.create_task_group() as ends:
-                ends.start_soon(_when_gone, receive, ends.cancel_scope)
-                ends.start_soon(when_set, runtime_of(scope).draining, ends.cancel_scope)
-                ends.start_soon(cancel_when_over, scope, ends.cancel_scope)
-                end_when_leaving(scope, ends.cancel_scope)
-                await self._pump(send)
-                ends.cancel_scope.cancel()
-        finally:
-            close = getattr(self._source, "aclose", None)
-            if close is not None:
-                with anyio.CancelScope(shield=True):
-                    await close()
-        with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(1):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            try:
+                await send(
+                    {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+                )
+                await self._send(send, b"retry: %d\n\n" % self._retry)
+                async with anyio.create_task_group() as ends:
+                    ends.start_soon(_when_gone, receive, ends.cancel_scope)
+                    ends.start_soon(when_set, runtime_of(scope).draining, ends.cancel_scope)
+                    ends.start_soon(cancel_when_over, scope, ends.cancel_scope)
+                    end_when_leaving(scope, ends.cancel_scope)
+                    await self._pump(send)
+                    ends.cancel_scope.cancel()
+            finally:
+                close = getattr(self._source, "aclose", None)
+                if close is not None:
+                    with anyio.CancelScope(shield=True):
+                        await close()
+            with anyio.CancelScope(shield=True):
+                with anyio.move_on_after(1):
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pump(self, send: Send) -> None:
         """Send what comes; the source waits in a task of its own, because a heartbeat must not cancel it."""

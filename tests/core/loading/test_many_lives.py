@@ -204,7 +204,7 @@ class World:
         hooked = {record.name for record in host.plugins.values() if record.hooks}
         assert hooked & {*NEEDS} == ready, "so do its hooks"
         there = ready | self.taken_out(host)
-        provided = {name for name, kind in self.services.items() if host._find(kind) is not None}
+        provided = {name for name, kind in self.services.items() if host._services.get(kind) is not None}
         assert {job.owner for job in host.jobs.snapshot()} & {*NEEDS} == there, (
             "jobs are of those that are ready"
         )

@@ -71,7 +71,16 @@ class Workers:
                 tasks.start_soon(self._reload_when_asked, requests)
                 for worker in self._workers:
                     tasks.start_soon(self._keep_running, worker, signals)
-                    if not await self._first_is_ready(worker, signals):
+                    # One after another, so that they do not race to set up what they share.
+                    async with anyio.create_task_group() as either:
+
+                        async def end_with(event: StopSignals | anyio.Event) -> None:
+                            await event.wait()
+                            either.cancel_scope.cancel()
+
+                        either.start_soon(end_with, signals)
+                        either.start_soon(end_with, worker.ready)
+                    if signals.asked:
                         break
                 tasks.start_soon(self._notifier.keep_alive)
                 if not self._failed and not signals.asked:
@@ -79,18 +88,6 @@ class Workers:
                 await signals.wait()
                 await self._stop(tasks)
         return not self._failed
-
-    async def _first_is_ready(self, worker: _Worker, signals: StopSignals) -> bool:
-        """Wait for a worker before the next one starts, so that they do not race to set up what they share."""
-        async with anyio.create_task_group() as either:
-
-            async def end_with(event: StopSignals | anyio.Event) -> None:
-                await event.wait()
-                either.cancel_scope.cancel()
-
-            either.start_soon(end_with, signals)
-            either.start_soon(end_with, worker.ready)
-        return not signals.asked
 
     async def _keep_running(self, worker: _Worker, signals: StopSignals) -> None:
         pause = _FIRST_PAUSE

@@ -52,17 +52,14 @@ def type_misfits(declaration: Declaration, function: Any) -> Iterator[TypeMisfit
                 f"be any {_words(spec[name])}",
                 advice=f"annotate it as {_words(spec[name])}",
             )
-    if "return" in mine and not _fits(_answer(mine["return"]), _allowed(declaration, spec)):
+    # Nobody looks at the answer of a broadcast.
+    allowed = Any if declaration.options.mode == "broadcast" else spec.get("return", Any)
+    if "return" in mine and not _fits(_answer(mine["return"]), allowed):
         yield TypeMisfit(
             message=f"it is declared to return {_words(mine['return'])}, but its spec says "
             f"{_words(spec.get('return'))}",
             advice="return what the spec names; `plughost hooks " + declaration.name + "` shows it",
         )
-
-
-def _allowed(declaration: Declaration, spec: dict[str, Any]) -> Any:
-    """What may be returned; nobody looks at the answer of a broadcast."""
-    return Any if declaration.options.mode == "broadcast" else spec.get("return", Any)
 
 
 def _answer(annotation: Any) -> Any:

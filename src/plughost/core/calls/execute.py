@@ -86,7 +86,20 @@ class Call:
         """Call everybody who is to be called and return the result."""
         try:
             if self._plan.wrappers:
-                return await self._run_wrapped()
+                around = Around(self.gathering)
+                result, error = None, None
+                try:
+                    for step in self._plan.wrappers:
+                        step.tally.counted += 1
+                        begun = self._now()
+                        fail = partial(self._fail, begun=begun)
+                        if around.open(step, fail, step.call, self._values):
+                            self._note(step, "value", begun)
+                    await self._ask_all()
+                    result = self.gathering.result()
+                except BaseException as raised:
+                    error = raised
+                return around.close(result, error, lambda step, raised: self._fail(step, raised, self._now()))
             await self._ask_all()
             return self.gathering.result()
         finally:
@@ -142,48 +155,30 @@ class Call:
             self.gathering.lose()
         return False
 
-    async def _run_wrapped(self) -> Any:
-        around = Around(self.gathering)
-        result, error = None, None
-        try:
-            for step in self._plan.wrappers:
-                step.tally.counted += 1
-                begun = self._now()
-                fail = partial(self._fail, begun=begun)
-                if around.open(step, fail, step.call, self._values):
-                    self._note(step, "value", begun)
-            await self._ask_all()
-            result = self.gathering.result()
-        except BaseException as raised:
-            error = raised
-        return around.close(result, error, lambda step, raised: self._fail(step, raised, self._now()))
-
     async def _ask_all(self) -> None:
         if self._plan.side_by_side and self._here is None:
             await self._ask_side_by_side()
         else:
-            await self._ask_from(0)
-
-    async def _ask_from(self, number: int) -> None:
-        for step in self._plan.steps[number:]:
-            number += 1
-            step.tally.counted += 1
-            begun = self._now()
-            try:
-                value = self._begin(step)
-                if type(value) is CoroutineType and self._here is None:
-                    value = await self._watchdog.finish(value, step.limit, self._watching)
-                if self._plan.fit is not None and value is not None:
-                    value = self._plan.fit(value)
-                settled = self.gathering.take(value)
-            except BaseException as error:
-                self._fail(step, error, begun)
-                continue
-            self._note(step, "value", begun, value=value)
-            if settled:
-                break
-        if self._outcomes is not None:
-            self._outcomes.extend(Outcome(step.plugin, "skipped") for step in self._plan.steps[number:])
+            asked = 0
+            for step in self._plan.steps:
+                asked += 1
+                step.tally.counted += 1
+                begun = self._now()
+                try:
+                    value = self._begin(step)
+                    if type(value) is CoroutineType and self._here is None:
+                        value = await self._watchdog.finish(value, step.limit, self._watching)
+                    if self._plan.fit is not None and value is not None:
+                        value = self._plan.fit(value)
+                    settled = self.gathering.take(value)
+                except BaseException as error:
+                    self._fail(step, error, begun)
+                    continue
+                self._note(step, "value", begun, value=value)
+                if settled:
+                    break
+            if self._outcomes is not None:
+                self._outcomes.extend(Outcome(step.plugin, "skipped") for step in self._plan.steps[asked:])
 
     async def _ask_side_by_side(self) -> None:
         """Call everybody in order, then await together what waits; the answers are taken in call order."""

@@ -114,9 +114,6 @@ class Decoder:
                 self.note((*path, key), f"missing: expected {described}")
         if len(self.problems) > before or _has_failed(arguments.values()):
             return FAILED
-        return self._build(record, arguments, path)
-
-    def _build(self, record: Record, arguments: dict[str, Any], path: SettingPath) -> Any:
         try:
             return contained(Point.CONFIG, lambda: record.build(**arguments))
         except Exception as error:  # whatever the record's own checks raise

@@ -140,30 +140,27 @@ class _Builder:
         name = self._prefix + kind.__name__
         if name not in self.definitions:
             self.definitions[name] = {}  # first the name: a class may hold itself
-            self.definitions[name] = self._described(kind, record)
-        return {"$ref": self._pointer(kind.__name__)}
-
-    def _described(self, kind: type[Any], record: Record) -> Schema:
-        docstring = inspect.cleandoc(kind.__doc__ or "")
-        if docstring.startswith(f"{kind.__name__}("):  # the signature that dataclass writes, defaults and all
-            docstring = ""
-        _, _, section = docstring.partition("Attributes:\n")
-        texts = {found[1]: " ".join(found[2].split()) for found in re.finditer(_ATTRIBUTE, section)}
-        properties: dict[str, Schema] = {}
-        for key, field in record.fields.items():
-            text = texts.get(field.attribute)
-            properties[key] = {
-                **({"description": text} if text else {}),
-                **self.of(field.type),
-                **_default(key, field),
+            docstring = inspect.cleandoc(kind.__doc__ or "")
+            if docstring.startswith(f"{kind.__name__}("):  # the signature that dataclass writes
+                docstring = ""
+            _, _, section = docstring.partition("Attributes:\n")
+            texts = {found[1]: " ".join(found[2].split()) for found in re.finditer(_ATTRIBUTE, section)}
+            properties: dict[str, Schema] = {}
+            for key, field in record.fields.items():
+                text = texts.get(field.attribute)
+                properties[key] = {
+                    **({"description": text} if text else {}),
+                    **self.of(field.type),
+                    **_default(key, field),
+                }
+            self.definitions[name] = {
+                **({"description": docstring.split("\n\n")[0]} if docstring else {}),
+                "type": "object",
+                "properties": properties,
+                "required": [key for key, field in record.fields.items() if field.required],
+                "additionalProperties": False,
             }
-        return {
-            **({"description": docstring.split("\n\n")[0]} if docstring else {}),
-            "type": "object",
-            "properties": properties,
-            "required": [key for key, field in record.fields.items() if field.required],
-            "additionalProperties": False,
-        }
+        return {"$ref": self._pointer(kind.__name__)}
 
     def _of_leaf(self, kind: Any) -> Schema:
         ((schema,), added) = msgspec.json.schema_components(

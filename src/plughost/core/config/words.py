@@ -69,7 +69,10 @@ def read_words(value: Any, kind: Any) -> Any:
     if any(one in (str, Any, object) for one in kinds):
         return value
     if value.lstrip().startswith(("[", "{")):
-        return _json_or_string(value)
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
     if any((typing.get_origin(one) or one) in _LISTS for one in kinds):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
@@ -83,10 +86,3 @@ def read_time(value: Any, kind: Any) -> Any:
     if type(value) in (int, float) and timedelta in kinds and not {int, float} & set(kinds):
         return timedelta(seconds=value)
     return value
-
-
-def _json_or_string(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value

@@ -35,23 +35,20 @@ def from_environments(loaded: LoadedConfig, groups: Sequence[str]) -> Iterator[F
                 environment=environment,
             )
             try:
-                yield _found(blank, environment, section, groups)
+                problem = environment.problem
+                if not problem and not environment.has("plughost") and not environment.shares_packages:
+                    problem = "has no plughost in it, which runs the plugin there"
+                if problem:
+                    raise PluginSourceError(
+                        f"plugin {blank.name!r}: the environment {blank.origin} {problem}. Make it with "
+                        f"`plughost env create {blank.name} --for DISTRIBUTION`, "
+                        f"or correct [plugins.{blank.name}] environment",
+                        plugin=blank.name,
+                    )
+                declared = list(from_entry_points(groups, environment.import_path))
+                found = chosen(blank.name, declared, section, f"the environment {blank.origin}")
+                yield replace(
+                    found, name=blank.name, source="environment", origin=blank.origin, environment=environment
+                )
             except PluginSourceError as error:
                 yield replace(blank, problem=str(error))
-
-
-def _found(
-    blank: Finding, environment: VirtualEnvironment, section: PluginSection, groups: Sequence[str]
-) -> Finding:
-    problem = environment.problem
-    if not problem and not environment.has("plughost") and not environment.shares_packages:
-        problem = "has no plughost in it, which runs the plugin there"
-    if problem:
-        raise PluginSourceError(
-            f"plugin {blank.name!r}: the environment {blank.origin} {problem}. Make it with "
-            f"`plughost env create {blank.name} --for DISTRIBUTION`, or correct [plugins.{blank.name}] environment",
-            plugin=blank.name,
-        )
-    declared = list(from_entry_points(groups, environment.import_path))
-    found = chosen(blank.name, declared, section, f"the environment {blank.origin}")
-    return replace(found, name=blank.name, source="environment", origin=blank.origin, environment=environment)

@@ -183,6 +183,11 @@ def _declared(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
                 raise TypeError(
                     f"entry point {name!r} must be a text such as 'module:Class', not {reference!r}"
                 )
+            # A folder ``src`` may be something else beside a flat layout.
+            top = bare_reference(reference).partition(":")[0].partition(".")[0]
+            source = folder / "src"
+            is_flat = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
+            in_source = (source / top).is_dir() or (source / f"{top}.py").is_file()
             yield Finding(
                 name=name,
                 reference=bare_reference(reference),
@@ -191,7 +196,7 @@ def _declared(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
                 distribution=str(project.get("name", "")),
                 version=str(project.get("version", "")),
                 group=group,
-                folder=_code_root(folder, bare_reference(reference)),
+                folder=source if in_source or (source.is_dir() and not is_flat) else folder,
             )
 
 
@@ -200,15 +205,6 @@ def _table(parent: dict[str, Any], key: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError(f"{key} must be a table, not {value!r}")
     return value
-
-
-def _code_root(folder: Path, reference: str) -> Path:
-    """Where the code lies: a folder ``src`` may be something else beside a flat layout."""
-    top = reference.partition(":")[0].partition(".")[0]
-    source = folder / "src"
-    is_flat = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
-    in_source = (source / top).is_dir() or (source / f"{top}.py").is_file()
-    return source if in_source or (source.is_dir() and not is_flat) else folder
 
 
 def _passed_over(place: Path, error: OSError) -> Finding:

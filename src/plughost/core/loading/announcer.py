@@ -5,7 +5,6 @@ from __future__ import annotations
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import (
     PluginFailed,
-    PluginRecord,
     PluginStarted,
     PluginState,
     PluginStopped,
@@ -30,25 +29,23 @@ class Announcer:
         """Tell everything that was not told yet."""
         for change in self._registry.notices():
             await self._events.publish(change)
-            await self._tell(change.plugin, change.previous)
-
-    async def _tell(self, record: PluginRecord, previous: PluginState) -> None:
-        if record.error is not None:
-            where = f"`plughost disable {record.name}` leaves it out"
-            if record.error.traceback:
-                where = f"`plughost info {record.name}` shows the traceback; {where}"
-            # In words, because an application that sets up plain logging is shown the message and no fields.
-            _log.error(
-                f"plugin {record.name!r} failed ({record.error.phase}): {record.error.message}",
-                plugin=record.name,
-                phase=record.error.phase,
-                advice=where,
-            )
-            await self._events.publish(PluginFailed(record, record.error.phase, record.error))
-            await self._hooks.plugin_failed(plugin=record, phase=record.error.phase, error=record.error)
-        elif record.state is PluginState.READY and previous is not PluginState.DEGRADED:
-            await self._events.publish(PluginStarted(record))
-            await self._hooks.plugin_started(plugin=record)
-        elif record.state in _STOPPED:
-            await self._events.publish(PluginStopped(record))
-            await self._hooks.plugin_stopped(plugin=record)
+            record = change.plugin
+            if record.error is not None:
+                where = f"`plughost disable {record.name}` leaves it out"
+                if record.error.traceback:
+                    where = f"`plughost info {record.name}` shows the traceback; {where}"
+                # In words, because an application that sets up plain logging is shown the message and no fields.
+                _log.error(
+                    f"plugin {record.name!r} failed ({record.error.phase}): {record.error.message}",
+                    plugin=record.name,
+                    phase=record.error.phase,
+                    advice=where,
+                )
+                await self._events.publish(PluginFailed(record, record.error.phase, record.error))
+                await self._hooks.plugin_failed(plugin=record, phase=record.error.phase, error=record.error)
+            elif record.state is PluginState.READY and change.previous is not PluginState.DEGRADED:
+                await self._events.publish(PluginStarted(record))
+                await self._hooks.plugin_started(plugin=record)
+            elif record.state in _STOPPED:
+                await self._events.publish(PluginStopped(record))
+                await self._hooks.plugin_stopped(plugin=record)

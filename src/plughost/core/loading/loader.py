@@ -200,10 +200,6 @@ def import_plugin(candidate: PluginCandidate) -> PluginHandle:
         PluginInvalidError: It is not a plugin.
         PluginSourceError: The package it comes from is not what was pinned.
     """
-    return PluginHandle.of(candidate.name, _import_candidate(candidate))
-
-
-def _import_candidate(candidate: PluginCandidate) -> object:
     name, reference = candidate.name, candidate.finding.reference
     module_name, _, attribute = reference.partition(":")
     folder = candidate.finding.folder
@@ -234,7 +230,7 @@ def _import_candidate(candidate: PluginCandidate) -> object:
     found: object = module
     for part in attribute.split(".") if attribute else ():
         found = _attribute_of(candidate, found, part)
-    return found
+    return PluginHandle.of(candidate.name, found)
 
 
 def _import_module(name: str, module: str, candidate: PluginCandidate) -> ModuleType:

@@ -109,23 +109,18 @@ class NamedCaches:
             if cache is None:
                 cache = self._caches[name] = self._make(name, settings, value_type)
             elif settings or value_type is not None:
-                self._check_same(name, settings, value_type)
+                made, made_type = self._made_with[name]
+                asked = self.config.settings_of(name, settings)
+                differs = [key for key in settings if getattr(asked, key) != getattr(made, key)]
+                if value_type is not None and value_type is not made_type:
+                    differs.append("type")
+                if differs:
+                    message = (
+                        f"cache {name!r} exists already with another {', '.join(sorted(differs))}:"
+                        " give its settings once, where it is first used or in the configuration"
+                    )
+                    raise ConfigError(message, path=f"caches.{name}")
             return cache
-
-    def _check_same(self, name: str, settings: Mapping[str, Any], value_type: Any) -> None:
-        made, made_type = self._made_with[name]
-        asked = self.config.settings_of(name, settings)
-        differs = [
-            key for key in settings if getattr(asked, key) != getattr(made, key)
-        ]  # fmt: skip
-        if value_type is not None and value_type is not made_type:
-            differs.append("type")
-        if differs:
-            message = (
-                f"cache {name!r} exists already with another {', '.join(sorted(differs))}:"
-                " give its settings once, where it is first used or in the configuration"
-            )
-            raise ConfigError(message, path=f"caches.{name}")
 
     def _make(self, name: str, overrides: Mapping[str, Any], value_type: Any) -> NamedCache:
         settings = self.config.settings_of(name, overrides)

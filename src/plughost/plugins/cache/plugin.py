@@ -67,19 +67,7 @@ class CachePlugin(Plugin):
             for name, chosen in {**READY_LIMITS, **config.limits}.items()
         }
         self.limiter = Limiter(limits, named)
-        await self._begin(context)
-        context.events.subscribe(PluginStateChanged, lambda _: self._see_who_listens())
-        self._see_who_listens()
-        context.every(config.event_interval, self._tell_events, name="publish cache events", scope="process")
-        context.every(config.cleanup_interval, self.locks.cleanup, name="expire locks", scope="process")
-        context.provide(CacheManager, self.caches)
-        context.provide(LockManager, self.locks)
-        context.provide(RateLimiter, self.limiter)
-        for name in config.caches:
-            self.caches.get(name)
-
-    async def _begin(self, context: PluginContext) -> None:
-        """Run the caches in a task of their own, and go on when they have tried to connect once."""
+        # Run the caches in a task of their own, and go on when they have tried to connect once.
         running = anyio.Event()
 
         async def serve() -> None:
@@ -89,6 +77,15 @@ class CachePlugin(Plugin):
 
         context.spawn(serve)
         await running.wait()
+        context.events.subscribe(PluginStateChanged, lambda _: self._see_who_listens())
+        self._see_who_listens()
+        context.every(config.event_interval, self._tell_events, name="publish cache events", scope="process")
+        context.every(config.cleanup_interval, self.locks.cleanup, name="expire locks", scope="process")
+        context.provide(CacheManager, self.caches)
+        context.provide(LockManager, self.locks)
+        context.provide(RateLimiter, self.limiter)
+        for name in config.caches:
+            self.caches.get(name)
 
     async def stop(self) -> None:
         """Tell the last events; the connection is closed with the plugin's tasks."""

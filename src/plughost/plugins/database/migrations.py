@@ -98,7 +98,20 @@ class Migrations:
             raise ConfigError(
                 f"{path}: a revision in {folder} cannot be read: {error_line(error)}", path=path
             ) from error
-        self._refuse_twins(folder, path)
+        # Of two files with one id, Alembic takes the one it reads last, and warns.
+        known = {Path(script.path).resolve(): script.revision for script in self._script.walk_revisions()}
+        for file in sorted((folder / "versions").glob("*.py")):
+            if file.resolve() in known or file.name.startswith((".#", "__init__")):
+                continue
+            told = _REVISION_ID.search(file.read_text("utf-8", "replace"))
+            twin = next(
+                (one.name for one, revision in known.items() if told and revision == told[1]), "another file"
+            )
+            raise ConfigError(
+                f"{path}: {file.name} and {twin} in {folder / 'versions'} have the same revision id, and only one "
+                "of them would run; give one of them an id of its own",
+                path=path,
+            )
 
     def upgrade(self, connection: Connection, app_name: str, version_table: str | None) -> Moved:
         """Bring the app's schema to the newest revision and note what was found, in the open transaction."""
@@ -144,22 +157,6 @@ class Migrations:
         table = wanted or ledger.choose_table(self._script, app_name)
         seeds = earlier.seeds if earlier is not None else ""
         return Note(app_name, table, ledger.has(table), ledger.revisions(table), seeds)
-
-    def _refuse_twins(self, folder: Path, path: str) -> None:
-        # Of two files with one id, Alembic takes the one it reads last, and warns.
-        known = {Path(script.path).resolve(): script.revision for script in self._script.walk_revisions()}
-        for file in sorted((folder / "versions").glob("*.py")):
-            if file.resolve() in known or file.name.startswith((".#", "__init__")):
-                continue
-            told = _REVISION_ID.search(file.read_text("utf-8", "replace"))
-            twin = next(
-                (one.name for one, revision in known.items() if told and revision == told[1]), "another file"
-            )
-            raise ConfigError(
-                f"{path}: {file.name} and {twin} in {folder / 'versions'} have the same revision id, and only one "
-                "of them would run; give one of them an id of its own",
-                path=path,
-            )
 
     # Alembic's own commands plan their steps with these two; there is no public spelling, and every program
     # that runs Alembic on its own connection uses them.

@@ -174,20 +174,19 @@ class Lane:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        connection._reader.feed_data = self._fed(connection._reader.feed_data)
+        feed = connection._reader.feed_data
+
+        def note(data: bytes) -> None:
+            self._progress = self._loop.time()
+            feed(data)
+
+        connection._reader.feed_data = note
         parser = connection._parser  # the one way redis-py offers to hear what the server says by itself
         parser.set_invalidation_push_handler(self._pushed)
         parser.set_pubsub_push_handler(self._pushed)
         self._connection = connection
         self.open = True
         self._tasks = [self._loop.create_task(self._write()), self._loop.create_task(self._read())]
-
-    def _fed(self, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
-        def note(data: bytes) -> None:
-            self._progress = self._loop.time()
-            feed(data)
-
-        return note
 
     async def _pushed(self, message: list[Any]) -> list[Any]:
         first = self._asked[0][0] if self._asked else None

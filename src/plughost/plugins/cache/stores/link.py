@@ -102,7 +102,13 @@ class StoreLink:
             with anyio.fail_after(self.config.store_timeout):
                 return await method(*args)
         except Exception as error:
-            self._lose(error)
+            self._error = error_line(error)
+            if self.available:
+                self.available = False
+                self._away_since = self._clock.monotonic()
+                _log.warning("the store of the caches is away", store=self.name, error=self._error)
+                self._tell(flush=False)
+            self._lost.set()
             raise StoreUnavailableError(f"cache store {self.name!r} is away: {error_line(error)}") from error
 
     def call_home(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
@@ -159,15 +165,6 @@ class StoreLink:
                 await store.close()
         except Exception as error:  # a stranger's store may raise anything, and nothing follows from it
             _log.warning("the store of the caches did not close", store=self.name, error=error_line(error))
-
-    def _lose(self, error: Exception) -> None:
-        self._error = error_line(error)
-        if self.available:
-            self.available = False
-            self._away_since = self._clock.monotonic()
-            _log.warning("the store of the caches is away", store=self.name, error=self._error)
-            self._tell(flush=False)
-        self._lost.set()
 
     def _tell(self, *, flush: bool) -> None:
         for callback in self._callbacks:
