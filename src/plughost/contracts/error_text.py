@@ -37,21 +37,17 @@ def _line(error: BaseException, depth: int) -> str:
 
 def _said(error: BaseException, depth: int) -> str:
     if isinstance(error, BaseExceptionGroup):
-        return _group(error, depth)
+        # The causes of a group; its own text only counts them.
+        if depth >= _DEEPEST:
+            return f"{len(error.exceptions)} more errors"
+        told = [_line(member, depth + 1) for member in error.exceptions[:_MEMBERS]]
+        if len(error.exceptions) > _MEMBERS:
+            told.append(f"and {len(error.exceptions) - _MEMBERS} more")
+        return "; ".join(told)
     try:
         return str.__str__(str(error))
     except BaseException as failure:
         return f"(its text cannot be shown, because making it raises {error_type_name(failure)})"
-
-
-def _group(group: BaseExceptionGroup[BaseException], depth: int) -> str:
-    """Return the causes of a group; its own text only counts them."""
-    if depth >= _DEEPEST:
-        return f"{len(group.exceptions)} more errors"
-    told = [_line(error, depth + 1) for error in group.exceptions[:_MEMBERS]]
-    if len(group.exceptions) > _MEMBERS:
-        told.append(f"and {len(group.exceptions) - _MEMBERS} more")
-    return "; ".join(told)
 
 
 def error_type_name(error: BaseException) -> str:

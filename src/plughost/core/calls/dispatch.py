@@ -313,7 +313,12 @@ class HookDispatcher:
             declared = self._catalogue.declarations
             if self._followed != self._catalogue.changes:
                 self._followed = self._catalogue.changes
-                self._drop_undeclared()
+                # Let go of the hooks that nobody declares any more, or that are declared anew.
+                for name, point in [*self._points.items()]:
+                    if declared.get(name) is not point.plan.declaration:
+                        self._retire(self._points.pop(name), None)
+                        withdraw(self.hooks, name)
+                        withdraw(self.sync_hooks, name)
                 touched = None
             for point in self._points.values() if touched is None else ():
                 point.choose()
@@ -324,15 +329,6 @@ class HookDispatcher:
             self._retired = [plan for plan in self._retired if plan not in ended]
             for plan in ended:
                 plan.settle()
-
-    def _drop_undeclared(self) -> None:
-        """Let go of the hooks that nobody declares any more, or that are declared anew."""
-        declared = self._catalogue.declarations
-        for name, point in [*self._points.items()]:
-            if declared.get(name) is not point.plan.declaration:
-                self._retire(self._points.pop(name), None)
-                withdraw(self.hooks, name)
-                withdraw(self.sync_hooks, name)
 
     def _renew(self, name: str, declaration: Declaration) -> None:
         caller = self.pluggy.callers[name]

@@ -99,7 +99,8 @@ def free_out(value: Any, depth: int = 0) -> Any:
     if depth > _DEEPEST:
         raise TypeError(f"it is nested more than {_DEEPEST} deep, or holds itself")
     if isinstance(value, list):
-        return _all_out(value, depth)
+        listed = [free_out(each, depth + 1) for each in value]
+        return value if all(mine is theirs for mine, theirs in zip(listed, value, strict=True)) else listed
     if isinstance(value, Mapping):
         return _mapping_out(value, depth)
     if _exported(kind):
@@ -121,11 +122,6 @@ def _contents(value: Any, depth: int) -> Any:
     else:
         names = tuple(field.name for field in dataclasses.fields(value) if field.init)
     return {name: free_out(getattr(value, name), depth + 1) for name in names}
-
-
-def _all_out(value: list[Any], depth: int) -> list[Any]:
-    out = [free_out(each, depth + 1) for each in value]
-    return value if all(mine is theirs for mine, theirs in zip(out, value, strict=True)) else out
 
 
 def _mapping_out(value: Mapping[Any, Any], depth: int) -> Mapping[Any, Any]:

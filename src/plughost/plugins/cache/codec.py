@@ -63,7 +63,15 @@ class _Packer:
         if depth > _MAX_DEPTH:
             raise CacheValueError(f"a value is nested deeper than {_MAX_DEPTH} levels, or contains itself")
         if kind is dict:
-            return self._dict(value, depth + 1)
+            depth = depth + 1
+            key_kinds = set(map(type, value))
+            if not key_kinds <= _KEY_ATOMS or (key_kinds != _STR and not self._small(value)):
+                pairs = [[self(key, depth), self(item, depth)] for key, item in value.items()]
+                return Ext(_MAP, self._encode(pairs))
+            kinds = set(map(type, value.values()))
+            if kinds <= _ATOMS and (int not in kinds or self._small(value.values())):
+                return value
+            return {key: self(item, depth) for key, item in value.items()}
         if kind is list:
             return self._items(value, depth + 1)
         if kind is tuple:
@@ -90,16 +98,6 @@ class _Packer:
         if kinds <= _ATOMS and (int not in kinds or self._small(items)):
             return items
         return [self(item, depth) for item in items]
-
-    def _dict(self, value: dict[Any, Any], depth: int) -> Any:
-        key_kinds = set(map(type, value))
-        if not key_kinds <= _KEY_ATOMS or (key_kinds != _STR and not self._small(value)):
-            pairs = [[self(key, depth), self(item, depth)] for key, item in value.items()]
-            return Ext(_MAP, self._encode(pairs))
-        kinds = set(map(type, value.values()))
-        if kinds <= _ATOMS and (int not in kinds or self._small(value.values())):
-            return value
-        return {key: self(item, depth) for key, item in value.items()}
 
     @staticmethod
     def _small(items: Any) -> bool:

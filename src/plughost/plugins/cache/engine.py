@@ -160,20 +160,12 @@ class Engine:
         log.warning("a value is too large for its cache", cache=self.name, size=weight, limit=limit)
         return True
 
-    def keep(
-        self,
-        key: str,
-        value: Any,
-        life: Lifetime,
-        tags: tuple[str, ...],
-        weight: int,
-        since: int | None = None,
-    ) -> bool:
-        """Put a value into memory; in front of Redis for no longer than ``memory_ttl``."""
+    def entry(self, value: Any, life: Lifetime, tags: tuple[str, ...], weight: int) -> Entry:
+        """Return what memory keeps of a value; in front of Redis for no longer than ``memory_ttl``."""
         entry = life.entry(value, self.monotonic(), tags, weight)
         if self.tiered and self.remote is not None and self.remote.available:
             self._cap(entry)
-        return self.memory.put(key, entry, since=since)
+        return entry
 
     def _cap(self, entry: Entry) -> None:
         now = self.monotonic()

@@ -53,10 +53,9 @@ class Made:
 
     def keep_here(self) -> bool:
         """Put it into memory; whether nothing had overtaken it."""
-        flight = self.flight
-        return self._engine.keep(
-            flight.key, self.value, self._life, flight.tags, self._weight, since=flight.since
-        )
+        engine, flight = self._engine, self.flight
+        entry = engine.entry(self.value, self._life, flight.tags, self._weight)
+        return engine.memory.put(flight.key, entry, since=flight.since)
 
     def note(self, *, stored: bool) -> None:
         """Count and tell whether it was stored."""

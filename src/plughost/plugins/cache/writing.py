@@ -17,6 +17,7 @@ import anyio.lowlevel
 from plughost.contracts import Seconds, call_loader
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.engine import Engine
+from plughost.plugins.cache.entry import Entry
 from plughost.plugins.cache.freshness import Lifetime
 from plughost.plugins.cache.patterns import KeyPattern
 from plughost.plugins.cache.remote import Parcel, Remote
@@ -56,42 +57,31 @@ class Writes:
         engine.counts.sets += 1
         remote = engine.remote
         if remote is None:
-            return self._keep_here(key, value, life, tags, weight)
+            return self._keep_here(key, engine.entry(value, life, tags, weight))
         engine.memory.delete(key)
         since = engine.memory.clock.now
         try:
             (fine,) = await remote.write((Parcel(key, payload or b"", life, tags),))
         except StoreUnavailableError:
-            return self._keep_here(key, value, life, tags, weight)
-        return self._settle(key, value, life, tags, weight, fine=fine, since=since, remote=remote)
+            return self._keep_here(key, engine.entry(value, life, tags, weight))
+        if self._note_sent(key, remote, stored=fine):
+            engine.memory.put(key, engine.entry(value, life, tags, weight), since=since)
+        return fine
 
-    def _keep_here(self, key: str, value: Any, life: Lifetime, tags: tuple[str, ...], weight: int) -> bool:
+    def _keep_here(self, key: str, entry: Entry) -> bool:
         """Store in memory, where there is no Redis or it is away."""
-        self._engine.keep(key, value, life, tags, weight)
+        self._engine.memory.put(key, entry)
         self._engine.listeners.tell("set", key)
         return True
 
-    def _settle(
-        self,
-        key: str,
-        value: Any,
-        life: Lifetime,
-        tags: tuple[str, ...],
-        weight: int,
-        *,
-        fine: bool,
-        since: int,
-        remote: Remote,
-    ) -> bool:
-        """Redis has stored a value, or has not: note it, and keep it in memory too where that is coherent."""
+    def _note_sent(self, key: str, remote: Remote, *, stored: bool) -> bool:
+        """Note whether Redis has stored a value; return whether memory keeps it too, which has to be coherent."""
         engine = self._engine
-        if not fine:
+        if not stored:
             engine.counts.refused += 1
             return False
         engine.listeners.tell("set", key)
-        if engine.tiered and remote.coherent and not remote.echoes:
-            engine.keep(key, value, life, tags, weight, since=since)
-        return True
+        return engine.tiered and remote.coherent and not remote.echoes
 
     async def set_many(self, values: Mapping[str, Any], ttl: Seconds | None, tags: tuple[str, ...]) -> int:
         """Store values; how many were stored. What cannot be is removed, so that nothing old answers."""
@@ -109,7 +99,7 @@ class Writes:
         if remote is not None:
             return await self._send(fit, life, tags, remote)
         for key, (value, _, weight) in fit.items():
-            self._keep_here(key, value, life, tags, weight)
+            self._keep_here(key, engine.entry(value, life, tags, weight))
         return len(fit)
 
     async def _send(
@@ -128,10 +118,11 @@ class Writes:
             stored = await remote.write(parcels)
         except StoreUnavailableError:
             for key, (value, _, weight) in packed.items():
-                self._keep_here(key, value, life, tags, weight)
+                self._keep_here(key, engine.entry(value, life, tags, weight))
             return len(packed)
         for (key, (value, _, weight)), fine in zip(packed.items(), stored, strict=True):
-            self._settle(key, value, life, tags, weight, fine=fine, since=since, remote=remote)
+            if self._note_sent(key, remote, stored=fine):
+                engine.memory.put(key, engine.entry(value, life, tags, weight), since=since)
         return sum(stored)
 
     async def write_through(

@@ -8,7 +8,7 @@ import secrets
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio
 from redis.exceptions import OutOfMemoryError, ResponseError
@@ -41,6 +41,27 @@ _SWAPS: Final = 64
 
 Change = tuple[str, Sequence[str]]
 """What is changed, as ``Coherence.apply`` takes it: a kind and its items."""
+
+
+class _Manner(NamedTuple):
+    """How a script is asked.
+
+    Attributes:
+        failed: Told what went wrong.
+        changes: What memory forgets when the server has answered. Until then somebody may read the old value and put
+            it into memory; and the caller, who may be cancelled, cannot be relied on to look once more. When the
+            answer is lost, what was to be invalidated is forgotten all the same.
+        in_place: What was to be changed is then left to memory, which decides alone from then on.
+        first: Ask it before what waits already.
+    """
+
+    failed: Callable[[Exception], None] | None = None
+    changes: Change | None = None
+    in_place: bool = False
+    first: bool = False
+
+
+_PLAIN, _FIRST = _Manner(), _Manner(first=True)
 
 
 class RedisTier:
@@ -123,18 +144,10 @@ class RedisTier:
         shard: Shard,
         keys: Sequence[bytes] = (),
         values: Sequence[bytes] = (),
-        *,
-        failed: Callable[[Exception], None] | None = None,
-        changes: Change | None = None,
-        in_place: bool = False,
-        first: bool = False,
+        manner: _Manner = _PLAIN,
     ) -> Awaitable[Any]:
-        """Ask one script; ``changes`` is what memory forgets when the server has answered.
-
-        Until then somebody may read the old value and put it into memory; and the caller, who may be cancelled, cannot
-        be relied on to look once more. When the answer is lost, what was to be invalidated is forgotten all the same;
-        what was to be changed ``in_place`` is left to memory, which decides alone from then on.
-        """
+        """Ask one script."""
+        failed, changes, in_place, first = manner
         put = self.line.put_first if first else self.line.put
         self._agree(shard, put)
 
@@ -267,9 +280,11 @@ class RedisTier:
             shard,
             [shard.entries + raw for _, raw, _ in items],
             values,
-            failed=lambda _: self.journal.note_keys(key for key, _, _ in items),
-            changes=("k", [key for key, _, _ in items]),
-            first=first,
+            _Manner(
+                lambda _: self.journal.note_keys(key for key, _, _ in items),
+                ("k", [key for key, _, _ in items]),
+                first=first,
+            ),
         )
 
     @at_home
@@ -282,18 +297,8 @@ class RedisTier:
 
     def _send_tags(self, tags: Sequence[str], *, first: bool = False) -> list[Awaitable[Any]]:
         values = [b"%d" % _MOST_TAGS, *(tag.encode() for tag in tags)]
-        return [
-            self._ask(
-                scripts.TAGS,
-                shard,
-                (),
-                values,
-                failed=lambda _: self.journal.note_tags(tags),
-                changes=("t", tags),
-                first=first,
-            )
-            for shard in self._names.shards
-        ]
+        manner = _Manner(lambda _: self.journal.note_tags(tags), ("t", tags), first=first)
+        return [self._ask(scripts.TAGS, shard, (), values, manner) for shard in self._names.shards]
 
     @at_home
     async def clear(self) -> None:
@@ -304,16 +309,8 @@ class RedisTier:
         await self._all(self._send_clear())
 
     def _send_clear(self, *, first: bool = False) -> list[Awaitable[Any]]:
-        return [
-            self._ask(
-                scripts.CLEAR,
-                shard,
-                failed=lambda _: self.journal.note_everything(),
-                changes=("c", ()),
-                first=first,
-            )
-            for shard in self._names.shards
-        ]
+        manner = _Manner(lambda _: self.journal.note_everything(), ("c", ()), first=first)
+        return [self._ask(scripts.CLEAR, shard, manner=manner) for shard in self._names.shards]
 
     @at_home
     async def invalidate_matching(self, pattern: KeyPattern) -> int:
@@ -345,10 +342,11 @@ class RedisTier:
         if not self.line.rights.scan:  # what cannot be looked for cannot be told from the rest
             await self._all(self._send_clear(first=first))
             return 0
-        bars = await self._all([self._ask(scripts.BAR, shard, first=first) for shard in shards])
+        manner = _FIRST if first else _PLAIN
+        bars = await self._all([self._ask(scripts.BAR, shard, manner=manner) for shard in shards])
         removed = await self._sweep(pattern.prefix, pattern, b"p", bars, first=first)
         told = (pattern.kind.encode(), pattern.source.encode())
-        await self._ask(scripts.TELL_PATTERN, shards[0], (), told, first=first)
+        await self._ask(scripts.TELL_PATTERN, shards[0], (), told, manner)
         return removed
 
     @at_home
@@ -361,7 +359,7 @@ class RedisTier:
     async def _sweep(
         self, prefix: str, matches: Callable[[str], bool], mode: bytes, bars: Sequence[int], *, first: bool
     ) -> int:
-        removed = 0
+        removed, manner = 0, _FIRST if first else _PLAIN
         async for page in self._pages(prefix, first=first):
             by_shard: dict[int, list[bytes]] = {}
             for key in page:
@@ -373,7 +371,7 @@ class RedisTier:
                     values = (mode, b"%d" % bars[number])
                     shard = self._names.shards[number]
                     some = keys[start : start + MOST_KEYS]
-                    removed += await self._ask(scripts.SWEEP, shard, some, values, first=first)
+                    removed += await self._ask(scripts.SWEEP, shard, some, values, manner)
         return removed
 
     async def _pages(self, prefix: str, *, first: bool = False) -> Any:
@@ -415,21 +413,12 @@ class RedisTier:
     @at_home
     async def increment(self, key: str, by: int, life: Lifetime) -> int:
         """Add to an integer."""
-        shard, raw, bucket = self._names.place(key)
+        _, raw, bucket = self._names.place(key)
         self._require_or_note(key)
         flags, _ = self._codec.seal(self._codec.pack(0))
         values = (b"%d" % by, *_moments(life), bytes([flags]), bucket, raw)
-        reply = self._ask(
-            scripts.INCREMENT,
-            shard,
-            (shard.entries + raw,),
-            values,
-            failed=lambda e: self._change_failed(key, e),
-            changes=("k", (key,)),
-            in_place=True,
-        )
         try:
-            return int(await reply)
+            return int(await self._change(scripts.INCREMENT, key, values))
         except ResponseError as error:
             if "NOTINT" in str(error):
                 raise CacheValueError("there is no integer under this key") from None
@@ -437,10 +426,17 @@ class RedisTier:
                 raise CacheValueError(f"a counter ends below {2**53}") from None
             raise unavailable(error) from error
 
-    def _change_failed(self, key: str, error: Exception) -> None:
-        refused = isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError)
-        if not refused:
-            self._write_failed([key], error)
+    def _change(self, script: Script, key: str, values: Sequence[bytes]) -> Awaitable[Any]:
+        """Ask a script that changes one entry where it lies."""
+
+        def failed(error: Exception) -> None:
+            refused = isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError)
+            if not refused:
+                self._write_failed([key], error)
+
+        shard, raw, _ = self._names.place(key)
+        manner = _Manner(failed, ("k", (key,)), in_place=True)
+        return self._ask(script, shard, (shard.entries + raw,), values, manner)
 
     def _require_or_note(self, key: str) -> None:
         if not self.line.available:
@@ -467,26 +463,17 @@ class RedisTier:
     @at_home
     async def touch(self, key: str, life: Lifetime) -> bool:
         """Begin the life of a fresh value again; whether there was one."""
-        shard, raw, bucket = self._names.place(key)
+        _, raw, bucket = self._names.place(key)
         self._require_or_note(key)
-        reply = self._ask(
-            scripts.TOUCH,
-            shard,
-            (shard.entries + raw,),
-            (*_moments(life), bucket, raw),
-            failed=lambda e: self._change_failed(key, e),
-            changes=("k", (key,)),
-            in_place=True,
-        )
         try:
-            return bool(int(await reply))
+            return bool(int(await self._change(scripts.TOUCH, key, (*_moments(life), bucket, raw))))
         except ResponseError as error:
             raise unavailable(error) from error
 
     async def _swap_until(
         self, key: str, change: Callable[[Any, bool], Any], life: Lifetime, manner: tuple[bytes, ...]
     ) -> Any:
-        shard, raw, bucket = self._names.place(key)
+        _, raw, bucket = self._names.place(key)
         for attempt in range(_SWAPS):
             self._require_or_note(key)
             _, read = await self._read(key)
@@ -497,29 +484,14 @@ class RedisTier:
             flags, payload = self._codec.seal(self._codec.pack(value))
             seen = b"%d" % read.seq if read is not None and fresh else b""
             values = (seen, *_moments(life), bytes([flags]), bucket, raw, payload, *manner)
-            keys = (shard.entries + raw,)
-            swapped = await self._swap(shard, keys, values, key)
-            if swapped:
-                return value
+            try:
+                if int(await self._change(scripts.SWAP, key, values)):
+                    return value
+            except ResponseError as error:
+                raise unavailable(error) from error
             if attempt > 2:
                 await anyio.sleep(random.uniform(0, 0.001 * attempt))  # noqa: S311 # spreads the crowd
         raise CacheValueError("too many callers change this key at once: keep it in its own store")
-
-    async def _swap(self, shard: Shard, keys: Sequence[bytes], values: Sequence[bytes], key: str) -> int:
-        try:
-            return int(
-                await self._ask(
-                    scripts.SWAP,
-                    shard,
-                    keys,
-                    values,
-                    failed=lambda e: self._change_failed(key, e),
-                    changes=("k", (key,)),
-                    in_place=True,
-                )
-            )
-        except ResponseError as error:
-            raise unavailable(error) from error
 
     # Leases
 

@@ -63,19 +63,15 @@ def target_of(url: str, *, connect_timeout: float) -> Target:
     }
     try:
         if scheme in {"redis", "rediss", "unix"}:
-            return _single(url, options)
+            if url.startswith("unix://"):
+                options = {key: value for key, value in options.items() if key != "socket_keepalive"}
+            pool = ConnectionPool.from_url(url, **options)
+            parts = urlsplit(url)
+            shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+            return Target("single", shown, pool.make_connection, (), options)
         return _several(url, scheme, options, connect_timeout)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"redis_url cannot be read: {type(error).__name__}", path="redis_url") from None
-
-
-def _single(url: str, options: dict[str, Any]) -> Target:
-    if url.startswith("unix://"):
-        options = {key: value for key, value in options.items() if key != "socket_keepalive"}
-    pool = ConnectionPool.from_url(url, **options)
-    parts = urlsplit(url)
-    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return Target("single", shown, pool.make_connection, (), options)
 
 
 def _several(url: str, scheme: str, options: dict[str, Any], connect_timeout: float) -> Target:
