@@ -236,3 +236,14 @@ def test_colours_follow_the_environment(environ, arguments, coloured, cli, insta
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert ("\x1b[" in cli(*arguments, "list").out) is coloured
+
+
+def test_a_hook_that_no_card_tells_of_is_not_said_to_be_nobody_s(cli, configure, folder) -> None:
+    (folder / "shelf").mkdir()
+    (folder / "shelf" / "greeter.py").write_text(
+        "from plughost import hookimpl\n\n\n@hookimpl\nasync def after_auth(attempt, principal):\n    pass\n"
+    )
+    configure('[host]\nplugin_dir = "shelf"\nallow = ["greeter"]\ndata_dir = "data"\n')
+    assert "nobody whose card tells it; --started asks" in cli("hooks", "after_auth").out
+    assert "implemented by greeter\n" in cli("hooks", "after_auth", "--started").out
+    assert "implemented by nobody\n" in cli("hooks", "before_auth", "--started").out

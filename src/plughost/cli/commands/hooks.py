@@ -63,7 +63,8 @@ def hooks(program: Program, name: str | None, started: bool, observed: bool) -> 
         )
     head = click.style(found["name"] + found["signature"], bold=True)
     facts = f"{found['mode']}, limit {seconds(found['timeout'])}, on error {found['on_error']}"
-    who = ", ".join(found["implemented_by"]) or "nobody"
+    nobody = "nobody" if started else "nobody whose card tells it; --started asks the plugins themselves"
+    who = ", ".join(found["implemented_by"]) or nobody
     program.show(found, f"{head}\n{facts}; implemented by {who}\n\n{found['description']}")
 
 
