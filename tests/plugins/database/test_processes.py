@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -109,3 +111,42 @@ def test_one_of_several_processes_upgrades_and_all_have_the_app(url: str, tmp_pa
     )
     assert count(url, "SELECT count(*) FROM shop_c") == 0
     assert count(url, "SELECT count(*) FROM shop_a") == 1
+
+
+CONFIG = """
+[host]
+data_dir = "data"
+allow = ["database"]
+load_timeout = 100
+
+[apps.loans]
+required = true
+url = {{ "$env" = "LOANS" }}
+migrations = {migrations!r}
+seeds = "process_seeds:sow"
+"""
+
+
+def test_hosts_of_one_data_folder_that_the_command_starts_at_once_all_have_their_app(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'loans.db'}"
+    migrations = write_revisions(tmp_path / "loans", ["first", "second"])
+    (tmp_path / "plughost.toml").write_text(CONFIG.format(migrations=migrations))
+    (tmp_path / "process_seeds.py").write_text(SEEDS.replace("shop_a", "loans_first"))
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("PLUGHOST_")}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "plughost", "run", "--once", "--json"],
+            cwd=tmp_path, env=environ | {"LOANS": url}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    try:
+        told = [(process.communicate(timeout=100), process.returncode) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert [code for _, code in told] == [0, 0, 0], told
+    assert [json.loads(out)["ready"] for (out, _), _ in told] == [True, True, True]
+    assert count(url, "SELECT count(*) FROM loans_first") == 1
+    assert count(url, "SELECT count(*) FROM loans_second") == 0
