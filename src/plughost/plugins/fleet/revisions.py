@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -23,6 +24,29 @@ from plughost.plugins.fleet.cards import decode_card
 from plughost.plugins.fleet.rollouts import OPEN, Roll, check
 from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.wishes import Revision, WantedState, changed, refuse_hopeless
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A change of what is wanted that is to become a revision.
+
+    Attributes:
+        what: Says it in a few words.
+        plugins: Given what is wanted now and the new revision's number, returns what is wanted then.
+        plan: How it goes from one member to the next; None for all at once.
+        expect: The newest revision that whoever ordered it knew; None when that does not matter.
+        author: Who.
+        reason: Why.
+        urgent: Whether it does not wait for another change that is on its way.
+    """
+
+    what: str
+    plugins: Callable[[Mapping[str, WantedState], int], Mapping[str, WantedState]]
+    plan: RolloutPlan | None
+    expect: int | None
+    author: str
+    reason: str
+    urgent: bool = False
 
 
 class Revisions:
@@ -55,9 +79,10 @@ class Revisions:
             wish = plugins.get(change.plugin, WantedState())
             return {**plugins, change.plugin: changed(wish, change, number)}
 
-        what = f"{change.act} {change.plugin}"
         urgent = plan is None and change.act in ("disable", "quarantine")
-        return await self._put(what, wanted, plan, expect, author, change.reason, urgent=urgent)
+        return await self._put(
+            _Order(f"{change.act} {change.plugin}", wanted, plan, expect, author, change.reason, urgent)
+        )
 
     async def roll_back(
         self, number: int, plan: RolloutPlan | None, *, expect: int | None, author: str, reason: str = ""
@@ -68,8 +93,7 @@ class Revisions:
             FleetError: There is no such revision.
         """
         before = (await self.revision(number)).plugins
-        what = f"back to {number}"
-        return await self._put(what, lambda *_: before, plan, expect, author, reason)
+        return await self._put(_Order(f"back to {number}", lambda *_: before, plan, expect, author, reason))
 
     async def revision(self, number: int) -> Revision:
         """Return one; before the first, an empty one.
@@ -167,34 +191,29 @@ class Revisions:
             after=steering.step, roll=self._seal.close(back), active=number, number=number, document=document
         )
 
-    async def _put(
-        self,
-        what: str,
-        changed: Callable[[Mapping[str, WantedState], int], Mapping[str, WantedState]],
-        plan: RolloutPlan | None,
-        expect: int | None,
-        author: str,
-        reason: str,
-        *,
-        urgent: bool = False,
-    ) -> Rollout:
-        steering = await self._store.steering()
+    async def _room_for(self, order: _Order) -> Steering:
+        """Return where the fleet stands, which must be as was expected, with no other change on its way."""
+        steering, expect, plan = await self._store.steering(), order.expect, order.plan
         if expect is not None and expect != steering.newest:
             newest = await self.revision(steering.newest)
             raise FleetError(_conflict(newest.number, expect, newest.author, newest.change))
         roll = self.roll_of(steering)
-        if roll is not None and roll.state in OPEN and not urgent:
+        if roll is not None and roll.state in OPEN and not order.urgent:
             raise FleetError(
                 f"revision {roll.revision} is on its way ({roll.state}): wait for it, or"
                 f" `plughost fleet rollout abort {roll.revision}`"
             )
         if plan is not None and (wrong := check(plan)):
             raise FleetError(wrong)
+        return steering
+
+    async def _put(self, order: _Order) -> Rollout:
+        steering, plan = await self._room_for(order), order.plan
         active = await self.revision(steering.active)
         number = steering.newest + 1
         revision = Revision(
-            number=number, parent=active.number, author=author, reason=reason, change=what,
-            plugins=changed(active.plugins, number),
+            number=number, parent=active.number, author=order.author, reason=order.reason, change=order.what,
+            plugins=order.plugins(active.plugins, number),
         )  # fmt: skip
         view = await self._store.view()
         now = view.now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from functools import wraps
 from typing import Any
@@ -33,6 +33,38 @@ _LOOK = 0.05
 _DEFAULT = RolloutPlan()
 
 
+_OPTIONS: Sequence[Callable[[Any], Any]] = (
+    click.option("--now", is_flag=True, help="On all hosts at once."),
+    click.option("--canary", default=_DEFAULT.canary, help="How many hosts follow first.", show_default=True),
+    click.option("--batch", default=_DEFAULT.batch, help="How many at a time then.", show_default=True),
+    click.option(
+        "--max-unavailable", default=_DEFAULT.max_unavailable, show_default=True,
+        help="How many may be away or not ready at the same time.",
+    ),
+    click.option(
+        "--settle", default=_DEFAULT.settle, show_default=True,
+        help="Seconds that those who follow must stay ready before others do.",
+    ),
+    click.option(
+        "--healthy-deadline", default=_DEFAULT.healthy_deadline, show_default=True,
+        help="Seconds that a host may take to follow and be ready.",
+    ),
+    click.option(
+        "--max-error-ratio", default=_DEFAULT.max_error_ratio, show_default=True,
+        help="How many times as often calls may fail on those who follow as elsewhere; 0 does not look.",
+    ),
+    click.option("--no-revert", is_flag=True, help="Stop when something goes wrong, instead of going back."),
+    click.option("--detach", is_flag=True, help="Do not wait for hosts to follow."),
+    click.option("--reason", default="", help="Why; for those who look at it later."),
+    click.option(
+        "--expect", type=int, help="The revision you decided it on; another one refuses the change."
+    ),
+    json_option,
+    click.pass_obj,
+)  # fmt: skip
+"""What everything that changes something can be told."""
+
+
 def _changes(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of everything that changes something; the command is given ``plan``, ``reason``, ``expect``."""
 
@@ -43,37 +75,7 @@ def _changes(command: Callable[..., None]) -> Callable[..., None]:
         plan = None if now else RolloutPlan(**said, revert=not no_revert)
         command(*given, plan=plan, waits=not detach, **more)
 
-    for option in reversed(
-        (
-            click.option("--now", is_flag=True, help="On all hosts at once."),
-            click.option("--canary", default=_DEFAULT.canary, help="How many hosts follow first.", show_default=True),
-            click.option("--batch", default=_DEFAULT.batch, help="How many at a time then.", show_default=True),
-            click.option(
-                "--max-unavailable", default=_DEFAULT.max_unavailable, show_default=True,
-                help="How many may be away or not ready at the same time.",
-            ),
-            click.option(
-                "--settle", default=_DEFAULT.settle, show_default=True,
-                help="Seconds that those who follow must stay ready before others do.",
-            ),
-            click.option(
-                "--healthy-deadline", default=_DEFAULT.healthy_deadline, show_default=True,
-                help="Seconds that a host may take to follow and be ready.",
-            ),
-            click.option(
-                "--max-error-ratio", default=_DEFAULT.max_error_ratio, show_default=True,
-                help="How many times as often calls may fail on those who follow as elsewhere; 0 does not look.",
-            ),
-            click.option("--no-revert", is_flag=True, help="Stop when something goes wrong, instead of going back."),
-            click.option("--detach", is_flag=True, help="Do not wait for hosts to follow."),
-            click.option("--reason", default="", help="Why; for those who look at it later."),
-            click.option(
-                "--expect", type=int, help="The revision you decided it on; another one refuses the change."
-            ),
-            json_option,
-            click.pass_obj,
-        )
-    ):  # fmt: skip
+    for option in reversed(_OPTIONS):
         planned = option(planned)
     return planned
 

@@ -31,6 +31,18 @@ from plughost.plugins.fleet.stores.tables import FleetTeller
 KEPT = 86_400_000
 """Milliseconds for which members that left or were lost are remembered."""
 
+_TOLD = (
+    "ready",
+    "draining",
+    "applied",
+    "refused",
+    "calls",
+    "failures",
+    "calls_before",
+    "failures_before",
+)
+"""What a beat tells of a member."""
+
 
 class FleetRules(JobRules):
     """One step of a fleet's store.
@@ -70,20 +82,7 @@ class FleetRules(JobRules):
         member = self._known(beat.member, beat.incarnation)
         if member is None:
             return Heard(known=False, now=self._now)
-        self._put_member(
-            replace(
-                member,
-                seen=self._now,
-                ready=beat.ready,
-                draining=beat.draining,
-                applied=beat.applied,
-                refused=beat.refused,
-                calls=beat.calls,
-                failures=beat.failures,
-                calls_before=beat.calls_before,
-                failures_before=beat.failures_before,
-            )
-        )
+        self._put_member(replace(member, seen=self._now, **{name: getattr(beat, name) for name in _TOLD}))
         self._sweep()
         lost = tuple(run.token for run in beat.runs if not self._extend(run, beat.lease))
         living = [one for one in self._members() if one.lives(self._now)]
