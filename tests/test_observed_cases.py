@@ -64,7 +64,9 @@ async def test_the_command_tells_cases_of_a_host_that_ran(tmp_path):
     assert text.index("denied: 'not from FR'") < text.index("denied: 'not from SE'")
     (row,) = json.loads(told(tmp_path, "--observed", "--json"))["observed"]
     assert (row["hook"], row["plugin"], row["count"]) == ("may_enter", "fence", 2)
-    assert "Nothing was observed of hook 'before_auth'" in told(tmp_path, "before_auth", "--observed")
+    assert "Nothing was observed of hook 'before_auth'. What" in told(tmp_path, "before_auth", "--observed")
+    for slip, meant in (("may_entre", "may_enter"), ("befor_auth", "before_auth")):
+        assert f"of hook '{slip}'. Did you mean '{meant}'?" in told(tmp_path, slip, "--observed")
 
 
 async def test_while_a_host_runs_they_are_there_within_a_second(tmp_path):

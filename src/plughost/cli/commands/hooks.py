@@ -69,14 +69,18 @@ def hooks(program: Program, name: str | None, started: bool, observed: bool) -> 
 
 
 def _show_observed(program: Program, name: str | None) -> None:
-    loaded = program.load_config()
-    rows = [row for row in observed_in(loaded.data_dir) if name in (None, row.hook)]
+    observed = observed_in(program.load_config().data_dir)
+    rows = [row for row in observed if name in (None, row.hook)]
     said = "\n\n".join(map(_observed_text, rows))
-    nothing = (
-        f"Nothing was observed of {'any hook' if name is None else f'hook {name!r}'}: what plugins decide and refuse is"
-        " written down when their tables of the configuration say enforce = false, a second later."
-    )
-    program.show({"observed": msgspec.to_builtins(rows)}, said or nothing)
+    if not said:
+        known = {row.hook for row in observed} | {document["name"] for document in _of_cards(program)}
+        which = "any hook" if name is None else f"hook {name!r}"
+        hint = "" if name is None or name in known else did_you_mean(name, known)
+        said = (
+            f"Nothing was observed of {which}.{hint} What plugins decide and refuse is written down, a second later,"
+            " when their tables of the configuration say enforce = false."
+        )
+    program.show({"observed": msgspec.to_builtins(rows)}, said)
 
 
 def _observed_text(row: ObservedHook) -> str:
