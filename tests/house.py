@@ -8,7 +8,8 @@ For each revision of the repository (the files as they lie there, when none is g
   unless the one use hands the function over, as a callback or the body of a task, which nobody could inline;
 - functions longer than 35 lines, their docstring not counted;
 - names that stand twice: classes and public functions at the top of two modules that lie in different rooms;
-- pairs of places that share six or more lines of code.
+- pairs of places that share six or more lines of code, and how many of them lie in signatures: what a contract promises
+  and an implementation takes is written in both.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Module:
     """Number and text of each line that is neither blank, comment nor docstring."""
     imports: frozenset[int]
     """Numbers of the lines of import statements."""
+    signatures: frozenset[int]
+    """Numbers of the lines from ``def`` to the colon."""
 
     @classmethod
     def read(cls, path: PurePosixPath, text: str) -> Module:
@@ -51,7 +54,14 @@ class Module:
             (number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if number not in told
         )
         code = tuple((n, line) for n, line in lines if line and not line.startswith("#"))
-        return cls(path, tree, code, frozenset(line for one in imports for line in _lines_of(one)))
+        signatures = (node for node in ast.walk(tree) if isinstance(node, type_of_function))
+        return cls(
+            path,
+            tree,
+            code,
+            frozenset(line for one in imports for line in _lines_of(one)),
+            frozenset(line for one in signatures for line in range(one.lineno, one.body[0].lineno)),
+        )
 
     @property
     def room(self) -> str:
@@ -170,6 +180,19 @@ def repeated(modules: list[Module]) -> set[tuple[str, str]]:
     return {(f"{a[0]}:{a[1]}", f"{b[0]}:{b[1]}") for a, b in begins}
 
 
+def in_signatures(modules: list[Module]) -> set[tuple[str, str]]:
+    """Those of the repeated places of which the most lines on either side belong to signatures."""
+    found = {str(module.path): module for module in modules}
+
+    def is_one(place: str) -> bool:
+        path, _, at = place.rpartition(":")
+        module = found[path]
+        lines = [n for n, _ in module.code if n not in module.imports][int(at) : int(at) + SHARED]
+        return sum(n in module.signatures for n in lines) > SHARED / 2
+
+    return {(a, b) for a, b in repeated(modules) if is_one(a) and is_one(b)}
+
+
 def figures(modules: list[Module]) -> dict[str, float]:
     """The figures of one revision, named as the table prints them."""
     functions = [one for module in modules for one in functions_of(module)]
@@ -190,6 +213,7 @@ def figures(modules: list[Module]) -> dict[str, float]:
         f"functions above {LONG} lines": sum(length_of(one) > LONG for one in functions),
         "names that stand twice": len(names_that_stand_twice(modules)),
         "pairs of repeated lines": len(repeated(modules)),
+        "of these signatures": len(in_signatures(modules)),
     }
 
 

@@ -23,7 +23,7 @@ from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.redis import scripts
 from plughost.plugins.cache.redis.lane import (
     Arguments,
-    Command,
+    Asked,
     Lane,
     OnPush,
     Packed,
@@ -41,7 +41,7 @@ _REDIRECTS: Final = 3
 """Times a command may be sent on, because its slot is moving."""
 
 
-class ClusterLane:
+class ClusterLane(Asked):
     """The same to a link as ``lane.Lane``.
 
     Args:
@@ -61,18 +61,16 @@ class ClusterLane:
         on_push: OnPush,
         on_lost: Callable[[Exception], None],
     ) -> None:
+        super().__init__()
         self._nodes = nodes
         self._options = options
         self._op_timeout = op_timeout
         self._on_push = on_push
         self._on_lost = on_lost
-        self._queue: list[Question] = []
-        self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: Any = None
         self._ears: Lane | None = None
         self._room = asyncio.Semaphore(_AT_ONCE)
-        self.open = False
         self.settled = False
         self.sent = 0
 
@@ -108,21 +106,6 @@ class ClusterLane:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def put(self, question: Question) -> None:
-        """Ask; the answer comes through the question."""
-        if not self.open:
-            question.answer(StoreUnavailableError("Redis is away"))
-            return
-        self._queue.append(question)
-        if len(self._queue) == 1:
-            self._wake.set()
-
-    async def ask(self, *arguments: bytes, script: Script | None = None) -> Any:
-        """Ask and wait."""
-        command = Command(script, arguments)
-        self.put(command)
-        return await command.reply
 
     async def _write(self) -> None:
         while True:

@@ -121,7 +121,40 @@ def pack(arguments: Arguments) -> bytes:
     return b"".join(parts)
 
 
-class Lane:
+class Asked:
+    """What questions are put on, to be sent together when somebody comes to it.
+
+    Attributes:
+        open: Whether what is asked is sent.
+    """
+
+    def __init__(self) -> None:
+        self.open = False
+        self._queue: list[Question] = []
+        self._wake = asyncio.Event()
+
+    def put(self, question: Question) -> None:
+        """Ask; the answer comes through the question."""
+        if not self.open:
+            question.answer(StoreUnavailableError("Redis is away"))
+            return
+        self._queue.append(question)
+        if len(self._queue) == 1:
+            self._wake.set()
+
+    async def ask(self, *arguments: bytes, script: Script | None = None) -> Any:
+        """Ask and wait.
+
+        Raises:
+            StoreUnavailableError: The connection was lost.
+            redis.exceptions.ResponseError: The server refused.
+        """
+        command = Command(script, arguments)
+        self.put(command)
+        return await command.reply
+
+
+class Lane(Asked):
     """A connection that questions are put on.
 
     Args:
@@ -139,21 +172,19 @@ class Lane:
         on_push: OnPush,
         on_lost: Callable[[Exception], None],
     ) -> None:
+        super().__init__()
         self._connect = connect
         self._op_timeout = op_timeout
         self._on_push = on_push
         self._on_lost = on_lost
         self._connection: Any = None
-        self._queue: list[Question] = []
         self._asked: deque[tuple[Question, float]] = deque()
-        self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._progress = 0.0
         self.settled = False
         """Whether it is set up: from now on nothing is asked for that the user may not do."""
         self._loop = asyncio.get_running_loop()
-        self.open = False
         self.sent = 0
         """Commands sent, for figures and benchmarks."""
 
@@ -195,26 +226,6 @@ class Lane:
             first.answer(message)
         self._on_push(message)
         return message
-
-    def put(self, question: Question) -> None:
-        """Ask; the answer comes through the question."""
-        if not self.open:
-            question.answer(StoreUnavailableError("Redis is away"))
-            return
-        self._queue.append(question)
-        if len(self._queue) == 1:
-            self._wake.set()
-
-    async def ask(self, *arguments: bytes, script: Script | None = None) -> Any:
-        """Ask and wait.
-
-        Raises:
-            StoreUnavailableError: The connection was lost.
-            redis.exceptions.ResponseError: The server refused.
-        """
-        command = Command(script, arguments)
-        self.put(command)
-        return await command.reply
 
     async def _write(self) -> None:
         try:
