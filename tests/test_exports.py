@@ -75,7 +75,7 @@ def sources(module: ModuleType, name: str) -> list[str]:
     """Names of the modules in which the name may be assigned: the one it is imported from, or this one."""
     imported = [
         node.module
-        for node in ast.parse(inspect.getsource(module)).body
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.ImportFrom) and node.module and name in {alias.name for alias in node.names}
     ]
     return imported or [module.__name__]

@@ -20,7 +20,7 @@ from plughost.contracts.backup import BackupService
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.config import HostConfig, PluginSettings, SettingsChange
 from plughost.contracts.error_text import error_text
-from plughost.contracts.fleet import JobGate
+from plughost.contracts.fleet_jobs import JobGate
 from plughost.contracts.health import HealthCheck, HealthReport
 from plughost.contracts.hooks import HookReport
 from plughost.contracts.http import HttpContext

@@ -5,327 +5,27 @@ change on the way. The rules are those that would drift if each side had its own
 secret, how keys, durations and errors are written. Nothing here decides anything, and nothing imports from above.
 
 Plugins import from here, where every public name stands. The floors below them name the file they mean, one idea each.
+
+The names are looked up when they are first used: hardly a host or plugin needs what a fleet, a backup and a session
+agree on all at once. Those that are called as their file is are there from the start, or the file would be found.
 """
 
 from __future__ import annotations
 
-from plughost.contracts.apps import (
-    AppRecord,
-    AppRegistered,
-    AppState,
-    AppUnregistered,
-    OperationResult,
-    UnregisterOptions,
-)
-from plughost.contracts.auth import (
-    Abstain,
-    Allow,
-    AuthAttempt,
-    AuthResult,
-    Deny,
-    Principal,
-    Verdict,
-)
-from plughost.contracts.backup import (
-    Archive,
-    ArchiveEntry,
-    Artifact,
-    BackupLocation,
-    BackupPlan,
-    BackupProgress,
-    BackupResult,
-    BackupService,
-    BackupSummary,
-    ByteStream,
-    OnProgress,
-    RestorePlan,
-    RestoreResult,
-)
-from plughost.contracts.bytes_store import BytesStore, ListingStore, OpenedStore, StoreSetup
-from plughost.contracts.cache import (
-    BatchLoader,
-    Cache,
-    CacheEntry,
-    CacheManager,
-    CacheStats,
-    ExpectedKey,
-    Loader,
-    SyncCache,
-    Tier,
-)
-from plughost.contracts.cache_events import (
-    CacheEvent,
-    CacheEventKind,
-    WarmEntry,
-)
-from plughost.contracts.cache_keys import (
-    CacheKeys,
-    KeyBuilder,
-)
-from plughost.contracts.clock import (
-    SYSTEM_CLOCK,
-    Clock,
-    SteadyTime,
-    SystemClock,
-)
-from plughost.contracts.commands import (
-    CommandLine,
-    json_option,
-)
-from plughost.contracts.config import (
-    ConfigEntry,
-    DistributionName,
-    EntryPointGroup,
-    HookFamily,
-    HooksSection,
-    HostConfig,
-    HostName,
-    HostSection,
-    MarkerProject,
-    ModuleReference,
-    PluginSection,
-    PluginSettings,
-    SettingsChange,
-    Sha256,
-)
-from plughost.contracts.devices import (
-    Device,
-    DeviceKind,
-)
-from plughost.contracts.disk_cache import (
-    DiskCache,
-    DiskCacheStats,
-    DiskEntry,
-    Fetch,
-    Fetched,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from plughost.contracts.error_text import (
     error_line,
     error_lines,
     error_text,
     error_type_name,
 )
-from plughost.contracts.events import (
-    EventCallback,
-    Unsubscribe,
-)
-from plughost.contracts.files import (
-    close_to_others,
-    own_folder,
-    replace_file,
-    sync_to_disk,
-)
-from plughost.contracts.fleet import (
-    RUN_UNDER_WAY,
-    Fleet,
-    FleetAct,
-    FleetChange,
-    FleetJob,
-    FleetJobRecord,
-    FleetJobSkipped,
-    FleetMember,
-    FleetStatus,
-    JobGate,
-    JobRun,
-    JobSlots,
-    MemberJoined,
-    MemberLeft,
-    MemberLost,
-    MemberPlugin,
-    MemberState,
-    Rollout,
-    RolloutAct,
-    RolloutChanged,
-    RolloutPlan,
-    RolloutState,
-    current_run,
-)
-from plughost.contracts.fleet_events import FleetEventsMissed, fleet_event, fleet_event_class
-from plughost.contracts.fleet_store import (
-    MOST_EVENTS,
-    MOST_REVISIONS,
-    OVERDUE_AFTER,
-    Beat,
-    Claimed,
-    ClaimVerdict,
-    DrainedMember,
-    Enlisted,
-    Enlistment,
-    EventPage,
-    FleetStore,
-    Greeting,
-    Heard,
-    HeldRun,
-    JobClaim,
-    NextStep,
-    Proposal,
-    Proposed,
-    RunAsked,
-    RunEnd,
-    Steering,
-    StoredJob,
-    StoredMember,
-    StoredRevision,
-    Telling,
-    Told,
-    View,
-    Welcome,
-    Word,
-)
 from plughost.contracts.frozen import (
     FrozenDict,
     FrozenList,
     Payload,
     frozen,
-)
-from plughost.contracts.health import (
-    HealthCheck,
-    HealthReport,
-    HealthStatus,
-    worst_of,
-)
-from plughost.contracts.hooks import (
-    HookReport,
-    Outcome,
-    OutcomeKind,
-)
-from plughost.contracts.http import (
-    AdminPanel,
-    ASGIApp,
-    GuardedRoute,
-    HttpContext,
-    Message,
-    Middleware,
-    PanelAction,
-    Receive,
-    Scope,
-    Send,
-)
-from plughost.contracts.http_settings import (
-    AdminPath,
-    HttpSettings,
-)
-from plughost.contracts.jobs import (
-    Job,
-    JobFunction,
-    JobRecord,
-)
-from plughost.contracts.json_values import for_json
-from plughost.contracts.limits import (
-    Limit,
-    LimitResult,
-    OutagePolicy,
-    RateLimiter,
-)
-from plughost.contracts.loaders import call_loader, is_being_cancelled
-from plughost.contracts.locks import (
-    Lock,
-    LockManager,
-    LockStats,
-)
-from plughost.contracts.logs import (
-    get_logger,
-)
-from plughost.contracts.masking import (
-    KnownSecrets,
-    is_secret_key,
-    masked,
-    masked_text,
-)
-from plughost.contracts.metric_families import (
-    MetricFamily,
-    MetricKind,
-    MetricSample,
-)
-from plughost.contracts.metrics import (
-    HookMetrics,
-)
-from plughost.contracts.named import NamedStore, named_object
-from plughost.contracts.plugin import (
-    HOST_API,
-    Events,
-    JobOutage,
-    JobScope,
-    MissedSlots,
-    Plugin,
-    PluginContext,
-    PluginLike,
-    Seconds,
-    Service,
-    seconds_of,
-)
-from plughost.contracts.processes import (
-    Confinement,
-    Isolation,
-    ProcessExit,
-    ProcessRecord,
-    ProcessSettings,
-    Size,
-    size_in_bytes,
-)
-from plughost.contracts.records import (
-    RUNNING_STATES,
-    FailedPlugin,
-    LoadReport,
-    PluginFailed,
-    PluginFailure,
-    PluginRecord,
-    PluginStarted,
-    PluginState,
-    PluginStateChanged,
-    PluginStopped,
-    PluginTimings,
-    ReloadReport,
-    SkippedPlugin,
-)
-from plughost.contracts.secret import (
-    MASK,
-    Secret,
-)
-from plughost.contracts.session import (
-    SOCKET_CLOSED_BY_SESSION,
-    CleanupReport,
-    RequestSession,
-    Session,
-    SessionMaintenance,
-    SessionManager,
-    SessionStats,
-    session_of,
-)
-from plughost.contracts.session_bytes import BytesSessions
-from plughost.contracts.session_changes import (
-    born_session,
-    check_session_size,
-    patched_session,
-    session_too_large,
-    touched_session,
-)
-from plughost.contracts.session_store import (
-    CountingStore,
-    ImmediateStore,
-    MovableStore,
-    NewSession,
-    PurgedSession,
-    PurgingStore,
-    ReplacedSession,
-    SelfCheckingStore,
-    SessionPatch,
-    SessionStore,
-    StoredSession,
-    VersionConflict,
-    WaitingStore,
-)
-from plughost.contracts.setting_types import Count, GivenName, Origin, PositiveSeconds, ScopeText, SiteUrl
-from plughost.contracts.sqlite_files import copy_sqlite, restore_sqlite, sqlite_artifact
-from plughost.contracts.status import (
-    HostStatus,
-    PluginCounts,
-)
-from plughost.contracts.steering import CallCounts, HostSteering
-from plughost.contracts.users import (
-    NewUser,
-    User,
-    UserChange,
 )
 from plughost.contracts.value_text import (
     class_name,
@@ -335,6 +35,309 @@ from plughost.contracts.value_text import (
     value_text,
 )
 from plughost.contracts.visible import visible
+
+if TYPE_CHECKING:
+    from plughost.contracts.apps import (
+        AppRecord,
+        AppRegistered,
+        AppState,
+        AppUnregistered,
+        OperationResult,
+        UnregisterOptions,
+    )
+    from plughost.contracts.auth import (
+        Abstain,
+        Allow,
+        AuthAttempt,
+        AuthResult,
+        Deny,
+        Principal,
+        Verdict,
+    )
+    from plughost.contracts.backup import (
+        Archive,
+        ArchiveEntry,
+        Artifact,
+        BackupLocation,
+        BackupPlan,
+        BackupProgress,
+        BackupResult,
+        BackupService,
+        BackupSummary,
+        ByteStream,
+        OnProgress,
+        RestorePlan,
+        RestoreResult,
+    )
+    from plughost.contracts.bytes_store import BytesStore, ListingStore, OpenedStore, StoreSetup
+    from plughost.contracts.cache import (
+        BatchLoader,
+        Cache,
+        CacheEntry,
+        CacheManager,
+        CacheStats,
+        ExpectedKey,
+        Loader,
+        SyncCache,
+        Tier,
+    )
+    from plughost.contracts.cache_events import (
+        CacheEvent,
+        CacheEventKind,
+        WarmEntry,
+    )
+    from plughost.contracts.cache_keys import (
+        CacheKeys,
+        KeyBuilder,
+    )
+    from plughost.contracts.clock import (
+        SYSTEM_CLOCK,
+        Clock,
+        SteadyTime,
+        SystemClock,
+    )
+    from plughost.contracts.commands import (
+        CommandLine,
+        json_option,
+    )
+    from plughost.contracts.config import (
+        ConfigEntry,
+        DistributionName,
+        EntryPointGroup,
+        HookFamily,
+        HooksSection,
+        HostConfig,
+        HostName,
+        HostSection,
+        MarkerProject,
+        ModuleReference,
+        PluginSection,
+        PluginSettings,
+        SettingsChange,
+        Sha256,
+    )
+    from plughost.contracts.devices import (
+        Device,
+        DeviceKind,
+    )
+    from plughost.contracts.disk_cache import (
+        DiskCache,
+        DiskCacheStats,
+        DiskEntry,
+        Fetch,
+        Fetched,
+    )
+    from plughost.contracts.events import (
+        EventCallback,
+        Unsubscribe,
+    )
+    from plughost.contracts.files import (
+        close_to_others,
+        own_folder,
+        replace_file,
+        sync_to_disk,
+    )
+    from plughost.contracts.fleet import (
+        Fleet,
+        FleetAct,
+        FleetChange,
+        FleetJobRecord,
+        FleetJobSkipped,
+        FleetMember,
+        FleetStatus,
+        MemberJoined,
+        MemberLeft,
+        MemberLost,
+        MemberPlugin,
+        MemberState,
+        Rollout,
+        RolloutAct,
+        RolloutChanged,
+        RolloutPlan,
+        RolloutState,
+    )
+    from plughost.contracts.fleet_events import FleetEventsMissed, fleet_event, fleet_event_class
+    from plughost.contracts.fleet_jobs import RUN_UNDER_WAY, FleetJob, JobGate, JobRun, JobSlots, current_run
+    from plughost.contracts.fleet_store import (
+        MOST_EVENTS,
+        MOST_REVISIONS,
+        OVERDUE_AFTER,
+        Beat,
+        Claimed,
+        ClaimVerdict,
+        DrainedMember,
+        Enlisted,
+        Enlistment,
+        EventPage,
+        FleetStore,
+        Greeting,
+        Heard,
+        HeldRun,
+        JobClaim,
+        NextStep,
+        Proposal,
+        Proposed,
+        RunAsked,
+        RunEnd,
+        Steering,
+        StoredJob,
+        StoredMember,
+        StoredRevision,
+        Telling,
+        Told,
+        View,
+        Welcome,
+        Word,
+    )
+    from plughost.contracts.health import (
+        HealthCheck,
+        HealthReport,
+        HealthStatus,
+        worst_of,
+    )
+    from plughost.contracts.hooks import (
+        HookReport,
+        Outcome,
+        OutcomeKind,
+    )
+    from plughost.contracts.http import (
+        AdminPanel,
+        ASGIApp,
+        GuardedRoute,
+        HttpContext,
+        Message,
+        Middleware,
+        PanelAction,
+        Receive,
+        Scope,
+        Send,
+    )
+    from plughost.contracts.http_settings import (
+        AdminPath,
+        HttpSettings,
+    )
+    from plughost.contracts.jobs import (
+        Job,
+        JobFunction,
+        JobRecord,
+    )
+    from plughost.contracts.json_values import for_json
+    from plughost.contracts.limits import (
+        Limit,
+        LimitResult,
+        OutagePolicy,
+        RateLimiter,
+    )
+    from plughost.contracts.loaders import call_loader, is_being_cancelled
+    from plughost.contracts.locks import (
+        Lock,
+        LockManager,
+        LockStats,
+    )
+    from plughost.contracts.logs import (
+        get_logger,
+    )
+    from plughost.contracts.masking import (
+        KnownSecrets,
+        is_secret_key,
+        masked,
+        masked_text,
+    )
+    from plughost.contracts.metric_families import (
+        MetricFamily,
+        MetricKind,
+        MetricSample,
+    )
+    from plughost.contracts.metrics import (
+        HookMetrics,
+    )
+    from plughost.contracts.named import NamedStore, named_object
+    from plughost.contracts.plugin import (
+        HOST_API,
+        Events,
+        JobOutage,
+        JobScope,
+        MissedSlots,
+        Plugin,
+        PluginContext,
+        PluginLike,
+        Seconds,
+        Service,
+        seconds_of,
+    )
+    from plughost.contracts.processes import (
+        Confinement,
+        Isolation,
+        ProcessExit,
+        ProcessRecord,
+        ProcessSettings,
+        Size,
+        size_in_bytes,
+    )
+    from plughost.contracts.records import (
+        RUNNING_STATES,
+        FailedPlugin,
+        LoadReport,
+        PluginFailed,
+        PluginFailure,
+        PluginRecord,
+        PluginStarted,
+        PluginState,
+        PluginStateChanged,
+        PluginStopped,
+        PluginTimings,
+        ReloadReport,
+        SkippedPlugin,
+    )
+    from plughost.contracts.secret import (
+        MASK,
+        Secret,
+    )
+    from plughost.contracts.session import (
+        SOCKET_CLOSED_BY_SESSION,
+        CleanupReport,
+        RequestSession,
+        Session,
+        SessionMaintenance,
+        SessionManager,
+        SessionStats,
+        session_of,
+    )
+    from plughost.contracts.session_bytes import BytesSessions
+    from plughost.contracts.session_changes import (
+        born_session,
+        check_session_size,
+        patched_session,
+        session_too_large,
+        touched_session,
+    )
+    from plughost.contracts.session_store import (
+        CountingStore,
+        ImmediateStore,
+        MovableStore,
+        NewSession,
+        PurgedSession,
+        PurgingStore,
+        ReplacedSession,
+        SelfCheckingStore,
+        SessionPatch,
+        SessionStore,
+        StoredSession,
+        VersionConflict,
+        WaitingStore,
+    )
+    from plughost.contracts.setting_types import Count, GivenName, Origin, PositiveSeconds, ScopeText, SiteUrl
+    from plughost.contracts.sqlite_files import copy_sqlite, restore_sqlite, sqlite_artifact
+    from plughost.contracts.status import (
+        HostStatus,
+        PluginCounts,
+    )
+    from plughost.contracts.steering import CallCounts, HostSteering
+    from plughost.contracts.users import (
+        NewUser,
+        User,
+        UserChange,
+    )
 
 __all__ = [
     "HOST_API",
@@ -603,3 +606,91 @@ __all__ = [
     "visible",
     "worst_of",
 ]
+
+_NAMES = {
+    "apps": "AppRecord AppRegistered AppState AppUnregistered OperationResult UnregisterOptions",
+    "auth": "Abstain Allow AuthAttempt AuthResult Deny Principal Verdict",
+    "backup": (
+        "Archive ArchiveEntry Artifact BackupLocation BackupPlan BackupProgress BackupResult "
+        "BackupService BackupSummary ByteStream OnProgress RestorePlan RestoreResult"
+    ),
+    "bytes_store": "BytesStore ListingStore OpenedStore StoreSetup",
+    "cache": "BatchLoader Cache CacheEntry CacheManager CacheStats ExpectedKey Loader SyncCache Tier",
+    "cache_events": "CacheEvent CacheEventKind WarmEntry",
+    "cache_keys": "CacheKeys KeyBuilder",
+    "clock": "SYSTEM_CLOCK Clock SteadyTime SystemClock",
+    "commands": "CommandLine json_option",
+    "config": (
+        "ConfigEntry DistributionName EntryPointGroup HookFamily HooksSection HostConfig HostName "
+        "HostSection MarkerProject ModuleReference PluginSection PluginSettings SettingsChange Sha256"
+    ),
+    "devices": "Device DeviceKind",
+    "disk_cache": "DiskCache DiskCacheStats DiskEntry Fetch Fetched",
+    "events": "EventCallback Unsubscribe",
+    "files": "close_to_others own_folder replace_file sync_to_disk",
+    "fleet": (
+        "Fleet FleetAct FleetChange FleetJobRecord FleetJobSkipped FleetMember FleetStatus MemberJoined "
+        "MemberLeft MemberLost MemberPlugin MemberState Rollout RolloutAct RolloutChanged RolloutPlan "
+        "RolloutState"
+    ),
+    "fleet_events": "FleetEventsMissed fleet_event fleet_event_class",
+    "fleet_jobs": "RUN_UNDER_WAY FleetJob JobGate JobRun JobSlots current_run",
+    "fleet_store": (
+        "MOST_EVENTS MOST_REVISIONS OVERDUE_AFTER Beat Claimed ClaimVerdict DrainedMember Enlisted "
+        "Enlistment EventPage FleetStore Greeting Heard HeldRun JobClaim NextStep Proposal Proposed "
+        "RunAsked RunEnd Steering StoredJob StoredMember StoredRevision Telling Told View Welcome Word"
+    ),
+    "health": "HealthCheck HealthReport HealthStatus worst_of",
+    "hooks": "HookReport Outcome OutcomeKind",
+    "http": ("AdminPanel ASGIApp GuardedRoute HttpContext Message Middleware PanelAction Receive Scope Send"),
+    "http_settings": "AdminPath HttpSettings",
+    "jobs": "Job JobFunction JobRecord",
+    "json_values": "for_json",
+    "limits": "Limit LimitResult OutagePolicy RateLimiter",
+    "loaders": "call_loader is_being_cancelled",
+    "locks": "Lock LockManager LockStats",
+    "logs": "get_logger",
+    "masking": "KnownSecrets is_secret_key masked masked_text",
+    "metric_families": "MetricFamily MetricKind MetricSample",
+    "metrics": "HookMetrics",
+    "named": "NamedStore named_object",
+    "plugin": (
+        "HOST_API Events JobOutage JobScope MissedSlots Plugin PluginContext PluginLike Seconds Service "
+        "seconds_of"
+    ),
+    "processes": "Confinement Isolation ProcessExit ProcessRecord ProcessSettings Size size_in_bytes",
+    "records": (
+        "RUNNING_STATES FailedPlugin LoadReport PluginFailed PluginFailure PluginRecord PluginStarted "
+        "PluginState PluginStateChanged PluginStopped PluginTimings ReloadReport SkippedPlugin"
+    ),
+    "secret": "MASK Secret",
+    "session": (
+        "SOCKET_CLOSED_BY_SESSION CleanupReport RequestSession Session SessionMaintenance SessionManager "
+        "SessionStats session_of"
+    ),
+    "session_bytes": "BytesSessions",
+    "session_changes": "born_session check_session_size patched_session session_too_large touched_session",
+    "session_store": (
+        "CountingStore ImmediateStore MovableStore NewSession PurgedSession PurgingStore ReplacedSession "
+        "SelfCheckingStore SessionPatch SessionStore StoredSession VersionConflict WaitingStore"
+    ),
+    "setting_types": "Count GivenName Origin PositiveSeconds ScopeText SiteUrl",
+    "sqlite_files": "copy_sqlite restore_sqlite sqlite_artifact",
+    "status": "HostStatus PluginCounts",
+    "steering": "CallCounts HostSteering",
+    "users": "NewUser User UserChange",
+}
+"""File -> what is looked up in it."""
+
+_HOMES = {name: file for file, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted((*globals(), *__all__))

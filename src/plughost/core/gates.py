@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 from plughost.contracts.clock import Clock
-from plughost.contracts.fleet import FleetJob, JobRun
+from plughost.contracts.fleet_jobs import FleetJob, JobRun
 
 _LONGEST_NAP = 60.0  # seconds after which the wall clock is looked at again
 _PAUSE = 5.0  # seconds before a slot is tried again

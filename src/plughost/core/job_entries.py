@@ -12,7 +12,7 @@ import anyio
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.error_text import error_line
-from plughost.contracts.fleet import FleetJob, JobGate
+from plughost.contracts.fleet_jobs import FleetJob, JobGate
 from plughost.contracts.jobs import Job
 from plughost.contracts.masking import masked_text
 from plughost.contracts.plugin import seconds_of

@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.fleet import RUN_UNDER_WAY, FleetJob, JobGate, JobRun
+from plughost.contracts.fleet_jobs import RUN_UNDER_WAY, FleetJob, JobGate, JobRun
 from plughost.contracts.jobs import Job, JobRecord
 from plughost.contracts.logs import get_logger
 from plughost.core.containment import Point, contained

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plughost.contracts.fleet import RUN_UNDER_WAY
+from plughost.contracts.fleet_jobs import RUN_UNDER_WAY
 from plughost.core.threads import run_in_daemon_thread
 from plughost.core.wire.protocol import FunctionCall
 

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from plughost import contracts
 from plughost.contracts.clock import Clock
-from plughost.contracts.fleet import current_run
+from plughost.contracts.fleet_jobs import current_run
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import PluginContext

@@ -8,7 +8,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, Final
 
-from plughost.contracts.fleet import JobRun
+from plughost.contracts.fleet_jobs import JobRun
 from plughost.contracts.http import HttpContext
 from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots
 from plughost.contracts.processes import Confinement
