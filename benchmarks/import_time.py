@@ -29,7 +29,7 @@ CONTENDERS = {
     "base dependencies": f"import {DEPENDENCIES}, {EVENT_LOOP}",
     "import plughost": "import plughost",
     "from plughost import Host, Plugin, hookimpl": "from plughost import Host, Plugin, hookimpl",
-    "all of plughost.contracts": "import plughost.contracts",
+    "all of plughost.contracts": "from plughost.contracts import *",
 }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import count
 from operator import attrgetter
 from typing import Any, TypeVar, overload
+
+import msgspec
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.events import EventCallback, Unsubscribe
@@ -20,8 +21,7 @@ E = TypeVar("E")
 _by_number = attrgetter("number")
 
 
-@dataclass(slots=True, eq=False)
-class _Subscription:
+class _Subscription(msgspec.Struct, eq=False):
     """One callback; ``active`` turns False when it was ended, also during a publication."""
 
     number: int
@@ -87,6 +87,8 @@ class EventBus:
         Raises:
             TypeError: ``data`` was given with a typed event.
         """
+        if not self._subscriptions and data is None:
+            return
         told: Iterable[_Subscription]
         if isinstance(event, str):
             told, payload = self._subscriptions.get(event, ()), data

@@ -62,6 +62,7 @@ class Importer:
 
     def __init__(self) -> None:
         self._worker = DaemonWorker("plughost import")
+        self._in_an_import: bool | None = None
 
     async def run(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         """Call ``function(*args)``; return its result.
@@ -69,7 +70,9 @@ class Importer:
         Cancellation takes effect at once and leaves the thread behind. It cannot where the event loop's own thread
         is in the midst of an import: then the function is called in that.
         """
-        if is_importing():
+        if self._in_an_import is None:  # as long as the event loop runs, what it was started in does not end
+            self._in_an_import = is_importing()
+        if self._in_an_import:
             return function(*args)
         waiting = _waiting.get()
         if waiting is None or waiting.left:
@@ -85,6 +88,7 @@ class Importer:
     def close(self) -> None:
         """Let the thread of its own end; one that is needed later is started anew."""
         self._worker.close()
+        self._in_an_import = None
 
 
 class _WaitingThread:

@@ -8,19 +8,18 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from plughost.contracts.files import replace_file
 
 _LOCK, _TOLD = ".lock", ".json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningHost:
+class RunningHost(msgspec.Struct, frozen=True, kw_only=True):
     """A host that runs now; each of several processes that serve together is one.
 
     Attributes:

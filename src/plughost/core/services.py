@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, overload
+
+import msgspec
 
 from plughost.contracts.plugin import Service
 from plughost.contracts.value_text import class_name, value_text
@@ -27,8 +28,7 @@ class Elsewhere(Protocol):
         """
 
 
-@dataclass(slots=True, eq=False)
-class Provision:
+class Provision(msgspec.Struct, eq=False):
     """One value provided by one owner.
 
     Attributes:

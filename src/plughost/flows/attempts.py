@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
+
+import msgspec
 
 from plughost.contracts.auth import AuthAttempt
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
@@ -16,8 +17,7 @@ from plughost.exceptions import PlughostError
 _MOST_KEYS = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignInLimits:
+class SignInLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How many attempts are taken in one window. A success forgets those for its name.
 
     Attributes:

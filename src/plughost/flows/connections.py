@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import msgspec
 
 
-@dataclass(slots=True)
-class _Slot:
+class _Slot(msgspec.Struct):
     """One connection, and who is on it. Its lock is held while it is opened or closed."""
 
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    lock: anyio.Lock = msgspec.field(default_factory=anyio.Lock)
     connection: Any = None
-    apps: list[str] = field(default_factory=list)
+    apps: list[str] = msgspec.field(default_factory=list)
     waiting: int = 0
 
 

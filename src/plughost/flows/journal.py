@@ -5,7 +5,6 @@ An app's configuration is never written: it holds secrets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -45,8 +44,7 @@ class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
         return f"the {verb} of app {self.app_name!r} stopped in {self.step}{why}; {advice}"
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(msgspec.Struct, frozen=True):
     """The notes, one small file for each app.
 
     They are written without a sync and without a thread: what the kernel has survives the process, and a note

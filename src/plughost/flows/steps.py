@@ -7,15 +7,14 @@ before it did is undone in reverse order.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 
 import anyio
+import msgspec
 
 Work = Callable[[], Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True)
-class SagaStep:
+class SagaStep(msgspec.Struct, frozen=True):
     """One step.
 
     Attributes:
@@ -31,8 +30,7 @@ class SagaStep:
     half_done: bool = False
 
 
-@dataclass(slots=True)
-class Failure:
+class Failure(msgspec.Struct):
     """What went wrong in a sequence, and what became of the steps before.
 
     Attributes:
@@ -44,8 +42,8 @@ class Failure:
 
     step: str
     error: BaseException
-    undone: list[str] = field(default_factory=list)
-    not_undone: dict[str, Exception] = field(default_factory=dict)
+    undone: list[str] = msgspec.field(default_factory=list)
+    not_undone: dict[str, Exception] = msgspec.field(default_factory=dict)
 
     @property
     def cancelled(self) -> bool:

@@ -7,17 +7,17 @@ import inspect
 import types
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
+
+import msgspec
 
 from plughost.contracts.value_text import class_name, value_text
 from plughost.core.calls.declaration import Declaration
 from plughost.core.containment import Point, contained
 
 
-@dataclass(frozen=True, slots=True)
-class TypeMisfit:
+class TypeMisfit(msgspec.Struct, frozen=True):
     """An annotation of an implementation that contradicts its spec.
 
     Attributes:
@@ -78,9 +78,20 @@ def hints_of(function: Any) -> dict[str, Any]:
     Evaluating them runs what their author wrote there, so whatever it raises means that they are not known.
     """
     try:
-        return contained(Point.SHAPE, lambda: typing.get_type_hints(inspect.unwrap(function)))
+        return contained(Point.SHAPE, _read_hints, function)
     except Exception:
         return {}
+
+
+def _read_hints(function: Any) -> dict[str, Any]:
+    written = function.__func__ if type(function) is types.MethodType else function
+    if (
+        type(written) is types.FunctionType
+        and not written.__annotations__
+        and not written.__dict__.get("__wrapped__")
+    ):
+        return {}
+    return typing.get_type_hints(inspect.unwrap(function))
 
 
 def _fits(inner: Any, outer: Any) -> bool:

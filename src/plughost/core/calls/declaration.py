@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pluggy
 from pluggy import PluginManager
 
@@ -20,8 +20,7 @@ Namespace = Any
 """Where hookspecs are declared: a module, a class or an instance, as with pluggy."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignTerms:
+class ForeignTerms(msgspec.Struct, frozen=True):
     """What holds for specs that pluggy's own marker made, which says nothing of it.
 
     Attributes:
@@ -43,8 +42,7 @@ AS_PLUGGY = ForeignTerms()
 """No limit and no isolation: what pluggy does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(msgspec.Struct, frozen=True):
     """One hook as its spec declares it.
 
     Attributes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import reduce
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import msgspec
 import pluggy
+from msgspec.structs import replace
 
 from plughost.contracts.config import HostSection
 from plughost.contracts.error_text import error_line
@@ -44,8 +45,7 @@ class Implementation(NamedTuple):
     declaration: Declaration | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookSetup:
+class HookSetup(msgspec.Struct, frozen=True, kw_only=True):
     """The hooks a host begins with.
 
     Attributes:

@@ -307,9 +307,7 @@ class HookDispatcher:
             if self._changer is not None:
                 return
             touched, self._touched = self._touched, frozenset()
-            self._seniority.renew(
-                name for name, plugin in self.pluggy.list_name_plugin() if plugin is not None
-            )
+            self._seniority.renew(self.pluggy.names)
             declared = self._catalogue.declarations
             if self._followed != self._catalogue.changes:
                 self._followed = self._catalogue.changes

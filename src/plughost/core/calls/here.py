@@ -7,9 +7,9 @@ thread, the context of a command line. Only what really has to be awaited is han
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import msgspec
 from anyio.lowlevel import EventLoopToken
 
 from plughost.core.calls.blocking import BlockingLane
@@ -22,8 +22,7 @@ _HANDING_BACK = frozenset({"collect", "first"})
 """Modes whose result can hold something to await."""
 
 
-@dataclass(slots=True)
-class Home:
+class Home(msgspec.Struct):
     """Where a host runs, while it does.
 
     Attributes:
@@ -40,8 +39,7 @@ class Home:
         return None if self.thread == threading.get_ident() else self.token
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(msgspec.Struct, frozen=True):
     """What a call that may not wait does with implementations that do.
 
     Attributes:

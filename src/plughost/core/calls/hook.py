@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import msgspec
 import pluggy
 from anyio.lowlevel import EventLoopToken
 
@@ -43,8 +43,7 @@ _UNOBSERVED: AbstractContextManager[object] = nullcontext()
 _HOT = 64  # calls after which a plan has earned a short way
 
 
-@dataclass(frozen=True, slots=True)
-class CallKit:
+class CallKit(msgspec.Struct, frozen=True):
     """What all calls of one dispatcher share.
 
     Attributes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, cast
 
+import msgspec
 import pluggy
 from pluggy import PluginManager
 
@@ -25,8 +25,7 @@ def _nothing(*_: object) -> None:
     pass
 
 
-@dataclass(slots=True)
-class _Looked:
+class _Looked(msgspec.Struct):
     """What was seen in a plugin that does not change meanwhile.
 
     Attributes:
@@ -39,11 +38,22 @@ class _Looked:
 
 
 class _Registry:
-    """A manager as pluggy's own methods want it: its ``hook`` holds the callers that they fill."""
+    """A manager as pluggy's own methods want it: its ``hook`` holds the callers that they fill.
 
-    def __init__(self, manager: PluginManager) -> None:
+    Args:
+        manager: The manager.
+        hook: What holds its callers.
+        options: What the marker noted in the plugin that is registered, by name: pluggy asks for every attribute
+            that there is.
+    """
+
+    def __init__(
+        self, manager: PluginManager, hook: object, options: Mapping[str, pluggy.HookimplOpts] | None = None
+    ) -> None:
         self._manager = manager
-        self.hook = manager.hook
+        self.hook = hook
+        if options is not None:
+            self.parse_hookimpl_opts = lambda _, name: options.get(name)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._manager, name)
@@ -75,7 +85,7 @@ class HookManager(PluginManager):
         declared: Callable[[object], None] = _nothing,
     ) -> None:
         super().__init__(project)
-        self._registry: Any = _Registry(self)
+        self._registry: Any = _Registry(self, self.hook)
         self.callers: Mapping[str, pluggy.HookCaller] = vars(self.hook)
         self._ours = PluginManager(PROJECT)
         self._changed = changed
@@ -127,8 +137,9 @@ class HookManager(PluginManager):
 
     def register(self, plugin: Any, name: str | None = None) -> str | None:
         """Register a plugin as pluggy does; it is called from now on."""
-        with self.looking_at(plugin):
-            registered = PluginManager.register(self._registry, plugin, name)
+        with self.looking_at(plugin) as options:
+            registry: Any = _Registry(self, self._registry.hook, options)
+            registered = PluginManager.register(registry, plugin, name)
             if registered is not None:
                 self._hooks[registered] = frozenset(hook for hook, _, _ in self.implementations(plugin))
                 self._changed(self._hooks[registered])
@@ -138,16 +149,20 @@ class HookManager(PluginManager):
         return registered
 
     @contextmanager
-    def looking_at(self, plugin: object) -> Iterator[None]:
-        """Look once at what in a plugin may be marked, for all that asks in the block; it must not change meanwhile."""
-        before = self._looked_at
-        if before is None or before.plugin is not plugin:
+    def looking_at(self, plugin: object) -> Iterator[Mapping[str, pluggy.HookimplOpts]]:
+        """Look once at what in a plugin may be marked, for all that asks in the block; it must not change meanwhile.
+
+        The block is given what the markers noted, by name of the attribute.
+        """
+        before = looked = self._looked_at
+        if looked is None or looked.plugin is not plugin:
             marked = may_be_marked(plugin, "_impl")
-            parsed = {name: self._parse(plugin, name, marked[name]) for name in dir(plugin) if name in marked}
+            there = sorted(marked.keys() & dir(plugin))
+            parsed = {name: self._parse(plugin, name, marked[name]) for name in there}
             options = {name: found for name, found in parsed.items() if found is not None}
-            self._looked_at = _Looked(plugin, options)
+            looked = self._looked_at = _Looked(plugin, options)
         try:
-            yield
+            yield looked.options
         finally:
             self._looked_at = before
 
@@ -183,6 +198,16 @@ class HookManager(PluginManager):
     def subset_hook_caller(self, name: str, remove_plugins: Iterable[Any]) -> pluggy.HookCaller:
         """Return pluggy's caller of a hook without some plugins, as pluggy does."""
         return PluginManager.subset_hook_caller(self._registry, name, remove_plugins)
+
+    @property
+    def names(self) -> AbstractSet[str]:
+        """The names of the registered plugins, oldest first."""
+        return self._hooks.keys()
+
+    def get_name(self, plugin: Any) -> str | None:
+        """Return the name a plugin is registered under, as pluggy does; that it is not is told at once."""
+        known = dict(self.list_name_plugin())
+        return super().get_name(plugin) if plugin in known.values() else None
 
     def hooks_of(self, name: str) -> frozenset[str]:
         """Return the names of the hooks that a registered plugin implements."""

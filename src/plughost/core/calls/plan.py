@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import filterfalse
 from operator import attrgetter
 from typing import Any, Literal
 
+import msgspec
 import pluggy
 
 from plughost.core.calls.answers import Fit, fit_for
@@ -25,8 +26,7 @@ Place = tuple[int, int, int, int]
 """The deployer's rank, the priority negated, pluggy's tier, and the age."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class Step(msgspec.Struct, frozen=True, eq=False):
     """One implementation in its place.
 
     Attributes:
@@ -69,8 +69,7 @@ class Step:
         return self.function(*positional, **{name: values[name] for name in self.keywords})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CallPlan:
+class CallPlan(msgspec.Struct, frozen=True, eq=False):
     """Who is called, in which order, and what is made of it. Never changed: a new one takes its place.
 
     Attributes:
@@ -89,7 +88,7 @@ class CallPlan:
     gather: Callable[[dict[str, Any]], Gathering]
     fit: Fit | None
     source: tuple[pluggy.HookImpl, ...]
-    traffic: Traffic = field(default_factory=Traffic)
+    traffic: Traffic = msgspec.field(default_factory=Traffic)
 
     @property
     def side_by_side(self) -> bool:
@@ -117,7 +116,12 @@ class CallPlan:
 
 
 _place_of = attrgetter("place")
+_kind_of = attrgetter("kind")
 _source_of = attrgetter("source")
+
+
+def _is_wrapper(step: Step) -> bool:
+    return step.kind == "wrapper"
 
 
 class Planner:
@@ -157,10 +161,11 @@ class Planner:
             step or self._step(declaration, impl, ages) for step, impl in zip(kept, newest_first, strict=True)
         ]
         steps = sorted(made, key=_place_of)
+        kinds = set(map(_kind_of, steps))
         return CallPlan(
             declaration=declaration,
-            wrappers=tuple(step for step in steps if step.kind == "wrapper"),
-            steps=tuple(step for step in steps if step.kind != "wrapper"),
+            wrappers=tuple(filter(_is_wrapper, steps)) if "wrapper" in kinds else (),
+            steps=tuple(filterfalse(_is_wrapper, steps)) if "wrapper" in kinds else tuple(steps),
             gather=gathering_for(declaration),
             fit=fit_for(declaration),
             source=source,

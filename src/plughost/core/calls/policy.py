@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallPolicy:
+
+class CallPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The deployer's word on hook calls; it wins over the authors'.
 
     Attributes:
@@ -24,8 +24,8 @@ class CallPolicy:
             it is abandoned.
     """
 
-    order: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
-    timeouts: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({}))
+    order: Mapping[str, Sequence[str]] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    timeouts: Mapping[str, float | None] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     blocking_threads: int = 40
     sample_every: int = 512
     grace: float = 0.5

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from types import CoroutineType
 from typing import Any
+
+import msgspec
 
 from plughost.core.calls.drain import Traffic
 from plughost.core.calls.execute import refuse_coroutine
@@ -28,8 +29,7 @@ from plughost.core.calls.writing import RESULTS, TRUSTED, caller_source, define,
 from plughost.core.containment import stray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shortcut:
+class Shortcut(msgspec.Struct, frozen=True, eq=False):
     """The short way of one plan.
 
     Attributes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from plughost.contracts.config import HostConfig, HostSection
 from plughost.core.config.paths import folded
@@ -31,8 +32,7 @@ _OWN_PREFIX: Final = "PLUGHOST_"
 _NEAR_MISS: Final = 0.8  # stricter than elsewhere: a variable may be somebody's own and need not be a mistake
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(msgspec.Struct, frozen=True):
     """One environment variable that is a setting.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -43,13 +43,12 @@ def overlaid(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
+class _Layer(msgspec.Struct, frozen=True):
     """What is laid over the settings of others, and what comes of that."""
 
     origin: str
     origins: dict[str, str]
-    kept: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = msgspec.field(default_factory=dict)
 
     def laid(self, below: Mapping[str, Any], above: Mapping[str, Any], path: SettingPath) -> dict[str, Any]:
         """Return ``below`` with ``above`` over it, except where the environment decides."""

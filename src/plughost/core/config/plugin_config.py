@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, is_typeddict
+from typing import Any, Final, is_typeddict
 
 from plughost.contracts.error_text import error_text
 from plughost.contracts.masking import KnownSecrets
@@ -18,6 +18,8 @@ from plughost.core.config.redaction import known_secrets, secret_strings
 from plughost.core.config.references import Resolver
 from plughost.core.config.undecoded import UndecodedSettings, is_undecoded
 from plughost.exceptions import ConfigProblem
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def decode_plugin_config(
@@ -59,6 +61,8 @@ def decode_plugin_config(
         if known is not None:
             known.add(known_secrets((), raw))
         return raw
+    if config_class is None and isinstance(raw, Mapping) and not raw:
+        return _NOTHING
     path = ("plugins", section or plugin_name, "config")
     decoded, problems = decode_table(raw, config_class, path, origins or {}, environ, directory, known)
     raise_problems(problems, plugin=plugin_name)

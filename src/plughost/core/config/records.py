@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -15,8 +14,7 @@ from plughost.core.config.words import members, without_none
 NO_DEFAULT: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
-class RecordField:
+class RecordField(msgspec.Struct, frozen=True):
     """One key of a record.
 
     Attributes:
@@ -32,8 +30,7 @@ class RecordField:
     default: Any = NO_DEFAULT
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """What a table must look like to become a record.
 
     Attributes:

@@ -99,8 +99,7 @@ def redacted(value: Any, *, key: str = "", written: Any = None, hidden: bool = F
     return masked_text(str(value))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True):
     """One value inside another.
 
     Attributes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from plughost.core.config.toml_text import parse_toml
 from plughost.exceptions import PluginInvalidError, did_you_mean
@@ -16,8 +18,7 @@ from plughost.exceptions import PluginInvalidError, did_you_mean
 CARD = "plugin.toml"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginCard:
+class PluginCard(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a ``plugin.toml``. All keys are optional.
 
     Attributes:
@@ -41,7 +42,7 @@ class PluginCard:
     hooks: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
     commands: tuple[str, ...] | None = None
-    extras: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    extras: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: MappingProxyType({}))
 
     def missing_extras(self, path: Sequence[str] | None = None) -> list[str]:
         """Names of the extras of which some module cannot be found; finding imports nothing.
@@ -67,13 +68,14 @@ def find_card(reference: str, folder: Path | None = None) -> Path | None:
     module, _, _ = reference.partition(":")
     top, *inner = module.split(".")
     homes = _homes_of(top) if folder is None else [folder / top if (folder / top).is_dir() else folder]
-    home = homes[0] if len(homes) == 1 else next((one for one in homes if _holds(one, inner)), None)
+    home = homes[0] if len(homes) == 1 else next((one for one in homes if _holds(Path(one), inner)), None)
     if home is None:
         return None
     for depth in range(len(inner), -1, -1):
-        card = home.joinpath(*inner[:depth], CARD)
-        if card.is_file():
-            return card
+        # As texts: most plugins have no card, and to make a path takes longer than to look
+        card = os.path.join(home, *inner[:depth], CARD)  # noqa: PTH118
+        if os.path.isfile(card):  # noqa: PTH113
+            return Path(card)
     return None
 
 
@@ -95,7 +97,7 @@ def read_card(plugin: str, path: Path) -> PluginCard:
 
 
 def _checked(plugin: str, path: Path, key: str, value: Any) -> Any:
-    known = [item.name for item in fields(PluginCard)]
+    known = PluginCard.__struct_fields__
     if key not in known:
         raise PluginInvalidError(
             f"unknown key {key!r} in {path.name} of plugin {plugin!r}.{did_you_mean(key, known)} Known keys: "
@@ -120,13 +122,13 @@ def _is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _homes_of(top: str) -> list[Path]:
+def _homes_of(top: str) -> Sequence[str | Path]:
     spec = _find_top(top)
     if spec is None:
         return []
     if spec.submodule_search_locations:
-        return [Path(portion) for portion in spec.submodule_search_locations]
-    return [Path(spec.origin).parent] if spec.origin else []
+        return [*spec.submodule_search_locations]
+    return [os.path.dirname(spec.origin)] if spec.origin else []  # noqa: PTH120  see above
 
 
 def _holds(home: Path, inner: list[str]) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from plughost.contracts.config import HostSection
@@ -35,8 +36,7 @@ SWITCH = "enabled"
 """The setting of a plugin's own table that keeps it out until somebody enables it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What the deployer wants of one plugin.
 
     Attributes:
@@ -57,14 +57,13 @@ class Wish:
     distribution: str = ""
     enforce: bool = True
     isolation: Isolation = "none"
-    process: ProcessSettings = field(default_factory=ProcessSettings)
+    process: ProcessSettings = msgspec.field(default_factory=ProcessSettings)
 
 
 _NO_WISH = Wish()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Which plugins may come at all.
 
     Attributes:
@@ -88,8 +87,7 @@ NO_LIMITS = Limits()
 """Every plugin may come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """Whether the deployer lets a plugin in.
 
     Attributes:
@@ -129,8 +127,7 @@ def _canonical(names: frozenset[str]) -> frozenset[str]:
     return frozenset(map(canonical, names))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginCandidate:
+class PluginCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """A plugin that might be loaded, and whether it will be.
 
     Attributes:
@@ -146,8 +143,8 @@ class PluginCandidate:
 
     name: str
     finding: Finding
-    card: PluginCard = field(default_factory=PluginCard)
-    wish: Wish = field(default_factory=Wish)
+    card: PluginCard = msgspec.field(default_factory=PluginCard)
+    wish: Wish = msgspec.field(default_factory=Wish)
     verdict: PluginState = PluginState.DISCOVERED
     reason: str = ""
     error: PluginError | None = None

@@ -13,9 +13,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from plughost.contracts.error_text import error_line
 from plughost.contracts.value_text import class_name
@@ -41,8 +42,7 @@ def _say_nothing(_: str) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class EntryPoint:
+class EntryPoint(msgspec.Struct, frozen=True):
     """One line of an ``entry_points.txt``.
 
     Attributes:
@@ -62,8 +62,7 @@ class EntryPoint:
     location: str
 
 
-@dataclass(slots=True)
-class _Metadata:
+class _Metadata(msgspec.Struct):
     """One folder of metadata on the path.
 
     Attributes:

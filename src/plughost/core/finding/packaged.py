@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from plughost.contracts.config import PluginSection
 from plughost.contracts.records import PluginState

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from plughost.contracts.logs import get_logger
 from plughost.core.config.paths import canonical
@@ -22,8 +24,7 @@ MANIFEST = "pyproject.toml"
 _log = get_logger("plughost.loading")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something that says it is a plugin.
 
     Attributes:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 MARK: Final = "pyvenv.cfg"
 """The file that makes a folder a virtual environment."""
 
 
-@dataclass(frozen=True)
-class VirtualEnvironment:
+class VirtualEnvironment(msgspec.Struct, frozen=True, dict=True):
     """A virtual environment for plugins that are not to share the host's packages.
 
     Attributes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
@@ -21,8 +21,7 @@ GRACE = 0.5
 """Seconds a cancelled coroutine gets to clean up before it is let go."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestartPolicy:
+class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often crashes are forgiven.
 
     Attributes:

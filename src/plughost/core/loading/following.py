@@ -7,7 +7,9 @@ for, its code on the disk, or the place or version it comes from.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from plughost.contracts.records import PluginState
 from plughost.core.config.paths import canonical
@@ -22,8 +24,7 @@ _UNDER_WAY = frozenset(
 )
 
 
-@dataclass(slots=True)
-class Steps:
+class Steps(msgspec.Struct):
     """What is to be done, by names of plugins.
 
     Attributes:
@@ -34,11 +35,11 @@ class Steps:
         failed: Those of which what is found now cannot be loaded, though they run.
     """
 
-    gone: list[str] = field(default_factory=list)
-    stop: list[str] = field(default_factory=list)
-    reload: list[str] = field(default_factory=list)
-    start: list[str] = field(default_factory=list)
-    failed: list[PluginCandidate] = field(default_factory=list)
+    gone: list[str] = msgspec.field(default_factory=list)
+    stop: list[str] = msgspec.field(default_factory=list)
+    reload: list[str] = msgspec.field(default_factory=list)
+    start: list[str] = msgspec.field(default_factory=list)
+    failed: list[PluginCandidate] = msgspec.field(default_factory=list)
 
 
 class Follower:

@@ -9,11 +9,12 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
+
+from msgspec.structs import replace
 
 from plughost.core.finding.module_files import file_of
 from plughost.core.finding.sources import Finding

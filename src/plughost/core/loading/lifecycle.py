@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.config import HostSection
@@ -41,8 +41,7 @@ _log = get_logger("plughost.loading")
 _UNDER_WAY = frozenset({PluginState.IMPORTING, PluginState.WAITING, PluginState.STARTING})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LifeLimits:
+class LifeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long a plugin may take, and how many start at once.
 
     Attributes:
@@ -55,7 +54,7 @@ class LifeLimits:
     concurrency: int = 3
     load: float = 30.0
     shutdown: float = 15.0
-    restarts: RestartPolicy = field(default_factory=RestartPolicy)
+    restarts: RestartPolicy = msgspec.field(default_factory=RestartPolicy)
 
     @classmethod
     def of(cls, settings: HostSection) -> LifeLimits:
@@ -324,7 +323,7 @@ class PluginLifecycle:
         given = imported.candidate.wish.config or {}
         entry = self._registry[name]
         entry.config_class, entry.imported = imported.handle.config_class, True
-        shown = self._loaded().redact(given, config_class=imported.handle.config_class)
+        shown = self._loaded().redact(given, config_class=imported.handle.config_class) if given else {}
         self._registry.note(
             name,
             took={"imported": imported.took},

@@ -7,13 +7,13 @@ import re
 import reprlib
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol
 
 import anyio
+import msgspec
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_line, error_text
@@ -26,6 +26,7 @@ from plughost.core.importing import Importer
 from plughost.core.loading.neighbours import refuse_clashes
 from plughost.core.loading.ordering import Needs
 from plughost.core.loading.shape import PluginHandle
+from plughost.core.loading.window import Window
 from plughost.core.stepping import LimitPassedError
 from plughost.core.time_limit import call_within
 from plughost.exceptions import (
@@ -63,8 +64,7 @@ class OwnProcess(Protocol):
         """End it, if it has not ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImportedPlugin:
+class ImportedPlugin(msgspec.Struct, frozen=True):
     """A plugin whose code is here, or in a process of its own.
 
     Attributes:
@@ -111,7 +111,7 @@ class ImportLane:
     def __init__(self, clock: Clock, house: House | None = None) -> None:
         self._clock = clock
         self._house = house
-        self._lane = anyio.Lock(fast_acquire=True)
+        self._lane = Window(1)
         self._importer = Importer()
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class ImportLane:
                     phase="import",
                 )
             return await self._house(candidate, limit)
-        async with self._lane:
+        async with self._lane.place():
             began = self._clock.monotonic()
             with anyio.move_on_after(limit):
                 handle = await self._importer.run(import_plugin, candidate)

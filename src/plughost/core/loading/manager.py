@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
+
+from msgspec.structs import replace
 
 from plughost.contracts.clock import Clock
 from plughost.contracts.health import HealthCheck, worst_of
@@ -120,7 +121,7 @@ class PluginManager:
         if entry.run is None:
             return entry.record
         process = entry.run.plugin.process
-        return replace(
+        return dataclasses.replace(
             entry.record,
             status=entry.run.plugin.handle.status(),
             process=entry.record.process if process is None else process.record,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from plughost.core.config.paths import match_name
 from plughost.exceptions import PluginDependencyError, did_you_mean
@@ -20,8 +21,7 @@ TYPICAL_START = 0.05
 """Seconds assumed for a plugin that never started before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What one plugin waits for.
 
     Attributes:
@@ -32,7 +32,7 @@ class Needs:
 
     requires: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    ranges: Mapping[str, str] = field(default_factory=dict)
+    ranges: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @classmethod
     def said(cls, requires: Iterable[str], after: Iterable[str]) -> Needs:
@@ -100,8 +100,7 @@ def name_and_range(requirement: str) -> tuple[str, str]:
     return (found["name"], found["versions"].replace(" ", "")) if found else (requirement, "")
 
 
-@dataclass(frozen=True, slots=True)
-class LoadPlan:
+class LoadPlan(msgspec.Struct, frozen=True):
     """Who waits for whom.
 
     Attributes:

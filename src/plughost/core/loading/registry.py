@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import anyio
+import msgspec
 
 from plughost.contracts.error_text import error_lines, error_text, error_type_name
-from plughost.contracts.frozen import frozen
+from plughost.contracts.frozen import AS_IT_IS, frozen
 from plughost.contracts.records import (
     RUNNING_STATES,
     PluginFailure,
@@ -66,8 +67,7 @@ class Run:
     visits: Visits = field(default_factory=Visits, repr=False)
 
 
-@dataclass(slots=True)
-class RegisteredPlugin:
+class RegisteredPlugin(msgspec.Struct):
     """One plugin's place in the registry.
 
     Attributes:
@@ -81,7 +81,7 @@ class RegisteredPlugin:
 
     candidate: PluginCandidate
     record: PluginRecord
-    settled: anyio.Event = field(default_factory=anyio.Event)
+    settled: anyio.Event = msgspec.field(default_factory=anyio.Event)
     run: Run | None = None
     config_class: Any = None
     imported: bool = False
@@ -220,9 +220,12 @@ def _changed(record: _R, changes: Mapping[str, Any]) -> _R:
     """Return what ``dataclasses.replace`` would, in a tenth of its steps: what stays was frozen once already."""
     kind = type(record)
     names, values_of = _FIELDS[kind]
-    values = dict(zip(names, values_of(record), strict=True)) | dict(
-        zip(changes, map(frozen, changes.values()), strict=True)
-    )
+    if not _UNCHANGING.issuperset(map(type, changes.values())):
+        changes = {
+            name: value if type(value) in _UNCHANGING else frozen(value) for name, value in changes.items()
+        }
+    values = dict(zip(names, values_of(record), strict=True))
+    values.update(changes)
     made = object.__new__(kind)
     _do_all(map(object.__setattr__, repeat(made), values, values.values()))
     return made
@@ -232,6 +235,8 @@ def _fields_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[
     names = tuple(each.name for each in fields(kind))
     return names, attrgetter(*names)
 
+
+_UNCHANGING = AS_IT_IS | {PluginState, PluginTimings, PluginFailure}
 
 _FIELDS = {kind: _fields_of(kind) for kind in (PluginRecord, PluginTimings)}
 _do_all = deque[None](maxlen=0).extend

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -94,8 +93,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.project).exists() and Path(self.environment).exists()
 
 
-@dataclass(frozen=True, slots=True)
-class HostMemory:
+class HostMemory(msgspec.Struct, frozen=True):
     """What the hosts of one project in one environment remember. It is a help, and nothing depends on it.
 
     Attributes:

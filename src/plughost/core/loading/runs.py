@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
@@ -30,8 +30,7 @@ _log = get_logger("plughost.loading")
 _LAST_WORD = 1.0  # seconds a request that was cut has to end, before its plugin stops all the same
 
 
-@dataclass(frozen=True, slots=True)
-class Runs:
+class Runs(msgspec.Struct, frozen=True):
     """Makes runs and retires them.
 
     Attributes:

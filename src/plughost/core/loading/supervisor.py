@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
@@ -63,8 +64,12 @@ class Supervisor:
         self._tasks.start_soon(self._live, context, name=f"plugin {self.handle.name}")
         began = self._clock.monotonic()
         try:
-            with anyio.move_on_after(limit):
-                await self._started.wait()
+            await anyio.lowlevel.checkpoint()
+            if (
+                not self._started.is_set()
+            ):  # most plugins wait for nothing, and a limit costs more than their start
+                with anyio.move_on_after(limit):
+                    await self._started.wait()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 # Nobody waits for the start any more; one that had just succeeded is stopped like any other

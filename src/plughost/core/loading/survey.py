@@ -6,11 +6,11 @@ Only metadata are read, so this works whatever a plugin's code would do.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
+from msgspec.structs import replace
 
 from plughost.contracts.processes import ProcessSettings
 from plughost.core.config import LoadedConfig

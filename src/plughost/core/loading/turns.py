@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import anyio
+import anyio.lowlevel
+import msgspec
 from anyio.abc import TaskGroup
 
+from plughost.core.loading.window import Window
 from plughost.exceptions import HostNotReadyError, PluginDependencyError, PluginStartError
 
 T = TypeVar("T")
@@ -33,24 +35,23 @@ class Hold:
         is_over: Whether nothing that runs inside can keep the turn from ending.
     """
 
-    def __init__(self, name: str, free: anyio.Semaphore, start: anyio.CancelScope | None) -> None:
+    def __init__(self, name: str, turn: Window, start: anyio.CancelScope | None) -> None:
         self.name = name
         self.start = start
         self.cause = ""
         self.is_over = False
-        self._free: anyio.Semaphore | None = free
+        self._turn: Window | None = turn
 
     def end(self) -> None:
         """Let the next one in; a second call does nothing."""
         self.is_over = True
         self.start = None
-        free, self._free = self._free, None
-        if free is not None:
-            free.release()
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.leave()
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
+class _Wait(msgspec.Struct, frozen=True):
     """A turn that lasts until something of another plugin has happened.
 
     Attributes:
@@ -88,17 +89,20 @@ class Turns:
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        # Semaphores and not locks: a turn is taken by whoever plans a start and ended by the start's own task.
-        self._free: dict[str, anyio.Semaphore] = {}
+        # Not locks: a turn is taken by whoever plans a start and ended by the start's own task.
+        self._turns: dict[str, Window] = {}
         self._holds: dict[str, Hold] = {}
         self._waits: list[_Wait] = []
         self.is_closed = False
 
     async def begin(self, name: str, start: anyio.CancelScope | None = None) -> Hold:
         """Wait until nobody else is at it; whoever begins a turn ends it."""
-        free = self._free.setdefault(name, anyio.Semaphore(1, fast_acquire=True))
-        await free.acquire()
-        hold = self._holds[name] = Hold(name, free, start)
+        turn = self._turns.setdefault(name, Window(1))
+        await (
+            anyio.lowlevel.checkpoint_if_cancelled()
+        )  # one who is to leave begins nothing, though the turn is free
+        await turn.enter()
+        hold = self._holds[name] = Hold(name, turn, start)
         return hold
 
     @asynccontextmanager

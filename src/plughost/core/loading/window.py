@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from itertools import count
 
 import anyio
@@ -22,16 +21,12 @@ class Window:
         self._waiting: list[tuple[float, int, anyio.Event]] = []
         self._order = count()
 
-    @asynccontextmanager
-    async def place(self, urgency: float) -> AsyncIterator[None]:
-        """Wait for a place, hold it, give it on."""
-        await self._enter(urgency)
-        try:
-            yield
-        finally:
-            self._leave()
+    def place(self, urgency: float = 0.0) -> AbstractAsyncContextManager[None]:
+        """Wait for a place, hold it for the length of a block, give it on."""
+        return _Place(self, urgency)
 
-    async def _enter(self, urgency: float) -> None:
+    async def enter(self, urgency: float = 0.0) -> None:
+        """Wait for a place; whoever has it gives it on by ``leave``, be it another task."""
         if self._free:
             self._free -= 1
             return
@@ -42,14 +37,29 @@ class Window:
         except BaseException:
             # Cancelled: either still queued, or already given a place that must go on to the next.
             if turn.is_set():
-                self._leave()
+                self.leave()
             else:
                 self._waiting = [item for item in self._waiting if item[2] is not turn]
                 heapq.heapify(self._waiting)
             raise
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Give a place on to the most urgent one that waits."""
         if self._waiting:
             heapq.heappop(self._waiting)[2].set()
         else:
             self._free += 1
+
+
+class _Place(AbstractAsyncContextManager[None]):
+    """A place for the length of a block; a generator would take several times as long."""
+
+    def __init__(self, window: Window, urgency: float) -> None:
+        self._window = window
+        self._urgency = urgency
+
+    async def __aenter__(self) -> None:
+        await self._window.enter(self._urgency)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._window.leave()

@@ -6,15 +6,15 @@ lies under the host's data folder by its digest. Nothing of it is imported here,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from plughost.core.packages.digests import check_digest, digest_of_files, remove_compiled
 from plughost.exceptions import PluginSourceError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
+class Package(msgspec.Struct, frozen=True, kw_only=True):
     """A wheel, zip file or folder that holds the code of a plugin.
 
     Attributes:
