@@ -57,7 +57,7 @@ _REFUSAL: Final = (
 )
 
 
-AS_IT_IS: Final = frozenset({str, int, float, bool, bytes, type(None), FrozenDict, FrozenList})
+_AS_IT_IS: Final = frozenset({str, int, float, bool, bytes, type(None), FrozenDict, FrozenList})
 
 
 def frozen(value: Any) -> Any:
@@ -69,12 +69,12 @@ def frozen(value: Any) -> Any:
     Raises:
         ValueError: Containers are nested more than 100 deep, or one holds itself.
     """
-    return value if type(value) in AS_IT_IS else _frozen(value, 0)
+    return value if type(value) in _AS_IT_IS else _frozen(value, 0)
 
 
 def _frozen(value: Any, depth: int) -> Any:
     kind = type(value)
-    if kind in AS_IT_IS or isinstance(value, _UNCHANGEABLE):
+    if kind in _AS_IT_IS or isinstance(value, _UNCHANGEABLE):
         return value
     if depth > _DEEPEST:
         raise ValueError(f"containers are nested more than {_DEEPEST} deep, or one holds itself")
@@ -104,7 +104,7 @@ class Payload:
         """Freeze what stands in the fields."""
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if type(value) not in AS_IT_IS and (kept := _frozen(value, 0)) is not value:
+            if type(value) not in _AS_IT_IS and (kept := _frozen(value, 0)) is not value:
                 object.__setattr__(self, name, kept)
 
 

@@ -138,7 +138,9 @@ class HookManager(PluginManager):
     def register(self, plugin: Any, name: str | None = None) -> str | None:
         """Register a plugin as pluggy does; it is called from now on."""
         with self.looking_at(plugin) as options:
-            registry: Any = _Registry(self, self._registry.hook, options)
+            # Who puts another way to look in the place of this object's own is asked for every attribute.
+            found = None if "parse_hookimpl_opts" in vars(self) else options
+            registry: Any = _Registry(self, self._registry.hook, found)
             registered = PluginManager.register(registry, plugin, name)
             if registered is not None:
                 self._hooks[registered] = frozenset(hook for hook, _, _ in self.implementations(plugin))

@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from plughost.contracts.error_text import error_lines, error_text, error_type_name
-from plughost.contracts.frozen import AS_IT_IS, frozen
+from plughost.contracts.frozen import frozen
 from plughost.contracts.records import (
     RUNNING_STATES,
     PluginFailure,
@@ -236,7 +236,8 @@ def _fields_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[
     return names, attrgetter(*names)
 
 
-_UNCHANGING = AS_IT_IS | {PluginState, PluginTimings, PluginFailure}
+_UNCHANGING = frozenset({str, int, float, bool, type(None), PluginState, PluginTimings, PluginFailure})
+"""What need not be frozen, as it cannot change."""
 
 _FIELDS = {kind: _fields_of(kind) for kind in (PluginRecord, PluginTimings)}
 _do_all = deque[None](maxlen=0).extend
