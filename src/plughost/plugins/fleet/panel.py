@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from plughost.contracts import (
-    RUNNING_STATES,
     AdminPanel,
     FleetAct,
     FleetChange,
-    FleetMember,
     PanelAction,
     Rollout,
     RolloutAct,
     RolloutPlan,
 )
 from plughost.exceptions import FleetError
+from plughost.plugins.fleet.cards import member_of
+from plughost.plugins.fleet.overview import MOST_LINES, hosts_shown, plugins_shown
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.service import FleetService
 from plughost.plugins.fleet.wishes import Revision
@@ -60,20 +60,22 @@ class FleetPanel:
         )
 
     async def _figures(self) -> Mapping[str, Any]:
-        status = await self._fleet.status()
-        members = await self._fleet.members()
+        view, status = await self._fleet.look()
+        members = [member_of(one, view.now) for one in view.members]
         living = [member for member in members if member.connected]
         revisions, error = await _or_why_not(self._revisions.history)
-        rollout = await self._revisions.last_rollout() if revisions else None
-        rows = [_row(name, living, name in status.drift) for name in sorted(status.versions)]
+        rollout = await self._revisions.last_rollout(view) if revisions else None
+        hosts, (columns, plugins) = hosts_shown(members), plugins_shown(living, status.drift)
         return {
             "name": status.name,
             "store": status.store,
             "hazards": status.hazards,
             "drift": len(status.drift),
-            "hosts": [_host(member) for member in members],
-            "columns": [member.id for member in living],
-            "plugins": sorted(rows, key=lambda row: (not row["differs"], not row["runs"])),
+            "known": len(members),
+            "living": [member.id for member in living],
+            "hosts": hosts,
+            "columns": columns,
+            "plugins": plugins,
             "steerable": [name for name in sorted(status.versions) if name != "fleet"],
             "rollout": _course(rollout, revisions),
             "jobs": [asdict(job) for job in status.jobs],
@@ -136,10 +138,10 @@ def _course(rollout: Rollout | None, revisions: Sequence[Revision]) -> dict[str,
         {"host": host, "kind": _FOLLOWS[said], "said": said, "why": ""}
         if said in _FOLLOWS
         else {"host": host, "kind": "failed", "said": "failed", "why": said}
-        for host, said in sorted(rollout.results.items())
+        for host, said in sorted(rollout.results.items(), key=lambda one: (one[1] in _FOLLOWS, one[0]))
     ]
     more = {"change": made.change, "author": made.author, "why": made.reason, "ended": rollout.ended}
-    return {**asdict(rollout), "results": results, **more}
+    return {**asdict(rollout), "results": results[:MOST_LINES], "asked": len(results), **more}
 
 
 async def _or_why_not(read: Callable[[], Awaitable[list[Any]]]) -> tuple[list[Any], str]:
@@ -147,17 +149,3 @@ async def _or_why_not(read: Callable[[], Awaitable[list[Any]]]) -> tuple[list[An
         return await read(), ""
     except FleetError as error:
         return [], str(error)
-
-
-def _host(member: FleetMember) -> dict[str, Any]:
-    return {key: value for key, value in asdict(member).items() if key != "plugins"}
-
-
-def _row(name: str, living: list[FleetMember], differs: bool) -> dict[str, Any]:
-    cells = []
-    for member in living:
-        found = next((plugin for plugin in member.plugins if plugin.name == name), None)
-        state, version = (found.state, found.version) if found else ("", "")
-        cells.append({"host": member.id, "state": state, "version": version})
-    runs = any(cell["state"] in RUNNING_STATES for cell in cells)
-    return {"name": name, "differs": differs, "runs": runs, "cells": cells}

@@ -18,6 +18,7 @@ from plughost.contracts import (
     RolloutState,
     Steering,
     StoredMember,
+    View,
 )
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.cards import decode_card
@@ -110,9 +111,9 @@ class Revisions:
             )
         return self._seal.open(document, Revision)
 
-    async def rollout(self, number: int) -> Rollout:
-        """Return how far the living members follow a revision."""
-        steering, view = await self._store.steering(), await self._store.view()
+    async def rollout(self, number: int, view: View | None = None) -> Rollout:
+        """Return how far the living members follow a revision; a ``view`` that is there is not read again."""
+        steering, view = await self._store.steering(), view or await self._store.view()
         roll = self.roll_of(steering)
         living = [one for one in view.members if one.lives(view.now) and decode_card(one.card).follows]
         if roll is not None and roll.revision == number:
@@ -126,12 +127,12 @@ class Revisions:
         state: RolloutState = "rolling" if waiting else "failed" if failed else "done"
         return Rollout(id=str(number), revision=number, state=state, results=results)
 
-    async def last_rollout(self) -> Rollout | None:
+    async def last_rollout(self, view: View | None = None) -> Rollout | None:
         """Return how far the last change has come, be it taken back; None when there was none."""
         steering = await self._store.steering()
         roll = self.roll_of(steering)
         number = steering.newest if roll is None else roll.revision
-        return await self.rollout(number) if number else None
+        return await self.rollout(number, view) if number else None
 
     async def steer_rollout(self, number: int, act: RolloutAct) -> Rollout:
         """Pause, resume or abort a roll-out.

@@ -14,6 +14,7 @@ from plughost.contracts import (
     Rollout,
     RolloutAct,
     RolloutPlan,
+    View,
 )
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.asking import ask_for_run
@@ -81,8 +82,12 @@ class FleetService:
 
     async def status(self) -> FleetStatus:
         """Return the whole fleet."""
+        return (await self.look())[1]
+
+    async def look(self) -> tuple[View, FleetStatus]:
+        """Read the whole fleet once."""
         view = await self._store.view()
-        return status_of(self.name, self._store.name, view, tuple(await self._store.hazards()))
+        return view, status_of(self.name, self._store.name, view, tuple(await self._store.hazards()))
 
     async def propose(
         self,

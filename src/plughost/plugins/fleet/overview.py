@@ -1,0 +1,81 @@
+"""What the page shows of a fleet of any size: where something is wrong first, and no more than people can read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from plughost.contracts import RUNNING_STATES, FleetMember
+from plughost.plugins.fleet.cards import plugins_of
+
+MOST_LINES = 100
+"""How many hosts have a line."""
+
+MOST_COLUMNS = 24
+"""How many hosts have a column; in a larger fleet those have one where a plugin is otherwise than on most."""
+
+_SHOWN = tuple(field.name for field in fields(FleetMember) if field.name != "plugins")
+_Kind = tuple[str, str]
+"""State and version."""
+
+_NOT_THERE: _Kind = ("", "")
+
+
+def hosts_shown(members: Sequence[FleetMember]) -> list[dict[str, Any]]:
+    """Return a line for each member, by name; of many those that are in trouble, and as many others as have room."""
+    if len(members) > MOST_LINES:
+        members = sorted(sorted(members, key=_is_well)[:MOST_LINES], key=lambda one: one.id)
+    return [{name: getattr(one, name) for name in _SHOWN} for one in members]
+
+
+def _is_well(member: FleetMember) -> bool:
+    return member.state == "alive" and member.ready and not member.error
+
+
+def plugins_shown(
+    living: Sequence[FleetMember], drift: Collection[str]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the names of hosts that have a column, and a row for each plugin: what differs first, then what runs.
+
+    Args:
+        living: The members that live.
+        drift: The plugins that are not the same on all of them.
+    """
+    kinds: dict[str, Counter[_Kind]] = {}
+    for (name, version, state), count in plugins_of(living).items():
+        kinds.setdefault(name, Counter())[state, version] += count
+    for counted in kinds.values():
+        if absent := len(living) - counted.total():
+            counted[_NOT_THERE] = absent
+    usual = {name: counted.most_common(1)[0][0] for name, counted in kinds.items() if name in drift}
+    shown = list(living)
+    if len(living) > MOST_COLUMNS:
+        shown = [member for member in living if usual and _is_unusual(member, usual)][:MOST_COLUMNS]
+    on = {member.id: {one.name: (one.state, one.version) for one in member.plugins} for member in shown}
+    rows = [_row(name, counted, on, name in drift) for name, counted in sorted(kinds.items())]
+    return list(on), sorted(rows, key=lambda row: (not row["differs"], not row["runs"]))
+
+
+def _is_unusual(member: FleetMember, usual: Mapping[str, _Kind]) -> bool:
+    """Whether some plugin is otherwise on a host than on most."""
+    found = {one.name: (one.state, one.version) for one in member.plugins if one.name in usual}
+    return any(found.get(name, _NOT_THERE) != kind for name, kind in usual.items())
+
+
+def _row(
+    name: str, counted: Counter[_Kind], on: Mapping[str, Mapping[str, _Kind]], differs: bool
+) -> dict[str, Any]:
+    cells = [(host, *found.get(name, _NOT_THERE)) for host, found in on.items()]
+    others = counted - Counter((state, version) for _, state, version in cells)
+    return {
+        "name": name,
+        "differs": differs,
+        "runs": any(state in RUNNING_STATES for state, _ in counted),
+        "cells": [{"host": host, "state": state, "version": version} for host, state, version in cells],
+        "others": [
+            {"state": state, "version": version, "count": count}
+            for (state, version), count in others.most_common()
+        ],
+    }
