@@ -178,6 +178,9 @@ async def test_pictures_come_from_the_server_of_who_asks(suite, ada):
     assert answer.headers["content-type"] == "image/jpeg"
     assert ada.fakes.home.count("/photo/:/transcode") == 1
     assert (await suite.browser().get(f"/api/images/plex{item['thumb']}")).status_code == 401
+    ada.fakes.home.begin("404")
+    gone = await ada.get(f"/api/images/plex{item['thumb']}?w=92")
+    assert (gone.status_code, gone.json()["code"]) == (404, "picture_missing")  # and no placeholder
 
 
 @pytest.mark.parametrize("plugin", ["cache", "images", "vault", "upstream", "diskcache"])

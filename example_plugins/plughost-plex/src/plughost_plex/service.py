@@ -12,7 +12,7 @@ from plughost_plex.protocols import Account, Answer, Monitored, PlexError, Serve
 from plughost_plex.servers import Servers
 from plughost_plex.shelf import Shelf
 from plughost_plex.sign_in import SignIn
-from plughost_upstream.protocols import MOST_PICTURE, Call
+from plughost_upstream.protocols import MOST_PICTURE, Call, UpstreamMissingError
 
 _PATHS: Final[Mapping[Monitored, str]] = {
     "activities": "/activities",
@@ -164,4 +164,7 @@ class PlexService:
         call = Call(
             path="/photo/:/transcode", params=params, expect="bytes", most=MOST_PICTURE, user=wanted.user_id
         )
-        return (await self.servers_of_all.call(server, call)).body
+        try:
+            return (await self.servers_of_all.call(server, call)).body
+        except UpstreamMissingError:
+            raise PictureMissingError from None
