@@ -125,3 +125,17 @@ async def test_a_server_that_is_away_is_unavailable_and_its_address_is_not_told(
 async def test_what_is_no_address_of_a_server_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="redis_url"):
         await RedisFleetStore(url, prefix="p").open()
+
+
+async def test_a_sign_of_life_takes_the_server_a_dozen_commands_at_most(
+    store: RedisFleetStore, clock: FakeClock
+) -> None:
+    fleet = FleetDriver(store, clock)
+    for name in ("a", "b"):
+        await fleet.join(name, process=name)
+        await fleet.beat(name)
+    await store._opened.config_resetstat()
+    for _ in range(10):
+        await fleet.beat("b")
+    counted = await store._opened.info("commandstats")
+    assert sum(one["calls"] for one in counted.values()) / 10 <= 12

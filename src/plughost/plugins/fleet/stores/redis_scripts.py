@@ -144,13 +144,17 @@ put_member(name, row)
 if ARGV[10] == '' then redis.call('HDEL', key('refused'), name)
 else redis.call('HSET', key('refused'), name, ARGV[10]) end
 redis.call('ZADD', key('live'), whole(now + row.ttl), name)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', key('live'), '-inf', whole(now))) do
-  local was = member(gone)
-  was.lost, was.ready = 1, 0
-  put_member(gone, was)
-  redis.call('ZREM', key('live'), gone)
-  redis.call('ZADD', key('gone'), whole(was.seen), gone)
-  roster()
+local first = redis.call('ZRANGE', key('live'), 0, 0, 'WITHSCORES')
+if tonumber(first[2]) <= now then
+  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', key('live'), '-inf', whole(now))) do
+    local was = member(gone)
+    was.lost, was.ready = 1, 0
+    put_member(gone, was)
+    redis.call('ZREM', key('live'), gone)
+    redis.call('ZADD', key('gone'), whole(was.seen), gone)
+    roster()
+  end
+  first = redis.call('ZRANGE', key('live'), 0, 0, 'WITHSCORES')
 end
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', key('gone'), '-inf', whole(now - tonumber(ARGV[9])))) do
   local was = member(old)
@@ -171,14 +175,13 @@ local overdue = {}
 for _, one in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', whole(now), 'LIMIT', 0, 64)) do
   if #overdue < 8 and redis.call('HEXISTS', key('carry:' .. one), name) == 1 then overdue[#overdue + 1] = one end
 end
-local lead = redis.call('HMGET', key('head'), 'lead', 'lead_until')
+-- One look at the head for all that the answer holds: what a beat costs, every host costs all the time.
+local head = redis.call('HMGET', key('head'), 'epoch', 'lead', 'lead_until', 'roster', 'step', 'event')
 local mine = name .. ' ' .. ARGV[4]
-local leads = ARGV[11] == '1' and row.draining == 0 and (lead[1] == mine or tonumber(lead[2] or '0') <= now)
+local leads = ARGV[11] == '1' and row.draining == 0 and (head[2] == mine or tonumber(head[3] or '0') <= now)
 if leads then redis.call('HSET', key('head'), 'lead', mine, 'lead_until', whole(now + row.ttl)) end
-local first = redis.call('ZRANGE', key('live'), 0, 0, 'WITHSCORES')
-return {1, whole(now), epoch(), redis.call('ZCARD', key('live')), redis.call('HGET', key('head'), 'roster') or '0',
-  first[2], overdue, lost, redis.call('HGET', key('head'), 'step') or '0', leads and 1 or 0,
-  event()}
+return {1, whole(now), head[1] or epoch(), redis.call('ZCARD', key('live')), head[4] or '0', first[2], overdue, lost,
+  head[5] or '0', leads and 1 or 0, head[6] or '0'}
 """
 
 DESCRIBE: Final = """
