@@ -30,6 +30,23 @@ def fork_twice():
         os._exit(0)
 
 
+def fork_bomb(depth=5):
+    for _ in range(2):
+        if os.fork() == 0:
+            if depth:
+                fork_bomb(depth - 1)
+            time.sleep(60)
+            os._exit(0)
+
+
+async def answer_late():
+    try:
+        await anyio.sleep(3600)
+    except BaseException:
+        pass
+    return "late"
+
+
 def spin():
     while True:
         pass
@@ -58,6 +75,9 @@ FAULTS = {
     "write garbage": lambda: os.write(1, b"\\\\x00\\\\xff garbage" * 2_000),
     "fork": fork_some,
     "fork twice": fork_twice,
+    "fork bomb": fork_bomb,
+    "kill the template": lambda: os.kill(os.getppid(), signal.SIGKILL),
+    "late answer": answer_late,
     "swallow": swallow,
     "sleep": lambda: anyio.sleep(3600),
     "bomb": lambda: [bytearray(10_000_000) for _ in range(1_000)],

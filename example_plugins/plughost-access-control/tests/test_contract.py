@@ -12,3 +12,13 @@ class TestAccessControlPlugin(PluginSuite):
     @pytest.fixture
     def plugin(self) -> type[AccessControlPlugin]:
         return AccessControlPlugin
+
+
+class TestAccessControlPluginInItsOwnProcess(TestAccessControlPlugin):
+    @pytest.fixture
+    def isolation(self) -> str:
+        return "process"
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "trio"

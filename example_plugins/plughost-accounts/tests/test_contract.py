@@ -12,3 +12,13 @@ class TestAccountsPlugin(PluginSuite):
     @pytest.fixture
     def plugin(self) -> type[AccountsPlugin]:
         return AccountsPlugin
+
+
+class TestAccountsPluginInItsOwnProcess(TestAccountsPlugin):
+    @pytest.fixture
+    def isolation(self) -> str:
+        return "process"
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"

@@ -18,3 +18,13 @@ class TestBackupPlugin(PluginSuite):
     @pytest.fixture
     def exempt_hooks(self) -> Iterable[str]:
         return ["store_backup"]  # it moves a file that must be there; test_backup.py does so
+
+
+class TestBackupPluginInItsOwnProcess(TestBackupPlugin):
+    @pytest.fixture
+    def isolation(self) -> str:
+        return "process"
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "trio"

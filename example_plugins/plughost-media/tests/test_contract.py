@@ -12,3 +12,13 @@ class TestMediaPlugin(PluginSuite):
     @pytest.fixture
     def plugin(self) -> type[MediaPlugin]:
         return MediaPlugin
+
+
+class TestMediaPluginInItsOwnProcess(TestMediaPlugin):
+    @pytest.fixture
+    def isolation(self) -> str:
+        return "process"
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"

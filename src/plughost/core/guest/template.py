@@ -95,7 +95,10 @@ class _Forks:
         stands_for = os.pidfd_open(pid)
         self._children[stands_for] = pid
         self._poll.register(stands_for, select.POLLIN)
-        socket.send_fds(self._control, [MESSAGE.pack(BORN, pid, 0, 0)], [stands_for])
+        try:
+            socket.send_fds(self._control, [MESSAGE.pack(BORN, pid, 0, 0)], [stands_for])
+        except OSError:  # the host is gone meanwhile
+            return False
         return True
 
     def _become(self, request: Request, ends: Ends) -> NoReturn:

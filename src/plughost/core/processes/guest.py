@@ -18,6 +18,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.processes import ProcessExit
 from plughost.core.processes.figures import FigureReader, Figures
 from plughost.core.processes.output import Output
+from plughost.core.processes.own_time import OwnTime
 from plughost.core.processes.template import Child, TemplateProcess
 from plughost.core.wire.births import Ends, Request
 from plughost.core.wire.calls import Crossing, WireCalls, WireFullError
@@ -28,9 +29,11 @@ from plughost.core.wire.protocol import Member, crossing_of
 from plughost.exceptions import PluginCrashedError, PluginError, PluginProcessError
 
 PATIENCE: Final = 0.2
-"""Seconds in which the event loop of a process must turn once a call was cancelled."""
+"""Seconds of its own in which the event loop of a process must turn once a call was cancelled."""
 
-_STRUGGLE: Final = 1.0  # seconds a cancelled call has to come to its end before it counts as a strike
+_STRUGGLE: Final = (
+    1.0  # seconds of its own a cancelled call has to come to its end before it counts as a strike
+)
 _LOOK_AGAIN: Final = 0.05
 _DUMP: Final = 0.25  # seconds that writing the stacks may take
 _LAST_WORD: Final = 0.5  # seconds the template has to tell how a process ended
@@ -230,16 +233,18 @@ class GuestProcess:
             turned = anyio.Event()
             async with anyio.create_task_group() as looking:
                 looking.start_soon(self._see_it_turn, turned)
-                with anyio.move_on_after(PATIENCE):
-                    await turned.wait()
+                own_time = OwnTime(self.pid)
+                while not turned.is_set() and own_time.passed() < PATIENCE:
+                    with anyio.move_on_after(_LOOK_AGAIN):
+                        await turned.wait()
                 while not turned.is_set() and not self.ended.is_set():
                     await self._end_what_holds_it()
                     with anyio.move_on_after(_LOOK_AGAIN):
                         await turned.wait()
                 looking.cancel_scope.cancel()
-            with anyio.move_on_after(_STRUGGLE):
-                while self.calls.abandoned:  # noqa: ASYNC110  there is an end for each of them
-                    await anyio.sleep(_LOOK_AGAIN)
+            own_time = OwnTime(self.pid)
+            while self.calls.abandoned and own_time.passed() < _STRUGGLE:  # noqa: ASYNC110  each has its own end
+                await anyio.sleep(_LOOK_AGAIN)
             self.strikes += len(self.calls.abandoned)
             self.calls.abandoned.clear()
             if self.strikes >= self.care.strikes:

@@ -15,6 +15,8 @@ Yours is right when this class passes for it::
 A plugin that was written for bare pluggy is a ``plugin`` as well; a fixture ``pluggy_application`` then names the
 application: ``return "datasette", datasette.hookspecs``.
 
+A fixture ``isolation`` with ``params=["none", "process"]`` runs it twice, inside the host and in a process of its own.
+
 It runs on the event loops that the ``anyio_backend`` fixture names. Hooks are called with arguments made from the
 types in their specs; override ``hook_arguments`` where yours expect something more particular.
 """
@@ -31,6 +33,7 @@ import msgspec
 import pytest
 
 from plughost.contracts.hooks import Outcome
+from plughost.contracts.processes import Isolation
 from plughost.contracts.records import PluginRecord, PluginState
 from plughost.core.calls.declaration import Declaration
 from plughost.exceptions import HookCallError, PluginConfigError, Refused
@@ -38,6 +41,7 @@ from plughost.host import Host
 from plughost.testing.hosts import HostMaker
 from plughost.testing.leaks import Traces, new_traces, traces_of
 from plughost.testing.samples import NoSampleError, argument_sets, is_of
+from plughost.testing.suites.isolated import isolated
 
 _TURNS = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55)
 """After so many turns of the event loop something is broken off."""
@@ -61,6 +65,7 @@ class Bench:
         config: Its configuration.
         arguments: Hook to the sets of arguments to call it with, for those the author named.
         exempt: Hooks that are not called.
+        isolation: Where it runs.
     """
 
     def __init__(
@@ -70,15 +75,20 @@ class Bench:
         config: Mapping[str, Any],
         arguments: Mapping[str, Sequence[Mapping[str, Any]]],
         exempt: Iterable[str],
+        isolation: Isolation,
     ) -> None:
         self.host = host
         self.plugin = plugin
         self.config = config
         self.arguments = arguments
         self.exempt = frozenset(exempt)
+        self.isolation = isolation
 
     async def load(self) -> PluginRecord:
         """Load the plugin."""
+        if self.isolation == "process":
+            self.host.lay_over({NAME: {"enabled": True}}, "the contract suite")
+            return await self.host.load_plugin(NAME, dict(self.config))
         return await self.host.load_plugin(self.plugin, dict(self.config), NAME)
 
     async def unload(self) -> bool:
@@ -179,6 +189,11 @@ class PluginSuite:
         return {}
 
     @pytest.fixture
+    def isolation(self) -> Isolation:
+        """Override it: ``process`` runs it in a process of its own; with both as ``params`` all is tested twice."""
+        return "none"
+
+    @pytest.fixture
     def hook_arguments(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """Override it: hook to sets of arguments, for hooks that cannot do with made-up ones."""
         return {}
@@ -199,12 +214,13 @@ class PluginSuite:
         host_settings: Mapping[str, Any],
         hook_arguments: Mapping[str, Sequence[Mapping[str, Any]]],
         exempt_hooks: Iterable[str],
+        isolation: Isolation,
     ) -> AsyncIterator[Bench]:
         """A host in which the companions run and the plugin does not yet."""
-        async with make_host(config=_limited(host_settings)) as host:
+        async with make_host(config=_settings(host_settings, plugin, isolation)) as host:
             for companion in companions:
                 await host.load_plugin(companion)
-            yield Bench(host, plugin, plugin_config, hook_arguments, exempt_hooks)
+            yield Bench(host, plugin, plugin_config, hook_arguments, exempt_hooks, isolation)
 
     async def test_it_becomes_ready(self, bench: Bench) -> None:
         """It starts with the configuration it was given."""
@@ -279,8 +295,9 @@ class PluginSuite:
         if companions:
             pytest.skip("it needs companions, which this test does not bring into a second host")
         await bench.load()
-        async with make_host.elsewhere("other-data")(config=_limited(host_settings)) as other:
-            second = Bench(other, bench.plugin, bench.config, bench.arguments, bench.exempt)
+        settings = _settings(host_settings, bench.plugin, bench.isolation)
+        async with make_host.elsewhere("other-data")(config=settings) as other:
+            second = Bench(other, bench.plugin, bench.config, bench.arguments, bench.exempt, bench.isolation)
             assert (await second.load()).state is PluginState.READY
             await second.unload()
         assert bench.record().state is PluginState.READY
@@ -348,7 +365,9 @@ class PluginSuite:
             assert not said, said
 
 
-def _limited(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def _settings(settings: Mapping[str, Any], plugin: object, isolation: Isolation) -> Mapping[str, Any]:
+    if isolation == "process":
+        settings = isolated(settings, NAME, plugin)
     return {**settings, "host": LIMITS | dict(settings.get("host", {}))}
 
 
