@@ -166,6 +166,8 @@ async def test_whether_it_turns_can_be_asked_however_many_calls_it_has(tmp_path:
     sent = []
 
     class Deaf:
+        waiting = 0
+
         def send(self, kind: int, *_: object) -> None:
             sent.append(kind)
 
