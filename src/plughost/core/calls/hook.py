@@ -296,12 +296,11 @@ class HookPoint:
         """Make a call the plain way, and tell the tracers what each implementation did, however it ends."""
         if outcomes is None and self.tracers:
             outcomes = []
-        call = Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes, here=here)
         if outcomes is None or not self.tracers:
-            return await self._watched(call, plan, values)
+            return await self._watched(plan, values, outcomes, here)
         begun, result = self._now(), None
         try:
-            result = await self._watched(call, plan, values)
+            result = await self._watched(plan, values, outcomes, here)
             return result
         except HookCallError as error:  # what stops the whole call never became an outcome
             kind: OutcomeKind = "timed_out" if isinstance(error, HookTimeoutError) else "error"
@@ -311,10 +310,13 @@ class HookPoint:
             for tracer in self.tracers:
                 tracer(HookReport(self.name, result, tuple(outcomes), self._now() - begun))
 
-    async def _watched(self, call: Call, plan: CallPlan, values: dict[str, Any]) -> Any:
+    async def _watched(
+        self, plan: CallPlan, values: dict[str, Any], outcomes: list[Outcome] | None, here: Here | None
+    ) -> Any:
         """Make a call the plain way, within what watches it."""
         monitors = [*self._kit.monitors]
         with self._observed():
+            call = Call(plan, values, self._watchdog, self._lane.run, self._now, outcomes, here=here)
             if not monitors:
                 return await call.run()
             impls = [*plan.source]

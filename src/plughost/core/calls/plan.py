@@ -78,6 +78,7 @@ class CallPlan(msgspec.Struct, frozen=True, eq=False):
         steps: The others, first one first.
         gather: Makes the gathering of one call out of its arguments.
         fit: Makes of an answer what whoever asked goes on with; None if that is the answer itself.
+        side_by_side: Whether its implementations wait together.
         traffic: The calls under way on this plan.
         source: pluggy's implementations it was made of, to see whether they changed.
     """
@@ -87,13 +88,9 @@ class CallPlan(msgspec.Struct, frozen=True, eq=False):
     steps: tuple[Step, ...]
     gather: Callable[[dict[str, Any]], Gathering]
     fit: Fit | None
+    side_by_side: bool
     source: tuple[pluggy.HookImpl, ...]
     traffic: Traffic = msgspec.field(default_factory=Traffic)
-
-    @property
-    def side_by_side(self) -> bool:
-        """Whether its implementations wait together."""
-        return self.declaration.options.concurrent and len(self.steps) > 1
 
     def follow(self) -> None:
         """Count what goes the short way from now on; before there is one, every call is counted at its steps."""
@@ -160,14 +157,16 @@ class Planner:
         made = [
             step or self._step(declaration, impl, ages) for step, impl in zip(kept, newest_first, strict=True)
         ]
-        steps = sorted(made, key=_place_of)
-        kinds = set(map(_kind_of, steps))
+        placed = sorted(made, key=_place_of)
+        wrapped = "wrapper" in set(map(_kind_of, placed))
+        steps = tuple(filterfalse(_is_wrapper, placed)) if wrapped else tuple(placed)
         return CallPlan(
             declaration=declaration,
-            wrappers=tuple(filter(_is_wrapper, steps)) if "wrapper" in kinds else (),
-            steps=tuple(filterfalse(_is_wrapper, steps)) if "wrapper" in kinds else tuple(steps),
+            wrappers=tuple(filter(_is_wrapper, placed)) if wrapped else (),
+            steps=steps,
             gather=gathering_for(declaration),
             fit=fit_for(declaration),
+            side_by_side=declaration.options.concurrent and len(steps) > 1,
             source=source,
         )
 
