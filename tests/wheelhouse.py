@@ -30,8 +30,9 @@ def make_wheel(
     *,
     requires: tuple[str, ...] = (),
     plugins: Mapping[str, str] | None = None,
+    group: str = "plughost.plugins",
 ) -> Path:
-    """Write a wheel of pure Python; ``plugins`` are entry points of plughost."""
+    """Write a wheel of pure Python; ``plugins`` are its entry points in ``group``."""
     stem = f"{name.replace('-', '_')}-{version}"
     metadata = "".join(f"Requires-Dist: {one}\n" for one in requires)
     files = dict(modules)
@@ -41,7 +42,7 @@ def make_wheel(
     files[f"{stem}.dist-info/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     if plugins:
         points = "".join(f"{point} = {reference}\n" for point, reference in plugins.items())
-        files[f"{stem}.dist-info/entry_points.txt"] = f"[plughost.plugins]\n{points}"
+        files[f"{stem}.dist-info/entry_points.txt"] = f"[{group}]\n{points}"
     wheel = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for file, text in files.items():
