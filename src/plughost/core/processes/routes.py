@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 
 from plughost.contracts.http import Receive, Send
-from plughost.core.wire.routes import AsgiMessage, RouteAnswer, RouteManifest, RouteRequest
+from plughost.core.wire.routes import AsgiMessage, GuardManifest, RouteAnswer, RouteManifest, RouteRequest
 
 _FROM_THERE: Final = frozenset(
     {"http.response.start", "http.response.body", "http.response.trailers"}
@@ -94,6 +94,16 @@ class ElsewhereRoute:
 
     manifest: RouteManifest
     answer: Callable[[RouteRequest, RouteStream], Awaitable[RouteAnswer]]
+
+    @property
+    def path(self) -> str:
+        """Where it is, as of every ``GuardedRoute``."""
+        return self.manifest.path
+
+    @property
+    def guard(self) -> GuardManifest | None:
+        """Who may use it; None when it cannot be served."""
+        return self.manifest.guard
 
 
 def _checked(message: AsgiMessage) -> AsgiMessage:
