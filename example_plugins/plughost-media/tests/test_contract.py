@@ -1,4 +1,4 @@
-"""What every plugin must do, this one does too."""
+"""What every plugin must do, this one does too, in the host's process: what it saves cannot come from another."""
 
 from __future__ import annotations
 
@@ -12,13 +12,3 @@ class TestMediaPlugin(PluginSuite):
     @pytest.fixture
     def plugin(self) -> type[MediaPlugin]:
         return MediaPlugin
-
-
-class TestMediaPluginInItsOwnProcess(TestMediaPlugin):
-    @pytest.fixture
-    def isolation(self) -> str:
-        return "process"
-
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"

@@ -20,13 +20,14 @@ from plughost.testing.samples import NoSampleError, argument_sets
 pytestmark = pytest.mark.anyio
 
 EXAMPLES = Path(__file__).parents[3] / "example_plugins"
-CROSSING = ("access-control", "accounts", "backup", "media")
+CROSSING = ("access-control", "accounts", "backup")
 REFUSED = {
     "audit": "cannot implement the hook 'register_commands'",
     "hello": "cannot implement the hook 'register_commands'",
     "vault": "cannot implement the hook 'register_commands'",
     "images": "cannot register_hookspecs",
-    "plex": "cannot register_hookspecs",
+    "media": "cannot implement the hook 'provide_backup_artifacts'",
+    "plex": "cannot implement the hook 'provide_backup_artifacts'",
     "upstream": "cannot register_hookspecs",
     "monitoring": "wraps the hook 'authenticate'",
     "query_cache": "the argument 'connection' cannot leave its process",
