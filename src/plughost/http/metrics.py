@@ -18,6 +18,7 @@ from starlette.responses import Response
 from plughost.contracts.error_text import error_text
 from plughost.contracts.logs import get_logger
 from plughost.contracts.metric_families import MetricFamily
+from plughost.contracts.value_text import items_of
 from plughost.host import Host
 from plughost.http.guards import LOOPBACK, any_of, scope
 from plughost.http.routes import Route
@@ -38,7 +39,12 @@ async def metrics(request: Request) -> Response:
     """Collect the host's figures and those that plugins describe."""
     runtime = runtime_of(request)
     report = await runtime.host.own_hooks.describe_metrics.report()
-    described = [(outcome.plugin, family) for outcome in report.outcomes for family in outcome.value or ()]
+    described: list[tuple[str, MetricFamily]] = []
+    for outcome in report.outcomes:
+        try:
+            described += [(outcome.plugin, family) for family in items_of(outcome.value, MetricFamily)]
+        except TypeError as error:
+            _log.error("metrics of plugin left out", plugin=outcome.plugin, reason=error_text(error))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Reading(runtime, described))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -30,11 +30,13 @@ def fit_for(declaration: Declaration) -> Fit | None:
     """Return what fits each answer that is not None; None for a hook whose answers are taken as they are.
 
     Fitted are answers to the hooks of plughost's catalogue with which somebody else goes on. Votes are looked at where
-    they are counted; hooks that are called without ``await`` give what is put to use piece by piece, and each piece is
-    looked at there. An application's specs bind their implementers by annotations alone.
+    they are counted; hooks that are called without ``await``, and the one for figures, give what is put to use plugin
+    by plugin, and each piece is looked at there. An application's specs bind their implementers by annotations alone.
     """
     options = declaration.options
     if options.sync or options.mode in ("broadcast", "decide") or not declaration.is_own:
+        return None
+    if declaration.name == "describe_metrics":
         return None
     return _fit_for(declaration.function)
 
