@@ -40,8 +40,8 @@ def documented() -> Iterator[tuple[Cell, str]]:
     """Yield what the documentation says that the caller was told, for each cell it has."""
     phase = ""
     for line in PAGE.read_text("utf-8").partition(_BEGIN)[2].splitlines():
-        if line.startswith("### "):
-            phase = line.removeprefix("### ").lower()
+        if line.startswith("## "):
+            phase = line.removeprefix("## ").lower()
         elif line.startswith("| ") and line != _HEAD:
             fault, told, confined, *_ = (each.strip() for each in line.strip("|").split("|"))
             yield (phase, fault, False), told
@@ -50,7 +50,7 @@ def documented() -> Iterator[tuple[Cell, str]]:
 
 def _tables(rows: Mapping[Cell, Row]) -> Iterator[str]:
     for phase in PHASES:
-        yield f"\n### {phase.capitalize()}\n\n{_HEAD}\n|---|---|---|---:|---:|---:|---|\n"
+        yield f"\n## {phase.capitalize()}\n\n{_HEAD}\n|---|---|---|---:|---:|---:|---|\n"
         for fault in FAULTS:
             one, other = rows[phase, fault, False], rows[phase, fault, True]
             both = (

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio.to_thread
+import click
 
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import (
@@ -25,7 +26,6 @@ from plughost_media.people import Listed, People, who
 from plughost_plex.protocols import Account
 
 if TYPE_CHECKING:
-    import click
     from starlette.requests import Request
     from starlette.responses import Response
 
