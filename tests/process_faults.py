@@ -182,7 +182,7 @@ async def try_fault(folder: Path, phase: str, fault: str, *, confined: bool) -> 
     table = table_of(folder, phase, fault, confined=confined)
     async with housed(table, timeouts={"misbehave": _LIMIT}) as host:
         await host.load_plugin(Neighbour, name="neighbour")
-        async with _ready_to(host, phase, fault) as misbehave, _asked_neighbour(host, row):
+        async with ready_to(host, phase, fault) as misbehave, _asked_neighbour(host, row):
             began = time.monotonic()
             row.outcome = await misbehave()
             row.took = time.monotonic() - began
@@ -222,7 +222,7 @@ def _waited_for_processor() -> float:
 
 
 @asynccontextmanager
-async def _ready_to(host: Host, phase: str, fault: str) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+async def ready_to(host: Host, phase: str, fault: str) -> AsyncIterator[Callable[[], Awaitable[str]]]:
     """Yield what has the plugin do it, and returns what its caller was told."""
 
     async def begin() -> str:

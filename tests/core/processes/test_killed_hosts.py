@@ -31,8 +31,11 @@ async def main():
     table = process_faults.table_of(Path(folder), phase, "linger", confined=confined)
     table["host"] |= {"load_timeout": 600.0, "shutdown_timeout": 600.0}
     table["hooks"] = {"timeouts": {"misbehave": 600.0}}
+    table["host"]["allow"] = ["faulty"]  # and no other with a process of its own
+    table["plugins"].pop("calm", None)
     async with Host("acme", config=table, environ={}, hookspecs=[faulty_hooks]) as host:
-        await process_faults._misbehave(host, phase, "linger")
+        async with process_faults.ready_to(host, phase, "linger") as misbehave:
+            await misbehave()
 
 anyio.run(main, backend=library)
 """
