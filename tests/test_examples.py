@@ -64,12 +64,11 @@ def with_siblings(source: Path) -> list[Path]:
 
 
 def for_tests_of(source: Path) -> list[Path]:
-    """Return those of the others that only its tests need."""
+    """Return those of the others that only its tests need, with all that these depend on."""
     extras = manifest_of(source).get("optional-dependencies", {})
     assert isinstance(extras, dict)
-    return [
-        sibling for sibling in siblings_in(extras.get("test", [])) if sibling not in with_siblings(source)
-    ]
+    needed = [path for sibling in siblings_in(extras.get("test", [])) for path in with_siblings(sibling)]
+    return [path for path in dict.fromkeys(needed) if path not in with_siblings(source)]
 
 
 def install(sources: list[Path], site: Path) -> None:

@@ -14,7 +14,7 @@ from plughost.contracts import CacheManager, Device, WarmEntry
 from plughost.core.calls.answers import fit_for
 from plughost.core.calls.declaration import read_declarations
 from plughost.exceptions import HookCallError
-from plughost.hookspecs import CATALOGUE, PROJECT
+from plughost.hookspecs import CATALOGUE, PROJECT, contributions
 
 pytestmark = pytest.mark.anyio
 
@@ -51,8 +51,8 @@ FITTED = {
     for declared in read_declarations(pluggy.PluginManager(PROJECT), family)
     if fit_for(declared) is not None
 }
-TAKE_ANYTHING = {"delete_user", "open_connection", "restore_artifact"}
-"""A connection is what its provider makes; of a yes or no whatever is true enough is a yes."""
+TAKE_ANYTHING = {"open_connection"}
+"""A connection is what its provider makes."""
 
 HOOKS = sorted(FITTED.keys() - TAKE_ANYTHING)
 
@@ -75,8 +75,7 @@ def test_hooks_whose_answers_somebody_goes_on_with_are_fitted() -> None:
     going_on = {"collect", "first", "waterfall"}
     for family in CATALOGUE:
         for declared in read_declarations(pluggy.PluginManager(PROJECT), family):
-            elsewhere = declared.options.sync or declared.name == "describe_metrics"
-            wanted = declared.options.mode in going_on and not elsewhere
+            wanted = declared.options.mode in going_on and family is not contributions
             assert (declared.name in FITTED) is wanted, declared.name
 
 

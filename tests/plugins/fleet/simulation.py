@@ -205,6 +205,7 @@ class Misfortunes(ABC):
 
     def __init__(self, seed: int, *, store: Callable[[Callable[[], float]], Any], trouble: float) -> None:
         self.chance = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
+        random.seed(seed)  # what members leave to chance themselves
         self.truth = FakeClock(start=1_800_000_000.0)
         self.store = store(self.truth.time)
         self.trouble = trouble

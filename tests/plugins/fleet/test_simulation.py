@@ -75,6 +75,15 @@ async def test_a_change_reaches_no_host_before_its_turn_and_all_in_the_end(seed:
     assert "rolling" in world.store.states
 
 
+async def test_the_same_seed_makes_the_same_story() -> None:
+    told = []
+    for _ in range(2):
+        world = rolling.World(5)
+        await world.run(6)
+        told.append((world.store.states, world.store.active, world.kinds, world.ends))
+    assert told[0] == told[1]
+
+
 async def test_the_seeds_together_see_every_end_of_a_roll_out() -> None:
     missing = {"done", "reverted", "paused"}
     for seed in range(4, 40):
