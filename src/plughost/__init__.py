@@ -9,8 +9,9 @@ looked up when they are first used: a command that only lists metadata should no
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from plughost._names import looked_up
 
 if TYPE_CHECKING:
     from plughost.contracts.plugin import Plugin, PluginContext
@@ -27,13 +28,4 @@ _HOMES = {
     "hookspec": "plughost.hookspecs",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted((*globals(), *__all__))
+__getattr__, __dir__ = looked_up(__name__, _HOMES)

@@ -109,10 +109,18 @@ class Broken(Plugin):
         raise RuntimeError("boom")
 
 
+class Strange(Plugin):
+    name = "strange"
+
+    @hookimpl(optionalhook=True)
+    async def recommend(self, user: str, seeds: Any) -> Any:
+        return [3]
+
+
 async def test_what_is_recommended_is_of_the_genre_of_the_list_and_one_that_fails_takes_nothing_away(
     tmp_path: Path,
 ) -> None:
-    async with running(tmp_path / "data", ByGenrePlugin, Broken) as suite:
+    async with running(tmp_path / "data", ByGenrePlugin, Broken, Strange) as suite:
         assert (await suite.ada.get("/api/media/recommendations")).json() == {"titles": []}
         await suite.do("PUT", "/api/media/watchlist", FILM)
         titles = (await suite.ada.get("/api/media/recommendations")).json()["titles"]

@@ -12,9 +12,9 @@ agree on all at once. Those that are called as their file is are there from the 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from plughost._names import looked_up
 from plughost.contracts.error_text import (
     error_line,
     error_lines,
@@ -682,15 +682,6 @@ _NAMES = {
 }
 """File -> what is looked up in it."""
 
-_HOMES = {name: file for file, names in _NAMES.items() for name in names.split()}
+_HOMES = {name: f"{__name__}.{file}" for file, names in _NAMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted((*globals(), *__all__))
+__getattr__, __dir__ = looked_up(__name__, _HOMES)

@@ -75,13 +75,7 @@ class UserFlow:
         looked_at = await self._hooks.before_user_delete(user=user)
         if looked_at.user_id != user_id:
             raise UserRefused(_UNDECIDED, log_reason="before_user_delete returned another user")
-        deleted = await self._hooks.delete_user(user=looked_at)
-        if not isinstance(deleted, bool | None):  # of something that is gone for good nobody guesses
-            raise HookError(
-                f"delete_user returned {type(deleted).__name__} instead of bool: whether the user is gone is not known",
-                hook="delete_user",
-            )
-        if not deleted:
+        if not await self._hooks.delete_user(user=looked_at):
             return False
         await self._tell(self._hooks.after_user_delete, user=looked_at)
         return True

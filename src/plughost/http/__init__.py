@@ -8,9 +8,9 @@ framework (``csrf``, ``middleware``, ``problems``) serve those who installed non
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from plughost._names import looked_up
 from plughost.contracts.http_settings import HttpSettings
 from plughost.http.guards import (
     ANONYMOUS,
@@ -107,13 +107,4 @@ _HOMES = {
     "subrequest": "plughost.http.subrequests",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted((*globals(), *__all__))
+__getattr__, __dir__ = looked_up(__name__, _HOMES)

@@ -42,9 +42,8 @@ class DashboardPlugin(Plugin):
         """Open the file and begin to compute; the plugin plex is asked for at each use."""
         self._context = context
         context.register_hookspecs(hookspecs)
-        with anyio.CancelScope(
-            shield=True
-        ):  # what a thread has opened is closed, whatever becomes of this start
+        # What a thread has opened is closed, whatever becomes of this start.
+        with anyio.CancelScope(shield=True):
             self._hours = await anyio.to_thread.run_sync(Hours, context.data_dir / "usage.db")
             context.on_stop(partial(anyio.to_thread.run_sync, self._hours.close))
         self._usage = CountedUsage(self._hours, self._clock)

@@ -17,6 +17,7 @@ from plughost.contracts import (
     CacheManager,
     GuardedRoute,
     RestorePlan,
+    items_of,
     restore_sqlite,
     sqlite_artifact,
 )
@@ -92,7 +93,15 @@ class MediaPlugin(Plugin):
         return [media_group]
 
     async def _recommended(self, user: str, seeds: Sequence[Listed]) -> Sequence[Sequence[Listed]]:
-        found: Sequence[Sequence[Listed]] = await self._context.hooks.recommend(user=user, seeds=tuple(seeds))
+        report = await self._context.hooks.recommend.report(user=user, seeds=tuple(seeds))
+        found = []
+        for outcome in report.outcomes:
+            try:
+                found.append(items_of(outcome.value, Listed))
+            except TypeError as error:
+                self._context.log.error(
+                    "recommendations of plugin left out", plugin=outcome.plugin, reason=str(error)
+                )
         return found
 
     @hookimpl

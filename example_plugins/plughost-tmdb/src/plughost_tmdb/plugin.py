@@ -91,9 +91,8 @@ class TmdbPlugin(Plugin):
         self._api = Origin(name="tmdb", url=config.url, ceiling=config.ceiling)
         self._images = Origin(name="tmdb-images", url=config.image_url)
         self._file = context.data_dir / "tmdb.db"
-        with anyio.CancelScope(
-            shield=True
-        ):  # what a thread has opened is closed, whatever becomes of this start
+        # What a thread has opened is closed, whatever becomes of this start.
+        with anyio.CancelScope(shield=True):
             self._store = store = await anyio.to_thread.run_sync(Store, self._file)
             context.on_stop(partial(anyio.to_thread.run_sync, store.close))
         self._keys = Keys(

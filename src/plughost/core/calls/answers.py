@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from plughost.contracts.value_text import class_name, items_of
 from plughost.core.calls.annotations import UNIONS, hints_of
 from plughost.core.calls.declaration import Declaration
+from plughost.hookspecs import CATALOGUE, contributions
 
 Fit = Callable[[Any], Any]
 """Returns an answer as whoever asked goes on with it; raises TypeError for one of another kind."""
@@ -30,15 +31,15 @@ def fit_for(declaration: Declaration) -> Fit | None:
     """Return what fits each answer that is not None; None for a hook whose answers are taken as they are.
 
     Fitted are answers to the hooks of plughost's catalogue with which somebody else goes on. Votes are looked at where
-    they are counted; hooks that are called without ``await``, and the one for figures, give what is put to use plugin
-    by plugin, and each piece is looked at there. An application's specs bind their implementers by annotations alone.
+    they are counted, and contributions (routes, jobs, figures, ...) plugin by plugin where they are put to use. An
+    application's specs bind their implementers by annotations alone.
     """
-    options = declaration.options
-    if options.sync or options.mode in ("broadcast", "decide") or not declaration.is_own:
-        return None
-    if declaration.name == "describe_metrics":
+    if declaration.options.mode in ("broadcast", "decide") or declaration.origin not in _FITTED:
         return None
     return _fit_for(declaration.function)
+
+
+_FITTED = frozenset(family.__name__ for family in CATALOGUE if family is not contributions)
 
 
 @cache
@@ -71,5 +72,4 @@ def _kinds_of(annotation: Any) -> Iterator[AnswerKind]:
         yield AnswerKind(arguments[0] if isinstance(arguments[0], type) else object, listed=True)
     else:
         whole = origin or annotation
-        taken_as_it_is = not isinstance(whole, type) or whole in (Any, bool)  # what is true enough is a yes
-        yield AnswerKind(object if taken_as_it_is else whole)
+        yield AnswerKind(object if whole is Any or not isinstance(whole, type) else whole)

@@ -67,11 +67,6 @@ class Declaration(msgspec.Struct, frozen=True):
     historic: bool = False
 
     @property
-    def is_own(self) -> bool:
-        """Whether it is one of plughost's catalogue."""
-        return any(self.origin == family.__name__ for family in CATALOGUE)
-
-    @property
     def subject(self) -> str:
         """For ``waterfall``, the argument that is handed on."""
         asked = self.options.subject

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from plughost.contracts.auth import Abstain, Allow, Deny, Verdict
 from plughost.contracts.value_text import items_of
-from plughost.core.calls.answers import Fit, fit_for
+from plughost.core.calls.answers import Fit
 from plughost.core.calls.declaration import Declaration
 
 UNDECIDED = Deny("Nobody could vouch for this.")
@@ -183,9 +183,8 @@ class Decide:
         return before if isinstance(before, Deny) else UNANSWERED
 
 
-def gathering_for(declaration: Declaration) -> Callable[[dict[str, Any]], Gathering]:
+def gathering_for(declaration: Declaration, fit: Fit | None) -> Callable[[dict[str, Any]], Gathering]:
     """Return what makes the gathering of one call out of its arguments."""
-    fit = fit_for(declaration)
     match declaration.options.mode:
         case "broadcast":
             shared = Broadcast()  # has no state, so all calls can share it

@@ -160,12 +160,13 @@ class Planner:
         placed = sorted(made, key=_place_of)
         wrapped = "wrapper" in set(map(_kind_of, placed))
         steps = tuple(filterfalse(_is_wrapper, placed)) if wrapped else tuple(placed)
+        fit = fit_for(declaration)
         return CallPlan(
             declaration=declaration,
             wrappers=tuple(filter(_is_wrapper, placed)) if wrapped else (),
             steps=steps,
-            gather=gathering_for(declaration),
-            fit=fit_for(declaration),
+            gather=gathering_for(declaration, fit),
+            fit=fit,
             side_by_side=declaration.options.concurrent and len(steps) > 1,
             source=source,
         )
