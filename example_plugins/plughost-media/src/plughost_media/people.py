@@ -118,9 +118,9 @@ class People:
             return
         self._all("INSERT OR REPLACE INTO watch_event VALUES (?, ?, ?, ?)", user, machine, key, at)
         self._all(
-            "DELETE FROM watch_event WHERE user = ?1 AND at < (SELECT at FROM watch_event WHERE user = ?1"
-            " ORDER BY at DESC LIMIT 1 OFFSET ?2)",
-            user, _KEPT_EVENTS - 1,
+            "DELETE FROM watch_event WHERE user = ? AND at < (SELECT at FROM watch_event WHERE user = ?"
+            " ORDER BY at DESC LIMIT 1 OFFSET ?)",
+            user, user, _KEPT_EVENTS - 1,
         )  # fmt: skip
 
     def history(self, user: str, size: int, before: float) -> list[Mapping[str, Any]]:

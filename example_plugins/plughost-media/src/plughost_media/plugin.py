@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio.to_thread
@@ -58,13 +59,12 @@ class MediaPlugin(Plugin):
     async def start(self, context: PluginContext) -> None:
         """Open the file."""
         self._context, self._file = context, context.data_dir / "media.db"
-        self._people = await anyio.to_thread.run_sync(People, self._file)
+        # What a thread has opened is closed, whatever becomes of this start.
+        with anyio.CancelScope(shield=True):
+            self._people = await anyio.to_thread.run_sync(People, self._file)
+            context.on_stop(partial(anyio.to_thread.run_sync, self._people.close))
         context.register_hookspecs(hookspecs)
         context.provide(People, self._people)
-
-    async def stop(self) -> None:
-        """Close the file."""
-        await anyio.to_thread.run_sync(self._people.close)
 
     @hookimpl(optionalhook=True)
     async def media_watched(self, account: Account, machine: str, key: str, seen: bool) -> None:
