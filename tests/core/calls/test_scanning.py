@@ -198,3 +198,25 @@ def test_what_an_application_declares_is_read_again_when_it_changed() -> None:
         specs.weigh = hookspec(specs.weigh)
         dispatcher = HookDispatcher(setup=HookSetup(hookspecs=(specs,)))
         assert dispatcher.declarations()[-1].arguments == (arguments,)
+
+
+class Lenient(HookManager):
+    """Takes what is called ``spoken_`` for an implementation too, as some programs' managers do."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        found = super().parse_hookimpl_opts(plugin, name)
+        return {} if found is None and name.startswith("spoken_") else found
+
+
+class Spoken:
+    def spoken_word(self) -> str:
+        return "hello"
+
+
+@pytest.mark.parametrize("way", ["by a class", "by the object"])
+def test_a_manager_that_looks_in_its_own_way_is_asked_for_every_attribute(way: str) -> None:
+    manager = Lenient("acme") if way == "by a class" else HookManager("acme")
+    if way == "by the object":
+        manager.parse_hookimpl_opts = Lenient("acme").parse_hookimpl_opts  # type: ignore[method-assign]
+    manager.register(Spoken())
+    assert [impl.function() for impl in manager.hook.spoken_word.get_hookimpls()] == ["hello"]

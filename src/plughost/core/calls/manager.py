@@ -138,8 +138,9 @@ class HookManager(PluginManager):
     def register(self, plugin: Any, name: str | None = None) -> str | None:
         """Register a plugin as pluggy does; it is called from now on."""
         with self.looking_at(plugin) as options:
-            # Who puts another way to look in the place of this object's own is asked for every attribute.
-            found = None if "parse_hookimpl_opts" in vars(self) else options
+            # Whoever looks in another way, by this object or by a class that derives from its own, is asked for all.
+            looks = getattr(self.parse_hookimpl_opts, "__func__", None)
+            found = options if looks is HookManager.parse_hookimpl_opts else None
             registry: Any = _Registry(self, self._registry.hook, found)
             registered = PluginManager.register(registry, plugin, name)
             if registered is not None:
