@@ -212,6 +212,7 @@ def test_a_wait_without_a_limit_is_seen(look, body: str) -> None:
         "def start(self, context):\n    urllib.request.urlopen('x', timeout=5)",
         "def start(self, context):\n    subprocess.run(['x'], **context)",
         "async def work(self): await anyio.sleep_forever()\nasync def start(self, context): context.spawn(self.work)",
+        "async def start(self, context):\n    async def work(): await anyio.sleep_forever()\n    context.spawn(work)",
     ],
 )
 def test_a_wait_with_a_limit_or_in_the_background_is_fine(look, body: str) -> None:

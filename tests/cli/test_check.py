@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -167,6 +169,16 @@ def test_own_hooks_of_a_plugin_are_no_fault(cli, project) -> None:
     )
     ran = cli("check", project("own", source, card=""), "--json")
     assert statuses(ran)["hooks"] == "pass"
+
+
+def test_nothing_is_said_against_what_comes_with_plughost() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "plughost", "check", "--strict", "--json"], capture_output=True, timeout=60
+    )
+    said = {plugin["name"]: plugin["status"] for plugin in json.loads(ran.stdout)["plugins"]}
+    assert said.keys() >= {"admin", "cache", "database", "diskcache", "fleet", "sessions"}
+    assert set(said.values()) == {"pass"}
+    assert ran.returncode == 0
 
 
 def test_warnings_count_when_asked(cli, project) -> None:

@@ -69,7 +69,7 @@ def _unbounded_waits(subject: Subject) -> Iterator[CheckProblem]:
             if said := _endless(name, call):
                 yield _unbounded(file.name, call.lineno, said)
         for function in _phases(tree):
-            for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
+            for call in _own_calls(function):
                 if _full_name(call.func, names) in _FOREVER:
                     yield _unbounded(file.name, call.lineno, f"{function.name}() never returns")
 
@@ -106,13 +106,14 @@ def _phases(tree: ast.AST) -> Iterator[ast.AsyncFunctionDef]:
 
 
 def _calls_in_async(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    """Calls that an async function makes itself; what it only defines may run in a thread."""
+    """Calls that each async function makes itself."""
     for node in ast.walk(tree):
         if isinstance(node, ast.AsyncFunctionDef):
             yield from ((node.name, call) for call in _own_calls(node))
 
 
 def _own_calls(function: ast.AST) -> Iterator[ast.Call]:
+    """Calls it makes itself; what it only defines may run in a thread, or in a task of its own."""
     for child in ast.iter_child_nodes(function):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             continue
