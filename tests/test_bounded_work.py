@@ -171,6 +171,7 @@ def processor_time_of(door: Door, text: str) -> float:
 @pytest.mark.parametrize(("name", "piece"), INPUTS)
 def test_a_thousand_times_the_input_takes_at_most_a_thousand_times_the_steps(name, piece):
     door, _ = DOORS[name]
+    steps_on(door, filled(piece, SMALL))  # patterns are compiled at the first call
     sizes = (SMALL, 8 * SMALL)  # the same bound at a size that even quadratic work ends at
     if steps_on(door, filled(piece, sizes[1])) > 16 * steps_on(door, filled(piece, sizes[0])):
         pytest.fail(f"{name}: the steps grow faster than the input, for {piece!r}")

@@ -91,10 +91,13 @@ def masked_text(text: str) -> str:
         text = known.hidden_in(text)
     if "://" in text:
         text = "\n".join(_without_url_passwords(line) for line in text.split("\n"))
-    text = re.sub(_PAIR, rf"\1{MASK}", text)
-    text = re.sub(_ITEM, rf"\1{MASK}", text)
-    text = re.sub(_BEARER, rf"\1{MASK}", text)
-    return re.sub(_TOKEN, rf"phk_\1_{MASK}", text)
+    if "=" in text:  # looking for what each of them needs costs a tenth of looking for the whole
+        text = re.sub(_PAIR, rf"\1{MASK}", text)
+    if "':" in text or '":' in text:
+        text = re.sub(_ITEM, rf"\1{MASK}", text)
+    if "phk_" in text:
+        text = re.sub(_TOKEN, rf"phk_\1_{MASK}", text)
+    return re.sub(_BEARER, rf"\1{MASK}", text)
 
 
 def masked(value: Any) -> Any:

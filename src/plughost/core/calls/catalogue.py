@@ -45,7 +45,7 @@ class Catalogue:
     def add(self, namespace: Namespace) -> tuple[str, ...]:
         """Declare what ``namespace`` declares, all or nothing; return the names."""
         found = read_declarations(self._manager, namespace, self._terms)
-        changed = [each for each in found if self._is_news(each)]
+        changed = [each for each in found if is_news(each, self.declarations.get(each.name))]
         self._refuse_misfits(changed)
         self.changes += 1
         self._forget([each.name for each in changed if each.name in self.declarations])
@@ -88,18 +88,6 @@ class Catalogue:
         self._forget(orphans)
         self.changes += 1
 
-    def _is_news(self, new: Declaration) -> bool:
-        """Whether pluggy has to be told; a reloaded module may change what it declared itself."""
-        old = self.declarations.get(new.name)
-        if old is None or not new.agrees_with(old):
-            if old is not None and old.origin != new.origin:
-                raise ValueError(
-                    f"{new.origin} declares hook {new.name!r} differently from {old.origin}, "
-                    "which was first; give the hook another name"
-                )
-            return True
-        return False
-
     def _refuse_misfits(self, new: Iterable[Declaration]) -> None:
         for declaration in new:
             caller = getattr(self._manager.hook, declaration.name, None)
@@ -130,3 +118,21 @@ class Catalogue:
             warnings.simplefilter("ignore")  # these warned when they were registered first
             for name, plugin in again:
                 self._manager.register(plugin, name)
+
+
+def is_news(new: Declaration, old: Declaration | None) -> bool:
+    """Whether a declaration says something that is not declared yet; a reloaded module may change its own.
+
+    Raises:
+        ValueError: Another module declared a hook of that name differently.
+    """
+    if old is None:
+        return True
+    if new.agrees_with(old):
+        return False
+    if old.origin != new.origin:
+        raise ValueError(
+            f"{new.origin} declares hook {new.name!r} differently from {old.origin}, "
+            "which was first; give the hook another name"
+        )
+    return True

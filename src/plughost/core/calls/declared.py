@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from plughost.contracts.config import HostSection
 from plughost.contracts.error_text import error_line
-from plughost.core.calls.catalogue import Catalogue
+from plughost.core.calls.catalogue import is_news
 from plughost.core.calls.declaration import (
     AS_PLUGGY,
     Declaration,
@@ -91,12 +91,14 @@ class HookSetup(msgspec.Struct, frozen=True, kw_only=True):
         """Return what is declared, namespace by namespace.
 
         Raises:
-            ValueError: As from ``Catalogue.add``.
+            ValueError: As from ``HookDispatcher.add_hookspecs``.
         """
-        catalogue = Catalogue(self.manager(), self.terms)
+        manager, found = self.manager(), dict[str, Declaration]()
         for namespace in self.namespaces:
-            catalogue.add(namespace)
-        return list(catalogue.declarations.values())
+            for each in read_declarations(manager, namespace, self.terms):
+                if is_news(each, found.get(each.name)):
+                    found[each.name] = each
+        return list(found.values())
 
     def implementations(self, plugin: object) -> Iterator[Implementation]:
         """Yield what ``plugin`` implements: hooks that are declared, then plughost's own that are left out."""

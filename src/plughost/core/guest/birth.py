@@ -43,9 +43,8 @@ def settle_in(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socke
     if spec.nice:
         with suppress(OSError):
             os.nice(spec.nice)
-    kept = scrubbed_environment()
-    os.environ.clear()
-    os.environ.update(kept)
+    for name in os.environ.keys() - scrubbed_environment().keys():
+        del os.environ[name]
     if spec.path:
         sys.path[:] = spec.path
     sys.argv[:] = [f"plughost plugin {spec.name}"]

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,7 +22,6 @@ from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.logs import get_logger
 from plughost.contracts.masking import KnownSecrets
 from plughost.core.calls.declared import HookSetup
-from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.config.plugin_config import decode_elsewhere
 from plughost.core.config.undecoded import UndecodedSettings
 from plughost.core.containment import stray
@@ -32,7 +30,7 @@ from plughost.core.guest.context import GuestContext
 from plughost.core.guest.contributions import asked_contributions
 from plughost.core.guest.functions import Functions
 from plughost.core.guest.logs import HostHandler
-from plughost.core.guest.plugin import HereImplementation, HerePlugin, imported_plugin
+from plughost.core.guest.plugin import HereImplementation, HerePlugin, imported_plugin, own_version
 from plughost.core.guest.routes import GuestRoutes
 from plughost.core.guest.services import GuestServices
 from plughost.core.guest.tasks import call_tasks, recorded
@@ -83,9 +81,9 @@ def live(spec: GuestSpec, ends: Ends) -> NoReturn:
 
 def warm_up() -> None:
     """Do once, before any process is forked, what each of them would do for itself."""
-    version("plughost")
+    own_version()
     get_logger("plughost.plugin")
-    HookDispatcher(setup=HookSetup())
+    HookSetup().declarations()
     for member in Member:
         crossing_of(member)
 

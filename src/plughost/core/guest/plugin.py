@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, cast
@@ -14,7 +14,6 @@ import pluggy
 
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import HookSetup
-from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.verify import misfits, options_of
 from plughost.core.config.marking import secrets_of
 from plughost.core.config.schema import plugin_schema
@@ -69,7 +68,7 @@ class HerePlugin:
         handle, kind = self.handle, self.handle.config_class
         return PluginManifest(
             wire=VERSION,
-            plughost=version("plughost"),
+            plughost=own_version(),
             version=handle.version,
             requires=handle.requires,
             after=handle.after,
@@ -79,6 +78,12 @@ class HerePlugin:
             hooks=tuple(one.manifest for one in self.implementations),
             confinement=confinement,
         )
+
+
+@cache
+def own_version() -> str:
+    """Return the version of plughost here; looked up once, before any process is forked."""
+    return version("plughost")
 
 
 def imported_plugin(spec: GuestSpec) -> HerePlugin:
@@ -96,10 +101,8 @@ def imported_plugin(spec: GuestSpec) -> HerePlugin:
         folder=Path(spec.folder) if spec.folder else None,
     )
     handle = import_plugin(PluginCandidate(name=spec.name, finding=finding, wish=Wish()))
-    namespaces = tuple(_namespaces(spec))
-    dispatcher = HookDispatcher(setup=HookSetup(project=spec.project, families=(), hookspecs=namespaces))
-    implementations = tuple(_implementations(dispatcher.setup, handle))
-    return HerePlugin(handle, implementations)
+    setup = HookSetup(project=spec.project, families=(), hookspecs=tuple(_namespaces(spec)))
+    return HerePlugin(handle, tuple(_implementations(setup, handle)))
 
 
 def _namespaces(spec: GuestSpec) -> Iterator[Any]:
