@@ -79,7 +79,7 @@ def _frozen(value: Any, depth: int) -> Any:
     if depth > _DEEPEST:
         raise ValueError(f"containers are nested more than {_DEEPEST} deep, or one holds itself")
     if kind is tuple:
-        if not value:
+        if _AS_IT_IS.issuperset(map(type, value)):
             return value
         members = [_frozen(member, depth + 1) for member in value]
         same = all(mine is theirs for mine, theirs in zip(members, value, strict=True))

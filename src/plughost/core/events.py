@@ -114,6 +114,11 @@ class EventBus:
                             "event subscriber failed", event_name=name, owner=owner, exc_info=error
                         )
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody subscribed to anything."""
+        return bool(self._subscriptions)
+
     def subscribed_by(self, owner: str) -> tuple[str, ...]:
         """Return the events that a plugin is subscribed to: their names, or the full names of their classes."""
         return tuple(

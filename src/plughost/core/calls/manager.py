@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from types import FunctionType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, cast
 
 import msgspec
@@ -53,10 +53,37 @@ class _Registry:
         self._manager = manager
         self.hook = hook
         if options is not None:
-            self.parse_hookimpl_opts = lambda _, name: options.get(name)
+
+            def noted(_: object, name: str) -> pluggy.HookimplOpts | None:
+                return options.get(name)
+
+            self.parse_hookimpl_opts = noted
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._manager, name)
+
+
+def _entered(registry: Any, plugin: object, name: str | None, marked: Mapping[str, Any]) -> str | None:
+    """Register a plugin by pluggy's own code, to which nothing is in it but what is marked.
+
+    It looks at each of the dozens of attributes that any object has, and walks through all classes for each that is
+    marked, to learn what is known here.
+    """
+    own = PluginManager.register
+    usual = type(plugin).__getattribute__ in _USUAL  # then asking for a function executes nothing
+
+    def bound(plugin: object, name: str) -> Any:
+        found = getattr(plugin, name) if usual else None
+        return (found, found) if type(found) in _FUNCTIONS else _static_hook_attr(plugin, name)
+
+    seen = {**own.__globals__, "dir": lambda _: marked, "_static_hook_attr": bound}
+    register = FunctionType(own.__code__, seen, own.__name__, own.__defaults__, own.__closure__)
+    return cast("str | None", register(registry, plugin, name))
+
+
+_static_hook_attr: Any = getattr(pluggy._manager, "_static_hook_attr", None)
+_USUAL = {kind.__getattribute__ for kind in (object, type, ModuleType)}
+_FUNCTIONS = {FunctionType, MethodType}
 
 
 class HookManager(PluginManager):
@@ -142,7 +169,10 @@ class HookManager(PluginManager):
             looks = getattr(self.parse_hookimpl_opts, "__func__", None)
             found = options if looks is HookManager.parse_hookimpl_opts else None
             registry: Any = _Registry(self, self._registry.hook, found)
-            registered = PluginManager.register(registry, plugin, name)
+            if found is None:
+                registered = PluginManager.register(registry, plugin, name)
+            else:
+                registered = _entered(registry, plugin, name, found)
             if registered is not None:
                 self._hooks[registered] = frozenset(hook for hook, _, _ in self.implementations(plugin))
                 self._changed(self._hooks[registered])

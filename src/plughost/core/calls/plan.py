@@ -153,10 +153,10 @@ class Planner:
         known = dict(zip(map(id, map(_source_of, old)), old, strict=True))
         source = tuple(impls)
         newest_first = source[::-1]  # settles ties as pluggy does
-        kept = map(known.get, map(id, newest_first))
-        made = [
-            step or self._step(declaration, impl, ages) for step, impl in zip(kept, newest_first, strict=True)
-        ]
+        made: list[Any] = [*map(known.get, map(id, newest_first))]
+        while None in made:  # mostly one: that of the plugin that has just come
+            place = made.index(None)
+            made[place] = self._step(declaration, newest_first[place], ages)
         placed = sorted(made, key=_place_of)
         wrapped = "wrapper" in set(map(_kind_of, placed))
         steps = tuple(filterfalse(_is_wrapper, placed)) if wrapped else tuple(placed)

@@ -9,11 +9,14 @@ from plughost.contracts.records import (
     PluginState,
     PluginStopped,
 )
+from plughost.core.calls.beside import manager_of
 from plughost.core.loading.context import Facilities
 from plughost.core.loading.registry import PluginRegistry
+from plughost.hookspecs import plugins
 
 _log = get_logger("plughost.loading")
 
+_TOLD = ("plugin_started", "plugin_failed", "plugin_stopped")
 _STOPPED = frozenset({PluginState.STOPPED, PluginState.QUARANTINED})
 
 
@@ -24,6 +27,12 @@ class Announcer:
         self._registry = registry
         self._events = facilities.events
         self._hooks = facilities.own_hooks
+        self._callers = manager_of(facilities.dispatcher, plugins).callers
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody is told, for whom it may be necessary to wait."""
+        return self._events.is_heard or any(self._callers[name].get_hookimpls() for name in _TOLD)
 
     async def announce(self) -> None:
         """Tell everything that was not told yet."""

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
 from plughost.core.containment import Point
+from plughost.core.late_event import LateEvent
 from plughost.core.leash import Leash
 from plughost.core.loading.turns import go_inside
 from plughost.core.stepping import AbandonedError
@@ -85,7 +86,7 @@ class BackgroundTasks:
         self._budget = budget
         self._watcher = watcher
         self._clock = clock
-        self._running: dict[Leash, anyio.Event] = {}
+        self._running: dict[Leash, LateEvent] = {}
         self._stopping = False
 
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
@@ -93,7 +94,7 @@ class BackgroundTasks:
         if self._stopping:
             return
         leash = Leash()
-        self._running[leash] = anyio.Event()
+        self._running[leash] = LateEvent()
         self._tasks.start_soon(self._keep_running, leash, function, args)
 
     async def stop(self, limit: float) -> bool:
@@ -134,7 +135,7 @@ class BackgroundTasks:
         return True
 
 
-async def end_all(running: dict[Leash, anyio.Event], limit: float) -> bool:
+async def end_all(running: dict[Leash, LateEvent], limit: float) -> bool:
     """Wait until every leash's event is set; cut those that are not within ``limit``. Returns whether all were."""
     with anyio.move_on_after(limit):
         for ended in running.values():

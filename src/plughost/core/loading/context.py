@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from anyio.from_thread import run_sync as run_in_loop
-from anyio.lowlevel import EventLoopToken, current_token
 
 from plughost.contracts.files import own_folder
 from plughost.contracts.http import HttpContext
@@ -76,8 +74,6 @@ class BoundContext(SchedulesJobs):
         self._ledger = ledger
         self._background = background
         self._events = LedgeredEvents(name, facilities.events, ledger)
-        self._token: EventLoopToken = current_token()
-        self._thread = threading.get_ident()
 
     @property
     def host_name(self) -> str:
@@ -116,10 +112,11 @@ class BoundContext(SchedulesJobs):
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a coroutine function in the background."""
         self._ledger.check_open()
-        if threading.get_ident() == self._thread:
+        there = self._facilities.dispatcher.home.elsewhere
+        if there is None:
             self._background.spawn(function, *args)
         else:  # a plain start() runs in a worker thread
-            run_in_loop(lambda: self._background.spawn(function, *args), token=self._token)
+            run_in_loop(lambda: self._background.spawn(function, *args), token=there)
 
     def register_hookspecs(self, module: ModuleType | type) -> None:
         """Declare hooks of the plugin's own."""

@@ -20,6 +20,7 @@ from plughost.contracts.records import PluginRecord, PluginState
 from plughost.core.config import LoadedConfig
 from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate
+from plughost.core.late_event import LateEvent
 from plughost.core.loading.announcer import Announcer
 from plughost.core.loading.background import RestartPolicy
 from plughost.core.loading.context import Facilities
@@ -213,9 +214,12 @@ class PluginLifecycle:
             if entry.record.state in _UNDER_WAY:
                 self._registry.move(name, PluginState.STOPPED, reason=self.turns.why_broken_off(name))
             entry.settled.set()
-            with anyio.CancelScope(shield=True):
-                await self._end_unused(imported)
-                await self._announcer.announce()
+            if imported.process is None and not self._announcer.is_heard:
+                await self._announcer.announce()  # waits for nobody, so that nothing can break it off
+            else:
+                with anyio.CancelScope(shield=True):
+                    await self._end_unused(imported)
+                    await self._announcer.announce()
         return entry.record
 
     async def _end_unused(self, imported: ImportedPlugin) -> None:
@@ -240,7 +244,7 @@ class PluginLifecycle:
                 await self._start(entry, imported, config, self._clock.monotonic() - began)
             # Let those who waited for a plugin queue up, before its place in the window goes to somebody less urgent:
             # one turn of the loop to wake them, one for a loop that wakes in random order
-            turns = 2 if entry.settled.statistics().tasks_waiting else 0
+            turns = 2 if entry.settled.is_awaited else 0
             entry.settled.set()
             for _ in range(turns):
                 await anyio.lowlevel.checkpoint()
@@ -453,7 +457,7 @@ class PluginLifecycle:
             self._dispatcher.keep_place(imported.candidate.name)
             await self._stop(entry, PluginState.STOPPED, "reloading")
             entry.candidate = imported.candidate
-            entry.settled = anyio.Event()
+            entry.settled = LateEvent()
             await self.insist(imported)
         else:
             await self._swap(entry, imported)

@@ -10,7 +10,6 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
-import anyio
 import msgspec
 
 from plughost.contracts.error_text import error_lines, error_text, error_type_name
@@ -26,6 +25,7 @@ from plughost.contracts.records import (
 from plughost.core.calls.visits import Visits
 from plughost.core.config.paths import match_name
 from plughost.core.finding.discovery import PluginCandidate
+from plughost.core.late_event import LateEvent
 from plughost.core.loading.ledger import Ledger
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.ordering import Needs
@@ -81,7 +81,7 @@ class RegisteredPlugin(msgspec.Struct):
 
     candidate: PluginCandidate
     record: PluginRecord
-    settled: anyio.Event = msgspec.field(default_factory=anyio.Event)
+    settled: LateEvent = msgspec.field(default_factory=LateEvent)
     run: Run | None = None
     config_class: Any = None
     imported: bool = False
@@ -220,12 +220,10 @@ def _changed(record: _R, changes: Mapping[str, Any]) -> _R:
     """Return what ``dataclasses.replace`` would, in a tenth of its steps: what stays was frozen once already."""
     kind = type(record)
     names, values_of = _FIELDS[kind]
-    if not _UNCHANGING.issuperset(map(type, changes.values())):
-        changes = {
-            name: value if type(value) in _UNCHANGING else frozen(value) for name, value in changes.items()
-        }
     values = dict(zip(names, values_of(record), strict=True))
     values.update(changes)
+    for name in _HOLDING & changes.keys():
+        values[name] = frozen(values[name])
     made = object.__new__(kind)
     _do_all(map(object.__setattr__, repeat(made), values, values.values()))
     return made
@@ -236,8 +234,8 @@ def _fields_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[
     return names, attrgetter(*names)
 
 
-_UNCHANGING = frozenset({str, int, float, bool, type(None), PluginState, PluginTimings, PluginFailure})
-"""What need not be frozen, as it cannot change."""
+_HOLDING = frozenset({"requires", "after", "hooks", "config", "status"})
+"""Fields whose value may hold what can be changed, and is frozen when it comes in."""
 
 _FIELDS = {kind: _fields_of(kind) for kind in (PluginRecord, PluginTimings)}
 _do_all = deque[None](maxlen=0).extend

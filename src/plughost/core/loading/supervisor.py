@@ -18,6 +18,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.error_text import error_line
 from plughost.contracts.plugin import PluginContext
 from plughost.core.containment import Point
+from plughost.core.late_event import LateEvent
 from plughost.core.leash import Leash
 from plughost.core.loading.background import GRACE, BackgroundTasks, end_all
 from plughost.core.loading.shape import PluginHandle
@@ -45,9 +46,9 @@ class Supervisor:
         self._tasks = tasks
         self._clock = clock
         self._leash = Leash()
-        self._started = anyio.Event()
+        self._started = LateEvent()
         self._may_stop = anyio.Event()
-        self._ended = anyio.Event()
+        self._ended = LateEvent()
         self._stop_called = False
         self._stopping: Hold | None = None
         self._start_error: BaseException | None = None
