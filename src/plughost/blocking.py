@@ -25,6 +25,7 @@ from anyio.from_thread import BlockingPortal
 
 from plughost.contracts.plugin import Service
 from plughost.core.calls.relays import HookRelay, twin_of
+from plughost.core.forking import no_forks
 from plughost.core.importing import result_of
 from plughost.exceptions import HostNotReadyError
 from plughost.host import ConfigSource, Host
@@ -76,7 +77,8 @@ class BlockingHost:
 
     def __enter__(self) -> Self:
         loop = _LoopThread(self._host, self._backend)
-        loop.start()
+        with no_forks():
+            loop.start()
         self._running = loop
         return self
 

@@ -109,6 +109,75 @@ def test_a_forked_process_never_waits_for_the_threads_of_its_parent(config: Path
     assert ended.returncode == 0, ended.stderr
 
 
+IN_THE_MIDST_OF_AN_IMPORT = """
+import os, time
+
+{fork}
+time.sleep(1)
+
+class Late:
+    name = "late"
+
+    async def start(self, context):
+        pass
+"""
+
+FORKS_MEANWHILE = """
+import os, signal, sys, threading, time
+from plughost.blocking import BlockingHost
+
+host = BlockingHost("forked", config=sys.argv[1])
+starter = threading.Thread(target=host.start)
+starter.start()
+while "late_to_come" not in sys.modules:
+    time.sleep(0.01)
+child = os.fork()
+if child == 0:
+    signal.alarm(20)  # a child that hangs ends here
+    import late_to_come
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+starter.join()
+assert host.plugin("late").state == "ready"
+host.stop()
+"""
+
+FORKS_ITSELF = """
+import sys
+import time
+from plughost.blocking import BlockingHost
+
+begun = time.monotonic()
+with BlockingHost("forked", config=sys.argv[1]) as host:
+    assert host.plugin("late").state == "ready"
+assert time.monotonic() - begun < 9, "it waited for itself"
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "fork"),
+    [
+        (FORKS_MEANWHILE, ""),
+        (FORKS_ITSELF, "child = os.fork()\nif child == 0: os._exit(0)\nos.waitpid(child, 0)"),
+    ],
+    ids=["by another thread", "by the import itself"],
+)
+def test_a_fork_in_the_midst_of_an_import_inherits_no_lock_and_waits_for_nothing_of_its_own(
+    tmp_path: Path, program: str, fork: str
+) -> None:
+    (tmp_path / "late_to_come.py").write_text(IN_THE_MIDST_OF_AN_IMPORT.format(fork=fork))
+    (tmp_path / "forking.py").write_text(program)
+    config = tmp_path / "plughost.toml"
+    config.write_text(
+        '[host]\nallow = ["late"]\ndata_dir = "data"\n[plugins.late]\nmodule = "late_to_come:Late"\n'
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", str(tmp_path / "forking.py"), str(config)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+
+
 SLOW = """
 import anyio
 

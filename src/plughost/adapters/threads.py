@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from plughost.blocking import BlockingHost
 from plughost.contracts.logs import get_logger
+from plughost.core.forking import no_forks
 from plughost.host import ConfigSource
 
 _log = get_logger("plughost.host")
@@ -44,7 +45,8 @@ class HostOfProcess:
         place = self._place
         with place.lock:
             if place.host is None:
-                place.host = BlockingHost(self._name, config=self._config).start()
+                with no_forks():
+                    place.host = BlockingHost(self._name, config=self._config).start()
                 atexit.register(self.stop)
             return place.host
 
