@@ -64,6 +64,10 @@ def own_server() -> Iterator[Server]:
         yield running
 
 
+PATIENT: dict[str, Any] = {"op_timeout": 5.0, "connect_timeout": 5.0}
+"""For what is not about a server that is away: a busy machine is no outage."""
+
+
 def shared(url: str, **config: Any) -> NamedCaches:
     """Return a manager over a server; enter it to connect."""
     settings = CacheConfig(redis_url=url, **config)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import anyio
 import pytest
@@ -17,7 +16,7 @@ from plughost.plugins.cache.redis.locks import RedisLocks
 from plughost.testing.suites.cache_backend import CacheBackendSuite
 from servers import Server, cluster
 
-from .conftest import shared
+from .conftest import PATIENT, shared
 
 pytestmark = pytest.mark.anyio
 
@@ -25,10 +24,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-PATIENT: dict[str, Any] = {"op_timeout": 5.0, "connect_timeout": 5.0}
-"""The suite is about meaning, and a busy machine takes its time to connect to three nodes."""
 
 
 @pytest.fixture(scope="module")
