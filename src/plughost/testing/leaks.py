@@ -86,11 +86,11 @@ async def new_traces(host: Host, plugin: str, earlier: Traces) -> list[str]:
     """Return what is there now and was not earlier, after giving what is ending the time to end."""
     found: list[str] = []
     for turn in range(_TURNS):
-        if turn % _COLLECT_EVERY == 0:
-            gc.collect()
         found = traces_of(host, plugin).new_since(earlier)
         if not found:
             break
+        if turn % _COLLECT_EVERY == 0:
+            gc.collect()
         await anyio.sleep(_PAUSE)
     return found
 
