@@ -92,18 +92,22 @@ def kill_in(folder: Path, phase: str, confined: bool, library: str) -> float:
         [sys.executable, "-c", HOST, json.dumps([str(folder), phase, confined, library])],
         env={**os.environ, "PYTHONPATH": str(Path(process_faults.__file__).parent)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
-        assert waits_until(lambda: (home / "entered").exists() and housed_by(host.pid) == 1)
+        entered = home / "entered"
+        assert waits_until(lambda: host.poll() is not None or (entered.exists() and housed_by(host.pid) == 1))
+        if host.poll() is not None:
+            pytest.fail(f"the host ended by itself: {host.communicate()[1]}")
         (guest,) = set.union(*(children(template) for template in children(host.pid)))
     finally:
         host.send_signal(signal.SIGKILL)
     began = time.monotonic()
-    gone = waits_until(lambda: not is_alive(guest))
+    gone = waits_until(lambda: not is_alive(guest), 30.0)
     took = time.monotonic() - began
-    host.wait()
     if not gone:
         os.kill(guest, signal.SIGKILL)
+    host.communicate()
     assert gone
     return took
