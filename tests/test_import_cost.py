@@ -24,6 +24,7 @@ named = [f"{each.__module__}.{each.__qualname__}" for each in made]
 print(json.dumps({
     "dataclasses": sorted(name for name in named if name.startswith("plughost.")),
     "files": sorted(module.__name__ for module in own),
+    "libraries": sorted({name.partition(".")[0] for name in sys.modules} - {"plughost"}),
 }))
 """
 
@@ -54,6 +55,20 @@ def test_the_import_of_the_host_makes_few_dataclasses(imported: dict[str, Any]) 
 def test_the_import_of_the_host_leaves_what_only_a_plugin_offers(imported: dict[str, Any], file: str) -> None:
     assert "plughost.contracts.records" in imported["files"]
     assert f"plughost.contracts.{file}" not in imported["files"]
+
+
+@pytest.mark.parametrize("library", ["structlog", "rich", "click", "packaging", "tomlkit", "starlette"])
+def test_the_import_of_the_host_leaves_the_libraries_that_not_every_host_uses(
+    imported: dict[str, Any], library: str
+) -> None:
+    assert "msgspec" in imported["libraries"]
+    assert library not in imported["libraries"]
+
+
+def test_what_the_hook_of_commands_returns_is_known_once_somebody_asks() -> None:
+    ask = "import plughost.hookspecs as h, typing; print(typing.get_type_hints(h.contributions.register_commands))"
+    ran = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=60)
+    assert "click.core.Command" in ran.stdout
 
 
 FILES = {path.stem for path in Path(contracts.__file__).parent.glob("[a-z]*.py")}

@@ -1,10 +1,26 @@
-"""Names of a package that are looked up in its files when they are first used: nobody waits for what is not used."""
+"""Names that are looked up in their files when they are first used: nobody waits for what is not used."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+
+
+class LateModule:
+    """Stands for a module that is imported when something is taken out of it, such as by whoever reads annotations.
+
+    Args:
+        name: Name of the module.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):  # asked by those who look at what stands in a namespace
+            raise AttributeError(name)
+        return getattr(import_module(self._name), name)
 
 
 def looked_up(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from plughost.contracts.error_text import error_line, error_lines
 from plughost.contracts.masking import masked_text
@@ -18,11 +18,35 @@ _TAKEN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 def get_logger(name: str, /, **bound: Any) -> structlog.stdlib.BoundLogger:
     """Return a structlog logger over the stdlib logger of that name, with values bound to it.
 
-    Nothing global is configured: levels, handlers and rendering belong to the application.
+    Nothing global is configured: levels, handlers and rendering belong to the application. structlog is imported when
+    the logger is first used.
     """
     logger = logging.getLogger(name)
     logger.addFilter(_hide_secrets)
-    import structlog  # not above: it takes longer to import than a command that logs nothing runs
+    return cast("structlog.stdlib.BoundLogger", _LateLogger(logger, bound))
+
+
+class _LateLogger:
+    """A structlog logger that is made when it is used: structlog takes as long to import as half of a host."""
+
+    def __init__(self, logger: logging.Logger, context: dict[str, Any]) -> None:
+        self._logger = logger
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked by those who copy things, before there is anything in this one
+            raise AttributeError(name)
+        found = getattr(_structured(self._logger, self._context), name)
+        if callable(found):
+            self.__dict__[name] = found
+        return found
+
+    def __repr__(self) -> str:
+        return repr(_structured(self._logger, self._context))
+
+
+def _structured(logger: logging.Logger, context: dict[str, Any]) -> structlog.stdlib.BoundLogger:
+    import structlog
 
     processors = (
         structlog.stdlib.filter_by_level,
@@ -31,7 +55,7 @@ def get_logger(name: str, /, **bound: Any) -> structlog.stdlib.BoundLogger:
         structlog.stdlib.render_to_log_kwargs,
     )
     # What structlog.wrap_logger(...).bind(...) makes as well, by way of a proxy for each.
-    return structlog.stdlib.BoundLogger(logger, processors, bound)
+    return structlog.stdlib.BoundLogger(logger, processors, context)
 
 
 def _hide_secrets(record: logging.LogRecord) -> bool:

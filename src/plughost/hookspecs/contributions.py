@@ -8,13 +8,18 @@ when its plugin goes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import click
-
+from plughost._names import LateModule
 from plughost.contracts.http import AdminPanel, GuardedRoute, HttpContext, Middleware
 from plughost.contracts.jobs import Job
 from plughost.contracts.metric_families import MetricFamily
 from plughost.hookspecs._markers import hookspec
+
+if TYPE_CHECKING:
+    import click
+else:  # a host whose plugins have no commands needs none of it
+    click = LateModule("click")
 
 
 @hookspec(mode="collect", timeout=None, sync=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from plughost.contracts.config import HostSection
 from plughost.contracts.plugin import HOST_API
@@ -289,8 +288,8 @@ def check_host_api(plugin: str, wanted: str) -> None:
         PluginInvalidError: The range cannot be read.
     """
     try:
-        fits = _fits(wanted)
-    except InvalidSpecifier as error:
+        fits = not wanted or _fits(wanted)
+    except ValueError as error:
         raise PluginInvalidError(
             f"host_api {wanted!r} of plugin {plugin!r} is not a version range: write it like '>=1,<2'",
             plugin=plugin,
@@ -305,6 +304,8 @@ def check_host_api(plugin: str, wanted: str) -> None:
 
 @lru_cache
 def _fits(wanted: str) -> bool:
+    from packaging.specifiers import SpecifierSet  # late as in ``Needs.refuse_version``
+
     return HOST_API in SpecifierSet(wanted)
 
 

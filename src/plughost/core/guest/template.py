@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import anyio
+import structlog  # noqa: F401  loggers import it when they are used, where a plugin may be confined already
 
 from plughost.core.guest import life
 from plughost.core.guest.birth import adopt_orphans, put_on_leash
