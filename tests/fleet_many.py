@@ -114,7 +114,7 @@ async def lend_ears(store: Server, number: int, read: list[float]) -> None:
     loop, base = asyncio.get_running_loop(), "{plughost:fleet:many}"
     words = []
     for script, more in ((scripts.STEERING, ()), (scripts.REVISION, ("1",))):
-        sha = hashlib.sha1((scripts.PRELUDE + script).encode(), usedforsecurity=False).hexdigest()
+        sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         words.append(encoded("EVALSHA", sha, "1", base, "", "unused", *more))
     for _ in range(number):
         _, asker = await loop.create_unix_connection(lambda: Asker(words, read), store.path)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from plughost.contracts import SYSTEM_CLOCK, Beat, Greeting, MemberPlugin
-from plughost.plugins.fleet.cards import MemberCard
+from plughost.plugins.fleet.cards import MemberCard, decode_card
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.overview import MOST_COLUMNS, MOST_LINES
 from plughost.plugins.fleet.panel import FleetPanel
@@ -78,3 +78,12 @@ async def test_of_a_few_hosts_each_has_its_line_and_its_column(hosts: int) -> No
     found = await figures(hosts, {}, troubled=set())
     assert len(found["hosts"]) == len(found["columns"]) == hosts
     assert all(row["others"] == [] for row in found["plugins"])
+
+
+def test_members_with_the_same_plugins_share_what_is_known_of_them() -> None:
+    one, two = (
+        decode_card(msgspec.msgpack.encode(MemberCard(pid=pid, plugins=(MemberPlugin(name="lamp"),))))
+        for pid in (1, 2)
+    )
+    assert one.pid != two.pid
+    assert one.plugins is two.plugins

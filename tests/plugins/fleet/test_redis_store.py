@@ -127,7 +127,7 @@ async def test_what_is_no_address_of_a_server_is_refused(url: str) -> None:
         await RedisFleetStore(url, prefix="p").open()
 
 
-async def test_a_sign_of_life_takes_the_server_a_dozen_commands_at_most(
+async def test_a_sign_of_life_takes_the_server_ten_commands_at_most(
     store: RedisFleetStore, clock: FakeClock
 ) -> None:
     fleet = FleetDriver(store, clock)
@@ -138,4 +138,58 @@ async def test_a_sign_of_life_takes_the_server_a_dozen_commands_at_most(
     for _ in range(10):
         await fleet.beat("b")
     counted = await store._opened.info("commandstats")
-    assert sum(one["calls"] for one in counted.values()) / 10 <= 12
+    assert sum(one["calls"] for one in counted.values()) / 10 <= 10
+
+
+async def test_what_members_tell_of_themselves_is_read_once_and_again_when_it_changed(
+    store: RedisFleetStore, clock: FakeClock
+) -> None:
+    fleet = FleetDriver(store, clock)
+    for name in ("a", "b"):
+        await fleet.join(name, b"old " + name.encode(), process=name)
+
+    async def cards() -> tuple[bool, dict[str, bytes]]:
+        """Return whether the server had to send them, and what they are."""
+        before = store._cards
+        view = await store.view()
+        return store._cards is not before, {one.member: one.card for one in view.members}
+
+    assert await cards() == (True, {"a": b"old a", "b": b"old b"})
+    await fleet.beat("a")
+    assert await cards() == (False, {"a": b"old a", "b": b"old b"})
+    await store.describe("b", fleet.incarnations["b"], b"new")
+    assert await cards() == (True, {"a": b"old a", "b": b"new"})
+    await fleet.join("a", b"back", process="a")  # the same process, which the roster says nothing of
+    assert await cards() == (True, {"a": b"back", "b": b"new"})
+    await store._opened.flushall()
+    await fleet.join("b", b"anew", process="b")
+    assert await cards() == (True, {"b": b"anew"})
+
+
+async def test_a_member_of_an_older_version_beats_on_and_takes_back_what_it_refused(
+    store: RedisFleetStore, clock: FakeClock
+) -> None:
+    fleet = FleetDriver(store, clock)
+    await fleet.join("a")
+    client, base = store._opened, store._base
+    for numbers in (9, 13):  # what its row had at first, and once it counted calls
+        await fleet.beat("a", refused="no such plugin")
+        row = (await client.hget(f"{base}:beat", "a")).split()
+        await client.hset(f"{base}:beat", "a", b" ".join(row[:numbers]))
+        assert (await fleet.member("a")).refused == "no such plugin"
+        assert (await fleet.beat("a")).known
+        assert (await fleet.member("a")).refused == ""
+
+
+async def test_who_is_lost_is_noticed_by_the_first_beat_after_it(
+    store: RedisFleetStore, clock: FakeClock
+) -> None:
+    fleet = FleetDriver(store, clock)
+    await fleet.join("a")
+    await clock.advance(14.9)
+    await fleet.join("b")
+    before = (await fleet.beat("b")).roster
+    await clock.advance(0.2)
+    heard = await fleet.beat("b")
+    assert (heard.roster, heard.members) == (before + 1, 1)
+    assert (await fleet.member("a")).lost

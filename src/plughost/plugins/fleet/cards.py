@@ -84,9 +84,16 @@ class OwnHost:
 def decode_card(document: bytes) -> MemberCard:
     """Return a card as a member wrote it; an empty one when it cannot be read, be it of a newer version."""
     try:
-        return msgspec.msgpack.decode(document, type=MemberCard)
+        card = msgspec.msgpack.decode(document, type=MemberCard)
     except msgspec.MsgspecError:
         return MemberCard()
+    return msgspec.structs.replace(card, plugins=_shared(card.plugins))
+
+
+@lru_cache(maxsize=2048)
+def _shared(plugins: tuple[MemberPlugin, ...]) -> tuple[MemberPlugin, ...]:
+    """Return the first tuple with these plugins: most members have the same, and they are looked at once for all."""
+    return plugins
 
 
 def member_of(stored: StoredMember, now: int) -> FleetMember:
@@ -139,12 +146,23 @@ def job_record(job: StoredJob, now: int) -> FleetJobRecord:
 
 def plugins_of(members: Sequence[FleetMember]) -> Counter[tuple[str, str, str]]:
     """Count on how many members each plugin is, by its name, version and state."""
-    return Counter((one.name, one.version, one.state) for member in members for one in member.plugins)
+    alike = {id(member.plugins): member.plugins for member in members}
+    found: Counter[tuple[str, str, str]] = Counter()
+    for which, count in Counter(id(member.plugins) for member in members).items():
+        for one in alike[which]:
+            found[one.name, one.version, one.state] += count
+    return found
 
 
-def status_of(name: str, store: str, view: View, hazards: tuple[str, ...]) -> FleetStatus:
-    """Return the whole fleet as people see it."""
-    members = [member_of(one, view.now) for one in view.members]
+def members_of(view: View) -> list[FleetMember]:
+    """Return all members as people and plugins see them, by name."""
+    return [member_of(one, view.now) for one in view.members]
+
+
+def status_of(
+    name: str, store: str, view: View, members: Sequence[FleetMember], hazards: tuple[str, ...]
+) -> FleetStatus:
+    """Return the whole fleet, with these ``members``, as people see it."""
     living = [member for member in members if member.connected]
     versions: dict[str, Counter[str]] = {}
     kinds: Counter[str] = Counter()

@@ -15,7 +15,7 @@ from plughost.contracts import (
     View,
     json_option,
 )
-from plughost.plugins.fleet.cards import member_of, status_of
+from plughost.plugins.fleet.cards import members_of, status_of
 from plughost.plugins.fleet.event_commands import events
 from plughost.plugins.fleet.host_commands import drain, job_row, jobs, undrain
 from plughost.plugins.fleet.reaching import with_store
@@ -42,8 +42,8 @@ def status(line: CommandLine) -> None:
         return await store.view(), tuple(await store.hazards())
 
     name, kind, (view, hazards) = with_store(line, look)
-    found = status_of(name, kind, view, hazards)
-    members = [member_of(one, view.now) for one in view.members]
+    members = members_of(view)
+    found = status_of(name, kind, view, members, hazards)
     living = [member for member in members if member.connected]
     document = {
         "name": found.name,
@@ -68,7 +68,7 @@ def status(line: CommandLine) -> None:
 def hosts(line: CommandLine) -> None:
     """List the members, those lost or gone in the last day too."""
     _, _, view = with_store(line, _view)
-    members = [member_of(one, view.now) for one in view.members]
+    members = members_of(view)
     line.show({"members": [asdict(one) for one in members]}, "\n".join(map(_row, members)) or "no members")
 
 
@@ -78,7 +78,7 @@ def hosts(line: CommandLine) -> None:
 def plugins(line: CommandLine) -> None:
     """List the plugins of all members: which version runs on how many, and where they differ."""
     name, kind, view = with_store(line, _view)
-    found = status_of(name, kind, view, ())
+    found = status_of(name, kind, view, members_of(view), ())
     rows = [
         f"{plugin:>20}  {', '.join(f'{version} on {count}' for version, count in versions.items())}"
         f"{'  differs' if plugin in found.drift else ''}"

@@ -52,16 +52,22 @@ def plugins_shown(
     usual = {name: counted.most_common(1)[0][0] for name, counted in kinds.items() if name in drift}
     shown = list(living)
     if len(living) > MOST_COLUMNS:
-        shown = [member for member in living if usual and _is_unusual(member, usual)][:MOST_COLUMNS]
+        shown = _unusual(living, usual)[:MOST_COLUMNS] if usual else []
     on = {member.id: {one.name: (one.state, one.version) for one in member.plugins} for member in shown}
     rows = [_row(name, counted, on, name in drift) for name, counted in sorted(kinds.items())]
     return list(on), sorted(rows, key=lambda row: (not row["differs"], not row["runs"]))
 
 
-def _is_unusual(member: FleetMember, usual: Mapping[str, _Kind]) -> bool:
-    """Whether some plugin is otherwise on a host than on most."""
-    found = {one.name: (one.state, one.version) for one in member.plugins if one.name in usual}
-    return any(found.get(name, _NOT_THERE) != kind for name, kind in usual.items())
+def _unusual(living: Sequence[FleetMember], usual: Mapping[str, _Kind]) -> list[FleetMember]:
+    """Return the hosts where some plugin is otherwise than on most."""
+    found: dict[int, bool] = {}  # of plugins that many hosts share
+    for member in living:
+        if id(member.plugins) not in found:
+            here = {one.name: (one.state, one.version) for one in member.plugins if one.name in usual}
+            found[id(member.plugins)] = any(
+                here.get(name, _NOT_THERE) != kind for name, kind in usual.items()
+            )
+    return [member for member in living if found[id(member.plugins)]]
 
 
 def _row(

@@ -18,7 +18,6 @@ from plughost.contracts import (
     RolloutPlan,
 )
 from plughost.exceptions import FleetError
-from plughost.plugins.fleet.cards import member_of
 from plughost.plugins.fleet.overview import MOST_LINES, hosts_shown, plugins_shown
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.service import FleetService
@@ -60,8 +59,7 @@ class FleetPanel:
         )
 
     async def _figures(self) -> Mapping[str, Any]:
-        view, status = await self._fleet.look()
-        members = [member_of(one, view.now) for one in view.members]
+        view, members, status = await self._fleet.look()
         living = [member for member in members if member.connected]
         revisions, error = await _or_why_not(self._revisions.history)
         rollout = await self._revisions.last_rollout(view) if revisions else None

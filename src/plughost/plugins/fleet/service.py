@@ -18,7 +18,7 @@ from plughost.contracts import (
 )
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.asking import ask_for_run
-from plughost.plugins.fleet.cards import APART, OwnHost, job_record, member_of, status_of
+from plughost.plugins.fleet.cards import APART, OwnHost, job_record, members_of, status_of
 from plughost.plugins.fleet.draining import drain
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.relay import EventRelay
@@ -77,17 +77,17 @@ class FleetService:
 
     async def members(self) -> Sequence[FleetMember]:
         """Return all members, by name."""
-        view = await self._store.view()
-        return tuple(member_of(one, view.now) for one in view.members)
+        return tuple(members_of(await self._store.view()))
 
     async def status(self) -> FleetStatus:
         """Return the whole fleet."""
-        return (await self.look())[1]
+        return (await self.look())[2]
 
-    async def look(self) -> tuple[View, FleetStatus]:
+    async def look(self) -> tuple[View, Sequence[FleetMember], FleetStatus]:
         """Read the whole fleet once."""
-        view = await self._store.view()
-        return view, status_of(self.name, self._store.name, view, tuple(await self._store.hazards()))
+        view, hazards = await self._store.view(), tuple(await self._store.hazards())
+        members = members_of(view)
+        return view, members, status_of(self.name, self._store.name, view, members, hazards)
 
     async def propose(
         self,

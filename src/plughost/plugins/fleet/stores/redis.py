@@ -88,6 +88,8 @@ class RedisFleetStore:
         self._client: Redis | None = None
         self._ear: Any = None
         self._scripts: dict[str, Any] = {}
+        self._cards: dict[bytes, bytes] = {}
+        self._cards_mark = b""
 
     def __repr__(self) -> str:
         return f"RedisFleetStore(prefix={self._base!r})"  # the address may hold a password
@@ -209,14 +211,17 @@ class RedisFleetStore:
 
     async def view(self) -> View:
         """Return everything at one moment."""
-        now, epoch, beats, cards, jobs, refusals = await self._run(scripts.VIEW)
-        card_of, refusal_of = _pairs(cards), _pairs(refusals)
+        now, epoch, beats, mark, cards, jobs, refusals = await self._run(scripts.VIEW, self._cards_mark)
+        if cards is not None:
+            self._cards_mark, self._cards = mark, _pairs(cards)
+        card_of, refusal_of = self._cards, _pairs(refusals)
+        lines = msgspec.msgpack.decode(beats, type=list[str])
         return View(
             now=int(now),
             epoch=epoch.decode(),
             members=tuple(
-                _member(name.decode(), line.decode(), card_of.get(name, b""), refusal_of.get(name, b""))
-                for name, line in sorted(_pairs(beats).items())
+                _member(name, line, card_of.get(name.encode(), b""), refusal_of.get(name.encode(), b""))
+                for name, line in sorted(zip(lines[::2], lines[1::2], strict=True))
             ),
             jobs=tuple(_job(name.decode(), _pairs(flat)) for name, flat in sorted(jobs)),
         )
@@ -321,7 +326,7 @@ class RedisFleetStore:
     async def _run(self, script: str, *words: str | bytes | int) -> Any:
         prepared = self._scripts.get(script)
         if prepared is None:
-            prepared = self._scripts[script] = self._opened.register_script(scripts.PRELUDE + script)
+            prepared = self._scripts[script] = self._opened.register_script(script)
         # The second word becomes the epoch of a server that has none: another one each time it is emptied.
         now = "" if self._now is None else str(round(self._now() * 1000))
         return await self._do(lambda: prepared(keys=[self._base], args=[now, uuid.uuid4().hex, *words]))
@@ -347,7 +352,7 @@ def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
 def _member(name: str, line: str, card: bytes, refused: bytes) -> StoredMember:
     incarnation, joined, seen, ttl, gone, lost, ready, draining, applied, *counts = map(int, line.split())
     # A member of a version that did not count yet wrote fewer numbers.
-    calls, failures, calls_before, failures_before = [*counts, 0, 0, 0, 0][:4]
+    calls, failures, calls_before, failures_before = (*counts, 0, 0, 0, 0)[:4]
     return StoredMember(
         member=name, incarnation=incarnation, joined=joined, seen=seen, ttl=ttl, gone=gone, lost=bool(lost),
         ready=bool(ready), draining=bool(draining), applied=applied, card=card,

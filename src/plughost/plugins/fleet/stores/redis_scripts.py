@@ -3,7 +3,8 @@
 They say in Lua what ``rules`` says in Python. All keys of a fleet carry one hash tag, and none has a time to live, so
 that no ``volatile-*`` policy takes one:
 
-    {P}:head        epoch, roster, token, step, active and newest revision, roll, lead and lead_until, event
+    {P}:head        epoch, roster, cards (which changes with every card), token, step, active and newest revision, roll,
+                    lead and lead_until, event, swept (when members that are lost were looked for last)
     {P}:rev         number -> revision
     {P}:refused     member -> why it could not follow
     {P}:bus         the channel on which everybody is woken: ``step`` or ``event``
@@ -12,7 +13,7 @@ that no ``volatile-*`` policy takes one:
     {P}:ev          events, a stream: the numbers are the ids
     {P}:live        living members by the moment at which they are lost
     {P}:beat        member -> incarnation joined seen ttl gone lost ready draining applied, and of its calls how many
-                    there were and failed, now and before
+                    there were and failed, now and before; whether ``refused`` has a line of it
     {P}:card        member -> what it tells of itself
     {P}:jobs        the keys of all jobs
     {P}:job:KEY     a job, field by field as in ``StoredJob``
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 from typing import Final
 
-PRELUDE: Final = """
+_BASE: Final = """
 local base, now = KEYS[1], tonumber(ARGV[1])
 if not now then
   local t = redis.call('TIME')
@@ -37,10 +38,21 @@ local function epoch()
   redis.call('HSETNX', key('head'), 'epoch', ARGV[2])
   return redis.call('HGET', key('head'), 'epoch')
 end
-local function roster() redis.call('HINCRBY', key('head'), 'roster', 1) end
+-- With the time in it, so that a replica that was behind does not come to the same one with other cards.
+local function change_cards()
+  local count = string.match(redis.call('HGET', key('head'), 'cards') or '0', '^%d+')
+  redis.call('HSET', key('head'), 'cards', whole(tonumber(count) + 1) .. ' ' .. whole(now))
+end
+local function roster()
+  redis.call('HINCRBY', key('head'), 'roster', 1)
+  change_cards()
+end
+local function event() return redis.call('HGET', key('head'), 'event') or '0' end
+"""
 
+_MEMBERS: Final = """
 local BEAT = {'incarnation', 'joined', 'seen', 'ttl', 'gone', 'lost', 'ready', 'draining', 'applied', 'calls',
-  'failures', 'calls_before', 'failures_before'}
+  'failures', 'calls_before', 'failures_before', 'refuses'}
 local function member(name)
   local line = redis.call('HGET', key('beat'), name)
   if not line then return nil end
@@ -62,7 +74,17 @@ local function known(name, incarnation)
   if lives(row) and whole(row.incarnation) == incarnation then return row end
   return nil
 end
+local function drop(name)
+  for _, one in ipairs({'beat', 'card', 'refused', 'teller', 'drain'}) do redis.call('HDEL', key(one), name) end
+end
+local function told_by(name)
+  local line = redis.call('HGET', key('teller'), name) or '0 '
+  local told, process = string.match(line, '^(%d+) (.*)$')
+  return tonumber(told), process
+end
+"""
 
+_JOBS: Final = """
 local NUMBERS = {'slot', 'run_slot', 'following', 'token', 'attempt', 'retries', 'retry_pause', 'retry_at', 'began',
   'ended', 'until', 'asked', 'starts', 'failures', 'missed', 'skipped'}
 local function job(name)
@@ -79,15 +101,6 @@ local function job(name)
 end
 local function again(row)
   return (row.state == 'failed' or row.state == 'lost') and row.attempt <= row.retries
-end
-local function event() return redis.call('HGET', key('head'), 'event') or '0' end
-local function drop(name)
-  for _, one in ipairs({'beat', 'card', 'refused', 'teller', 'drain'}) do redis.call('HDEL', key(one), name) end
-end
-local function told_by(name)
-  local line = redis.call('HGET', key('teller'), name) or '0 '
-  local told, process = string.match(line, '^(%d+) (.*)$')
-  return tonumber(told), process
 end
 local function put_job(name, row)
   local flat = {}
@@ -109,7 +122,11 @@ local function put_job(name, row)
 end
 """
 
-JOIN: Final = """
+_ALL: Final = _BASE + _MEMBERS + _JOBS
+
+JOIN: Final = (
+    _ALL
+    + """
 local name, ttl, card, process = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local before = member(name)
 local told, other = told_by(name)
@@ -120,6 +137,7 @@ if before and same and (lives(before) or before.gone > 0) then
     put_member(name, before)
     redis.call('ZADD', key('live'), whole(now + before.ttl), name)
     redis.call('HSET', key('card'), name, card)
+    change_cards()
   end
   return {whole(now), epoch(), whole(before.incarnation), 0, event()}
 end
@@ -133,65 +151,89 @@ redis.call('HSET', key('teller'), name, (same and whole(told) or '0') .. ' ' .. 
 roster()
 return {whole(now), epoch(), whole(incarnation), lives(before) and 1 or 0, event()}
 """
+)
 
-BEAT: Final = """
+BEAT: Final = (
+    _BASE
+    + """
+-- Every host does this all the time: what few beats need is not even defined in the others.
 local name = ARGV[3]
-local row = known(name, ARGV[4])
-if not row then return {0, whole(now)} end
-row.seen, row.ready, row.draining, row.applied = now, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-row.calls, row.failures, row.calls_before, row.failures_before = string.match(ARGV[12], '(%d+) (%d+) (%d+) (%d+)')
-put_member(name, row)
-if ARGV[10] == '' then redis.call('HDEL', key('refused'), name)
-else redis.call('HSET', key('refused'), name, ARGV[10]) end
-redis.call('ZADD', key('live'), whole(now + row.ttl), name)
+local line = redis.call('HGET', key('beat'), name) or ''
+local incarnation, joined, seen, ttl, gone, was_lost, telling = string.match(line,
+  '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) %d+ %d+ %d+ ?%d* ?%d* ?%d* ?%d* ?(%d*)')
+if incarnation ~= ARGV[4] or gone ~= '0' or was_lost ~= '0' or now >= tonumber(seen) + tonumber(ttl) then
+  return {0, whole(now)}
+end
+local said, until_lost = whole(now), now + tonumber(ttl)
+local refuses = ARGV[10] == '' and '0' or '1'
+redis.call('HSET', key('beat'), name, table.concat({incarnation, joined, said, ttl, '0', '0', ARGV[5], ARGV[6], ARGV[7],
+  ARGV[12], refuses}, ' '))
+if refuses == '1' then redis.call('HSET', key('refused'), name, ARGV[10])
+elseif telling ~= '0' then redis.call('HDEL', key('refused'), name) end
+redis.call('ZADD', key('live'), whole(until_lost), name)
 local first = redis.call('ZRANGE', key('live'), 0, 0, 'WITHSCORES')
-if tonumber(first[2]) <= now then
-  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', key('live'), '-inf', whole(now))) do
-    local was = member(gone)
+local head = redis.call('HMGET', key('head'), 'epoch', 'lead', 'lead_until', 'roster', 'step', 'event', 'swept')
+if tonumber(first[2]) <= now or now >= tonumber(head[7] or '0') + 1000 then
+"""
+    + _MEMBERS
+    + """
+  for _, one in ipairs(redis.call('ZRANGEBYSCORE', key('live'), '-inf', said)) do
+    local was = member(one)
     was.lost, was.ready = 1, 0
-    put_member(gone, was)
-    redis.call('ZREM', key('live'), gone)
-    redis.call('ZADD', key('gone'), whole(was.seen), gone)
+    put_member(one, was)
+    redis.call('ZREM', key('live'), one)
+    redis.call('ZADD', key('gone'), whole(was.seen), one)
     roster()
   end
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', key('gone'), '-inf', whole(now - tonumber(ARGV[9])))) do
+    local was = member(old)
+    if was and not lives(was) then drop(old) end
+    redis.call('ZREM', key('gone'), old)
+  end
+  redis.call('HSET', key('head'), 'swept', said)
   first = redis.call('ZRANGE', key('live'), 0, 0, 'WITHSCORES')
-end
-for _, old in ipairs(redis.call('ZRANGEBYSCORE', key('gone'), '-inf', whole(now - tonumber(ARGV[9])))) do
-  local was = member(old)
-  if was and not lives(was) then drop(old) end
-  redis.call('ZREM', key('gone'), old)
+  head[4] = redis.call('HGET', key('head'), 'roster')
 end
 local lost = {}
-for n = 13, #ARGV, 2 do
-  local run = job(ARGV[n])
-  if run and whole(run.token) == ARGV[n + 1] and run.state == 'running' then
-    run['until'] = now + tonumber(ARGV[8])
-    put_job(ARGV[n], run)
-  else
-    lost[#lost + 1] = ARGV[n + 1]
+if #ARGV > 12 then
+"""
+    + _JOBS
+    + """
+  for n = 13, #ARGV, 2 do
+    local run = job(ARGV[n])
+    if run and whole(run.token) == ARGV[n + 1] and run.state == 'running' then
+      run['until'] = now + tonumber(ARGV[8])
+      put_job(ARGV[n], run)
+    else
+      lost[#lost + 1] = ARGV[n + 1]
+    end
   end
 end
 local overdue = {}
-for _, one in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', whole(now), 'LIMIT', 0, 64)) do
+for _, one in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', said, 'LIMIT', 0, 64)) do
   if #overdue < 8 and redis.call('HEXISTS', key('carry:' .. one), name) == 1 then overdue[#overdue + 1] = one end
 end
--- One look at the head for all that the answer holds: what a beat costs, every host costs all the time.
-local head = redis.call('HMGET', key('head'), 'epoch', 'lead', 'lead_until', 'roster', 'step', 'event')
 local mine = name .. ' ' .. ARGV[4]
-local leads = ARGV[11] == '1' and row.draining == 0 and (head[2] == mine or tonumber(head[3] or '0') <= now)
-if leads then redis.call('HSET', key('head'), 'lead', mine, 'lead_until', whole(now + row.ttl)) end
-return {1, whole(now), head[1] or epoch(), redis.call('ZCARD', key('live')), head[4] or '0', first[2], overdue, lost,
+local leads = ARGV[11] == '1' and ARGV[6] == '0' and (head[2] == mine or tonumber(head[3] or '0') <= now)
+if leads then redis.call('HSET', key('head'), 'lead', mine, 'lead_until', whole(until_lost)) end
+return {1, said, head[1] or epoch(), redis.call('ZCARD', key('live')), head[4] or '0', first[2], overdue, lost,
   head[5] or '0', leads and 1 or 0, head[6] or '0'}
 """
+)
 
-DESCRIBE: Final = """
+DESCRIBE: Final = (
+    _ALL
+    + """
 if not known(ARGV[3], ARGV[4]) then return 0 end
 redis.call('HSET', key('card'), ARGV[3], ARGV[5])
 roster()
 return 1
 """
+)
 
-LEAVE: Final = """
+LEAVE: Final = (
+    _ALL
+    + """
 local row = known(ARGV[3], ARGV[4])
 if not row then return 0 end
 row.gone, row.ready = now, 0
@@ -201,8 +243,11 @@ redis.call('ZADD', key('gone'), whole(row.seen), ARGV[3])
 roster()
 return 1
 """
+)
 
-ENLIST: Final = """
+ENLIST: Final = (
+    _ALL
+    + """
 local name, who, definition = ARGV[3], ARGV[4], ARGV[6]
 if not known(who, ARGV[5]) then return {0} end
 local row = job(name)
@@ -233,8 +278,11 @@ for _, one in ipairs(redis.call('HKEYS', key('carry:' .. name))) do
 end
 return {1, whole(row.slot), carriers}
 """
+)
 
-CLAIM: Final = """
+CLAIM: Final = (
+    _ALL
+    + """
 local name, who, definition = ARGV[3], ARGV[4], ARGV[6]
 local slot, previous, following, lease = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local retries, pause, missed, skipped = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
@@ -288,8 +336,11 @@ if counts or verdict == 'run' then put_job(name, row) end
 return {verdict, whole(now), whole(verdict == 'run' and row.run_slot or row.slot), whole(row.token), row.attempt,
   whole(row.state == 'running' and now or row.ended)}
 """
+)
 
-ASK: Final = """
+ASK: Final = (
+    _ALL
+    + """
 local row = job(ARGV[3])
 if not row then return {'unknown'} end
 if row.state == 'running' then return {'running'} end
@@ -302,8 +353,11 @@ if row.asked == 0 then
 end
 return {'asked', whole(row.asked)}
 """
+)
 
-FINISH: Final = """
+FINISH: Final = (
+    _ALL
+    + """
 local row = job(ARGV[3])
 if not row or whole(row.token) ~= ARGV[4] or row.state ~= 'running' then return 0 end
 row.state, row.error, row.ended = 'done', ARGV[5], now
@@ -312,15 +366,23 @@ row.retry_at = now + row.retry_pause
 put_job(ARGV[3], row)
 return 1
 """
+)
 
-VIEW: Final = """
+VIEW: Final = (
+    _BASE
+    + """
 local jobs = {}
 for n, name in ipairs(redis.call('SMEMBERS', key('jobs'))) do
   jobs[n] = {name, redis.call('HGETALL', key('job:' .. name))}
 end
-return {whole(now), epoch(), redis.call('HGETALL', key('beat')), redis.call('HGETALL', key('card')), jobs,
+-- Cards are most of it, and change seldom: whoever has them is not told them again.
+local mark = table.concat({epoch(), redis.call('HGET', key('head'), 'roster') or '0',
+  redis.call('HGET', key('head'), 'cards') or ''}, ' ')
+local cards = ARGV[3] ~= mark and redis.call('HGETALL', key('card'))
+return {whole(now), epoch(), cmsgpack.pack(redis.call('HGETALL', key('beat'))), mark, cards, jobs,
   redis.call('HGETALL', key('refused'))}
 """
+)
 
 _STEPS: Final = """
 local function head(field) return redis.call('HGET', key('head'), field) end
@@ -339,7 +401,8 @@ end
 """
 
 PROPOSE: Final = (
-    _STEPS
+    _BASE
+    + _STEPS
     + """
 local number, expect, newest = tonumber(ARGV[3]), tonumber(ARGV[4]), number_of('newest')
 if expect ~= newest or number <= newest then return {0, whole(newest)} end
@@ -350,15 +413,16 @@ return {1, whole(number)}
 )
 
 STEERING: Final = (
-    _STEPS
+    _BASE
     + """
-return {head('step') or '0', head('active') or '0', head('newest') or '0', head('roll') or '',
-  redis.call('HGETALL', key('drain'))}
+local head = redis.call('HMGET', key('head'), 'step', 'active', 'newest', 'roll')
+return {head[1] or '0', head[2] or '0', head[3] or '0', head[4] or '', redis.call('HGETALL', key('drain'))}
 """
 )
 
 GO_ON: Final = (
-    _STEPS
+    _BASE
+    + _STEPS
     + """
 local number, newest = tonumber(ARGV[6]), number_of('newest')
 if tonumber(ARGV[3]) ~= number_of('step') then return 0 end
@@ -369,7 +433,9 @@ return 1
 )
 
 DRAIN: Final = (
-    _STEPS
+    _BASE
+    + _MEMBERS
+    + _STEPS
     + """
 if not member(ARGV[3]) then return 0 end
 if ARGV[4] == '' then redis.call('HDEL', key('drain'), ARGV[3])
@@ -379,7 +445,9 @@ return 1
 """
 )
 
-TELL: Final = """
+TELL: Final = (
+    _ALL
+    + """
 local name, first, kept = ARGV[3], tonumber(ARGV[5]), ARGV[6]
 if not known(name, ARGV[4]) then return {0, event()} end
 local told, process = told_by(name)
@@ -396,8 +464,11 @@ redis.call('HSET', key('teller'), name, whole(told) .. ' ' .. process)
 redis.call('PUBLISH', key('bus'), 'event')
 return {1, whole(last)}
 """
+)
 
-EVENTS: Final = """
+EVENTS: Final = (
+    _BASE
+    + """
 local last, events = tonumber(event()), {}
 local first = math.max(tonumber(ARGV[3]) + 1, last - tonumber(ARGV[5]) + 1, 1)
 for n, one in ipairs(redis.call('XRANGE', key('ev'), whole(first) .. '-0', '+', 'COUNT', ARGV[4])) do
@@ -405,16 +476,25 @@ for n, one in ipairs(redis.call('XRANGE', key('ev'), whole(first) .. '-0', '+', 
 end
 return {whole(first), whole(last), events}
 """
+)
 
-REVISIONS: Final = """
+REVISIONS: Final = (
+    _BASE
+    + """
 return redis.call('HGETALL', key('rev'))
 """
+)
 
-REVISION: Final = """
+REVISION: Final = (
+    _BASE
+    + """
 return redis.call('HGET', key('rev'), ARGV[3])
 """
+)
 
-FORGET: Final = """
+FORGET: Final = (
+    _ALL
+    + """
 local row = member(ARGV[3])
 if not row or lives(row) then return 0 end
 drop(ARGV[3])
@@ -423,3 +503,4 @@ redis.call('ZREM', key('gone'), ARGV[3])
 roster()
 return 1
 """
+)
