@@ -1,7 +1,7 @@
 """The hosts that `fleet.py` measures: eight processes with a job, a plugin that is steered, and calls of its hook.
 
-Each writes what happens with its moment into a file of its own: `start SLOT`, `stopped`, `loading`, `lost NAME`, and
-each second `calls DONE FAILED UNANSWERED`.
+Each writes what happens with its moment into a file of its own: `start SLOT`, `loading`, `lost NAME`, `answers` and
+`silent` when the hook's calls begin to be answered and end to be, and each second `calls DONE FAILED UNANSWERED`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,6 @@ class Lamp(Plugin):
         note(self.told, "loading")
         if Path(self.told).with_name("bad").exists():
             raise ValueError("it is bad")
-
-    async def stop(self):
-        note(self.told, "stopped")
 
     @hookimpl
     async def light(self, number):
@@ -99,12 +96,16 @@ async def live(folder: Path, url: str, member: str) -> None:
     async with host:
         await host.load_plugin(Witness(told))
         done = failed = unanswered = number = 0
+        answers = False
         began = told_at = time.monotonic()
         while True:
             number += 1
             try:
                 answer = await host.hooks.light(number=number)
                 done, unanswered = done + (answer == number), unanswered + (answer is None)
+                if answers is (answer is None):
+                    answers = not answers
+                    note(told, "answers" if answers else "silent")
             except Exception:
                 failed += 1
             if time.monotonic() - told_at > 1:
