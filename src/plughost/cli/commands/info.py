@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
 
 import click
@@ -15,8 +17,11 @@ from plughost.cli.documents import Document, candidate_document
 from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program, reads
 from plughost.contracts.masking import masked
+from plughost.core.config import LoadedConfig
+from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.registry import failure_of
 from plughost.core.loading.remembered import HostMemory
+from plughost.core.running import running_hosts
 from plughost.exceptions import ConfigError
 
 
@@ -29,7 +34,8 @@ def info(program: Program, name: str, no_import: bool) -> None:
     """Inspect plugin NAME without starting it.
 
     The plugin is imported under its limit; a failure, with its traceback, is part of what is shown, and so
-    is the last one of a host that ran.
+    is the last one of a host that ran. Of a plugin in a process of its own is told what that uses in hosts that run
+    now.
     """
     loaded = program.load_config()
     candidate = find_candidate(name, loaded)
@@ -44,6 +50,7 @@ def info(program: Program, name: str, no_import: bool) -> None:
     }
     failure = HostMemory.of(loaded).last_failure(candidate.name)
     document["last_failure"] = None if failure is None else msgspec.to_builtins(failure)
+    document["processes"] = _processes(candidate, loaded)
     results: list[CheckResult] = []
     if lives_elsewhere(candidate):
         there = command_there(candidate, "info")
@@ -55,6 +62,21 @@ def info(program: Program, name: str, no_import: bool) -> None:
         document["checks"] = [result_document(result) for result in results]
     shown = masked(document)  # by now the import has told which settings are declared secret
     program.show(shown, _text(shown, results))
+
+
+def _processes(candidate: PluginCandidate, loaded: LoadedConfig) -> list[Document]:
+    """What the kernel tells of the plugin's own processes, in hosts that run now; those of other users do not tell."""
+    if candidate.wish.isolation != "process":
+        return []
+    from plughost.core.processes.outside_look import figures_of
+
+    found: list[Document] = []
+    for host in running_hosts(loaded.data_dir):
+        with suppress(PermissionError):
+            for pid, figures in figures_of(host.pid, candidate.name).items():
+                told = {key: value for key, value in asdict(figures).items() if key != "at"}
+                found.append({"host": host.pid, "pid": pid, **told})
+    return found
 
 
 def _of_code(subject: Subject) -> Document:
@@ -102,6 +124,7 @@ _LINES = (
 def _text(document: Document, results: list[CheckResult]) -> str:
     lines = [click.style(document["name"], bold=True)]
     lines += [f"  {key:13} {_words(document[key])}" for key in _LINES if document[key]]
+    lines += [_process_text(process) for process in document["processes"]]
     lines += [f"  {entry['path']} = {entry['value']!r}  ({entry['origin']})" for entry in document["config"]]
     error = document.get("error")
     traceback = getattr(error, "traceback", "")
@@ -112,6 +135,14 @@ def _text(document: Document, results: list[CheckResult]) -> str:
         lines += ["", f"  last failure ({was['phase']}, {when}): {was['message']}", was["traceback"].rstrip()]
     faults = [result_text(result) for result in results if result.problems]
     return "\n".join([*lines, "", *faults] if faults else lines)
+
+
+def _process_text(process: Document) -> str:
+    files = "" if process["files"] is None else f", {process['files']} open files"
+    return (
+        f"  {'process':13} {process['pid']} of host {process['host']}: {process['memory'] / 1e6:.1f} MB, "
+        f"{process['cpu_seconds']:.2f} s of processor time, {process['threads']} threads{files}"
+    )
 
 
 def _words(value: object) -> str:

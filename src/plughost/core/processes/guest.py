@@ -15,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.masking import masked_text
 from plughost.contracts.processes import ProcessExit
 from plughost.core.processes.figures import FigureReader, Figures
 from plughost.core.processes.output import Output
@@ -294,7 +295,7 @@ class GuestProcess:
             call=self._resident.name_of(member) if holding or member else "",
             peak_memory=None if status is None else status.peak_memory,
             stack=page.stacks(),
-            output=output.tail,
+            output=masked_text(output.tail),
         )
         self._error = partial(_crash, self.care.plugin, self.exit)
         self.calls.end(self.error)

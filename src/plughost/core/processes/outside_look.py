@@ -1,7 +1,7 @@
-"""Asking a plugin's process where it stands, from another process than its host's: what ``plughost stack`` does.
+"""Looking at a plugin's process from another one than its host's: what ``plughost stack`` and ``info`` do.
 
-The host is not disturbed: the page that it shares with the plugin's process is opened through ``/proc``, and the
-process is signalled to write its stacks there.
+The host is not disturbed: figures come from the kernel. To learn where a process stands, the page that it shares with
+its host is opened through ``/proc``, and the process is signalled to write its stacks there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from plughost.core.processes.figures import FigureReader, Figures
 from plughost.core.wire.page import FlightReader, page_name
 
 _PATIENCE: Final = 1.0
@@ -46,15 +47,40 @@ def stacks_of(host: int, plugin: str) -> list[Stack]:
     Raises:
         PermissionError: The host belongs to somebody else.
     """
-    found: dict[int, Stack] = {}
+    return [_ask(pid, page) for pid, page in _processes(host, plugin)]
+
+
+def figures_of(host: int, plugin: str) -> dict[int, Figures]:
+    """Return what the kernel tells of the processes of a plugin now, by their numbers.
+
+    Args:
+        host: Number of the host's process.
+        plugin: Name of the plugin.
+
+    Raises:
+        PermissionError: The host belongs to somebody else.
+    """
+    found: dict[int, Figures] = {}
+    for pid, _ in _processes(host, plugin):
+        reader = FigureReader(pid)
+        figures = reader.read(time.monotonic())
+        reader.close()
+        if figures is not None:
+            found[pid] = figures
+    return found
+
+
+def _processes(host: int, plugin: str) -> Iterator[tuple[int, FlightReader]]:
+    """Yield number and page of each process of a plugin once; the page is closed when the next one is asked for."""
+    found: set[int] = set()
     for page in _pages(host, plugin):
         try:
             pid = page.owner()
             if pid not in found and _is_below(pid, host):
-                found[pid] = _ask(pid, page)
+                found.add(pid)
+                yield pid, page
         finally:
             page.close()
-    return list(found.values())
 
 
 def _pages(host: int, plugin: str) -> Iterator[FlightReader]:
