@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from anyio.from_thread import run_sync as run_in_loop
 from anyio.lowlevel import EventLoopToken, current_token
@@ -70,7 +70,13 @@ class GuestContext(SchedulesJobs):
 
     def register_hookspecs(self, module: ModuleType | type) -> None:
         """Not from here: the host would have to import code of the plugin."""
-        self._refuse("register_hookspecs", "declarations of hooks")
+        raise NotCrossableError(
+            f"plugin {self.name!r} cannot declare hooks from a process of its own, because the host would have to "
+            f'import its code. Take isolation = "process" out of [plugins.{self.name}], or declare them in a module '
+            f"that host.hookspecs names",
+            plugin=self.name,
+            hook="register_hookspecs",
+        )
 
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a coroutine function in the background."""
@@ -97,14 +103,6 @@ class GuestContext(SchedulesJobs):
     def schedule(self, job: Job) -> None:
         """Have the host run a job by the clock."""
         self.tell(Member.SCHEDULE, job_request(job, self.functions))
-
-    def _refuse(self, verb: str, what: str) -> NoReturn:
-        raise NotCrossableError(
-            f'plugin {self.name!r} cannot {verb} {what} from a process of its own. Take isolation = "process" out of '
-            f"[plugins.{self.name}], or do without",
-            plugin=self.name,
-            hook=verb,
-        )
 
 
 class HookProxies:
