@@ -140,17 +140,6 @@ async def test_a_reload_happens_once_on_each_member_and_not_on_those_that_start_
         assert host.plugins["lamp"].generation == before.generation
 
 
-async def test_what_a_hosts_own_deployer_forbade_the_fleet_cannot_do(tmp_path: Path) -> None:
-    async with workers(tmp_path / "data", 1, disabled=["lamp"]) as (host,):
-        rollout = await done(host, await host.use(Fleet).propose(FleetChange("enable", "lamp")))
-        assert states([host]) != ["ready"]
-        assert rollout.state == "failed"
-        assert "lamp" in "".join(rollout.results.values())
-        (member,) = await host.use(Fleet).members()
-        assert "lamp" in member.error
-        assert host.ready
-
-
 async def test_of_two_who_decide_on_the_same_revision_the_second_is_refused(tmp_path: Path) -> None:
     async with workers(tmp_path / "data", 1) as (host,):
         fleet = host.use(Fleet)
