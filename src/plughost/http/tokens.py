@@ -159,9 +159,3 @@ class Tokens:
 def digest_of_token(secret: str) -> bytes:
     """Return what is kept of a secret."""
     return hashlib.sha256(secret.encode()).digest()
-
-
-def id_of(token: str) -> str | None:
-    """Return the public part of a token; None when it is malformed."""
-    shape = _SHAPE.fullmatch(token)
-    return None if shape is None else shape["id"]

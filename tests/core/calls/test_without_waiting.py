@@ -47,7 +47,7 @@ def made(request):
         found = dispatcher(Specs, *(plugin(hook, function) for function in functions))
         if request.param == SHORT:
             for point in found._points.values():
-                point._shorten_here(point.plan)
+                point._shorten(point.plan, point._kit.here)
             assert found._points[hook].here is not None
         return found
 

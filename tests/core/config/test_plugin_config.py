@@ -14,7 +14,7 @@ import pydantic
 import pytest
 
 from plughost.contracts.secret import Secret
-from plughost.core.config import decode_plugin_config, load_config
+from plughost.core.config import Reading, decode_plugin_config, load_config
 from plughost.exceptions import PluginConfigError
 
 
@@ -104,7 +104,7 @@ class Holder(msgspec.Struct):
 
 
 def decode(kind: Any, /, **raw: Any) -> Any:
-    return decode_plugin_config("backup", kind, raw, environ={})
+    return decode_plugin_config("backup", kind, raw, Reading(environ={}))
 
 
 def problems(kind: Any, /, **raw: Any) -> dict[str, str]:
@@ -175,7 +175,7 @@ def test_a_pydantic_model_is_made_of_its_table() -> None:
 
 def test_without_a_class_the_table_is_handed_over_read_only() -> None:
     raw = {"a": {"b": [1]}}
-    config = decode_plugin_config("backup", None, raw, environ={})
+    config = decode_plugin_config("backup", None, raw, Reading(environ={}))
     assert config == raw
     with pytest.raises(TypeError):
         config["a"] = 1

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plughost.contracts.secret import Secret
-from plughost.core.config import decode_plugin_config, load_config
+from plughost.core.config import Reading, decode_plugin_config, load_config
 from plughost.core.config.paths import dotted
 from plughost.core.config.references import Resolver, is_reference
 from plughost.exceptions import ConfigError, PluginConfigError
@@ -29,7 +29,7 @@ def decoded(
     raw: Mapping[str, Any], environ: Mapping[str, str], directory: Path | None = None
 ) -> BackupConfig:
     config: BackupConfig = decode_plugin_config(
-        "backup", BackupConfig, raw, environ=environ, directory=directory
+        "backup", BackupConfig, raw, Reading(environ=environ, directory=directory or Path())
     )
     return config
 
@@ -63,7 +63,7 @@ def test_a_relative_file_is_beside_the_configuration(tmp_path: Path) -> None:
 def test_references_are_followed_inside_lists_and_tables() -> None:
     assert decoded({"hosts": ["a", {"$env": "B"}]}, {"B": "b"}).hosts == ["a", "b"]
     raw = {"a": {"b": [{"c": {"$env": "C"}}]}}
-    assert decode_plugin_config("x", None, raw, environ={"C": "c"}) == {"a": {"b": [{"c": "c"}]}}
+    assert decode_plugin_config("x", None, raw, Reading(environ={"C": "c"})) == {"a": {"b": [{"c": "c"}]}}
 
 
 def test_a_number_in_a_list_may_be_elsewhere() -> None:
@@ -140,7 +140,7 @@ def test_what_a_reference_stands_for_is_in_no_message() -> None:
 
     for raw in ({"password": {"$env": "PW"}}, {"port": {"$env": "PW"}}):
         with pytest.raises(PluginConfigError) as caught:
-            decode_plugin_config("x", Picky, raw, environ={"PW": "hunter2"})
+            decode_plugin_config("x", Picky, raw, Reading(environ={"PW": "hunter2"}))
         assert "hunter2" not in str(caught.value)
         assert "hunter2" not in repr(caught.value.problems)
 

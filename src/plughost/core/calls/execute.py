@@ -128,8 +128,7 @@ class Call:
                 try:
                     try:
                         value = step.call(self._values)
-                        if type(value) is CoroutineType:
-                            waits = True
+                        if waits := type(value) is CoroutineType:
                             waiting = value.send(None)
                     except StopIteration as done:
                         if not waits:

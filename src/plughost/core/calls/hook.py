@@ -280,7 +280,7 @@ class HookPoint:
         plan.traffic.entered += 1
         try:
             if plan.traffic.entered % _HOT == 0 and not plan.wrappers:
-                self._shorten_here(plan)
+                self._shorten(plan, self._kit.here)
             return await self._run(plan, values, here=self._kit.here)
         finally:
             plan.traffic.leave()
@@ -334,19 +334,16 @@ class HookPoint:
         """Call a hook that is not awaited the plain way; nothing in it waits."""
         return step_at_once(self.report(values) if report else self.call(values))
 
-    def _shorten(self, plan: CallPlan) -> None:
-        """The plan has proven hot: write its short way."""
-        hot = self._hot or shortcut(plan)
-        if plan is self._plan:  # not replaced from another thread in the meantime
+    def _shorten(self, plan: CallPlan, here: Here | None = None) -> None:
+        """The plan has proven hot: write its short way, or with ``here`` that of calls without ``await``."""
+        hot = (self._hot if here is None else self._hot_here) or shortcut(plan, here)
+        if plan is not self._plan:  # replaced from another thread in the meantime
+            return
+        if here is None:
             self._hot = hot
-            self.choose()
-
-    def _shorten_here(self, plan: CallPlan) -> None:
-        """The same for calls without ``await``."""
-        hot = self._hot_here or shortcut(plan, self._kit.here)
-        if plan is self._plan:
+        else:
             self._hot_here = hot
-            self.choose()
+        self.choose()
 
     def _observed(self) -> AbstractContextManager[object]:
         return _UNOBSERVED if self.observer is None else self.observer(self.name)

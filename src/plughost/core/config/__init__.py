@@ -7,13 +7,14 @@
 from plughost.core.config.editing import set_plugin_config, set_plugin_enabled, set_plugin_environment
 from plughost.core.config.load import ConfigSource, load_config
 from plughost.core.config.loaded import LoadedConfig
-from plughost.core.config.plugin_config import decode_plugin_config
+from plughost.core.config.plugin_config import Reading, decode_plugin_config
 from plughost.core.config.redaction import redacted
 from plughost.core.config.schema import config_schema, plugin_schema
 
 __all__ = [
     "ConfigSource",
     "LoadedConfig",
+    "Reading",
     "config_schema",
     "decode_plugin_config",
     "load_config",

@@ -15,7 +15,7 @@ from plughost.contracts.masking import KnownSecrets
 from plughost.core.config.decoding import raise_problems
 from plughost.core.config.marking import marked
 from plughost.core.config.paths import canonical, dotted, match_name, origin_of_setting
-from plughost.core.config.plugin_config import decode_plugin_config, decode_table
+from plughost.core.config.plugin_config import Reading, decode_plugin_config, decode_table
 from plughost.core.config.redaction import redacted
 from plughost.core.config.references import is_reference
 from plughost.exceptions import ConfigProblem
@@ -105,6 +105,12 @@ class LoadedConfig:
             self, config=msgspec.structs.replace(self.config, plugins=plugins), origins={**origins, **changed}
         )
 
+    @property
+    def _reading(self) -> Reading:
+        return Reading(
+            origins=self.origins, environ=self.environ, directory=self.directory, known=self.secrets
+        )
+
     def is_required(self, plugin_name: str) -> bool:
         """Whether the host is not ready without the plugin."""
         name = canonical(plugin_name)
@@ -133,13 +139,12 @@ class LoadedConfig:
             plugin_name,
             config_class,
             written if raw is None else raw,
-            self.origins
+            self._reading
             if raw is None or raw == written
-            else {dotted(("plugins", section, "config")): "code"},
-            environ=self.environ,
-            directory=self.directory,
+            else msgspec.structs.replace(
+                self._reading, origins={dotted(("plugins", section, "config")): "code"}
+            ),
             section=section,
-            known=self.secrets,
         )
 
     def app_config(self, app_name: str) -> Mapping[str, Any]:
@@ -151,9 +156,7 @@ class LoadedConfig:
         """
         path = ("apps", app_name)
         raw = self.config.apps[app_name]
-        decoded, problems = decode_table(
-            raw, None, path, self.origins, self.environ, self.directory, self.secrets
-        )
+        decoded, problems = decode_table(raw, None, path, self._reading)
         raise_problems(problems)
         for key, value in raw.items():
             if is_reference(value) and decoded[key] == "":

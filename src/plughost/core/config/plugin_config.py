@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, is_typeddict
 
+import msgspec
+
 from plughost.contracts.error_text import error_text
 from plughost.contracts.masking import KnownSecrets
 from plughost.core.config.decoding import FAILED, Decoder, raise_problems
@@ -22,16 +24,32 @@ from plughost.exceptions import ConfigProblem
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a table comes from, and what its references lead to.
+
+    Attributes:
+        origins: Dotted name to origin, as ``LoadedConfig.origins``; what is not in it came from code.
+        environ: Where ``$env`` references look; None for the process's environment.
+        directory: Where relative ``$file`` references begin; the working directory by default.
+        known: Is told what is secret; None tells nobody.
+    """
+
+    origins: Mapping[str, str] = _NOTHING
+    environ: Mapping[str, str] | None = None
+    directory: Path = Path()
+    known: KnownSecrets | None = None
+
+
+_FROM_CODE: Final = Reading()
+
+
 def decode_plugin_config(
     plugin_name: str,
     config_class: Any,
     raw: Mapping[str, Any] | object,
-    origins: Mapping[str, str] | None = None,
+    reading: Reading = _FROM_CODE,
     *,
-    environ: Mapping[str, str] | None = None,
-    directory: Path | None = None,
     section: str | None = None,
-    known: KnownSecrets | None = None,
 ) -> Any:
     """Return the plugin's configuration as its ``Config``, with references followed.
 
@@ -44,11 +62,8 @@ def decode_plugin_config(
         config_class: A ``msgspec.Struct``, dataclass, TypedDict or pydantic model; None when it declares
             none.
         raw: The table as it was written, or an instance of the class, which is taken as it is.
-        origins: Dotted name to origin, as ``LoadedConfig.origins``; None when all of it came from code.
-        environ: Where ``$env`` references look; the process's environment by default.
-        directory: Where relative ``$file`` references begin; the working directory by default.
+        reading: Where it comes from.
         section: The name of its table under ``[plugins]``, when that is spelled differently.
-        known: Is told what in it is secret; None tells nobody.
 
     Returns:
         An instance of the class; a dict for a TypedDict; a read-only mapping when ``config_class`` is None.
@@ -58,30 +73,24 @@ def decode_plugin_config(
             ``plugins.backup.config.schedule``.
     """
     if isinstance(config_class, type) and not is_typeddict(config_class) and isinstance(raw, config_class):
-        if known is not None:
-            known.add(known_secrets((), raw))
+        if reading.known is not None:
+            reading.known.add(known_secrets((), raw))
         return raw
     if config_class is None and isinstance(raw, Mapping) and not raw:
         return _NOTHING
     path = ("plugins", section or plugin_name, "config")
-    decoded, problems = decode_table(raw, config_class, path, origins or {}, environ, directory, known)
+    decoded, problems = decode_table(raw, config_class, path, reading)
     raise_problems(problems, plugin=plugin_name)
     return decoded
 
 
 def decode_table(
-    raw: Mapping[str, Any] | object,
-    kind: Any,
-    path: SettingPath,
-    origins: Mapping[str, str],
-    environ: Mapping[str, str] | None = None,
-    directory: Path | None = None,
-    known: KnownSecrets | None = None,
+    raw: Mapping[str, Any] | object, kind: Any, path: SettingPath, reading: Reading
 ) -> tuple[Any, list[ConfigProblem]]:
     """Return a table as ``kind``, with references followed, and what is wrong with it."""
-    resolver = Resolver(
-        environ=os.environ if environ is None else environ, directory=directory or Path(), origins=origins
-    )
+    origins = reading.origins
+    environ = os.environ if reading.environ is None else reading.environ
+    resolver = Resolver(environ=environ, directory=reading.directory, origins=origins)
     values = resolver.resolve(raw, path)
     if is_undecoded(kind) and isinstance(values, Mapping):
         below = {name: origin for name, origin in origins.items() if name.startswith(dotted(path))}
@@ -91,9 +100,9 @@ def decode_table(
         secrets = resolver.secrets.union(secret_strings(values))
         decoder = Decoder(origins, resolved=resolver.resolved, secrets=secrets)
         decoded, problems = _decode_values(values, kind, path, decoder), decoder.problems
-    if known is not None:
-        known.add(resolver.secrets)
-        known.add(known_secrets(values, decoded))
+    if reading.known is not None:
+        reading.known.add(resolver.secrets)
+        reading.known.add(known_secrets(values, decoded))
     return decoded, resolver.problems + problems
 
 

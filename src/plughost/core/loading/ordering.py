@@ -144,9 +144,7 @@ def plan_load(
             hopeless.setdefault(name, error)
     _spread(needs, hopeless)
     alive = {name: need for name, need in needs.items() if name not in hopeless}
-    graph = {
-        name: (frozenset((*need.requires, *need.after)) & frozenset(alive)) for name, need in alive.items()
-    }
+    graph = {name: frozenset(alive.keys() & (*need.requires, *need.after)) for name, need in alive.items()}
     for cycle in _cycles(graph):
         circle = " -> ".join([*cycle, cycle[0]])
         for name in cycle:

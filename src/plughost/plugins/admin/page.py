@@ -29,7 +29,7 @@ from plughost.plugins.admin.actions import ACTIONS, Action, Done
 from plughost.plugins.admin.api import answer, perform
 from plughost.plugins.admin.figures import user_sessions
 from plughost.plugins.admin.live import Live, look_of
-from plughost.plugins.admin.rendering import STATIC, Renderer, static_file, static_version
+from plughost.plugins.admin.rendering import STATIC, PageFrame, Renderer, static_file, static_version
 from plughost.plugins.admin.tabs import OWN, Tab, Tabs, find_action
 
 _NOTICES = 256
@@ -148,11 +148,11 @@ class Page:
         except Problem as raised:
             problem = raised.detail
         parts = self._renderer.parts(runtime, tab, document) if document is not None else {}
-        html = self._renderer.page(
-            runtime, tab, document, identity=identity, tabs=self._tabs.seen(runtime_of(request), identity), base=base,
-            shape=look_of({}, parts).shape, problem=problem,
-            notice=notice_of(request),
+        frame = PageFrame(
+            identity=identity, tabs=self._tabs.seen(runtime, identity), base=base,
+            shape=look_of({}, parts).shape, problem=problem, notice=notice_of(request),
         )  # fmt: skip
+        html = self._renderer.page(runtime, tab, document, frame)
         return HTMLResponse(html, headers={"Cache-Control": "no-store"})
 
     # doing

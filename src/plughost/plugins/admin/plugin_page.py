@@ -18,7 +18,7 @@ from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.figures import FigureSources
 from plughost.plugins.admin.one_plugin import change, one_plugin, record_named, shown_grade
 from plughost.plugins.admin.page import Page, notice_of, notices_of
-from plughost.plugins.admin.rendering import Renderer
+from plughost.plugins.admin.rendering import PageFrame, Renderer
 from plughost.plugins.admin.settings_form import changes_in
 from plughost.plugins.admin.tabs import Tab, Tabs
 
@@ -97,10 +97,11 @@ class PluginPage:
             template="plugin.html",
             live=False,
         )
-        html = self._renderer.page(
-            runtime, tab, document, identity=identity, tabs=self._tabs.seen(runtime, identity), base="../",
+        frame = PageFrame(
+            identity=identity, tabs=self._tabs.seen(runtime, identity), base="../",
             problem=problem, notice=notice_of(request),
         )  # fmt: skip
+        html = self._renderer.page(runtime, tab, document, frame)
         return HTMLResponse(html, 200 if document is not None else 404, headers={"Cache-Control": "no-store"})
 
     async def _preview(self, request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from types import CodeType
@@ -18,7 +19,7 @@ from markupsafe import Markup, escape
 from plughost.contracts import Clock, visible
 from plughost.http import HttpRuntime, Identity
 from plughost.plugins.admin import charts
-from plughost.plugins.admin.actions import ACTIONS
+from plughost.plugins.admin.actions import ACTIONS, Done
 from plughost.plugins.admin.charts import milliseconds, span
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.offers import standing
@@ -56,6 +57,27 @@ class _Compiled(jinja2.BytecodeCache):
 
 
 _COMPILED = _Compiled()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFrame:
+    """What stands around the figures of a tab.
+
+    Attributes:
+        identity: Who looks; buttons for what they may not do are left out.
+        tabs: The tabs they may see.
+        base: What leads from the page's address to that of the tabs: empty, ``system/`` or ``../``.
+        shape: The shape of the pieces that may change.
+        problem: Why there are no figures.
+        notice: What an action said.
+    """
+
+    identity: Identity
+    tabs: list[Tab]
+    base: str
+    shape: str = ""
+    problem: str = ""
+    notice: Done | None = None
 
 
 class Renderer:
@@ -111,36 +133,25 @@ class Renderer:
         runtime: HttpRuntime,
         tab: Tab,
         document: Document | None,
-        *,
-        identity: Identity,
-        tabs: list[Tab],
-        base: str,
-        shape: str = "",
-        problem: str = "",
-        notice: Any = None,
+        frame: PageFrame,
     ) -> str:
         """Return the page of a tab.
 
         Args:
             runtime: Whose.
             tab: Which.
-            document: Its figures; None when there are none, for which ``problem`` gives the reason.
-            identity: Who looks; buttons for what they may not do are left out.
-            tabs: The tabs they may see.
-            base: What leads from the page's address to that of the tabs: empty, ``system/`` or ``../``.
-            shape: The shape of the pieces that may change.
-            problem: Why there are no figures.
-            notice: What an action said.
+            document: Its figures; None when there are none, for which the frame has the reason.
+            frame: What stands around them.
         """
-        writable = not runtime.settings.read_only
+        writable, identity = not runtime.settings.read_only, frame.identity
         told = {
             "identity": identity,
-            "tabs": tabs,
-            "base": base,
-            "up": _UP[base],
-            "shape": shape,
-            "problem": problem,
-            "notice": notice,
+            "tabs": frame.tabs,
+            "base": frame.base,
+            "up": _UP[frame.base],
+            "shape": frame.shape,
+            "problem": frame.problem,
+            "notice": frame.notice,
             "read_only": not writable,
             "environment": runtime.environment,
             "may": lambda action: writable and identity.holds(action.scope),

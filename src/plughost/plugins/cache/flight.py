@@ -28,7 +28,6 @@ class Flight:
         key: What is loaded.
         since: Where the logical clock stood when it began.
         tags: Tags the value will have, as far as they are known.
-        waiters: How many callers asked for it.
         loaded: Whether the loader ran; False when another tier had the value.
         thread: The thread that carries it.
         waits_for: The flights its loader waits for.
@@ -46,7 +45,6 @@ class Flight:
         "since",
         "tags",
         "thread",
-        "waiters",
         "waits_for",
     )
 
@@ -54,7 +52,6 @@ class Flight:
         self.key = key
         self.since = since
         self.tags = tags
-        self.waiters = 0
         self.waits_for: list[Waiting] = []
         self.loaded = False
         self.thread = threading.get_ident()
@@ -144,10 +141,8 @@ class Flights:
         with self._lock:
             flight = self._flights.get(key)
             if flight is not None and not flight.done and self._clock.allows(flight.since, key, flight.tags):
-                flight.waiters += 1
                 return flight, False
             flight = self._flights[key] = Flight(key, self._clock.now, tags)
-            flight.waiters = 1
             return flight, True
 
     def under_way(self, key: str) -> bool:

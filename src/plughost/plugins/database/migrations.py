@@ -93,7 +93,7 @@ class Migrations:
         self._uses_env = _takes_connection(folder / "env.py")
         try:
             self._script = ScriptDirectory.from_config(self._config)
-            self.heads = tuple(self._script.get_heads())
+            self._script.get_heads()  # reads them all
         except Exception as error:
             raise ConfigError(
                 f"{path}: a revision in {folder} cannot be read: {error_line(error)}", path=path

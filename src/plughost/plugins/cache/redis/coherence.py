@@ -38,7 +38,6 @@ class Coherence:
         self._flushed = flushed
         self._memories: dict[str, MemoryEntries] = {}
         self._watchers: dict[tuple[str, str], set[anyio.Event]] = {}
-        self.heard_count = 0
 
     def bind(self, cache: str, memory: MemoryEntries) -> None:
         """From now on changes of that cache concern this memory."""
@@ -75,7 +74,6 @@ class Coherence:
 
     def heard(self, message: list[Any]) -> None:
         """Called with whatever the server says by itself."""
-        self.heard_count += 1
         kind = bytes(message[0])
         if kind == b"invalidate":
             self._tracked(message[1])
