@@ -401,8 +401,9 @@ class FleetJobSkipped:
 
     Attributes:
         job: ``OWNER:NAME``.
-        slot: The newest of them.
-        reason: ``missed``: nobody was there to start them; ``running``: the run before had not ended.
+        slot: The newest of them, or a moment soon after it.
+        reason: ``missed``: nobody was there to start them, or the store that knew of them has lost everything;
+            ``running``: the run before had not ended.
         count: How many.
     """
 

@@ -157,11 +157,13 @@ class Enlisted(msgspec.Struct, frozen=True, kw_only=True):
         slot: The newest slot that was given out or accounted for; of a new job, the present moment, since what is
             past was never its.
         carriers: How many living members have the job.
+        new: Whether the store knew nothing of the job until now.
     """
 
     known: bool
     slot: int = 0
     carriers: int = 0
+    new: bool = False
 
 
 class JobClaim(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from fleet_machines import Ticker, machines, share_and_steer, until
-from plughost.contracts import Fleet, FleetChange
+from plughost.contracts import Fleet, FleetChange, FleetJobSkipped
 from plughost.exceptions import FleetError
 from servers import Server
 from servers import server as running_server
@@ -75,3 +75,24 @@ async def test_a_server_that_may_evict_any_key_gets_no_jobs_and_the_host_says_wh
             assert host.use(Fleet).member.connected
             report = await host.health()
             assert "jobs of the fleet are refused" in "".join(check.detail for check in report.checks)
+
+
+async def test_slots_that_passed_while_an_emptied_store_knew_nobody_are_told(
+    tmp_path: Path, server: Server
+) -> None:
+    ticker, told, silent = Ticker(), list[FleetJobSkipped](), set[int]()
+
+    async def until_it_ran(times: int) -> None:
+        await until(lambda: len(ticker.runs) >= times)
+
+    async with machines(tmp_path, server.url, "north", interval=1.5) as (host,):
+        await host.load_plugin(ticker)
+        host.events.subscribe(FleetJobSkipped, told.append)
+        while not silent:  # it may join again before the next slot comes
+            await until_it_ran(1)
+            server.command("FLUSHALL")
+            await until_it_ran(len(ticker.runs) + 3)
+            started = {round(run.slot * 5) for run in ticker.runs}  # it runs each fifth of a second
+            silent = {*range(min(started), max(started))} - started
+    assert silent <= {int(one.slot * 5 + 0.001) - number for one in told for number in range(one.count)}
+    assert {one.reason for one in told} == {"missed"}

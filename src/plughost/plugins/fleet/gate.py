@@ -24,7 +24,7 @@ from plughost.contracts import (
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.membership import Membership
-from plughost.plugins.fleet.missed import Claim, claim_across_gap, first_claim
+from plughost.plugins.fleet.missed import Claim, claim_across_gap, first_claim, slots_between
 
 VOLUNTEERS = 8
 """How many hosts ask for a slot, on average, however many have the job."""
@@ -178,6 +178,9 @@ class FleetGate:
             )
         )  # fmt: skip
         if enlisted.known:
+            if enlisted.new and watch.settled:  # the store has lost everything since
+                count = slots_between(job, watch.settled, enlisted.slot / 1000)
+                self._tell_of(job.key, enlisted.slot, "missed", count)
             watch.incarnation = incarnation
             watch.settled = enlisted.slot / 1000
             watch.carriers = enlisted.carriers
@@ -236,10 +239,12 @@ class FleetGate:
         if answer.verdict not in ("run", "noted", "running") or (asked.keep and answer.verdict == "running"):
             return
         for reason, count in (("missed", asked.missed + noted), ("running", asked.skipped + overlaps)):
-            if count:
-                slot = asked.slot / 1000
-                self._log.warning("slots of a job were left out", job=asked.job, reason=reason, count=count)
-                self._agent.tell_event(FleetJobSkipped(asked.job, slot, reason, count))  # type: ignore[arg-type]
+            self._tell_of(asked.job, asked.slot, reason, count)
+
+    def _tell_of(self, job: str, slot: int, reason: str, count: int) -> None:
+        if count:
+            self._log.warning("slots of a job were left out", job=job, reason=reason, count=count)
+            self._agent.tell_event(FleetJobSkipped(job, slot / 1000, reason, count))  # type: ignore[arg-type]
 
     def _poke_all(self) -> None:
         for watch in self._watches.values():

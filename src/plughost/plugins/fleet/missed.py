@@ -67,6 +67,12 @@ def claim_across_gap(job: FleetJob, claim: Claim, answer: Claimed, membership: M
     )
 
 
+def slots_between(job: FleetJob, last: float, moment: float) -> int:
+    """Return how many slots came after ``last`` and up to ``moment``."""
+    newest = job.slots.before(moment)
+    return len(_passed(job, last, newest)) if newest > last else 0
+
+
 def _passed(job: FleetJob, last: float, slot: float) -> list[float]:
     """Return the slots after ``last`` up to ``slot``, oldest first; of very many the newest."""
     found = [slot]

@@ -221,7 +221,8 @@ class FleetStoreSuite(FleetOrdersSuite):
     async def test_a_new_job_begins_with_its_next_slot(self, fleet: FleetDriver) -> None:
         await fleet.join("a")
         enlisted = await fleet.enlist("a")
-        assert (enlisted.slot, enlisted.carriers) == (fleet.now, 1)
+        assert (enlisted.slot, enlisted.carriers, enlisted.new) == (fleet.now, 1, True)
+        assert not (await fleet.enlist("a")).new
         past = fleet.now // MINUTE * MINUTE
         assert (await fleet.claim("a", past)).verdict == "taken"
 

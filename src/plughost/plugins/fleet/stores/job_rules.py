@@ -33,7 +33,7 @@ class JobRules(FleetTables):
         if not enlistment.definition:
             self._documents.delete(carriers, enlistment.member)
             return Enlisted(known=True, slot=job.slot if job else 0)
-        if job is None:
+        if new := job is None:
             job = StoredJob(job=key, slot=self._now)
         if enlistment.definition not in job.definitions:
             known = (*job.definitions, enlistment.definition)[-MOST_DEFINITIONS:]
@@ -42,7 +42,8 @@ class JobRules(FleetTables):
             )
         self._put_job(job)
         self._documents.put(carriers, enlistment.member, enlistment.definition.encode())
-        return Enlisted(known=True, slot=job.slot, carriers=sum(1 for _ in self._carriers(key)))
+        carriers_now = sum(1 for _ in self._carriers(key))
+        return Enlisted(known=True, slot=job.slot, carriers=carriers_now, new=new)
 
     def claim(self, claim: JobClaim) -> Claimed:
         """Give a slot to one of those who ask for it."""

@@ -185,7 +185,7 @@ class RedisFleetStore:
         )
         if not found[0]:
             return Enlisted(known=False)
-        return Enlisted(known=True, slot=int(found[1]), carriers=found[2])
+        return Enlisted(known=True, slot=int(found[1]), carriers=found[2], new=bool(found[3]))
 
     async def claim(self, claim: JobClaim) -> Claimed:
         """Give a slot to one of those who ask for it."""

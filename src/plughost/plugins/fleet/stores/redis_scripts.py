@@ -253,9 +253,10 @@ if not known(who, ARGV[5]) then return {0} end
 local row = job(name)
 if definition == '' then
   redis.call('HDEL', key('carry:' .. name), who)
-  return {1, whole(row and row.slot or 0), 0}
+  return {1, whole(row and row.slot or 0), 0, 0}
 end
-if not row then
+local new = not row
+if new then
   row = {state = '', member = '', error = '', schedule = '', definitions = ''}
   for _, field in ipairs(NUMBERS) do row[field] = 0 end
   row.slot = now
@@ -276,7 +277,7 @@ local carriers = 0
 for _, one in ipairs(redis.call('HKEYS', key('carry:' .. name))) do
   if lives(member(one)) then carriers = carriers + 1 end
 end
-return {1, whole(row.slot), carriers}
+return {1, whole(row.slot), carriers, new and 1 or 0}
 """
 )
 
