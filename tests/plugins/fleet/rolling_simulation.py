@@ -23,6 +23,7 @@ from plughost.plugins.fleet.cards import MemberCard
 from plughost.plugins.fleet.conducting import Conductor
 from plughost.plugins.fleet.draining import LastOrder
 from plughost.plugins.fleet.following import RevisionFollower
+from plughost.plugins.fleet.kit import CrewKit
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.seal import Seal
@@ -108,22 +109,16 @@ class Member:
         self.host = MadeUpHost(self.clock, world.chance)
         self.membership = Membership(name, TTL, self.clock)
         log = structlog.get_logger("silent", silent=True)
-        self.conductor = Conductor(
-            self.way,
-            Revisions(self.way, SEAL),
-            self.membership,
-            publish=world.hear,
-            clock=self.clock,
-            log=log,
-        )
-        self.agent = Agent(
-            self.way, self.membership, self.host, interval=5.0, may_lead=True, renames=False,  # type: ignore[arg-type]
-            publish=world.hear, listener=self, clock=self.clock, log=log,
+        kit = CrewKit(
+            store=self.way, seal=SEAL, revisions=Revisions(self.way, SEAL), membership=self.membership,  # type: ignore[arg-type]
+            publish=world.hear, clock=self.clock, log=log,
         )  # fmt: skip
+        self.conductor = Conductor(kit)
+        self.agent = Agent(kit, self.host, self, interval=5.0, renames=False)  # type: ignore[arg-type]
         self.follower = RevisionFollower(
-            self.host, self.way, SEAL, self.membership, copy=world.copies.setdefault(name, MadeUpCopy()),  # type: ignore[arg-type]
+            kit, self.host, copy=world.copies.setdefault(name, MadeUpCopy()),  # type: ignore[arg-type]
             last_order=LastOrder(MadeUpCopy(), SEAL), allow_urls=(),  # type: ignore[arg-type]
-            told=self.agent.beat_at_once, clock=self.clock, log=log,
+            told=self.agent.beat_at_once,
         )  # fmt: skip
         self.scope = anyio.CancelScope()
 

@@ -26,7 +26,10 @@ from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
 from plughost.plugins.fleet.cards import MemberCard
 from plughost.plugins.fleet.gate import FleetGate
+from plughost.plugins.fleet.kit import CrewKit
 from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
 from plughost.testing import FakeClock
 
@@ -153,11 +156,13 @@ class Member:
         self.membership = world.make_membership(name, TTL, self.clock)
         self.working: dict[str, int] = {}
         log = structlog.get_logger("silent", silent=True)
-        self.agent = Agent(
-            self.way, self.membership, SilentHost(), interval=INTERVAL, renames=False, may_lead=True,  # type: ignore[arg-type]
-            publish=world.hear, listener=self, clock=self.clock, log=log,
+        seal = Seal(b"of the simulation, and nobody else's")
+        kit = CrewKit(
+            store=self.way, seal=seal, revisions=Revisions(self.way, seal), membership=self.membership,  # type: ignore[arg-type]
+            publish=world.hear, clock=self.clock, log=log,
         )  # fmt: skip
-        self.gate = FleetGate(self.way, self.membership, self.agent, clock=self.clock, log=log)
+        self.agent = Agent(kit, SilentHost(), self, interval=INTERVAL, renames=False)  # type: ignore[arg-type]
+        self.gate = FleetGate(kit, self.agent)
         self.scope = anyio.CancelScope()
 
     def joined(self, welcome: Any) -> None:

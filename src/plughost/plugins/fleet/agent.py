@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import msgspec
 
 from plughost.contracts import (
     Beat,
-    Clock,
     FleetMember,
-    FleetStore,
     Greeting,
     Heard,
     MemberJoined,
@@ -27,7 +24,7 @@ from plughost.contracts import (
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.cards import OwnHost, decode_card, member_of
 from plughost.plugins.fleet.failing import RecentCalls
-from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.kit import CrewKit
 
 _SHORTEST = 0.05  # seconds between two steps
 _HAZARDS_EVERY = 60.0
@@ -50,43 +47,33 @@ class Agent:
     """Keeps a host in its fleet.
 
     Args:
-        store: Where the fleet meets.
-        membership: What this host knows of its place.
+        kit: What it works with.
         host: What it tells of itself.
-        interval: Seconds between two beats.
-        may_lead: Whether it can take roll-outs further.
-        renames: Whether it takes another name when a living process has its own.
-        publish: Tells an event on this host.
         listener: Is told what was heard.
-        clock: Time.
-        log: Where trouble is told.
+        interval: Seconds between two beats.
+        renames: Whether it takes another name when a living process has its own.
     """
 
     def __init__(
         self,
-        store: FleetStore,
-        membership: Membership,
+        kit: CrewKit,
         host: OwnHost,
+        listener: AgentListener,
         *,
         interval: float,
         renames: bool,
-        may_lead: bool,
-        publish: Callable[[object], Awaitable[None]],
-        listener: AgentListener,
-        clock: Clock,
-        log: Any,
     ) -> None:
-        self._store = store
-        self.membership = membership
+        self._store = kit.store
+        self.membership = kit.membership
         self._host = host
-        self._recent = RecentCalls(host.counts, clock)
+        self._recent = RecentCalls(host.counts, kit.clock)
         self._interval = interval
-        self._base_name = membership.name if renames else ""
-        self._may_lead = may_lead
-        self._publish = publish
+        self._base_name = kit.membership.name if renames else ""
+        self._may_lead = kit.seal.steers  # roll-outs are taken further by who can sign
+        self._publish = kit.publish
         self._listener = listener
-        self._clock = clock
-        self._log = log
+        self._clock = kit.clock
+        self._log = kit.log
         self.hazards: tuple[str, ...] = ()
         self.retired = self._is_open = self._changed = False
         self._poke = anyio.Event()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import anyio
 
-from plughost.contracts import Clock, FleetStore, RolloutChanged
+from plughost.contracts import RolloutChanged
 from plughost.exceptions import FleetError, StoreUnavailableError
 from plughost.plugins.fleet.cards import decode_card
-from plughost.plugins.fleet.membership import Membership
-from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.kit import CrewKit
 from plughost.plugins.fleet.rollouts import OPEN, advanced
 
 _PULSE = 0.2
@@ -22,30 +18,16 @@ class Conductor:
     """Takes roll-outs further while this member leads.
 
     Args:
-        store: Where members are seen.
-        revisions: Where roll-outs are.
-        membership: This host's place: cut off from the store it does nothing.
-        publish: Tells an event on this host.
-        clock: Time.
-        log: Where it is told what was done.
+        kit: What it works with; cut off from the store it does nothing.
     """
 
-    def __init__(
-        self,
-        store: FleetStore,
-        revisions: Revisions,
-        membership: Membership,
-        *,
-        publish: Callable[[object], Awaitable[None]],
-        clock: Clock,
-        log: Any,
-    ) -> None:
-        self._store = store
-        self._revisions = revisions
-        self._membership = membership
-        self._publish = publish
-        self._clock = clock
-        self._log = log
+    def __init__(self, kit: CrewKit) -> None:
+        self._store = kit.store
+        self._revisions = kit.revisions
+        self._membership = kit.membership
+        self._publish = kit.publish
+        self._clock = kit.clock
+        self._log = kit.log
         self._heard: tuple[int, bool] = (0, False)
         self._changed = anyio.Event()
 

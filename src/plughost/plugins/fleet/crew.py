@@ -6,8 +6,6 @@ from contextlib import suppress
 
 from plughost import PluginContext
 from plughost.contracts import (
-    Clock,
-    FleetStore,
     Heard,
     HostSteering,
     JobGate,
@@ -23,10 +21,8 @@ from plughost.plugins.fleet.copies import CopyOnDisk
 from plughost.plugins.fleet.draining import LastOrder
 from plughost.plugins.fleet.following import RevisionFollower
 from plughost.plugins.fleet.gate import FleetGate
-from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.kit import CrewKit
 from plughost.plugins.fleet.relay import EventRelay
-from plughost.plugins.fleet.revisions import Revisions
-from plughost.plugins.fleet.seal import Seal
 
 
 class Crew:
@@ -34,39 +30,22 @@ class Crew:
 
     Args:
         context: The plugin's.
-        store: Where the fleet meets.
-        seal: How what is ordered is signed.
-        membership: This host's place.
-        revisions: What all members follow.
-        clock: Time.
+        kit: What all of them work with.
     """
 
-    def __init__(
-        self,
-        context: PluginContext,
-        store: FleetStore,
-        seal: Seal,
-        membership: Membership,
-        revisions: Revisions,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, context: PluginContext, kit: CrewKit) -> None:
         host, config = context.use(HostSteering), context.config
-        publish, log = context.events.publish, context.log
         self._follows = host.follows_fleet
-        self.agent = Agent(
-            store, membership, OwnHost(host), interval=config.interval, renames=not config.member_name,
-            may_lead=seal.steers, publish=publish, listener=self, clock=clock, log=log,
-        )  # fmt: skip
-        self._gate = FleetGate(store, membership, self.agent, clock=clock, log=log)
+        self.agent = Agent(kit, OwnHost(host), self, interval=config.interval, renames=not config.member_name)
+        self._gate = FleetGate(kit, self.agent)
         number = "" if host.worker is None else f"-{host.worker}"
         self._follower = RevisionFollower(
-            host, store, seal, membership, allow_urls=config.allow_urls, told=self.agent.beat_at_once,
+            kit, host, allow_urls=config.allow_urls, told=self.agent.beat_at_once,
             copy=CopyOnDisk(context.data_dir / f"revision{number}"),
-            last_order=LastOrder(CopyOnDisk(context.data_dir / f"order{number}"), seal),
-            clock=clock, log=log,
+            last_order=LastOrder(CopyOnDisk(context.data_dir / f"order{number}"), kit.seal),
         )  # fmt: skip
-        self._conductor = Conductor(store, revisions, membership, publish=publish, clock=clock, log=log)
-        self.relay = EventRelay(store, seal, membership, publish=publish, clock=clock, log=log)
+        self._conductor = Conductor(kit)
+        self.relay = EventRelay(kit)
 
     async def begin(self, context: PluginContext) -> None:
         """Join, and do from now on what a member does."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import anyio
 
-from plughost.contracts import Clock, FleetStore, HostSteering, Proposal, Steering
+from plughost.contracts import HostSteering, Proposal, Steering
 from plughost.exceptions import (
     ConfigError,
     FleetError,
@@ -18,9 +17,7 @@ from plughost.exceptions import (
 )
 from plughost.plugins.fleet.copies import CopyOnDisk
 from plughost.plugins.fleet.draining import LastOrder, order_for
-from plughost.plugins.fleet.membership import Membership
-from plughost.plugins.fleet.revisions import Revisions
-from plughost.plugins.fleet.seal import Seal
+from plughost.plugins.fleet.kit import CrewKit
 from plughost.plugins.fleet.wishes import Revision, WantedState
 
 _PAUSE = 1.0
@@ -31,43 +28,35 @@ class RevisionFollower:
     """Brings a host to the revision that is active, and keeps a copy of it for a start without the store.
 
     Args:
+        kit: What it works with; the membership is told which one is followed, and what could not be done.
         host: The host.
-        store: Where revisions are.
-        seal: How they are signed.
-        membership: Is told which one is followed, and what could not be done.
         copy: Where the last good copy is.
         last_order: The last order to take no more work, or to take it again.
         allow_urls: What the address of a package must begin with.
         told: Called when there is something new to tell the fleet.
-        clock: Time.
-        log: Where it is told what was done.
     """
 
     def __init__(
         self,
+        kit: CrewKit,
         host: HostSteering,
-        store: FleetStore,
-        seal: Seal,
-        membership: Membership,
         *,
         copy: CopyOnDisk,
         last_order: LastOrder,
         allow_urls: tuple[str, ...],
         told: Callable[[], None],
-        clock: Clock,
-        log: Any,
     ) -> None:
         self._host = host
-        self._store = store
-        self._seal = seal
-        self._revisions = Revisions(store, seal)
-        self._membership = membership
+        self._store = kit.store
+        self._seal = kit.seal
+        self._revisions = kit.revisions
+        self._membership = kit.membership
         self._copy = copy
         self._last_order = last_order
         self._allow_urls = allow_urls
         self._told = told
-        self._clock = clock
-        self._log = log
+        self._clock = kit.clock
+        self._log = kit.log
         self._step: int | None = None
         self._at_start: int | None = None
         self._changed = anyio.Event()

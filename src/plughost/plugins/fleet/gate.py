@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any
 
 import anyio
 from msgspec.structs import replace
@@ -15,7 +14,6 @@ from plughost.contracts import (
     Enlistment,
     FleetJob,
     FleetJobSkipped,
-    FleetStore,
     HeldRun,
     JobClaim,
     JobRun,
@@ -23,7 +21,7 @@ from plughost.contracts import (
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.agent import Agent
-from plughost.plugins.fleet.membership import Membership
+from plughost.plugins.fleet.kit import CrewKit
 from plughost.plugins.fleet.missed import Claim, claim_across_gap, first_claim, slots_between
 
 VOLUNTEERS = 8
@@ -40,30 +38,19 @@ class FleetGate:
     """The ``JobGate`` of one member.
 
     Args:
-        store: Where slots are claimed.
-        membership: This host's place in the fleet.
+        kit: What it works with.
         agent: Knows why no job may run, and tells the store of runs that ended and this host of events.
-        clock: Time.
-        log: Where trouble is told.
     """
 
-    def __init__(
-        self,
-        store: FleetStore,
-        membership: Membership,
-        agent: Agent,
-        *,
-        clock: Clock,
-        log: Any,
-    ) -> None:
-        self._store = store
-        self._membership = membership
+    def __init__(self, kit: CrewKit, agent: Agent) -> None:
+        self._store = kit.store
+        self._membership = kit.membership
         self._agent = agent
-        self._clock = clock
-        self._log = log
+        self._clock = kit.clock
+        self._log = kit.log
         self._watches: dict[str, _JobWatch] = {}
         self._closed = False
-        membership.on_change(self._poke_all)
+        kit.membership.on_change(self._poke_all)
 
     def close(self) -> None:
         """Let everybody ask another gate."""

@@ -23,6 +23,7 @@ from plughost.contracts import (
 from plughost.plugins.fleet.cards import OwnHost
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.crew import Crew
+from plughost.plugins.fleet.kit import CrewKit
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.panel import FleetPanel
 from plughost.plugins.fleet.revisions import Revisions
@@ -69,7 +70,11 @@ class FleetPlugin(Plugin):
             await store.open()
             context.on_stop(store.close)
         else:
-            self._crew = Crew(context, store, seal, membership, revisions, self._clock)
+            kit = CrewKit(
+                store=store, seal=seal, revisions=revisions, membership=membership,
+                publish=context.events.publish, clock=self._clock, log=context.log,
+            )  # fmt: skip
+            self._crew = Crew(context, kit)
             service.relay = self._crew.relay
             await self._crew.begin(context)
 

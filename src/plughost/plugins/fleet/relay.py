@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
 from itertools import islice
-from typing import Any
 
 import anyio
 import msgspec
 from msgspec.structs import replace
 
 from plughost.contracts import (
-    Clock,
     FleetEventsMissed,
-    FleetStore,
     Telling,
     Welcome,
     fleet_event_class,
 )
 from plughost.exceptions import FleetError, StoreUnavailableError
-from plughost.plugins.fleet.membership import Membership
-from plughost.plugins.fleet.seal import Seal
+from plughost.plugins.fleet.kit import CrewKit
 from plughost.plugins.fleet.wishes import secrets_in
 
 MOST_WAITING = 1_000
@@ -60,30 +55,16 @@ class EventRelay:
     """Tells events to the fleet, and hears those of all.
 
     Args:
-        store: Where events are.
-        seal: How they are signed.
-        membership: This host's place.
-        publish: Tells an event on this host.
-        clock: Time.
-        log: Where it is told what could not be heard.
+        kit: What it works with.
     """
 
-    def __init__(
-        self,
-        store: FleetStore,
-        seal: Seal,
-        membership: Membership,
-        *,
-        publish: Callable[[object], Awaitable[None]],
-        clock: Clock,
-        log: Any,
-    ) -> None:
-        self._store = store
-        self._seal = seal
-        self._membership = membership
-        self._publish = publish
-        self._clock = clock
-        self._log = log
+    def __init__(self, kit: CrewKit) -> None:
+        self._store = kit.store
+        self._seal = kit.seal
+        self._membership = kit.membership
+        self._publish = kit.publish
+        self._clock = kit.clock
+        self._log = kit.log
         self._waiting: deque[SentEvent] = deque()
         self._first = 1  # the number of the first of them
         self._process = uuid.uuid4().hex
