@@ -4,8 +4,9 @@ For each revision of the repository (the files as they lie there, when none is g
 
 - the lines of code of `src`, without blank lines, comments and docstrings, and the number of files;
 - the public names: what the packages list in `__all__`, each name of a package once;
-- functions, and in percent of them the private ones that are used once: the reader has to jump to read a paragraph,
-  unless the one use hands the function over, as a callback or the body of a task, which nobody could inline;
+- functions, and in percent of them the private ones that are used once: the reader has to jump to read a paragraph.
+  Both are counted: all of them, and those that their one use calls. What it hands over instead, as a callback, an
+  endpoint, an action in a table or the body of a task, has to be a function, and a reader of the one use need not jump;
 - functions longer than 35 lines, their docstring not counted;
 - names that stand twice: classes and public functions at the top of two modules that lie in different rooms;
 - pairs of places that share six or more lines of code, and how many of them lie in signatures: what a contract promises
@@ -197,19 +198,21 @@ def figures(modules: list[Module]) -> dict[str, float]:
     """The figures of one revision, named as the table prints them."""
     functions = [one for module in modules for one in functions_of(module)]
     once = [one for module in modules for one in used_once(module)]
+    given = sum(
+        one.name in names
+        for module in modules
+        for names in [handed_over(module)]
+        for one in used_once(module)
+    )
     return {
         "lines of code": sum(len(module.code) for module in modules),
         "files": len(modules),
         "public names": len(public_names(modules)),
         "functions": len(functions),
         "private and used once, %": round(100 * len(once) / len(functions), 1),
-        "of these handed over": sum(
-            one.name in given
-            for module in modules
-            for given in [handed_over(module)]
-            for one in used_once(module)
-        ),
-        "of these up to 5 lines": sum(length_of(one) <= 5 for one in once),
+        "private and called once, %": round(100 * (len(once) - given) / len(functions), 1),
+        "handed over once": given,
+        "private, used once, up to 5 lines": sum(length_of(one) <= 5 for one in once),
         f"functions above {LONG} lines": sum(length_of(one) > LONG for one in functions),
         "names that stand twice": len(names_that_stand_twice(modules)),
         "pairs of repeated lines": len(repeated(modules)),

@@ -21,7 +21,9 @@ _NAMES_ONLY = ("_domain", "_variable", "_header", "_column", "_id", "_scheme")
 def _secrets(subject: Subject) -> Iterator[CheckProblem]:
     kind = subject.handle.config_class
     for path, annotation in _fields(kind, ()):
-        if is_secret_key(path[-1]) and not path[-1].endswith(_NAMES_ONLY) and _may_be_text(annotation):
+        members = typing.get_args(annotation) or (annotation,)
+        is_plain = str in members and Secret not in members
+        if is_plain and is_secret_key(path[-1]) and not path[-1].endswith(_NAMES_ONLY):
             name = ".".join(path)
             yield CheckProblem(
                 message=f"setting {name!r} looks like a secret and is a plain text: a log line or a traceback shows it",
@@ -49,11 +51,6 @@ def _hints(kind: Any) -> dict[str, Any]:
         return {name: hint for name, hint in typing.get_type_hints(kind).items() if not name.startswith("_")}
     except (NameError, TypeError):
         return {}
-
-
-def _may_be_text(annotation: Any) -> bool:
-    members = typing.get_args(annotation) or (annotation,)
-    return str in members and Secret not in members
 
 
 SECRECY_CHECKS = (

@@ -24,19 +24,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = [click.style(title, bold=True) for title in header]
     lines = [head, *rows]
     widths = [max(len(click.unstyle(line[column])) for line in lines) for column in range(len(header))]
-    return "\n".join(_line(line, widths) for line in lines)
+    padded = (
+        [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(line, widths, strict=True)]
+        for line in lines
+    )
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
 def counted(number: int, noun: str) -> str:
     """Return how many there are, ``1 plugin`` or ``2 plugins``, of a noun whose plural takes an s."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(cells, widths, strict=True)
-    ]
-    return "  ".join(padded).rstrip()
 
 
 def state(of: PluginState) -> str:

@@ -230,7 +230,11 @@ class Apps(Mapping[str, AppRecord]):
             unregistration = self._unregistration(record, options)
 
             async def failed(failure: Failure) -> None:
-                self._records[record.name] = _marked(record, failure)
+                after = record
+                if failure.step == "rollback_app":
+                    reason = f"its rollback failed: {failure.error}"
+                    after = replace(record, state=AppState.FAILED, reason=reason)
+                self._records[record.name] = after
                 await self._after_failure(record.name, "unregister", failure, began)
 
             began = self._clock.time()
@@ -311,12 +315,6 @@ class _Busy:
 
     def __exit__(self, *_: object) -> None:
         del self._busy[self._name]
-
-
-def _marked(record: AppRecord, failure: Failure) -> AppRecord:
-    if failure.step != "rollback_app":
-        return record
-    return replace(record, state=AppState.FAILED, reason=f"its rollback failed: {failure.error}")
 
 
 def _raised(name: str, done: str, failed: StepError) -> PlughostError:

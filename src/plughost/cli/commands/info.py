@@ -123,7 +123,10 @@ _LINES = (
 
 def _text(document: Document, results: list[CheckResult]) -> str:
     lines = [click.style(document["name"], bold=True)]
-    lines += [f"  {key:13} {_words(document[key])}" for key in _LINES if document[key]]
+    for key in _LINES:
+        if value := document[key]:
+            words = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            lines.append(f"  {key:13} {words}")
     lines += [_process_text(process) for process in document["processes"]]
     lines += [f"  {entry['path']} = {entry['value']!r}  ({entry['origin']})" for entry in document["config"]]
     error = document.get("error")
@@ -143,7 +146,3 @@ def _process_text(process: Document) -> str:
         f"  {'process':13} {process['pid']} of host {process['host']}: {process['memory'] / 1e6:.1f} MB, "
         f"{process['cpu_seconds']:.2f} s of processor time, {process['threads']} threads{files}"
     )
-
-
-def _words(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

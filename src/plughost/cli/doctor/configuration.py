@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
 from plughost.checks.findings import Check, CheckProblem
 from plughost.cli.doctor.patient import Patient
@@ -40,12 +39,8 @@ def _permissions(patient: Patient) -> Iterator[CheckProblem]:
             message=f"{path} holds secrets and can be read by others.",
             advice=f"chmod 600 {path}, or move the secrets out with $env or $file references",
             level="warning",
-            repair=lambda: _close(path),
+            repair=lambda: path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IRWXG | stat.S_IRWXO)),
         )
-
-
-def _close(path: Path) -> None:
-    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IRWXG | stat.S_IRWXO))
 
 
 CONFIGURATION_CHECKS = (

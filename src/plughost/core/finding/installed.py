@@ -142,11 +142,8 @@ def entry_points(
     if path is None:
         for key, points in _from_other_finders(groups, tell):
             claims.setdefault(key, []).append(points)
-    return [point for rivals in claims.values() for point in _points_of(_first_whole(rivals, tell), groups)]
-
-
-def _points_of(claim: _Metadata | list[EntryPoint], groups: Groups) -> Iterable[EntryPoint]:
-    return claim if isinstance(claim, list) else claim.points(groups)
+    whole = (_first_whole(rivals, tell) for rivals in claims.values())
+    return [point for one in whole for point in (one if isinstance(one, list) else one.points(groups))]
 
 
 def _first_whole(rivals: list[_Metadata | list[EntryPoint]], tell: Tell) -> _Metadata | list[EntryPoint]:

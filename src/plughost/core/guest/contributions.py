@@ -51,17 +51,18 @@ def asked_contributions(
 
     ask("register_jobs", lambda asked: [job_request(job, functions) for job in asked_jobs(plugin, asked)])
     ask("register_routes", lambda asked: routes.add(items_of(contained(Point.HOOK, asked), object)))
-    ask("register_admin_panels", lambda asked: _panels(plugin, contained(Point.HOOK, asked), functions))
+    ask(
+        "register_admin_panels",
+        lambda asked: [
+            _panel(plugin, panel, functions) for panel in items_of(contained(Point.HOOK, asked), AdminPanel)
+        ],
+    )
     return StartReply(
         jobs=found.get("register_jobs", ()),
         routes=found.get("register_routes", ()),
         panels=found.get("register_admin_panels", ()),
         faults=faults,
     )
-
-
-def _panels(plugin: str, given: object, functions: Functions) -> list[PanelManifest]:
-    return [_panel(plugin, panel, functions) for panel in items_of(given, AdminPanel)]
 
 
 def _panel(plugin: str, panel: AdminPanel, functions: Functions) -> PanelManifest:

@@ -229,15 +229,14 @@ def _changed(record: _R, changes: Mapping[str, Any]) -> _R:
     return made
 
 
-def _fields_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    names = tuple(each.name for each in fields(kind))
-    return names, attrgetter(*names)
-
-
 _HOLDING = frozenset({"requires", "after", "hooks", "config", "status"})
 """Fields whose value may hold what can be changed, and is frozen when it comes in."""
 
-_FIELDS = {kind: _fields_of(kind) for kind in (PluginRecord, PluginTimings)}
+_FIELDS: dict[type[Any], tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {
+    kind: (names, attrgetter(*names))
+    for kind in (PluginRecord, PluginTimings)
+    for names in [tuple(each.name for each in fields(kind))]
+}
 _do_all = deque[None](maxlen=0).extend
 """Takes everything out of an iterator without a step of Python for each."""
 

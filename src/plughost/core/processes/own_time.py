@@ -42,10 +42,8 @@ class OwnTime:
 
     def _wants_to_run(self) -> bool:
         try:
-            return any(_state(thread) == "R" for thread in Path(f"/proc/{self._pid}/task").iterdir())
+            threads = Path(f"/proc/{self._pid}/task").iterdir()
+            told = ((thread / "stat").read_text(errors="replace") for thread in threads)
+            return any(stat.rpartition(")")[2].split()[0] == "R" for stat in told)
         except OSError:
             return False
-
-
-def _state(thread: Path) -> str:
-    return (thread / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -50,7 +49,9 @@ def status(line: CommandLine) -> None:
         "store": found.store,
         "epoch": found.epoch,
         "revision": found.revision,
-        "members": [_shown(member) for member in living],
+        "members": [
+            {key: value for key, value in asdict(member).items() if key != "plugins"} for member in living
+        ],
         "counts": dict(found.members),
         "plugins": {plugin: dict(versions) for plugin, versions in found.versions.items()},
         "drift": found.drift,
@@ -109,10 +110,6 @@ def forget(line: CommandLine, member: str) -> None:
 
 async def _view(store: FleetStore, _: Revisions) -> View:
     return await store.view()
-
-
-def _shown(member: FleetMember) -> dict[str, Any]:
-    return {key: value for key, value in asdict(member).items() if key != "plugins"}
 
 
 def _status_text(found: FleetStatus, living: list[FleetMember]) -> str:
