@@ -18,8 +18,8 @@ _TAKEN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 def get_logger(name: str, /, **bound: Any) -> structlog.stdlib.BoundLogger:
     """Return a structlog logger over the stdlib logger of that name, with values bound to it.
 
-    Nothing global is configured: levels, handlers and rendering belong to the application. structlog is imported when
-    the logger is first used.
+    Nothing global is configured: levels, handlers and rendering belong to the application. structlog is imported with
+    the first line that somebody wants to hear.
     """
     logger = logging.getLogger(name)
     logger.addFilter(_hide_secrets)
@@ -36,6 +36,8 @@ class _LateLogger:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # asked by those who copy things, before there is anything in this one
             raise AttributeError(name)
+        if (level := _LEVELS.get(name)) and not self._logger.isEnabledFor(level):
+            return _say_nothing  # what structlog would do, without an import of it
         found = getattr(_structured(self._logger, self._context), name)
         if callable(found):
             self.__dict__[name] = found
@@ -43,6 +45,18 @@ class _LateLogger:
 
     def __repr__(self) -> str:
         return repr(_structured(self._logger, self._context))
+
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+
+def _say_nothing(*_: object, **__: object) -> None: ...
 
 
 def _structured(logger: logging.Logger, context: dict[str, Any]) -> structlog.stdlib.BoundLogger:
