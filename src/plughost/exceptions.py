@@ -53,9 +53,10 @@ Messages end with what to do. Foreign errors are mapped once, where they enter, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pluggy import PluginValidationError
+
+from plughost._dataclasses import dataclass
 
 
 class PlughostError(Exception):

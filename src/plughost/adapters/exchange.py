@@ -9,11 +9,11 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import anyio
 
+from plughost._dataclasses import dataclass
 from plughost.blocking import BlockingHost
 from plughost.contracts.http import ASGIApp, Message, Scope
 from plughost.contracts.logs import get_logger

@@ -9,8 +9,9 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from plughost._dataclasses import dataclass
 from plughost.blocking import BlockingHost
 from plughost.contracts.logs import get_logger
 from plughost.core.forking import no_forks

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, Literal, TypeVar
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.error_text import error_line
 from plughost.core.containment import Point, contained
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from plughost._dataclasses import dataclass
 from plughost.checks.code import implementations_of
 from plughost.checks.findings import CheckResult
 from plughost.checks.subject import Subject

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import anyio
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.core.calls.declared import HookSetup
 from plughost.core.config import LoadedConfig

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import click
 from click.shell_completion import CompletionItem
 
+from plughost._dataclasses import dataclass
 from plughost.cli.colour import colour_choice
 from plughost.cli.plugin_commands import find_command, names_on_cards
 from plughost.cli.program import Program, config_option, program_of, verbose_option

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.frozen import FrozenDict, Payload
 
 ByteStream = Callable[[], AsyncIterable[bytes] | Iterable[bytes]]

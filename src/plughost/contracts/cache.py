@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.cache_events import CacheEvent, CacheEventKind, WarmEntry
 from plughost.contracts.plugin import Seconds
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from plughost._dataclasses import dataclass
 
 CacheEventKind = Literal["set", "hit", "miss", "evicted", "expired", "deleted", "invalidated", "cleared"]
 """What happened to a key."""

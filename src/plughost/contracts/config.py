@@ -7,7 +7,6 @@ refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.http_settings import HttpSettings
 from plughost.contracts.processes import Isolation, ProcessSettings
 from plughost.contracts.setting_types import Count, GivenName, PositiveSeconds

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from plughost._dataclasses import dataclass
 
 DeviceKind = Literal["desktop", "mobile", "tablet", "tv", "console", "bot", "program", "unknown"]
 """Sorts of devices; ``program`` is something without a person in front of it, such as curl."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.plugin import Seconds
 
 

@@ -6,9 +6,11 @@ Times of day are seconds since the epoch as the fleet's store counts them; the c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
+
+from plughost._dataclasses import dataclass
 
 MemberState = Literal["alive", "draining", "lost", "left"]
 """``lost``: it has not told that it lives for its whole time to live. ``left``: it stopped in order."""

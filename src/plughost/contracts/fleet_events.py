@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
+
+from plughost._dataclasses import dataclass
 
 C = TypeVar("C", bound=type[Any])
 

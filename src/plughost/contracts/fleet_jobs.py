@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.plugin import JobOutage, MissedSlots
 
 

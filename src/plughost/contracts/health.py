@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.frozen import FrozenDict, Payload
 
 HealthStatus = Literal["pass", "warn", "fail"]

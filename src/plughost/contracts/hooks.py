@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from plughost._dataclasses import dataclass
 
 OutcomeKind = Literal["value", "error", "timed_out", "skipped", "observed"]
 """How an implementation came out of a call."""

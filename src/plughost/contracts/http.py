@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.http_settings import AdminPath, HttpSettings
 
 Scope = MutableMapping[str, Any]

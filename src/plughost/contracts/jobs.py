@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots, Seconds
 
 JobFunction = Callable[[], Awaitable[object] | object]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.plugin import Seconds
 
 OutagePolicy = Literal["local", "open", "closed"]

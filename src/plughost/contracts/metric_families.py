@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal
+
+from plughost._dataclasses import dataclass
 
 MetricKind = Literal["counter", "gauge"]
 """``counter``: only ever grows, and starts at 0 with the process. ``gauge``: goes up and down."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import msgspec
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.bytes_store import StoreSetup
 from plughost.contracts.error_text import error_line
 from plughost.exceptions import ConfigError, did_you_mean

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.frozen import Payload
 
 Isolation = Literal["none", "process"]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.frozen import FrozenDict, Payload
 from plughost.contracts.plugin import Seconds
 

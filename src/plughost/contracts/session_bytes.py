@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.bytes_store import BytesStore, OpenedStore
 from plughost.contracts.session_changes import born_session, patched_session, touched_session
 from plughost.contracts.session_store import (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.apps import AppRecord
 from plughost.contracts.records import PluginRecord
 

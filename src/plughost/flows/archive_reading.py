@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.backup import ArchiveEntry, BackupProgress, OnProgress
 from plughost.exceptions import BackupError
 from plughost.flows.archive_format import (

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Literal, TypeVar, overload
 
 import pluggy
+
+from plughost._dataclasses import dataclass
 
 PROJECT: Final = "plughost"
 """The project name of our markers, which a ``pluggy.PluginManager`` for them must be given."""

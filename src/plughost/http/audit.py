@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.http.access_file import AccessFile
 

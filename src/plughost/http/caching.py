@@ -11,12 +11,13 @@ made when it came is not kept.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from secrets import token_hex
 from typing import Any, Final
 
 import anyio
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.cache import Cache
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send

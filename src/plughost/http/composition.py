@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
 from typing import Any
 
 from starlette.routing import BaseRoute
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.http import ASGIApp, HttpContext, Middleware, Receive, Scope, Send
 from plughost.contracts.logs import get_logger

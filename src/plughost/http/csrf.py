@@ -11,9 +11,9 @@ It is the one check of the house. A middleware that asked it, and more (a token,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from plughost._dataclasses import dataclass
 from plughost.http.problems import Problem
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.steering import CallCounts
 from plughost.core.calls.metrics import Histogram

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from plughost._dataclasses import dataclass
 from plughost.core.wire.routes import GuardManifest
 from plughost.http.loopback import from_loopback
 

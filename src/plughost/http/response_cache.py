@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from plughost._dataclasses import dataclass
 from plughost.contracts.cache import CacheManager
 from plughost.contracts.http import ASGIApp, Receive, Scope, Send
 from plughost.http.cacheability import values

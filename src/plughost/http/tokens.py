@@ -12,10 +12,10 @@ import json
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.setting_types import ScopeText
 from plughost.http.access_file import AccessFile

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from plughost._dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

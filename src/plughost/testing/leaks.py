@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import anyio
 
+from plughost._dataclasses import dataclass
 from plughost.core.loading.context import Facilities
 from plughost.host import Host
 

@@ -7,10 +7,10 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
+from plughost._dataclasses import dataclass
 from plughost.testing.distributions import MadeDistribution, make_distribution
 
 

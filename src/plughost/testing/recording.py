@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Generator
-from dataclasses import dataclass
 from types import MethodType, ModuleType
 from typing import Any
 
 import pluggy
 
+from plughost._dataclasses import dataclass
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import declared_in
 from plughost.hookspecs._markers import IMPL_ATTRIBUTE, ImplOptions

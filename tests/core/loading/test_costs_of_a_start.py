@@ -161,7 +161,7 @@ class Quiet(Plugin):
 
 INSTRUCTIONS = {
     "asyncio": 14_200,
-    "trio": 17_500,
+    "trio": 18_500,
 }  # trio draws lots over whose turn it is, and so varies more
 """Of CPython 3.11, whose bytecode is the longest of those supported, for each plugin with a hook, and a few more.
 

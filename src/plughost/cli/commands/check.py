@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from plughost._dataclasses import dataclass
 from plughost.checks.candidates import candidates_of, command_there, lives_elsewhere, project_of
 from plughost.checks.catalogue import CHECKS
 from plughost.checks.findings import Check, CheckResult, mended, worst

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import anyio
 import click
 
+from plughost._dataclasses import dataclass
 from plughost.cli.documents import Document
 from plughost.cli.exits import leave_with_problems
 from plughost.cli.logs import configure_logging

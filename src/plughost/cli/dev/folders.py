@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from plughost._dataclasses import dataclass
 from plughost.core.finding.sources import MANIFEST, from_folder
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from plughost._dataclasses import dataclass
 from plughost.cli.program import Program
 from plughost.core.config import LoadedConfig
 from plughost.core.finding.discovery import PluginCandidate

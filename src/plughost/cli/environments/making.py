@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from shlex import join
 
@@ -16,6 +16,7 @@ import click
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
+from plughost._dataclasses import dataclass
 from plughost.core.finding.virtual_environment import VirtualEnvironment
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from packaging.utils import canonicalize_name
 
+from plughost._dataclasses import dataclass
 from plughost.cli.freezing.snapshot import FrozenHost, FrozenPlugin
 
 Kind = Literal["install", "switch", "by hand"]

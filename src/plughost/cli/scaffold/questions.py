@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from plughost._dataclasses import dataclass
 
 TEMPLATE = Path(__file__).parent.parent.parent / "template"
 """The folder with the template: what `copier copy` is given."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import click
 import msgspec
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.setting_types import SiteUrl
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from types import CoroutineType
 from typing import Any
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.auth import Abstain, Allow, Deny
 from plughost.contracts.logs import get_logger
 from plughost.contracts.value_text import value_text

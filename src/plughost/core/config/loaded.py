@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.config import ConfigEntry, HostConfig, PluginSection
 from plughost.contracts.masking import KnownSecrets
 from plughost.core.config.decoding import raise_problems

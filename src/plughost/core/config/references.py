@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.secret import MASK
 from plughost.core.config.paths import SettingPath, dotted, origin_of_setting
 from plughost.exceptions import ConfigProblem

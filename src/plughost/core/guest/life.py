@@ -9,7 +9,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import current_token
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.logs import get_logger
 from plughost.contracts.masking import KnownSecrets

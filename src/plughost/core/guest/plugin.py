@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, reduce
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final, cast
 
 import pluggy
 
+from plughost._dataclasses import dataclass
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import HookSetup
 from plughost.core.calls.verify import misfits, options_of

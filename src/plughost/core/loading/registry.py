@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from itertools import repeat
 from operator import attrgetter
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.error_text import error_lines, error_text, error_type_name
 from plughost.contracts.frozen import frozen
 from plughost.contracts.records import (

@@ -10,10 +10,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.files import own_folder
 from plughost.core.packages.digests import check_digest
 from plughost.core.packages.urls import shown

@@ -10,9 +10,9 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.files import own_folder
 from plughost.exceptions import PluginSourceError
 

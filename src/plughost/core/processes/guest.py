@@ -7,13 +7,13 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.clock import Clock
 from plughost.contracts.masking import masked_text
 from plughost.contracts.processes import ProcessExit

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.clock import Clock
 from plughost.contracts.http import HttpContext
 from plughost.contracts.processes import ProcessExit, ProcessRecord, ProcessSettings

@@ -11,10 +11,10 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from plughost._dataclasses import dataclass
 from plughost.core.processes.figures import FigureReader, Figures
 from plughost.core.wire.page import FlightReader, page_name
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import anyio
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.http import Receive, Send
 from plughost.core.wire.routes import AsgiMessage, GuardManifest, RouteAnswer, RouteManifest, RouteRequest
 

@@ -10,9 +10,9 @@ import ctypes
 import errno
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from plughost._dataclasses import dataclass
 from plughost.core.processes.system_calls import MACHINE, NEWEST, call, control, number_of
 
 _ARCHITECTURES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

@@ -14,11 +14,11 @@ import subprocess
 import sys
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
+from plughost._dataclasses import dataclass
 from plughost.core.stepping import event_library
 from plughost.core.wire.births import BORN, MESSAGE, READY, Ends, Request, packed, scrubbed_environment
 from plughost.core.wire.calls import Reply, awaited_reply

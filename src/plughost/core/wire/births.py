@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
 
+from plughost._dataclasses import dataclass
 from plughost.core.wire.protocol import GuestSpec
 
 READY: Final = b"R"

@@ -12,12 +12,12 @@ import types
 import typing
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.secret import Secret
 from plughost.contracts.value_text import class_name, value_text
 from plughost.core.config.records import is_record

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from plughost._dataclasses import dataclass
 from plughost.core.calls.declaration import Declaration
 from plughost.core.wire.codec import CannotCrossError, WireCodec, arguments_codec
 from plughost.core.wire.protocol import HookManifest

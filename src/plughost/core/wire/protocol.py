@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from functools import cache
 from typing import Any, Final
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.fleet_jobs import JobRun
 from plughost.contracts.http import HttpContext
 from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots

@@ -6,9 +6,10 @@ Nothing here knows a framework: ``plughost.http.elsewhere`` makes of it what an 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.http import Message
 
 MOST_AT_ONCE: Final = 1 << 18

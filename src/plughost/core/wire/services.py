@@ -10,12 +10,12 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NoReturn, Protocol
 
 import msgspec
 
+from plughost._dataclasses import dataclass
 from plughost.contracts.plugin import Service
 from plughost.contracts.value_text import class_name, value_text
 from plughost.core.wire.codec import CannotCrossError, WireCodec, arguments_codec

@@ -7,8 +7,9 @@ value comes to light. When there are too many, one that invalidates everything t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from plughost._dataclasses import dataclass
 from plughost.plugins.cache.patterns import KeyPattern
 
 
