@@ -127,16 +127,11 @@ class Requests:
     def job(self, request: JobRequest) -> Job:
         """Return a job that calls the process."""
         return Job(
-            name=request.name,
             function=partial(self.call_function, request.function),
             every=request.every,
             cron=request.cron,
             limit=request.limit,
-            scope=request.scope,
-            missed=request.missed,
-            window=request.window,
-            retries=request.retries,
-            outage=request.outage,
+            **_terms_of(request),
         )
 
     # as the resident
@@ -242,15 +237,7 @@ class Requests:
             if request.every is None
             else partial(context.every, request.every)
         )
-        begin(
-            function,
-            name=request.name,
-            scope=request.scope,
-            missed=request.missed,
-            window=request.window,
-            retries=request.retries,
-            outage=request.outage,
-        )
+        begin(function, **_terms_of(request))
 
     def _subscribe(self, number: int, event: str) -> None:
         what: Any = getattr(contracts, event[1:]) if event.startswith(":") else event
@@ -330,3 +317,9 @@ class Requests:
 
     async def _publish(self, event: Any, data: Any) -> None:
         await self._open_context.events.publish(event, data)
+
+
+def _terms_of(request: JobRequest) -> dict[str, Any]:
+    """What holds for a job however it is begun."""
+    names = ("name", "scope", "missed", "window", "retries", "outage")
+    return {name: getattr(request, name) for name in names}
