@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import time
 from bisect import bisect_left
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 
 from plughost.core.finding.module_files import file_of
 from plughost.core.finding.sources import Finding
+from plughost.core.packages.digests import remove_compiled_file
 
 _SHARED_ROOTS = frozenset({"plughost"})
 """Packages that many plugins live in; for them only the plugin's own part of it is its package."""
@@ -93,18 +95,22 @@ class CodeWatch:
     def _forget_if_stale(self, plugin: str, finding: Finding, folder: Path | None) -> dict[str, ModuleType]:
         """Forget the modules of a plugin, which lay in ``folder``, when they are not what is on the disk now."""
         moved = folder != finding.folder
-        if plugin not in self._imported or not (moved or self.is_stale(plugin, finding)):
+        if plugin not in self._imported:
+            return {}
+        # Nothing of it is here when its import failed, or when it is imported in a process of its own.
+        if not (moved or not self._imported[plugin] or self.is_stale(plugin, finding)):
             return {}
         loaded = _LoadedModules(self._foreign)
         names = self._modules_of(plugin, finding, loaded)
         if moved:
             names += self._modules_of(plugin, replace(finding, folder=folder), loaded)
         forgotten = {name: sys.modules.pop(name) for name in dict.fromkeys(names)}
-        for module in forgotten.values():
-            # Remove compiled code: Python takes it for current by whole seconds and size, which two saves may share
-            if file := file_of(module):
-                with suppress(OSError, NotImplementedError, ValueError):
-                    Path(importlib.util.cache_from_source(file)).unlink()
+        # Compiled code goes: Python takes it for current by whole seconds and size, which two saves may share.
+        # What is not imported now may have some too: a failed import leaves it, and so does another process.
+        for source in {Path(file) for file in map(file_of, forgotten.values()) if file} | {
+            *_sources_of(_module_of(finding), finding)
+        }:
+            remove_compiled_file(source)
         importlib.invalidate_caches()
         return forgotten
 
@@ -194,6 +200,32 @@ def _home_of(module: str, finding: Finding) -> Path | None:
     if finding.distribution or not file or "." in module or Path(file).name == "__init__.py":
         return None
     return Path(file).resolve().parent
+
+
+def _sources_of(module: str, finding: Finding) -> Iterator[Path]:
+    """Yield the source files that a plugin may be imported from: its folder, its package, or those beside it."""
+    root = _root_of(module)
+    if finding.folder is not None:
+        yield from _importable(finding.folder)
+    elif root.partition(".")[0] not in _SHARED_ROOTS:
+        try:
+            spec = importlib.util.find_spec(root.partition(".")[0])
+        except (ImportError, ValueError, AttributeError):
+            return
+        if spec is None:
+            return
+        for place in spec.submodule_search_locations or ():
+            yield from _importable(Path(place))
+        if spec.has_location and spec.origin and not spec.submodule_search_locations:
+            file = Path(spec.origin)
+            yield from [file] if finding.distribution else file.parent.glob("*.py")
+
+
+def _importable(folder: Path) -> Iterator[Path]:
+    """Yield the source files under a folder, but for folders that no import statement can name, as ``.venv``."""
+    for place, inner, files in os.walk(folder):
+        inner[:] = [name for name in inner if name.isidentifier() and name != "__pycache__"]
+        yield from (Path(place, name) for name in files if name.endswith(".py"))
 
 
 def _prefixes(name: str) -> Iterator[str]:

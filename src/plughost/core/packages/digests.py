@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import hmac
 import os
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from plughost.exceptions import PluginSourceError
@@ -70,6 +73,14 @@ def remove_compiled(folder: Path) -> None:
             cache.unlink()
         else:
             shutil.rmtree(cache)
+
+
+def remove_compiled_file(source: Path) -> None:
+    """Remove what any Python compiled of one source file; what cannot be removed stays."""
+    with suppress(OSError, NotImplementedError, ValueError):
+        place = Path(cache_from_source(source)).parent  # elsewhere when PYTHONPYCACHEPREFIX is set
+        for compiled in place.glob(f"{glob.escape(source.stem)}.*.pyc"):
+            compiled.unlink()
 
 
 def _every_file(folder: Path) -> Iterator[Path]:
