@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, Final, Protocol
@@ -22,7 +22,7 @@ from plughost.core.processes.output import Output
 from plughost.core.processes.own_time import OwnTime
 from plughost.core.processes.template import Child, TemplateProcess
 from plughost.core.wire.births import Ends, Request
-from plughost.core.wire.calls import Crossing, WireCalls, WireFullError
+from plughost.core.wire.calls import Crossing, WireCalls
 from plughost.core.wire.channel import open_channel
 from plughost.core.wire.frames import CLOSED
 from plughost.core.wire.page import FlightReader, new_page
@@ -117,7 +117,7 @@ class GuestProcess:
     """
 
     def __init__(self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: Kept) -> None:
-        self.calls = WireCalls(resident, self._look_soon, self._stop_telling)
+        self.calls = WireCalls(resident, self._look_soon, self._stop_telling, self._busy)
         self.ended = anyio.Event()
         self.exit: ProcessExit | None = None
         self.is_leaving = self.asked_to_end = False
@@ -156,18 +156,14 @@ class GuestProcess:
         """
         return await self.call(member, values, crossing_of(member))
 
-    async def call(self, member: int, arguments: tuple[Any, ...], crossing: Crossing) -> Any:
-        """Call a member that crosses in that way.
+    def call(self, member: int, arguments: tuple[Any, ...], crossing: Crossing) -> Coroutine[Any, Any, Any]:
+        """Call a member that crosses in that way, once the coroutine is awaited.
 
         Raises:
             PluginProcessError: It has too much to do already.
             Exception: What it raised, ``PluginCrashedError``, or what keeps a value from crossing.
         """
-        try:
-            return await self.calls.call(member, arguments, crossing)
-        except WireFullError as full:
-            plugin = self.care.plugin
-            raise PluginProcessError(f"plugin {plugin!r} cannot answer now: {full}", plugin=plugin) from None
+        return self.calls.call(member, arguments, crossing)
 
     async def stack(self) -> str:
         """Have it write down where its threads stand, and return that; it goes on."""
@@ -220,6 +216,11 @@ class GuestProcess:
 
     def _stop_telling(self, waiting: int) -> None:
         self.kill(f"it did not read what the host told it, until {waiting} bytes were waiting")
+
+    def _busy(self, why: str) -> PluginProcessError:
+        return PluginProcessError(
+            f"plugin {self.care.plugin!r} cannot answer now: {why}", plugin=self.care.plugin
+        )
 
     # looking after it
 

@@ -7,7 +7,7 @@ order in which they were sent; their answers come in any.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, Protocol
 
 import anyio
@@ -28,6 +28,7 @@ MOST_WAITING: Final = MOST_BYTES
 
 _FAULT: Final = msgspec.msgpack.Decoder(Fault)
 _LAST_CALL: Final = 0xFFFF_FFFF
+_ANSWERS: Final = frozenset({Kind.RESULT, Kind.ERROR, Kind.PONG})
 
 
 class WireFullError(OverflowError):
@@ -70,6 +71,7 @@ class WireCalls:
         given_up: Called when a caller leaves, who then wants no answer any more.
         overfull: Called when the other end does not read what it is answered or told; given how many bytes wait.
             None: it will read them.
+        full: Makes what a call fails with that the other end has no room for, of a text that says why.
     """
 
     def __init__(
@@ -77,11 +79,13 @@ class WireCalls:
         served: Served,
         given_up: Callable[[], None] = lambda: None,
         overfull: Callable[[int], None] | None = None,
+        full: Callable[[str], Exception] = WireFullError,
     ) -> None:
         self.abandoned: set[int] = set()
         self._served = served
         self._given_up = given_up
         self._overfull = overfull
+        self._full = full
         self._channel: Channel | None = None
         self._pending: dict[int, tuple[Reply, WireCodec | None]] = {}
         self._last = 0
@@ -100,14 +104,14 @@ class WireCalls:
         """Whether somebody still waits for the answer to that call."""
         return call in self._pending
 
-    async def call(self, member: int, arguments: tuple[Any, ...], crossing: Crossing) -> Any:
-        """Call a member of the other end; return its answer.
+    def call(self, member: int, arguments: tuple[Any, ...], crossing: Crossing) -> Coroutine[Any, Any, Any]:
+        """Call a member of the other end, once the coroutine is awaited, which returns its answer.
 
         Raises:
-            WireFullError: The other end has too much to do already.
-            Exception: What the member raised, why the other end is gone, or what keeps a value from crossing.
+            Exception: What the member raised, why the other end is gone, what keeps a value from crossing, or what
+                ``full`` makes when the other end has too much to do already.
         """
-        return await self._ask(Kind.CALL, member, arguments, crossing.arguments.put, crossing.answer)
+        return self._ask(Kind.CALL, member, arguments, crossing.arguments.put, crossing.answer)
 
     async def ping(self) -> None:
         """Return when the event loop of the other end turns."""
@@ -136,9 +140,9 @@ class WireCalls:
     def _refuse_more(self, waiting: int) -> None:
         """Those that were given up count until the other end is through with them: it may not even have read them."""
         if len(self._pending) + len(self.abandoned) >= MOST_IN_FLIGHT:
-            raise WireFullError(f"it has {MOST_IN_FLIGHT} calls to answer already")
+            raise self._full(f"it has {MOST_IN_FLIGHT} calls to answer already")
         if waiting > MOST_WAITING:
-            raise WireFullError(f"it has {waiting} bytes to read already, and reads none of them now")
+            raise self._full(f"it has {waiting} bytes to read already, and reads none of them now")
 
     def end(self, why: Callable[[], Exception]) -> None:
         """Fail the calls that wait, and all later ones, with what ``why`` makes; close the channel."""
@@ -169,7 +173,9 @@ class WireCalls:
 
     def frame(self, kind: int, call: int, member: int, body: memoryview) -> None:
         """Take in a frame."""
-        if kind == Kind.CALL:
+        if kind in _ANSWERS:
+            self._take_answer(kind, call, body)
+        elif kind == Kind.CALL:
             self._served.call(call, member, body)
         elif kind == Kind.CANCEL:
             self._served.cancel(call)
@@ -177,8 +183,6 @@ class WireCalls:
             self._served.note(member, body)
         elif kind == Kind.PING:
             self._send(Kind.PONG, call)
-        else:
-            self._take_answer(kind, call, body)
 
     def _take_answer(self, kind: int, call: int, body: memoryview) -> None:
         self.abandoned.discard(call)

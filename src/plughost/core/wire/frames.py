@@ -19,8 +19,9 @@ HEAD: Final = struct.Struct("<IBBIH")
 MOST_BYTES: Final = 64 << 20
 """Bytes one frame may have; the sender refuses a bigger one, the receiver gives the sender up."""
 
+_HEAD_SIZE: Final = HEAD.size
 _UNCOUNTED: Final = 4  # bytes of the length itself
-_COUNTED_HEAD: Final = HEAD.size - _UNCOUNTED
+_COUNTED_HEAD: Final = _HEAD_SIZE - _UNCOUNTED
 _FIRST_ROOM: Final = 1 << 16
 
 AT_ONCE: Final = 32
@@ -43,6 +44,10 @@ class Kind(IntEnum):
     NOTE = 5
     PING = 6
     PONG = 7
+
+
+_FIRST_KIND: Final = min(Kind).value  # looked up once and not for each frame
+_LAST_KIND: Final = max(Kind).value
 
 
 class FrameError(Exception):
@@ -85,27 +90,21 @@ class FrameReader:
         """
         self._end += count
         left = self._at_once
-        while self._end - self._start >= HEAD.size:
-            length, kind, plugin, call, member = HEAD.unpack_from(self._buffer, self._start)
-            stop = self._start + _UNCOUNTED + length
-            if (
-                not _COUNTED_HEAD <= length <= self._limit
-                or plugin != 0
-                or not Kind.CALL <= kind <= Kind.PONG
-            ):
-                raise FrameError(
-                    f"no frame begins with {bytes(self._view[self._start : self._start + HEAD.size])!r}"
-                )
+        while self._end - (start := self._start) >= _HEAD_SIZE:
+            length, kind, plugin, call, member = HEAD.unpack_from(self._buffer, start)
+            stop = start + _UNCOUNTED + length
+            if not _COUNTED_HEAD <= length <= self._limit or plugin or not _FIRST_KIND <= kind <= _LAST_KIND:
+                raise FrameError(f"no frame begins with {bytes(self._view[start : start + _HEAD_SIZE])!r}")
             if stop > self._end:
                 size = _UNCOUNTED + length
-                if self._start + size > len(self._buffer):  # it shall fit in one piece
+                if start + size > len(self._buffer):  # it shall fit in one piece
                     self._make_room(max(size, _FIRST_ROOM))
                 return False
             if left is not None:
                 if left == 0:
                     return True
                 left -= 1
-            body = self._view[self._start + HEAD.size : stop]
+            body = self._view[start + _HEAD_SIZE : stop]
             self._start = stop
             self._on_frame(kind, call, member, body)
         if self._start == self._end:
@@ -145,7 +144,7 @@ class FrameBuffer:
         buffer += _NO_HEAD
         try:
             if put is not None:
-                put(value, buffer, at + HEAD.size)
+                put(value, buffer, at + _HEAD_SIZE)
             length = len(buffer) - at - _UNCOUNTED
             if length > MOST_BYTES:
                 raise ValueError(f"it takes {length} bytes, and at most {MOST_BYTES} can cross at once")
@@ -163,4 +162,4 @@ class FrameBuffer:
         return memoryview(taken)
 
 
-_NO_HEAD: Final = bytes(HEAD.size)
+_NO_HEAD: Final = bytes(_HEAD_SIZE)
