@@ -284,7 +284,12 @@ class P(Plugin):
 MARKS = {"a": "trylast=True", "b": "", "c": "tryfirst=True", "d": "priority=3", "e": "priority=-3"}
 
 
-async def test_order_modes_limits_and_figures_are_those_of_a_plugin_inside(tmp_path: Path) -> None:
+async def test_order_modes_limits_and_figures_are_those_of_a_plugin_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in MARKS:  # loaded inside by the test on the other event loop
+        monkeypatch.delitem(sys.modules, name, raising=False)
     for name, mark in MARKS.items():
         write_plugin(tmp_path, MEMBER % (mark, name, name, mark, name, name), name)
     told = []

@@ -25,10 +25,10 @@ REFUSED = {
     "audit": "cannot implement the hook 'register_commands'",
     "hello": "cannot implement the hook 'register_commands'",
     "vault": "cannot implement the hook 'register_commands'",
-    "images": "cannot register_hookspecs",
+    "images": "cannot declare hooks",
     "media": "cannot implement the hook 'provide_backup_artifacts'",
     "plex": "cannot implement the hook 'provide_backup_artifacts'",
-    "upstream": "cannot register_hookspecs",
+    "upstream": "cannot declare hooks",
     "monitoring": "wraps the hook 'authenticate'",
     "query_cache": "the argument 'connection' cannot leave its process",
 }

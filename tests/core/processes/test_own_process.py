@@ -426,6 +426,21 @@ async def test_a_crash_at_start_or_stop_is_told_and_leaves_nothing(
         assert "the process of plugin 'faulty' is gone" in record.reason
 
 
+async def test_a_crash_while_the_configuration_is_checked_is_no_fault_of_the_configuration(
+    tmp_path: Path,
+) -> None:
+    source = (
+        "import os\nfrom plughost import Plugin\nclass P(Plugin):\n"
+        "    async def check_config(self, config): os._exit(4)\n"
+    )
+    write_plugin(tmp_path, source, "greeter")
+    async with housed(configuration(tmp_path, "greeter")) as host:
+        error = host.plugins["greeter"].error
+        assert error is not None
+        assert (error.kind, error.phase) == (PluginCrashedError.__name__, "validation")
+        assert "it exited by itself, with status 4" in error.message
+
+
 async def test_a_reload_under_load_loses_no_call(tmp_path: Path) -> None:
     write_plugin(tmp_path, SOURCE)
     async with housed(configuration(tmp_path)) as host:

@@ -177,6 +177,9 @@ async def run_check_config(handle: PluginHandle, config: object, limit: float) -
         await call_within(limit, partial(handle.check_config, config), SYSTEM_CLOCK, Point.CHECK_CONFIG)
     except PluginConfigError:
         raise
+    except PluginProcessError as error:  # its process went meanwhile, which says nothing of the configuration
+        error.phase = "validation"
+        raise
     except LimitPassedError:
         raise PluginTimeoutError(
             f"check_config() of plugin {handle.name!r} took longer than its limit of {limit:g} s",
