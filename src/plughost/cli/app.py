@@ -11,9 +11,9 @@ from click.shell_completion import CompletionItem
 from plughost._dataclasses import dataclass
 from plughost.cli.colour import colour_choice
 from plughost.cli.plugin_commands import find_command, names_on_cards
-from plughost.cli.program import Program, config_option, program_of, verbose_option
+from plughost.cli.program import Program, config_named_in, program_of, verbose_option, with_config
 from plughost.contracts.commands import json_option
-from plughost.exceptions import PlughostError, did_you_mean
+from plughost.exceptions import ConfigError, PlughostError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class LazyCommand:
         """Import it."""
         module, _, attribute = self.reference.partition(":")
         command: click.Command = getattr(importlib.import_module(f"plughost.cli.{module}"), attribute)
-        return command
+        return with_config(command)
 
 
 COMMANDS: Mapping[str, LazyCommand] = {
@@ -68,15 +68,23 @@ class ProgramGroup(click.Group):
         """Our own command of that name, else a plugin's, else None."""
         if cmd_name in COMMANDS:
             return COMMANDS[cmd_name].load()
-        return find_command(program_of(ctx), cmd_name)
+        theirs = find_command(program_of(ctx), cmd_name)
+        return theirs if theirs is None else with_config(theirs)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one may have been meant."""
+        """Find the command, if need be by the configuration that is named behind it, or say which may be meant."""
+        program = program_of(ctx)
         try:
             return super().resolve_command(ctx, args)
-        except click.UsageError as error:
+        except (click.UsageError, ConfigError) as error:
+            named = config_named_in(args)
+            if named is not None and named != program.config_path:
+                program.config_path = named
+                return self.resolve_command(ctx, args)
+            if isinstance(error, ConfigError):
+                raise
             hint = did_you_mean(args[0], self.list_commands(ctx))
             raise click.UsageError(error.message + hint, ctx) from None
 
@@ -113,8 +121,8 @@ def _plugin_commands(program: Program) -> Mapping[str, str]:
     return {name: plugin for name, plugin in cards.items() if name not in COMMANDS}
 
 
+@with_config
 @click.group(cls=ProgramGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@config_option
 @json_option
 @verbose_option
 @click.option("--no-color", is_flag=True, help="No colours; NO_COLOR and FORCE_COLOR are respected too.")

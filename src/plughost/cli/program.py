@@ -5,7 +5,7 @@ Commands that read metadata only are kept quick: what belongs to a running host 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,6 @@ import click
 
 from plughost.cli.documents import dumped
 from plughost.cli.talk import Talk
-from plughost.contracts.commands import json_option
 from plughost.contracts.visible import visible
 from plughost.core.config import LoadedConfig, load_config
 from plughost.core.config.environment import prefixes
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from plughost.host import Host
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Program:
@@ -120,14 +118,43 @@ def _note_verbosity(context: click.Context, _: click.Parameter, value: int) -> N
     program_of(context).verbosity += value
 
 
-config_option = click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    callback=_note_config,
-    expose_value=False,
-    help="Configuration file. Default: $PLUGHOST_CONFIG, else ./plughost.toml if it is there.",
-)
+_CONFIG_FLAGS = ("-c", "--config")
+
+
+def with_config(command: click.Command) -> click.Command:
+    """Give a command, and those below it, ``--config``: a user looks for it behind each name, a plugin's too.
+
+    A command that has a ``--config`` or ``-c`` of its own keeps it.
+    """
+    taken = {flag for parameter in command.params for flag in parameter.opts}
+    if "--config" not in taken:
+        option = click.Option(
+            # Its name is none that a parameter of a plugin's command may have.
+            [*(flag for flag in _CONFIG_FLAGS if flag not in taken), "_config_file"],
+            type=click.Path(path_type=Path, dir_okay=False),
+            callback=_note_config,
+            expose_value=False,
+            help="Configuration file. Default: $PLUGHOST_CONFIG, else ./plughost.toml if it is there.",
+        )
+        command.params.insert(0, option)
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            with_config(inner)
+    return command
+
+
+def config_named_in(arguments: Sequence[str]) -> Path | None:
+    """Return the file that ``--config`` names among arguments that no command has read yet; None without one."""
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        if argument in _CONFIG_FLAGS and arguments[position + 1 :]:
+            return Path(arguments[position + 1])
+        if argument.startswith("--config="):
+            return Path(argument.partition("=")[2])
+    return None
+
+
 verbose_option = click.option(
     "-v",
     "--verbose",
@@ -143,8 +170,3 @@ dev_option = click.option(
     type=click.Path(path_type=Path),
     help="Load the plugins of folder PATH without installing them, and again when a file is saved.",
 )
-
-
-def reads(command: F) -> F:
-    """Give a command the options of all that only read: ``--config`` and ``--json``."""
-    return config_option(json_option(command))

@@ -12,6 +12,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class CommandLine(Protocol):
     """The object of the click context, as ``@click.pass_obj`` hands it to a command.
 
+    Each command is given ``-c, --config FILE`` as well, unless it has an option of that name of its own.
+
     For example::
 
         @click.command("cache-clear")

@@ -14,9 +14,10 @@ import click
 
 from plughost.cli.exits import ExitCode, leave, leave_with_problems
 from plughost.cli.logs import configure_logging
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
 from plughost.cli.tables import seconds, table
 from plughost.contracts.backup import ArchiveEntry, BackupProgress, BackupSummary, OnProgress
+from plughost.contracts.commands import json_option
 from plughost.contracts.masking import masked_text
 from plughost.core.running import running_host
 from plughost.exceptions import BackupError
@@ -32,7 +33,7 @@ def backup() -> None:
 
 
 @backup.command("run")
-@reads
+@json_option
 @click.option("--app", "apps", multiple=True, metavar="NAME", help="Back up only this app; may be repeated.")
 @click.pass_obj
 def run_backup(program: Program, apps: tuple[str, ...]) -> None:
@@ -61,7 +62,7 @@ def run_backup(program: Program, apps: tuple[str, ...]) -> None:
 
 
 @backup.command("list")
-@reads
+@json_option
 @click.pass_obj
 def list_backups(program: Program) -> None:
     """List the backups, newest first. Exits 3 when one cannot be read."""
@@ -75,7 +76,7 @@ def list_backups(program: Program) -> None:
 
 
 @backup.command("verify")
-@reads
+@json_option
 @click.argument("archive")
 @click.pass_obj
 def verify(program: Program, archive: str) -> None:
@@ -100,7 +101,7 @@ def verify(program: Program, archive: str) -> None:
 
 
 @backup.command("restore")
-@reads
+@json_option
 @click.argument("archive")
 @click.option("--yes", is_flag=True, help="Overwrite what is there now.")
 @click.pass_obj

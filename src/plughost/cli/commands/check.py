@@ -16,7 +16,8 @@ from plughost.checks.subject import Subject, examine
 from plughost.cli.documents import Document
 from plughost.cli.exits import leave_with_problems
 from plughost.cli.findings import result_document, result_text
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
+from plughost.contracts.commands import json_option
 from plughost.core.config import LoadedConfig
 from plughost.core.config.load import DEFAULT_FILE
 from plughost.core.finding.discovery import PluginCandidate
@@ -25,7 +26,7 @@ _IDS = [check.id for check in CHECKS]
 
 
 @click.command()
-@reads
+@json_option
 @click.option("--list", "only_list", is_flag=True, help="List the checks.")
 @click.option("--only", multiple=True, type=click.Choice(_IDS), help="Run only this check; may be repeated.")
 @click.option("--strict", is_flag=True, help="Exit 3 for warnings too.")

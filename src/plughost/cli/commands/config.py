@@ -11,7 +11,8 @@ import click
 from plughost.checks.subject import examine
 from plughost.cli.documents import Document
 from plughost.cli.exits import leave_with_problems
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
+from plughost.contracts.commands import json_option
 from plughost.core.config import LoadedConfig, config_schema
 from plughost.core.loading.survey import survey
 from plughost.exceptions import ConfigError, PluginError, PluginNotFoundError
@@ -24,7 +25,7 @@ def config() -> None:
 
 
 @config.command()
-@reads
+@json_option
 @click.pass_obj
 def show(program: Program) -> None:
     """Show every setting with where it came from; secrets are hidden.
@@ -46,7 +47,7 @@ def show(program: Program) -> None:
 
 
 @config.command()
-@reads
+@json_option
 @click.pass_obj
 def schema(program: Program) -> None:
     """Write the JSON Schema of a configuration file, installed plugins included, for an editor.
@@ -57,7 +58,7 @@ def schema(program: Program) -> None:
 
 
 @config.command()
-@reads
+@json_option
 @click.pass_obj
 def check(program: Program) -> None:
     """Check the whole configuration, that of every plugin included; plugins are imported, not started."""

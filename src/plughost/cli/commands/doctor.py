@@ -9,11 +9,12 @@ from plughost.cli.doctor import CHECKS
 from plughost.cli.doctor.patient import admit
 from plughost.cli.exits import leave_with_problems
 from plughost.cli.findings import result_document, result_text
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
+from plughost.contracts.commands import json_option
 
 
 @click.command()
-@reads
+@json_option
 @click.option("--fix", is_flag=True, help="Repair what can be repaired without asking.")
 @click.pass_obj
 def doctor(program: Program, fix: bool) -> None:

@@ -13,8 +13,9 @@ from plughost.cli.documents import Document
 from plughost.cli.environments.making import Recipe, fill_environment, named, unpinned
 from plughost.cli.environments.place import EnvironmentNote, EnvironmentPlace
 from plughost.cli.exits import leave_with_problems
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
 from plughost.cli.tables import table
+from plughost.contracts.commands import json_option
 from plughost.contracts.config import PluginSection
 from plughost.core.config import LoadedConfig, set_plugin_environment
 from plughost.core.config.load import DEFAULT_FILE
@@ -37,7 +38,7 @@ def _makes(command: C) -> C:
     python = click.option(
         "--python", help="Interpreter to make it with. Default: the one that runs this command."
     )
-    return reads(python(plughost(options(command))))
+    return json_option(python(plughost(options(command))))
 
 
 @click.group()
@@ -85,7 +86,7 @@ def create(
 
 
 @env.command("list")
-@reads
+@json_option
 @click.pass_obj
 def list_environments(program: Program) -> None:
     """List plugins that have an environment of their own; nothing in it is run."""
@@ -143,7 +144,7 @@ def upgrade(
 
 @env.command()
 @click.argument("name")
-@reads
+@json_option
 @click.pass_obj
 def remove(program: Program, name: str) -> None:
     """Delete the environment of plugin NAME, and take it out of the configuration file.

@@ -13,14 +13,15 @@ import msgspec
 from plughost.cli.exits import leave_with_problems
 from plughost.cli.freezing.differences import Difference, differences, pip_command
 from plughost.cli.freezing.snapshot import FrozenHost, read_snapshot, take_snapshot, write_snapshot
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
 from plughost.cli.tables import counted
+from plughost.contracts.commands import json_option
 from plughost.core.config import set_plugin_enabled
 from plughost.core.loading.survey import survey
 
 
 @click.command()
-@reads
+@json_option
 @click.option(
     "-o",
     "--output",
@@ -43,7 +44,7 @@ def freeze(program: Program, output: Path | None) -> None:
 
 
 @click.command()
-@reads
+@json_option
 @click.option("--yes", is_flag=True, help="Do it: run pip, and edit the configuration file.")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.pass_obj

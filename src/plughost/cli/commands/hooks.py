@@ -9,8 +9,9 @@ import click
 import msgspec
 
 from plughost.cli.documents import Document
-from plughost.cli.program import Program, reads, verbose_option
+from plughost.cli.program import Program, verbose_option
 from plughost.cli.tables import counted, seconds, table
+from plughost.contracts.commands import json_option
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import HookSetup, declared_in
 from plughost.core.loading.survey import survey
@@ -20,7 +21,7 @@ from plughost.host import Host
 
 
 @click.command()
-@reads
+@json_option
 @verbose_option
 @click.option(
     "--started", is_flag=True, help="Start the host: shows plugins' own hooks and who implements what."

@@ -15,7 +15,8 @@ from plughost.checks.findings import CheckResult
 from plughost.checks.subject import Subject, examine
 from plughost.cli.documents import Document, candidate_document
 from plughost.cli.findings import result_document, result_text
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
+from plughost.contracts.commands import json_option
 from plughost.contracts.masking import masked
 from plughost.core.config import LoadedConfig
 from plughost.core.finding.discovery import PluginCandidate
@@ -26,7 +27,7 @@ from plughost.exceptions import ConfigError
 
 
 @click.command()
-@reads
+@json_option
 @click.option("--no-import", is_flag=True, help="Read metadata only.")
 @click.argument("name")
 @click.pass_obj

@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 
 from plughost.cli.documents import candidate_document
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
 from plughost.cli.tables import state, table
+from plughost.contracts.commands import json_option
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 
 
 @click.command("list")
-@reads
+@json_option
 @click.pass_obj
 def list_plugins(program: Program) -> None:
     """List every plugin that is installed, in the plugin directory or configured.

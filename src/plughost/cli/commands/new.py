@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from plughost.cli.program import Program, config_option
+from plughost.cli.program import Program
 from plughost.cli.scaffold.application import application_answers
 from plughost.cli.scaffold.questions import TEMPLATE, Template, TemplateQuestion, read_template
 from plughost.cli.scaffold.rendering import complete, render
@@ -27,7 +27,6 @@ _LONGEST_LINE = 90
 
 
 @click.command()
-@config_option
 @json_option
 @click.argument("name", required=False)
 @click.option("--yes", is_flag=True, help="Ask nothing; what is not given takes its default.")

@@ -13,8 +13,9 @@ from plughost._dataclasses import dataclass
 from plughost.cli.documents import Document
 from plughost.cli.exits import leave_with_problems
 from plughost.cli.logs import configure_logging
-from plughost.cli.program import Program, reads, verbose_option
+from plughost.cli.program import Program, verbose_option
 from plughost.cli.tables import seconds, table
+from plughost.contracts.commands import json_option
 from plughost.contracts.records import PluginRecord, PluginState, PluginStateChanged
 from plughost.host import Host
 
@@ -46,7 +47,7 @@ class Timeline:
 
 
 @click.command()
-@reads
+@json_option
 @verbose_option
 @click.option(
     "--fail-over",

@@ -16,7 +16,7 @@ from plughost.cli.documents import error_document, report_document
 from plughost.cli.exits import ExitCode, leave, leave_with_problems
 from plughost.cli.hangups import reload_when_asked
 from plughost.cli.logs import configure_logging
-from plughost.cli.program import Program, config_option, dev_option, verbose_option
+from plughost.cli.program import Program, dev_option, verbose_option
 from plughost.cli.report import report_text
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.signals import StopSignals, hangups, hangups_held
@@ -26,7 +26,6 @@ from plughost.host import Host
 
 
 @click.command()
-@config_option
 @json_option
 @verbose_option
 @click.option("--once", is_flag=True, help="Start, report, stop. Exits 3 when a plugin or an app failed.")

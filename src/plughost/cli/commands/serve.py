@@ -15,7 +15,7 @@ import click
 from plughost.cli.dev.folders import dev_folders
 from plughost.cli.exits import ExitCode, leave
 from plughost.cli.logs import configure_logging
-from plughost.cli.program import Program, config_option, dev_option, verbose_option
+from plughost.cli.program import Program, dev_option, verbose_option
 from plughost.cli.serving.listening import listen
 from plughost.cli.serving.options import Serving, check_options, is_loopback
 from plughost.cli.signals import hangups_held
@@ -36,7 +36,6 @@ _SECONDS = click.FloatRange(0)
 
 
 @click.command()
-@config_option
 @json_option
 @verbose_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from plughost.checks.candidates import find_candidate
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
+from plughost.contracts.commands import json_option
 from plughost.core.running import running_hosts
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@reads
+@json_option
 @click.argument("name")
 @click.pass_obj
 def stack(program: Program, name: str) -> None:

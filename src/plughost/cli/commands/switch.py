@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from plughost.cli.exits import leave_with_problems
-from plughost.cli.program import Program, reads
+from plughost.cli.program import Program
+from plughost.contracts.commands import json_option
 from plughost.core.config import LoadedConfig, set_plugin_enabled
 from plughost.core.config.load import DEFAULT_FILE
 from plughost.core.config.paths import canonical, match_name
@@ -26,7 +27,7 @@ _now = click.option("--now", is_flag=True, help="Have a running host follow at o
 
 
 @click.command()
-@reads
+@json_option
 @click.argument("name")
 @_now
 @click.pass_obj
@@ -36,7 +37,7 @@ def enable(program: Program, name: str, now: bool) -> None:
 
 
 @click.command()
-@reads
+@json_option
 @click.argument("name")
 @_now
 @click.pass_obj
