@@ -129,7 +129,7 @@ def with_config(command: click.Command) -> click.Command:
     taken = {flag for parameter in command.params for flag in parameter.opts}
     if "--config" not in taken:
         option = click.Option(
-            # Its name is none that a parameter of a plugin's command may have.
+            # A parameter of a plugin's command may be called config: this name is free.
             [*(flag for flag in _CONFIG_FLAGS if flag not in taken), "_config_file"],
             type=click.Path(path_type=Path, dir_okay=False),
             callback=_note_config,
