@@ -20,9 +20,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: What stands after the program's name; None takes the process's own.
     """
-    from plughost.cli.entry import run_program
+    try:
+        from plughost.cli.entry import run_program
 
-    folder = os.getcwd()  # noqa: PTH109  pathlib is not imported for this
-    if not sys.flags.safe_path and folder not in sys.path:
-        sys.path.append(folder)
-    sys.exit(run_program(sys.argv[1:] if arguments is None else arguments))
+        try:
+            folder = os.getcwd()  # noqa: PTH109  pathlib is not imported for this
+        except FileNotFoundError:
+            sys.exit("Error: the folder that this was started in was removed. Start it in another")
+        if not sys.flags.safe_path and folder not in sys.path:
+            sys.path.append(folder)
+        code = run_program(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # while the first modules were imported; ``run_program`` has words of its own
+        sys.stderr.write("Aborted.\n")
+        code = 1
+    sys.exit(code)

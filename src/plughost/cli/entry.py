@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -41,7 +42,7 @@ def run_program(arguments: Sequence[str]) -> int:
         program.stderr.say("Aborted.", level="error")
         return ExitCode.FAILED
     except (click.ClickException, PlughostError, OSError) as error:
-        said = error.format_message() if isinstance(error, click.ClickException) else error_text(error)
+        said = error.format_message() if isinstance(error, click.ClickException) else _told(error)
         program.stderr.say(f"Error: {said}", level="error")
         _tell_in_json(program, error)
         return ExitCode.FAILED
@@ -50,6 +51,18 @@ def run_program(arguments: Sequence[str]) -> int:
         _tell_in_json(program, error)
         return ExitCode.FAILED
     return int(code or 0)
+
+
+def _told(error: Exception) -> str:
+    """Say what a place refused in a sentence; a draft that cannot be made is told by the folder it was to be in."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes):
+        return error_text(error)
+    path = Path(os.fsdecode(error.filename))
+    if isinstance(error, PermissionError) and not os.path.lexists(path):
+        return f"nothing can be made in folder {path.parent}: {error.strerror}. Let this user write there"
+    if isinstance(error, FileNotFoundError) and not path.parent.exists():
+        return f"{path} cannot be made: there is no folder {path.parent}. Make it, or name another"
+    return f"{path} cannot be used: {error.strerror}"
 
 
 def _tell_in_json(program: Program, error: Exception) -> None:
