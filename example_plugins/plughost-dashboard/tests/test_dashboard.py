@@ -314,6 +314,18 @@ async def test_usage_survives_a_restart_and_is_not_counted_twice(tmp_path: Any) 
         hours.close()
 
 
+async def test_usage_is_in_a_backup_and_comes_back(bench: Bench) -> None:
+    call = CallRecord(origin="tmdb", method="GET", path="/", outcome="ok", attempts=3)
+    usage: Any = bench.host.use(Usage)
+    usage.called([call])  # and is not written yet
+    made = await bench.host.backups.run()
+    usage.called([call])
+    await usage.flush()
+    await bench.host.backups.restore(made.location.uri, overwrite=True)
+    (source,) = (await bench.ask("/api/media/usage")).json()["sources"]
+    assert (source["source"], source["calls"]) == ("tmdb", 3)
+
+
 async def test_what_is_older_than_90_days_goes(tmp_path: Any) -> None:
     clock = FakeClock()
     hours = await anyio.to_thread.run_sync(Hours, tmp_path / "usage.db")

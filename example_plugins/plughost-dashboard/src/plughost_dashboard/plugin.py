@@ -10,7 +10,19 @@ from typing import Any, Final
 import anyio.to_thread
 
 from plughost import Plugin, PluginContext, hookimpl
-from plughost.contracts import SYSTEM_CLOCK, AdminPanel, CacheManager, Clock, GuardedRoute, HttpContext
+from plughost.contracts import (
+    SYSTEM_CLOCK,
+    AdminPanel,
+    Artifact,
+    BackupPlan,
+    CacheManager,
+    Clock,
+    GuardedRoute,
+    HttpContext,
+    RestorePlan,
+    restore_sqlite,
+    sqlite_artifact,
+)
 from plughost_dashboard import hookspecs
 from plughost_dashboard.protocols import Usage
 from plughost_dashboard.statistics import Statistics
@@ -40,11 +52,11 @@ class DashboardPlugin(Plugin):
 
     async def start(self, context: PluginContext) -> None:
         """Open the file and begin to compute; the plugin plex is asked for at each use."""
-        self._context = context
+        self._context, self._file = context, context.data_dir / "usage.db"
         context.register_hookspecs(hookspecs)
         # What a thread has opened is closed, whatever becomes of this start.
         with anyio.CancelScope(shield=True):
-            self._hours = await anyio.to_thread.run_sync(Hours, context.data_dir / "usage.db")
+            self._hours = await anyio.to_thread.run_sync(Hours, self._file)
             context.on_stop(partial(anyio.to_thread.run_sync, self._hours.close))
         self._usage = CountedUsage(self._hours, self._clock)
         self._usage.read(context.use(CacheManager).stats())  # what was read before is not this hour's
@@ -83,6 +95,22 @@ class DashboardPlugin(Plugin):
     async def plex_linked(self, account: Account) -> None:
         """Compute now: there may be a server to ask since somebody signed in."""
         await self._statistics.renew()
+
+    @hookimpl
+    async def provide_backup_artifacts(self, plan: BackupPlan) -> Sequence[Artifact]:
+        """Give the figures, those of this minute with them."""
+        if plan.apps:
+            return []
+        await self._usage.flush()
+        return [sqlite_artifact(self._file)]
+
+    @hookimpl(blocking=True)
+    def restore_artifact(self, artifact: Artifact, plan: RestorePlan) -> bool | None:
+        """Put them back."""
+        if artifact.plugin != self.name or artifact.path is None:
+            return None
+        restore_sqlite(artifact.path, self._file, overwrite=plan.overwrite)
+        return True
 
     @hookimpl
     def register_routes(self, context: HttpContext) -> Sequence[GuardedRoute]:
