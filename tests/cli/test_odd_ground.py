@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from others import readable_by_others
+
 AS_ANYBODY = """
 import os, sys
 from plughost.cli.entry import run_program
@@ -59,18 +61,13 @@ def test_a_file_in_a_folder_that_is_not_there_is_told_with_the_folder(cli, outpu
 
 @pytest.mark.parametrize("command", [("freeze", "-o"), ("disable",)])
 def test_a_folder_that_may_not_be_written_to_is_named_rather_than_a_draft(folder, command) -> None:
-    opened = [folder, *folder.parents]
-    modes = [(place, place.stat().st_mode) for place in opened if not place.stat().st_mode & 1]
     (folder / "plughost.toml").write_text("", encoding="utf-8")
-    for place, mode in modes:
-        place.chmod(mode | 0o055)
-    folder.chmod(0o555)
-    try:
-        ran = run(AS_ANYBODY, *command, cwd=folder)
-    finally:
-        folder.chmod(0o755)
-        for place, mode in modes:
-            place.chmod(mode)
+    with readable_by_others(folder):
+        folder.chmod(0o555)
+        try:
+            ran = run(AS_ANYBODY, *command, cwd=folder)
+        finally:
+            folder.chmod(0o755)
     assert ran.returncode == 1
     assert "nothing can be made in folder " in ran.stderr
     assert "Permission denied. Let this user write there" in ran.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from others import readable_by_others
 from plughost import Host, Plugin, PluginContext
 from plughost.contracts import PluginState
 from plughost.core.config import load_config
@@ -152,21 +153,16 @@ def test_a_folder_that_may_not_be_read_is_skipped_and_named(tmp_path: Path) -> N
     folder(tmp_path / "lamp")
     (tmp_path / "lost+found").mkdir(mode=0o700)
     (tmp_path / "lost+found").chmod(0)
-    opened = [tmp_path, *tmp_path.parents]
-    modes = [(place, place.stat().st_mode) for place in opened if not place.stat().st_mode & 1]
-    for place, mode in modes:
-        place.chmod(mode | 0o055)
     try:
-        ran = subprocess.run(
-            [sys.executable, "-c", CLOSED, str(tmp_path)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            check=False,
-        )
+        with readable_by_others(tmp_path):
+            ran = subprocess.run(
+                [sys.executable, "-c", CLOSED, str(tmp_path)],
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                check=False,
+            )
     finally:
-        for place, mode in modes:
-            place.chmod(mode)
         (tmp_path / "lost+found").chmod(0o700)
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import py_compile
 import stat
+import subprocess
 import sys
 import threading
 import zipfile
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from others import readable_by_others
 from plughost import Host
 from plughost.contracts import PluginState
 from plughost.core.config import LoadedConfig, load_config
@@ -166,6 +168,40 @@ async def test_a_pinned_folder_that_was_changed_is_refused(tmp_path: Path) -> No
     pinned = digest_of_files(folder)
     write_folder(folder, sources(answer=666))
     assert "was changed" in await reason_why_not(tmp_path, path=str(folder), sha256=pinned)
+
+
+AS_ANYBODY = """
+import os, sys
+from pathlib import Path
+from plughost.core.packages.package import Package
+from plughost.exceptions import PluginSourceError
+
+box = Path(sys.argv[1])
+package = Package(plugin="boxed", place="the box", path=box, sha256=sys.argv[2], store=box / "store")
+if os.geteuid() == 0:  # the super-user may remove everything
+    os.setuid(65534)
+try:
+    package.open()
+except PluginSourceError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("inside", ["__pycache__/a.cpython-311.pyc", "deep/__pycache__/b.cpython-313.pyc"])
+def test_compiled_code_of_a_pinned_folder_that_cannot_be_removed_is_told_as_that(
+    tmp_path: Path, inside: str
+) -> None:
+    folder = write_folder(tmp_path / "box", sources())
+    compiled = write_folder(folder, {inside: "compiled"}) / inside
+    compiled.parent.chmod(0o555)
+    folder.chmod(0o755)
+    command = [sys.executable, "-c", AS_ANYBODY, str(folder), digest_of_files(folder)]
+    with readable_by_others(tmp_path):
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    compiled.parent.chmod(0o755)
+    assert "the box has a __pycache__ that cannot be removed: Permission denied" in ran.stdout, ran.stderr
+    assert "cannot be read" not in ran.stdout
+    assert compiled.exists()
 
 
 def test_the_digest_of_a_folder_knows_names_and_contents_but_not_caches(tmp_path: Path) -> None:

@@ -49,9 +49,17 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     def _digest(self) -> str:
         if self.path.is_dir() and self.sha256 is None:
             return ""
-        try:
-            if self.path.is_dir():
+        if self.path.is_dir():
+            try:
                 remove_compiled(self.path)
+            except OSError as error:
+                raise PluginSourceError(
+                    f"plugin {self.plugin!r}: {self.place} has a __pycache__ that cannot be removed: "
+                    f"{error.strerror or error}. Python would run what is in it, and the pinned sha256 covers the "
+                    "source alone. Remove it",
+                    plugin=self.plugin,
+                ) from error
+        try:
             return digest_of_files(self.path)
         except OSError as error:
             raise PluginSourceError(
