@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -163,21 +164,34 @@ async def test_in_trouble_what_cannot_be_kept_is_told_and_what_is_known_here_is_
         fakes.home.begin(**options)
         fakes.home.forget()
         read_as_bytes = options["kind"] == "garbage" and options.get("garbage") != "huge"
-        for path, body in MARKS.items():
-            answer = await ada.post(f"/api/plex/{path}", body)
+        answers: dict[str, httpx2.Response] = {}
+
+        async def keep(name: str, ask: Callable[..., Awaitable[httpx2.Response]], *given: Any) -> None:
+            answers[name] = await ask(*given)
+
+        async with (
+            anyio.create_task_group() as tasks
+        ):  # side by side, for each may take as long as the deadline
+            for path, body in MARKS.items():
+                tasks.start_soon(keep, path, ada.post, f"/api/plex/{path}", body)
+        for path in MARKS:
+            answer = answers[path]
             # A mark that was taken is answered with nothing or with a page, so a page is not garbage here.
             wanted = (204, "") if read_as_bytes else (status, code)
             found = (204, "") if answer.status_code == 204 else told(answer)
             assert found in (wanted, (502, "upstream_unavailable")), path
-            viewer.forgive()
+        viewer.forgive()
         assert fakes.home.count("/:/", "PUT") <= 2 * len(
             MARKS
         )  # a mark may have been taken: it is not sent again
-        assert told(await ada.post("/api/plex/playback/101"))[0] == status
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep, "playback", ada.post, "/api/plex/playback/101")
+            tasks.start_soon(keep, "stream", ada.get, stream)
+            tasks.start_soon(keep, "piece", ada.get, piece)
         viewer.forgive()
-        assert told(await ada.get(stream))[0] == (502 if read_as_bytes else status)
-        viewer.forgive()
-        answer = await ada.get(piece)
+        assert told(answers["playback"])[0] == status
+        assert told(answers["stream"])[0] == (502 if read_as_bytes else status)
+        answer = answers["piece"]
         # What a piece of a picture looks like is the player's business, and one that broke off had begun.
         begun = options["kind"] in ("garbage", "cut")
         assert answer.status_code == (200 if begun else status), answer.text[:300]
