@@ -67,7 +67,7 @@ def test_our_own_commands_take_it_at_every_place_before_their_options(cli, folde
 
 def test_a_plugin_that_only_the_named_file_knows_has_its_commands(cli, folder) -> None:
     (folder / "plugins").mkdir()
-    (folder / "plugins" / "greeter.py").write_text(GREETING, encoding="utf-8")
+    (folder / "plugins" / "known_to_one_file.py").write_text(GREETING, encoding="utf-8")
     (folder / "other.toml").write_text('[host]\nplugin_dir = "plugins"\n', encoding="utf-8")
     for arguments in places(("greet", "host"), ("-c", "other.toml")):
         assert "hello" in cli(*arguments).err, arguments
