@@ -281,7 +281,13 @@ class P(Plugin):
     async def describe_device(self, user_agent):
         return Device(name=%r) if user_agent != %r else None
 """
-MARKS = {"a": "trylast=True", "b": "", "c": "tryfirst=True", "d": "priority=3", "e": "priority=-3"}
+MARKS = {
+    "marked_last": "trylast=True",
+    "not_marked": "",
+    "marked_first": "tryfirst=True",
+    "early_by_number": "priority=3",
+    "late_by_number": "priority=-3",
+}
 
 
 async def test_order_modes_limits_and_figures_are_those_of_a_plugin_inside(
@@ -298,12 +304,12 @@ async def test_order_modes_limits_and_figures_are_those_of_a_plugin_inside(
         table["host"]["allow"] = [*MARKS]
         table["plugins"] = {name: {"isolation": isolation} for name in MARKS}
         async with housed(
-            table, timeouts={"b.describe_device": 2.0}, order={"describe_device": ["e"]}
+            table, timeouts={"not_marked.describe_device": 2.0}, order={"describe_device": ["late_by_number"]}
         ) as host:
             reports = [
                 await host.hooks.before_auth.report(attempt=AuthAttempt(username="")),
                 await host.hooks.authenticate.report(attempt=AuthAttempt(username="ann")),
-                await host.hooks.describe_device.report(user_agent="e"),
+                await host.hooks.describe_device.report(user_agent="late_by_number"),
             ]
             figures = sorted(
                 (one.hook, one.plugin, one.calls, one.errors)
@@ -319,4 +325,4 @@ async def test_order_modes_limits_and_figures_are_those_of_a_plugin_inside(
     inside, elsewhere = told
     assert inside == elsewhere
     assert len(inside[1]) == 15
-    assert inside[0][2][1][0][0] == "e"  # as the configuration says, over the heads of the marks
+    assert inside[0][2][1][0][0] == "late_by_number"  # as the configuration says, over the heads of the marks

@@ -183,13 +183,13 @@ async def test_no_key_relies_on_a_time_to_live_and_no_secret_travels(code: Path,
             await host.load_plugin(Ticker())
         fleet = hosts[0].use(Fleet)
         await fleet.publish(Rang("front"))
-        await fleet.drain(fleet.member.id)
         (code / "breaks").touch()
         for change, plan in (
             (FleetChange("reload", "lamp"), RolloutPlan(settle=0.1)),
             (FleetChange("configure", "lamp", config={"password": {"$env": "LAMP_WORD"}}), None),
         ):
             await ended(hosts[0], await fleet.propose(change, plan))
+        await fleet.drain(fleet.member.id)  # now: before, no host could be spared for the roll-outs
         store = RedisFleetStore(server.url, prefix="shop")
         await store.open()
         client = store._opened

@@ -97,14 +97,19 @@ class CodeWatch:
         moved = folder != finding.folder
         if plugin not in self._imported:
             return {}
-        # Nothing of it is here when its import failed, or when it is imported in a process of its own.
-        if not (moved or not self._imported[plugin] or self.is_stale(plugin, finding)):
+        changed = moved or self.is_stale(plugin, finding)
+        # No file of it is known when its import failed, when it is imported in a process of its own, or has none.
+        if self._imported[plugin] and not changed:
             return {}
         loaded = _LoadedModules(self._foreign)
         names = self._modules_of(plugin, finding, loaded)
         if moved:
             names += self._modules_of(plugin, replace(finding, folder=folder), loaded)
-        forgotten = {name: sys.modules.pop(name) for name in dict.fromkeys(names)}
+        forgotten = {
+            name: sys.modules.pop(name)
+            for name in dict.fromkeys(names)
+            if changed or file_of(sys.modules[name])
+        }
         # Compiled code goes: Python takes it for current by whole seconds and size, which two saves may share.
         # What is not imported now may have some too: a failed import leaves it, and so does another process.
         for source in {Path(file) for file in map(file_of, forgotten.values()) if file} | {

@@ -70,6 +70,10 @@ def _imports(file: Path) -> Iterator[str]:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
         return  # importing it says what is wrong
+    except (
+        SystemError
+    ):  # CPython up to 3.12 counts the depth of all threads that parse as one, and takes fright
+        return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
