@@ -74,7 +74,7 @@ CELLS: Final = sorted(
 
 _LIMIT: Final = 1.0
 _ASK_AGAIN: Final = 0.002
-_TIMES: Final = 3
+_TIMES: Final = 6
 _CALLS: Final = """
     async def start(self, context):
         self.context = context
