@@ -49,6 +49,7 @@ class BlockingHost:
         options: Further arguments of ``Host``.
     """
 
+    @no_forks()
     def __init__(
         self, name: str = "plughost", *, config: ConfigSource = None, backend: str = "asyncio", **options: Any
     ) -> None:
@@ -57,6 +58,7 @@ class BlockingHost:
         self._running: _LoopThread | None = None
 
     @classmethod
+    @no_forks()
     def for_pluggy(cls, name: str, hookspecs: object, *, backend: str = "asyncio", **options: Any) -> Self:
         """Make a host for an application that lived on bare pluggy and has no event loop of its own.
 
@@ -75,10 +77,10 @@ class BlockingHost:
         made._backend, made._running = backend, None
         return made
 
+    @no_forks()
     def __enter__(self) -> Self:
         loop = _LoopThread(self._host, self._backend)
-        with no_forks():
-            loop.start()
+        loop.start()
         self._running = loop
         return self
 

@@ -9,18 +9,9 @@ from pathlib import Path
 
 import pytest
 
-AS_ANYBODY = """
-import ctypes, os, sys
-from plughost.cli.entry import run_program
+from others import run_as_anybody
 
-if os.geteuid() == 0:  # the super-user may write everywhere, but for this right, which has the number 1
-    head, rights = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    system = ctypes.CDLL(None)
-    assert system.capget(head, rights) == 0
-    rights[0] &= ~(1 << 1)
-    assert system.capset(head, rights) == 0
-sys.exit(run_program([*sys.argv[1:], "cache"]))
-"""
+PROGRAM = "import sys; from plughost.cli.entry import run_program; sys.exit(run_program(sys.argv[1:]))"
 
 
 def run(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -64,7 +55,7 @@ def test_a_folder_that_may_not_be_written_to_is_named_rather_than_a_draft(folder
     (folder / "plughost.toml").write_text("", encoding="utf-8")
     folder.chmod(0o555)
     try:
-        ran = run(AS_ANYBODY, *command, cwd=folder)
+        ran = run_as_anybody(PROGRAM, *command, "cache", cwd=folder)
     finally:
         folder.chmod(0o755)
     assert ran.returncode == 1

@@ -14,7 +14,6 @@ from dataclasses import field
 from plughost._dataclasses import dataclass
 from plughost.blocking import BlockingHost
 from plughost.contracts.logs import get_logger
-from plughost.core.forking import no_forks
 from plughost.host import ConfigSource
 
 _log = get_logger("plughost.host")
@@ -46,8 +45,7 @@ class HostOfProcess:
         place = self._place
         with place.lock:
             if place.host is None:
-                with no_forks():
-                    place.host = BlockingHost(self._name, config=self._config).start()
+                place.host = BlockingHost(self._name, config=self._config).start()
                 atexit.register(self.stop)
             return place.host
 

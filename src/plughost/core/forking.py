@@ -23,7 +23,7 @@ _under_way = 0
 
 @contextmanager
 def no_forks() -> Iterator[None]:
-    """While a host starts: other threads that fork wait for the end of this.
+    """While a host is made or starts: other threads that fork wait for the end of this.
 
     What the start itself does, in its own thread or in threads that it waits for, may fork.
     """

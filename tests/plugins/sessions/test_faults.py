@@ -1,12 +1,10 @@
-# ruff: noqa: ASYNC221, ASYNC240, S608 - files and processes are what these tests are about
+# ruff: noqa: ASYNC240, S608 - files and processes are what these tests are about
 """Disks, files and clocks that misbehave; rows that cannot be read."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
+from others import run_as_anybody
 from plughost.contracts.clock import SteadyTime
 from plughost.contracts.session import RequestSession
 from plughost.contracts.session_store import SessionPatch, StoredSession
@@ -282,16 +281,11 @@ async def test_a_database_readable_by_others_is_closed_to_them(tmp_path: Path, c
 
 
 READ_ONLY = """
-import os, sys, anyio
+import sys, anyio
 from pathlib import Path
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.stores.sqlite import SQLiteStore
 async def main():
-    warm = SQLiteStore(Path(sys.argv[1]).with_name("warm.db"), lambda: 1.0)
-    await warm.open()  # imports what it needs while this user may still read it
-    await warm.close()
-    if os.getuid() == 0:
-        os.setgroups([]); os.setgid(65534); os.setuid(65534)
     try:
         await SQLiteStore(Path(sys.argv[1]), lambda: 1.0).open()
     except StoreUnavailableError as error:
@@ -304,14 +298,9 @@ async def test_a_read_only_file_is_refused_at_the_start(tmp_path: Path, clock: F
     store = SQLiteStore(tmp_path / "sessions.db", clock.time)
     await store.open()
     await store.close()
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
-            folder.chmod(0o755)
     for file in tmp_path.iterdir():
         file.chmod(0o444)
-    done = subprocess.run(
-        [sys.executable, "-c", READ_ONLY, str(store.path)], capture_output=True, text=True, check=False
-    )
+    done = run_as_anybody(READ_ONLY, str(store.path))
     assert "refused:" in done.stdout, done.stderr
 
 

@@ -19,7 +19,6 @@ from anyio.lowlevel import current_token
 
 from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK
-from plughost.contracts.logs import get_logger
 from plughost.contracts.masking import KnownSecrets
 from plughost.core.calls.declared import HookSetup
 from plughost.core.config.plugin_config import decode_elsewhere
@@ -82,7 +81,6 @@ def live(spec: GuestSpec, ends: Ends) -> NoReturn:
 def warm_up() -> None:
     """Do once, before any process is forked, what each of them would do for itself."""
     own_version()
-    get_logger("plughost.plugin")
     HookSetup().declarations()
     for member in Member:
         crossing_of(member)

@@ -6,10 +6,13 @@ import ast
 import importlib.util
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from plughost.core.finding.module_files import file_of, folder_of
 from plughost.exceptions import PluginImportError
+
+_ATTEMPTS = 3
 
 
 def refuse_clashes(plugin: str, folder: Path, module: str, distribution: str) -> None:
@@ -67,18 +70,22 @@ def _files_of(home: Path, name: str) -> Iterator[Path]:
 
 def _imports(file: Path) -> Iterator[str]:
     try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        tree = _parsed(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, SystemError):
         return  # importing it says what is wrong
-    except (
-        SystemError
-    ):  # CPython up to 3.12 counts the depth of all threads that parse as one, and takes fright
-        return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
             yield node.module.partition(".")[0]
+
+
+def _parsed(source: bytes) -> ast.Module:
+    """Parse; CPython up to 3.12 counts how deep all threads are together, and takes fright when two meet."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(SystemError):
+            return ast.parse(source)
+    return ast.parse(source)
 
 
 def _place_of(name: str) -> Path | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from anyio.lowlevel import checkpoint
 from msgspec import Meta, Struct
 
 from plughost import Host
-from plughost._dataclasses import dataclass
 from plughost.contracts import RUNNING_STATES, Cache, CacheManager, PluginRecord, PluginState, for_json
 from plughost.exceptions import PluginError, PluginNotFoundError
 from plughost.http import Problem

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import CacheStats, JobRecord, PluginRecord, PluginState
 
 Severity = Literal["warn", "fail"]

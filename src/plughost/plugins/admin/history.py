@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import CacheEvent, CacheManager, CacheStats, Clock, PluginFailed, PluginRecord
 
 _POINTS = 360

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectSendStream
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import SYSTEM_CLOCK, Clock, get_logger
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.documents import Document

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import masked_text
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from plughost._dataclasses import dataclass
 from plughost.http import Problem, Route, form_body, host_from, identity_of, note_detail, runtime_of, scope
 from plughost.http.runtime import note_target
 from plughost.plugins.admin.actions import Done

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import MASK, PluginSettings
 from plughost.http import Problem
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import AdminPanel, PanelAction, error_text, for_json, get_logger, items_of
 from plughost.http import HttpRuntime, Identity, Problem
 from plughost.plugins.admin import figures

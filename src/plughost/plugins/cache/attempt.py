@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import error_line
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.engine import Engine, log

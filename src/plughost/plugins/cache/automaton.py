@@ -8,9 +8,8 @@ What has been worked out is remembered, which makes the usual step one look into
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Literal
-
-from plughost._dataclasses import dataclass
 
 MOST_STEPS: Final = 500
 """Steps a pattern may have; with it the work for each sign of a key is bounded."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import Seconds
 from plughost.plugins.cache.config import CacheSettings
 from plughost.plugins.cache.entry import Entry

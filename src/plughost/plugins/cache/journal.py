@@ -7,9 +7,8 @@ value comes to light. When there are too many, one that invalidates everything t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from plughost._dataclasses import dataclass
 from plughost.plugins.cache.patterns import KeyPattern
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import Loader, Seconds, call_loader
 from plughost.exceptions import LoadTimeoutError
 from plughost.plugins.cache.engine import Engine

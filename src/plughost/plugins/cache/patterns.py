@@ -6,11 +6,10 @@ what it lists is matched here, at a cost that is bounded for each sign of a key 
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from plughost._dataclasses import dataclass
 from plughost.plugins.cache.automaton import Automaton
 from plughost.plugins.cache.expressions import read_regex
 from plughost.plugins.cache.globs import read_glob

@@ -7,9 +7,9 @@ done when it is back, so the facade only has to go on with what it has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import Tier
 from plughost.plugins.cache.freshness import Lifetime
 from plughost.plugins.cache.patterns import KeyPattern

@@ -7,13 +7,12 @@ a few of its periods. In a fleet whoever finds a key due loads it; the others fi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 import anyio
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import WarmEntry, error_line, items_of
 from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
 from plughost.plugins.cache.flight import Abandoned

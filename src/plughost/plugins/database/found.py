@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
-
-from plughost._dataclasses import dataclass
 
 _METADATA: Final = sa.MetaData()
 NOTES: Final = sa.Table(

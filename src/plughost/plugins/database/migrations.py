@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import error_line, get_logger
 from plughost.exceptions import ConfigError
 from plughost.plugins.database.found import MigrationNotes, Note, enums_in

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import Secret
 from plughost.exceptions import ConfigError
 

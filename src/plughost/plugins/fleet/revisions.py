@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import (
     FleetChange,
     FleetStore,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
-
-from plughost._dataclasses import dataclass
 
 Kind = Literal["created", "rotated", "ended"]
 

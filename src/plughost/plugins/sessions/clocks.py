@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from plughost._dataclasses import dataclass
+from dataclasses import dataclass
+
 from plughost.contracts import Seconds, StoredSession, seconds_of
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import get_logger
 from plughost.exceptions import ConfigError
 from plughost.http import from_loopback

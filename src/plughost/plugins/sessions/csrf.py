@@ -7,8 +7,8 @@ a browser over plain HTTP, a program), the token decides.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import Scope
 from plughost.http.csrf import (
     CSRF_CHECKED,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import (
     NewSession,
     ReplacedSession,

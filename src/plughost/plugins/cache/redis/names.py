@@ -7,9 +7,8 @@ the versions of tags, and the buckets of keys. Entries alone begin with ``:e:``,
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from typing import Final
-
-from plughost._dataclasses import dataclass
 
 BUCKETS: Final = 1024
 

@@ -6,11 +6,11 @@ Without what is needed the server counts as away; without what is wanted the cac
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.exceptions import NoPermissionError
 
-from plughost._dataclasses import dataclass
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.redis import names
 from plughost.plugins.cache.redis.scripts import script

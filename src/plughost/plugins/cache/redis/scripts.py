@@ -11,9 +11,8 @@ clock that was evicted, tags beyond the table's size), it forgets towards a miss
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Final
-
-from plughost._dataclasses import dataclass
 
 MAGIC: Final = b"\xb5P\x01"
 HEADER: Final = 46

@@ -7,6 +7,7 @@ is retried here: one task reconnects, and everybody else goes on without.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -14,7 +15,6 @@ from redis.asyncio import ConnectionPool, Sentinel
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from plughost._dataclasses import dataclass
 from plughost.exceptions import ConfigError
 from plughost.plugins.cache.config import REDIS_URLS
 

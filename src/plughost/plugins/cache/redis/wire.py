@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from plughost._dataclasses import dataclass
 from plughost.plugins.cache.codec import Codec, UndecodableError
 from plughost.plugins.cache.redis.scripts import HEADER
 from plughost.plugins.cache.remote import Found, Snapshot

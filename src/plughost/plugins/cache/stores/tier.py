@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
 import msgspec
 from msgspec.structs import replace
 
-from plughost._dataclasses import dataclass
 from plughost.contracts import BytesStore, ListingStore, Tier
 from plughost.exceptions import CacheValueError, StoreUnavailableError
 from plughost.plugins.cache.amounts import adding
