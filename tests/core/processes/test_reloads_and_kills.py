@@ -6,7 +6,6 @@ import os
 import random
 import signal
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -15,7 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from housed import Neighbour, children, configuration, housed, process_of, until, write_plugin
 from plughost import Host
-from plughost.exceptions import PluginProcessError
+from plughost.exceptions import PluginProcessError, PluginStartError
 
 pytestmark = pytest.mark.anyio
 
@@ -96,8 +95,14 @@ async def call_until(host: Host, over: anyio.Event, ends: dict[int, str], first:
 async def reload(host: Host, chance: random.Random, times: int) -> None:
     for _ in range(times):
         await anyio.sleep(chance.random() * 0.1)
-        with suppress(PluginProcessError):  # the new process was killed before it took over
+        try:
             await host.reload_plugin("faulty")
+        except (
+            PluginProcessError,
+            PluginStartError,
+        ) as error:  # the new process was killed before it took over
+            ends = (error, error.__cause__)
+            assert any(isinstance(one, PluginProcessError) for one in ends)
 
 
 async def kill(before: set[int], chance: random.Random, times: int) -> None:
