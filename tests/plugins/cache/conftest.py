@@ -67,8 +67,11 @@ def own_server() -> Iterator[Server]:
 PATIENT: dict[str, Any] = {"op_timeout": 5.0, "connect_timeout": 5.0}
 """For what is not about a server that is away: a busy machine is no outage."""
 
+BRISK: dict[str, Any] = {"op_timeout": 0.3}
+"""For what stops the server: an answer that does not come is given up soon."""
+
 
 def shared(url: str, **config: Any) -> NamedCaches:
-    """Return a manager over a server; enter it to connect."""
-    settings = CacheConfig(redis_url=url, **config)
+    """Return a manager over a server; enter it to connect. It is patient unless told otherwise."""
+    settings = CacheConfig(redis_url=url, **{**PATIENT, **config})
     return NamedCaches(settings, link=RedisLink(settings))

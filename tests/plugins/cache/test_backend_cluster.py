@@ -16,7 +16,7 @@ from plughost.plugins.cache.redis.locks import RedisLocks
 from plughost.testing.suites.cache_backend import CacheBackendSuite
 from servers import Server, cluster
 
-from .conftest import PATIENT, shared
+from .conftest import shared
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ def url(nodes: list[Server]) -> str:
 class TestCluster(CacheBackendSuite):
     @pytest.fixture
     async def cache(self, url: str) -> AsyncIterator[Cache]:
-        async with shared(url, **PATIENT) as caches:
+        async with shared(url) as caches:
             yield caches.get("suite")
             status = caches.status()
             assert status["available"]
@@ -51,14 +51,14 @@ class TestCluster(CacheBackendSuite):
 
 
 async def test_keys_are_spread_over_the_nodes(url: str, nodes: list[Server]) -> None:
-    async with shared(url, **PATIENT) as caches:
+    async with shared(url) as caches:
         await caches.default.set_many({f"k{number}": number for number in range(200)})
         sizes = [int(node.command("DBSIZE")[1:]) for node in nodes]
     assert all(size > 10 for size in sizes)
 
 
 async def test_instances_hear_of_each_other(url: str) -> None:
-    async with shared(url, **PATIENT) as one, shared(url, **PATIENT) as two:
+    async with shared(url) as one, shared(url) as two:
         here, there = one.default, two.default
         for number in range(5):
             await here.set("k", number)
@@ -74,7 +74,7 @@ async def test_instances_hear_of_each_other(url: str) -> None:
 
 
 async def test_locks_and_limits_work(url: str) -> None:
-    async with shared(url, **PATIENT) as caches:
+    async with shared(url) as caches:
         assert isinstance(caches.link, RedisLink)
         locks = Locks(RedisLocks(caches.link, "plughost"))
         async with locks.hold("l") as lock:

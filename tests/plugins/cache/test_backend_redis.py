@@ -11,7 +11,7 @@ import pytest
 from plughost.contracts import Cache
 from plughost.testing.suites.cache_backend import CacheBackendSuite
 
-from .conftest import PATIENT, shared
+from .conftest import shared
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ def anyio_backend() -> str:
 async def a_cache(url: str, **config: Any) -> AsyncIterator[Cache]:
     """The cache under test; its server must have answered all the time."""
     settings = config.pop("settings", {})
-    async with shared(url, **PATIENT, **config) as caches:
+    async with shared(url, **config) as caches:
         yield caches.get("suite", **settings)
         status = caches.status()
         assert status["available"]

@@ -19,7 +19,7 @@ from plughost.contracts import Cache
 from plughost.plugins.cache.manager import NamedCaches
 from servers import Server, server
 
-from .conftest import shared
+from .conftest import BRISK, shared
 from .proxy import Proxy
 
 pytestmark = pytest.mark.anyio
@@ -149,8 +149,8 @@ async def run(seconds: float, coherence: str, seed: int) -> World:
     with server() as running:
         async with (
             Proxy(running.folder / "p", running.path) as proxy,
-            shared(running.url, coherence=coherence) as one,
-            shared(proxy.url, coherence=coherence) as two,
+            shared(running.url, coherence=coherence, **BRISK) as one,
+            shared(proxy.url, coherence=coherence, **BRISK) as two,
         ):
             managers = [one, two]
             until = time.monotonic() + seconds

@@ -14,7 +14,7 @@ from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.suites.cache_backend import INVALIDATIONS, Calls, invalidate
 from servers import Server
 
-from .conftest import PATIENT, shared
+from .conftest import shared
 from .proxy import Proxy
 
 pytestmark = pytest.mark.anyio
@@ -28,8 +28,8 @@ def anyio_backend() -> str:
 @pytest.fixture(params=["tracking", "pubsub"])
 async def pair(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[tuple[Cache, Cache]]:
     async with (
-        shared(redis_url, coherence=request.param, **PATIENT) as one,
-        shared(redis_url, coherence=request.param, **PATIENT) as other,
+        shared(redis_url, coherence=request.param) as one,
+        shared(redis_url, coherence=request.param) as other,
     ):
         assert one.status()["coherence"] == request.param
         yield one.get("c"), other.get("c")
@@ -134,8 +134,8 @@ async def test_an_invalidation_between_reply_and_fill_wins(
     """The reply of a read is held back on the wire while another instance invalidates."""
     async with (
         Proxy(Path(redis_server.folder) / "p", redis_server.path) as proxy,
-        shared(redis_url, **PATIENT) as writer,
-        shared(proxy.url, **PATIENT) as reader,
+        shared(redis_url) as writer,
+        shared(proxy.url) as reader,
     ):
         here, there = reader.get("c"), writer.get("c")
         await there.set("k", "old")
@@ -151,7 +151,7 @@ async def test_an_invalidation_between_reply_and_fill_wins(
 async def test_bytes_of_others_under_our_key_are_a_miss_and_counted(
     redis_server: Server, redis_url: str
 ) -> None:
-    async with shared(redis_url, **PATIENT) as caches:
+    async with shared(redis_url) as caches:
         cache = caches.get("c", tier="redis")
         await cache.set("k", "value")
         name = "plughost:e:{c:0}:k"
@@ -173,7 +173,7 @@ async def test_bytes_of_others_under_our_key_are_a_miss_and_counted(
 
 
 async def test_a_broken_payload_is_a_miss_and_counted(redis_server: Server, redis_url: str) -> None:
-    async with shared(redis_url, **PATIENT) as caches:
+    async with shared(redis_url) as caches:
         cache = caches.get("c")
         await cache.set("k", "x" * 100)
         await cache.get("k")
@@ -186,7 +186,7 @@ async def test_a_broken_payload_is_a_miss_and_counted(redis_server: Server, redi
 async def test_the_tag_table_is_bounded_and_forgets_towards_a_miss(
     redis_url: str, redis_server: Server
 ) -> None:
-    async with shared(redis_url, **PATIENT) as caches:
+    async with shared(redis_url) as caches:
         cache = caches.get("c", tier="redis")
         await cache.set("plain", 1)
         await cache.set("tagged", 1, tags=["kept"])
@@ -200,7 +200,7 @@ async def test_the_tag_table_is_bounded_and_forgets_towards_a_miss(
 
 
 async def test_an_evicted_clock_invalidates_rather_than_revives(redis_url: str, redis_server: Server) -> None:
-    async with shared(redis_url, **PATIENT) as caches:
+    async with shared(redis_url) as caches:
         cache = caches.get("c", tier="redis")
         await cache.set("k", 1, tags=["t"])
         redis_server.command("DEL", "plughost:m:{c:0}")
@@ -211,8 +211,8 @@ async def test_an_evicted_clock_invalidates_rather_than_revives(redis_url: str, 
 
 async def test_caches_and_namespaces_are_apart(redis_url: str) -> None:
     async with (
-        shared(redis_url, **PATIENT) as caches,
-        shared(redis_url, namespace="other", **PATIENT) as others,
+        shared(redis_url) as caches,
+        shared(redis_url, namespace="other") as others,
     ):
         for number, cache in enumerate((caches.get("a"), caches.get("b"), others.get("a"))):
             await cache.set("k", number)
@@ -223,7 +223,7 @@ async def test_caches_and_namespaces_are_apart(redis_url: str) -> None:
 
 
 async def test_other_threads_and_loops_use_the_same_connection(redis_url: str) -> None:
-    async with shared(redis_url, **PATIENT) as caches:
+    async with shared(redis_url) as caches:
         cache = caches.get("c")
 
         def in_a_thread() -> list[Any]:

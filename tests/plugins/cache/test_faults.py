@@ -20,7 +20,7 @@ from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.suites.cache_backend import Calls
 from servers import Server, free_port, sentinel, server
 
-from .conftest import shared
+from .conftest import BRISK, shared
 from .proxy import Proxy
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,7 @@ async def test_a_killed_server_is_no_error_and_its_return_is_noticed(own_server:
 
 
 async def test_a_stopped_server_is_no_error(own_server: Server, tier: str) -> None:
-    async with shared(own_server.url) as caches:
+    async with shared(own_server.url, **BRISK) as caches:
         cache = caches.get("c", tier=tier)
         own_server.pause()
         await everything(cache)
@@ -113,12 +113,12 @@ async def test_a_server_that_says_nothing_is_no_error(tier: str, own_server: Ser
         path = str(own_server.folder / "silent")
         silent.bind(path)
         silent.listen()
-        async with shared(f"unix://{path}") as caches:
+        async with shared(f"unix://{path}", connect_timeout=0.2) as caches:
             await everything(caches.get("c", tier=tier))
 
 
 async def test_a_slow_server_is_no_error(own_server: Server, tier: str) -> None:
-    async with Proxy(own_server.folder / "p", own_server.path) as proxy, shared(proxy.url) as caches:
+    async with Proxy(own_server.folder / "p", own_server.path) as proxy, shared(proxy.url, **BRISK) as caches:
         cache = caches.get("c", tier=tier)
         await cache.set("k", 1)
         proxy.delay = 1.0
@@ -199,7 +199,7 @@ async def test_what_was_missed_is_invalidated_before_anybody_reads_again(
     own_server: Server, tier: str
 ) -> None:
     keys = {"deleted": 1, "tagged": 1, "user:1": 1, "regex7": 1, "written": "before"}
-    async with shared(own_server.url) as caches:
+    async with shared(own_server.url, **BRISK) as caches:
         cache = caches.get("c", tier=tier)
         for key, value in keys.items():
             await cache.set(key, value, tags=["t"] if key == "tagged" else ())
@@ -219,7 +219,7 @@ async def test_what_was_missed_is_invalidated_before_anybody_reads_again(
 
 
 async def test_a_clear_that_was_missed_is_made_up_for(own_server: Server, tier: str) -> None:
-    async with shared(own_server.url, journal=3) as caches:
+    async with shared(own_server.url, **BRISK, journal=3) as caches:
         cache, many = caches.get("c", tier=tier), caches.get("many", tier=tier)
         await cache.set("k", 1)
         await many.set("other", 1)
@@ -235,7 +235,7 @@ async def test_a_clear_that_was_missed_is_made_up_for(own_server: Server, tier: 
 
 async def test_a_write_that_was_under_way_is_not_carried_out_later(own_server: Server, tier: str) -> None:
     """The stopped server holds the write in its buffer; when it wakes up it must not overwrite what came after."""
-    async with shared(own_server.url) as caches:
+    async with shared(own_server.url, **BRISK) as caches:
         cache = caches.get("c", tier=tier)
         own_server.pause()
         await cache.set("k", "under way")
@@ -248,7 +248,7 @@ async def test_a_write_that_was_under_way_is_not_carried_out_later(own_server: S
 async def test_a_load_begun_before_an_outage_does_not_bring_back_what_was_invalidated_in_it(
     own_server: Server, tier: str
 ) -> None:
-    async with shared(own_server.url) as caches:
+    async with shared(own_server.url, **BRISK) as caches:
         cache = caches.get("c", tier=tier)
         calls = Calls("old")
         async with anyio.create_task_group() as group:
@@ -296,7 +296,7 @@ async def test_a_replica_that_takes_over_begins_a_new_clock() -> None:
 async def test_a_sentinel_url_finds_the_primary() -> None:
     with server(port=free_port()) as primary, sentinel(primary, "mymaster") as watching:
         url = f"redis+sentinel://127.0.0.1:{watching.port}/mymaster"
-        async with shared(url, connect_timeout=5.0, op_timeout=5.0) as caches:
+        async with shared(url) as caches:
             await caches.default.set("k", 1)
             assert there(caches)
             assert caches.status()["mode"] == "sentinel"
@@ -324,7 +324,7 @@ CALLS: dict[str, Callable[[Cache], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_caller_cancelled_at_any_await_harms_nobody(redis_url: str, name: str) -> None:
-    async with shared(redis_url, op_timeout=5.0) as caches:
+    async with shared(redis_url) as caches:
         cache = caches.get("c")
         for steps in range(14):
             await cache.set("other", "value")
@@ -344,7 +344,7 @@ async def test_a_caller_cancelled_at_any_await_harms_nobody(redis_url: str, name
 async def test_an_invalidation_whose_caller_is_cancelled_is_made_all_the_same(
     redis_url: str, name: str
 ) -> None:
-    async with shared(redis_url, op_timeout=5.0) as caches, shared(redis_url, op_timeout=5.0) as others:
+    async with shared(redis_url) as caches, shared(redis_url) as others:
         cache, other = caches.get("c"), others.get("c")
         for steps in range(1, 10):
             await cache.set("k", "old", tags=["t"])
@@ -376,7 +376,7 @@ CHANGES: dict[str, Callable[[Cache], Awaitable[Any]]] = {
 async def test_what_is_read_behind_a_cancelled_change_does_not_stay_in_memory(
     redis_server: Server, redis_url: str, coherence: str, name: str
 ) -> None:
-    async with shared(redis_url, op_timeout=5.0, coherence=coherence) as caches:
+    async with shared(redis_url, coherence=coherence) as caches:
         cache = caches.get("c")
         for steps in range(1, 5):
             await cache.set("k", 1, tags=["t"])

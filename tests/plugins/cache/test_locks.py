@@ -16,7 +16,7 @@ from plughost.plugins.cache.redis.locks import RedisLocks
 from plughost.testing.clock import FakeClock
 from servers import Server
 
-from .conftest import shared
+from .conftest import BRISK, shared
 
 pytestmark = pytest.mark.anyio
 
@@ -325,7 +325,7 @@ def redis_locks(url: str) -> _RedisLocks:
 
 class _RedisLocks:
     def __init__(self, url: str) -> None:
-        self._caches = shared(url)
+        self._caches = shared(url, **BRISK)
 
     async def __aenter__(self) -> Locks:
         await self._caches.__aenter__()

@@ -16,7 +16,7 @@ from plughost.plugins.cache.manager import NamedCaches
 from plughost.testing.clock import FakeClock
 from servers import Server
 
-from .conftest import PATIENT, shared
+from .conftest import shared
 
 KEYS = st.sampled_from(["a", "b", "user:1", "user:2", "user:12"])
 TAGS = st.lists(st.sampled_from(["x", "y"]), max_size=2, unique=True)
@@ -52,7 +52,7 @@ class CacheModel(RuleBasedStateMachine):
         self.model: dict[str, tuple[Any, list[str]]] = {}
         self.loads: dict[str, HeldLoad] = {}
         self.clock = FakeClock()
-        self.manager = NamedCaches(clock=self.clock) if self.url is None else shared(self.url, **PATIENT)
+        self.manager = NamedCaches(clock=self.clock) if self.url is None else shared(self.url)
         self.serving = self.loop.create_task(self._serve())
         self.run(self._until_served())
         self.cache = self.manager.get("model", tier=self.tier, ttl=1000)

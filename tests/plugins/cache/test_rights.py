@@ -14,7 +14,7 @@ from plughost.contracts import CacheManager
 from plughost.plugins.cache.manager import NamedCaches
 from servers import Server, server
 
-from .conftest import shared
+from .conftest import BRISK, PATIENT, shared
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ def allow(running: Server, *rules: str) -> None:
 
 @asynccontextmanager
 async def connected(url: str, **config: Any) -> AsyncIterator[NamedCaches]:
-    config = {"namespace": "acme", "op_timeout": 5.0, **config}
+    config = {"namespace": "acme", **config}
     async with shared(url, **config) as caches:
         yield caches
 
@@ -102,7 +102,7 @@ async def test_a_missing_right_is_said_and_the_cache_goes_on_without_it(
     rules: tuple[str, ...], word: str
 ) -> None:
     with guarded(*rules) as (_, url):
-        config = {"redis_url": url, "namespace": "acme", "op_timeout": 5.0}
+        config = {"redis_url": url, "namespace": "acme", **PATIENT}
         async with Host("acme", config={"plugins": {"cache": {"config": config}}}) as host:
             caches = host.use(CacheManager)
             assert await caches.default.set("k", 1)
@@ -185,7 +185,7 @@ async def test_a_right_that_is_taken_away_later_ends_the_connection_and_nothing_
 
 
 async def test_what_a_lost_connection_had_under_way_is_not_carried_out_later(own_server: Server) -> None:
-    async with shared(own_server.url, op_timeout=0.3) as caches:
+    async with shared(own_server.url, **BRISK) as caches:
         cache = caches.default
         await cache.set("k", "first")
         own_server.pause()
@@ -200,7 +200,7 @@ async def test_what_a_lost_connection_had_under_way_is_not_carried_out_later(own
 
 async def test_hosts_of_two_names_on_one_server_keep_apart_unless_they_ask_to_share(redis_url: str) -> None:
     def host(name: str, **config: Any) -> Host:
-        config = {"redis_url": redis_url, "op_timeout": 5.0, **config}
+        config = {"redis_url": redis_url, **PATIENT, **config}
         return Host(name, config={"plugins": {"cache": {"config": config}}})
 
     async with host("shop") as shop, host("bank") as bank, host("shop") as again:
