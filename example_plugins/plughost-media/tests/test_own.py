@@ -96,6 +96,16 @@ async def test_what_is_marked_as_seen_is_in_the_history_of_who_did_until_it_is_t
         assert [event["key"] for event in older.json()["events"]] == ["101"]
 
 
+async def test_what_was_seen_by_another_player_is_in_the_history_of_who_did(tmp_path: Path) -> None:
+    async with running(tmp_path / "data") as suite:
+        await suite.ada.get("/api/plex/servers")
+        await suite.host.jobs.run_now("plex history sync")
+        suite.fakes.home.watch(1001, "104", at=2_000_000_000)
+        await suite.host.jobs.run_now("plex history sync")
+        events = (await suite.ada.get("/api/media/history")).json()["events"]
+        assert events == [{"machine": "machine-home", "key": "104", "at": 2_000_000_000.0}]
+
+
 class Broken(Plugin):
     """Recommends nothing but trouble."""
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from plughost import Host
-from plughost.contracts import Clock
+from plughost.contracts import SYSTEM_CLOCK, Clock
 from plughost.http import HttpSettings, create_app
 from plughost.plugins.cache import CachePlugin
 from plughost_media.fakes import FakePlexServer, FakePlexTv, serving
@@ -106,9 +106,9 @@ class Suite:
 
 @asynccontextmanager
 async def running(
-    fakes: Fakes, folder: Path, clock: Clock | None = None, **settings: Any
+    fakes: Fakes, folder: Path, clock: Clock | None = None, jobs: Clock = SYSTEM_CLOCK, **settings: Any
 ) -> AsyncIterator[Suite]:
-    """Run everything for the time of the block; with a clock, what is kept grows old by that one."""
+    """Run everything for the time of the block; what is kept grows old by the one clock, jobs are due by the other."""
     address = fakes.addresses["plextv"]
     allowed = [name for name in PLUGINS if clock is None or name != "cache"]
     plex = {
@@ -126,7 +126,7 @@ async def running(
             "plex": {"config": plex},
         },
     }
-    async with Host("media", config=config, environ={}) as host:
+    async with Host("media", config=config, environ={}, clock=jobs) as host:
         assert set(allowed) <= set(host.report.loaded), host.report
         if clock is not None:  # nothing wakes while hours pass
             await host.load_plugin(CachePlugin(clock), {"warm_interval": 1e9, "cleanup_interval": 1e9})

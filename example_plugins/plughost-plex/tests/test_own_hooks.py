@@ -30,7 +30,9 @@ class Watching(Plugin):
         self.heard: list[tuple[Any, ...]] = []
 
     @hookimpl(optionalhook=True)
-    async def media_watched(self, account: Account, machine: str, key: str, seen: bool) -> None:
+    async def media_watched(
+        self, account: Account, machine: str, key: str, seen: bool
+    ) -> None:  # and not when
         self.heard.append((account.username, machine, key, seen, await self.look()))
 
 

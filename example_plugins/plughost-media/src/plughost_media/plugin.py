@@ -67,10 +67,10 @@ class MediaPlugin(Plugin):
         context.provide(People, self._people)
 
     @hookimpl(optionalhook=True)
-    async def media_watched(self, account: Account, machine: str, key: str, seen: bool) -> None:
+    async def media_watched(self, account: Account, machine: str, key: str, seen: bool, at: float) -> None:
         """Note it in the history of who watched."""
-        at = SYSTEM_CLOCK.time() if seen else None
-        await anyio.to_thread.run_sync(self._people.watched, who(account.user_id), machine, key, at)
+        when = at if seen else None
+        await anyio.to_thread.run_sync(self._people.watched, who(account.user_id), machine, key, when)
 
     @hookimpl
     def provide_backup_artifacts(self, plan: BackupPlan) -> Sequence[Artifact]:

@@ -165,6 +165,10 @@ class Answers:
         if item:
             await self._invalidate("metadata", f"item:{server.machine}:{account.plex_id}:{item}")
 
+    async def forget_watched(self, account: Account, server: Server, key: str) -> None:
+        """Forget what is different for an account since it saw or rated an item."""
+        await self.forget(account, server, "ondeck", "continue", "history", "library", item=key)
+
     async def forget_section(self, account: Account, server: Server, section: str) -> None:
         """Forget an account's answers about a section."""
         await self._invalidate("library", f"section:{server.machine}:{account.plex_id}:{section}")

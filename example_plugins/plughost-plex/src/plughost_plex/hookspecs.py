@@ -21,16 +21,18 @@ async def plex_linked(account: Account) -> None:
 
 
 @hookspec(mode="broadcast", timeout=5.0, concurrent=True)
-async def media_watched(account: Account, machine: str, key: str, seen: bool) -> None:
-    """Hear that somebody marked an item as seen, or as not seen.
+async def media_watched(account: Account, machine: str, key: str, seen: bool, at: float) -> None:
+    """Hear that somebody saw an item, or marked it as not seen.
 
-    Called after the server took it and the cached answers were forgotten.
+    Called after the server took a mark, and within five minutes after somebody saw an item by another player; the
+    cached answers were forgotten.
 
     Args:
         account: Who it was.
         machine: On which server.
         key: The ``ratingKey`` of the item.
         seen: Whether it is seen now.
+        at: When, in seconds since the epoch.
     """
 
 

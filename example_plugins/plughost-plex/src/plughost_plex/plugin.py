@@ -27,6 +27,7 @@ from plughost.exceptions import ServiceError
 from plughost_images.protocols import ImageOrigin
 from plughost_plex import hookspecs
 from plughost_plex.answers import Answers
+from plughost_plex.elsewhere import Elsewhere
 from plughost_plex.keeping_up import KeepingUp
 from plughost_plex.playback import Playback
 from plughost_plex.plex_tv import PlexTv
@@ -38,7 +39,7 @@ from plughost_plex.sign_in import SignIn
 from plughost_upstream.protocols import UpstreamError, Upstreams
 from plughost_vault.protocols import Reseal, Vault
 
-_PROBE_EACH, _PING_EACH, _SYNC_EACH = 300.0, 86_400.0, 900.0
+_PROBE_EACH, _PING_EACH, _SYNC_EACH, _HISTORY_EACH = 300.0, 86_400.0, 900.0, 300.0
 _WARM_AT = "45 4 * * *"
 _LAST_CALLS = 5.0
 
@@ -105,6 +106,8 @@ class PlexPlugin(Plugin):
         context.every(_PING_EACH, self._keep_alive, name="plex tokens")
         keeping_up = KeepingUp(self._plex)
         context.every(_SYNC_EACH, keeping_up.sync, name="plex library sync")
+        self._elsewhere = Elsewhere(self._plex)
+        context.every(_HISTORY_EACH, self._elsewhere.sync, name="plex history sync")
         context.cron(_WARM_AT, keeping_up.warm, name="warm what is watched next")
 
     async def stop(self) -> None:
@@ -125,6 +128,11 @@ class PlexPlugin(Plugin):
     async def image_source(self, name: str) -> ImageOrigin | None:
         """Say where pictures of Plex come from."""
         return self._plex.image_origin() if name == "plex" else None
+
+    @hookimpl(optionalhook=True)
+    async def media_watched(self, account: Account, machine: str, key: str, at: float) -> None:
+        """Note what needs not be told again when the server says it."""
+        self._elsewhere.told(account, machine, key, at)
 
     @hookimpl(optionalhook=True)
     async def reseal_secrets(self, reseal: Reseal) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
@@ -227,9 +228,11 @@ class Routes:
         params |= {"identifier": "com.plexapp.plugins.library", "key": key}
         call = Call(path=path, method="PUT", params=params, expect="bytes", user=account.user_id)
         await self._plex.servers_of_all.call(server, call)
-        await self._plex.answers.forget(account, server, "ondeck", "continue", "history", "library", item=key)
+        await self._plex.answers.forget_watched(account, server, key)
         if seen is not None:
-            await self._plex.hooks.media_watched(account=account, machine=server.machine, key=key, seen=seen)
+            await self._plex.hooks.media_watched(
+                account=account, machine=server.machine, key=key, seen=seen, at=time.time()
+            )
 
     async def _play(self, request: Request) -> Response:
         given = await json_body(request, Bandwidth)

@@ -84,7 +84,7 @@ class PlexService:
             return await self.answers.get(account, server, what, _PATHS[what], headers=headers)
 
         async def load() -> Mapping[str, Any] | None:
-            return await self._history(account, server)
+            return await self.history(account, server)
 
         return await self.answers.all_of(account, server, "history", load)
 
@@ -115,14 +115,27 @@ class PlexService:
                    for kind, count in sorted(found.items())}  # fmt: skip
         return {"reads": reads.total(), "calls": calls.total(), **by_kind}
 
-    async def _history(self, account: Account, server: Server) -> Mapping[str, Any] | None:
-        """Read the latest thousand events, page by page; a server may send fewer or more than it was asked for."""
+    async def history(
+        self, account: Account, server: Server, *, since: int = 0, most: int = _MOST_EVENTS
+    ) -> Mapping[str, Any] | None:
+        """Ask for the latest events, page by page; a server may send fewer or more than it was asked for.
+
+        Args:
+            account: The owner.
+            server: Which server.
+            since: Seconds since the epoch before which nothing is wanted.
+            most: How many are wanted.
+        """
         events: list[Any] = []
-        while len(events) < _MOST_EVENTS:
-            headers = {"X-Plex-Container-Start": str(len(events)), "X-Plex-Container-Size": str(_PAGE)}
+        params = {"sort": "viewedAt:desc", **({"viewedAt>": str(since)} if since else {})}
+        while len(events) < most:
+            headers = {
+                "X-Plex-Container-Start": str(len(events)),
+                "X-Plex-Container-Size": str(min(_PAGE, most)),
+            }
             call = Call(
                 path=_HISTORY,
-                params={"sort": "viewedAt:desc"},
+                params=params,
                 headers=headers,
                 user=account.user_id,
                 priority="sync",
@@ -136,7 +149,7 @@ class PlexService:
             events += found
             if len(events) >= int(page.get("totalSize", 0)):
                 break
-        return {"size": len(events[:_MOST_EVENTS]), "Metadata": events[:_MOST_EVENTS]}
+        return {"size": len(events[:most]), "Metadata": events[:most]}
 
     def image_origin(self) -> ImageOrigin:
         """Return where the pictures of servers come from: each user's from the current server of that user."""

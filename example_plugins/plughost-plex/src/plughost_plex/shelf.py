@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS server (
     user_id TEXT NOT NULL, machine TEXT NOT NULL, name TEXT NOT NULL, owned INTEGER NOT NULL, token TEXT NOT NULL,
     ways TEXT NOT NULL, way INTEGER, latency REAL, PRIMARY KEY (user_id, machine)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS told (machine TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 """
 _SERVER = "user_id, machine, name, owned, ways, way, latency"
 
@@ -127,6 +128,15 @@ class Shelf:
             "UPDATE server SET way = ?, latency = ? WHERE user_id = ? AND machine = ?",
             server.way, server.latency, server.user_id, server.machine,
         )  # fmt: skip
+
+    async def told_until(self, machine: str) -> int | None:
+        """Return until when what was watched on a server was told; None when nobody has looked yet."""
+        rows = await self._all("SELECT until FROM told WHERE machine = ?", machine)
+        return rows[0][0] if rows else None
+
+    async def tell_until(self, machine: str, until: int) -> None:
+        """Keep that."""
+        await self._all("INSERT OR REPLACE INTO told VALUES (?, ?)", machine, until)
 
     async def tokens(self) -> list[tuple[str, str, str]]:
         """Every sealed token, with its user and its machine; an account's own has no machine."""

@@ -1,0 +1,98 @@
+"""What people saw by other players: servers are asked for it, and plugins told as if it had been marked here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from plughost_plex.protocols import Account, PlexError, Server
+from plughost_plex.service import PlexService
+from plughost_upstream.protocols import UpstreamError
+
+_OWNER: Final = 1
+"""What a server calls its owner; everybody else goes by the number of the account."""
+
+_CLOCKS_DIFFER: Final = 60.0
+"""Seconds by which the clock of a server may be ahead of ours."""
+
+_MOST_TOLD: Final = 10_000
+
+
+class _Event(
+    msgspec.Struct, frozen=True, rename={"key": "ratingKey", "account": "accountID", "at": "viewedAt"}
+):
+    key: str
+    account: int
+    at: int
+
+
+class Elsewhere:
+    """Does the work of a job. The first look at a server only notes where its history ends.
+
+    Args:
+        plex: The accounts, and what servers are asked by.
+    """
+
+    def __init__(self, plex: PlexService) -> None:
+        self._plex = plex
+        self._told: dict[tuple[str, int, str], float] = {}
+
+    def told(self, account: Account, machine: str, key: str, at: float) -> None:
+        """Note that others know of an item at a time: the server will say so, too, even if it was taken back here."""
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[machine, account.plex_id, key] = at
+
+    async def sync(self) -> int:
+        """Tell what was seen since the last look, by whoever is linked; how much there was."""
+        people = {account.plex_id: account for account in await self._plex.accounts()}
+        count, asked = 0, set[str]()
+        for owner in people.values():
+            server = await self._plex.shelf.current(owner.user_id)
+            if server is None or not server.owned or server.machine in asked:
+                continue
+            asked.add(server.machine)
+            try:
+                count += await self._sync(owner, server, people)
+            except (PlexError, UpstreamError):
+                continue  # at the next look it is told, too
+        return count
+
+    async def _sync(self, owner: Account, server: Server, people: Mapping[int, Account]) -> int:
+        until = await self._plex.shelf.told_until(server.machine)
+        if until is None:
+            found = await self._plex.history(owner, server, most=1)
+            latest = max((event.at for event in _events(found)), default=0)
+            await self._plex.shelf.tell_until(server.machine, latest)
+            return 0
+        found = await self._plex.history(owner, server, since=until)
+        events = sorted((event for event in _events(found) if event.at > until), key=lambda event: event.at)
+        if not events:
+            return 0
+        await self._plex.answers.forget(owner, server, "history")
+        count = 0
+        for event in events:
+            account = owner if event.account == _OWNER else people.get(event.account)
+            count += account is not None and await self._tell(account, server, event)
+        await self._plex.shelf.tell_until(server.machine, events[-1].at)
+        return count
+
+    async def _tell(self, account: Account, server: Server, event: _Event) -> bool:
+        known = self._told.get((server.machine, account.plex_id, event.key))
+        if known is not None and event.at <= known + _CLOCKS_DIFFER:
+            return False
+        await self._plex.answers.forget_watched(account, server, event.key)
+        await self._plex.hooks.media_watched(
+            account=account, machine=server.machine, key=event.key, seen=True, at=float(event.at)
+        )
+        return True
+
+
+def _events(container: Mapping[str, Any] | None) -> Iterator[_Event]:
+    for item in (container or {}).get("Metadata", ()):
+        try:
+            yield msgspec.convert(item, _Event, strict=False)
+        except msgspec.ValidationError:
+            continue  # of what was removed since, a server does not say what it was
