@@ -30,6 +30,11 @@ CREATE TABLE IF NOT EXISTS user_setting (user TEXT, name TEXT, value TEXT NOT NU
 """
 
 
+_RENEWED: Final = """
+CREATE TABLE IF NOT EXISTS renewed (kind TEXT, id INTEGER, at REAL NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+"""
+
+
 def who(user_id: str) -> str:
     """Return what a user's things stand under here: as a request of that user is known by."""
     return f"session:{user_id}"
@@ -108,6 +113,30 @@ class People:
         """Take a title off somebody's list; whether it was there."""
         query = "DELETE FROM watchlist WHERE user = ? AND kind = ? AND id = ? RETURNING id"
         return bool(self._all(query, user, kind, number))
+
+    def named_before(self, at: float, most: int) -> list[tuple[str, Listed, float]]:
+        """Return titles of lists whose names are of before a time, the oldest first: who lists it, it, and since when.
+
+        Args:
+            at: The time.
+            most: How many at most.
+        """
+        self._all(_RENEWED)  # not made at the start: a backup of before that was put back has none
+        query = (
+            "SELECT MIN(user), kind, id, title, poster_path, MIN(MAX(added_at, COALESCE(at, 0))) AS named"
+            " FROM watchlist LEFT JOIN renewed USING (kind, id) GROUP BY kind, id HAVING named < ?"
+            " ORDER BY named LIMIT ?"
+        )
+        rows = self._all(query, at, most)
+        return [(user, Listed(*title), named) for user, *title, named in rows]
+
+    def rename(self, title: Listed, at: float | None) -> None:
+        """Call a title so on all lists; with a time, that is what its name is of."""
+        query = "UPDATE watchlist SET title = ?, poster_path = ? WHERE kind = ? AND id = ?"
+        self._all(query, title.title, title.poster_path, title.kind, title.id)
+        if at is not None:
+            self._all(_RENEWED)
+            self._all("INSERT OR REPLACE INTO renewed VALUES (?, ?, ?)", title.kind, title.id, at)
 
     def watched(self, user: str, machine: str, key: str, at: float | None) -> None:
         """Note that somebody watched something at a time, or with None that it was not watched after all."""

@@ -16,6 +16,7 @@ from plughost.contracts import (
     Artifact,
     BackupPlan,
     CacheManager,
+    Clock,
     GuardedRoute,
     RestorePlan,
     items_of,
@@ -25,7 +26,9 @@ from plughost.contracts import (
 from plughost.exceptions import ServiceError
 from plughost_media import hookspecs
 from plughost_media.people import Listed, People, who
+from plughost_media.terms import Terms
 from plughost_plex.protocols import Account
+from plughost_tmdb.protocols import Tmdb
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -45,16 +48,24 @@ PARTS: Final = (
 )
 """What the suite consists of."""
 
+_RENEW_AT: Final = "30 5 * * *"
 _LATELY: Final = 60.0
 """Seconds for which a failure of a part is shown."""
 
 
 class MediaPlugin(Plugin):
-    """Serves the page at ``/media/``, and keeps lists, what was watched, and settings."""
+    """Serves the page at ``/media/``, and keeps lists, what was watched, and settings.
+
+    Args:
+        clock: Time.
+    """
 
     name = "media"
     version = "1.0.0"
     after = ("cache",)
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
 
     async def start(self, context: PluginContext) -> None:
         """Open the file."""
@@ -65,6 +76,8 @@ class MediaPlugin(Plugin):
             context.on_stop(partial(anyio.to_thread.run_sync, self._people.close))
         context.register_hookspecs(hookspecs)
         context.provide(People, self._people)
+        terms = Terms(self._people, lambda: context.use(Tmdb), self._clock)
+        context.cron(_RENEW_AT, terms.keep, name="renew names of TMDB")
 
     @hookimpl(optionalhook=True)
     async def media_watched(self, account: Account, machine: str, key: str, seen: bool, at: float) -> None:
@@ -113,7 +126,7 @@ class MediaPlugin(Plugin):
 
         return [
             *Page().routes(),
-            *OwnRoutes(self._people, SYSTEM_CLOCK, self._recommended).routes(),
+            *OwnRoutes(self._people, self._clock, self._recommended).routes(),
             Route("/api/media/state", self._state, methods=["GET"], guard=SIGNED_IN, rate="read",
                   summary="Which parts of the suite are there, and how many calls their caches saved."),
         ]  # fmt: skip

@@ -26,7 +26,6 @@ CREATE TABLE IF NOT EXISTS server (
     user_id TEXT NOT NULL, machine TEXT NOT NULL, name TEXT NOT NULL, owned INTEGER NOT NULL, token TEXT NOT NULL,
     ways TEXT NOT NULL, way INTEGER, latency REAL, PRIMARY KEY (user_id, machine)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS told (machine TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 """
 _SERVER = "user_id, machine, name, owned, ways, way, latency"
 
@@ -131,12 +130,12 @@ class Shelf:
 
     async def told_until(self, machine: str) -> int | None:
         """Return until when what was watched on a server was told; None when nobody has looked yet."""
-        rows = await self._all("SELECT until FROM told WHERE machine = ?", machine)
-        return rows[0][0] if rows else None
+        rows = await self._all("SELECT value FROM setting WHERE name = ?", f"told until {machine}")
+        return int(rows[0][0]) if rows else None
 
     async def tell_until(self, machine: str, until: int) -> None:
         """Keep that."""
-        await self._all("INSERT OR REPLACE INTO told VALUES (?, ?)", machine, until)
+        await self._all("INSERT OR REPLACE INTO setting VALUES (?, ?)", f"told until {machine}", str(until))
 
     async def tokens(self) -> list[tuple[str, str, str]]:
         """Every sealed token, with its user and its machine; an account's own has no machine."""
