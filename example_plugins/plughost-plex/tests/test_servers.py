@@ -8,6 +8,7 @@ import pytest
 from plughost.contracts import CacheManager
 from plughost.plugins.cache import CachePlugin
 from plughost.testing import FakeClock
+from plughost_media.fakes.plex_tv import Connection
 from plughost_plex import servers
 from plughost_plex.protocols import Plex
 
@@ -21,6 +22,17 @@ async def test_the_servers_are_shown_without_addresses(ada):
         ("Far", False, False),
     ]
     assert "127.0.0.1" not in str(found)
+
+
+async def test_a_server_that_plex_tv_names_twice_is_one(suite, browser):
+    plex_tv, address = browser.fakes.plex_tv, browser.fakes.addresses["home"]
+    plex_tv.share(plex_tv.accounts[0], browser.fakes.home, [Connection(address, "remote")])
+    assert (await browser.sign_in()).status_code == 200
+    found = (await browser.get("/api/plex/servers")).json()["servers"]
+    assert [(one["id"], one["ways"]) for one in found] == [
+        ("machine-home", ["local"]),
+        ("machine-far", ["relay"]),
+    ]
 
 
 async def test_the_way_that_answers_is_found_and_remembered(ada):

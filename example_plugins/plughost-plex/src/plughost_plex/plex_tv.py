@@ -123,11 +123,12 @@ class PlexTv:
         """Return the servers that an account may use."""
         params = {"includeHttps": "1", "includeRelay": "1", "includeIPv6": "1"}
         found = _fits(await self._send(_of("/api/v2/resources", token, params=params)), list[_Resource])
-        return [
-            SharedServer(_server(account, resource), Secret(resource.access_token))
-            for resource in found
-            if "server" in resource.provides.split(",") and resource.access_token
-        ]
+        servers: dict[str, SharedServer] = {}
+        for resource in found:
+            if "server" in resource.provides.split(",") and resource.access_token:
+                server = _server(account, resource)
+                servers.setdefault(server.machine, SharedServer(server, Secret(resource.access_token)))
+        return list(servers.values())
 
     async def _send(self, call: Call) -> Reply:
         return await self._upstreams().register(self._origin).send(call)
