@@ -71,9 +71,11 @@ class Asker(asyncio.Protocol):
         self._words = words
         self._read = read
         self._asked = 0
+        self.there = asyncio.Event()
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        transport.write(encoded("PING"))
 
     def ask(self) -> None:
         """Ask the next thing; what is answered last is the revision."""
@@ -81,7 +83,9 @@ class Asker(asyncio.Protocol):
         self._asked += 1
 
     def data_received(self, data: bytes) -> None:
-        if self._asked < len(self._words):
+        if not self.there.is_set():
+            self.there.set()
+        elif self._asked < len(self._words):
             self.ask()
         else:
             self._asked = 0
@@ -94,11 +98,13 @@ class Ear(asyncio.Protocol):
     def __init__(self, channel: str, asker: Asker) -> None:
         self._channel = channel
         self._asker = asker
+        self.there = asyncio.Event()
 
     def connection_made(self, transport: Any) -> None:
         transport.write(encoded("SUBSCRIBE", self._channel))
 
     def data_received(self, data: bytes) -> None:
+        self.there.set()
         if b"message" in data:
             self._asker.ask()
 
@@ -110,7 +116,11 @@ def encoded(*words: str | bytes) -> bytes:
 
 
 async def lend_ears(store: Server, number: int, read: list[float]) -> None:
-    """Have each member listen and ask over two connections more."""
+    """Have each member listen and ask over two connections more.
+
+    Each is waited for until the server answers: where many wait to be taken, asyncio says of a Unix socket that it is
+    connected although it was turned away.
+    """
     loop, base = asyncio.get_running_loop(), "{plughost:fleet:many}"
     words = []
     for script, more in ((scripts.STEERING, ()), (scripts.REVISION, ("1",))):
@@ -118,4 +128,6 @@ async def lend_ears(store: Server, number: int, read: list[float]) -> None:
         words.append(encoded("EVALSHA", sha, "1", base, "", "unused", *more))
     for _ in range(number):
         _, asker = await loop.create_unix_connection(lambda: Asker(words, read), store.path)
-        await loop.create_unix_connection(partial(Ear, f"{base}:bus", asker), store.path)
+        _, ear = await loop.create_unix_connection(partial(Ear, f"{base}:bus", asker), store.path)
+        await asker.there.wait()
+        await ear.there.wait()
