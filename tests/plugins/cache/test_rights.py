@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -38,11 +38,8 @@ def allow(running: Server, *rules: str) -> None:
     assert running.command("ACL", "SETUSER", "app", "on", ">word", *rules) == b"+OK"
 
 
-@asynccontextmanager
-async def connected(url: str, **config: Any) -> AsyncIterator[NamedCaches]:
-    config = {"namespace": "acme", **config}
-    async with shared(url, **config) as caches:
-        yield caches
+def connected(url: str, **config: Any) -> NamedCaches:
+    return shared(url, namespace="acme", **config)
 
 
 async def until_available(caches: NamedCaches) -> None:
