@@ -79,7 +79,7 @@ class KeyRing:
         """Return the secret sealed with the newest key."""
         key = self._keys[0]
         body = key.seal(secret.reveal().encode(), _bound_to(key.key_id, owner, purpose))
-        return f"{_FORMAT}.{key.key_id}.{urlsafe_b64encode(body).rstrip(b'=').decode()}"
+        return f"{_FORMAT}.{key.key_id}.{_written(body)}"
 
     def open(self, sealed: str, *, owner: str, purpose: str) -> Secret:
         """Return what was sealed for this owner and purpose."""
@@ -124,6 +124,10 @@ class KeyRing:
             self._keys = tuple(Key(secret) for secret in self._read())
 
 
+def _written(body: bytes) -> str:
+    return urlsafe_b64encode(body).rstrip(b"=").decode()
+
+
 def _bound_to(key_id: str, owner: str, purpose: str) -> bytes:
     parts = [part.encode("utf-8", "surrogatepass") for part in (_FORMAT, key_id, owner, purpose)]
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
@@ -135,6 +139,11 @@ def _parts_of(sealed: str) -> tuple[str, bytes]:
     try:
         if made_by != _FORMAT or len(key_id) != 2 * _KEY_ID or len(sealed) > _MOST:
             raise ValueError(made_by)
-        return key_id, urlsafe_b64decode(body.encode("ascii") + b"=" * (-len(body) % 4))
+        read = urlsafe_b64decode(body.encode("ascii") + b"=" * (-len(body) % 4))
+        if (
+            _written(read) != body
+        ):  # Python reads "+" for "-", passes over foreign signs, and ignores spare bits
+            raise ValueError(key_id)
+        return key_id, read
     except ValueError:
         raise VaultError("this is not a text that a vault sealed") from None
