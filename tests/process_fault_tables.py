@@ -36,16 +36,16 @@ def backend_of(cell: Cell) -> str:
     return ("asyncio", "trio")[crc32("{} {} {}".format(*cell).encode()) % 2]
 
 
-def documented() -> Iterator[tuple[Cell, str]]:
-    """Yield what the documentation says that the caller was told, for each cell it has."""
+def documented() -> Iterator[tuple[Cell, str, float]]:
+    """Yield what the documentation says, for each cell it has: what the caller was told, and seconds of a held loop."""
     phase = ""
     for line in PAGE.read_text("utf-8").partition(_BEGIN)[2].splitlines():
         if line.startswith("## "):
             phase = line.removeprefix("## ").lower()
         elif line.startswith("| ") and line != _HEAD:
-            fault, told, confined, *_ = (each.strip() for each in line.strip("|").split("|"))
-            yield (phase, fault, False), told
-            yield (phase, fault, True), confined
+            fault, *both_told, _, _, held, _ = (each.strip() for each in line.strip("|").split("|"))
+            for confined, told, milliseconds in zip((False, True), both_told, held.split(", "), strict=True):
+                yield (phase, fault, confined), told, float(milliseconds) / 1000
 
 
 def _tables(rows: Mapping[Cell, Row]) -> Iterator[str]:
