@@ -168,6 +168,7 @@ class FleetChange:
         url: For ``upgrade``: where a wheel or zip file is fetched from; empty for where each host has it. A member
             fetches only what its own ``allow_urls`` lets it.
         sha256: For ``upgrade``: the digest that it must have.
+        force: Whether it may name a plugin that no host of the fleet is known to have.
     """
 
     act: FleetAct
@@ -177,6 +178,7 @@ class FleetChange:
     config: Mapping[str, Any] = field(default_factory=dict)
     url: str = ""
     sha256: str = ""
+    force: bool = False
 
 
 RolloutAct = Literal["pause", "resume", "abort"]
@@ -287,8 +289,8 @@ class Fleet(Protocol):
             author: Who wants it; this host by default.
 
         Raises:
-            FleetError: Another revision is the newest than the expected one, another change is being rolled out, or
-                nothing can be steered here.
+            FleetError: Another revision is the newest than the expected one, another change is being rolled out,
+                no host has a plugin of that name, or nothing can be steered here.
             StoreUnavailableError: The store cannot be reached.
         """
 

@@ -16,7 +16,8 @@ import pytest
 from msgspec.structs import replace
 
 from plughost.cli import main
-from plughost.contracts import Greeting, Telling
+from plughost.contracts import Greeting, MemberPlugin, Telling
+from plughost.plugins.fleet.cards import MemberCard
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.relay import SentEvent
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
@@ -40,11 +41,11 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return run
 
 
-def joined(folder: Path, ttl: int = 60_000) -> None:
+def joined(folder: Path, ttl: int = 60_000, card: bytes = b"") -> None:
     async def join() -> None:
         store = SqliteFleetStore(folder / "data/fleet/fleet.db")
         await store.open()
-        await store.join(Greeting(member="a", ttl=ttl))
+        await store.join(Greeting(member="a", ttl=ttl, card=card))
         await store.close()
 
     anyio.run(join)
@@ -78,6 +79,22 @@ def test_a_change_on_another_revision_is_refused_and_with_no_host_there_nobody_i
     assert [one["change"] for one in revisions] == ["back to 1", "enable lamp", "disable lamp"]
     assert [one["plugins"]["lamp"]["enabled"] for one in revisions] == [False, True, False]
     assert revisions[0]["reason"] == "as it was"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("disable", "lmap"), ("reload", "lmap"), ("upgrade", "lmap"), ("config", "push", "lmap", "watts=40")],
+    ids=" ".join,
+)
+def test_a_plugin_that_no_host_has_is_changed_only_when_that_is_meant(
+    typed: Typed, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    card = MemberCard(plugins=(MemberPlugin(name="lamp"),))
+    joined(tmp_path, card=msgspec.msgpack.encode(card))
+    code, _, said = typed("fleet", *words, "--now", "--detach")
+    assert (code, "Did you mean 'lamp'?" in said) == (1, True)
+    code, rollout, _ = typed("fleet", *words, "--now", "--detach", "--force")
+    assert (code, rollout["revision"]) == (0, 1)
 
 
 def test_events_are_shown_with_who_told_them_and_those_that_nobody_signed_as_such(

@@ -139,7 +139,7 @@ async def test_a_negative_acknowledgement_is_never_fatal_and_never_resent(code: 
         # Whatever wakes them, nobody tries it again.
         for on in (True, False):
             await fleet.drain(fleet.member.id, on=on)
-        await ended(hosts[0], await fleet.propose(FleetChange("disable", "elsewhere")))
+        await ended(hosts[0], await fleet.propose(FleetChange("disable", "elsewhere", force=True)))
         await beats(hosts[0], 2)
         assert tried(code) == 2 + 2  # each started it, and tried the new one once
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from plughost import Host
+from plughost import Host, Plugin
 from plughost.contracts import Fleet, FleetChange, Proposal, Rollout
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.seal import Seal
@@ -152,8 +152,33 @@ async def test_of_two_who_decide_on_the_same_revision_the_second_is_refused(tmp_
 
 async def test_a_plugin_that_a_host_does_not_have_is_nothing_to_do_there(tmp_path: Path) -> None:
     async with workers(tmp_path / "data", 1) as (host,):
-        rollout = await done(host, await host.use(Fleet).propose(FleetChange("disable", "elsewhere")))
+        rollout = await done(
+            host, await host.use(Fleet).propose(FleetChange("disable", "elsewhere", force=True))
+        )
         assert rollout.state == "done"
+
+
+async def test_a_name_that_no_host_and_no_revision_knows_is_refused_and_the_nearest_told(
+    tmp_path: Path,
+) -> None:
+    async with workers(tmp_path / "data", 1) as (host,):
+        fleet = host.use(Fleet)
+        for act in ("disable", "reload"):
+            with pytest.raises(FleetError, match=r"no host of the fleet has .* 'lmap'.* mean 'lamp'"):
+                await fleet.propose(FleetChange(act, "lmap"))
+        await done(host, await fleet.propose(FleetChange("quarantine", "bulb", force=True)))
+        await done(host, await fleet.propose(FleetChange("enable", "bulb")))  # a revision has it
+        assert fleet.member.applied == 2
+
+
+async def test_what_a_host_loaded_a_moment_ago_can_be_changed_there(tmp_path: Path) -> None:
+    class Bulb(Plugin):
+        name = "bulb"
+
+    async with workers(tmp_path / "data", 1, allow=["fleet", "lamp", "bulb"]) as (host,):
+        await host.load_plugin(Bulb())
+        await done(host, await host.use(Fleet).propose(FleetChange("disable", "bulb")))
+        assert states([host], "bulb") == ["disabled"]
 
 
 async def test_the_fleets_own_plugin_is_not_steered_by_it(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from plughost.contracts import (
     StoredMember,
     View,
 )
-from plughost.exceptions import FleetError
+from plughost.exceptions import FleetError, did_you_mean
 from plughost.plugins.fleet.cards import decode_card
 from plughost.plugins.fleet.rollouts import OPEN, Roll, check
 from plughost.plugins.fleet.seal import Seal
@@ -39,6 +39,7 @@ class _Order:
         author: Who.
         reason: Why.
         urgent: Whether it does not wait for another change that is on its way.
+        known: Name of a plugin that some host must have; empty for none.
     """
 
     what: str
@@ -48,6 +49,7 @@ class _Order:
     author: str
     reason: str
     urgent: bool = False
+    known: str = ""
 
 
 class Revisions:
@@ -81,8 +83,11 @@ class Revisions:
             return {**plugins, change.plugin: changed(wish, change, number)}
 
         urgent = plan is None and change.act in ("disable", "quarantine")
+        known = "" if change.force else change.plugin
         return await self._put(
-            _Order(f"{change.act} {change.plugin}", wanted, plan, expect, author, change.reason, urgent)
+            _Order(
+                f"{change.act} {change.plugin}", wanted, plan, expect, author, change.reason, urgent, known
+            )
         )
 
     async def roll_back(
@@ -218,6 +223,8 @@ class Revisions:
         )  # fmt: skip
         view = await self._store.view()
         now = view.now
+        if order.known:
+            _refuse_unknown(order.known, view, active)
         if not any(one.lives(now) and not one.draining for one in view.members):
             plan = None  # there is nobody to go first
         course = (
@@ -241,6 +248,16 @@ def _result(member: StoredMember, number: int, roll: Roll | None = None) -> str:
     if member.applied < number:
         return "waiting"
     return member.refused or "applied"
+
+
+def _refuse_unknown(plugin: str, view: View, active: Revision) -> None:
+    """Refuse a name that is most likely a slip: hosts without the plugin would all tell that they followed."""
+    had = {one.name for member in view.members for one in decode_card(member.card).plugins}
+    if had and plugin not in had | active.plugins.keys():
+        raise FleetError(
+            f"no host of the fleet has a plugin {plugin!r}.{did_you_mean(plugin, had | active.plugins.keys())}"
+            " Nothing was changed; --force, or force in code and API, wants it all the same, of hosts that join later"
+        )
 
 
 def _conflict(head: int, expected: int, author: str, change: str) -> str:

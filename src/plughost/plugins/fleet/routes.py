@@ -31,6 +31,7 @@ class Ordered(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         config: As in ``FleetChange``.
         url: As in ``FleetChange``.
         sha256: As in ``FleetChange``.
+        force: As in ``FleetChange``.
     """
 
     reason: str = ""
@@ -40,6 +41,7 @@ class Ordered(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     config: dict[str, Any] = {}
     url: str = ""
     sha256: str = ""
+    force: bool = False
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -108,7 +110,8 @@ class FleetApi:
     async def _change(self, request: Request) -> Rollout:
         act = cast("FleetAct", _act_of(request, _ACTS))
         said = await json_body(request, Ordered)
-        given = {name: getattr(said, name) for name in ("reason", "version", "config", "url", "sha256")}
+        names = ("reason", "version", "config", "url", "sha256", "force")
+        given = {name: getattr(said, name) for name in names}
         change = FleetChange(act, request.path_params["plugin"], **given)
         return await self._fleet.propose(
             change, said.plan, expect=said.expect, author=identity_of(request).name

@@ -99,6 +99,8 @@ class FleetService:
     ) -> Rollout:
         """Have a change made on all members, at once or one after the other."""
         author = author or self._membership.name
+        if any(one.name == change.plugin for one in self._host.card().plugins):
+            change = replace(change, force=True)  # what was loaded here just now is not on its card yet
         return await self._revisions.propose(change, plan, expect=expect, author=author)
 
     async def drain(

@@ -33,6 +33,10 @@ _LOOK = 0.05
 _DEFAULT = RolloutPlan()
 
 
+_force_option = click.option(
+    "--force", is_flag=True, help="Though no host is known to have the plugin: for those that join later."
+)
+
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--now", is_flag=True, help="On all hosts at once."),
     click.option("--canary", default=_DEFAULT.canary, help="How many hosts follow first.", show_default=True),
@@ -85,11 +89,13 @@ def _acting(act: FleetAct, text: str) -> click.Command:
 
     @click.command(act, help=text)
     @click.argument("plugin")
+    @_force_option
     @_changes
     def command(
-        line: CommandLine, plugin: str, plan: RolloutPlan | None, waits: bool, reason: str, expect: int | None
-    ) -> None:
-        _propose(line, FleetChange(act, plugin, reason), plan, expect, waits)
+        line: CommandLine, plugin: str, force: bool, plan: RolloutPlan | None, waits: bool, reason: str,
+        expect: int | None,
+    ) -> None:  # fmt: skip
+        _propose(line, FleetChange(act, plugin, reason, force=force), plan, expect, waits)
 
     return command
 
@@ -97,18 +103,14 @@ def _acting(act: FleetAct, text: str) -> click.Command:
 @click.command("reload")
 @click.argument("plugin")
 @click.option("--version", default="", help="The version that each host must have on its disk.")
+@_force_option
 @_changes
 def reload(
-    line: CommandLine,
-    plugin: str,
-    version: str,
-    plan: RolloutPlan | None,
-    waits: bool,
-    reason: str,
+    line: CommandLine, plugin: str, version: str, force: bool, plan: RolloutPlan | None, waits: bool, reason: str,
     expect: int | None,
-) -> None:
+) -> None:  # fmt: skip
     """Load PLUGIN again, with changed code, on one host after the other. Exit 3 when one could not."""
-    _propose(line, FleetChange("reload", plugin, reason, version), plan, expect, waits)
+    _propose(line, FleetChange("reload", plugin, reason, version, force=force), plan, expect, waits)
 
 
 @click.command("upgrade")
@@ -118,13 +120,14 @@ def reload(
 )
 @click.option("--sha256", default="", help="The digest that it must have.")
 @click.option("--version", default="", help="The version that each host must have then.")
+@_force_option
 @_changes
 def upgrade(
-    line: CommandLine, plugin: str, url: str, sha256: str, version: str, plan: RolloutPlan | None, waits: bool,
-    reason: str, expect: int | None,
+    line: CommandLine, plugin: str, url: str, sha256: str, version: str, force: bool, plan: RolloutPlan | None,
+    waits: bool, reason: str, expect: int | None,
 ) -> None:  # fmt: skip
     """Have all hosts fetch PLUGIN from a url, as far as their allow_urls lets them. Exit 3 when one could not."""
-    change = FleetChange("upgrade", plugin, reason, version, url=url, sha256=sha256)
+    change = FleetChange("upgrade", plugin, reason, version, url=url, sha256=sha256, force=force)
     _propose(line, change, plan, expect, waits)
 
 
@@ -136,13 +139,14 @@ def config_group() -> None:
 @config_group.command("push")
 @click.argument("plugin")
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@_force_option
 @_changes
 def push(
-    line: CommandLine, plugin: str, settings: tuple[str, ...], plan: RolloutPlan | None, waits: bool, reason: str,
-    expect: int | None,
+    line: CommandLine, plugin: str, settings: tuple[str, ...], force: bool, plan: RolloutPlan | None, waits: bool,
+    reason: str, expect: int | None,
 ) -> None:  # fmt: skip
     """Give PLUGIN other settings on all hosts: KEY=VALUE as in TOML, KEY= to leave it to each host again."""
-    change = FleetChange("configure", plugin, reason, config=dict(map(_setting, settings)))
+    change = FleetChange("configure", plugin, reason, config=dict(map(_setting, settings)), force=force)
     _propose(line, change, plan, expect, waits)
 
 
