@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import click
 
@@ -39,6 +40,11 @@ def counted(number: int, noun: str) -> str:
 def state(of: PluginState) -> str:
     """Return a state in its colour; whatever is neither fine nor somebody's wish is red."""
     return click.style(of.value, fg=_COLOURS.get(of, "red"))
+
+
+def local_time(moment: float | None) -> str:
+    """Return a moment as the clock on the wall shows it, with its offset from UTC; ``-`` for none."""
+    return "-" if moment is None else datetime.fromtimestamp(moment).astimezone().isoformat(" ", "seconds")
 
 
 def seconds(value: float | None) -> str:

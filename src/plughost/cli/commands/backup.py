@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ import click
 from plughost.cli.exits import ExitCode, leave, leave_with_problems
 from plughost.cli.logs import configure_logging
 from plughost.cli.program import Program
-from plughost.cli.tables import seconds, table
+from plughost.cli.tables import local_time, seconds, table
 from plughost.contracts.backup import ArchiveEntry, BackupProgress, BackupSummary, OnProgress
 from plughost.contracts.commands import json_option
 from plughost.contracts.masking import masked_text
@@ -180,7 +179,7 @@ def _listing(found: tuple[BackupSummary, ...]) -> str:
     rows = [
         (
             backup.backup_id or "-",
-            _moment(backup.created_at),
+            local_time(backup.created_at),
             backup.reason or "-",
             _size(backup.location.size),
             backup.problem or masked_text(backup.location.uri),
@@ -193,10 +192,6 @@ def _listing(found: tuple[BackupSummary, ...]) -> str:
 def _entries(entries: tuple[ArchiveEntry, ...]) -> str:
     rows = [(f"{entry.plugin}/{entry.name}", _size(entry.size), entry.sha256[:16]) for entry in entries]
     return table(("PIECE", "SIZE", "SHA-256"), rows)
-
-
-def _moment(value: float | None) -> str:
-    return "-" if value is None else datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds")
 
 
 def _size(value: float | None) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from datetime import datetime
 
 import click
 import msgspec
 
 from plughost.cli.documents import Document
 from plughost.cli.program import Program, verbose_option
-from plughost.cli.tables import counted, seconds, table
+from plughost.cli.tables import counted, local_time, seconds, table
 from plughost.contracts.commands import json_option
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import HookSetup, declared_in
@@ -86,12 +85,8 @@ def _show_observed(program: Program, name: str | None) -> None:
 
 def _observed_text(row: ObservedHook) -> str:
     head = click.style(f"{row.hook}: {row.plugin}", bold=True)
-    cases = [f"  {_moment(case.at)}  {case.what}" for case in row.last]
-    return "\n".join([f"{head}, {counted(row.count, 'case')} since {_moment(row.since)}", *cases])
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+    cases = [f"  {local_time(case.at)}  {case.what}" for case in row.last]
+    return "\n".join([f"{head}, {counted(row.count, 'case')} since {local_time(row.since)}", *cases])
 
 
 def _of_cards(program: Program) -> list[Document]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
 
 import click
 import msgspec
@@ -16,6 +15,7 @@ from plughost.checks.subject import Subject, examine
 from plughost.cli.documents import Document, candidate_document
 from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program
+from plughost.cli.tables import local_time
 from plughost.contracts.commands import json_option
 from plughost.contracts.masking import masked
 from plughost.core.config import LoadedConfig
@@ -135,7 +135,7 @@ def _text(document: Document, results: list[CheckResult]) -> str:
     if traceback:
         lines += ["", traceback.rstrip()]
     if was := document["last_failure"]:
-        when = datetime.fromtimestamp(was["at"]).astimezone().isoformat(" ", "seconds")
+        when = local_time(was["at"])
         lines += ["", f"  last failure ({was['phase']}, {when}): {was['message']}", was["traceback"].rstrip()]
     faults = [result_text(result) for result in results if result.problems]
     return "\n".join([*lines, "", *faults] if faults else lines)

@@ -90,8 +90,9 @@ def _at_path(path: Path) -> ListeningSockets:
     if path.exists():
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise click.ClickException(f"cannot listen on {path}: there is a file that is not a socket")
-        if _somebody_listens(path):
-            raise click.ClickException(f"cannot listen on {path}: another program listens there")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            if client.connect_ex(os.fspath(path)) == 0:
+                raise click.ClickException(f"cannot listen on {path}: another program listens there")
         path.unlink()  # left behind by a program that was killed
     with ExitStack() as undo:
         try:
@@ -103,11 +104,6 @@ def _at_path(path: Path) -> ListeningSockets:
             raise click.ClickException(f"cannot listen on {path}: {error.strerror or error}") from error
         undo.pop_all()
     return ListeningSockets([listener], made=path)
-
-
-def _somebody_listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        return client.connect_ex(os.fspath(path)) == 0
 
 
 def _activated(environ: Mapping[str, str]) -> range:
