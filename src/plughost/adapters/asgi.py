@@ -89,7 +89,10 @@ def beside(outer: ASGIApp, application: HostApplication, prefix: str) -> ASGIApp
             await receive()
             await context.__aexit__(None, None, None)
             await send({"type": "lifespan.shutdown.complete"})
-        elif _lies_below(prefix, _path_within(scope)):
+            return
+        path, root = scope["path"], scope.get("root_path", "").rstrip("/")
+        within = path.removeprefix(root) if root and _lies_below(root, path) else path
+        if _lies_below(prefix, within):
             await inner(scope, receive, send)
         else:
             scope.setdefault("state", {})[STATE] = application.host
@@ -116,13 +119,6 @@ def repaired(application: ASGIApp, prefix: str) -> ASGIApp:
         await application({**scope, "path": path, "root_path": root}, receive, send)
 
     return below
-
-
-def _path_within(scope: Scope) -> str:
-    """Return the path without what stands before it."""
-    path: str = scope["path"]
-    root = scope.get("root_path", "").rstrip("/")
-    return path.removeprefix(root) if root and _lies_below(root, path) else path
 
 
 def _lies_below(prefix: str, path: str) -> bool:

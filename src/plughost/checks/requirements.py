@@ -6,7 +6,7 @@ import ast
 import importlib.metadata
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -31,8 +31,10 @@ def _undeclared(subject: Subject) -> Iterator[CheckProblem]:
             users.setdefault(module, file.name)
     for module in sorted(users.keys() - own):
         brought_by = {canonicalize_name(name) for name in _distributions().get(module, (module,))}
-        if brought_by & declared or not _is_known(module, declared):
+        if brought_by & declared:
             continue
+        if module not in _distributions() and not all(map(_is_installed, declared)):
+            continue  # what is not installed may bring a module of any name: nobody can tell who brings this one
         brought = min(brought_by)
         yield CheckProblem(
             message=f"{users[module]} imports {module}, which its requirements do not name: it is here by chance",
@@ -87,11 +89,6 @@ def _needed(tree: ast.AST) -> Iterator[str]:
 def _bears_absence(handler: ast.ExceptHandler) -> bool:
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(one is None or (isinstance(one, ast.Name) and one.id in _ABSENCE) for one in caught)
-
-
-def _is_known(module: str, declared: Iterable[str]) -> bool:
-    """Whether it can be told who brings it: what is not installed is called who knows how by its distribution."""
-    return module in _distributions() or all(map(_is_installed, declared))
 
 
 def _is_installed(distribution: str) -> bool:

@@ -27,14 +27,11 @@ async def grades_of(host: Host, names: Collection[str] | None = None) -> Mapping
     """
     loaded = host.loaded_config
     candidates = await run_in_daemon_thread(candidates_of, None, loaded)
-    running = [one for one in candidates if _runs(host, one.name, names)]
-    subjects = [await import_subject(one, loaded, project_of(one)) for one in running]
+    asked = {
+        name for name, record in host.plugins.items() if record.running and (names is None or name in names)
+    }
+    subjects = [await import_subject(one, loaded, project_of(one)) for one in candidates if one.name in asked]
     return await run_in_daemon_thread(_grade, subjects)
-
-
-def _runs(host: Host, name: str, names: Collection[str] | None) -> bool:
-    record = host.plugins.get(name)
-    return record is not None and record.running and (names is None or name in names)
 
 
 def _grade(subjects: list[Subject]) -> dict[str, GradeReport]:

@@ -37,9 +37,9 @@ def _stop(subject: Subject) -> Iterator[CheckProblem]:
     start = _function(subject, "start")
     if start is None or _has_own_stop(subject) or "on_stop" in _called(start):
         return
-    within = {name for item in _context_expressions(start) for name in _called(item)}
-    opened = sorted((_called(start) & _OPENS) - within)
-    if opened:
+    blocks = [node for node in ast.walk(start) if isinstance(node, ast.With | ast.AsyncWith)]
+    within = {name for block in blocks for item in block.items for name in _called(item.context_expr)}
+    if opened := sorted((_called(start) & _OPENS) - within):
         yield CheckProblem(
             message=f"start() calls {', '.join(opened)}, but there is no stop() and no context.on_stop(...)",
             advice="end it in stop(), or use context.spawn / context.every, which the host ends",
@@ -83,12 +83,6 @@ def _called(tree: ast.AST) -> set[str]:
             function = node.func
             names.add(function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", ""))
     return names
-
-
-def _context_expressions(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.With | ast.AsyncWith):
-            yield from (item.context_expr for item in node.items)
 
 
 def _imported_modules(tree: ast.AST) -> Iterator[str]:

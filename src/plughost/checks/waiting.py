@@ -51,7 +51,8 @@ _FOREVER = frozenset({"anyio.sleep_forever", "trio.sleep_forever"})
 def _blocking_calls(subject: Subject) -> Iterator[CheckProblem]:
     for file, tree in sources_of(subject):
         names = _imported(tree)
-        for function, call in _calls_in_async(tree):
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)]
+        for function, call in ((one.name, call) for one in functions for call in _own_calls(one)):
             name = _full_name(call.func, names)
             instead = _BLOCKING.get(name) or _BLOCKING_MODULES.get(name.partition(".")[0])
             if instead is not None:
@@ -103,13 +104,6 @@ def _phases(tree: ast.AST) -> Iterator[ast.AsyncFunctionDef]:
             marked = any("hookimpl" in ast.dump(decorator) for decorator in node.decorator_list)
             if marked or node.name in {"start", "stop", "check_config"}:
                 yield node
-
-
-def _calls_in_async(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    """Calls that each async function makes itself."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.AsyncFunctionDef):
-            yield from ((node.name, call) for call in _own_calls(node))
 
 
 def _own_calls(function: ast.AST) -> Iterator[ast.Call]:

@@ -102,9 +102,16 @@ class Health:
         whether it does its work.
         """
         started = self._clock.monotonic()
-        checks = (
-            [self._app_check(app_name)] if app_name is not None else [*self._own_checks(), *self._leftovers()]
-        )
+        if app_name is not None:
+            checks = [self._app_check(app_name)]
+        else:
+            checks = [
+                *self._own_checks(),
+                *(
+                    HealthCheck(name="unfinished", status="warn", detail=str(entry), app_name=entry.app_name)
+                    for entry in self._apps.unfinished
+                ),
+            ]
         own = HealthReport.of(checks, app_name=app_name)
         call = await self._hooks.health_check.report(app_name=app_name, health_status=own)
         answers = [_answer(outcome, app_name) for outcome in call.outcomes]
@@ -129,10 +136,6 @@ class Health:
             figures={"state": str(record.state), "shared_with": record.shared_with},
             app_name=name,
         )
-
-    def _leftovers(self) -> Iterable[HealthCheck]:
-        for entry in self._apps.unfinished:
-            yield HealthCheck(name="unfinished", status="warn", detail=str(entry), app_name=entry.app_name)
 
 
 def _answer(outcome: Outcome, app_name: str | None) -> HealthCheck | None:

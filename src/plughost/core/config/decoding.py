@@ -69,10 +69,13 @@ class Decoder:
         # Tables go value by value: each has an origin of its own. Lists of records go item by item, because
         # msgspec would ignore the unknown keys of a dataclass.
         if isinstance(value, Mapping) and (types := types_of_table(kind)) is not None:
-            return self._decode_table(value, *types, path)
+            keys, inner = types
+            names = [self.decode(key, keys, (*path, key)) for key in value] if keys is not str else []
+            table = {key: self.decode(one, inner, (*path, key)) for key, one in value.items()}
+            return FAILED if _has_failed([*names, *table.values()]) else table
         if isinstance(value, (list, tuple)) and (inner := records_of_list(kind)) is not None:
-            items = self._decode_list(value, inner, path)
-            return tuple(items) if is_tuple(kind) and items is not FAILED else items
+            items = [self.decode(one, inner, (*path, place)) for place, one in enumerate(value)]
+            return FAILED if _has_failed(items) else tuple(items) if is_tuple(kind) else items
         inside = (f"{dotted(path)}[", f"{dotted(path)}.")
         holds_resolved = any(name.startswith(inside) for name in self._resolved)
         strict = not (holds_resolved or self.is_lenient(path))
@@ -119,15 +122,6 @@ class Decoder:
         except Exception as error:  # whatever the record's own checks raise
             self.note(path, reason_of(error))
             return FAILED
-
-    def _decode_table(self, value: Mapping[str, Any], keys: Any, kind: Any, path: SettingPath) -> Any:
-        names = [self.decode(key, keys, (*path, key)) for key in value] if keys is not str else []
-        decoded = {key: self.decode(inner, kind, (*path, key)) for key, inner in value.items()}
-        return FAILED if _has_failed([*names, *decoded.values()]) else decoded
-
-    def _decode_list(self, value: Collection[Any], kind: Any, path: SettingPath) -> Any:
-        decoded = [self.decode(inner, kind, (*path, place)) for place, inner in enumerate(value)]
-        return FAILED if _has_failed(decoded) else decoded
 
     def is_lenient(self, path: SettingPath) -> bool:
         """Whether the value there was written as a word: in the environment, or behind a reference."""

@@ -29,7 +29,7 @@ from plughost.core.guest.context import GuestContext
 from plughost.core.guest.contributions import asked_contributions
 from plughost.core.guest.functions import Functions
 from plughost.core.guest.logs import HostHandler
-from plughost.core.guest.plugin import HereImplementation, HerePlugin, imported_plugin, own_version
+from plughost.core.guest.plugin import HerePlugin, imported_plugin, own_version
 from plughost.core.guest.routes import GuestRoutes
 from plughost.core.guest.services import GuestServices
 from plughost.core.guest.tasks import call_tasks, recorded
@@ -141,7 +141,9 @@ class Life:
             self._under_way = call_tasks(tasks)
             channel = open_channel(sock, tasks, self._calls.frame, lambda _: gone.set())
             self._calls.open_over(channel)
-            self._handle_logs()
+            root = logging.getLogger()
+            root.addHandler(HostHandler(self._calls, current_token()))
+            root.setLevel(self._spec.log_level)
             if isinstance(self._born, Exception):
                 self._tell(Member.FAILED, as_fault(self._born))
             else:
@@ -189,14 +191,16 @@ class Life:
     def _tell(self, member: Member, *values: Any) -> None:
         self._calls.note(member, values, crossing_of(member).arguments.put)
 
-    def _handle_logs(self) -> None:
-        root = logging.getLogger()
-        root.addHandler(HostHandler(self._calls, current_token()))
-        root.setLevel(self._spec.log_level)
-
     def _be_ready(self, plugin: HerePlugin, tasks: TaskGroup) -> None:
         for number, implementation in enumerate(plugin.implementations):
-            self._callees[number] = _callee(implementation)
+            function: Callable[..., Any] = implementation.function
+            names, keywords = implementation.manifest.arguments, implementation.manifest.keywords
+            if implementation.blocking:
+                function = partial(_in_thread, anyio.CapacityLimiter(_BLOCKING_PLACES), function)
+            if keywords:
+                function = partial(_by_keywords, function, len(names), keywords)
+            arguments, answer = implementation.crossing.arguments, implementation.crossing.answer
+            self._callees[number] = Callee(function, arguments, answer)
         phases = Phases(self, plugin, tasks)
         for member, function in (
             (Member.CHECK_CONFIG, phases.check_config),
@@ -310,16 +314,6 @@ class NobodyWatches:
 
     def exhausted(self, error: BaseException) -> None:
         """Nothing is given up."""
-
-
-def _callee(implementation: HereImplementation) -> Callee:
-    function = implementation.function
-    names, keywords = implementation.manifest.arguments, implementation.manifest.keywords
-    if implementation.blocking:
-        function = partial(_in_thread, anyio.CapacityLimiter(_BLOCKING_PLACES), function)
-    if keywords:
-        function = partial(_by_keywords, function, len(names), keywords)
-    return Callee(function, implementation.crossing.arguments, implementation.crossing.answer)
 
 
 async def _in_thread(

@@ -120,7 +120,13 @@ def _implementations(setup: HookSetup, handle: PluginHandle) -> Iterator[HereImp
     found: list[str] = []
     for hook, function, opts, declaration in setup.implementations(handle.target):
         if opts.get("wrapper") or opts.get("hookwrapper"):
-            raise _no_wrapper(handle.name, hook)
+            raise NotCrossableError(
+                f"plugin {handle.name!r} wraps the hook {hook!r}, which it cannot do from a process of its own: "
+                f"a wrapper stands around the implementations of others, in their process. Take isolation = "
+                f'"process" out of [plugins.{handle.name}], or turn the wrapper into an implementation',
+                plugin=handle.name,
+                hook=hook,
+            )
         options = options_of(handle.target, function)
         if declaration is not None:
             wrong = misfits(declaration, function, opts, options.blocking)
@@ -154,13 +160,3 @@ _NOT_MARKED: Final[pluggy.HookimplOpts] = {
     "trylast": False,
     "specname": None,
 }
-
-
-def _no_wrapper(plugin: str, hook: str) -> NotCrossableError:
-    return NotCrossableError(
-        f"plugin {plugin!r} wraps the hook {hook!r}, which it cannot do from a process of its own: a wrapper stands "
-        f'around the implementations of others, in their process. Take isolation = "process" out of '
-        f"[plugins.{plugin}], or turn the wrapper into an implementation",
-        plugin=plugin,
-        hook=hook,
-    )

@@ -41,7 +41,9 @@ _LAST_WAIT: Final = 2_000  # milliseconds that those on their leash have to end 
 
 def serve_forks(number: int, library: str) -> NoReturn:
     """Be the template, over the socket of that number, for plugins that run on that event library."""
-    _preload(library)
+    # What every plugin's process needs is imported and made now, so that it is there after the fork, and shared.
+    anyio.run(anyio.sleep, 0, backend=library)
+    life.warm_up()
     adopt_orphans()
     gc.collect()
     gc.freeze()
@@ -49,12 +51,6 @@ def serve_forks(number: int, library: str) -> NoReturn:
     control.send(READY)
     _Forks(control).serve()
     os._exit(0)
-
-
-def _preload(library: str) -> None:
-    """Import and make what every plugin's process needs, so that it is there after the fork, and shared."""
-    anyio.run(anyio.sleep, 0, backend=library)
-    life.warm_up()
 
 
 class _Forks:
@@ -84,7 +80,10 @@ class _Forks:
         ends = Ends(*numbers)
         request = unpacked(data, Request)
         try:
-            _assert_single_threaded()
+            tasks = Path("/proc/self/task")
+            if tasks.is_dir() and len(list(tasks.iterdir())) != 1:
+                # A fork would copy the locks that the others hold.
+                raise OSError("the template has several threads")
             pid = os.fork()
         except OSError as error:
             self._tell(BORN, -(error.errno or 1))
@@ -136,13 +135,6 @@ class _Forks:
             for number, _ in ended:
                 self._bury(number)
         _kill_all_but(())
-
-
-def _assert_single_threaded() -> None:
-    """A fork of a process with several threads copies the locks that the others hold."""
-    tasks = Path("/proc/self/task")
-    if tasks.is_dir() and len(list(tasks.iterdir())) != 1:
-        raise OSError("the template has several threads")
 
 
 def _kill_all_but(living: Iterable[int]) -> None:

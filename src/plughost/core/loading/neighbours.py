@@ -52,20 +52,13 @@ def _imported_from(home: Path, first: str) -> set[str]:
     waiting = [first]
     while waiting:
         name = waiting.pop()
-        files = list(_files_of(home, name))
+        files = [file for file in (home / f"{name}.py", *(home / name).rglob("*.py")) if file.is_file()]
         if name in reached or not files:
             continue
         reached.add(name)
         for file in files:
             waiting.extend(_imports(file))
     return reached
-
-
-def _files_of(home: Path, name: str) -> Iterator[Path]:
-    if (home / f"{name}.py").is_file():
-        yield home / f"{name}.py"
-    if (home / name).is_dir():
-        yield from (home / name).rglob("*.py")
 
 
 def _imports(file: Path) -> Iterator[str]:

@@ -52,7 +52,10 @@ class Revivals:
     async def _watch(self, run: Run, process: OwnProcess) -> None:
         name = run.plugin.candidate.name
         error = await process.crash()
-        while error is not None and self._is_in_service(name, run):
+        while error is not None:
+            entry = self._registry.get(name)
+            if entry is None or entry.run is not run:
+                return  # another start is in service meanwhile
             budget = self._crashes.budget(name)
             if not budget.spend():
                 process.mourn(patient=False)
@@ -64,10 +67,6 @@ class Revivals:
             if not budget.is_first:
                 await self._clock.sleep(budget.pause())
             error = await self._try(name, run, process)
-
-    def _is_in_service(self, name: str, run: Run) -> bool:
-        entry = self._registry.get(name)
-        return entry is not None and entry.run is run
 
     async def _try(self, name: str, run: Run, process: OwnProcess) -> PluginError | None:
         try:

@@ -128,11 +128,8 @@ def _is_same(package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: P
     }
     if there != {PurePosixPath(one.filename).as_posix() for one in members}:
         return False
-    return all(_is_written(package, one, target / one.filename) for one in members)
-
-
-def _is_written(package: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bool:
-    return not path.is_symlink() and path.read_bytes() == package.read(member)
+    paths = [(one, target / one.filename) for one in members]
+    return all(not path.is_symlink() and path.read_bytes() == package.read(one) for one, path in paths)
 
 
 def _replace(plugin: str, package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path) -> None:

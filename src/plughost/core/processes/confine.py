@@ -68,7 +68,10 @@ def lacking(wanted: Confinement, *, platform: str = sys.platform) -> list[str]:
         return [
             f"all of it: it is made of Landlock and seccomp of the Linux kernel, which {system} does not have"
         ]
-    return [*_lacking_landlock(wanted), *_lacking_seccomp(), *_lacking_user(wanted)]
+    missing = [*_lacking_landlock(wanted), *_lacking_seccomp()]
+    if wanted.user and os.geteuid() != 0:
+        missing.append(f"user {wanted.user}: only a host that runs as root can give a plugin another user")
+    return missing
 
 
 def _lacking_landlock(wanted: Confinement) -> list[str]:
@@ -92,12 +95,6 @@ def _lacking_seccomp() -> list[str]:
     return (
         [] if seccomp.is_available() else [f"{parts}: this kernel lets this process have no seccomp filter"]
     )
-
-
-def _lacking_user(wanted: Confinement) -> list[str]:
-    if wanted.user and os.geteuid() != 0:
-        return [f"user {wanted.user}: only a host that runs as root can give a plugin another user"]
-    return []
 
 
 def _lacking_one_thread(wanted: Confinement) -> list[str]:

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from plughost._dataclasses import dataclass
 from plughost.contracts.clock import Clock
 from plughost.contracts.http import HttpContext
-from plughost.contracts.processes import ProcessExit, ProcessRecord, ProcessSettings
+from plughost.contracts.processes import ProcessExit, ProcessRecord
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.processes.guest import Care, GuestProcess, begin_process
@@ -259,9 +259,10 @@ class Housing:
             library=event_library.name or "asyncio",
             data_dir=str(self._data_dir / candidate.name),
             memory=None if process.memory_bytes is None else _HARD_LIMIT * process.memory_bytes,
-            nice=_niceness(process),
+            # One that may have half a processor stands back before one that may have two.
+            nice=0 if process.cpu is None else max(1, min(19, round(10 / process.cpu))),
             confine=confine,
-            log_level=_log_level(),
+            log_level=logging.getLogger("plughost.plugin").getEffectiveLevel(),
         )
 
 
@@ -343,12 +344,3 @@ def _interpreter(candidate: PluginCandidate) -> str:
     if candidate.finding.environment is not None:
         return str(candidate.finding.environment.python)
     return sys.executable if candidate.wish.process.start == "fresh" else ""
-
-
-def _niceness(process: ProcessSettings) -> int:
-    """How far it stands back: one that may have half a processor stands back before one that may have two."""
-    return 0 if process.cpu is None else max(1, min(19, round(10 / process.cpu)))
-
-
-def _log_level() -> int:
-    return logging.getLogger("plughost.plugin").getEffectiveLevel()

@@ -86,13 +86,9 @@ class Output:
         *lines, rest = self._line.split(b"\n")
         self._line = rest[:_LONGEST_LINE]
         for line in lines:
-            if line.strip():
-                self._tell(line)
-
-    def _tell(self, line: bytearray) -> None:
-        if self._allowance.take():
-            text = visible(line[:_LONGEST_LINE].decode(errors="replace").translate(_CONTROLS))
-            self._log.info("plugin wrote a line", line=text)
+            if line.strip() and self._allowance.take():
+                text = visible(line[:_LONGEST_LINE].decode(errors="replace").translate(_CONTROLS))
+                self._log.info("plugin wrote a line", line=text)
 
     def _tell_of_untold(self, lines: int) -> None:
         self._log.warning("plugin wrote more than is told of it", lines=lines)

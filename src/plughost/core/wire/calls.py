@@ -123,7 +123,11 @@ class WireCalls:
         if self._why_ended is not None or self._channel is None:
             raise ConnectionError("nobody is there yet") if self._why_ended is None else self._why_ended()
         if kind is Kind.CALL:
-            self._refuse_more(self._channel.waiting)
+            # Those given up count until the other end is through with them: it may not even have read them.
+            if len(self._pending) + len(self.abandoned) >= MOST_IN_FLIGHT:
+                raise self._full(f"it has {MOST_IN_FLIGHT} calls to answer already")
+            if (waiting := self._channel.waiting) > MOST_WAITING:
+                raise self._full(f"it has {waiting} bytes to read already, and reads none of them now")
         self._last = call = self._last % _LAST_CALL + 1
         self._channel.send(kind, call, member, value, put)
         reply = awaited_reply()
@@ -136,13 +140,6 @@ class WireCalls:
                 self._channel.send(Kind.CANCEL, call, member)
                 self._given_up()
             raise
-
-    def _refuse_more(self, waiting: int) -> None:
-        """Those that were given up count until the other end is through with them: it may not even have read them."""
-        if len(self._pending) + len(self.abandoned) >= MOST_IN_FLIGHT:
-            raise self._full(f"it has {MOST_IN_FLIGHT} calls to answer already")
-        if waiting > MOST_WAITING:
-            raise self._full(f"it has {waiting} bytes to read already, and reads none of them now")
 
     def end(self, why: Callable[[], Exception]) -> None:
         """Fail the calls that wait, and all later ones, with what ``why`` makes; close the channel."""

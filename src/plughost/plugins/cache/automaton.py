@@ -7,7 +7,7 @@ What has been worked out is remembered, which makes the usual step one look into
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -18,6 +18,7 @@ _MOST_REMEMBERED: Final = 20_000
 """Places that are remembered in all."""
 
 _FIRST, _LAST, _BEFORE_NEWLINE = 1, 2, 4
+_HOLDS: Final[Mapping[Where, int]] = {"start": _FIRST, "end": _LAST, "line end": _LAST | _BEFORE_NEWLINE}
 
 Test = Callable[[str], object]
 Where = Literal["start", "end", "line end"]
@@ -103,7 +104,7 @@ class Automaton:
             found.add(place)
             step = self._steps[place]
             accepted = accepted or step.accepts
-            if step.test is None and _is_here(step.where, context):
+            if step.test is None and (step.where is None or context & _HOLDS[step.where]):
                 todo.extend(step.then)
         reached = frozenset(place for place in found if self._steps[place].test is not None)
         self._make_room(len(places) + len(reached))
@@ -130,10 +131,3 @@ class Automaton:
 
 
 _UNKNOWN: Final[Places] = frozenset((-1,))
-
-
-def _is_here(where: Where | None, context: int) -> bool:
-    if where is None:
-        return True
-    wanted = {"start": _FIRST, "end": _LAST, "line end": _LAST | _BEFORE_NEWLINE}[where]
-    return bool(context & wanted)
