@@ -13,6 +13,7 @@ from types import EllipsisType, MappingProxyType, ModuleType, TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 import anyio
+import anyio.to_thread
 import pluggy
 from anyio.abc import TaskGroup
 
@@ -58,7 +59,7 @@ from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 from plughost.core.loading.unheard import tell_unheard
-from plughost.core.observed import Observations
+from plughost.core.observed import Observations, ObservedHook, observed_in
 from plughost.core.running import RunningHost, RunningMark, marked_as_running, running_host
 from plughost.core.services import ServiceRegistry
 from plughost.exceptions import HostNotReadyError, PluginNotFoundError, PluginSourceError
@@ -582,6 +583,11 @@ class Host:
     async def health(self) -> HealthReport:
         """Ask every plugin how the host and each app are; the worst answer is the status."""
         return await self._health.check_all()
+
+    async def observed(self) -> list[ObservedHook]:
+        """Return what plugins with ``enforce = false`` would have decided, in all hosts of the data folder."""
+        await anyio.to_thread.run_sync(self._observations.write)
+        return await anyio.to_thread.run_sync(observed_in, self.data_dir)
 
     @property
     def last_health(self) -> Mapping[str | None, HealthReport]:

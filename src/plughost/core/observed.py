@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,6 +72,7 @@ class Observations:
         self._metrics = metrics
         self._clock = clock
         self._is_kept = False
+        self._taking = threading.Lock()
 
     async def keep(self, needed: Callable[[], bool]) -> None:
         """Write what is new each second, for as long as it is needed; does nothing while another call does it."""
@@ -86,7 +88,8 @@ class Observations:
 
     def write(self) -> None:
         """Write what is new since it was last written; where that cannot be done, the log says so."""
-        new = list(self._metrics.take_observed())
+        with self._taking:  # what is told to whoever asks is written meanwhile, from another thread
+            new = list(self._metrics.take_observed())
         if not new:
             return
         try:

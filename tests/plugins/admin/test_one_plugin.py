@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from plughost import Host, Plugin, PluginContext, hookimpl
-from plughost.contracts import Secret
-from plughost.exceptions import HookCallError, PluginStartError
+from plughost.contracts import AuthAttempt, Secret
+from plughost.exceptions import AuthRefused, HookCallError, PluginStartError
 from plughost.http import create_app
 from plughost.plugins.admin import AdminPlugin
 from serving import Served
@@ -229,6 +229,29 @@ async def test_a_plugin_that_the_application_registered_on_the_manager_has_a_pag
     answer = await client.post("/admin/api/plugins/bulb/unload")
     assert answer.status_code == 200, answer.text
     assert "stopped" in await page_of(client, "bulb")
+
+
+async def test_what_a_plugin_that_does_not_enforce_would_have_decided_is_on_its_page(client):
+    class Fence(Plugin):
+        name = "fence"
+
+        @hookimpl
+        def before_auth(self, attempt: AuthAttempt) -> None:
+            raise AuthRefused("not from <FR>")
+
+    host = client.served.host
+    client.file.write_text(FILE + "[plugins.fence]\nenforce = false\n")
+    await host.reload()
+    await host.load_plugin(Fence)
+    await host.unload_plugin("lamp")
+    assert "It decided and refused nothing yet." in await page_of(client, "fence")
+    await host.hooks.before_auth(attempt=AuthAttempt(username="ada", credentials="hunter2"))
+    text = await page_of(client, "fence")
+    assert "· not enforced" in text
+    assert re.search(r"before_auth</span> 1 case, the first ", text)
+    assert "refused: not from &lt;FR&gt;" in text
+    assert "hunter2" not in text
+    assert 'id="observed"' not in await page_of(client, "socket")
 
 
 async def test_there_is_no_page_for_a_plugin_that_is_not_there(client):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from plughost import Host
 from plughost.contracts import PluginRecord, SettingsChange, for_json
@@ -69,6 +69,8 @@ async def one_plugin(runtime: HttpRuntime, desk: FigureSources, name: str) -> Do
         ],
         "settings": settings_document(host, record.name),
         "fields": [asdict(field) for field in fields_of(host.plugin_settings(record.name))],
+        "enforces": host.loaded_config.plugin(record.name).enforce,
+        "observed": [to_builtins(row) for row in await host.observed() if row.plugin == record.name],
         "hooks": hooks,
         "jobs": [for_json(job) for job in host.jobs.snapshot() if job.owner == record.name],
         "routes": [for_json(row) for row in runtime.figures.routes() if row.plugin == record.name],
