@@ -234,6 +234,7 @@ class Rollout:
         results: Living member -> ``applied``, ``waiting``, ``not yet`` before its turn, or why it could not follow. It
             is not asked again.
         reason: What went wrong; empty when nothing did.
+        waits_for: What must happen before it goes on, as of now; empty when it goes no further.
     """
 
     id: str
@@ -241,6 +242,7 @@ class Rollout:
     state: RolloutState
     results: Mapping[str, str]
     reason: str = ""
+    waits_for: str = ""
 
     @property
     def ended(self) -> bool:

@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from plughost.cli import main
-from plughost.contracts import Greeting, MemberPlugin, Telling
+from plughost.contracts import Beat, Greeting, MemberPlugin, Telling
 from plughost.plugins.fleet.cards import MemberCard
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.relay import SentEvent
@@ -95,6 +95,32 @@ def test_a_plugin_that_no_host_has_is_changed_only_when_that_is_meant(
     assert (code, "Did you mean 'lamp'?" in said) == (1, True)
     code, rollout, _ = typed("fleet", *words, "--now", "--detach", "--force")
     assert (code, rollout["revision"]) == (0, 1)
+
+
+def test_a_change_that_waits_says_what_for(
+    typed: Typed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined(tmp_path, ttl=10**9)
+
+    async def be_drained() -> None:
+        store = SqliteFleetStore(tmp_path / "data/fleet/fleet.db")
+        await store.open()
+        incarnation = (await store.join(Greeting(member="b", ttl=10**9))).incarnation
+        await store.beat(Beat(member="b", incarnation=incarnation, draining=True))
+        await store.close()
+
+    anyio.run(be_drained)
+    code, rollout, _ = typed("fleet", "disable", "lamp", "--detach")
+    waits = "a host that can be spared: a is not ready, b is drained, and max_unavailable is 1"
+    assert (code, rollout["state"], rollout["waits_for"]) == (0, "proposed", waits)
+    status = typed("fleet", "status")[1]
+    assert (status["rollout"]["revision"], status["rollout"]["waits_for"]) == (1, waits)
+    for words in (("status",), ("rollout", "show", "1")):
+        with pytest.raises(SystemExit):
+            main(["fleet", *words])
+        assert f"Revision 1: proposed, waits for {waits}\n" in capsys.readouterr().out
+    typed("fleet", "disable", "lamp", "--now", "--detach")
+    assert typed("fleet", "rollout", "show", "2")[1]["waits_for"] == "a, b to follow"
 
 
 def test_events_are_shown_with_who_told_them_and_those_that_nobody_signed_as_such(

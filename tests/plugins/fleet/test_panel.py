@@ -118,6 +118,8 @@ async def test_the_whole_fleet_is_read_and_changed_through_the_api_of_any_host(
             given = {"reason": "it flickers", "plan": {"settle": 600.0}}
             made = (await writer.post(f"{path}/disable", json=given)).json()
             assert (made["revision"], made["state"]) == (1, "proposed")
+            page = (await writer.get("/admin/system/fleet", headers=PAGE)).text
+            assert re.search(r"Waits for (the host that takes it further|north to )", page)
             held = (await writer.post("/admin/api/fleet/rollouts/1/abort")).json()
             assert held["state"] in ("reverting", "reverted")
             with anyio.fail_after(60):

@@ -24,6 +24,7 @@ from plughost.contracts import (
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.failing import RecentCalls
 from plughost.plugins.fleet.rollouts import Roll, advanced, check
+from plughost.plugins.fleet.waiting import waits_for
 from plughost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -244,6 +245,33 @@ def test_only_those_whose_turn_has_come_follow_and_all_of_them_go_back() -> None
     assert (back.wanted_of("a", 3, 2), back.wanted_of("b", 3, 1)) == (3, 3)
     urgent = going.wanted_of("a", 5, 2)
     assert urgent == 5
+
+
+@pytest.mark.parametrize(
+    ("course", "others", "later", "said"),
+    [
+        ({}, {"draining": True}, 0, "a host that can be spared: b is drained, and max_unavailable is 1"),
+        ({}, {"ready": False}, 0, "a host that can be spared: b is not ready, and max_unavailable is 1"),
+        ({}, {}, 0, "the host that takes it further"),
+        ({"state": "rolling", "turn": ("a",)}, {}, 0, "a to follow and be ready"),
+        ({"state": "rolling", "turn": ("gone",)}, {}, 0, "gone to follow and be ready"),
+        ({"state": "settling", "turn": ("a",)}, {}, 1, "a to stay ready for 10 s"),
+        ({"state": "settling", "turn": ("b",)}, {"seen": NOW, "ttl": 10**6}, 10_000, "the next sign of life of b"),
+        ({"state": "settling", "turn": ("gone",)}, {}, 10_000,
+         "a host that can be spared: gone is lost, and max_unavailable is 1"),
+        ({"state": "paused", "turn": ("a",)}, {}, 0, "somebody who has it go on, or aborts it"),
+        ({"state": "reverting", "turn": ("a", "b"), "back": 3}, {"applied": 3}, 0, "a to go back"),
+        ({"state": "rolling", "turn": tuple("cdefghi")}, {}, 0, "c, d, e, f, g, 2 more to follow and be ready"),
+        ({"state": "done", "turn": ("a", "b")}, {}, 0, ""),
+        ({"state": "stuck", "turn": ("a", "b")}, {}, 0, ""),
+    ],
+)  # fmt: skip
+def test_what_a_change_waits_for_is_said(
+    course: dict[str, Any], others: dict[str, Any], later: int, said: str
+) -> None:
+    members = [member("a"), member("b", **others)]
+    found = roll(**course)
+    assert waits_for(found, {one.member: one for one in members}, NOW + later) == said
 
 
 @pytest.mark.parametrize("state", ["paused", "done", "failed", "reverted", "stuck"])

@@ -11,15 +11,18 @@ from plughost.contracts import (
     FleetMember,
     FleetStatus,
     FleetStore,
+    Rollout,
     View,
     json_option,
 )
+from plughost.exceptions import FleetError
 from plughost.plugins.fleet.cards import members_of, status_of
 from plughost.plugins.fleet.event_commands import events
 from plughost.plugins.fleet.host_commands import drain, job_row, jobs, undrain
 from plughost.plugins.fleet.reaching import with_store
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.steering_commands import STEERING
+from plughost.plugins.fleet.waiting import told
 
 
 @click.group("fleet")
@@ -37,10 +40,14 @@ for _one in (*STEERING, drain, undrain, jobs, events):
 def status(line: CommandLine) -> None:
     """Show the whole fleet. Exit 3 when members were lost, plugins differ, or the store is not safe."""
 
-    async def look(store: FleetStore, _: Revisions) -> tuple[View, tuple[str, ...]]:
-        return await store.view(), tuple(await store.hazards())
+    async def look(store: FleetStore, revisions: Revisions) -> tuple[View, tuple[str, ...], Rollout | None]:
+        view, hazards = await store.view(), tuple(await store.hazards())
+        try:
+            return view, hazards, await revisions.last_rollout(view)
+        except FleetError:  # no secret is here, or another: the rest is seen all the same
+            return view, hazards, None
 
-    name, kind, (view, hazards) = with_store(line, look)
+    name, kind, (view, hazards, rollout) = with_store(line, look)
     members = members_of(view)
     found = status_of(name, kind, view, members, hazards)
     living = [member for member in members if member.connected]
@@ -55,10 +62,11 @@ def status(line: CommandLine) -> None:
         "counts": dict(found.members),
         "plugins": {plugin: dict(versions) for plugin, versions in found.versions.items()},
         "drift": found.drift,
+        "rollout": None if rollout is None else asdict(rollout),
         "jobs": [asdict(job) for job in found.jobs],
         "hazards": found.hazards,
     }
-    line.show(document, _status_text(found, living))
+    line.show(document, _status_text(found, living, rollout))
     if found.members.get("lost") or found.drift or found.hazards:
         raise SystemExit(3)
 
@@ -112,10 +120,12 @@ async def _view(store: FleetStore, _: Revisions) -> View:
     return await store.view()
 
 
-def _status_text(found: FleetStatus, living: list[FleetMember]) -> str:
+def _status_text(found: FleetStatus, living: list[FleetMember], rollout: Rollout | None) -> str:
     counts = ", ".join(f"{number} {state}" for state, number in sorted(found.members.items())) or "no members"
     where = "sqlite, this machine only" if found.store == "sqlite" else found.store
     lines = [f"Fleet {found.name} ({where}): {counts}", *map(_row, living)]
+    if rollout is not None and not rollout.ended:
+        lines.append(told(rollout))
     if found.drift:
         lines.append(f"Not the same on all: {', '.join(found.drift)}. `plughost fleet plugins` shows how.")
     lines += [f"Not safe: {hazard}" for hazard in found.hazards]

@@ -24,6 +24,7 @@ from plughost.exceptions import FleetError, did_you_mean
 from plughost.plugins.fleet.cards import decode_card
 from plughost.plugins.fleet.rollouts import OPEN, Roll, check
 from plughost.plugins.fleet.seal import Seal
+from plughost.plugins.fleet.waiting import waits_for, waits_for_all
 from plughost.plugins.fleet.wishes import Revision, WantedState, changed, refuse_hopeless
 
 
@@ -123,14 +124,18 @@ class Revisions:
         living = [one for one in view.members if one.lives(view.now) and decode_card(one.card).follows]
         if roll is not None and roll.revision == number:
             results = {one.member: _result(one, number, roll) for one in living}
+            waits = waits_for(roll, {one.member: one for one in living}, view.now)
             return Rollout(
-                id=str(number), revision=number, state=roll.state, results=results, reason=roll.reason
-            )
+                id=str(number), revision=number, state=roll.state, results=results, reason=roll.reason,
+                waits_for=waits,
+            )  # fmt: skip
         results = {one.member: _result(one, number) for one in living}
         waiting = "waiting" in results.values()
         failed = any(result not in ("waiting", "applied") for result in results.values())
         state: RolloutState = "rolling" if waiting else "failed" if failed else "done"
-        return Rollout(id=str(number), revision=number, state=state, results=results)
+        return Rollout(
+            id=str(number), revision=number, state=state, results=results, waits_for=waits_for_all(results)
+        )
 
     async def last_rollout(self, view: View | None = None) -> Rollout | None:
         """Return how far the last change has come, be it taken back; None when there was none."""

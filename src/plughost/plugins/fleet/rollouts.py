@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -106,19 +106,25 @@ def _next_wave(roll: Roll, living: dict[str, StoredMember], now: int) -> Roll:
     rest = sorted(name for name, one in living.items() if name not in roll.turn and not one.draining)
     if not rest:
         return roll.moved_to("done", now)
-    away = [name for name in roll.turn if name not in living]
-    away += [name for name, one in living.items() if not one.ready or one.draining]
+    away = away_from(roll, living)
     room = roll.plan.max_unavailable - len(away)
     # A host that is ready tells more about the change than one that was not before it either.
     rest.sort(key=lambda name: (not living[name].ready, name))
     wave = rest[: min(room, _size(roll, len(living)))] if room > 0 else []
     if not wave:
         if now - roll.moved > roll.plan.progress_deadline * 1000:
-            return roll.given_up(
-                now, f"no host could be spared: {', '.join(sorted(away))} are away, drained or not ready"
-            )
+            return roll.given_up(now, f"no host could be spared: {', '.join(away)}")
         return roll
     return replace(roll.moved_to("rolling", now), moved=now, turn=(*roll.turn, *wave))
+
+
+def away_from(roll: Roll, living: Mapping[str, StoredMember]) -> list[str]:
+    """Return the names of all who count as away from a roll-out, each with why, by name."""
+    away = [f"{name} is lost" for name in roll.turn if name not in living]
+    away += [f"{name} is drained" for name, one in living.items() if one.draining]
+    return sorted(
+        away + [f"{name} is not ready" for name, one in living.items() if not one.ready and not one.draining]
+    )
 
 
 def _size(roll: Roll, number: int) -> int:

@@ -24,6 +24,7 @@ from plughost.contracts import (
 )
 from plughost.plugins.fleet.reaching import author, with_store
 from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.waiting import told
 from plughost.plugins.fleet.wishes import Revision
 
 _PATIENCE = 60.0
@@ -272,9 +273,12 @@ def _steer(
     """Propose something, wait until it goes no further, and show what came of it."""
 
     async def work(_: FleetStore, revisions: Revisions) -> Rollout:
-        rollout = await propose(revisions)
+        rollout, said = await propose(revisions), ""
         with anyio.move_on_after(_PATIENCE if plan is None else None):
             while waits and not rollout.ended:
+                if plan is not None and told(rollout) != said:
+                    said = told(rollout)
+                    line.talk(said)
                 await anyio.sleep(_LOOK)
                 rollout = await revisions.rollout(rollout.revision)
         return rollout
@@ -288,7 +292,7 @@ def _steer(
 def _tell(line: CommandLine, rollout: Rollout) -> None:
     rows = [f"{member:>24}  {result}" for member, result in sorted(rollout.results.items())]
     reason = [f"What went wrong: {rollout.reason}"] if rollout.reason else []
-    line.show(asdict(rollout), "\n".join([f"Revision {rollout.revision}: {rollout.state}", *reason, *rows]))
+    line.show(asdict(rollout), "\n".join([told(rollout), *reason, *rows]))
 
 
 def _setting(said: str) -> tuple[str, Any]:

@@ -1,0 +1,59 @@
+"""What a change that does not go on at once waits for, in words for whoever sits before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from plughost.contracts import Rollout, StoredMember
+from plughost.plugins.fleet.rollouts import Roll, away_from
+
+_MOST_NAMES = 5
+
+
+def waits_for(roll: Roll, living: Mapping[str, StoredMember], now: int) -> str:
+    """Return what a roll-out waits for; empty when it goes no further.
+
+    Args:
+        roll: The roll-out.
+        living: The members that live and follow the fleet, by name.
+        now: The store's time.
+    """
+    at_turn = [living[name] for name in roll.turn if name in living]
+    match roll.state:
+        case "paused":
+            return "somebody who has it go on, or aborts it"
+        case "rolling":
+            behind = [one.member for one in at_turn if one.applied < roll.revision or not one.ready]
+            return f"{_named(behind or roll.turn)} to follow and be ready"
+        case "settling" if now < roll.since + round(roll.plan.settle * 1000):
+            return f"{_named(roll.turn)} to stay ready for {roll.plan.settle:g} s"
+        case "settling" if unheard := [one.member for one in at_turn if one.seen <= roll.since]:
+            return f"the next sign of life of {_named(unheard)}"
+        case "proposed" | "settling":
+            away, most = away_from(roll, living), roll.plan.max_unavailable
+            if len(away) < most:
+                return "the host that takes it further"
+            return f"a host that can be spared: {_named(away)}, and max_unavailable is {most}"
+        case "reverting":
+            behind = [one.member for one in at_turn if one.applied < roll.back or not one.ready]
+            return f"{_named(behind or roll.turn)} to go back"
+        case _:
+            return ""
+
+
+def waits_for_all(results: Mapping[str, str]) -> str:
+    """Return what a change waits for that is made on all members at once; empty when it goes no further."""
+    behind = sorted(member for member, result in results.items() if result == "waiting")
+    return f"{_named(behind)} to follow" if behind else ""
+
+
+def told(rollout: Rollout) -> str:
+    """Return how far a change is, and what it waits for, in one line."""
+    waits = f", waits for {rollout.waits_for}" if rollout.waits_for else ""
+    return f"Revision {rollout.revision}: {rollout.state}{waits}"
+
+
+def _named(names: Iterable[str]) -> str:
+    found = list(names)
+    more = [f"{len(found) - _MOST_NAMES} more"] if len(found) > _MOST_NAMES else []
+    return ", ".join([*found[:_MOST_NAMES], *more])
