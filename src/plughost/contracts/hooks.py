@@ -17,10 +17,12 @@ class Outcome:
     Attributes:
         plugin: Name of the plugin.
         kind: ``value``, ``error``, ``timed_out``, ``skipped`` (an earlier one had settled the call), or ``observed``: a
-            refusal of a plugin that does not enforce.
-        value: What it returned, when ``kind`` is ``value``.
+            verdict or refusal of a plugin that does not enforce.
+        value: What it returned, when it raised nothing.
         error: What it raised, the refusal that was not applied, or the ``HookTimeoutError``.
         duration: Seconds it took; 0.0 when skipped.
+        would_have: What would have been decided, without secrets, when ``kind`` is ``observed``, such as
+            ``denied: 'not today'``.
     """
 
     plugin: str
@@ -28,6 +30,7 @@ class Outcome:
     value: Any = None
     error: BaseException | None = None
     duration: float = 0.0
+    would_have: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,9 +101,14 @@ async def test_a_report_tells_what_it_would_have_done():
     made = made_of("decides", PLAIN, plain(Allow()), plain(NO))
     _, its = (await made.hooks.decides.report(what=1)).outcomes
     assert its.value.verdict == NO
-    made = made_of("guards", PLAIN, plain(1), raising(AuthRefused("no")))
-    _, its = (await made.hooks.guards.report(what=1)).outcomes
+    assert (its.kind, its.would_have) == ("observed", "denied: 'not today'")
+    refusal = AuthRefused("no", log_reason="password=hunter2 was stolen")
+    made = made_of("guards", PLAIN, plain(1), raising(refusal))
+    first, its = (await made.hooks.guards.report(what=1)).outcomes
     assert (its.kind, its.error.reason) == ("observed", "no")
+    assert its.would_have.startswith("refused: password=")
+    assert "hunter2" not in its.would_have
+    assert (first.kind, first.would_have) == ("value", "")
 
 
 @pytest.mark.parametrize("way", [PLAIN, SHORT])

@@ -14,6 +14,7 @@ import pytest
 
 from plughost import Host, Plugin, PluginContext, hookimpl
 from plughost.contracts import AuthAttempt, Secret
+from plughost.core.calls.trace import write_trace
 from plughost.exceptions import AuthRefused, HookCallError, PluginStartError
 from plughost.http import create_app
 from plughost.plugins.admin import AdminPlugin
@@ -231,19 +232,27 @@ async def test_a_plugin_that_the_application_registered_on_the_manager_has_a_pag
     assert "stopped" in await page_of(client, "bulb")
 
 
-async def test_what_a_plugin_that_does_not_enforce_would_have_decided_is_on_its_page(client):
-    class Fence(Plugin):
-        name = "fence"
+class Fence(Plugin):
+    name = "fence"
 
-        @hookimpl
-        def before_auth(self, attempt: AuthAttempt) -> None:
-            raise AuthRefused("not from <FR>")
+    @hookimpl
+    def before_auth(self, attempt: AuthAttempt) -> None:
+        raise AuthRefused("not from <FR>")
 
+
+@pytest.fixture
+async def watched(client):
+    """A client of a host with a fence that does not enforce, and no lamp."""
     host = client.served.host
     client.file.write_text(FILE + "[plugins.fence]\nenforce = false\n")
     await host.reload()
     await host.load_plugin(Fence)
     await host.unload_plugin("lamp")
+    return client
+
+
+async def test_what_a_plugin_that_does_not_enforce_would_have_decided_is_on_its_page(watched):
+    client, host = watched, watched.served.host
     assert "It decided and refused nothing yet." in await page_of(client, "fence")
     await host.hooks.before_auth(attempt=AuthAttempt(username="ada", credentials="hunter2"))
     text = await page_of(client, "fence")
@@ -418,6 +427,22 @@ async def test_hook_calls_are_traced_while_somebody_wants_it_and_nothing_secret_
     with pytest.raises(HookCallError):
         await host.hooks.before_auth(attempt="x")
     assert (await client.get("/admin/api/trace")).json()["calls"] == before
+
+
+async def test_the_trace_tells_what_a_plugin_that_does_not_enforce_would_have_done(watched, caplog):
+    host = watched.served.host
+    await watched.post("/admin/api/trace/start")
+    attempt = AuthAttempt(username="ada", credentials="hunter2")
+    report = await host.hooks.before_auth.report(attempt=attempt)
+    with caplog.at_level(logging.INFO, "plughost.trace"):
+        write_trace(report)
+    assert re.search(
+        "fence observed in .* ms: would have refused: not from <FR>", caplog.records[-1].outcomes
+    )
+    page = (await watched.get("/admin/system/trace", headers=PAGE)).text
+    assert "not enforced" in page
+    assert "would have refused: not from &lt;FR&gt;" in page
+    assert "hunter2" not in page + caplog.text
 
 
 async def test_a_variable_writes_every_hook_call_into_the_log(tmp_path: Path, caplog):

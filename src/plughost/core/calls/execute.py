@@ -15,12 +15,14 @@ from typing import Any, NoReturn
 from plughost.contracts.hooks import Outcome, OutcomeKind
 from plughost.core.calls.faults import fail
 from plughost.core.calls.here import Here
+from plughost.core.calls.observing import Observed, refusal_text, verdict_text
 from plughost.core.calls.plan import CallPlan, Step
 from plughost.core.calls.together import together
 from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog
 from plughost.core.calls.wrapping import Around
 from plughost.core.containment import stray
 from plughost.core.stepping import Coro
+from plughost.exceptions import Refused
 
 Blocking = Callable[[Step, dict[str, Any]], Coro]
 """Runs a step in a worker thread."""
@@ -261,4 +263,9 @@ class Call:
         duration = self._now() - begun
         step.tally.timings.observe(duration)
         if self._outcomes is not None:
-            self._outcomes.append(Outcome(step.plugin, kind, value, error, duration))
+            would_have = ""
+            if isinstance(value, Observed):
+                kind, would_have = "observed", verdict_text(value.verdict)
+            elif kind == "observed" and isinstance(error, Refused):
+                would_have = refusal_text(error)
+            self._outcomes.append(Outcome(step.plugin, kind, value, error, duration, would_have))

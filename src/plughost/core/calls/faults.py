@@ -5,7 +5,7 @@ from __future__ import annotations
 from plughost.contracts.error_text import error_line
 from plughost.contracts.hooks import OutcomeKind
 from plughost.contracts.logs import get_logger
-from plughost.core.calls.observing import note_observed
+from plughost.core.calls.observing import note_observed, refusal_text
 from plughost.core.calls.plan import Step
 from plughost.core.stepping import LimitPassedError, belongs_to_caller
 from plughost.exceptions import HookCallError, HookTimeoutError, PluginProcessError, Refused
@@ -33,7 +33,7 @@ def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
             hook that pluggy's own marker declared comes ``error`` itself, with a note that says whose it is.
     """
     if isinstance(error, Refused) and not step.enforced:
-        note_observed(step.plugin, step.hook, step.tally, f"refused: {error.log_reason}")
+        note_observed(step.plugin, step.hook, step.tally, refusal_text(error))
         return "observed", error
     if goes_through(error):
         raise error

@@ -10,9 +10,11 @@ from typing import Any
 from plughost._dataclasses import dataclass
 from plughost.contracts.auth import Abstain, Allow, Deny
 from plughost.contracts.logs import get_logger
+from plughost.contracts.masking import masked_text
 from plughost.contracts.value_text import value_text
 from plughost.core.calls.metrics import Tally
 from plughost.core.stepping import Coro
+from plughost.exceptions import Refused
 
 _log = get_logger("plughost.hooks")
 
@@ -51,6 +53,11 @@ def watching(function: Callable[..., Any], plugin: str, hook: str, tally: Tally)
 def verdict_text(verdict: Allow | Deny) -> str:
     """Return what a log may hold of a verdict."""
     return f"denied: {value_text(verdict.reason)}" if isinstance(verdict, Deny) else "allowed"
+
+
+def refusal_text(refusal: Refused) -> str:
+    """Return what a log may hold of a refusal."""
+    return masked_text(f"refused: {refusal.log_reason}")
 
 
 def note_observed(plugin: str, hook: str, tally: Tally, what: str) -> None:

@@ -22,4 +22,6 @@ def write_trace(report: HookReport) -> None:
 
 def _in_words(outcome: Outcome) -> str:
     took = f"{outcome.plugin} {outcome.kind.replace('_', ' ')} in {outcome.duration * 1000:.3f} ms"
+    if outcome.would_have:
+        return f"{took}: would have {outcome.would_have}"
     return f"{took}: {error_line(outcome.error)}" if outcome.error is not None else took

@@ -57,7 +57,10 @@ class HookTrace:
                         "plugin": each.plugin,
                         "kind": each.kind.replace("_", " "),
                         "duration": each.duration,
-                        "error": error_line(each.error) if each.error is not None else "",
+                        "error": error_line(each.error)
+                        if each.error is not None and not each.would_have
+                        else "",
+                        "would_have": each.would_have,
                     }
                     for each in report.outcomes
                 ],
