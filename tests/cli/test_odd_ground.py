@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -44,10 +45,30 @@ main(["list"])
 
 @pytest.mark.parametrize("output", ["absent/pins.toml", "absent/deeper/pins.toml"])
 def test_a_file_in_a_folder_that_is_not_there_is_told_with_the_folder(cli, output) -> None:
-    ran = cli("freeze", "-o", output)
+    ran = cli("freeze", "--json", "-o", output)
+    said = f"{output} cannot be made: there is no folder {os.path.dirname(output)}. Make it, or name another"  # noqa: PTH120
+    assert (ran.code, ran.err) == (1, f"Error: {said}\n")
+    assert (ran.document["code"], ran.document["message"]) == ("file_not_found_error", said)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("PATH", "cannot be used: Is a directory"),
+        ("SECRET_FILE", "cannot be read: No such file or directory"),
+    ],
+)
+def test_what_the_fleet_cannot_use_is_told_without_the_number_of_the_error(
+    cli, folder, monkeypatch, setting, said
+) -> None:
+    place = folder / "place"
+    if setting == "PATH":
+        place.mkdir()
+    monkeypatch.setenv(f"PLUGHOST_PLUGINS__FLEET__CONFIG__{setting}", str(place))
+    ran = cli("fleet", "disable", "lamp", "--now", "--json")
     assert ran.code == 1
-    assert f"{output} cannot be made: there is no folder {os.path.dirname(output)}. Make it" in ran.err  # noqa: PTH120
-    assert "Errno" not in ran.err
+    assert ran.document["message"].endswith(f"{place} {said}")
+    assert ran.document["message"] in ran.err
 
 
 @pytest.mark.parametrize("command", [("freeze", "-o"), ("disable",)])
@@ -55,11 +76,12 @@ def test_a_folder_that_may_not_be_written_to_is_named_rather_than_a_draft(folder
     (folder / "plughost.toml").write_text("", encoding="utf-8")
     folder.chmod(0o555)
     try:
-        ran = run_as_anybody(PROGRAM, *command, "cache", cwd=folder)
+        ran = run_as_anybody(PROGRAM, "--json", *command, "cache", cwd=folder)
     finally:
         folder.chmod(0o755)
     assert ran.returncode == 1
-    assert "nothing can be made in folder " in ran.stderr
-    assert "Permission denied. Let this user write there" in ran.stderr
-    assert "draft" not in ran.stderr
-    assert "Errno" not in ran.stderr
+    for said in (ran.stderr, json.loads(ran.stdout)["message"]):
+        assert "nothing can be made in folder " in said
+        assert "Permission denied. Let this user write there" in said
+        assert "draft" not in said
+        assert "Errno" not in said

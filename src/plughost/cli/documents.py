@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,9 +33,25 @@ def plain(value: Any) -> Any:
     return for_json(value, _DEEPEST)
 
 
+def sentence_of(error: Exception) -> str:
+    """Return what went wrong; of a place that was refused, which, and what to do.
+
+    A draft that cannot be made is told by the folder it was to be in.
+    """
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes):
+        return error_text(error)
+    path = Path(os.fsdecode(error.filename))
+    if isinstance(error, PermissionError) and not os.path.lexists(path):
+        return f"nothing can be made in folder {path.parent}: {error.strerror}. Let this user write there"
+    if isinstance(error, FileNotFoundError) and not path.parent.exists():
+        return f"{path} cannot be made: there is no folder {path.parent}. Make it, or name another"
+    return f"{path} cannot be used: {error.strerror}"
+
+
 def error_document(error: Exception) -> Document:
     """An error: a code to compare with, a message for people, details for programs."""
-    said = error.format_message() if isinstance(error, click.ClickException) else str(error)
     details: Document = {}
     for kind, names in _TOLD.items():
         if isinstance(error, kind):
@@ -42,7 +60,7 @@ def error_document(error: Exception) -> Document:
         details["limit"] = limit
     kind_of_error = "UsageError" if isinstance(error, click.UsageError) else type(error).__name__
     code = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind_of_error).lower()
-    return {"code": code, "message": said, "details": details}
+    return {"code": code, "message": sentence_of(error), "details": details}
 
 
 _TOLD: Mapping[type[Exception], tuple[str, ...]] = {

@@ -129,7 +129,9 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         try:
             mode, secret = path.stat().st_mode, path.read_bytes().strip()
         except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error}", path=f"{_HERE}.secret_file") from error
+            raise ConfigError(
+                f"{path} cannot be read: {error.strerror}", path=f"{_HERE}.secret_file"
+            ) from error
         _require(not mode & 0o077, "secret_file", f"{path} can be read by others: chmod 600 it")
         _require(len(secret) >= 32, "secret_file", f"{path} must hold 32 signs or more")
         return Seal(secret)

@@ -74,7 +74,8 @@ class SqliteFleetStore(SteppingStore):
         try:
             return await anyio.to_thread.run_sync(function, limiter=self._one_at_a_time)
         except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailableError(f"the fleet's file {self.path} cannot be used: {error}") from error
+            said = getattr(error, "strerror", None) or error
+            raise StoreUnavailableError(f"the fleet's file {self.path} cannot be used: {said}") from error
 
     def _transact(self, step: Callable[[FleetRules], T], durable: bool, reads: bool) -> T:
         connection = self._fresh_connection()
