@@ -576,6 +576,11 @@ class Host:
         return self._configured_apps.errors
 
     @property
+    def required_apps(self) -> tuple[str, ...]:
+        """Names of apps of the configuration without which the host is not ready."""
+        return self._configured_apps.required
+
+    @property
     def missing_apps(self) -> tuple[str, ...]:
         """Names of required apps of the configuration that are not registered; the host is not ready without them."""
         return self._configured_apps.missing

@@ -33,16 +33,22 @@ class ConfiguredApps:
         return MappingProxyType(self._errors)
 
     @property
-    def missing(self) -> tuple[str, ...]:
-        """Names of required apps that are not there, or whose rollback failed."""
+    def required(self) -> tuple[str, ...]:
+        """Names of the apps without which the host is not ready."""
         config = self._loaded.config
-        required = [
+        return tuple(
             name
             for name, settings in config.apps.items()
             if settings.get("required") is True or name in config.host.required
-        ]
+        )
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of required apps that are not there, or whose rollback failed."""
         return tuple(
-            name for name in required if name not in self._apps or self._apps[name].state is AppState.FAILED
+            name
+            for name in self.required
+            if name not in self._apps or self._apps[name].state is AppState.FAILED
         )
 
     @property

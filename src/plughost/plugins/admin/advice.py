@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,8 @@ _TROUBLED: Mapping[PluginState, Severity] = {
     PluginState.DEGRADED: "warn",
     PluginState.SKIPPED: "warn",
 }
+_OFF = frozenset({PluginState.STOPPED, PluginState.DISABLED, PluginState.BLOCKED})
+_UNREADY = " The host is not ready without it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +109,33 @@ def about_sessions(active: int, expired: int, unreadable: int, cleanup: JobRecor
 def about_plugins(records: Iterable[PluginRecord]) -> Iterator[Advice]:
     """Say which plugins are not well."""
     for record in records:
-        severity = _TROUBLED.get(record.state)
+        severity = "fail" if record.required and record.state in _OFF else _TROUBLED.get(record.state)
         if severity is not None:
-            text = record.reason or f"it is {record.state.value}"
-            sentence = text if text.endswith((".", "!", "?")) else f"{text}."
+            text = _sentence(record.reason or f"it is {record.state.value}")
             if record.state is PluginState.QUARANTINED:
-                sentence += " Its background tasks crashed too often: mend the cause, then reload it."
+                text += " Its background tasks crashed too often: mend the cause, then reload it."
             elif record.state is PluginState.DEGRADED:
-                sentence += (
-                    f" Its background tasks were restarted {record.restarts} times; the log tells why."
-                )
-            yield Advice(severity, record.name, sentence)
+                text += f" Its background tasks were restarted {record.restarts} times; the log tells why."
+            if record.required and not record.running:
+                text += _UNREADY
+            yield Advice(severity, record.name, text)
+
+
+def about_apps(
+    absent: Mapping[str, str], failed: Mapping[str, str], missing: Collection[str]
+) -> Iterator[Advice]:
+    """Say which apps are not well.
+
+    Args:
+        absent: Why apps are not registered, by name; empty where nothing went wrong.
+        failed: Why registered apps failed, by name.
+        missing: Names of those without which the host is not ready.
+    """
+    for name, reason in {**absent, **failed}.items():
+        what = "not registered" if name in absent else "failed"
+        text = _sentence(f"{what}: {reason}" if reason else what)
+        yield Advice("fail", name, text + (_UNREADY if name in missing else ""))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

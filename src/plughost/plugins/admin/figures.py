@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from plughost import Host
-from plughost.contracts import Cache, CacheManager, Service, SessionManager, for_json
+from plughost.contracts import Cache, CacheManager, Service, SessionManager, error_text, for_json
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
-from plughost.plugins.admin.advice import Advice, about_caches, about_plugins, about_sessions
+from plughost.plugins.admin.advice import Advice, about_apps, about_caches, about_plugins, about_sessions
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.history import CacheHistory, FailureHistory, SessionHistory
 from plughost.plugins.admin.logs import PluginLogs
@@ -234,6 +234,7 @@ async def app_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
         name: {  # neither configuration nor connection: both may hold secrets
             "name": record.name,
             "state": record.state.value,
+            "required": name in host.required_apps,
             "reason": record.reason,
             "connection": type(record.connection).__name__ if record.connection is not None else None,
             "shared_with": list(record.shared_with),
@@ -243,14 +244,22 @@ async def app_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
         }
         for name, record in host.apps.items()
     }
-    errors = {name: str(error) for name, error in host.app_errors.items()}
-    told = [asdict(Advice("fail", name, f"not registered: {error}")) for name, error in errors.items()]
-    told += [
-        asdict(Advice("fail", name, app["reason"] or "failed"))
-        for name, app in apps.items()
-        if app["state"] == "failed"
-    ]
-    return {"apps": apps, "errors": errors, "advice": told}
+    errors = {name: error_text(error) for name, error in host.app_errors.items()}
+    missing = host.missing_apps
+    absent: dict[str, Document] = {
+        name: {"reason": errors.get(name, ""), "required": name in missing}
+        for name in {**errors, **dict.fromkeys(missing)}
+        if name not in apps
+    }
+    failed = {name: app["reason"] for name, app in apps.items() if app["state"] == "failed"}
+    return {
+        "apps": apps,
+        "absent": absent,
+        "errors": errors,
+        "advice": _told(
+            about_apps({name: app["reason"] for name, app in absent.items()}, failed, frozenset(missing))
+        ),
+    }
 
 
 async def health_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from plughost.contracts import PluginRecord, PluginState
+from plughost import Host
+from plughost.contracts import AppState, PluginRecord, PluginState
 
 OWN_NAME = "admin"
 """The plugin that serves the page: stopping it there would leave nobody to say how that went."""
@@ -34,8 +33,15 @@ def offers(record: PluginRecord) -> tuple[str, ...]:
     return fitting if record.name != OWN_NAME else tuple(name for name in fitting if name == "reload")
 
 
-def standing(records: Iterable[PluginRecord], ready: bool) -> str:
-    """Return in a few words how a host stands: whether it is ready, and how many plugins failed."""
-    failed = sum(record.state in _TROUBLED for record in records)
-    word = "ready" if ready else "not ready"
-    return f"{word}, {failed} plugin{'' if failed == 1 else 's'} failed" if failed else word
+def standing(host: Host) -> str:
+    """Return in a few words how a host stands: whether it is ready, and how many plugins and apps failed."""
+    plugins = sum(record.state in _TROUBLED for record in host.plugins.values())
+    lost = {*host.app_errors, *host.missing_apps}.difference(host.apps)
+    apps = len(lost) + sum(app.state is AppState.FAILED for app in host.apps.values())
+    failed = [
+        f"{count} {noun}{'' if count == 1 else 's'}"
+        for count, noun in ((plugins, "plugin"), (apps, "app"))
+        if count
+    ]
+    word = "ready" if host.ready else "not ready"
+    return f"{word}, {' and '.join(failed)} failed" if failed else word

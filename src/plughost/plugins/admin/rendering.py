@@ -187,7 +187,7 @@ class Renderer:
             "tab": tab,
             "data": document or {},
             "title": self._title_of(runtime),
-            "standing": standing(runtime.host.plugins.values(), runtime.host.ready),
+            "standing": standing(runtime.host),
             "refresh": self._refresh,
             "part": part,
             "fits": _filter((document or {}).get("filter") or {}),
