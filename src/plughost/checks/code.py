@@ -31,21 +31,10 @@ def _card(subject: Subject) -> Iterator[CheckProblem]:
                 message=f"{key} is {_words(promised)} on the card and {_words(done[key])} in the code",
                 advice="the card is enough: remove the other one, or make them alike",
             )
-    yield from _hooks_on_card(subject)
-
-
-def _hooks_on_card(subject: Subject) -> Iterator[CheckProblem]:
-    promised = set(subject.candidate.card.hooks)
-    found = {one.hook for one in implementations_of(subject)}
-    if promised and promised != found:
-        parts = [
-            f"{what} {', '.join(sorted(names))}"
-            for what, names in (
-                ("not listed:", found - promised),
-                ("listed but not implemented:", promised - found),
-            )
-            if names
-        ]
+    listed, found = set(card.hooks), {one.hook for one in implementations_of(subject)}
+    if listed and listed != found:
+        differences = (("not listed:", found - listed), ("listed but not implemented:", listed - found))
+        parts = [f"{what} {', '.join(sorted(names))}" for what, names in differences if names]
         yield CheckProblem(
             message=f"hooks of the card: {'; '.join(parts)}",
             advice="correct `hooks` on the card",
@@ -123,12 +112,9 @@ def _words(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else value_text(value)
 
 
-def _is_imported(subject: Subject) -> bool:
+def is_imported(subject: Subject) -> bool:
+    """Whether there is code to look at."""
     return subject.is_imported
-
-
-def _is_configured(subject: Subject) -> bool:
-    return subject.is_imported and subject.loaded.section_of(subject.name) is not None
 
 
 CODE_CHECKS = (
@@ -138,17 +124,20 @@ CODE_CHECKS = (
         _import,
         applies=lambda subject: subject.candidate.error is None,
     ),
-    Check("card", "its card says what its code does", _card, applies=_is_imported),
-    Check("hooks", "its hook implementations fit their specs", _hooks, applies=_is_imported),
+    Check("card", "its card says what its code does", _card, applies=is_imported),
+    Check("hooks", "its hook implementations fit their specs", _hooks, applies=is_imported),
     Check(
         "hook-types",
         "the types of its hook implementations fit their specs",
         _hook_types,
-        applies=_is_imported,
+        applies=is_imported,
     ),
-    Check("deprecated-hooks", "it implements no deprecated hook", _deprecated, applies=_is_imported),
-    Check("config-class", "a configuration can be made into its Config", _config_class, applies=_is_imported),
+    Check("deprecated-hooks", "it implements no deprecated hook", _deprecated, applies=is_imported),
+    Check("config-class", "a configuration can be made into its Config", _config_class, applies=is_imported),
     Check(
-        "configuration", "the present configuration fits its Config", _configuration, applies=_is_configured
+        "configuration",
+        "the present configuration fits its Config",
+        _configuration,
+        applies=lambda subject: subject.is_imported and subject.loaded.section_of(subject.name) is not None,
     ),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
+from plughost.checks.code import is_imported
 from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.subject import Subject
 from plughost.contracts.plugin import Plugin
@@ -112,17 +113,12 @@ def _files(subject: Subject) -> list[Path]:
     return sorted(Path(file).parent.rglob("*.py")) if package else [Path(file)]
 
 
-def _is_imported(subject: Subject) -> bool:
-    return subject.is_imported
-
-
-def _is_of_others(subject: Subject) -> bool:
-    return subject.is_imported and subject.candidate.finding.distribution != "plughost"
-
-
 SOURCE_CHECKS = (
-    Check("stop", "whatever start() opens is closed again", _stop, applies=_is_imported),
+    Check("stop", "whatever start() opens is closed again", _stop, applies=is_imported),
     Check(
-        "public-doors", "it imports public modules of plughost only", _private_imports, applies=_is_of_others
+        "public-doors",
+        "it imports public modules of plughost only",
+        _private_imports,
+        applies=lambda subject: subject.is_imported and subject.candidate.finding.distribution != "plughost",
     ),
 )

@@ -6,7 +6,6 @@ Commands that read metadata only are kept quick: what belongs to a running host 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -81,7 +80,7 @@ class Program:
         from plughost.cli.logs import configure_logging
 
         configure_logging(self.environ, self.verbosity)
-        return anyio.run(partial(_within_host, self.host(errand=True), function, args))
+        return anyio.run(within_host, self.host(errand=True), lambda host: function(host, *args))
 
     def show(
         self, document: Mapping[str, Any], text: str | None = None, *, as_json: bool | None = None
@@ -96,9 +95,10 @@ class Program:
         self.stderr.say(message)
 
 
-async def _within_host(host: Host, function: Callable[..., Awaitable[T]], args: tuple[object, ...]) -> T:
+async def within_host(host: Host, function: Callable[[Host], Awaitable[T]]) -> T:
+    """Start a host, await the function and stop the host; return what the function returned."""
     async with host:
-        return await function(host, *args)
+        return await function(host)
 
 
 def program_of(context: click.Context) -> Program:

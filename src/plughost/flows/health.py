@@ -23,10 +23,6 @@ from plughost.hookspecs import Hooks
 _log = get_logger("plughost.health")
 
 
-def _none() -> tuple[HealthCheck, ...]:
-    return ()
-
-
 class Health:
     """Asks ``health_check`` for the host and for each app, and keeps the last answers.
 
@@ -43,7 +39,7 @@ class Health:
         hooks: Hooks,
         apps: Apps,
         *,
-        own_checks: Callable[[], Iterable[HealthCheck]] = _none,
+        own_checks: Callable[[], Iterable[HealthCheck]] = tuple,
         interval: float = 30.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, cast
 from uuid import uuid4
 
 import anyio.to_thread
@@ -28,10 +27,5 @@ async def spool(artifact: Artifact, folder: Path) -> Artifact:
             async for block in source:
                 await anyio.to_thread.run_sync(file.write, block)
         else:
-            await anyio.to_thread.run_sync(_copy, source, cast("IO[bytes]", file))
+            await anyio.to_thread.run_sync(file.writelines, source)
     return replace(artifact, path=path, stream=None)
-
-
-def _copy(source: Iterable[bytes], file: IO[bytes]) -> None:
-    for block in source:
-        file.write(block)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -13,7 +12,7 @@ import click
 
 from plughost.cli.exits import ExitCode, leave, leave_with_problems
 from plughost.cli.logs import configure_logging
-from plughost.cli.program import Program
+from plughost.cli.program import Program, within_host
 from plughost.cli.tables import local_time, seconds, table
 from plughost.contracts.backup import ArchiveEntry, BackupProgress, BackupSummary, OnProgress
 from plughost.contracts.commands import json_option
@@ -137,12 +136,7 @@ def restore(program: Program, archive: str, yes: bool) -> None:
 def _with_host(program: Program, work: Callable[[Host], Awaitable[T]], *, register_apps: bool = False) -> T:
     configure_logging(program.environ, program.verbosity)
     host = Host(config=program.config_path, environ=program.environ, register_apps=register_apps)
-    return anyio.run(partial(_within, host, work))
-
-
-async def _within(host: Host, work: Callable[[Host], Awaitable[T]]) -> T:
-    async with host:
-        return await work(host)
+    return anyio.run(within_host, host, work)
 
 
 @contextmanager

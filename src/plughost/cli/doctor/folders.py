@@ -41,17 +41,13 @@ def _plugin_dir(patient: Patient) -> Iterator[CheckProblem]:
         message=f"the plugin directory {folder} is not there.",
         advice="correct host.plugin_dir, or let --fix make it",
         level="warning",
-        repair=partial(_make, folder),
+        repair=partial(folder.mkdir, mode=_OWNER_ONLY, parents=True, exist_ok=True),
     )
 
 
 def _parent_is_closed(folder: Path) -> bool:
     there = next((parent for parent in folder.absolute().parents if parent.exists()), None)
     return there is None or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK)
-
-
-def _make(folder: Path) -> None:
-    folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
 
 
 FOLDER_CHECKS = (

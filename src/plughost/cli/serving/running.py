@@ -133,8 +133,20 @@ class OneProcess:
     ) -> None:
         await server.listening.wait()
         if not self._serving.worker:
-            base = self._base(application.host, listeners)
-            self._announce(application, listeners, base or listeners.address(self._serving.scheme))
+            listening = listeners.address(self._serving.scheme)
+            base = self._base(application.host, listeners) or listening
+            prefix = base + application.runtime.settings.admin_path
+            admin = f"{prefix}/system"
+            document = {"address": base, "admin": admin}
+            lines = [f"Host {application.host.name!r} is listening on {listening}", f"Admin page: {admin}"]
+            if self._serving.link:
+                code = application.runtime.sign_ins.make_link_code()
+                document["sign_in"] = f"{prefix}/sign-in?code={code}"
+                minutes = application.runtime.settings.link_lifetime / 60
+                lines.append(
+                    f"One-time sign-in link (valid for {minutes:.0f} minutes): {document['sign_in']}"
+                )
+            self._program.show(document, "\n".join(lines))
         self._notifier.ready(status_line(application.host))
 
     async def _refuse_unguarded_address(self, host: Host, application: HostApplication) -> None:
@@ -146,19 +158,6 @@ class OneProcess:
                 " was made and no plugin checks passwords."
                 " Make a token first: plughost admin token create --name NAME --scope SCOPE"
             )
-
-    def _announce(self, application: HostApplication, listeners: ListeningSockets, base: str) -> None:
-        listening = listeners.address(self._serving.scheme)
-        prefix = base + application.runtime.settings.admin_path
-        admin = f"{prefix}/system"
-        document = {"address": base, "admin": admin}
-        lines = [f"Host {application.host.name!r} is listening on {listening}", f"Admin page: {admin}"]
-        if self._serving.link:
-            code = application.runtime.sign_ins.make_link_code()
-            document["sign_in"] = f"{prefix}/sign-in?code={code}"
-            minutes = application.runtime.settings.link_lifetime / 60
-            lines.append(f"One-time sign-in link (valid for {minutes:.0f} minutes): {document['sign_in']}")
-        self._program.show(document, "\n".join(lines))
 
 
 async def _stop_when_alone(signals: StopSignals) -> None:

@@ -38,10 +38,6 @@ Groups = Sequence[str] | None
 """Names of entry-point groups; None stands for every group."""
 
 
-def _say_nothing(_: str) -> None:
-    pass
-
-
 class EntryPoint(msgspec.Struct, frozen=True):
     """One line of an ``entry_points.txt``.
 
@@ -107,7 +103,7 @@ class _Metadata(msgspec.Struct):
 
 
 def entry_points(
-    groups: Groups, path: Iterable[str] | None = None, tell: Tell = _say_nothing
+    groups: Groups, path: Iterable[str] | None = None, tell: Tell = lambda _: None
 ) -> list[EntryPoint]:
     """Return the entry points of ``groups``; of two versions of a distribution the first on the path counts.
 

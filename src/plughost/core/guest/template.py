@@ -67,7 +67,12 @@ class _Forks:
                 if number != self._control.fileno():
                     self._bury(number)
                 elif not self._answer():
-                    self._last_rites()
+                    # The host is gone, so all are on their way out; see to it that they leave nothing behind.
+                    self._poll.unregister(self._control)
+                    while self._children and (ended := self._poll.poll(_LAST_WAIT)):
+                        for stands_for, _ in ended:
+                            self._bury(stands_for)
+                    _kill_all_but(())
                     return
 
     def _answer(self) -> bool:
@@ -127,14 +132,6 @@ class _Forks:
     def _tell(self, kind: bytes, pid: int, status: int = 0, kilobytes: int = 0) -> None:
         with suppress(OSError):  # nobody is there any more
             self._control.send(MESSAGE.pack(kind, pid, status, kilobytes))
-
-    def _last_rites(self) -> None:
-        """The host is gone, so all are on their way out; see to it that they leave nothing behind."""
-        self._poll.unregister(self._control)
-        while self._children and (ended := self._poll.poll(_LAST_WAIT)):
-            for number, _ in ended:
-                self._bury(number)
-        _kill_all_but(())
 
 
 def _kill_all_but(living: Iterable[int]) -> None:

@@ -75,9 +75,6 @@ class Departures(Mapping[str, str]):
             while self._told:
                 self._told.popleft()()
 
-    def _ring(self) -> None:
-        self._bell.set()
-
     def _in_loop(self, follow: Callable[[str, object], None], name: str, plugin: object) -> None:
         home = self._dispatcher.home
         if self._dispatcher.is_changing or home.token is None:
@@ -92,7 +89,7 @@ class Departures(Mapping[str, str]):
                 followed.set()
 
             self._told.append(follow_there)
-            post(home.token, self._ring)
+            post(home.token, lambda: self._bell.set())  # the bell of then: there is another after each ring
             followed.wait(_PATIENCE)
 
     def _went(self, name: str, plugin: object) -> None:

@@ -29,12 +29,8 @@ def tell_unheard(loaded: LoadedConfig, hooks: Collection[str], candidates: Itera
     plugins = [name for one in findings for name in (one.name, one.distribution) if name]
     for path, complaint in _unheard(loaded, hooks, plugins):
         _log.warning("a setting speaks of what is not there", setting=path, reason=complaint)
-    _tell_of_groups(loaded.config.host.groups or (), {one.group for one in findings})
-
-
-def _tell_of_groups(groups: Iterable[str], provided: Collection[str]) -> None:
-    """Tell of groups of entry points that were asked for and that no plugin is in."""
-    for group in groups:
+    provided = {one.group for one in findings}
+    for group in loaded.config.host.groups or ():
         if group not in provided:
             from plughost.core.finding.other_groups import (
                 near_group,

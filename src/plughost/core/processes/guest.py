@@ -279,9 +279,6 @@ class GuestProcess:
             await anyio.wait_readable(self._child.stands_for)
             with anyio.move_on_after(_LAST_WORD):
                 await self._child.ended.wait()
-            self._bury()
-
-    def _bury(self) -> None:
         page, output = self._kept.page, self._kept.output
         holding, member = page.stepping()
         output.read_rest()

@@ -58,10 +58,6 @@ def _find_nothing(key: str) -> None:
     """The hit path's look-up while the tier in memory may not answer."""
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
 class Engine:
     """The parts of one cache.
 
@@ -91,7 +87,9 @@ class Engine:
         self.home = home
         self.remote = remote
         self.codec = codec
-        self.taken: Callable[[Any], Any] = _as_it_is if settings.values == "objects" else codec.copy
+        self.taken: Callable[[Any], Any] = (
+            (lambda value: value) if settings.values == "objects" else codec.copy
+        )
         """Returns a value as every tier gives it back; raises ``CacheValueError`` when it is not data."""
         self.monotonic = clock.monotonic
         self.sleep = clock.sleep

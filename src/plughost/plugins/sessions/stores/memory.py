@@ -172,7 +172,8 @@ class MemoryStore:
         self._check_not_frozen()
         now, state = self._now(), self._subjects.get(subject)
         rows = [self._rows[digest] for digest in state.digests] if state else []
-        return sorted((row for row in rows if self._lives(row, now)), key=_age)
+        living = (row for row in rows if self._lives(row, now))
+        return sorted(living, key=lambda row: (-row.created_at, row.digest))
 
     async def purge(self, limit: int) -> list[PurgedSession]:
         """Remove at most ``limit`` sessions that are over, those of ended subjects first."""
@@ -279,7 +280,3 @@ class MemoryStore:
             else:
                 self._over[digest] = None
                 self._leave_subject(row)
-
-
-def _age(row: StoredSession) -> tuple[float, bytes]:
-    return (-row.created_at, row.digest)
