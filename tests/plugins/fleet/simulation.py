@@ -304,6 +304,8 @@ class World(Misfortunes):
             self.violations.append(f"{job} {slot} was started twice")
         if token in {other for tokens in self.starts.values() for other in tokens.values()}:
             self.violations.append("a token was given twice")
+        if slot > self.truth.time():
+            self.violations.append(f"{job} {slot} was started before its time")
         if token <= self.newest[job]:
             self.violations.append(f"the token of {job} did not grow")
         self.starts[job][slot, attempt] = self.newest[job] = token
@@ -444,6 +446,23 @@ class BoldMembership(Membership):
         await anyio.sleep_forever()
 
 
+class WallClockMembership(Membership):
+    """Planted: a host takes its own clock for the fleet's."""
+
+    def now(self) -> float:
+        return self._clock.time()
+
+
+class CredulousStore(WatchedStore):
+    """Planted: a slot has come when whoever asks for it says so."""
+
+    async def claim(self, claim: JobClaim) -> Claimed:
+        answer = await super().claim(claim)
+        if answer.verdict == "early":
+            return replace(answer, verdict="run", slot=claim.slot, token=answer.token + 1, attempt=1)
+        return answer
+
+
 # What is wrong, the part that has it, what must be noticed, and the seed from which on it is looked for.
 PLANTED: Sequence[tuple[str, dict[str, Any], str, int]] = (
     ("a slot is given out twice", {"store": ForgetfulStore}, "started twice", 0),
@@ -458,5 +477,17 @@ PLANTED: Sequence[tuple[str, dict[str, Any], str, int]] = (
         {"store": WatchedStore, "make_membership": BoldMembership},
         "cut off",
         4,
+    ),
+    (
+        "hosts go by clocks of their own",
+        {"store": WatchedStore, "make_membership": WallClockMembership},
+        "stands still",
+        0,
+    ),
+    (
+        "the store believes a host's clock",
+        {"store": CredulousStore, "make_membership": WallClockMembership},
+        "before its time",
+        0,
     ),
 )
