@@ -197,11 +197,11 @@ class Figures:
 
 
 def ask(name: str, path: str, connections: int, seconds: float) -> Figures:
-    """Ask one contender for some seconds, after one second of warming up."""
+    """Ask one contender for some seconds, after three seconds in which it warms up."""
     with running(name) as (address, process):
         cookie = _cookie(f"{address}/begin")
         wrk = ["wrk", "-t1", f"-c{connections}", "--latency", "-H", f"Cookie: {cookie}"]
-        subprocess.run([*wrk, "-d1s", f"{address}{path}"], capture_output=True, check=True)
+        subprocess.run([*wrk, "-d3s", f"{address}{path}"], capture_output=True, check=True)
         before = _processor_seconds(process)
         output = subprocess.run(
             [*wrk, f"-d{seconds:g}s", f"{address}{path}"], capture_output=True, text=True, check=True
@@ -209,7 +209,7 @@ def ask(name: str, path: str, connections: int, seconds: float) -> Figures:
         used = _processor_seconds(process) - before
     assert "Non-2xx" not in output, (name, output)
     count = int(_found(r"(\d+) requests in", output))
-    percentiles = [_milliseconds(_found(rf"{n}%\s+(\S+)", output)) for n in (50, 99)]
+    percentiles = [_milliseconds(_found(rf"(?m)^\s+{n}%\s+(\S+)", output)) for n in (50, 99)]
     return Figures(float(_found(r"Requests/sec:\s+(\S+)", output)), *percentiles, used / count)
 
 

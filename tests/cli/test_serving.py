@@ -139,6 +139,15 @@ def test_answers_on_a_kept_connection_do_not_wait_for_the_clients_acknowledgemen
     )
 
 
+def test_an_answer_arrives_in_one_piece(start):
+    host, port = start().started().removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(b"GET /word HTTP/1.1\r\nhost: x\r\n\r\n")
+        head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert body != b""
+
+
 def test_the_fast_event_loop_is_used_where_it_is_installed(start):
     assert httpx2.get(f"{start().started()}/about").json()["loop"].startswith("uvloop")
 

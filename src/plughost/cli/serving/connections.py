@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from plughost.cli.serving.writes import JoinedWrites
 from plughost.http.shapes import MOST_HEADER_BYTES
 
 _log = logging.getLogger("plughost.http")
@@ -66,11 +67,12 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take a connection, or turn it away."""
-        super().connection_made(transport)
+        self.writes = JoinedWrites(transport, self.loop)
+        super().connection_made(self.writes)
         if len(self.connections) > self.config.turned_away.bound:
             self.config.turned_away.note(self.loop.time())
-            transport.write(_TOO_MANY)
-            transport.close()
+            self.transport.write(_TOO_MANY)
+            self.transport.close()
             return
         self._start_deadline()
 
@@ -110,6 +112,8 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def handle_websocket_upgrade(self, *event: Any) -> None:
         """Hand the connection on to the protocol of WebSockets."""
         self._stop_deadline()
+        self.writes.flush()
+        self.transport = self.writes.transport  # the other protocol joins what it writes itself
         super().handle_websocket_upgrade(*event)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,0 +1,66 @@
+"""Writes of one turn of the event loop joined: the head of an answer and its body go out in one packet.
+
+uvicorn writes the head when the application begins its answer, and each piece of the body as it comes. Both event
+loops hand every write to the operating system at once, which costs as much as all else that a small answer needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+_SHORT: Final = 16_384
+"""Bytes: what is longer is not worth being copied behind what was held back."""
+
+
+class JoinedWrites:
+    """A transport that holds a short write back for the one behind it, until the turn of the event loop ends.
+
+    Never more than one: a second write takes the first along. So what is held is bounded, nothing overtakes anything,
+    and a stream's first bytes leave as soon as the event loop goes on.
+
+    Args:
+        transport: What writes; all but writing and closing is its own.
+        loop: The event loop it belongs to.
+    """
+
+    __slots__ = ("_held", "_is_due", "_loop", "transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self.transport = transport
+        self._loop = loop
+        self._held = b""
+        self._is_due = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write ``data``, together with what was held back; or hold it back itself."""
+        held, self._held = self._held, b""
+        if len(data) > _SHORT:
+            if held:
+                self.transport.write(held)
+            self.transport.write(data)
+        elif held:
+            self.transport.write(held + data)
+        else:
+            self._held = data
+            if not self._is_due:
+                self._is_due = True
+                self._loop.call_soon(self._end_turn)
+
+    def close(self) -> None:
+        """Close the connection behind what was written."""
+        self.flush()
+        self.transport.close()
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        held, self._held = self._held, b""
+        if held:
+            self.transport.write(held)
+
+    def _end_turn(self) -> None:
+        self._is_due = False
+        self.flush()

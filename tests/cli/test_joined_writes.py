@@ -1,0 +1,83 @@
+"""The head of an answer and its body leave together, and what is held back for that never waits, is lost or overtaken."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plughost.cli.serving.writes import JoinedWrites
+
+PIECES = st.lists(
+    st.one_of(st.binary(min_size=1, max_size=30), st.just(b"x" * 20_000), st.none()), max_size=12
+)
+"""What is written; None ends the turn of the event loop."""
+
+
+async def pair() -> tuple[socket.socket, JoinedWrites]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=theirs)
+    return ours, JoinedWrites(transport, loop)
+
+
+async def read(there: socket.socket) -> bytes:
+    return await asyncio.get_running_loop().sock_recv(there, 1 << 20)
+
+
+def test_what_is_written_in_one_turn_of_the_event_loop_arrives_in_one_piece() -> None:
+    async def main() -> None:
+        there, writes = await pair()
+        writes.write(b"head ")
+        writes.write(b"body")
+        assert await read(there) == b"head body"
+        writes.close()
+        there.close()
+
+    asyncio.run(main())
+
+
+def test_what_nothing_follows_leaves_at_the_end_of_the_turn() -> None:
+    async def main() -> None:
+        there, writes = await pair()
+        writes.write(b"the first piece of a stream")
+        async with asyncio.timeout(30):
+            assert await read(there) == b"the first piece of a stream"
+        writes.close()
+        there.close()
+
+    asyncio.run(main())
+
+
+@given(PIECES)
+def test_all_that_was_written_arrives_in_its_order_before_the_end(pieces: list[bytes | None]) -> None:
+    async def main() -> bytes:
+        there, writes = await pair()
+        for piece in pieces:
+            if piece is None:
+                await asyncio.sleep(0)
+            else:
+                writes.write(piece)
+        writes.close()
+        arrived = b""
+        while more := await read(there):
+            arrived += more
+        there.close()
+        return arrived
+
+    assert asyncio.run(main()) == b"".join(piece for piece in pieces if piece is not None)
+
+
+@pytest.mark.parametrize("read_of_the_transport", ["is_closing", "get_extra_info", "pause_reading"])
+def test_all_else_is_the_transports_own(read_of_the_transport: str) -> None:
+    async def main() -> None:
+        there, writes = await pair()
+        assert getattr(writes, read_of_the_transport) == getattr(writes.transport, read_of_the_transport)
+        writes.close()
+        there.close()
+
+    asyncio.run(main())
