@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from counting import counted
 from plughost import Host, Plugin, hookimpl, hookspec
 from plughost.contracts import CacheManager, HttpContext
+from plughost.http import PUBLIC, Route, create_app
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -23,6 +26,7 @@ BOUNDS = {
     "get": 70,
     "get_or_set": 80,
     "a session not looked at": 240,
+    "a request": 2450,
 }
 """Instructions of CPython 3.11, whose bytecode is the longest of those supported, and a few more.
 
@@ -36,6 +40,17 @@ class Specs:
 
     @hookspec
     def awaited(self, what: int) -> int: ...
+
+
+class Page(Plugin):
+    """Has a route with what a route usually has."""
+
+    @hookimpl
+    def register_routes(self) -> list[Route]:
+        async def page(request: Request) -> Response:
+            return PlainTextResponse("hello")
+
+        return [Route("/", page, guard=PUBLIC, rate="many")]
 
 
 class Five(Plugin):
@@ -84,6 +99,7 @@ async def paths(folder: Path) -> AsyncIterator[dict[str, Callable[[], Awaitable[
     config = {
         "host": {"allow": ["cache", "sessions"], "data_dir": str(folder)},
         "plugins": {"sessions": {"config": settings}},
+        "http": {"rate_limits": {"many": 1_000_000}},
     }
     host = Host("hot", config=config, environ={}, hookspecs=[Specs])
     async with host:
@@ -95,14 +111,17 @@ async def paths(folder: Path) -> AsyncIterator[dict[str, Callable[[], Awaitable[
         [middleware] = [each for said in found for each in said]
         visitor = Browser(middleware.factory(sign))
         await visitor()
-        hooks = host.hooks
+        await host.load_plugin(Page(), name="page")
+        hooks, app = host.hooks, create_app(host)
         yield {
             "a plain hook": lambda: hooks.plain(what=1),
             "an async hook": lambda: hooks.awaited(what=1),
             "get": lambda: cache.get("key"),
             "get_or_set": lambda: cache.get_or_set("key", answer),
             "a session not looked at": Browser(middleware.factory(answer), visitor.headers),
+            "a request": Browser(app, visitor.headers),
         }
+        app.close()
 
 
 @pytest.mark.parametrize("path", BOUNDS)

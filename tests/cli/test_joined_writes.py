@@ -1,4 +1,4 @@
-"""The head of an answer and its body leave together, and what is held back for that never waits, is lost or overtaken."""
+"""The head of an answer and its body leave together; what is held back for that never waits, is lost or overtaken."""
 
 from __future__ import annotations
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import anyio
 from starlette.routing import BaseRoute, Match, Router
 
 from plughost.contracts.http import Receive, Scope, Send
-from plughost.core.calls.visits import Visits
+from plughost.core.calls.visits import Visit, Visits
 from plughost.http.problems import Problem
 from plughost.http.routes import Route
-from plughost.http.runtime import VISIT
+from plughost.http.runtime import VISIT, runtime_of
 
 
 class RouteTable(Router):
@@ -57,9 +56,10 @@ class RouteTable(Router):
         if visits is None:
             await route.handle(scope, receive, send)
             return
-        with anyio.CancelScope() as until_cut, visits.one(until_cut) as scope[VISIT]:
-            await route.handle(scope, receive, send)
-            return
+        with Visit(visits) as scope[VISIT]:
+            answering = route.handle(scope, receive, send)
+            if await scope[VISIT].is_to_the_end(answering, runtime_of(scope).watchdog):
+                return
         told = (
             f"The plugin {scope['route'].plugin!r} had to stop before it had answered; ask again in a moment."
         )

@@ -6,14 +6,17 @@ so whoever waits does not count the requests that wait for him: they are known b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar, Token
+from types import CoroutineType
+from typing import Self
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
 from plughost.core.calls.drain import Traffic
+from plughost.core.calls.watchdog import Watchdog
+from plughost.core.stepping import LimitPassedError, event_library
 from plughost.core.threads import post
 
 _above: ContextVar[tuple[Visit, ...]] = ContextVar("plughost visits", default=())
@@ -21,63 +24,92 @@ _above: ContextVar[tuple[Visit, ...]] = ContextVar("plughost visits", default=()
 
 
 class Visit:
-    """One request at a route, a WebSocket being one for as long as it is open."""
+    """One request at a route, a WebSocket being one for as long as it is open. A block counts it.
 
-    __slots__ = ("_ends", "_scope", "_token", "_visits")
+    What could cut it is only laid down once it really waits, as with the limits of hooks: most requests do not.
+    """
 
-    def __init__(self, visits: Visits, scope: anyio.CancelScope) -> None:
+    __slots__ = ("_before", "_cut", "_ends", "_is_cut", "_token", "_visits")
+
+    def __init__(self, visits: Visits) -> None:
         self._visits = visits
-        self._token: EventLoopToken = current_token()
-        self._scope = scope
-        self._ends: anyio.CancelScope | None = None
+        self._token: EventLoopToken | None = None
+        self._cut: Callable[[], object] | None = None
+        self._ends: Callable[[], object] | None = None
+        self._is_cut = False
+
+    def __enter__(self) -> Self:
+        self._before: Token[tuple[Visit, ...]] = _above.set((*_above.get(), self))
+        self._visits.present.add(self)
+        self._visits.entered += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _above.reset(self._before)
+        self._visits.present.discard(self)
+        self._visits.leave()
+
+    async def is_to_the_end(self, answering: Awaitable[object], watchdog: Watchdog) -> bool:
+        """Await what answers it; return whether that came to its end, which it does not when it is cut."""
+        if event_library.name == "trio" or type(answering) is not CoroutineType:
+            with anyio.CancelScope() as scope:
+                self._can_be_cut_by(scope.cancel)
+                await answering
+                return True
+            return False
+        try:
+            waiting = answering.send(None)
+        except StopIteration:
+            return True
+        watch = watchdog.watch()
+        self._can_be_cut_by(watch.give_up)
+        try:
+            await watch.hold(answering, waiting, None)
+        except LimitPassedError:
+            if not self._is_cut:
+                raise  # a limit of something that was called
+            return False
+        finally:
+            watch.end()
+        return True
 
     def end_with(self, scope: anyio.CancelScope) -> None:
         """Cancel ``scope`` once the plugin leaves: what goes on for good need not be waited for, nor cut."""
-        self._ends = scope
+        self._token, self._ends = current_token(), scope.cancel
         if self._visits.are_leaving:
             scope.cancel()
 
     def leave_early(self) -> None:
         """End it without a fault, if it can be."""
-        if self._ends is not None:
-            post(self._token, self._ends.cancel)
+        if self._token is not None and self._ends is not None:
+            post(self._token, self._ends)
 
     def cut(self) -> None:
         """End it, whatever it does."""
-        post(self._token, self._scope.cancel)
+        self._is_cut = True
+        if self._token is not None and self._cut is not None:
+            post(self._token, self._cut)
+
+    def _can_be_cut_by(self, cut: Callable[[], object]) -> None:
+        self._token, self._cut = current_token(), cut
+        if self._is_cut:  # before it could be
+            cut()
 
 
 class Visits(Traffic):
     """The requests at one start of a plugin.
 
     Attributes:
+        present: Those that are under way.
         are_leaving: Whether the plugin leaves, so that what goes on for good has to end.
     """
 
-    __slots__ = ("_present", "are_leaving")
+    __slots__ = ("are_leaving", "present")
 
     def __init__(self) -> None:
         super().__init__()
-        self._present: set[Visit] = set()
+        self.present: set[Visit] = set()
         self.are_leaving = False
-
-    @contextmanager
-    def one(self, scope: anyio.CancelScope) -> Iterator[Visit]:
-        """Count a request for the length of a block.
-
-        Args:
-            scope: What it runs in; cancelled when it is cut.
-        """
-        visit = Visit(self, scope)
-        before = _above.set((*_above.get(), visit))
-        self._present.add(visit)
-        self.entered += 1
-        try:
-            yield visit
-        finally:
-            _above.reset(before)
-            self._present.discard(visit)
-            self.leave()
 
     def wake(self) -> None:
         """Wake those who wait after each that ends: it may have been the last but those that wait themselves."""
@@ -88,7 +120,7 @@ class Visits(Traffic):
     async def end(self) -> None:
         """Have streams end, and return when no request is under way but those inside which this is asked."""
         self.are_leaving = True
-        for visit in tuple(self._present):
+        for visit in tuple(self.present):
             visit.leave_early()
         while self._left_behind():
             event = anyio.Event()
@@ -104,4 +136,4 @@ class Visits(Traffic):
         return len(cut)
 
     def _left_behind(self) -> set[Visit]:
-        return self._present.difference(_above.get())
+        return self.present.difference(_above.get())

@@ -179,6 +179,9 @@ class Unwatched:
     def end(self) -> None:
         """The call is over."""
 
+    def give_up(self) -> None:
+        """There is nothing to cancel."""
+
     async def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
         """Go on with a coroutine that was stepped once and is ``waiting`` for something."""
         return await drive_on_trio(coroutine, waiting, Endless(), self._unclosable)
@@ -215,6 +218,12 @@ class Watch(Driven):
     def end(self) -> None:
         """The call is over."""
         self._ticker.watches.discard(self)
+
+    def give_up(self) -> None:
+        """Let the ticker act in the next turn of the event loop, as if a limit had passed."""
+        self.deadline = now = self._time()
+        if now < self._ticker.due:
+            self._ticker.arm(self.task.get_loop(), now)
 
     @types.coroutine
     def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Generator[Any, Any, Any]:
