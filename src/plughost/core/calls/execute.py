@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from plughost.contracts.hooks import Outcome, OutcomeKind
 from plughost.core.calls.faults import fail
+from plughost.core.calls.given import Given
 from plughost.core.calls.here import Here
 from plughost.core.calls.observing import Observed, refusal_text, verdict_text
 from plughost.core.calls.plan import CallPlan, Step
@@ -246,6 +247,8 @@ class Call:
         return value
 
     def _fail(self, step: Step, error: BaseException, begun: float) -> None:
+        if type(self._values) is Given and error is self._values.refusal:
+            raise error
         kind, shown = fail(step, error)
         self._note(step, kind, begun, error=shown)
         if step.enforced:

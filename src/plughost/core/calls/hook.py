@@ -15,6 +15,7 @@ from plughost.contracts.hooks import HookReport, Outcome, OutcomeKind
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
+from plughost.core.calls.given import arguments_given
 from plughost.core.calls.here import Here, Home
 from plughost.core.calls.manager import Monitor
 from plughost.core.calls.plan import CallPlan
@@ -224,7 +225,7 @@ class HookPoint:
 
     def resume(self, short: Shortcut, run: Any, waiting: Any, values: Any) -> Coro:
         """Go on the plain way with a call that came to an implementation that waits; await its result."""
-        number, coroutine, arguments = waits_at(run)
+        number, coroutine, arguments = waits_at(run, short.plan.declaration.arguments)
         count_up_to(short.plan, number)
         call = Call(short.plan, arguments, self._watchdog, self._lane.run, self._now)
         if isinstance(values, list):
@@ -240,11 +241,12 @@ class HookPoint:
         """Call the hook with further implementations for this once, as pluggy's ``call_extra``."""
         plan = self.plan
         plan.traffic.entered += 1
-        extended = self._kit.extend(plan, methods)
+        extended = self._kit.extend(plan, methods) if methods else plan
         try:
             return await self._run(extended, values, here=here)
         finally:
-            extended.settle()
+            if methods:
+                extended.settle()
             plan.traffic.leave()
 
     def from_here(self, values: dict[str, Any]) -> Any:
@@ -363,7 +365,7 @@ def hook_function(point: HookPoint, declared: Declaration, caller: pluggy.HookCa
     call.report = report
 
     def call_extra(methods: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        made = point.call_extra(methods, {**declared.defaults, **kwargs})
+        made = point.call_extra(methods, arguments_given(declared, kwargs))
         return step_at_once(made) if declared.options.sync else made
 
     call.call_extra = call_extra
@@ -381,7 +383,7 @@ def sync_hook_function(
     )
 
     def call_extra(methods: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        return point.extra_from_here(methods, {**declared.defaults, **kwargs})
+        return point.extra_from_here(methods, arguments_given(declared, kwargs))
 
     call.call_extra = call_extra
     return _with_face(call, caller)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pluggy
 
+from plughost.core.calls.pointing import warn_caller
 
-def as_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
+
+def as_wrapper(function: Callable[..., Any], plugin: str, hook: str) -> Callable[..., Any]:
     """Return a wrapper of today's style that does what a ``hookwrapper=True`` implementation does."""
 
     @functools.wraps(function)
@@ -30,7 +32,19 @@ def as_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
             old.send(result)
         except StopIteration:
             return result.get_result()
-        old.close()
+        except BaseException as error:
+            warn_caller(
+                pluggy.PluggyTeardownRaisedWarning(_TOLD.format(plugin, hook, type(error).__name__, error))
+            )
+            raise
+        finally:
+            old.close()
         raise RuntimeError("the wrapper yielded twice")
 
     return wrapper
+
+
+_TOLD = """A plugin raised an exception during an old-style hookwrapper teardown.
+Plugin: {}, Hook: {}
+{}: {}
+A wrapper that raises on purpose is better marked wrapper=True"""

@@ -34,7 +34,7 @@ class Step(msgspec.Struct, frozen=True, eq=False):
         hook: Name of the hook.
         function: The implementation, bound.
         arguments: Names of what it takes by position.
-        keywords: Names of what it takes with a default of its own, as far as the hook has them.
+        keywords: Names of what it takes with a default of its own, as far as a call may have them.
         kind: How it is to be called.
         limit: Seconds it may take; None means no limit.
         aborts: Whether its failure is the caller's.
@@ -66,7 +66,7 @@ class Step(msgspec.Struct, frozen=True, eq=False):
                 return self.function(values[self.arguments[0]])
             return self.function(*[values[name] for name in self.arguments])
         positional = [values[name] for name in self.arguments]
-        return self.function(*positional, **{name: values[name] for name in self.keywords})
+        return self.function(*positional, **{name: values[name] for name in self.keywords if name in values})
 
 
 class CallPlan(msgspec.Struct, frozen=True, eq=False):
@@ -188,7 +188,7 @@ class Planner:
             kind = "async" if is_async(impl.function) else "plain"
         tally = self._metrics.tally(name, impl.plugin_name)
         enforced = self._policy.enforces(impl.plugin_name)
-        function = as_wrapper(impl.function) if impl.hookwrapper else impl.function
+        function = as_wrapper(impl.function, impl.plugin_name, name) if impl.hookwrapper else impl.function
         if not enforced and declaration.options.mode == "decide" and kind != "wrapper":
             function = watching(function, impl.plugin_name, name, tally)
         return Step(
@@ -196,7 +196,9 @@ class Planner:
             hook=name,
             function=function,
             arguments=tuple(impl.argnames),
-            keywords=tuple(each for each in impl.kwargnames if each in declaration.arguments),
+            keywords=tuple(
+                each for each in impl.kwargnames if declaration.foreign or each in declaration.arguments
+            ),
             kind=kind,
             limit=self._policy.limit(
                 name, impl.plugin_name, asked=options.timeout, declared=declaration.options.timeout

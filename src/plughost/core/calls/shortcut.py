@@ -141,10 +141,10 @@ def _fail_on(plan: CallPlan) -> Callable[[int, BaseException], None]:
     return fail_at
 
 
-def waits_at(run: Any) -> tuple[int, Any, dict[str, Any]]:
-    """Return where a short way waits: the number of the step, its coroutine, the arguments (and more) as they are now.
+def waits_at(run: Any, names: Iterable[str]) -> tuple[int, Any, dict[str, Any]]:
+    """Return where a short way waits: the number of the step, its coroutine, the arguments ``names`` as they are now.
 
     The generator is asked for its own variables, because noting them elsewhere would cost every call.
     """
-    local = dict(run.gi_frame.f_locals)
-    return local["_at"], run.gi_yieldfrom, local
+    local = run.gi_frame.f_locals
+    return local["_at"], run.gi_yieldfrom, {name: local[name] for name in names}

@@ -39,6 +39,7 @@ import sys
 from typing import Any, Final, NoReturn
 
 from plughost.core.calls.declaration import Declaration
+from plughost.core.calls.given import ABSENT, arguments_given
 from plughost.core.calls.modes import Decide
 from plughost.core.calls.plan import CallPlan, Step
 from plughost.core.stepping import event_library
@@ -66,6 +67,8 @@ ASYNC = (
 async def {name}(*_positional{parameters}):
     if _positional:
         _refuse(_positional)
+    if {unusual}:
+        return await _point.call_extra((), {given})
     _short = _point.short
     if _short is None or _short.traffic.entered & _mask == _mask or _library.name:
         _short = _point.wrapped
@@ -95,7 +98,7 @@ async def {name}(*_positional{parameters}):
 async def {name}(*_positional{parameters}):
     if _positional:
         _refuse(_positional)
-    return await _point.report({values})
+    return await _point.report({given})
 """,
 )
 
@@ -139,6 +142,8 @@ HERE = """
 def {name}(*_positional{parameters}):
     if _positional:
         _refuse(_positional)
+    if {unusual}:
+        return _point.extra_from_here((), {given})
     _short = _point.here
     if _short is None or _short.traffic.entered & _mask == _mask{away}:
         return _point.from_here({values})
@@ -192,16 +197,17 @@ def source_of(plan: CallPlan, *, here: bool = False) -> str:
 
 def caller_source(plan: CallPlan, step: Step) -> str:
     """Return the source of a function that calls ``step`` with all arguments of the hook by position."""
-    return f"def call({', '.join(plan.declaration.arguments)}):\n    return _step({_arguments(step)})"
+    return f"def call({', '.join(plan.declaration.arguments)}):\n    return _step({_arguments(plan, step)})"
 
 
-def _arguments(step: Step) -> str:
-    return ", ".join((*step.arguments, *(f"{name}={name}" for name in step.keywords)))
+def _arguments(plan: CallPlan, step: Step) -> str:
+    named = (f"{name}={name}" for name in step.keywords if name in plan.declaration.arguments)
+    return ", ".join((*step.arguments, *named))
 
 
 def _lines_of(plan: CallPlan, number: int, step: Step, *, here: bool) -> list[str]:
     mode = plan.declaration.options.mode
-    call = f"_step_{number}({_arguments(step)})"
+    call = f"_step_{number}({_arguments(plan, step)})"
     if here and not plan.declaration.options.sync:
         settle = f"_value = _settle({number}, _value)"
         ask = [f"_value = {call}", "if _type(_value) is _Coroutine:", f"    {settle}"]
@@ -249,8 +255,13 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
         template: One of those above.
     """
     parameters = [each + f"=_defaults[{each!r}]" * (each in declared.defaults) for each in declared.arguments]
-    if declared.foreign:  # pluggy lets a caller say more than the spec names
-        parameters.append("**_more")
+    values = ", ".join(f"{each!r}: {each}" for each in declared.arguments)
+    unusual, given = "False", f"{{{values}}}"  # what is never true is left out by the compiler
+    if declared.foreign:  # pluggy lets a caller say less than the spec names, and more
+        required = [each for each in declared.arguments if each not in declared.defaults]
+        parameters = [each + "=_absent" * (each in required) for each in parameters] + ["**_more"]
+        unusual = " or ".join(["_more", *(f"{each} is _absent" for each in required)])
+        given = f"_given(_declared, {{{values}{', ' * bool(values)}**_more}})"
     source = template.format(
         name=name,
         parameters="".join(f", {each}" for each in parameters),
@@ -258,7 +269,9 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
         tuple="".join(f"{each}, " for each in declared.arguments),
         away="" if declared.foreign else " or _home.elsewhere is not None",
         fresh="_Decide()" if declared.options.mode == "decide" else "[]",
-        values="{" + ", ".join(f"{each!r}: {each}" for each in declared.arguments) + "}",
+        values=f"{{{values}}}",
+        given=given,
+        unusual=unusual,
         result=RESULTS[declared.options.mode],
         count="pass" if declared.options.mode == "first" else "_traffic.passed += 1",
     )
@@ -275,6 +288,9 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
         "_library": event_library,
         "_home": point.home,
         "_Decide": Decide,
+        "_absent": ABSENT,
+        "_given": arguments_given,
+        "_declared": declared,
     }
     function = define(name, source, known)
     function.__name__ = function.__qualname__ = declared.name
