@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
@@ -56,6 +58,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         auth_page: The page that asks people; for tests.
         deadline: Seconds that somebody waits for a server when nothing is kept.
         patience: Seconds that a way to a server has to answer when all are tried.
+        ca_file: Certificates of authorities that vouch for servers beside the system's.
     """
 
     product: str = "plughost"
@@ -66,6 +69,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth_page: str = "https://app.plex.tv/auth"
     deadline: Annotated[float, Meta(gt=0)] = 8.0
     patience: Annotated[float, Meta(gt=0)] = 3.0
+    ca_file: Path | None = None
 
 
 class PlexPlugin(Plugin):
@@ -75,6 +79,17 @@ class PlexPlugin(Plugin):
     version = "1.0.0"
     after = ("cache", "images", "sessions", "upstream", "vault")
     Config: ClassVar[type[Any] | None] = PlexConfig
+
+    async def check_config(self, config: PlexConfig) -> None:
+        """Refuse a file without certificates: no server that needs it would ever be reached."""
+        if config.ca_file is None:
+            return
+        try:
+            ssl.create_default_context(cafile=config.ca_file)
+        except OSError as error:  # as the errors of ssl are
+            raise ValueError(
+                f"ca_file {str(config.ca_file)!r} has no certificates: {error.strerror}"
+            ) from None
 
     async def start(self, context: PluginContext) -> None:
         """Open the file and provide the service."""
@@ -92,9 +107,7 @@ class PlexPlugin(Plugin):
             "X-Plex-Client-Identifier": self._shelf.setting("client_identifier", lambda: str(uuid.uuid4())),
         }
         plex_tv = PlexTv(upstreams, config.plex_tv, config.auth_page, client)
-        self._servers = Servers(
-            self._shelf, plex_tv, upstreams, vault, client, context.hooks, config.deadline, config.patience
-        )
+        self._servers = Servers(self._shelf, plex_tv, upstreams, vault, client, context.hooks, config)
         answers = Answers(self._servers, lambda: context.use(CacheManager), warm=config.keep_warm)
         sign_in = SignIn(plex_tv, self._servers, config, context.hooks)
         playback = Playback(self._servers, vault)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 
@@ -27,6 +27,9 @@ from plughost_upstream.protocols import (
     UpstreamUnavailableError,
 )
 from plughost_vault.protocols import Vault, VaultError
+
+if TYPE_CHECKING:
+    from plughost_plex.plugin import PlexConfig
 
 T = TypeVar("T")
 
@@ -50,8 +53,7 @@ class Servers:
         vault: Returns what seals tokens.
         client: Headers that say who asks.
         hooks: The hooks of the host.
-        deadline: Seconds that a call may take.
-        patience: Seconds that a way to a server has to answer when it is tried.
+        config: How long calls may take, and who vouches for servers.
     """
 
     def __init__(
@@ -62,11 +64,10 @@ class Servers:
         vault: Callable[[], Vault],
         client: dict[str, str],
         hooks: Any,
-        deadline: float,
-        patience: float,
+        config: PlexConfig,
     ) -> None:
         self._shelf, self._plex_tv, self._upstreams, self._vault = shelf, plex_tv, upstreams, vault
-        self._client, self._hooks, self._deadline, self._patience = client, hooks, deadline, patience
+        self._client, self._hooks, self._config = client, hooks, config
         self._looked_at: dict[str, float] = {}
 
     async def link(self, account: Account, token: Secret) -> None:
@@ -181,7 +182,9 @@ class Servers:
         async def ask(way: Way) -> None:
             began = time.monotonic()
             try:
-                reply = await self._at(server, way).send(Call(path="/identity", deadline=self._patience))
+                reply = await self._at(server, way).send(
+                    Call(path="/identity", deadline=self._config.patience)
+                )
             except (UpstreamError, ValueError):  # a way that may not be used at all is none
                 return
             container = reply.data.get("MediaContainer") if isinstance(reply.data, dict) else None
@@ -268,7 +271,7 @@ class Servers:
         return {"X-Plex-Token": self._open(sealed, server.user_id, SERVER_TOKEN + server.machine)}
 
     async def _addressed(self, server: Server, call: Call) -> tuple[Upstream, Call]:
-        call = replace(call, secrets=await self.secret(server), deadline=self._deadline)
+        call = replace(call, secrets=await self.secret(server), deadline=self._config.deadline)
         return self.at(server), call
 
     def _at(self, server: Server, way: Way) -> Upstream:
@@ -278,6 +281,8 @@ class Servers:
                 name=f"plex-{server.machine[:16]}-{way.kind}-{address:08x}",
                 url=way.uri,
                 reach="local" if way.kind == "local" else "public",
+                ca_file=self._config.ca_file,
+                ca_beside=True,  # names of plex.direct are vouched for by everybody's authorities
                 headers={"Accept": "application/json", **self._client},
             )
         )

@@ -152,7 +152,7 @@ class Connections:
         if self._url.scheme != "https":
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody: nothing is asked for a certificate here
         if self._origin.ca_file is not None:
-            return await anyio.to_thread.run_sync(_named_in, self._origin.ca_file)
+            return await anyio.to_thread.run_sync(_named_in, self._origin.ca_file, self._origin.ca_beside)
         return await anyio.to_thread.run_sync(_authorities)
 
     def _new_client(self, trusted: ssl.SSLContext) -> httpx2.AsyncClient:
@@ -172,8 +172,12 @@ def _authorities() -> ssl.SSLContext:
     return httpx2.create_ssl_context(trust_env=False)
 
 
-def _named_in(file: Path) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=file)
+def _named_in(file: Path, beside: bool) -> ssl.SSLContext:
+    if not beside:
+        return ssl.create_default_context(cafile=file)
+    trusted = httpx2.create_ssl_context(trust_env=False)
+    trusted.load_verify_locations(file)
+    return trusted
 
 
 def check_path(path: str) -> None:

@@ -49,6 +49,7 @@ class Origin:
         connections: How many at once.
         ceiling: Calls per second, whoever makes them; None for no limit.
         ca_file: Certificates that vouch for it instead of the system's.
+        ca_beside: Whether the system's vouch for it as well when ``ca_file`` is there.
         headers: Sent with each call; no secrets.
     """
 
@@ -58,6 +59,7 @@ class Origin:
     connections: int = 10
     ceiling: float | None = None
     ca_file: Path | None = None
+    ca_beside: bool = False
     headers: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,28 +37,31 @@ def listening(port: int = 0) -> socket.socket:
 
 
 @contextmanager
-def serving(*fakes: FakeUpstream, ports: dict[str, int] | None = None) -> Iterator[Served]:
+def serving(
+    *fakes: FakeUpstream, ports: dict[str, int] | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Served]:
     """Serve the fakes until the block ends.
 
     Args:
         fakes: Which; their names must differ.
         ports: The port of a fake by its name; free ones for all others.
+        tls: Its certificate, for https.
     """
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal("asyncio"))
         addresses = {}
         for fake in fakes:
             listener = stack.enter_context(listening((ports or {}).get(fake.name, 0)))
-            server = _Server(_settings(fake))
+            server = _Server(_settings(fake, tls))
             served = portal.start_task_soon(server.serve, [listener])
             stack.callback(_stop, server, served)
             while not server.started and not served.done():
                 time.sleep(0.005)
-            addresses[fake.name] = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            addresses[fake.name] = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         yield Served(addresses)
 
 
-def _settings(fake: FakeUpstream) -> uvicorn.Config:
+def _settings(fake: FakeUpstream, tls: ssl.SSLContext | None) -> uvicorn.Config:
     class Protocol(H11Protocol):
         """Hangs up on everybody while the fake is away."""
 
@@ -67,10 +71,13 @@ def _settings(fake: FakeUpstream) -> uvicorn.Config:
             else:
                 super().data_received(data)
 
-    return uvicorn.Config(
+    settings = uvicorn.Config(
         fake, http=Protocol, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1,
         server_header=False,
     )  # fmt: skip
+    settings.load()
+    settings.ssl = tls
+    return settings
 
 
 def _stop(server: uvicorn.Server, served: Any) -> None:
