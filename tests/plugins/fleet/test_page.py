@@ -178,11 +178,14 @@ def test_the_page_shows_what_is_under_way_what_was_taken_back_and_what_differs_f
     expect(page.locator("h2 .state.reverted")).to_be_visible()
     expect(page.locator(".advice")).to_contain_text("there are 12 screens in the house")
     expect(page.locator("[data-live=plugins] tbody tr").first).to_contain_text("posters")
+    page.set_viewport_size({"width": 390, "height": 900})
+    expect(page.get_by_role("button", name="Abort")).to_be_hidden()
     keep(page, "fleet-reverted")
 
     cinema.propose(FleetChange("reload", "films", "a new programme"), until="settling")
     page = cinema.look()
     expect(page.locator("h2 .state.settling")).to_be_visible()
+    expect(page.get_by_text("Waits for north to stay ready for 600 s.")).to_be_visible()
     expect(page.locator("[data-live=rollout] tbody tr")).to_have_text(
         ["northapplied", "southnot yet", "westnot yet"]
     )
