@@ -19,16 +19,12 @@ SHARED = {
     "upgrade": "`plughost env upgrade`, and the fleet's command for a plugin of all hosts",
     "main": "the function that `python -m` runs, of the command and of a plugin's own process",
     # plugins do not know each other, and each says the same of its own
-    "Kept": "what a store keeps of a value; what the host keeps of a process that ended",
-    "foreign_store": "the store of somebody else that a configuration names, for caches and for sessions",
     "_Flight": "one load for all who ask at once, as everywhere",
     "require_asyncio": "each library that knows asyncio only has advice of its own",
     "sessions_of": "the sessions service of a host",
     "unavailable": "each store's own errors as the one its callers expect",
     # the field's word for both
     "fail": "what becomes of a failing step; a fault for tests that fails",
-    "running": "a running host: around an application, and in a test",
-    "together": "implementations that wait together; reads of sessions in one turn",
     "warm_cache": "the hook, and the action that calls it",
 }
 """Names of classes and functions that rooms share -> why that is right."""

@@ -20,7 +20,7 @@ STATE = "plughost"
 
 
 @asynccontextmanager
-async def running(application: HostApplication) -> AsyncIterator[Host]:
+async def host_running(application: HostApplication) -> AsyncIterator[Host]:
     """Run the host of an application, and close both.
 
     Raises:
@@ -54,7 +54,7 @@ async def live_around(
 
     said = False
     try:
-        async with running(application):
+        async with host_running(application):
             said = True  # from here on the application inside speaks for itself
             await inner(scope, receive, keep_the_last)
     except BaseException as error:
@@ -80,7 +80,7 @@ def beside(outer: ASGIApp, application: HostApplication, prefix: str) -> ASGIApp
         if scope["type"] == "lifespan":
             await receive()
             try:
-                context: Any = running(application)
+                context: Any = host_running(application)
                 await context.__aenter__()
             except BaseException as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})

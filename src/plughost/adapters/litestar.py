@@ -10,7 +10,7 @@ from litestar import asgi
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
 
-from plughost.adapters.asgi import STATE, repaired, running
+from plughost.adapters.asgi import STATE, host_running, repaired
 from plughost.http import HostApplication
 
 
@@ -43,6 +43,6 @@ class PlughostPlugin(InitPlugin):
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
-        async with running(self._application) as host:
+        async with host_running(self._application) as host:
             app.state[STATE] = host
             yield

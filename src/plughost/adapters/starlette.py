@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from plughost.adapters.asgi import STATE, live_around, running
+from plughost.adapters.asgi import STATE, host_running, live_around
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.http import ASGIApp, Receive, Scope, Send
 from plughost.contracts.http_settings import HttpSettings
@@ -33,7 +33,7 @@ def lifespan(application: HostApplication, around: Lifespan | None = None) -> Li
     async def with_host(outer: Any) -> AsyncIterator[Mapping[str, Any]]:
         async with AsyncExitStack() as stack:
             state = await stack.enter_async_context(around(outer)) if around is not None else None
-            host = await stack.enter_async_context(running(application))
+            host = await stack.enter_async_context(host_running(application))
             yield {**(state or {}), STATE: host}
 
     return with_host

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.repairs import set_on_card
-from plughost.checks.subject import Subject
+from plughost.checks.subject import Subject, is_imported
 from plughost.contracts.value_text import value_text
 from plughost.core.calls.annotations import type_misfits
 from plughost.core.calls.declaration import specs_of
@@ -110,11 +110,6 @@ def implementations_of(subject: Subject) -> list[Implementation]:
 
 def _words(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else value_text(value)
-
-
-def is_imported(subject: Subject) -> bool:
-    """Whether there is code to look at."""
-    return subject.is_imported
 
 
 CODE_CHECKS = (

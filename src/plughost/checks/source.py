@@ -9,9 +9,8 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from plughost.checks.code import is_imported
 from plughost.checks.findings import Check, CheckProblem
-from plughost.checks.subject import Subject
+from plughost.checks.subject import Subject, is_imported
 from plughost.contracts.plugin import Plugin
 from plughost.core.finding.module_files import file_of, folder_of
 

@@ -65,6 +65,11 @@ class Subject:
         return self.imported.handle
 
 
+def is_imported(subject: Subject) -> bool:
+    """Whether there is code to look at: what most checks apply to."""
+    return subject.is_imported
+
+
 def examine(candidate: PluginCandidate, loaded: LoadedConfig, project: dict[str, Any]) -> Subject:
     """Import a plugin under its limit and return it as a subject; a failure is part of it."""
     return anyio.run(import_subject, candidate, loaded, project)

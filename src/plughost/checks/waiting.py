@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from plughost.checks.findings import Check, CheckProblem
 from plughost.checks.source import sources_of
-from plughost.checks.subject import Subject
+from plughost.checks.subject import Subject, is_imported
 
 _BLOCKING = {
     "time.sleep": "await anyio.sleep(...)",
@@ -142,16 +142,12 @@ def _full_name(function: ast.expr, names: dict[str, str]) -> str:
     return ".".join([names[function.id], *reversed(parts)])
 
 
-def _is_imported(subject: Subject) -> bool:
-    return subject.is_imported
-
-
 WAIT_CHECKS = (
     Check(
         "blocking-calls",
         "no async function of it stops the event loop",
         _blocking_calls,
-        applies=_is_imported,
+        applies=is_imported,
     ),
-    Check("unbounded-waits", "it waits for nothing without a limit", _unbounded_waits, applies=_is_imported),
+    Check("unbounded-waits", "it waits for nothing without a limit", _unbounded_waits, applies=is_imported),
 )

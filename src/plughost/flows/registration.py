@@ -12,6 +12,7 @@ from plughost.exceptions import AppError, ConfigError
 from plughost.flows.connections import SharedConnections
 from plughost.flows.journal import Journal, Unfinished
 from plughost.flows.steps import SagaStep, Work
+from plughost.flows.unregistration import roll_back
 from plughost.hookspecs import Hooks
 
 OPERATIONS: Mapping[str, str] = MappingProxyType(
@@ -186,17 +187,7 @@ class Registration:
         return run
 
     async def _roll_back(self) -> None:
-        options = self._options(rollback=True)
-        app: dict[str, Any] = {"app_name": self._name, "connection": self.connection, "options": options}
-        await self._hooks.app_rollback_started(**app)
-        result = await self._hooks.rollback_app(**app)
-        if result is not None and not result.ok:
-            raise AppError(
-                f"rolling back app {self._name!r} failed: {result.detail}",
-                app_name=self._name,
-                step="rollback_app",
-            )
-        await self._hooks.app_rollback_completed(**app, result=result)
+        await roll_back(self._hooks, self._name, self.connection, self._options(rollback=True))
 
     async def _tell_results(self) -> None:
         await self._hooks.auto_operations_completed(

@@ -16,6 +16,22 @@ from plughost.hookspecs import Hooks
 _log = get_logger("plughost.apps")
 
 
+async def roll_back(hooks: Hooks, app_name: str, connection: Any, options: UnregisterOptions) -> None:
+    """Have plugins undo what was done for an app, on its way in or out.
+
+    Raises:
+        AppError: One tried, and failed.
+    """
+    app: dict[str, Any] = {"app_name": app_name, "connection": connection, "options": options}
+    await hooks.app_rollback_started(**app)
+    result = await hooks.rollback_app(**app)
+    if result is not None and not result.ok:
+        raise AppError(
+            f"rolling back app {app_name!r} failed: {result.detail}", app_name=app_name, step="rollback_app"
+        )
+    await hooks.app_rollback_completed(**app, result=result)
+
+
 class Unregistration:
     """One app on its way out.
 
@@ -70,20 +86,7 @@ class Unregistration:
                 app_name=record.name, operation="unregister", step="rollback_app", started_at=self._started_at
             )
         )
-        app: dict[str, Any] = {
-            "app_name": record.name,
-            "connection": record.connection,
-            "options": self._options,
-        }
-        await self._hooks.app_rollback_started(**app)
-        result = await self._hooks.rollback_app(**app)
-        if result is not None and not result.ok:
-            raise AppError(
-                f"rolling back app {record.name!r} failed: {result.detail}",
-                app_name=record.name,
-                step="rollback_app",
-            )
-        await self._hooks.app_rollback_completed(**app, result=result)
+        await roll_back(self._hooks, record.name, record.connection, self._options)
 
     async def disconnect(self) -> None:
         """Take the app off its connection; never raises for what a plugin did."""

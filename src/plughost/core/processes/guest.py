@@ -80,7 +80,7 @@ class Care:
 
 
 @dataclass(slots=True)
-class Kept:
+class HostSide:
     """What the host keeps of a process beside the channel.
 
     Attributes:
@@ -116,7 +116,9 @@ class GuestProcess:
         cpu_share: How many processors it used between the last two times; None before the second.
     """
 
-    def __init__(self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: Kept) -> None:
+    def __init__(
+        self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: HostSide
+    ) -> None:
         self.calls = WireCalls(resident, self._look_soon, self._stop_telling, self._busy)
         self.ended = anyio.Event()
         self.exit: ProcessExit | None = None
@@ -338,7 +340,7 @@ async def begin_process(
         child = await template.fork(request, Ends(theirs.fileno(), leash, written, page))
         kept_open.pop_all()
     return GuestProcess(
-        care, child, ours, resident, Kept(kept_leash, FlightReader(page), Output(output, care.plugin))
+        care, child, ours, resident, HostSide(kept_leash, FlightReader(page), Output(output, care.plugin))
     )
 
 

@@ -29,7 +29,7 @@ from plughost.plugins.cache.config import READY_LIMITS, CacheConfig
 from plughost.plugins.cache.limiter import Limiter, LimitStore
 from plughost.plugins.cache.locks import Locks, LockStore, MemoryLocks
 from plughost.plugins.cache.manager import Link, NamedCaches
-from plughost.plugins.cache.stores.foreign import STORES, foreign_store
+from plughost.plugins.cache.stores.foreign import STORES, foreign_bytes_store
 from plughost.plugins.cache.stores.link import StoreLink
 
 
@@ -174,7 +174,7 @@ def _shared_parts(
     if config.store is not None:
         now = SteadyTime(clock)
         setup = StoreSetup(host_name=context.host_name, data_dir=context.data_dir, now=now)
-        store = foreign_store(config.store, config.store_settings, setup)
+        store = foreign_bytes_store(config.store, config.store_settings, setup)
         return StoreLink(config, store, now, clock=clock), MemoryLocks(), None
     if config.redis_url is None:
         return None, MemoryLocks(), None

@@ -8,7 +8,7 @@ from plughost.exceptions import ConfigError
 STORES = NamedStore(what="cache store", section="plugins.cache.config", group="plughost.cache_stores")
 
 
-def foreign_store(name: str, settings: dict[str, object], setup: StoreSetup) -> BytesStore:
+def foreign_bytes_store(name: str, settings: dict[str, object], setup: StoreSetup) -> BytesStore:
     """Return the configured store, not yet opened.
 
     Raises:

@@ -276,7 +276,7 @@ class RedisStore:
         return "" if self._now is None else repr(self._now())
 
     def _together(self, script: str) -> Together:
-        several = scripts.together(script)
+        several = scripts.repeated_calls(script)
 
         async def many(calls: Sequence[tuple[Any, ...]]) -> list[Any]:
             parts = [part for call in calls for part in (len(call), *call)]

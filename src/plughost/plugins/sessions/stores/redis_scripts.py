@@ -365,7 +365,7 @@ return 1
 )
 
 
-def together(script: str) -> str:
+def repeated_calls(script: str) -> str:
     """Return a script that makes several calls of one of these, each with its own end.
 
     Its arguments are the time, and for each call how many arguments follow and these, without the time. It answers
