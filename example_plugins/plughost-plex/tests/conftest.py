@@ -17,6 +17,7 @@ from plughost.http import HttpSettings, create_app
 from plughost.plugins.cache import CachePlugin
 from plughost_media.fakes import FakePlexServer, FakePlexTv, serving
 from plughost_media.fakes.plex_tv import Connection
+from plughost_plex.plugin import PlexPlugin
 
 PLUGINS = ["cache", "diskcache", "images", "plex", "sessions", "upstream", "vault"]
 
@@ -108,9 +109,9 @@ class Suite:
 async def running(
     fakes: Fakes, folder: Path, clock: Clock | None = None, jobs: Clock = SYSTEM_CLOCK, **settings: Any
 ) -> AsyncIterator[Suite]:
-    """Run everything for the time of the block; what is kept grows old by the one clock, jobs are due by the other."""
+    """Run everything for the time of the block; all grows old by the one clock, jobs are due by the other."""
     address = fakes.addresses["plextv"]
-    allowed = [name for name in PLUGINS if clock is None or name != "cache"]
+    allowed = [name for name in PLUGINS if clock is None or name not in ("cache", "plex")]
     plex = {
         "plex_tv": address,
         "auth_page": f"{address}/auth",
@@ -130,6 +131,7 @@ async def running(
         assert set(allowed) <= set(host.report.loaded), host.report
         if clock is not None:  # nothing wakes while hours pass
             await host.load_plugin(CachePlugin(clock), {"warm_interval": 1e9, "cleanup_interval": 1e9})
+            await host.load_plugin(PlexPlugin(clock), plex)
         app = create_app(
             host, settings=HttpSettings(rate_limits={"auth": 1000, "read": 10_000, "write": 1000})
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from plughost.contracts import Cache, CacheManager
+from plughost.contracts import Cache, CacheManager, Clock
 from plughost.exceptions import ServiceError
 from plughost_plex.protocols import Account, Answer, PlexError, Server
 from plughost_plex.servers import Servers
@@ -65,10 +64,13 @@ class Answers:
         servers: Who calls.
         caches: Returns the caches; raises ``ServiceError`` while there are none.
         warm: Whether kinds that say so are kept warm. It hides the time a load takes, and costs calls.
+        clock: Time.
     """
 
-    def __init__(self, servers: Servers, caches: Callable[[], CacheManager], *, warm: bool) -> None:
-        self._servers, self._caches, self._warm = servers, caches, warm
+    def __init__(
+        self, servers: Servers, caches: Callable[[], CacheManager], *, warm: bool, clock: Clock
+    ) -> None:
+        self._servers, self._caches, self._warm, self._clock = servers, caches, warm, clock
         self._read_at: dict[tuple[str, str], float] = {}
         self.under_way = UnderWay()
         self.reads: Counter[str] = Counter()
@@ -211,7 +213,7 @@ class Answers:
         """Keep a key warm from its first reader on; the cache drops it when nobody reads it for three periods."""
         if not (self._warm and KINDS[kind].warm):
             return
-        now = time.monotonic()
+        now = self._clock.monotonic()
         before = self._read_at.get((kind, key))
         if len(self._read_at) > _MOST_KEPT:
             self._read_at.clear()

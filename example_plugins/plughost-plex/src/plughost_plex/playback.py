@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from plughost.contracts import Secret
+from plughost.contracts import Clock, Secret
 from plughost_plex.protocols import Account, PlexError, Server
 from plughost_plex.servers import Servers
 from plughost_upstream.protocols import Call, ReplyStream, UpstreamGarbageError
@@ -63,10 +62,11 @@ class Playback:
     Args:
         servers: Who calls.
         vault: Returns what seals tickets.
+        clock: Time.
     """
 
-    def __init__(self, servers: Servers, vault: Callable[[], Vault]) -> None:
-        self._servers, self._vault = servers, vault
+    def __init__(self, servers: Servers, vault: Callable[[], Vault], clock: Clock) -> None:
+        self._servers, self._vault, self._clock = servers, vault, clock
 
     async def decide(
         self, account: Account, server: Server, item: str, bandwidth: int | None, session: str
@@ -83,7 +83,7 @@ class Playback:
         bitrate, resolution = _quality(bandwidth, relayed=server.reached_by == "relay")
         ticket = Ticket(
             machine=server.machine, item=item, transcode=secrets.token_hex(12), bitrate=bitrate,
-            until=time.time() + _LIFE,
+            until=self._clock.time() + _LIFE,
         )  # fmt: skip
         call = Call(path=f"{_BASE}decision", params=_params(ticket), headers=_PROFILE, user=account.user_id)
         reply = await self._servers.call(server, call)
@@ -107,7 +107,7 @@ class Playback:
         except VaultError:
             raise _no_ticket() from None
         ticket = msgspec.json.decode(secret.reveal(), type=Ticket)
-        if ticket.until <= time.time():
+        if ticket.until <= self._clock.time():
             raise _no_ticket()
         return ticket
 

@@ -12,11 +12,13 @@ from msgspec import Meta, Struct
 
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import (
+    SYSTEM_CLOCK,
     AdminPanel,
     Artifact,
     AuthAttempt,
     BackupPlan,
     CacheManager,
+    Clock,
     GuardedRoute,
     HealthCheck,
     PanelAction,
@@ -73,12 +75,19 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PlexPlugin(Plugin):
-    """Provides ``Plex``."""
+    """Provides ``Plex``.
+
+    Args:
+        clock: Time.
+    """
 
     name = "plex"
     version = "1.0.0"
     after = ("cache", "images", "sessions", "upstream", "vault")
     Config: ClassVar[type[Any] | None] = PlexConfig
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
 
     async def check_config(self, config: PlexConfig) -> None:
         """Refuse a file without certificates: no server that needs it would ever be reached."""
@@ -107,10 +116,14 @@ class PlexPlugin(Plugin):
             "X-Plex-Client-Identifier": self._shelf.setting("client_identifier", lambda: str(uuid.uuid4())),
         }
         plex_tv = PlexTv(upstreams, config.plex_tv, config.auth_page, client)
-        self._servers = Servers(self._shelf, plex_tv, upstreams, vault, client, context.hooks, config)
-        answers = Answers(self._servers, lambda: context.use(CacheManager), warm=config.keep_warm)
-        sign_in = SignIn(plex_tv, self._servers, config, context.hooks)
-        playback = Playback(self._servers, vault)
+        self._servers = Servers(
+            self._shelf, plex_tv, upstreams, vault, client, context.hooks, config, self._clock
+        )
+        answers = Answers(
+            self._servers, lambda: context.use(CacheManager), warm=config.keep_warm, clock=self._clock
+        )
+        sign_in = SignIn(plex_tv, self._servers, config, context.hooks, self._clock)
+        playback = Playback(self._servers, vault, self._clock)
         self._plex = PlexService(self._shelf, self._servers, answers, sign_in, playback, context.hooks)
         self._log = context.log
         context.register_hookspecs(hookspecs)
@@ -174,7 +187,7 @@ class PlexPlugin(Plugin):
         """Add the routes."""
         from plughost_plex.routes import Routes
 
-        return Routes(self._plex).all()
+        return Routes(self._plex, self._clock).all()
 
     @hookimpl
     def register_admin_panels(self) -> Sequence[AdminPanel]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from plughost.contracts import Receive, Scope, Send, session_of
+from plughost.contracts import Clock, Receive, Scope, Send, session_of
 from plughost.exceptions import LoadTimeoutError, ServiceError
 from plughost.http import (
     PUBLIC,
@@ -72,10 +71,11 @@ class Routes:
 
     Args:
         service: Does the work.
+        clock: Time.
     """
 
-    def __init__(self, service: PlexService) -> None:
-        self._plex = service
+    def __init__(self, service: PlexService, clock: Clock) -> None:
+        self._plex, self._clock = service, clock
 
     def all(self) -> list[Route]:
         """Return the routes."""
@@ -231,7 +231,7 @@ class Routes:
         await self._plex.answers.forget_watched(account, server, key)
         if seen is not None:
             await self._plex.hooks.media_watched(
-                account=account, machine=server.machine, key=key, seen=seen, at=time.time()
+                account=account, machine=server.machine, key=key, seen=seen, at=self._clock.time()
             )
 
     async def _play(self, request: Request) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 
-from plughost.contracts import Secret
+from plughost.contracts import Clock, Secret
 from plughost_plex.plex_tv import PlexTv, is_unlinked, sign_in_again
 from plughost_plex.protocols import Account, PlexError, Server, Way
 from plughost_plex.shelf import Shelf
@@ -54,6 +53,7 @@ class Servers:
         client: Headers that say who asks.
         hooks: The hooks of the host.
         config: How long calls may take, and who vouches for servers.
+        clock: Time.
     """
 
     def __init__(
@@ -65,9 +65,10 @@ class Servers:
         client: dict[str, str],
         hooks: Any,
         config: PlexConfig,
+        clock: Clock,
     ) -> None:
         self._shelf, self._plex_tv, self._upstreams, self._vault = shelf, plex_tv, upstreams, vault
-        self._client, self._hooks, self._config = client, hooks, config
+        self._client, self._hooks, self._config, self._clock = client, hooks, config, clock
         self._looked_at: dict[str, float] = {}
 
     async def link(self, account: Account, token: Secret) -> None:
@@ -112,16 +113,16 @@ class Servers:
             for one in found
         ]
         await self._shelf.replace(account.user_id, sealed)
-        self._looked_at[account.user_id] = time.monotonic()
+        self._looked_at[account.user_id] = self._clock.monotonic()
 
     async def known(self, account: Account) -> tuple[Server, ...]:
         """Return an account's servers, learned anew when that is long ago and plex.tv answers."""
         looked_at = self._looked_at.get(account.user_id)
-        if looked_at is None or time.monotonic() - looked_at > _FRESH:
+        if looked_at is None or self._clock.monotonic() - looked_at > _FRESH:
             try:
                 await self.refresh(account)
             except UpstreamError:
-                self._looked_at[account.user_id] = time.monotonic() - _FRESH + 10
+                self._looked_at[account.user_id] = self._clock.monotonic() - _FRESH + 10
         return await self._shelf.servers(account.user_id)
 
     async def current(self, user_id: str) -> Server:
@@ -180,7 +181,7 @@ class Servers:
                 failed[place].set()
 
         async def ask(way: Way) -> None:
-            began = time.monotonic()
+            began = self._clock.monotonic()
             try:
                 reply = await self._at(server, way).send(
                     Call(path="/identity", deadline=self._config.patience)
@@ -189,7 +190,7 @@ class Servers:
                 return
             container = reply.data.get("MediaContainer") if isinstance(reply.data, dict) else None
             if isinstance(container, dict) and container.get("machineIdentifier") == server.machine:
-                worked.append((way, time.monotonic() - began))
+                worked.append((way, self._clock.monotonic() - began))
                 group.cancel_scope.cancel()
 
         async with anyio.create_task_group() as group:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import math
 import secrets
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
@@ -15,6 +14,7 @@ from plughost.contracts import (
     Abstain,
     Allow,
     AuthAttempt,
+    Clock,
     Deny,
     Principal,
     RequestSession,
@@ -44,10 +44,14 @@ class SignIn:
         servers: Where the account is kept.
         config: Who may sign in, and as what.
         hooks: The hooks of the host.
+        clock: Time.
     """
 
-    def __init__(self, plex_tv: PlexTv, servers: Servers, config: PlexConfig, hooks: Any) -> None:
-        self._plex_tv, self._servers, self._config, self._hooks = plex_tv, servers, config, hooks
+    def __init__(
+        self, plex_tv: PlexTv, servers: Servers, config: PlexConfig, hooks: Any, clock: Clock
+    ) -> None:
+        self._plex_tv, self._servers, self._config = plex_tv, servers, config
+        self._hooks, self._clock = hooks, clock
         self._proven: dict[str, Person] = {}
 
     async def begin(self, request: Request) -> Response:
@@ -57,7 +61,7 @@ class SignIn:
         session = await session_of(request).load()
         pin = await self._plex_tv.begin()
         handle, life = secrets.token_urlsafe(24), min(pin.expires_in, _LONGEST)
-        session[_FIELD] = {"handle": handle, "pin": pin.id, "until": time.time() + life}
+        session[_FIELD] = {"handle": handle, "pin": pin.id, "until": self._clock.time() + life}
         address = self._plex_tv.page(pin, forward)
         return JSONResponse({"handle": handle, "address": address, "expires_in": life}, 201)
 
@@ -68,7 +72,7 @@ class SignIn:
         given = request.path_params["handle"]
         if not isinstance(begun, dict) or not hmac.compare_digest(begun["handle"].encode(), given.encode()):
             raise _over()
-        if begun["until"] <= time.time():
+        if begun["until"] <= self._clock.time():
             await _end_begun(session)
             raise _over()
         try:
