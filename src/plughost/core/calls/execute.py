@@ -13,7 +13,7 @@ from types import CoroutineType
 from typing import Any, NoReturn
 
 from plughost.contracts.hooks import Outcome, OutcomeKind
-from plughost.core.calls.faults import fail
+from plughost.core.calls.faults import as_raised, fail
 from plughost.core.calls.given import Given
 from plughost.core.calls.here import Here
 from plughost.core.calls.observing import Observed, refusal_text, verdict_text
@@ -101,7 +101,7 @@ class Call:
                     await self._ask_all()
                     result = self.gathering.result()
                 except BaseException as raised:
-                    error = raised
+                    error = as_raised(raised)
                 return around.close(result, error, lambda step, raised: self._fail(step, raised, self._now()))
             await self._ask_all()
             return self.gathering.result()

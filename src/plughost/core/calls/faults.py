@@ -20,6 +20,21 @@ def goes_through(error: BaseException) -> bool:
     return belongs_to_caller(error)
 
 
+def as_raised(error: BaseException) -> BaseException:
+    """Return what an implementation raised, of which Python makes a ``RuntimeError`` if it is a ``StopIteration``.
+
+    A coroutine cannot raise any, and most calls are coroutines inside. ``fail`` has put its note on what it raised.
+    """
+    cause = error.__cause__
+    if isinstance(error, RuntimeError) and isinstance(cause, StopIteration) and _has_notes(cause):
+        return error if _has_notes(error) else cause
+    return error
+
+
+def _has_notes(error: BaseException) -> bool:
+    return bool(getattr(error, "__notes__", ()))
+
+
 def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
     """Deal with what came out of an implementation: count it, log it, and let the call go on if it may.
 

@@ -15,6 +15,7 @@ from plughost.contracts.hooks import HookReport, Outcome, OutcomeKind
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.execute import Call
+from plughost.core.calls.faults import as_raised
 from plughost.core.calls.given import arguments_given
 from plughost.core.calls.here import Here, Home
 from plughost.core.calls.manager import Monitor
@@ -191,7 +192,7 @@ class HookPoint:
             else:
                 result, passed = hot.result(found), True
         except BaseException as raised:
-            error = raised
+            error = as_raised(raised)
         hot.count(passed, around.tried)
         return around.close(result, error, fail)
 
@@ -259,7 +260,7 @@ class HookPoint:
             return self.at_once(values)
         away = self._away
         return (
-            step_at_once(self._without_waiting(values))
+            _here_and_now(self._without_waiting(values))
             if away is None
             else call_there(away, self.call, values)
         )
@@ -268,7 +269,7 @@ class HookPoint:
         """Do without ``await`` what ``call_extra`` does, from whichever thread."""
         away = self._away
         if away is None:
-            return step_at_once(self.call_extra(methods, values, here=self._kit.here))
+            return _here_and_now(self.call_extra(methods, values, here=self._kit.here))
         return call_there(away, self.call_extra, methods, values)
 
     @property
@@ -327,7 +328,7 @@ class HookPoint:
             try:
                 result = pluggy.Result(await call.run(), None)
             except BaseException as error:
-                result = pluggy.Result(None, error)
+                result = pluggy.Result(None, as_raised(error))
             for _, after in monitors:
                 after(result, self.name, impls, values)
             return result.get_result()
@@ -349,6 +350,17 @@ class HookPoint:
 
     def _observed(self) -> AbstractContextManager[object]:
         return _UNOBSERVED if self.observer is None else self.observer(self.name)
+
+
+def _here_and_now(call: Coro) -> Any:
+    """Make a call that does not wait; what comes out of an implementation comes out as it is."""
+    try:
+        return step_at_once(call)
+    except RuntimeError as error:
+        raised = as_raised(error)
+        if raised is error:
+            raise
+    raise raised
 
 
 def hook_function(point: HookPoint, declared: Declaration, caller: pluggy.HookCaller) -> Callable[..., Any]:

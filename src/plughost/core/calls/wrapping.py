@@ -83,7 +83,8 @@ class Around:
                 note_observed(step.plugin, step.hook, step.tally, verdict_text(left))
             return result, None
         except BaseException as raised:
-            if raised is error:
+            is_stop = isinstance(error, StopIteration) and isinstance(raised, RuntimeError)
+            if raised is error or (is_stop and raised.__cause__ is error):  # no generator lets that through
                 return result, error
             own = stray(raised) if isinstance(raised, GeneratorExit) else raised
             return self._failed(step, own, result, error, fail)
