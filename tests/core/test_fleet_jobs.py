@@ -182,6 +182,43 @@ async def test_a_job_that_is_removed_while_it_runs_is_told_to_the_gate() -> None
         assert len(gate.asked) == 1
 
 
+class BusyGate(HandGate):
+    """A gate that claims a run in a thread: whoever is cancelled meanwhile waits for its end."""
+
+    async def next_run(self, job: FleetJob) -> JobRun | None:
+        with anyio.CancelScope(shield=True):
+            return await super().next_run(job)
+
+
+async def test_a_run_that_is_claimed_for_a_job_that_was_just_removed_is_not_held_for_ever() -> None:
+    clock, gate = FakeClock(), BusyGate()
+    scheduler = JobScheduler(clock=clock, gate=lambda: gate)
+    remove = scheduler.add(fleet_job(anyio.sleep_forever), owner="shop")
+    async with running(scheduler):
+        await settled()
+        remove()
+        await settled()
+        run = JobRun("shop:count", 60.0, token=7)
+        gate.give(run)
+        await until(lambda: gate.ended == [(run, "it was stopped with its plugin")])
+
+
+async def test_a_run_that_is_claimed_while_another_gate_takes_over_is_run() -> None:
+    gates: list[HandGate] = [BusyGate()]
+    ran: list[JobRun | None] = []
+    scheduler = JobScheduler(clock=FakeClock(), gate=lambda: gates[-1])
+    scheduler.add(fleet_job(lambda: ran.append(current_run())), owner="shop")
+    async with running(scheduler):
+        await settled()
+        gates.append(HandGate())
+        scheduler.look_again()
+        await settled()
+        run = JobRun("shop:count", 60.0, token=7)
+        gates[0].give(run)
+        await until(lambda: gates[0].ended == [(run, "")])
+        assert ran == [run]
+
+
 async def test_another_gate_is_asked_as_soon_as_there_is_one() -> None:
     gates: list[Any] = [ClosedGate()]
     clock = FakeClock()

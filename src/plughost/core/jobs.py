@@ -23,6 +23,7 @@ from plughost.core.stepping import LimitPassedError
 from plughost.core.time_limit import call_within, contained_call
 from plughost.exceptions import did_you_mean
 
+_STOPPED = "it was stopped with its plugin"
 _LOOK = 0.5  # seconds between two looks at whether a job may be asked about
 
 
@@ -153,21 +154,32 @@ class JobScheduler:
                     await self._run_claimed(entry, gate, run)
 
     async def _next_run(self, entry: JobEntry, gate: JobGate, job: FleetJob) -> JobRun | None:
-        with anyio.CancelScope() as entry.asking:
-            try:
-                run: JobRun | None = await contained_call(Point.JOB, gate.next_run, job, clock=self._clock)
-                if run is not None:
-                    return run
-            except Exception as error:
-                self._log.error("who decides on a job of the fleet failed", job=job.key, exc_info=error)
-            if gate is self._gate():
-                await self._clock.sleep(_LOOK)
-        return None
+        claimed: list[
+            JobRun
+        ] = []  # a claim on its way goes on to its end when whoever waits for it is cancelled
+
+        async def ask() -> None:
+            if (run := await gate.next_run(job)) is not None:
+                claimed.append(run)
+
+        try:
+            with anyio.CancelScope() as entry.asking:
+                try:
+                    await contained_call(Point.JOB, ask, clock=self._clock)
+                except Exception as error:
+                    self._log.error("who decides on a job of the fleet failed", job=job.key, exc_info=error)
+                if not claimed and gate is self._gate():
+                    await self._clock.sleep(_LOOK)
+        except anyio.get_cancelled_exc_class():
+            for run in claimed:
+                self._tell_end(gate, run, _STOPPED)
+            raise
+        return claimed[0] if claimed else None
 
     async def _run_claimed(self, entry: JobEntry, gate: JobGate, run: JobRun) -> None:
         entry.begin(self._clock)
         RUN_UNDER_WAY.set(run)  # this task runs nothing else
-        error = "it was stopped with its plugin"
+        error = _STOPPED
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._stop_when_lost, entry, gate, run)
@@ -175,10 +187,13 @@ class JobScheduler:
                 tasks.cancel_scope.cancel()
             error = entry.last_error
         finally:
-            try:
-                contained(Point.JOB, gate.finish, run, error)
-            except Exception as failure:
-                self._log.error("the end of a job was not told to the fleet", job=run.job, exc_info=failure)
+            self._tell_end(gate, run, error)
+
+    def _tell_end(self, gate: JobGate, run: JobRun, error: str) -> None:
+        try:
+            contained(Point.JOB, gate.finish, run, error)
+        except Exception as failure:
+            self._log.error("the end of a job was not told to the fleet", job=run.job, exc_info=failure)
 
     async def _stop_when_lost(self, entry: JobEntry, gate: JobGate, run: JobRun) -> None:
         await contained_call(Point.JOB, gate.lost, run, clock=self._clock)
