@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
+from conftest import running
 from plughost.contracts import CacheManager
+from plughost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -54,3 +57,46 @@ async def test_a_server_that_is_away_ends_no_job_and_takes_nothing_that_is_kept(
     assert record.failures == 0
     assert (await ada.get("/api/plex/library/1/all")).status_code == 200
     assert (await suite.host.use(CacheManager).get("plex.library").keys()) != []
+
+
+async def test_sections_are_kept_for_a_day_and_compared_each_five_minutes(fakes, tmp_path):
+    """Nobody waits for the comparison; pages of what changed are forgotten with it, those of the rest stay."""
+    clock, home = FakeClock(), fakes.home
+    async with running(fakes, tmp_path, clock) as suite:
+        ada = suite.browser()
+        await ada.sign_in()
+        libraries, pages = "/api/plex/libraries", [f"/api/plex/library/{section}/all" for section in (1, 2)]
+        await ada.get(libraries)
+        await clock.advance(200)
+        for path in pages:
+            assert (await ada.get(path)).status_code == 200
+        home.library.changed_sections["1"] = home.library.changed_at + 60
+        home.forget()
+        await clock.advance(99)
+        await ada.get(libraries)
+        assert home.calls == []
+
+        await clock.advance(2)
+        answer = await ada.get(libraries)
+        assert answer.headers["age"] == "301"
+        with anyio.fail_after(60):
+            while answer.headers["age"] != "0":
+                await anyio.sleep(0.01)
+                answer = await ada.get(libraries)
+        for path in pages:
+            await ada.get(path)
+    assert [home.count(f"/library/sections/{section}/all") for section in (1, 2)] == [1, 0]
+
+
+async def test_sections_that_cannot_be_compared_are_good_for_their_day(fakes, tmp_path):
+    clock = FakeClock()
+    async with running(fakes, tmp_path, clock) as suite:
+        ada = suite.browser()
+        await ada.sign_in()
+        await ada.get("/api/plex/libraries")
+        fakes.home.begin("away")
+        for passed, told in (("86399", False), ("86401", True)):
+            await clock.advance(int(passed) - clock.monotonic())
+            answer = await ada.get("/api/plex/libraries")
+            assert answer.status_code == 200
+            assert (answer.headers["age"], "detail" in answer.headers["cache-status"]) == (passed, told)

@@ -35,16 +35,18 @@ class Kind:
         stale_for: Seconds it may be shown after that, while the server is slow or away.
         warm: Whether it is loaded again before its time is over, for as long as somebody reads it.
         soft: Seconds that a reader waits for a new answer when there is an old one.
+        check_each: Seconds after which a reader lets a good one be loaded anew behind its back; 0.0 for never.
     """
 
     ttl: float
     stale_for: float = _DAY
     warm: bool = False
     soft: float = 0.25
+    check_each: float = 0.0
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "libraries": Kind(300, 30 * _DAY),
+    "libraries": Kind(_DAY, 30 * _DAY, check_each=300),
     "library": Kind(300, 7 * _DAY),
     "metadata": Kind(3600, 7 * _DAY),
     "search": Kind(300),
@@ -108,15 +110,14 @@ class Answers:
         """
         call = Call(path=path, params=params or {}, headers=headers or {}, user=account.user_id)
 
-        loaded = False
+        made: list[Mapping[str, Any] | None] = []
 
         async def load() -> Mapping[str, Any] | None:
-            nonlocal loaded
-            loaded = True
             self.calls[kind] += 1
             with self.under_way.one():
                 found = await self._ask(server, call)
-                return found if found is None or then is None else await then(found)
+                made.append(found if found is None or then is None else await then(found))
+                return made[-1]
 
         self.reads[kind] += 1
         try:
@@ -131,7 +132,7 @@ class Answers:
         if entry.value is None:
             raise _missing()
         # What this reader had made is new, whatever the clock says it took to bring it here.
-        age = 0.0 if loaded and not entry.stale else entry.age
+        age = 0.0 if made == [entry.value] and not entry.stale else entry.age
         return Answer(data=entry.value, age=age, ttl=entry.ttl, stale=entry.stale)
 
     async def all_of(
@@ -198,6 +199,7 @@ class Answers:
             ttl=settings.ttl,
             stale_for=settings.stale_for,
             soft_timeout=settings.soft,
+            refresh_threshold=1 - settings.check_each / settings.ttl if settings.check_each else 0.0,
             **_COMMON,
         )
 

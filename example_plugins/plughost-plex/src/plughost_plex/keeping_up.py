@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
-from plughost_plex.answers import Answers
 from plughost_plex.protocols import Account, PlexError, Server
 from plughost_plex.service import PlexService
 from plughost_upstream.protocols import Call, UpstreamError
 
-FIRST_PAGE: Final = {"X-Plex-Container-Start": "0", "X-Plex-Container-Size": "50"}
-SORTED: Final = "titleSort:asc"
 _MOST_ON_DECK: Final = 20
 _UNREACHED: Final = (PlexError, UpstreamError)
 
@@ -25,7 +22,6 @@ class KeepingUp:
 
     def __init__(self, plex: PlexService) -> None:
         self._plex, self._answers = plex, plex.answers
-        self._changed_at: dict[tuple[str, int, str], tuple[object, object]] = {}
 
     async def sync(self) -> int:
         """Load anew the first page of each section that changed since the last look; how many there were."""
@@ -56,21 +52,10 @@ class KeepingUp:
                 yield account, server
 
     async def _sync(self, account: Account, server: Server) -> int:
-        call = Call(path="/library/sections", user=account.user_id, priority="sync")
-        found = await self._answers.ask(server, call, "libraries")
-        changed = 0
-        for section in (found or {}).get("Directory", ()):
-            place = (server.machine, account.plex_id, str(section.get("key", "")))
-            now = (section.get("contentChangedAt"), section.get("scannedAt"))
-            before = self._changed_at.get(place)
-            self._changed_at[place] = now
-            if before is None or before == now or not place[2].isdecimal():
-                continue
-            changed += 1
-            await self._answers.forget(account, server, "libraries")
-            await self._answers.forget_section(account, server, place[2])
-            await library_page(self._answers, account, server, place[2])
-        return changed
+        changed = await self._plex.sections.look(account, server)
+        for section in changed:
+            await self._plex.sections.page(account, server, section)
+        return len(changed)
 
     async def _next(self, account: Account, server: Server) -> list[str]:
         deck = await self._answers.get(account, server, "ondeck", "/library/onDeck")
@@ -88,17 +73,3 @@ class KeepingUp:
         keys = [str(leaf["ratingKey"]) for leaf in (found or {}).get("Metadata", ())]
         place = keys.index(str(episode["ratingKey"])) if str(episode["ratingKey"]) in keys else len(keys)
         return keys[place + 1 : place + 2]
-
-
-async def library_page(
-    answers: Answers,
-    account: Account,
-    server: Server,
-    section: str,
-    *,
-    sort: str = SORTED,
-    page: Mapping[str, str] = FIRST_PAGE,
-) -> Any:
-    """Return a page of a section, through the cache."""
-    path = f"/library/sections/{section}/all"
-    return await answers.get(account, server, "library", path, {"sort": sort}, headers=page, section=section)

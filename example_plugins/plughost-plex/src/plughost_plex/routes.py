@@ -25,8 +25,8 @@ from plughost.http import (
     json_body,
     scope,
 )
-from plughost_plex.keeping_up import SORTED, library_page
 from plughost_plex.protocols import Account, Answer, OwnsServer, PlexError, Server
+from plughost_plex.sections import SORTED
 from plughost_upstream.protocols import Call, UpstreamError
 
 if TYPE_CHECKING:
@@ -158,9 +158,7 @@ class Routes:
         raise PlexError(404, "plex_no_server", "This account has no such server.")
 
     async def _libraries(self, request: Request) -> Response:
-        return _answer(
-            await self._plex.answers.get(*await self._asking(request), "libraries", "/library/sections")
-        )
+        return _answer(await self._plex.sections.all(*await self._asking(request)))
 
     async def _library(self, request: Request) -> Response:
         start, size = _number(request, "start", 0, 10**6), _number(request, "size", 50, _MOST_ITEMS)
@@ -170,7 +168,7 @@ class Routes:
         page = {"X-Plex-Container-Start": str(start), "X-Plex-Container-Size": str(size)}
         section = _key(request.path_params["id"])
         asking = await self._asking(request)
-        return _answer(await library_page(self._plex.answers, *asking, section, sort=sort, page=page))
+        return _answer(await self._plex.sections.page(*asking, section, sort=sort, page=page))
 
     async def _metadata(self, request: Request) -> Response:
         key = _key(request.path_params["id"])

@@ -9,6 +9,7 @@ from plughost_images.protocols import ImageOrigin, PictureMissingError, PictureR
 from plughost_plex.answers import Answers
 from plughost_plex.playback import Playback
 from plughost_plex.protocols import Account, Answer, Monitored, PlexError, Server
+from plughost_plex.sections import Sections
 from plughost_plex.servers import Servers
 from plughost_plex.shelf import Shelf
 from plughost_plex.sign_in import SignIn
@@ -18,7 +19,6 @@ _PATHS: Final[Mapping[Monitored, str]] = {
     "activities": "/activities",
     "sessions": "/status/sessions",
     "recent": "/library/recentlyAdded",
-    "libraries": "/library/sections",
 }
 _HISTORY: Final = "/status/sessions/history/all"
 _PAGE, _MOST_EVENTS = 200, 1000
@@ -32,6 +32,7 @@ class PlexService:
         shelf: Where accounts and servers are kept.
         servers_of_all: Who calls servers.
         answers: The caches.
+        sections: The sections of servers, and their pages.
         sign_in: The routes of a sign-in.
         playback: Tickets and streams.
         hooks: The hooks of the host.
@@ -48,6 +49,7 @@ class PlexService:
     ) -> None:
         self.shelf, self.servers_of_all, self.answers = shelf, servers, answers
         self.sign_in, self.playback, self.hooks = sign_in, playback, hooks
+        self.sections = Sections(answers)
 
     async def accounts(self) -> tuple[Account, ...]:
         """Who is linked."""
@@ -77,6 +79,8 @@ class PlexService:
     async def monitor(self, what: Monitored, user_id: str = "") -> Answer:
         """Ask a server what its owner may know, through the caches."""
         account, server = await self.owner(user_id)
+        if what == "libraries":
+            return await self.sections.all(account, server)
         if what != "history":
             headers = (
                 {"X-Plex-Container-Start": "0", "X-Plex-Container-Size": "50"} if what == "recent" else None
