@@ -125,6 +125,17 @@ def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["XDG_DATA_HOME"] = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def processes_measured() -> Iterator[None]:
+    """Have processes of plugins measured too when these are: they see no variable of the host but those it lists."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "COVERAGE_PROCESS_CONFIG" in os.environ:
+            from plughost.core.wire import births
+
+            patch.setattr(births, "_KEPT", births._KEPT | {"COVERAGE_PROCESS_CONFIG"})
+        yield
+
+
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     """Leave logging as a test found it: whoever runs a command or a framework in its process has it set up anew."""
