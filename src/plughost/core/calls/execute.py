@@ -267,7 +267,7 @@ class Call:
         step.tally.timings.observe(duration)
         if self._outcomes is not None:
             would_have = ""
-            if isinstance(value, Observed):
+            if type(value) is Observed:  # a value of somebody else may raise when it is asked for its class
                 kind, would_have = "observed", verdict_text(value.verdict)
             elif kind == "observed" and isinstance(error, Refused):
                 would_have = refusal_text(error)
