@@ -134,6 +134,57 @@ async def test_the_limit_is_the_host_s(timeout):
     assert {one.options.timeout for one in host.hook_setup.declarations()} == {timeout}
 
 
+async def hang(text):
+    await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+@pytest.mark.parametrize("door", ["load_plugin", "pluggy"])
+async def test_a_limit_ends_an_implementation_that_hangs(project, door):
+    async with moved_in(project, timeout=0.05, on_error="isolate") as host:
+        await host.load_plugin(plugin_of(project, transform=lambda text: text), name="good")
+        if door == "pluggy":
+            host.pluggy.register(plugin_of(project, transform=hang), "stuck")
+        else:
+            await host.load_plugin(plugin_of(project, transform=hang), name="stuck")
+        assert await host.hooks.transform(text="a") == ["a"]
+        report = await host.hooks.transform.report(text="a")
+        assert {one.plugin: one.kind for one in report.outcomes} == {"stuck": "timed_out", "good": "value"}
+        assert await anyio.to_thread.run_sync(lambda: host.sync_hooks.transform(text="a")) == ["a"]
+        assert {row.plugin: row.timeouts for row in host.metrics.snapshot()} == {"stuck": 3, "good": 0}
+
+
+async def test_and_the_whole_call_where_failures_come_out():
+    async with moved_in(timeout=0.05) as host:
+        await host.load_plugin(plugin_of("datasette", transform=hang), name="stuck")
+        with pytest.raises(
+            TimeoutError, match=r"'stuck' took longer than its limit of 0\.05 s in hook 'transform'"
+        ):
+            await host.hooks.transform(text="a")
+
+
+async def test_the_deployer_s_limit_goes_before_the_program_s():
+    config = {"hooks": {"timeouts": {"stuck.transform": 0.05}}}
+    async with moved_in(timeout=3600, on_error="isolate", config=config) as host:
+        await host.load_plugin(plugin_of("datasette", transform=hang), name="stuck")
+        assert await host.hooks.transform(text="a") == []
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_limit_ends_it_for_a_program_without_a_loop(backend):
+    with BlockingHost.for_pluggy(
+        "acme",
+        specs_of("acme"),
+        timeout=0.05,
+        on_error="isolate",
+        backend=backend,
+        config={},
+        environ={"PLUGHOST_LOAD_PLUGINS": ""},
+    ) as host:
+        host.pluggy.register(plugin_of("acme", transform=hang), "stuck")
+        assert host.hooks.transform(text="a") == []
+
+
 @pytest.mark.parametrize("door", ["load_plugin", "pluggy"])
 async def test_an_old_wrapper_is_a_wrapper_at_every_door(door):
     @option(hookwrapper=True)

@@ -12,8 +12,10 @@ from plughost.contracts.value_text import value_text
 from plughost.core.calls.annotations import type_misfits
 from plughost.core.calls.declaration import specs_of
 from plughost.core.calls.declared import Implementation
+from plughost.core.calls.marks import projects_marking
 from plughost.core.calls.verify import options_of, shape_misfits
 from plughost.exceptions import ConfigError, PluginError, did_you_mean
+from plughost.hookspecs import PROJECT
 
 
 def _import(subject: Subject) -> Iterator[CheckProblem]:
@@ -53,7 +55,16 @@ def _hooks(subject: Subject) -> Iterator[CheckProblem]:
     manager = subject.hooks.manager()
     own = {name for module in modules for name, _ in specs_of(manager, module)}
     known = [declaration.name for declaration in subject.hooks.declarations()]
-    for hook, function, opts, declaration in implementations_of(subject):
+    found = implementations_of(subject)
+    project = subject.hooks.project
+    others = sorted(projects_marking(subject.handle.target, "_impl") - {project, PROJECT})
+    if others and not found:
+        yield CheckProblem(
+            message=f"its hooks are marked for {', '.join(others)}, which is not read here: none will be called",
+            advice=f'mark them with HookimplMarker({project!r}), or write project = "{others[0]}" into [host]',
+            level="warning",
+        )
+    for hook, function, opts, declaration in found:
         if declaration is not None:
             blocking = options_of(subject.handle.target, function).blocking
             for misfit in shape_misfits(declaration, function, opts, blocking):
@@ -69,7 +80,7 @@ def _hooks(subject: Subject) -> Iterator[CheckProblem]:
 
 def _hook_types(subject: Subject) -> Iterator[CheckProblem]:
     for hook, function, opts, declaration in implementations_of(subject):
-        if declaration is not None and not opts.get("wrapper"):
+        if declaration is not None and not (opts.get("wrapper") or opts.get("hookwrapper")):
             for misfit in type_misfits(declaration, function):
                 yield CheckProblem(message=f"hook {hook!r}: {misfit.message}", advice=misfit.advice)
 

@@ -62,7 +62,7 @@ def _host_api(subject: Subject) -> Iterator[CheckProblem]:
     except PluginError as fault:
         yield CheckProblem(message=str(fault))
     said = subject.candidate.card.host_api or own
-    if not said:
+    if not said and subject.is_imported:  # else nobody knows
         major = int(HOST_API.partition(".")[0])
         yield CheckProblem(
             message="it does not say which host API it works with",
