@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plughost.cli.tables import counted
+from plughost.contracts.counting import counted
 
 ROOT = Path(__file__).parent.parent
 TEXTS = [

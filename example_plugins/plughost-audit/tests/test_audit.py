@@ -163,7 +163,7 @@ def test_the_command_compares_with_a_head_kept_elsewhere_and_seals_an_old_one(tm
     assert plughost(tmp_path, "audit", "verify", "record").returncode == 0, "an old state, head and all"
     compared = plughost(tmp_path, "audit", "verify", "record", "--head", "copy")
     assert compared.returncode == 3
-    assert "2 records at the end are missing" in compared.stdout
+    assert "records missing at the end: 2" in compared.stdout
     (tmp_path / "record.head").write_text("nonsense")
     assert plughost(tmp_path, "audit", "verify", "record").returncode == 3
     assert plughost(tmp_path, "audit", "seal", "record").returncode == 0

@@ -202,7 +202,7 @@ async def test_forgetting_a_picture_takes_all_its_sizes_and_no_other_picture(see
 async def test_the_panel_forgets_everything(seen: Seen) -> None:
     await seen.get()
     [panel] = seen.host.hooks.register_admin_panels(context=HttpContext(host_name="t"))[0]
-    assert await panel.actions[0].run({}) == "1 pictures forgotten."
+    assert await panel.actions[0].run({}) == "1 picture forgotten."
 
 
 @pytest.mark.parametrize("seen", ["without it"], indirect=True)

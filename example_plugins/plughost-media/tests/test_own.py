@@ -182,7 +182,7 @@ def test_an_old_page_s_lists_settings_and_secrets_are_told_apart() -> None:
     assert [(title.kind, title.id) for title in found.titles] == [("movie", 101), ("tv", 201)]
     assert found.settings == {"subtitles": "de", "volume": 0.5, "autoplay": True, "theme": "dark"}
     assert found.left == {
-        "app.watchlist": "2 entries are no titles of TMDB",
+        "app.watchlist": "no titles of TMDB: 2 entries",
         "plex_token": "it is secret",
         "tmdb.apiKey": "it is secret",
         "cache": "it is no setting: a short text, a number, or yes and no",

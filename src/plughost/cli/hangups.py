@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterable, Callable
 
 from plughost.cli.serving.notify import Notifier
-from plughost.cli.tables import counted
+from plughost.contracts.counting import counted
 from plughost.contracts.records import ReloadReport
 from plughost.exceptions import ConfigError
 from plughost.host import Host

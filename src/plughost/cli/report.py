@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from plughost.cli.documents import report_document
 from plughost.cli.program import Program
-from plughost.cli.tables import counted, seconds, state, table
+from plughost.cli.tables import seconds, state, table
+from plughost.contracts.counting import counted
 from plughost.contracts.error_text import error_text
 from plughost.contracts.records import PluginRecord
 from plughost.host import Host

@@ -1,4 +1,4 @@
-"""Text for people: columns that line up, also when they are coloured, and numbers with their nouns."""
+"""Text for people: columns that line up, also when they are coloured."""
 
 from __future__ import annotations
 
@@ -30,11 +30,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for line in lines
     )
     return "\n".join("  ".join(cells).rstrip() for cells in padded)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return how many there are, ``1 plugin`` or ``2 plugins``, of a noun whose plural takes an s."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def state(of: PluginState) -> str:

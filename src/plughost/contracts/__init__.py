@@ -116,6 +116,7 @@ if TYPE_CHECKING:
         SettingsChange,
         Sha256,
     )
+    from plughost.contracts.counting import counted
     from plughost.contracts.devices import (
         Device,
         DeviceKind,
@@ -572,6 +573,7 @@ __all__ = [
     "class_name",
     "close_to_others",
     "copy_sqlite",
+    "counted",
     "current_run",
     "error_line",
     "error_lines",
@@ -624,6 +626,7 @@ _NAMES = {
         "ConfigEntry DistributionName EntryPointGroup HookFamily HooksSection HostConfig HostName "
         "HostSection MarkerProject ModuleReference PluginSection PluginSettings SettingsChange Sha256"
     ),
+    "counting": "counted",
     "devices": "Device DeviceKind",
     "disk_cache": "DiskCache DiskCacheStats DiskEntry Fetch Fetched",
     "events": "EventCallback Unsubscribe",

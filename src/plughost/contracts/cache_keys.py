@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from plughost.contracts.counting import counted
+
 KeyBuilder = Callable[..., str]
 """Makes a key from parts."""
 
@@ -45,7 +47,7 @@ class CacheKeys:
 
         def build(*values: str | int) -> str:
             if len(values) != places:
-                raise TypeError(f"this key takes {places} parts, {len(values)} were given")
+                raise TypeError(f"this key takes {counted(places, 'part')}, not {len(values)}")
             given = iter(values)
             return ":".join(_part(next(given)) if part == "{}" else part for part in template)
 

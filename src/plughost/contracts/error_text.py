@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import Final
 
+from plughost.contracts.counting import counted
 from plughost.contracts.masking import masked_text
 from plughost.exceptions import RemoteError, StrayError
 
@@ -39,7 +40,7 @@ def _said(error: BaseException, depth: int) -> str:
     if isinstance(error, BaseExceptionGroup):
         # The causes of a group; its own text only counts them.
         if depth >= _DEEPEST:
-            return f"{len(error.exceptions)} more errors"
+            return counted(len(error.exceptions), "more error")
         told = [_line(member, depth + 1) for member in error.exceptions[:_MEMBERS]]
         if len(error.exceptions) > _MEMBERS:
             told.append(f"and {len(error.exceptions) - _MEMBERS} more")

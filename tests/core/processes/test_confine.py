@@ -242,7 +242,7 @@ def test_a_place_that_is_not_there_is_named(key: str, confined: Confined) -> Non
             "no filters",
             "network, programs and other processes: this kernel lets this process have no seccomp filter",
         ),
-        ("a thread", "1 threads that were there before"),
+        ("a thread", "1 thread that was there before"),
     ],
 )
 def test_a_missing_part_keeps_the_plugin_from_starting_and_best_effort_records_it(

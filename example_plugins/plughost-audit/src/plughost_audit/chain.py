@@ -126,7 +126,7 @@ def verify(path: Path, key: bytes = b"", head: Head | None = None) -> tuple[Brok
             else (None, None)
         )
     if head.number > number:
-        return Broken(number + 1, f"{head.number - number} records at the end are missing"), last
+        return Broken(number + 1, f"records missing at the end: {head.number - number}"), last
     return None, last
 
 

@@ -22,6 +22,7 @@ from plughost.contracts import (
     StoreSetup,
     VersionConflict,
     born_session,
+    counted,
     patched_session,
     touched_session,
 )
@@ -78,7 +79,9 @@ class ExampleSessions:
         if new.digest in self._rows or new.digest in self._replaced:
             return None
         if len(self._rows) >= self._most:
-            raise StoreUnavailableError(f"{self._most} sessions are kept, and no more: raise `most`")
+            raise StoreUnavailableError(
+                f"{counted(self._most, 'session')} may be kept, and no more: raise `most`"
+            )
         return self._keep(born_session(new, self._now(), self._epoch(new.subject)))
 
     async def read(self, digest: bytes) -> StoredSession | ReplacedSession | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from msgspec import Meta, Struct
 
 from plughost import Plugin, PluginContext, hookimpl
-from plughost.contracts import AdminPanel, DiskCache, GuardedRoute, HealthCheck, PanelAction
+from plughost.contracts import AdminPanel, DiskCache, GuardedRoute, HealthCheck, PanelAction, counted
 from plughost.exceptions import ServiceError
 from plughost_images import hookspecs
 from plughost_images.converting import Format, placeholder
@@ -105,7 +105,7 @@ class ImagesPlugin(Plugin):
         ]
 
     async def _purge(self, _fields: Mapping[str, str]) -> str:
-        return f"{await self._pictures.forget_all()} pictures forgotten."
+        return f"{counted(await self._pictures.forget_all(), 'picture')} forgotten."
 
     async def _show(self, request: Request) -> Response:
         from starlette.responses import Response

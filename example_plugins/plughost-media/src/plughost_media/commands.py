@@ -12,7 +12,7 @@ import anyio.to_thread
 import click
 import msgspec
 
-from plughost.contracts import CommandLine, is_secret_key, json_option
+from plughost.contracts import CommandLine, counted, is_secret_key, json_option
 from plughost_media.people import FullError, Listed, People, SettingName, SettingValue, who
 
 _LISTS: Final = ("watchlist", "favorites", "mylist")
@@ -74,7 +74,9 @@ def import_settings(line: CommandLine, file: Path, user: str) -> None:
     except FullError as error:
         raise click.ClickException(f"not all of it was taken: {error}") from None
     document = {"titles": added, "settings": len(found.settings), "left": found.left}
-    rows = [f"{added} titles are on the list of {user}, {len(found.settings)} settings are taken over"]
+    rows = [
+        f"taken over: {counted(added, 'title')} of the list of {user}, {counted(len(found.settings), 'setting')}"
+    ]
     rows += [f"{name}: left out: {why}" for name, why in found.left.items()]
     line.show(document, "\n".join(rows))
 
@@ -90,7 +92,9 @@ def read(given: Mapping[str, Any]) -> Found:
             titles = list(_titles(value))
             found.titles += titles
             if len(titles) < len(value):
-                found.left[name] = f"{len(value) - len(titles)} entries are no titles of TMDB"
+                found.left[name] = (
+                    f"no titles of TMDB: {counted(len(value) - len(titles), 'entry', 'entries')}"
+                )
         else:
             try:
                 found.settings.update(msgspec.convert({name: value}, dict[SettingName, SettingValue]))

@@ -24,6 +24,7 @@ from plughost.contracts import (
     PanelAction,
     RestorePlan,
     Verdict,
+    counted,
     restore_sqlite,
     sqlite_artifact,
 )
@@ -231,7 +232,7 @@ class PlexPlugin(Plugin):
 
     async def _probe_now(self, _fields: Mapping[str, str]) -> str:
         reached, away = await self._probe_all()
-        return f"{reached} servers answer, {away} do not."
+        return f"{counted(reached, 'server answers', 'servers answer')}, {counted(away, 'does', 'do')} not."
 
     async def _probe_all(self) -> tuple[int, int]:
         reached = away = 0

@@ -14,8 +14,8 @@ from plughost.cli.exits import leave_with_problems
 from plughost.cli.freezing.differences import Difference, differences, pip_command
 from plughost.cli.freezing.snapshot import FrozenHost, read_snapshot, take_snapshot, write_snapshot
 from plughost.cli.program import Program
-from plughost.cli.tables import counted
 from plughost.contracts.commands import json_option
+from plughost.contracts.counting import counted
 from plughost.core.config import set_plugin_enabled
 from plughost.core.loading.survey import survey
 

@@ -9,8 +9,9 @@ import msgspec
 
 from plughost.cli.documents import Document
 from plughost.cli.program import Program, verbose_option
-from plughost.cli.tables import counted, local_time, seconds, table
+from plughost.cli.tables import local_time, seconds, table
 from plughost.contracts.commands import json_option
+from plughost.contracts.counting import counted
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import HookSetup, declared_in
 from plughost.core.loading.survey import survey

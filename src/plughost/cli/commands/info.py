@@ -17,6 +17,7 @@ from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program
 from plughost.cli.tables import local_time
 from plughost.contracts.commands import json_option
+from plughost.contracts.counting import counted
 from plughost.contracts.masking import masked
 from plughost.core.config import LoadedConfig
 from plughost.core.finding.discovery import PluginCandidate
@@ -142,8 +143,8 @@ def _text(document: Document, results: list[CheckResult]) -> str:
 
 
 def _process_text(process: Document) -> str:
-    files = "" if process["files"] is None else f", {process['files']} open files"
+    files = "" if process["files"] is None else f", {counted(process['files'], 'open file')}"
     return (
         f"  {'process':13} {process['pid']} of host {process['host']}: {process['memory'] / 1e6:.1f} MB, "
-        f"{process['cpu_seconds']:.2f} s of processor time, {process['threads']} threads{files}"
+        f"{process['cpu_seconds']:.2f} s of processor time, {counted(process['threads'], 'thread')}{files}"
     )

@@ -15,8 +15,8 @@ from plughost.cli.program import Program
 from plughost.cli.scaffold.application import application_answers
 from plughost.cli.scaffold.questions import TEMPLATE, Template, TemplateQuestion, read_template
 from plughost.cli.scaffold.rendering import complete, render
-from plughost.cli.tables import counted
 from plughost.contracts.commands import json_option
+from plughost.contracts.counting import counted
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TAKEN = frozenset({"admin", "cache", "database", "plughost", "sessions", "testing"})

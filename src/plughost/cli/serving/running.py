@@ -19,6 +19,7 @@ from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
 from plughost.cli.serving.server import Server
 from plughost.cli.signals import StopSignals, hangups
+from plughost.contracts.counting import counted
 from plughost.contracts.http_settings import HttpSettings
 from plughost.exceptions import PlughostError
 from plughost.host import Host
@@ -142,10 +143,8 @@ class OneProcess:
             if self._serving.link:
                 code = application.runtime.sign_ins.make_link_code()
                 document["sign_in"] = f"{prefix}/sign-in?code={code}"
-                minutes = application.runtime.settings.link_lifetime / 60
-                lines.append(
-                    f"One-time sign-in link (valid for {minutes:.0f} minutes): {document['sign_in']}"
-                )
+                valid = counted(round(application.runtime.settings.link_lifetime / 60), "minute")
+                lines.append(f"One-time sign-in link (valid for {valid}): {document['sign_in']}")
             self._program.show(document, "\n".join(lines))
         self._notifier.ready(status_line(application.host))
 

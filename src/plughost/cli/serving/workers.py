@@ -25,7 +25,7 @@ from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
 from plughost.cli.signals import StopSignals, hangups
-from plughost.cli.tables import counted
+from plughost.contracts.counting import counted
 from plughost.contracts.logs import get_logger
 
 _FIRST_PAUSE = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from plughost.contracts.clock import Clock
+from plughost.contracts.counting import counted
 from plughost.contracts.error_text import error_line
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import PluginState
@@ -114,8 +115,8 @@ class RunWatch:
     def _give_up(self, what: str, error: BaseException) -> None:
         policy = self._crashes.policy
         self._last_crash = PluginError(
-            f"{what} more than {policy.max_crashes} times within {policy.window:g} s, last with {error_line(error)}. "
-            f"It is in quarantine: mend it, then reload it",
+            f"{what} more than {counted(policy.max_crashes, 'time')} within {policy.window:g} s, "
+            f"last with {error_line(error)}. It is in quarantine: mend it, then reload it",
             plugin=self._name,
         )
         self._last_crash.__cause__ = error

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from plughost.contracts.counting import counted
 from plughost.contracts.processes import Confinement
 from plughost.core.processes import landlock, seccomp
 from plughost.core.processes.places import Places, PluginCode, code_in_use
@@ -103,7 +104,10 @@ def _lacking_one_thread(wanted: Confinement) -> list[str]:
     if others == 0:
         return []
     cure = "" if wanted.strict else "; strict = true confines before the import"
-    return [f"{others} threads that were there before, such as those that its import began{cure}"]
+    before = counted(
+        others, "thread that was there before, such as one", "threads that were there before, such as those"
+    )
+    return [f"{before} that its import began{cure}"]
 
 
 def _apply(plugin: str, wanted: Confinement, data_dir: Path, code: PluginCode) -> list[str]:

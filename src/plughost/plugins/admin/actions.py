@@ -10,7 +10,15 @@ from anyio.lowlevel import checkpoint
 from msgspec import Meta, Struct
 
 from plughost import Host
-from plughost.contracts import RUNNING_STATES, Cache, CacheManager, PluginRecord, PluginState, for_json
+from plughost.contracts import (
+    RUNNING_STATES,
+    Cache,
+    CacheManager,
+    PluginRecord,
+    PluginState,
+    counted,
+    for_json,
+)
 from plughost.exceptions import PluginError, PluginNotFoundError
 from plughost.http import Problem
 from plughost.plugins.admin.documents import Document
@@ -139,9 +147,8 @@ async def clean_sessions(host: Host, _: Nothing) -> Done:
     report = await sessions.cleanup_expired()
     left = (await sessions.stats()).expired  # 0 for a store that counts none, and cleans up by itself
     confirmed = left == 0
-    sentence = (
-        f"{_many(report.removed, 'expired session')} removed, {_confirmed(confirmed, f'{left} are left')}"
-    )
+    otherwise = f"{counted(left, 'session')} left"
+    sentence = f"{counted(report.removed, 'expired session')} removed, {_confirmed(confirmed, otherwise)}"
     return Done(sentence, confirmed, {"removed": report.removed, "expired": left})
 
 
@@ -151,9 +158,9 @@ async def end_user(host: Host, of: OfUser) -> Done:
     ended = await sessions.destroy_user(of.id)
     left = len(await sessions.list_user(of.id))
     store = (await sessions.stats()).store
+    otherwise = f"{counted(left, 'session')} there now"
     sentence = (
-        f"{_many(ended, 'session')} of {of.id} ended in store {store},"
-        f" {_confirmed(left == 0, f'{left} are there now')}"
+        f"{counted(ended, 'session')} of {of.id} ended in store {store}, {_confirmed(left == 0, otherwise)}"
     )
     return Done(sentence, left == 0, {"ended": ended, "left": left, "store": store})
 
@@ -177,8 +184,8 @@ async def clear_cache(host: Host, of: OfCache) -> Done:
         await cache_named(caches, of.cache).clear()
     left = _entries(caches, of.cache)
     what = "All caches" if of.cache is None else f"Cache {of.cache}"
-    entries = _many(before, "entry", "entries")
-    sentence = f"{what} cleared of {entries}, {_confirmed(left == 0, f'{left} are there now')}"
+    otherwise = f"{counted(left, 'entry', 'entries')} there now"
+    sentence = f"{what} cleared of {counted(before, 'entry', 'entries')}, {_confirmed(left == 0, otherwise)}"
     return Done(sentence, left == 0, {"removed": before, "entries": left})
 
 
@@ -190,7 +197,7 @@ async def warm_cache(host: Host, of: OfCache) -> Done:
     loaded = await caches.warm(of.cache)
     entries = _entries(caches, of.cache)
     return Done(
-        f"{_many(loaded, 'key')} loaded; {_many(entries, 'entry', 'entries')} in memory now.",
+        f"{counted(loaded, 'key')} loaded; {counted(entries, 'entry', 'entries')} in memory now.",
         True,
         {"loaded": loaded, "entries": entries},
     )
@@ -204,10 +211,9 @@ async def reset_cache_stats(host: Host, of: OfCache) -> Done:
         cache_named(caches, name).reset_stats()
     stats = caches.stats()
     left = sum(stats[name].hits + stats[name].misses for name in names)
-    what = f"{_many(len(names), 'cache')} counted from zero again"
-    return Done(
-        f"{what}, {_confirmed(left == 0, f'{left} questions came meanwhile')}", True, {"caches": names}
-    )
+    otherwise = f"{counted(left, 'question')} came meanwhile"
+    sentence = f"{counted(len(names), 'cache')} counted from zero again, {_confirmed(left == 0, otherwise)}"
+    return Done(sentence, True, {"caches": names})
 
 
 async def clean_cache(host: Host, of: OfCache) -> Done:
@@ -215,7 +221,8 @@ async def clean_cache(host: Host, of: OfCache) -> Done:
     caches = caches_of(host)
     removed = await (caches.cleanup() if of.cache is None else cache_named(caches, of.cache).cleanup())
     entries = _entries(caches, of.cache)
-    sentence = f"{_many(removed, 'expired entry', 'expired entries')} removed; {entries} are left."
+    gone = counted(removed, "expired entry", "expired entries")
+    sentence = f"{gone} removed; {counted(entries, 'entry', 'entries')} left."
     return Done(sentence, True, {"removed": removed, "entries": entries})
 
 
@@ -233,10 +240,10 @@ async def invalidate(host: Host, what: Invalidation) -> Done:
     detail = f"by {kind} {value!r}"
     if kind == "key":
         gone = not await cache.exists(value)
-        return Done(f"{_many(removed, 'entry', 'entries')} of {what.cache} invalidated {detail}, "
+        return Done(f"{counted(removed, 'entry', 'entries')} of {what.cache} invalidated {detail}, "
                     f"{_confirmed(gone, 'it was stored anew')}", gone, {"removed": removed})  # fmt: skip
     return Done(
-        f"{_many(removed, 'entry', 'entries')} of {what.cache} invalidated {detail}.",
+        f"{counted(removed, 'entry', 'entries')} of {what.cache} invalidated {detail}.",
         True,
         {"removed": removed},
     )
@@ -264,7 +271,7 @@ async def reload_all(host: Host, _: Nothing) -> Done:
     after = host.plugins
     anew = [n for n, generation in before.items() if n in after and after[n].generation > generation]
     confirmed = len(anew) == len(before)
-    sentence = f"{_many(len(anew), 'plugin')} reloaded, {_confirmed(confirmed, 'not all of them')}"
+    sentence = f"{counted(len(anew), 'plugin')} reloaded, {_confirmed(confirmed, 'not all of them')}"
     return Done(sentence, confirmed, {"reloaded": anew})
 
 
@@ -382,7 +389,7 @@ async def run_job(host: Host, of: OfJob) -> Done:
     if record.last_error:
         return Done(f"Job {of.name} ran{took} and failed: {record.last_error}", False, for_json(record))
     return Done(
-        f"Job {of.name} ran{took}, confirmed: {_many(record.runs, 'run')} so far.", True, for_json(record)
+        f"Job {of.name} ran{took}, confirmed: {counted(record.runs, 'run')} so far.", True, for_json(record)
     )
 
 
@@ -422,10 +429,6 @@ def _told(record: PluginRecord) -> Document:
 def _entries(caches: CacheManager, name: str | None) -> int:
     stats = caches.stats()
     return sum(figures.entries for key, figures in stats.items() if name is None or key == name)
-
-
-def _many(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def _confirmed(confirmed: bool, otherwise: str) -> str:

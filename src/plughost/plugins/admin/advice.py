@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from plughost.contracts import CacheStats, JobRecord, PluginRecord, PluginState
+from plughost.contracts import CacheStats, JobRecord, PluginRecord, PluginState, counted
 
 Severity = Literal["warn", "fail"]
 
@@ -54,14 +54,15 @@ def about_caches(stats: Mapping[str, CacheStats], status: Mapping[str, Any]) -> 
             yield Advice(
                 "warn",
                 name,
-                f"{figures.load_errors} loads failed; stale values were served where there were any"
+                f"{counted(figures.load_errors, 'load')} failed; stale values were served where there were any"
                 f" ({figures.stale}). Look for the loaders' errors in the log.",
             )
         if figures.refused:
             yield Advice(
                 "warn",
                 name,
-                f"{figures.refused} values were too large to be kept; raise max_bytes or store less.",
+                f"{counted(figures.refused, 'value was', 'values were')} too large to be kept; raise max_bytes or"
+                " store less.",
             )
     if status.get("mode") not in (None, "memory") and status.get("coherence") == "off":
         yield Advice(
@@ -75,9 +76,11 @@ def _low_hit_rate(figures: CacheStats) -> str:
     rate = f"Only {figures.hit_rate:.0%} of {figures.hits + figures.misses} questions were answered. "
     crowded = sum(figures.evicted.values())
     if crowded > figures.expired:
-        return rate + f"{crowded} entries had to make room: raise max_entries or max_bytes."
+        made = f"{counted(crowded, 'entry', 'entries')} had to make room"
+        return f"{rate}{made}: raise max_entries or max_bytes."
     if figures.expired:
-        return rate + f"{figures.expired} entries were past their time: raise ttl, or keep hot keys warm."
+        late = counted(figures.expired, "entry was past its", "entries were past their")
+        return f"{rate}{late} time: raise ttl, or keep hot keys warm."
     return rate + "Most keys are asked once: check that they do not hold something unique, such as a time."
 
 
@@ -95,14 +98,14 @@ def about_sessions(active: int, expired: int, unreadable: int, cleanup: JobRecor
         yield Advice(
             "warn",
             "store",
-            f"{expired} expired sessions take room; run the clean-up or let it run more often.",
+            f"{counted(expired, 'expired session')} take room; run the clean-up or let it run more often.",
         )
     if unreadable:
         yield Advice(
             "fail",
             "store",
-            f"Stored sessions could not be opened and were refused, {unreadable} times: a key is missing from"
-            " `secret`, or the file is damaged.",
+            f"Stored sessions could not be opened and were refused, {counted(unreadable, 'time')}: a key is"
+            " missing from `secret`, or the file is damaged.",
         )
 
 
@@ -115,7 +118,7 @@ def about_plugins(records: Iterable[PluginRecord]) -> Iterator[Advice]:
             if record.state is PluginState.QUARANTINED:
                 text += " Its background tasks crashed too often: mend the cause, then reload it."
             elif record.state is PluginState.DEGRADED:
-                text += f" Its background tasks were restarted {record.restarts} times; the log tells why."
+                text += f" Its background tasks were restarted {counted(record.restarts, 'time')}; the log tells why."
             if record.required and not record.running:
                 text += _UNREADY
             yield Advice(severity, record.name, text)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
-from plughost.contracts import CommandLine, json_option
+from plughost.contracts import CommandLine, counted, json_option
 from plughost.http import AccessFile, SignIns, TokenRecord, Tokens
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -50,7 +50,9 @@ def link(line: CommandLine, url: str) -> None:
         access.close()
     address = f"{admin_page}/sign-in?code={code}"
     line.show({"sign_in": address, "expires_in": settings.link_lifetime}, address)
-    line.talk(f"It signs in one browser, once, within {settings.link_lifetime / 60:.0f} minutes.")
+    line.talk(
+        f"It signs in one browser, once, within {counted(round(settings.link_lifetime / 60), 'minute')}."
+    )
 
 
 @admin.group()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plughost import Host
-from plughost.contracts import AppState, PluginRecord, PluginState
+from plughost.contracts import AppState, PluginRecord, PluginState, counted
 
 OWN_NAME = "admin"
 """The plugin that serves the page: stopping it there would leave nobody to say how that went."""
@@ -38,10 +38,6 @@ def standing(host: Host) -> str:
     plugins = sum(record.state in _TROUBLED for record in host.plugins.values())
     lost = {*host.app_errors, *host.missing_apps}.difference(host.apps)
     apps = len(lost) + sum(app.state is AppState.FAILED for app in host.apps.values())
-    failed = [
-        f"{count} {noun}{'' if count == 1 else 's'}"
-        for count, noun in ((plugins, "plugin"), (apps, "app"))
-        if count
-    ]
+    failed = [counted(count, noun) for count, noun in ((plugins, "plugin"), (apps, "app")) if count]
     word = "ready" if host.ready else "not ready"
     return f"{word}, {' and '.join(failed)} failed" if failed else word

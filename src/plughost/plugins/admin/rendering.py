@@ -16,7 +16,7 @@ import jinja2
 import jinja2.bccache
 from markupsafe import Markup, escape
 
-from plughost.contracts import Clock, visible
+from plughost.contracts import Clock, counted, visible
 from plughost.http import HttpRuntime, Identity
 from plughost.plugins.admin import charts
 from plughost.plugins.admin.actions import ACTIONS, Done
@@ -106,6 +106,7 @@ class Renderer:
             "ago": self._ago,
             "bytes": readable_bytes,
             "coded": coded,
+            "counted": _counted,
             "facts": facts,
             "facts_table": facts_table,
             "ms": milliseconds,
@@ -283,6 +284,10 @@ def static_version() -> str:
 def number(value: Any) -> str:
     """Return a count with thin spaces between thousands."""
     return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else str(value or 0)
+
+
+def _counted(count: int, noun: str, many: str = "") -> str:
+    return counted(count, noun, many).replace(str(count), number(count), 1)
 
 
 def percent(value: Any) -> str:

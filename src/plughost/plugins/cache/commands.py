@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from plughost.contracts import CacheManager, CommandLine, json_option
+from plughost.contracts import CacheManager, CommandLine, counted, json_option
 from plughost.exceptions import ConfigError, ServiceError
 
 
@@ -50,7 +50,8 @@ def stats(line: CommandLine) -> None:
 
     found = line.run(work)
     rows = [
-        f"{name:>20}  {figures['backend']:>7}  {figures['entries']:>8} entries  {figures['hit_rate']:.0%} hits"
+        f"{name:>20}  {figures['backend']:>7}  {counted(figures['entries'], 'entry', 'entries'):>16}"
+        f"  {figures['hit_rate']:.0%} hits"
         for name, figures in found.items()
     ]
     line.show({"caches": found}, "\n".join(rows) or "no caches")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from plughost.contracts import error_type_name
+from plughost.contracts import counted, error_type_name
 from plughost.exceptions import StoreUnavailableError
 
 _MOST_SPARED: Final = 10_000
@@ -48,7 +48,7 @@ class LoadBreaker:
         if now < self._retry_at:
             left = self._retry_at - now
             raise StoreUnavailableError(
-                f"the loader failed {self._row} times in a row and is tried again in {left:.1f} s;"
+                f"the loader failed {counted(self._row, 'time')} in a row and is tried again in {left:.1f} s;"
                 f" the last time by {self._last}"
             )
         self._retry_at = now + self._pause  # this one is the probe; the others wait for another pause

@@ -11,7 +11,7 @@ import anyio.to_thread
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from plughost.contracts import OperationResult, UnregisterOptions
+from plughost.contracts import OperationResult, UnregisterOptions, counted
 from plughost.exceptions import AppError, ConfigError
 from plughost.plugins.database.commits import Commits
 from plughost.plugins.database.database import Database
@@ -211,4 +211,4 @@ def _said(database: Database, error: BaseException) -> str:
 
 
 def _count(revisions: tuple[str, ...], verb: str) -> str:
-    return f"{len(revisions)} migration{'' if len(revisions) == 1 else 's'} {verb}"
+    return f"{counted(len(revisions), 'migration')} {verb}"

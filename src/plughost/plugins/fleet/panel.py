@@ -16,6 +16,7 @@ from plughost.contracts import (
     Rollout,
     RolloutAct,
     RolloutPlan,
+    counted,
 )
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.overview import MOST_LINES, hosts_shown, plugins_shown
@@ -94,7 +95,7 @@ class FleetPanel:
             rollout = await self._fleet.propose(FleetChange(act, plugin, fields.get("reason", "")), plan)
         except FleetError as error:
             return f"Nothing was changed: {error}"
-        return f"Revision {rollout.revision}: {act} {plugin}, on {len(rollout.results)} hosts."
+        return f"Revision {rollout.revision}: {act} {plugin}, on {counted(len(rollout.results), 'host')}."
 
     async def _drain(self, act: str, fields: Mapping[str, str]) -> str:
         try:
