@@ -16,9 +16,10 @@ import pytest
 from msgspec.structs import replace
 
 from plughost.cli import main
-from plughost.contracts import Beat, Greeting, MemberPlugin, Telling
+from plughost.contracts import Beat, FleetJobRecord, Greeting, MemberPlugin, Telling
 from plughost.plugins.fleet.cards import MemberCard
 from plughost.plugins.fleet.config import FleetConfig
+from plughost.plugins.fleet.host_commands import job_row
 from plughost.plugins.fleet.relay import SentEvent
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 from servers import end
@@ -73,6 +74,8 @@ def test_a_change_on_another_revision_is_refused_and_with_no_host_there_nobody_i
     assert code == 1
     assert "at revision 1 (disable lamp" in said
     assert typed("fleet", "config", "rollback", "7")[0] == 1
+    code, refused, said = typed("fleet", "rollout", "show", "7")
+    assert (code, refused["code"], "there is no revision 7" in said) == (1, "fleet_error", True)
     assert typed("fleet", "enable", "lamp", "--now", "--expect", "1")[1]["revision"] == 2
     assert typed("fleet", "config", "rollback", "1", "--reason", "as it was")[1]["revision"] == 3
     revisions = typed("fleet", "config", "history")[1]["revisions"]
@@ -91,8 +94,8 @@ def test_a_plugin_that_no_host_has_is_changed_only_when_that_is_meant(
 ) -> None:
     card = MemberCard(plugins=(MemberPlugin(name="lamp"),))
     joined(tmp_path, card=msgspec.msgpack.encode(card))
-    code, _, said = typed("fleet", *words, "--now", "--detach")
-    assert (code, "Did you mean 'lamp'?" in said) == (1, True)
+    code, refused, said = typed("fleet", *words, "--now", "--detach")
+    assert (code, refused["code"], "Did you mean 'lamp'?" in said) == (1, "fleet_error", True)
     code, rollout, _ = typed("fleet", *words, "--now", "--detach", "--force")
     assert (code, rollout["revision"]) == (0, 1)
 
@@ -176,6 +179,28 @@ def test_events_are_followed_until_somebody_stops_it(tmp_path: Path) -> None:
         anyio.run(tell)
     finally:
         end(process)
+
+
+def test_a_store_that_cannot_be_reached_has_a_code_of_its_own(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PLUGHOST_PLUGINS__FLEET__CONFIG__PATH", str(tmp_path))
+    code, refused, _ = typed("fleet", "status")
+    assert (code, refused["code"]) == (1, "store_unavailable_error")
+
+
+def test_a_plugin_without_a_version_and_a_job_that_never_ran_are_told_as_such(
+    typed: Typed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = MemberCard(plugins=(MemberPlugin(name="lamp"),))
+    joined(tmp_path, card=msgspec.msgpack.encode(card))
+    with pytest.raises(SystemExit):
+        main(["fleet", "plugins"])
+    assert capsys.readouterr().out.split() == ["lamp", "-", "on", "1"]
+    assert job_row(FleetJobRecord(job="lamp:dust", schedule="every 1 h")).split("  ")[-2:] == [
+        "never started",
+        "(0 started, 0 failed, 0 missed, 0 skipped)",
+    ]
 
 
 def test_a_fleet_in_memory_cannot_be_seen_from_outside(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,11 +88,10 @@ def plugins(line: CommandLine) -> None:
     """List the plugins of all members: which version runs on how many, and where they differ."""
     name, kind, view = with_store(line, _view)
     found = status_of(name, kind, view, members_of(view), ())
-    rows = [
-        f"{plugin:>20}  {', '.join(f'{version} on {count}' for version, count in versions.items())}"
-        f"{'  differs' if plugin in found.drift else ''}"
-        for plugin, versions in sorted(found.versions.items())
-    ]
+    rows = []
+    for plugin, versions in sorted(found.versions.items()):
+        on = ", ".join(f"{version or '-'} on {count}" for version, count in versions.items())
+        rows.append(f"{plugin:>20}  {on}{'  differs' if plugin in found.drift else ''}")
     document = {
         "plugins": {plugin: dict(one) for plugin, one in found.versions.items()},
         "drift": found.drift,

@@ -116,9 +116,12 @@ def run_out_of_turn(line: CommandLine, name: str, wait: float) -> None:
 
 def job_row(job: FleetJobRecord) -> str:
     """Return a line about a job."""
-    last = datetime.fromtimestamp(job.slot, UTC).isoformat(timespec="seconds") if job.member else "never"
+    last = "never started"
+    if job.member:
+        slot = datetime.fromtimestamp(job.slot, UTC).isoformat(timespec="seconds")
+        last = f"last {slot} on {job.member}: {job.state}"
     figures = f"{job.starts} started, {job.failures} failed, {job.missed} missed, {job.skipped} skipped"
-    return f"{job.job:>24}  {job.schedule}  last {last} on {job.member or 'nobody'}: {job.state}  ({figures})"
+    return f"{job.job:>24}  {job.schedule}  {last}  ({figures})"
 
 
 async def _until_empty(look: Callable[[], Awaitable[tuple[str, ...]]], wait: float) -> tuple[str, ...]:

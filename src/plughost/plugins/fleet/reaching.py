@@ -11,7 +11,6 @@ import anyio
 import click
 
 from plughost.contracts import CommandLine, FleetStore
-from plughost.exceptions import FleetError, StoreUnavailableError
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.revisions import Revisions
 
@@ -21,7 +20,11 @@ T = TypeVar("T")
 def with_store(
     line: CommandLine, work: Callable[[FleetStore, Revisions], Awaitable[T]]
 ) -> tuple[str, str, T]:
-    """Return the fleet's name, the kind of its store, and what the work returned."""
+    """Return the fleet's name, the kind of its store, and what the work returned.
+
+    Raises:
+        StoreUnavailableError: The store cannot be reached.
+    """
     host: Any = line.host()
     config: FleetConfig = host.loaded_config.decode_plugin("fleet", FleetConfig)
     config.check()
@@ -39,10 +42,7 @@ def with_store(
         finally:
             await store.close()
 
-    try:
-        return config.name or host.name, store.name, anyio.run(run)
-    except (StoreUnavailableError, FleetError) as error:
-        raise click.ClickException(str(error)) from error
+    return config.name or host.name, store.name, anyio.run(run)
 
 
 def author() -> str:

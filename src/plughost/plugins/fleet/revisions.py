@@ -110,12 +110,20 @@ class Revisions:
         """
         if not number:
             return Revision()
+        return self._seal.open(await self.expect(number), Revision)
+
+    async def expect(self, number: int) -> bytes:
+        """Return one as it is stored, which must be there.
+
+        Raises:
+            FleetError: There is no such revision.
+        """
         document = await self.document(number)
         if document is None:
             raise FleetError(
                 f"there is no revision {number}: `plughost fleet config history` shows what there is"
             )
-        return self._seal.open(document, Revision)
+        return document
 
     async def rollout(self, number: int, view: View | None = None) -> Rollout:
         """Return how far the living members follow a revision; a ``view`` that is there is not read again."""
@@ -261,7 +269,7 @@ def _refuse_unknown(plugin: str, view: View, active: Revision) -> None:
     if had and plugin not in had | active.plugins.keys():
         raise FleetError(
             f"no host of the fleet has a plugin {plugin!r}.{did_you_mean(plugin, had | active.plugins.keys())}"
-            " Nothing was changed; --force, or force in code and API, wants it all the same, of hosts that join later"
+            " Nothing was changed: `--force`, in code and API `force`, is for hosts that are still to join"
         )
 
 

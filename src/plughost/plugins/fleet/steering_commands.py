@@ -227,7 +227,12 @@ def rollout_group() -> None:
 @click.pass_obj
 def show_rollout(line: CommandLine, number: int) -> None:
     """Show how far revision NUMBER has come."""
-    _tell(line, with_store(line, lambda _, revisions: revisions.rollout(number))[2])
+
+    async def look(_: FleetStore, revisions: Revisions) -> Rollout:
+        await revisions.expect(number)
+        return await revisions.rollout(number)
+
+    _tell(line, with_store(line, look)[2])
 
 
 def _holding(act: RolloutAct, text: str) -> None:
