@@ -188,6 +188,17 @@ class TestStale:
                 return
         pytest.fail("the new picture never came")
 
+    @pytest.mark.parametrize("wanted", [True, False])
+    async def test_only_who_asks_for_it_is_told_by_the_header_of_before(
+        self, seen: Seen, wanted: bool
+    ) -> None:
+        await seen.host.unload_plugin("images")
+        await seen.host.load_plugin(ImagesPlugin, {"warning_header": wanted})
+        assert "warning" not in (await seen.get()).headers
+        seen.shelf.gives = ConnectionError("away")
+        await anyio.sleep(0.1)
+        assert ("warning" in (await seen.get()).headers) == wanted
+
 
 async def test_forgetting_a_picture_takes_all_its_sizes_and_no_other_picture(seen: Seen) -> None:
     for width in ("92", "342"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from conftest import running
 from plughost.contracts import CacheManager
 from plughost.plugins.cache import CachePlugin
 from plughost.testing import FakeClock
@@ -171,6 +172,23 @@ async def test_history_that_is_read_each_minute_costs_a_fifth_of_the_queries(sui
         assert (await ada.get("/api/plex/watch-history")).status_code == 200
         await clock.advance(60)
     assert ada.fakes.home.count("/status/sessions/history") == 12
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_only_who_asks_for_it_is_told_of_a_stale_answer_by_the_header_of_before(
+    fakes, tmp_path, wanted
+):
+    clock = FakeClock()
+    async with running(fakes, tmp_path, clock, warning_header=wanted) as suite:
+        ada = suite.browser()
+        await ada.sign_in()
+        for path in ("ondeck", "activities"):
+            assert "warning" not in (await ada.get(f"/api/plex/{path}")).headers
+        fakes.home.begin("away")
+        await clock.advance(100)
+        for path in ("ondeck", "activities"):
+            answer = await ada.get(f"/api/plex/{path}")
+            assert answer.headers.get("warning") == ('110 - "Response is Stale"' if wanted else None)
 
 
 async def test_one_that_is_gone_is_missing_even_if_it_was_kept(suite, ada):

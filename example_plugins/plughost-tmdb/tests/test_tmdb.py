@@ -195,6 +195,18 @@ async def test_in_trouble_what_is_kept_is_given_and_what_is_not_is_told(
                 await anyio.sleep(0.05)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_only_who_asks_for_it_is_told_by_the_header_of_before(
+    make_host: HostMaker, wanted: bool
+) -> None:
+    async with bench(make_host, warning_header=wanted) as served:
+        assert "warning" not in (await served.get("movie/101")).headers
+        served.tmdb.begin("away")
+        await served.clock.advance(5 * DAYS)
+        answer = await served.get("movie/101")
+        assert answer.headers.get("warning") == ('110 - "Response is Stale"' if wanted else None)
+
+
 @on_both
 async def test_what_tmdb_no_longer_has_takes_the_place_of_what_was_kept(served: Bench) -> None:
     assert (await served.get("movie/101")).status_code == 200

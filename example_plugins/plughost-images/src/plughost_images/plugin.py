@@ -28,9 +28,11 @@ class ImagesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Attributes:
         workers: Pictures that are converted at once, each by a core.
+        warning_header: Whether old pictures say so in ``Warning``, too, which is obsolete since RFC 9111.
     """
 
     workers: Annotated[int, Meta(ge=1, le=32)] = 2
+    warning_header: bool = False
 
 
 class ImagesPlugin(Plugin):
@@ -122,7 +124,10 @@ class ImagesPlugin(Plugin):
         if picture is None:
             headers = {"Cache-Control": "no-store", "ETag": '"placeholder"', "Vary": "Accept"}
             return Response(placeholder(), 200, headers, "image/png")
-        return _answer(request, picture, immutable=origin.immutable)
+        response = _answer(request, picture, immutable=origin.immutable)
+        if self._context.config.warning_header and picture.stale:
+            response.headers["Warning"] = '110 - "Response is Stale"'
+        return response
 
     async def _remove(self, request: Request) -> Response:
         from starlette.responses import JSONResponse

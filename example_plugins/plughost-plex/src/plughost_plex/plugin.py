@@ -21,10 +21,8 @@ from plughost.contracts import (
     Clock,
     GuardedRoute,
     HealthCheck,
-    PanelAction,
     RestorePlan,
     Verdict,
-    counted,
     restore_sqlite,
     sqlite_artifact,
 )
@@ -34,6 +32,7 @@ from plughost_plex import hookspecs
 from plughost_plex.answers import Answers
 from plughost_plex.elsewhere import Elsewhere
 from plughost_plex.keeping_up import KeepingUp
+from plughost_plex.panel import PlexPanel
 from plughost_plex.playback import Playback
 from plughost_plex.plex_tv import PlexTv
 from plughost_plex.protocols import Account, Plex, PlexError, Server
@@ -62,6 +61,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         deadline: Seconds that somebody waits for a server when nothing is kept.
         patience: Seconds that a way to a server has to answer when all are tried.
         ca_file: Certificates of authorities that vouch for servers beside the system's.
+        warning_header: Whether stale answers say so in ``Warning``, too, which is obsolete since RFC 9111.
     """
 
     product: str = "plughost"
@@ -73,6 +73,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     deadline: Annotated[float, Meta(gt=0)] = 8.0
     patience: Annotated[float, Meta(gt=0)] = 3.0
     ca_file: Path | None = None
+    warning_header: bool = False
 
 
 class PlexPlugin(Plugin):
@@ -126,7 +127,7 @@ class PlexPlugin(Plugin):
         sign_in = SignIn(plex_tv, self._servers, config, context.hooks, self._clock)
         playback = Playback(self._servers, vault, self._clock)
         self._plex = PlexService(self._shelf, self._servers, answers, sign_in, playback, context.hooks)
-        self._log = context.log
+        self._log, self._warn = context.log, config.warning_header
         context.register_hookspecs(hookspecs)
         context.provide(Plex, self._plex)
         context.every(_PROBE_EACH, self._probe_all, name="plex connections")
@@ -188,17 +189,12 @@ class PlexPlugin(Plugin):
         """Add the routes."""
         from plughost_plex.routes import Routes
 
-        return Routes(self._plex, self._clock).all()
+        return Routes(self._plex, self._clock, warn=self._warn).all()
 
     @hookimpl
     def register_admin_panels(self) -> Sequence[AdminPanel]:
         """Add the tab."""
-        probe = PanelAction(
-            name="probe", title="Look at all connections", run=self._probe_now, scope="plex:write"
-        )
-        return [
-            AdminPanel(name="plex", title="Plex", scope="plex:monitor", data=self._figures, actions=(probe,))
-        ]
+        return [PlexPanel(self._plex, self._probe_all).panel()]
 
     @hookimpl
     async def health_check(self, app_name: str | None) -> HealthCheck | None:
@@ -216,23 +212,9 @@ class PlexPlugin(Plugin):
             name="plex", status="warn" if told else "pass", detail="; ".join(told), figures=figures
         )
 
-    async def _figures(self) -> Mapping[str, Any]:
-        servers = [
-            {"server": server.name, "user": server.user_id, "reached by": server.reached_by or "not known",
-             "ms": None if server.latency is None else round(server.latency * 1000, 1)}
-            for server in await self._all_servers()
-        ]  # fmt: skip
-        reads, calls = self._plex.answers.reads, self._plex.answers.calls
-        saved = {kind: {"reads": reads[kind], "calls": calls[kind]} for kind in sorted(reads)}
-        return {"servers": servers, "saved": saved}
-
     async def _all_servers(self) -> list[Server]:
         accounts = await self._shelf.accounts()
         return [server for account in accounts for server in await self._shelf.servers(account.user_id)]
-
-    async def _probe_now(self, _fields: Mapping[str, str]) -> str:
-        reached, away = await self._probe_all()
-        return f"{counted(reached, 'server answers', 'servers answer')}, {counted(away, 'does', 'do')} not."
 
     async def _probe_all(self) -> tuple[int, int]:
         reached = away = 0

@@ -72,10 +72,11 @@ class Routes:
     Args:
         service: Does the work.
         clock: Time.
+        warn: Whether stale answers have the header ``Warning``.
     """
 
-    def __init__(self, service: PlexService, clock: Clock) -> None:
-        self._plex, self._clock = service, clock
+    def __init__(self, service: PlexService, clock: Clock, *, warn: bool) -> None:
+        self._plex, self._clock, self._warn = service, clock, warn
 
     def all(self) -> list[Route]:
         """Return the routes."""
@@ -158,7 +159,7 @@ class Routes:
         raise PlexError(404, "plex_no_server", "This account has no such server.")
 
     async def _libraries(self, request: Request) -> Response:
-        return _answer(await self._plex.sections.all(*await self._asking(request)))
+        return self._answer(await self._plex.sections.all(*await self._asking(request)))
 
     async def _library(self, request: Request) -> Response:
         start, size = _number(request, "start", 0, 10**6), _number(request, "size", 50, _MOST_ITEMS)
@@ -168,38 +169,38 @@ class Routes:
         page = {"X-Plex-Container-Start": str(start), "X-Plex-Container-Size": str(size)}
         section = _key(request.path_params["id"])
         asking = await self._asking(request)
-        return _answer(await self._plex.sections.page(*asking, section, sort=sort, page=page))
+        return self._answer(await self._plex.sections.page(*asking, section, sort=sort, page=page))
 
     async def _metadata(self, request: Request) -> Response:
         key = _key(request.path_params["id"])
         asking = await self._asking(request)
-        return _answer(await self._plex.details(*asking, key))
+        return self._answer(await self._plex.details(*asking, key))
 
     async def _search(self, request: Request) -> Response:
         words = " ".join(request.query_params.get("query", "").split())
         if not 1 <= len(words) <= 200:
             raise Problem(422, "`query` has 1 to 200 characters.", code="query_invalid")
         params = {"query": words.casefold(), "limit": str(_number(request, "limit", 10, 50))}
-        return _answer(
+        return self._answer(
             await self._plex.answers.get(*await self._asking(request), "search", "/hubs/search", params)
         )
 
     async def _on_deck(self, request: Request) -> Response:
-        return _answer(
+        return self._answer(
             await self._plex.answers.get(*await self._asking(request), "ondeck", "/library/onDeck")
         )
 
     async def _continue(self, request: Request) -> Response:
         asking = await self._asking(request)
-        return _answer(await self._plex.answers.get(*asking, "continue", "/hubs/continueWatching"))
+        return self._answer(await self._plex.answers.get(*asking, "continue", "/hubs/continueWatching"))
 
     async def _monitor(self, what: Any, request: Request) -> Response:
         identity = identity_of(request)
         owner = identity.id if identity.kind == "session" and self._plex.shelf.owns(identity.id) else ""
         answer = await self._plex.monitor(what, owner)
         if what == "activities":
-            return _activities(answer)
-        return _answer(answer)
+            return self._activities(answer)
+        return self._answer(answer)
 
     async def _sync(self, request: Request) -> Response:
         identity = identity_of(request)
@@ -264,6 +265,22 @@ class Routes:
         kind = "video/mp2t" if part.endswith(".ts") else "text/vtt" if part.endswith(".vtt") else "video/mp4"
         return _Passed(held, reply, reply.status, headers, kind)
 
+    def _answer(self, answer: Answer) -> Response:
+        return JSONResponse({"MediaContainer": answer.data}, headers=self._freshness(answer))
+
+    def _activities(self, answer: Answer) -> Response:
+        found = answer.data.get("Activity", [])
+        about = {"cached": answer.age > 0, "cache_age": round(answer.age, 2), "stale": answer.stale}
+        return JSONResponse({"activities": found, **about}, headers=self._freshness(answer))
+
+    def _freshness(self, answer: Answer) -> dict[str, str]:
+        detail = "; detail=upstream-slow-or-away" if answer.stale else ""
+        return {
+            "Cache-Control": "private, no-cache",
+            "Age": str(int(answer.age)),
+            "Cache-Status": f"plughost; {'hit' if answer.age else 'fwd=miss'}; ttl={int(answer.ttl)}{detail}",
+        } | ({"Warning": '110 - "Response is Stale"'} if self._warn and answer.stale else {})
+
 
 class _Passed(StreamingResponse):
     """Passes an answer on as it comes, and lets go of it when all is sent or the client has left."""
@@ -322,25 +339,6 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 7 or int(text) > most:
         raise Problem(422, f"`{name}` is a number from 0 to {most}.", code="number_invalid")
     return int(text)
-
-
-def _freshness(answer: Answer) -> dict[str, str]:
-    detail = "; detail=upstream-slow-or-away" if answer.stale else ""
-    return {
-        "Cache-Control": "private, no-cache",
-        "Age": str(int(answer.age)),
-        "Cache-Status": f"plughost; {'hit' if answer.age else 'fwd=miss'}; ttl={int(answer.ttl)}{detail}",
-    }
-
-
-def _answer(answer: Answer) -> Response:
-    return JSONResponse({"MediaContainer": answer.data}, headers=_freshness(answer))
-
-
-def _activities(answer: Answer) -> Response:
-    found = answer.data.get("Activity", [])
-    about = {"cached": answer.age > 0, "cache_age": round(answer.age, 2), "stale": answer.stale}
-    return JSONResponse({"activities": found, **about}, headers=_freshness(answer))
 
 
 def _shown(server: Server, current: Server | None) -> dict[str, Any]:

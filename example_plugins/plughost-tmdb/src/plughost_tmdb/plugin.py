@@ -56,6 +56,7 @@ class TmdbConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ceiling: Calls per second in all.
         own_key_fallback: Whether the shared key stands in for one that TMDB does not accept.
         deadline: Seconds that somebody waits for TMDB when nothing is kept.
+        warning_header: Whether stale answers say so in ``Warning``, too, which is obsolete since RFC 9111.
     """
 
     shared_key: Secret | None = None
@@ -66,6 +67,7 @@ class TmdbConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ceiling: _Positive = 40.0
     own_key_fallback: bool = True
     deadline: _Positive = 8.0
+    warning_header: bool = False
 
 
 class TmdbPlugin(Plugin):
@@ -104,7 +106,7 @@ class TmdbPlugin(Plugin):
             fallback=config.own_key_fallback,
         )
         await self._keys.load()
-        self._meter = Meter(store, self._clock)
+        self._meter, self._warn = Meter(store, self._clock), config.warning_header
         self._tmdb = CachedTmdb(
             self._api_of, context.use(CacheManager), self._keys, self._meter, self._clock, config.deadline
         )
@@ -172,7 +174,7 @@ class TmdbPlugin(Plugin):
         """Add TMDB's paths, and those for a user's own key."""
         from plughost_tmdb.routes import TmdbRoutes
 
-        return TmdbRoutes(self._tmdb, self._keys, self._meter).routes()
+        return TmdbRoutes(self._tmdb, self._keys, self._meter, warn=self._warn).routes()
 
     @hookimpl
     def register_admin_panels(self) -> Sequence[AdminPanel]:

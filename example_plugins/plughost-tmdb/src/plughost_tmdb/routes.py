@@ -46,10 +46,11 @@ class TmdbRoutes:
         tmdb: The service.
         keys: The keys.
         meter: What was asked.
+        warn: Whether stale answers have the header ``Warning``.
     """
 
-    def __init__(self, tmdb: CachedTmdb, keys: Keys, meter: Meter) -> None:
-        self._tmdb, self._keys, self._meter = tmdb, keys, meter
+    def __init__(self, tmdb: CachedTmdb, keys: Keys, meter: Meter, *, warn: bool) -> None:
+        self._tmdb, self._keys, self._meter, self._warn = tmdb, keys, meter, warn
 
     def routes(self) -> Sequence[Route]:
         """Return them."""
@@ -82,7 +83,10 @@ class TmdbRoutes:
             raise problem from None
         if answer is None:
             raise Problem(404, "TMDB has no such thing.", code="not_found")
-        return _response(request, answer)
+        response = _response(request, answer)
+        if self._warn and answer.stale:
+            response.headers["Warning"] = '110 - "Response is Stale"'
+        return response
 
     async def _put_key(self, request: Request) -> Response:
         user, given = user_of(request), await json_body(request, NewKey)
