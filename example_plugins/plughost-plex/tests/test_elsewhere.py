@@ -80,6 +80,30 @@ async def test_it_is_told_once_to_whom_it_belongs_the_oldest_first(suite, ada, d
     ]
 
 
+async def test_of_views_in_one_second_those_that_come_after_a_look_are_told_too(suite, ada, diary):
+    """And none is told twice; those of the second at which the first look ended are as good as any other."""
+    for number, at in enumerate((BEFORE, BEFORE + 10, BEFORE + 10, BEFORE + 10)):
+        ada.fakes.home.watch(1001, f"10{number + 1}" if number != 2 else "110", at=at)
+        for _ in range(2):
+            assert (await suite.host.jobs.run_now(SYNC)).failures == 0
+    await suite.host.reload_plugin("plex")
+    await suite.host.jobs.run_now(SYNC)
+    assert [(key, at - BEFORE) for _, _, key, _, at in diary.seen] == [
+        ("101", 0), ("102", 10), ("110", 10), ("104", 10)
+    ]  # fmt: skip
+
+
+async def test_all_views_of_the_second_in_which_the_first_look_ends_are_from_before_it(suite, ada):
+    diary = Diary()
+    await ada.get("/api/plex/servers")
+    await suite.host.load_plugin(diary)
+    for key in ("101", "102"):
+        ada.fakes.home.watch(1001, key, at=BEFORE)
+    for _ in range(2):
+        assert (await suite.host.jobs.run_now(SYNC)).failures == 0
+    assert diary.seen == []
+
+
 async def test_what_is_kept_of_it_is_forgotten(suite, ada, diary):
     home = ada.fakes.home
     home.play(1001, "102")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,9 @@ _CLOCKS_DIFFER: Final = 60.0
 
 _MOST_TOLD: Final = 10_000
 
+_MOST_AT_ONCE: Final = 50
+"""How many views there are in one second, at most."""
+
 
 class _Event(
     msgspec.Struct, frozen=True, rename={"key": "ratingKey", "account": "accountID", "at": "viewedAt"}
@@ -26,6 +29,15 @@ class _Event(
     key: str
     account: int
     at: int
+
+    @property
+    def id(self) -> str:
+        """Tells it from others in its second."""
+        return f"{self.account}:{self.key}"
+
+    def is_beside(self, until: int, known: Collection[str]) -> bool:
+        """Whether it is in a second of which others are known."""
+        return self.at == until and bool(known) and self.id not in known
 
 
 class Elsewhere:
@@ -61,14 +73,16 @@ class Elsewhere:
         return count
 
     async def _sync(self, owner: Account, server: Server, people: Mapping[int, Account]) -> int:
-        until = await self._plex.shelf.told_until(server.machine)
-        if until is None:
-            found = await self._plex.history(owner, server, most=1)
-            latest = max((event.at for event in _events(found)), default=0)
-            await self._plex.shelf.tell_until(server.machine, latest)
+        told = await self._plex.shelf.told_until(server.machine)
+        if told is None:
+            found = await self._plex.history(owner, server, most=_MOST_AT_ONCE)
+            await self._plex.shelf.tell_until(server.machine, *_edge(list(_events(found))))
             return 0
+        until, known = told
         found = await self._plex.history(owner, server, since=until)
-        events = sorted((event for event in _events(found) if event.at > until), key=lambda event: event.at)
+        # Of two views in one second the other may not have been there at the last look.
+        new = (event for event in _events(found) if event.at > until or event.is_beside(until, known))
+        events = sorted(new, key=lambda event: event.at)
         if not events:
             return 0
         await self._plex.answers.forget(owner, server, "history")
@@ -76,7 +90,8 @@ class Elsewhere:
         for event in events:
             account = owner if event.account == _OWNER else people.get(event.account)
             count += account is not None and await self._tell(account, server, event)
-        await self._plex.shelf.tell_until(server.machine, events[-1].at)
+        until, ids = _edge(events)
+        await self._plex.shelf.tell_until(server.machine, until, ids | known if until == told[0] else ids)
         return count
 
     async def _tell(self, account: Account, server: Server, event: _Event) -> bool:
@@ -88,6 +103,12 @@ class Elsewhere:
             account=account, machine=server.machine, key=event.key, seen=True, at=float(event.at)
         )
         return True
+
+
+def _edge(events: Sequence[_Event]) -> tuple[int, frozenset[str]]:
+    """Return the last second of some views, and which of them are in it."""
+    until = max((event.at for event in events), default=0)
+    return until, frozenset(event.id for event in events if event.at == until)
 
 
 def _events(container: Mapping[str, Any] | None) -> Iterator[_Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,14 +128,21 @@ class Shelf:
             server.way, server.latency, server.user_id, server.machine,
         )  # fmt: skip
 
-    async def told_until(self, machine: str) -> int | None:
-        """Return until when what was watched on a server was told; None when nobody has looked yet."""
-        rows = await self._all("SELECT value FROM setting WHERE name = ?", f"told until {machine}")
-        return int(rows[0][0]) if rows else None
+    async def told_until(self, machine: str) -> tuple[int, frozenset[str]] | None:
+        """Return until which second what was watched on a server was told, and what of that second.
 
-    async def tell_until(self, machine: str, until: int) -> None:
+        None when nobody has looked yet.
+        """
+        rows = await self._all("SELECT value FROM setting WHERE name = ?", f"told until {machine}")
+        if not rows:
+            return None
+        until, *ids = rows[0][0].split()
+        return int(until), frozenset(ids)
+
+    async def tell_until(self, machine: str, until: int, ids: Iterable[str]) -> None:
         """Keep that."""
-        await self._all("INSERT OR REPLACE INTO setting VALUES (?, ?)", f"told until {machine}", str(until))
+        value = " ".join((str(until), *sorted(ids)))
+        await self._all("INSERT OR REPLACE INTO setting VALUES (?, ?)", f"told until {machine}", value)
 
     async def tokens(self) -> list[tuple[str, str, str]]:
         """Every sealed token, with its user and its machine; an account's own has no machine."""
