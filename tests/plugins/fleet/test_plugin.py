@@ -13,6 +13,9 @@ import pytest
 from plughost import Host, Plugin, PluginContext
 from plughost.contracts import Fleet, JobRun, MemberJoined, MemberLeft, current_run
 from plughost.exceptions import ServiceError
+from plughost.plugins.fleet import FleetPlugin
+from plughost.plugins.fleet.stores.memory import MemoryFleetStore
+from plughost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -191,3 +194,31 @@ async def test_wrong_settings_are_named(tmp_path: Path, wrong: dict[str, Any], s
     async with Host("shop", config=config(tmp_path, **wrong), environ={}) as host:
         (failed,) = host.report.failed
         assert said in failed.error.message
+
+
+async def test_a_clock_that_is_wrong_is_told_once_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, ahead = FakeClock(), [0.0]
+    store = MemoryFleetStore(lambda: clock.time() - ahead[0])
+    monkeypatch.setattr("plughost.plugins.fleet.config.MemoryFleetStore", lambda: store)
+    plugin = FleetPlugin(clock)
+    async with Host("shop", config=config(tmp_path, store="memory"), environ={}) as host:
+        await host.unload_plugin("fleet")
+        caplog.clear()
+        await host.load_plugin(plugin)
+        fleet = host.use(Fleet)
+        await until(lambda: fleet.member.connected)
+        assert health_of(plugin) == ("pass", "")
+        ahead[0] = 7200.0
+        for _ in range(3):
+            await clock.advance(0.5)
+        assert health_of(plugin) == ("warn", "its clock is 7200 s ahead of the store's")
+        assert fleet.member.connected
+    assert caplog.text.count("the clock of this host is wrong") == 1
+
+
+def health_of(plugin: FleetPlugin) -> tuple[str, str]:
+    found = plugin.health_check(None)
+    assert found is not None
+    return found.status, found.detail

@@ -75,7 +75,7 @@ class Agent:
         self._clock = kit.clock
         self._log = kit.log
         self.hazards: tuple[str, ...] = ()
-        self.retired = self._is_open = self._changed = False
+        self.retired = self._is_open = self._changed = self._clock_is_wrong = False
         self._poke = anyio.Event()
         self._next_beat = self._next_look = 0.0
         self._ends: list[RunEnd] = []
@@ -218,6 +218,9 @@ class Agent:
             return
         mine.heard(sent, heard.now)
         mine.members = heard.members
+        if (wrong := mine.wrong_clock) and not self._clock_is_wrong:
+            self._log.warning("the clock of this host is wrong", member=mine.name, reason=wrong)
+        self._clock_is_wrong = bool(wrong)
         for token in heard.lost_runs:
             mine.lose(token)
         pause = self._jittered(max(self._interval, min(3 * self._interval, heard.members / 1000)))

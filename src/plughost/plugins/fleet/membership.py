@@ -8,6 +8,8 @@ import anyio
 
 from plughost.contracts import Clock, HeldRun
 
+_WRONG_FROM = 30.0  # seconds
+
 
 class Membership:
     """What this process knows of its own place in the fleet. Touched in the event loop only.
@@ -51,6 +53,14 @@ class Membership:
     def now(self) -> float:
         """Return the store's time, as far as it is known here."""
         return self._clock.monotonic() + self._offset
+
+    @property
+    def wrong_clock(self) -> str:
+        """How far the wall clock here is from the store's, for people: nothing of the fleet goes by it."""
+        ahead = self._clock.time() - self.now()
+        if abs(ahead) < _WRONG_FROM:
+            return ""
+        return f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the store's"
 
     def drain(self, *, on: bool) -> None:
         """Note whether it is to take no more work."""

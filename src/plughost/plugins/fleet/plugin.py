@@ -115,7 +115,7 @@ class FleetPlugin(Plugin):
         if app_name is not None or self._crew is None:
             return None
         mine = self._crew.agent.membership
-        detail = "; ".join(self._crew.agent.hazards)
+        detail = "; ".join((*self._crew.agent.hazards, *filter(None, (mine.wrong_clock,))))
         if not mine.connected:
             detail = f"cut off from the fleet, its jobs do not run here: {mine.error or 'it is joining'}"
         figures = {"member": mine.name, "connected": mine.connected, "members": mine.members}
