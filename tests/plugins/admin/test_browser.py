@@ -335,6 +335,36 @@ def test_one_question_is_open_at_a_time_and_escape_closes_it(visit, width):
     assert seen.complaints.heard == []
 
 
+def test_the_words_of_the_search_box_are_whole_on_a_narrow_screen(visit):
+    seen = visit()
+    seen.page.set_viewport_size({"width": 390, "height": 800})
+    box = seen.tab("plugins").get_by_label("Search plugins")
+    needed, there = box.evaluate("""box => {
+        const style = getComputedStyle(box), pen = document.createElement("canvas").getContext("2d");
+        pen.font = style.font;
+        const room = box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+        return [pen.measureText(box.placeholder).width, room];
+    }""")
+    assert needed <= there
+
+
+def test_a_failure_stands_once_and_leads_to_its_plugin(visit):
+    seen = visit()
+    with pytest.raises(PluginStartError):
+        seen.server.portal.call(seen.server.host.load_plugin, Mailer)
+    seen.page.set_viewport_size({"width": 390, "height": 800})
+    for tab in ("plugins", "health", "plugins/mailer"):
+        page = seen.tab(tab)
+        told = page.locator("main > :not(#log)").get_by_text("refused the connection").locator("visible=true")
+        expect(told.and_(page.locator(":not(pre)"))).to_have_count(1)
+    page = seen.tab("plugins")
+    page.locator(".advice").get_by_role("link", name="mailer").click()
+    row = page.locator("tr", has=page.get_by_role("link", name="mailer"))
+    expect(row).to_be_in_viewport()
+    expect(row).to_have_css("scroll-margin-top", re.compile("[1-9]"))
+    assert seen.complaints.heard == []
+
+
 def test_the_list_of_plugins_is_filtered_while_one_types(visit):
     seen = visit()
     page = seen.tab("plugins")

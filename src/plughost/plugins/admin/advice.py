@@ -115,9 +115,7 @@ def about_plugins(records: Iterable[PluginRecord]) -> Iterator[Advice]:
         severity = "fail" if record.required and record.state in _OFF else _TROUBLED.get(record.state)
         if severity is not None:
             text = _sentence(record.reason or f"it is {record.state.value}")
-            if record.state is PluginState.QUARANTINED:
-                text += " Its background tasks crashed too often: mend the cause, then reload it."
-            elif record.state is PluginState.DEGRADED:
+            if record.state is PluginState.DEGRADED:
                 text += f" Its background tasks were restarted {counted(record.restarts, 'time')}; the log tells why."
             if record.required and not record.running:
                 text += _UNREADY

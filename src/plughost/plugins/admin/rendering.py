@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -36,6 +37,7 @@ _ACTIONS = {action.verb: action for action in ACTIONS}
 _PANEL_TEMPLATES = (
     64  # are kept compiled; a plugin that makes its template anew each time cannot fill the memory
 )
+_CODE = re.compile(r"`{1,2}([^`]+)`{1,2}")
 _UP = {"": "../", "system/": "", "../": "../../"}
 
 
@@ -305,11 +307,11 @@ def readable_bytes(value: float) -> str:
 
 
 def coded(text: str) -> Markup:
-    """Return a sentence of a docstring, in which code stands between double backticks, as HTML."""
-    pieces = text.split("``")
+    """Return a sentence in which code stands between backticks, single or double, as HTML."""
+    pieces = _CODE.split(text)
     return Markup("").join(
-        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece)
-        for number, piece in enumerate(pieces)
+        Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece)
+        for place, piece in enumerate(pieces)
     )
 
 
