@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import anyio
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -31,6 +31,7 @@ def chromium() -> Iterator[Browser]:
     """Start the Chromium of the system; ``CHROMIUM`` names another."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     assert path is not None, "the browser tests need Chromium: apt-get install chromium, or set CHROMIUM"
+    expect.set_options(timeout=30_000)  # a busy machine takes its time
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_QUIET)
         try:
