@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import EllipsisType, MappingProxyType, ModuleType, TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, NoReturn, Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -620,6 +620,15 @@ class Host:
         return self._manager
 
     # its life
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError(
+            "a Host is entered with `async with`; without an event loop, `with plughost.blocking.BlockingHost(...)` is"
+            " the same host"
+        )
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was entered; without it, Python says so before ``__enter__`` can say what to do."""
 
     async def __aenter__(self) -> Self:
         if self._entered:

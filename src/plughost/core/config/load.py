@@ -23,6 +23,8 @@ from plughost.exceptions import ConfigError, ConfigProblem, did_you_mean
 
 _BESIDE: Final = r"(plugins\.[^.\"]+)\.[^.]+"
 
+_AS_CONFIG: Final = "A file or a table of settings is given as config=..."
+
 DEFAULT_FILE: Final = "plughost.toml"
 DEFAULT_NAME: Final = "plughost"
 
@@ -55,6 +57,10 @@ def load_config(
             mistyped or missing setting.
     """
     environ = os.environ if environ is None else environ
+    given: object = host_name
+    if not isinstance(given, str):
+        told = f"a host's name is text like 'acme', not {_a(given)}. {_AS_CONFIG}"
+        raise ConfigError(told, path="host.name", origin="code")
     path, values, origin = _read(source, host_name, environ)
     overlays = _taken(values, "environments", origin)
     name = _name(values, host_name)
@@ -96,8 +102,16 @@ def _read(
             return None, {}, "code"
         else:
             source = DEFAULT_FILE
+    given: object = source
+    if not isinstance(given, str | os.PathLike):
+        told = f"a configuration is a file, a mapping or a HostConfig, not {_a(given)}"
+        raise ConfigError(told, path="config", origin="code")
     path = Path(source).expanduser()
     return path, read_toml(path, named_by=named_by), str(path)
+
+
+def _a(value: object) -> str:
+    return f"a value of type {type(value).__name__}"
 
 
 def _written(section: msgspec.Struct) -> dict[str, Any]:
@@ -203,7 +217,11 @@ def _decoded(
 
 
 def _hinted(problem: ConfigProblem) -> ConfigProblem:
-    """Say where a plugin's own settings go, to who wrote them beside ``enabled`` and ``module``."""
+    """Say where a plugin's own settings go, to who wrote them beside ``enabled`` and ``module``; and what a name is."""
+    if problem.path == "host.name":
+        hint = f"{problem.message}: letters, digits, dashes and underscores, beginning with a letter."
+        hint += f" {_AS_CONFIG}" * (problem.origin == "code")
+        return ConfigProblem(problem.path, problem.origin, hint)
     found = re.fullmatch(_BESIDE, problem.path)
     if found is None or problem.message != UNKNOWN:
         return problem
