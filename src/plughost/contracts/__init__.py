@@ -134,6 +134,7 @@ if TYPE_CHECKING:
     )
     from plughost.contracts.files import (
         close_to_others,
+        folder_named,
         own_folder,
         replace_file,
         sync_to_disk,
@@ -581,6 +582,7 @@ __all__ = [
     "error_type_name",
     "fleet_event",
     "fleet_event_class",
+    "folder_named",
     "for_json",
     "frozen",
     "get_logger",
@@ -630,7 +632,7 @@ _NAMES = {
     "devices": "Device DeviceKind",
     "disk_cache": "DiskCache DiskCacheStats DiskEntry Fetch Fetched",
     "events": "EventCallback Unsubscribe",
-    "files": "close_to_others own_folder replace_file sync_to_disk",
+    "files": "close_to_others folder_named own_folder replace_file sync_to_disk",
     "fleet": (
         "Fleet FleetAct FleetChange FleetJobRecord FleetJobSkipped FleetMember FleetStatus MemberJoined "
         "MemberLeft MemberLost MemberPlugin MemberState Rollout RolloutAct RolloutChanged RolloutPlan "

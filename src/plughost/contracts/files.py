@@ -10,6 +10,7 @@ import re
 import stat
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 _DRAFT = ".draft"
 _MODE_OF_A_NEW_FILE = 0o600  # it may come to hold what is nobody else's business
@@ -82,6 +83,17 @@ def sync_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def folder_named(parent: Path, name: str) -> Path:
+    """Return the folder in ``parent`` that belongs to ``name``: right in it whatever the name is, and no other name's.
+
+    What would lead elsewhere is quoted as in a URL. Plugins of other programs have names of all kinds.
+    """
+    plain = name.strip(".") and not any(sign in name for sign in "/\\\0%")
+    return parent / (
+        name if plain else quote(name, safe="", errors="surrogatepass").replace(".", "%2E") or "%"
+    )
 
 
 def own_folder(folder: Path) -> Path:

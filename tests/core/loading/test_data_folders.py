@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from plughost import Host, Plugin
 from plughost.contracts import PluginState
-from plughost.contracts.files import own_folder
+from plughost.contracts.files import folder_named, own_folder
 from plughost.core.packages.unpacking import unpack
 from plughost.flows.journal import Journal, Unfinished
 from plughost.flows.staging import PREFIX, staging_folder
@@ -56,6 +59,30 @@ async def test_the_data_folder_itself_may_be_a_link(tmp_path: Path, elsewhere: P
     async with Host(config={"host": {"data_dir": str(tmp_path / "data"), "allow": []}}, environ={}) as host:
         assert (await host.load_plugin(Keeper)).state is PluginState.READY
     assert (elsewhere / "keeper" / "notes").read_text() == "mine"
+
+
+@given(st.lists(st.text(), unique=True, max_size=6))
+@example(["..", ".", "", "../../elsewhere", "/elsewhere", "a/b", "a%2Fb", "%2E%2E", "a\\b", "%", "\0"])
+def test_a_name_of_any_kind_has_a_folder_of_its_own_right_in_the_data_folder(names: list[str]) -> None:
+    folders = [folder_named(Path("data"), name) for name in names]
+    assert len(set(folders)) == len(folders)
+    assert {folder.parent for folder in map(normal, folders)} <= {Path("data")}
+
+
+def normal(path: Path) -> Path:
+    return Path(os.path.normpath(path))
+
+
+@pytest.mark.anyio
+async def test_a_plugin_whose_name_leads_elsewhere_writes_into_the_data_folder(tmp_path: Path) -> None:
+    data = tmp_path / "host" / "data"
+    async with Host(config={"host": {"data_dir": str(data), "allow": []}}, environ={}) as host:
+        await host.load_plugin(Keeper, name="../../elsewhere")
+    assert [notes.parent.parent for notes in written_below(tmp_path)] == [data]
+
+
+def written_below(folder: Path) -> list[Path]:
+    return [*folder.rglob("notes")]
 
 
 def stage(folder: Path) -> None:

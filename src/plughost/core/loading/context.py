@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import run_sync as run_in_loop
 
-from plughost.contracts.files import own_folder
+from plughost.contracts.files import folder_named, own_folder
 from plughost.contracts.http import HttpContext
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
@@ -83,7 +83,7 @@ class BoundContext(SchedulesJobs):
     @property
     def data_dir(self) -> Path:
         """A folder of the plugin's own, readable by the host's user only."""
-        return own_folder(self._facilities.data_dir / self.name)
+        return own_folder(folder_named(self._facilities.data_dir, self.name))
 
     @property
     def hooks(self) -> Hooks:

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from plughost._dataclasses import dataclass
 from plughost.contracts.clock import Clock
+from plughost.contracts.files import folder_named
 from plughost.contracts.http import HttpContext
 from plughost.contracts.processes import ProcessExit, ProcessRecord
 from plughost.core.calls.dispatch import HookDispatcher
@@ -257,7 +258,7 @@ class Housing:
             project=self._dispatcher.setup.project,
             hookspecs=tuple(_references(self._dispatcher)),
             library=event_library.name or "asyncio",
-            data_dir=str(self._data_dir / candidate.name),
+            data_dir=str(folder_named(self._data_dir, candidate.name)),
             memory=None if process.memory_bytes is None else _HARD_LIMIT * process.memory_bytes,
             # One that may have half a processor stands back before one that may have two.
             nice=0 if process.cpu is None else max(1, min(19, round(10 / process.cpu))),
