@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from contextvars import copy_context
 from enum import Enum
 from functools import cache, partial
 from types import MappingProxyType, TracebackType
@@ -27,6 +26,8 @@ from plughost.contracts.plugin import Service
 from plughost.core.calls.relays import HookRelay, twin_of
 from plughost.core.forking import no_forks
 from plughost.core.importing import result_of
+from plughost.core.stepping import event_library
+from plughost.core.threads import context_for_a_thread
 from plughost.exceptions import HostNotReadyError
 from plughost.host import ConfigSource, Host
 
@@ -181,6 +182,11 @@ class _LoopThread:
         self._backend = backend
 
     def start(self) -> None:
+        if event_library.name == "trio":
+            raise RuntimeError(
+                "trio runs in this thread, and would stand still for every call of a host for threads:"
+                " use `async with Host(...)` here, or start this one in another thread"
+            )
         try:
             self._portal = result_of(self._begin)
         except BaseException:
@@ -188,9 +194,8 @@ class _LoopThread:
             raise
 
     def _begin(self) -> Future[BlockingPortal]:
-        live = partial(anyio.run, self._live, backend=self._backend)
         self._thread = threading.Thread(
-            target=copy_context().run, args=(live,), name=self._host.name, daemon=True
+            target=context_for_a_thread().run, args=(self._run,), name=self._host.name, daemon=True
         )
         self._thread.start()
         return self._started
@@ -210,7 +215,7 @@ class _LoopThread:
         return result_of(partial(self.begin, function, *args))
 
     def begin(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        return self._way_in.start_task_soon(function, *args)
+        return context_for_a_thread().run(self._way_in.start_task_soon, function, *args)
 
     def entered(self, context: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
         return self._way_in.wrap_async_context_manager(context)
@@ -234,6 +239,15 @@ class _LoopThread:
     def _way_in(self) -> BlockingPortal:
         self.refuse_forked()
         return self._portal
+
+    def _run(self) -> None:
+        try:
+            anyio.run(self._live, backend=self._backend)
+        except BaseException as error:  # the event loop itself: raised to whoever starts or stops the host
+            if self._started.done():
+                self._failure = error
+            else:
+                self._started.set_exception(error)
 
     async def _live(self) -> None:
         self._enough = anyio.Event()

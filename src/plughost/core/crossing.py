@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
 import anyio.from_thread
+import sniffio
 from anyio.lowlevel import EventLoopToken
 
 T = TypeVar("T")
@@ -46,6 +47,8 @@ class _Errand:
         self._ended.acquire()
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        # The caller's context says which event loop runs there.
+        sniffio.current_async_library_cvar.set(None)
         self._task = loop.create_task(self._run())
 
     async def _run(self) -> None:

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack, cast
 
 import anyio
+import sniffio
 from anyio.lowlevel import EventLoopToken, current_token
 
 from plughost.core.containment import Point, stray
@@ -63,6 +64,16 @@ async def run_in_daemon_thread(
 async def outcome_of(function: Callable[[Unpack[Ts]], T], *args: *Ts, hand_over: Callable[[Work], None]) -> T:
     """Have ``function(*args)`` called in whatever thread ``hand_over`` gives the work to; return its result."""
     return await _Errand(function, args).outcome(hand_over)
+
+
+def context_for_a_thread() -> contextvars.Context:
+    """Return the caller's context variables as a thread of its own may have them.
+
+    One of them says that an event loop runs here, and in another thread that is not so: a function there may run one.
+    """
+    context = contextvars.copy_context()
+    context.run(sniffio.current_async_library_cvar.set, None)
+    return context
 
 
 class DaemonWorker:
@@ -134,7 +145,7 @@ class _Errand(Generic[T]):
         self._args = args
         self._ended = anyio.Event()
         self._token = current_token()
-        self._context = contextvars.copy_context()
+        self._context = context_for_a_thread()
         self._value: T | None = None
         self._error: BaseException | None = None
 

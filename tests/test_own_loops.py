@@ -1,0 +1,116 @@
+"""Plain functions run in threads of their own, so each may run an event loop: a plugin's, and a host's for threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+
+from plughost import Host, Plugin, PluginContext, hookimpl, hookspec
+from plughost.blocking import BlockingHost
+from plughost.contracts import Job
+
+NOTHING: dict[str, Any] = {"host": {"allow": []}}
+
+
+class Specs:
+    @hookspec
+    def fetch(self) -> str: ...
+
+
+def fetched() -> str:
+    """Do as many a program does that has to await something in a plain function."""
+
+    async def fetch() -> str:
+        await anyio.lowlevel.checkpoint()
+        return "fetched"
+
+    return anyio.run(fetch)
+
+
+class Plain(Plugin):
+    """Has no coroutine function."""
+
+    name = "plain"
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+
+    def start(self, context: PluginContext) -> None:  # type: ignore[override] # which is allowed
+        self.found["start"] = fetched()
+
+    def stop(self) -> None:  # type: ignore[override]
+        self.found["stop"] = fetched()
+
+    @hookimpl(blocking=True)
+    def fetch(self) -> str:
+        return fetched()
+
+    @hookimpl
+    def register_jobs(self) -> list[Job]:
+        return [Job(name="fetch", function=lambda: self.found.update(job=fetched()), cron="0 0 1 1 *")]
+
+
+@pytest.mark.anyio
+async def test_a_plain_function_of_a_plugin_may_run_an_event_loop_of_its_own() -> None:
+    plugin = Plain()
+    async with Host("acme", config=NOTHING, environ={}, hookspecs=[Specs]) as host:
+        await host.load_plugin(plugin)
+        assert await host.hooks.fetch() == ["fetched"]
+        assert (await host.jobs.run_now("fetch")).last_error == ""
+    assert plugin.found == {"start": "fetched", "job": "fetched", "stop": "fetched"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+async def test_a_host_for_threads_starts_where_asyncio_runs(backend: str) -> None:
+    with BlockingHost("acme", config=NOTHING, environ={}, hookspecs=[Specs], backend=backend) as host:
+        host.load_plugin(Plain())
+        assert host.hooks.fetch() == ["fetched"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_where_trio_runs_a_host_for_threads_says_what_to_do_instead() -> None:
+    with pytest.raises(RuntimeError, match="async with Host"):
+        BlockingHost("acme", config=NOTHING, environ={}).start()
+
+
+@pytest.mark.anyio
+async def test_a_host_for_threads_may_be_used_where_another_event_loop_runs() -> None:
+    host = BlockingHost("acme", config=NOTHING, environ={}, hookspecs=[Specs])
+    await anyio.to_thread.run_sync(host.start)
+    try:
+        host.load_plugin(Plain())
+        assert host.hooks.fetch() == ["fetched"]
+    finally:
+        await anyio.to_thread.run_sync(host.stop)
+
+
+def test_a_host_for_threads_whose_event_loop_is_unknown_says_so_instead_of_waiting() -> None:
+    with pytest.raises(LookupError, match="curio"):
+        within_a_minute(BlockingHost("acme", config=NOTHING, environ={}, backend="curio").start)
+
+
+def within_a_minute(function: Callable[[], object]) -> None:
+    """Call it in another thread, which can be left behind; raise what it raises."""
+    raised: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            function()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), "it waits for ever"
+    for error in raised:
+        raise error
