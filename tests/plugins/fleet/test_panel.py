@@ -11,8 +11,10 @@ import pytest
 
 from plughost import Host, Plugin, PluginContext
 from plughost.contracts import Fleet
+from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.admin import AdminPlugin
 from plughost.plugins.fleet import FleetPlugin
+from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 from serving import serve
 
 __all__ = ["serve"]
@@ -129,3 +131,29 @@ async def test_the_whole_fleet_is_read_and_changed_through_the_api_of_any_host(
             assert "it was aborted" in page
             (back, made) = (await writer.get("/admin/api/fleet/revisions")).json()["revisions"]
             assert (made["reason"], back["change"]) == ("it flickers", "back to 0: disable lamp went wrong")
+
+
+async def test_a_host_that_is_cut_off_says_so_on_its_page_and_shows_what_it_knows(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: object) -> None:
+        raise StoreUnavailableError("the fleet's server is on holiday")
+
+    fleet = (FleetPlugin, {"path": str(tmp_path / "fleet.db"), "member_name": "north"})
+    async with serve(fleet, Lamp, AdminPlugin) as served:
+        with anyio.fail_after(60):
+            while not served.host.use(Fleet).member.connected:  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+        monkeypatch.setattr(SqliteFleetStore, "view", away)
+        async with served.client(token=served.token("fleet:*")) as client:
+            answer = await client.get("/admin/system/fleet", headers=PAGE)
+            assert answer.status_code == 200
+            said = re.sub(r"<[^>]*>", "", answer.text)
+            assert re.search(r"The store has said nothing for .*: the fleet&#39;s server is on holiday", said)
+            assert re.search(r'data-label="Host"><strong>north<', answer.text)
+            assert re.search(r'data-label="Plugin"><strong>lamp<', answer.text)
+            for words in ("No change yet", "No plugin has a job"):
+                assert words not in said
+            for act, fields in (("reload", {"plugin": "lamp"}), ("drain", {"host": "north"})):
+                pressed = await client.post(f"/admin/system/fleet/{act}", data=fields)
+                assert pressed.status_code < 400, act

@@ -36,6 +36,7 @@ class Membership:
         self._margin = min(1.0, ttl / 10)
         self._clock = clock
         self._until = 0.0
+        self._sent: float | None = None
         self._offset = clock.time() - clock.monotonic()
         self._held: dict[int, tuple[HeldRun, anyio.Event]] = {}
         self._listeners: list[Callable[[], None]] = []
@@ -53,6 +54,11 @@ class Membership:
     def now(self) -> float:
         """Return the store's time, as far as it is known here."""
         return self._clock.monotonic() + self._offset
+
+    @property
+    def silence(self) -> float:
+        """Seconds since what was answered last was sent; 0 before the first answer."""
+        return 0.0 if self._sent is None else self._clock.monotonic() - self._sent
 
     @property
     def wrong_clock(self) -> str:
@@ -75,6 +81,7 @@ class Membership:
         """Note a good answer to what was sent at ``sent`` of the monotonic clock; ``now`` is the store's time."""
         was_connected = self.connected
         self._until = sent + self.ttl - self._margin
+        self._sent = sent
         self._offset = now / 1000 - (sent + self._clock.monotonic()) / 2
         self.error = ""
         if not was_connected:

@@ -18,7 +18,7 @@ from plughost.contracts import (
     RolloutPlan,
     counted,
 )
-from plughost.exceptions import FleetError
+from plughost.exceptions import FleetError, StoreUnavailableError
 from plughost.plugins.fleet.overview import MOST_LINES, hosts_shown, plugins_shown
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.service import FleetService
@@ -60,6 +60,32 @@ class FleetPanel:
         )
 
     async def _figures(self) -> Mapping[str, Any]:
+        try:
+            return await self._seen()
+        except StoreUnavailableError as error:
+            return self._alone(str(error))
+
+    def _alone(self, error: str) -> Mapping[str, Any]:
+        """Return what this host knows by itself."""
+        mine = self._fleet.member
+        columns, plugins = plugins_shown([mine], ())
+        nothing: dict[str, Any] = dict.fromkeys(("hazards", "steerable", "jobs", "revisions"), ())
+        return nothing | {
+            "name": self._fleet.name,
+            "store": self._fleet.store,
+            "cut_off": error,
+            "silence": mine.seen_age,
+            "drift": 0,
+            "known": 1,
+            "living": [mine.id],
+            "hosts": hosts_shown([mine]),
+            "columns": columns,
+            "plugins": plugins,
+            "rollout": None,
+            "revisions_error": error,
+        }
+
+    async def _seen(self) -> Mapping[str, Any]:
         view, members, status = await self._fleet.look()
         living = [member for member in members if member.connected]
         revisions, error = await _or_why_not(self._revisions.history)
@@ -68,6 +94,8 @@ class FleetPanel:
         return {
             "name": status.name,
             "store": status.store,
+            "cut_off": "",
+            "silence": 0.0,
             "hazards": status.hazards,
             "drift": len(status.drift),
             "known": len(members),
@@ -93,21 +121,21 @@ class FleetPanel:
         plan = None if act in ("disable", "quarantine") else RolloutPlan()
         try:
             rollout = await self._fleet.propose(FleetChange(act, plugin, fields.get("reason", "")), plan)
-        except FleetError as error:
+        except (FleetError, StoreUnavailableError) as error:
             return f"Nothing was changed: {error}"
         return f"Revision {rollout.revision}: {act} {plugin}, on {counted(len(rollout.results), 'host')}."
 
     async def _drain(self, act: str, fields: Mapping[str, str]) -> str:
         try:
             members = await self._fleet.drain(fields.get("host", ""), on=act == "drain")
-        except FleetError as error:
+        except (FleetError, StoreUnavailableError) as error:
             return f"Nothing was changed: {error}"
         return f"{', '.join(members)}: {'no more work' if act == 'drain' else 'takes work again'}."
 
     async def _run_job(self, fields: Mapping[str, str]) -> str:
         try:
             job = await self._fleet.run_job(fields.get("job", ""))
-        except FleetError as error:
+        except (FleetError, StoreUnavailableError) as error:
             return f"Nothing was started: {error}"
         return f"{job.job} runs once on whichever host claims it first."
 
@@ -115,7 +143,7 @@ class FleetPanel:
         last = await self._revisions.last_rollout()
         try:
             rollout = await self._fleet.steer_rollout(last.id if last else "", act)
-        except FleetError as error:
+        except (FleetError, StoreUnavailableError) as error:
             return f"Nothing was changed: {error}"
         return f"Revision {rollout.revision}: {rollout.state}."
 

@@ -56,6 +56,11 @@ class FleetService:
         self.relay: EventRelay | None = None
 
     @property
+    def store(self) -> str:
+        """Where it meets."""
+        return self._store.name
+
+    @property
     def member(self) -> FleetMember:
         """This host."""
         card, mine = self._host.card(), self._membership
@@ -71,6 +76,7 @@ class FleetService:
             worker=card.worker,
             version=card.version,
             applied=mine.applied,
+            seen_age=mine.silence,
             error=mine.error or mine.refused or ("" if card.follows else APART),
             plugins=card.plugins,
         )

@@ -61,6 +61,8 @@ _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (answers.OutOfMemoryError, "it is out of memory: give it more, or raise its maxmemory"),
     (answers.AuthenticationError, "the name or the password in redis_url is wrong"),
     (answers.NoPermissionError, "the user in redis_url may not do that"),
+    (answers.TimeoutError, "it did not answer in time"),
+    (answers.ConnectionError, "no connection to it could be made, or it ended"),
 )
 
 
