@@ -1,4 +1,4 @@
-"""``plughost config``."""
+"""``plughost config``: see the configuration with where each value comes from, check it, and describe it to editors."""
 
 from __future__ import annotations
 

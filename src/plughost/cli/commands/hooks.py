@@ -1,4 +1,4 @@
-"""``plughost hooks``."""
+"""``plughost hooks``: which hooks there are, who implements them, and what was observed where they do not enforce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``plughost list``."""
+"""``plughost list``: every plugin that is found, and why it would run or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``plughost stack``."""
+"""``plughost stack``: where the own process of a plugin stands now, for one that hangs."""
 
 from __future__ import annotations
 

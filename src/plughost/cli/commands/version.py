@@ -1,4 +1,4 @@
-"""``plughost version``."""
+"""``plughost version``: which plughost, host API, pluggy and Python these are."""
 
 from __future__ import annotations
 

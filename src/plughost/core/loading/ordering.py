@@ -101,17 +101,15 @@ def name_and_range(requirement: str) -> tuple[str, str]:
 
 
 class LoadPlan(msgspec.Struct, frozen=True):
-    """Who waits for whom.
+    """Who starts when, and who never.
 
     Attributes:
         order: A valid order, the most urgent first.
-        waits_for: Name -> names that must have settled before it starts; only names of the plan.
         urgency: Name -> seconds of work on the longest chain that begins with it.
         hopeless: Name -> why it can never start.
     """
 
     order: tuple[str, ...]
-    waits_for: Mapping[str, frozenset[str]]
     urgency: Mapping[str, float]
     hopeless: Mapping[str, PluginDependencyError]
 
@@ -157,14 +155,14 @@ def plan_load(
     graph = {name: edges - hopeless.keys() for name, edges in graph.items() if name not in hopeless}
     behind = _behind(graph)
     urgency = _urgency(graph, behind, durations or {})
-    return LoadPlan(_order(graph, behind, urgency), graph, urgency, hopeless)
+    return LoadPlan(_order(graph, behind, urgency), urgency, hopeless)
 
 
 def _plan_without_edges(names: Iterable[str], durations: Mapping[str, float]) -> LoadPlan:
     """Plan the start of plugins of which none waits for another, as most do not."""
     urgency = {name: durations.get(name, TYPICAL_START) for name in names}
     order = sorted(sorted(urgency), key=urgency.__getitem__, reverse=True)
-    return LoadPlan(tuple(order), dict.fromkeys(urgency, frozenset[str]()), urgency, {})
+    return LoadPlan(tuple(order), urgency, {})
 
 
 def _note_missing(

@@ -1,6 +1,6 @@
-"""WireCalls over a channel, in both directions: asked and answered, cancelled, or lost with the other end.
+"""Calls over a channel, in both directions: asked and answered, cancelled, or lost with the other end.
 
-An answer may come late, twice or for a call that nobody made: it is dropped. WireCalls begin at the other end in the
+An answer may come late, twice or for a call that nobody made: it is dropped. Calls begin at the other end in the
 order in which they were sent; their answers come in any.
 """
 
@@ -21,7 +21,7 @@ from plughost.core.wire.frames import MOST_BYTES, Kind, Put
 from plughost.core.wire.values import ENCODER
 
 MOST_IN_FLIGHT: Final = 1024
-"""WireCalls that one end may have open at the other; further ones fail."""
+"""Calls that one end may have open at the other; further ones fail."""
 
 MOST_WAITING: Final = MOST_BYTES
 """Bytes that wait until the other end reads them; as long as there are more it is asked nothing."""
@@ -64,7 +64,7 @@ class WireCalls:
     """The calls of one end, and the way to answer those of the other.
 
     Attributes:
-        abandoned: WireCalls that were cancelled and have not come to their end at the other end yet.
+        abandoned: Calls that were cancelled and have not come to their end at the other end yet.
 
     Args:
         served: Who answers.

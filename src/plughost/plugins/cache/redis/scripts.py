@@ -14,7 +14,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-MAGIC: Final = b"\xb5P\x01"
 HEADER: Final = 46
 """Bytes before the tags."""
 
