@@ -328,54 +328,6 @@ async def test_errors_are_those_that_pluggy_users_catch():
     assert issubclass(PluginInvalidError, ValueError)
 
 
-@pytest.mark.parametrize("project", PROJECTS)
-async def test_a_plugin_that_is_newer_than_its_program_is_taken_in_as_on_pluggy(project, caplog):
-    spec, impl = marks(project)
-
-    class Later:
-        @spec
-        def transfrom(self, text):
-            """Declared by another plugin, or by the next version of the program."""
-
-    class Above:
-        @impl
-        @staticmethod
-        def transfrom(text):
-            return "above"
-
-        @impl(optionalhook=True)
-        def sometimes(self):
-            """It may be absent, says its mark."""
-
-    guest = plugin_of(project, transfrom=lambda text: text, transform=lambda text: text * 2)
-    async with moved_in(project) as host:
-        await host.load_plugin(guest, name="newer")
-        await host.load_plugin(Above(), name="above")
-        assert await host.hooks.transform(text="a") == ["aa"]
-        told = [record.getMessage() for record in caplog.records if "nobody declares" in record.getMessage()]
-        assert len(told) == 2
-        assert "the hook 'transfrom' of plugin 'newer'" in told[0]
-        assert "Did you mean 'transform'?" in told[0]
-        with pytest.raises(pluggy.PluginValidationError):
-            host.pluggy.check_pending()
-        host.add_hookspecs(Later)
-        assert await host.hooks.transfrom(text="a") == ["above", "a"]
-        await host.reload_plugin("newer")
-        assert host.plugins["newer"].running
-
-
-@pytest.mark.parametrize("order", ["inside", "above"])
-async def test_but_plughost_s_own_mark_on_a_hook_that_nobody_declares_is_a_mistake(order):
-    def transfrom(text):
-        return text
-
-    marked = hookimpl(staticmethod(transfrom)) if order == "above" else staticmethod(hookimpl(transfrom))
-    mistaken = type("Mistaken", (Plugin,), {"transfrom": marked})
-    async with moved_in() as host:
-        with pytest.raises(PluginInvalidError, match="unknown hook 'transfrom'"):
-            await host.load_plugin(mistaken)
-
-
 async def test_specs_of_another_project_are_refused_with_its_name():
     with pytest.raises(ValueError, match="project='acme'"):
         moved_in("datasette", specs_of("acme"))

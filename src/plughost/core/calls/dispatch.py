@@ -14,7 +14,6 @@ from anyio.lowlevel import current_token
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_text
-from plughost.contracts.logs import get_logger
 from plughost.contracts.value_text import value_text
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.catalogue import Catalogue
@@ -37,13 +36,11 @@ from plughost.core.calls.plan import CallPlan, Planner
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.relays import HookRelay, SyncHookRelay, offer, withdraw
 from plughost.core.calls.seniority import Seniority
-from plughost.core.calls.verify import awaited, problems
+from plughost.core.calls.verify import problems
 from plughost.core.calls.watchdog import Watchdog
 from plughost.exceptions import PluginInvalidError, PluginNotFoundError, UnknownHookError, did_you_mean
 
 __all__ = ["CallPolicy", "Drain", "HookDispatcher", "HookRelay", "HookSetup", "SyncHookRelay"]
-
-_log = get_logger("plughost.hooks")
 
 NOTHING_DECLARED = HookSetup(families=())
 """For a dispatcher whose hooks come later."""
@@ -287,13 +284,6 @@ class HookDispatcher:
             raise PluginInvalidError(f"plugin {name!r} does not fit: {'; '.join(found)}", plugin=name)
 
     def _enter(self, name: str, plugin: object) -> None:
-        for hook in awaited(self.pluggy, self._catalogue.declarations, plugin):
-            hint = did_you_mean(hook, self._catalogue.declarations)
-            _log.warning(
-                f"nobody declares the hook {hook!r} of plugin {name!r}: it is called once somebody does.{hint}",
-                plugin=name,
-                hook=hook,
-            )
         try:
             self.pluggy.register(plugin, name)
         except BaseException as error:

@@ -11,7 +11,6 @@ from plughost.core.calls.annotations import type_misfits
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.manager import HookManager
 from plughost.exceptions import did_you_mean
-from plughost.hookspecs import PROJECT
 from plughost.hookspecs._markers import IMPL_ATTRIBUTE, ImplOptions
 
 NO_OPTIONS = ImplOptions()
@@ -37,9 +36,7 @@ def problems(manager: HookManager, declarations: Mapping[str, Declaration], plug
     for hook, function, opts in manager.implementations(plugin):
         declaration = declarations.get(hook)
         if declaration is None:
-            # pluggy takes in what it does not know, without a word: a plugin may be newer than its program.
-            is_theirs = manager.project_name != PROJECT and options_of(plugin, function) is NO_OPTIONS
-            if not (opts.get("optionalhook") or is_theirs):
+            if not opts.get("optionalhook"):
                 found.append(
                     f"unknown hook {hook!r}: nobody declares it.{did_you_mean(hook, declarations)}"
                     " Mark the implementation optionalhook=True if the hook may be absent."
@@ -50,17 +47,6 @@ def problems(manager: HookManager, declarations: Mapping[str, Declaration], plug
             f"hook {hook!r}: {problem}" for problem in misfits(declaration, function, opts, blocking)
         )
     return found
-
-
-def awaited(manager: HookManager, declarations: Mapping[str, Declaration], plugin: object) -> list[str]:
-    """Return the hooks that ``plugin`` has, and that are called only once somebody declares them."""
-    if manager.project_name == PROJECT:  # such a plugin was refused
-        return []
-    return [
-        hook
-        for hook, _, opts in manager.implementations(plugin)
-        if hook not in declarations and not opts.get("optionalhook")
-    ]
 
 
 def misfits(declaration: Declaration, function: Any, opts: Any, blocking: bool) -> Iterator[str]:
