@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def find_candidate(name: str, loaded: LoadedConfig) -> PluginCandidate:
     if found is None:
         hint = read_elsewhere(name, loaded) or did_you_mean(name, candidates)
         raise PluginNotFoundError(
-            f"there is no plugin {name!r}.{hint} `plughost list` shows all; a folder to check needs a {MANIFEST}",
+            f"there is no plugin {name!r}.{hint} `plughost list` shows all"
+            + f"; a folder to check needs a {MANIFEST}" * (os.sep in name or Path(name).is_dir()),
             plugin=name,
         )
     return found

@@ -245,7 +245,7 @@ def test_environments_are_tables() -> None:
 
 def test_all_problems_are_named_at_once() -> None:
     source = {
-        "host": {"load_timeot": 1, "load_timeout": "x", "load_concurrency": 0, "required": "a"},
+        "host": {"load_timeot": 1, "load_timeout": "x", "load_concurrency": 0, "required": "a", "allow": "a"},
         "plugns": {},
         "plugins": {"a": 3, "b": {"module": "a b"}},
         "hooks": {"timeouts": {"before_auth": -1}},
@@ -255,6 +255,7 @@ def test_all_problems_are_named_at_once() -> None:
         "host.load_timeout": "expected `float`, got `str`",
         "host.load_concurrency": "expected `int` >= 1",
         "host.required": "expected `list`, got `str`",
+        "host.allow": "expected `list`, got `str`",
         "plugns": "unknown setting. Did you mean 'plugins'?",
         "plugins.a": "expected `table`, got `int`",
         "plugins.b.module": "expected text like 'acme.lamp:Lamp'",
