@@ -121,3 +121,19 @@ async def test_who_comes_through_a_proxy_on_this_machine_is_not_of_this_machine(
         "headers": [(b"host", b"127.0.0.1:8000"), *headers],
     }  # fmt: skip
     assert from_loopback(connection) is trusted
+
+
+async def test_a_number_with_more_digits_than_python_reads_leads_nowhere(serve):
+    class Shelf(Plugin):
+        name = "shelf"
+
+        @hookimpl
+        def register_routes(self) -> list[Route]:
+            async def shown(request: Request) -> Response:
+                return PlainTextResponse(str(request.path_params["key"]))
+
+            return [Route("/books/{key:int}", shown, guard=PUBLIC)]
+
+    async with serve(Shelf()) as served, served.client() as client:
+        assert (await client.get(f"/books/{'9' * 40}")).text == "9" * 40
+        assert (await client.get(f"/books/{'9' * 5000}")).status_code == 404

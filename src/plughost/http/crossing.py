@@ -111,6 +111,7 @@ async def _answer_there(
         "route": route,
         "endpoint": route.endpoint,
     }
+    scope |= route.matches(scope)[1]
     problem: Problem | None = None
     try:
         await route.app(scope, receive, send)

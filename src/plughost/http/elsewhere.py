@@ -42,7 +42,7 @@ _FACTS: Final = (
         "client",
         "server",
     ),
-    *("subprotocols", "path_params"),
+    "subprotocols",
 )
 """What of an ASGI scope is plain."""
 
@@ -137,6 +137,9 @@ class _Exchange:
         scope, identity = self._scope, identity_of(self._scope)
         is_http = scope["type"] == "http"
         names = {name for name, _ in scope["headers"]}
+        # What stands in the path the plugin reads itself: numbers there may be larger than any that can be sent.
+        own = scope["route"].param_convertors
+        outer = {name: value for name, value in scope.get("path_params", {}).items() if name not in own}
         if is_http and not names & {b"content-length", b"transfer-encoding"}:
             self._first = await self._client_receive()
             if not self._first.get("body") and not self._first.get("more_body"):
@@ -146,7 +149,7 @@ class _Exchange:
             route=0,
             type=scope["type"],
             headers=tuple((bytes(name), bytes(value)) for name, value in scope["headers"]),
-            facts={name: scope[name] for name in _FACTS if name in scope},
+            facts={name: scope[name] for name in _FACTS if name in scope} | {"path_params": outer},
             identity={**dataclasses.asdict(identity), "scopes": frozenset(identity.scopes)},
             request_id=scope[REQUEST_ID],
             is_whole=self._whole.is_set(),

@@ -79,7 +79,10 @@ class RouteTable(Router):
                     return fixed
                 allowed |= fixed.methods
         for route in self._patterned:
-            match, found = route.matches(scope)
+            try:
+                match, found = route.matches(scope)
+            except ValueError:  # such as of a number with more digits than Python reads
+                continue
             if match is Match.NONE:
                 continue
             scope["route"] = route

@@ -451,3 +451,38 @@ async def test_what_was_asked_of_another_application_than_is_made_is_refused(tmp
         assert "write these into [http], or leave `context` out" in str(outcome.error)
         panels = host.hooks.register_admin_panels.report(context=other)  # it takes no context
         assert [one.kind for one in panels.outcomes if one.plugin == "lampsite"] == ["value"]
+
+
+NUMBERED = """
+from starlette.responses import PlainTextResponse
+
+from plughost import Plugin, hookimpl
+from plughost.http import PUBLIC, Route
+
+
+class Site(Plugin):
+    async def shown(self, request):
+        return PlainTextResponse(repr(request.path_params))
+
+    @hookimpl
+    def register_routes(self):
+        return [
+            Route("/numbers/{key:int}", self.shown, guard=PUBLIC),
+            Route("/parts/{key:float}", self.shown, guard=PUBLIC),
+            Route("/ids/{key:uuid}", self.shown, guard=PUBLIC),
+        ]
+"""
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+async def test_what_stands_in_a_path_arrives_whatever_it_is(tmp_path: Path, isolation: str) -> None:
+    async with site(tmp_path, isolation, NUMBERED) as (_, app):
+        browser, uuid = Browser(app), "12345678-1234-5678-1234-567812345678"
+        for path, shown in {
+            "/numbers/7": "{'key': 7}",
+            f"/numbers/{'9' * 40}": f"{{'key': {'9' * 40}}}",
+            "/parts/1.5": "{'key': 1.5}",
+            f"/ids/{uuid}": f"{{'key': UUID('{uuid}')}}",
+        }.items():
+            answer = await browser.get(path)
+            assert (answer.status, answer.body.decode()) == (200, shown)
