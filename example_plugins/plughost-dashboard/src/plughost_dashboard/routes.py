@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -112,7 +113,7 @@ class DashboardRoutes:
 
     async def _usage_of(self, request: Request) -> Response:
         text = request.query_params.get("hours", "24")
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= _MOST_HOURS:
+        if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= _MOST_HOURS:
             raise Problem(422, f"hours is a number from 1 to {_MOST_HOURS}.", code="bad_parameter")
         return JSONResponse(await self._report(int(text)), headers=_NO_STORE)
 

@@ -27,7 +27,7 @@ class Deed:
 
 
 def _listed(given: Fields) -> Any:
-    number = int(given["id"]) if given["id"].isdecimal() else given["id"]
+    number = int(given["id"]) if given["id"].isdecimal() and len(given["id"]) < 10 else given["id"]
     return {"kind": given["kind"], "id": number, "title": given["title"], "poster_path": given["poster_path"]}
 
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from plughost.contracts import Clock
 from plughost.http import SIGNED_IN, Problem, Route, identity_of, json_body
-from plughost_media.people import FullError, Listed, People, SettingName, SettingValue
+from plughost_media.people import LARGEST_ID, FullError, Listed, People, SettingName, SettingValue
 
 T = TypeVar("T")
 
@@ -68,7 +68,8 @@ class OwnRoutes:
 
     async def _remove(self, request: Request) -> Response:
         found = request.path_params
-        if not await _waited(self._people.remove, _user(request), found["kind"], found["id"]):
+        there = found["id"] <= LARGEST_ID
+        if not there or not await _waited(self._people.remove, _user(request), found["kind"], found["id"]):
             raise Problem(404, "That is not on your list.", code="not_listed")
         return Response(status_code=204)
 

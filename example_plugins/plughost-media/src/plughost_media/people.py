@@ -45,6 +45,9 @@ SettingName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 SettingValue = Annotated[str, Meta(max_length=1024)] | int | float | bool | None
 
 
+LARGEST_ID: Final = 999_999_999
+
+
 class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A title that somebody wants to watch.
 
@@ -56,7 +59,7 @@ class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     kind: Kind
-    id: Annotated[int, Meta(ge=1, le=999_999_999)]
+    id: Annotated[int, Meta(ge=1, le=LARGEST_ID)]
     title: Annotated[str, Meta(min_length=1, max_length=300)]
     poster_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9]{1,64}\.(jpg|png))?$")] = ""
 

@@ -112,18 +112,18 @@ class Routes:
             "ondeck": self._on_deck,
             "continue": self._continue,
         }
-        writes: dict[str, Endpoint] = {
-            "scrobble": functools.partial(self._mark, "scrobble"),
-            "unscrobble": functools.partial(self._mark, "unscrobble"),
-            "rate": self._rate,
-            "servers/{id}/probe": self._probe,
-            "playback/{id}": self._play,
+        writes: dict[str, tuple[Endpoint, Any]] = {
+            "scrobble": (functools.partial(self._mark, "scrobble"), Marked),
+            "unscrobble": (functools.partial(self._mark, "unscrobble"), Marked),
+            "rate": (self._rate, Marked),
+            "servers/{id}/probe": (self._probe, None),
+            "playback/{id}": (self._play, Bandwidth),
         }
         return [
             *(Route(f"/api/plex/{path}", _told(ask), methods=["GET"], guard=SIGNED_IN, rate="read")
               for path, ask in reads.items()),
-            *(Route(f"/api/plex/{path}", _told(ask), methods=["POST"], guard=SIGNED_IN, rate="write")
-              for path, ask in writes.items()),
+            *(Route(f"/api/plex/{path}", _told(ask), methods=["POST"], guard=SIGNED_IN, rate="write", body=body)
+              for path, (ask, body) in writes.items()),
             Route("/api/plex/servers/current", _told(self._choose), methods=["PUT"], guard=SIGNED_IN, rate="write",
                   body=Chosen),
             Route("/api/plex/stream/{ticket}/{part:path}", _told(self._stream), methods=["GET"], guard=SIGNED_IN),
