@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from plughost.contracts import Beat, FleetJobRecord, Greeting, MemberPlugin, Tel
 from plughost.plugins.fleet.cards import MemberCard
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.host_commands import job_row
+from plughost.plugins.fleet.reaching import author
 from plughost.plugins.fleet.relay import SentEvent
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 from servers import end
@@ -67,7 +69,7 @@ def test_a_lost_member_is_a_problem_until_it_is_forgotten(typed: Typed, tmp_path
 
 
 def test_a_change_on_another_revision_is_refused_and_with_no_host_there_nobody_is_waited_for(
-    typed: Typed, tmp_path: Path
+    typed: Typed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert typed("fleet", "disable", "lamp")[1]["state"] == "done"
     code, _, said = typed("fleet", "enable", "lamp", "--now", "--expect", "0")
@@ -82,6 +84,11 @@ def test_a_change_on_another_revision_is_refused_and_with_no_host_there_nobody_i
     assert [one["change"] for one in revisions] == ["back to 1", "enable lamp", "disable lamp"]
     assert [one["plugins"]["lamp"]["enabled"] for one in revisions] == [False, True, False]
     assert revisions[0]["reason"] == "as it was"
+    assert all(1.7e9 < one["made"] <= revisions[0]["made"] for one in revisions)
+    with pytest.raises(SystemExit):
+        main(["fleet", "config", "history"])
+    last = datetime.fromtimestamp(revisions[0]["made"], UTC).isoformat(timespec="seconds")
+    assert capsys.readouterr().out.splitlines()[0].split("  ")[-4:-1] == [last, "back to 1", f"by {author()}"]
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,9 @@ async def test_the_whole_fleet_is_read_and_changed_through_the_api_of_any_host(
                     await anyio.sleep(0.05)
             page = (await writer.get("/admin/system/fleet", headers=PAGE)).text
             assert "it was aborted" in page
+            assert re.search(r'data-label="When">(now|[0-9]+ \w+ ago)<', page)
             (back, made) = (await writer.get("/admin/api/fleet/revisions")).json()["revisions"]
+            assert 1.7e9 < made["made"] <= back["made"]
             assert (made["reason"], back["change"]) == ("it flickers", "back to 0: disable lamp went wrong")
 
 

@@ -107,7 +107,7 @@ class FleetPanel:
             "rollout": _course(rollout, revisions),
             "jobs": [asdict(job) for job in status.jobs],
             "revisions": [
-                {"number": one.number, "change": one.change, "author": one.author, "reason": one.reason}
+                {name: getattr(one, name) for name in ("number", "made", "change", "author", "reason")}
                 for one in revisions[:_SHOWN_REVISIONS]
             ],
             "revisions_error": error,

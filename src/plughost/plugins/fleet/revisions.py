@@ -204,6 +204,7 @@ class Revisions:
             reason=roll.reason[:500],
             change=f"back to {steering.active}: {bad.change} went wrong",
             plugins=good.plugins,
+            made=roll.since / 1000,
         )
         document, back = self._seal.close(revision), replace(roll, back=number)
         return NextStep(
@@ -229,13 +230,12 @@ class Revisions:
     async def _put(self, order: _Order) -> Rollout:
         steering, plan = await self._room_for(order), order.plan
         active = await self.revision(steering.active)
-        number = steering.newest + 1
+        number, view = steering.newest + 1, await self._store.view()
+        now = view.now
         revision = Revision(
             number=number, parent=active.number, author=order.author, reason=order.reason, change=order.what,
-            plugins=order.plugins(active.plugins, number),
+            plugins=order.plugins(active.plugins, number), made=now / 1000,
         )  # fmt: skip
-        view = await self._store.view()
-        now = view.now
         if order.known:
             _refuse_unknown(order.known, view, active)
         if not any(one.lives(now) and not one.draining for one in view.members):

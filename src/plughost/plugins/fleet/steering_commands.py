@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -200,7 +201,10 @@ def history(line: CommandLine) -> None:
         return await revisions.history()
 
     _, _, found = with_store(line, look)
-    rows = [f"{one.number:>6}  {one.change}  by {one.author}  {one.reason}".rstrip() for one in found]
+    rows = []
+    for one in found:
+        when = datetime.fromtimestamp(one.made, UTC).isoformat(timespec="seconds") if one.made else "-"
+        rows.append(f"{one.number:>6}  {when}  {one.change}  by {one.author}  {one.reason}".rstrip())
     line.show({"revisions": [msgspec.to_builtins(one) for one in found]}, "\n".join(rows) or "no revisions")
 
 

@@ -62,6 +62,7 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
         reason: Why, in the author's words.
         change: What is different from the one before.
         plugins: What is wanted of plugins, by name; all others are left to each host.
+        made: When, in seconds since the epoch as the store counts them; 0 in those of older versions.
     """
 
     number: int = 0
@@ -70,6 +71,7 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     change: str = ""
     plugins: Mapping[str, WantedState] = {}
+    made: float = 0.0
 
 
 def changed(wish: WantedState, change: FleetChange, number: int) -> WantedState:
