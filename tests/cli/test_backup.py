@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -137,6 +138,25 @@ def test_a_backup_that_would_lack_an_app_is_not_made(cli: Any, shop: Path) -> No
     assert failed.code == 1
     assert "cannot be saved" in failed.err
     assert cli("backup", "list", "--json").document == {"backups": []}
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file:{folder}/odd.db?uri=true",
+     "sqlite:///file:odd?mode=memory&uri=true", "sqlite:////proc/none/odd.db",
+     "postgresql+psycopg://nobody@127.0.0.1:1/odd"],
+)  # fmt: skip
+def test_an_app_that_no_copy_can_be_made_of_fails_the_backup_by_name(
+    cli: Any, shop: Path, folder: Path, url: str
+) -> None:
+    with (folder / "plughost.toml").open("a") as file:
+        file.write(f'[apps.odd]\nurl = "{url.format(folder=folder)}"\n')
+    failed = cli("backup", "run")
+    assert failed.code == 1
+    assert re.search("odd.* cannot be saved", failed.err)
+    assert cli("backup", "list", "--json").document == {"backups": []}
+    assert cli("backup", "run", "--app", "odd").code == 1
+    assert cli("backup", "run", "--app", "shop").code == 0
 
 
 def test_a_restoration_does_not_open_or_migrate_the_databases_first(cli: Any, shop: Path) -> None:

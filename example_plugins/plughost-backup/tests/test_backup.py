@@ -38,9 +38,10 @@ class Keeper(Plugin):
         return OperationResult(operation="migrations", ok=not self.fails)
 
 
-def host(folder: Path, **settings: Any) -> Host:
+def host(folder: Path, apps: dict[str, Any] | None = None, **settings: Any) -> Host:
     config = {
         "host": {"data_dir": str(folder / "data"), "allow": ["backup"]},
+        "apps": apps or {},
         "plugins": {"backup": {"config": {"directory": str(folder / "backups"), **settings}}},
     }
     return Host(config=config, environ={})
@@ -79,6 +80,18 @@ async def test_a_schedule_is_a_job_of_the_host(tmp_path: Path) -> None:
         await running.jobs.run_now(job.name)
         [listed] = await running.backups.list()
         assert listed.reason == "scheduled"
+
+
+async def test_a_scheduled_backup_that_would_lack_an_app_fails_as_a_job_and_names_it(tmp_path: Path) -> None:
+    apps = {"odd": {"url": {"$env": "NOBODY_SET_THIS"}}}
+    async with host(tmp_path, apps=apps, schedule="0 2 * * *") as running:
+        await running.load_plugin(Keeper(), name="keeper")
+        [job] = [job for job in running.jobs.snapshot() if "backup" in job.name]
+        await running.jobs.run_now(job.name)
+        [job] = [job for job in running.jobs.snapshot() if "backup" in job.name]
+        assert (job.failures, "app 'odd' cannot be saved" in job.last_error) == (1, True)
+        assert "the last backup failed: app 'odd' cannot be saved" in (await running.health()).output
+        assert archives(tmp_path) == []
 
 
 async def test_an_app_is_saved_before_its_rollback(tmp_path: Path) -> None:

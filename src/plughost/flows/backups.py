@@ -32,6 +32,7 @@ from plughost.contracts.backup import (
 )
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.error_text import error_text
+from plughost.contracts.hooks import Outcome
 from plughost.contracts.logs import get_logger
 from plughost.exceptions import BackupError, HookCallError
 from plughost.flows.backup_files import find_archive, is_file, keep_in, list_folder, summarise
@@ -216,7 +217,8 @@ class Backups:
         report = await self._hooks.provide_backup_artifacts.report(plan=plan)
         artifacts: list[Artifact] = []
         for outcome in report.outcomes:
-            if outcome.kind == "value" and (not plan.only or outcome.plugin in plan.only):
+            if not plan.only or outcome.plugin in plan.only:
+                _refuse_loss(outcome)
                 artifacts += [replace(artifact, plugin=outcome.plugin) for artifact in outcome.value or ()]
         names = [(artifact.plugin, artifact.name) for artifact in artifacts]
         twice = {f"{plugin}/{name}" for plugin, name in names if names.count((plugin, name)) > 1}
@@ -263,8 +265,10 @@ class Backups:
                     app_name=entry.app_name,
                     labels=entry.labels,
                 )
-                taken = await self._hooks.restore_artifact(artifact=artifact, plan=plan)
-                (restored if taken else skipped).append(entry.name)
+                report = await self._hooks.restore_artifact.report(artifact=artifact, plan=plan)
+                for outcome in () if report.result else report.outcomes:
+                    _refuse_loss(outcome)
+                (restored if report.result else skipped).append(entry.name)
         except Exception as error:
             done = f"; back already: {', '.join(restored)}" if restored else "; nothing was changed"
             raise BackupError(f"{_said(error)}{done}") from error
@@ -354,6 +358,12 @@ async def _enter(stack: AsyncExitStack, parent: Path, name: str) -> Path:
 
 def _silent(_: BackupProgress) -> None:
     """Tell nobody."""
+
+
+def _refuse_loss(outcome: Outcome) -> None:
+    """Refuse to go on without what a plugin failed to do; a call goes on where the plugin does not enforce."""
+    if outcome.error is not None:
+        raise BackupError(f"plugin {outcome.plugin!r} failed: {error_text(outcome.error)}") from outcome.error
 
 
 def _said(error: BaseException) -> str:
