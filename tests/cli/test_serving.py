@@ -148,8 +148,10 @@ def test_an_answer_arrives_in_one_piece(start):
     assert body != b""
 
 
-def test_the_fast_event_loop_is_used_where_it_is_installed(start):
-    assert httpx2.get(f"{start().started()}/about").json()["loop"].startswith("uvloop")
+def test_the_fast_event_loop_and_parser_are_used_where_they_are_installed(start):
+    served = start()
+    assert httpx2.get(f"{served.started()}/about").json()["loop"].startswith("uvloop")
+    assert "httptools" in Path(f"/proc/{served.process.pid}/maps").read_text()
 
 
 def test_a_unix_socket_is_served_and_gone_afterwards(start, tmp_path):
@@ -253,6 +255,18 @@ def test_what_does_not_fit_is_said_in_one_line_before_anything_starts(start, opt
     assert said in served.err
     assert "Traceback" not in served.err
     assert "ready" not in served.err
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "1>&-", "0<&- 1>&- 2>&-"])
+def test_it_runs_without_the_streams_that_were_closed_to_it(start, tmp_path, closed):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        shell = f'exec "$0" -m plughost serve --fd {listener.fileno()} {closed}'
+        served = start(command=["sh", "-c", shell, sys.executable], pass_fds=[listener.fileno()])
+        assert httpx2.get(f"http://127.0.0.1:{listener.getsockname()[1]}/word", timeout=30).text == "one"
+    streams = [Path(f"/proc/{served.process.pid}/fd/{number}").readlink() for number in range(3)]
+    own = [str(where) for where in streams if where.is_relative_to(tmp_path) and where != served.err_file]
+    assert own == []  # no file of the program took the number of a stream
+    assert served.stop() == 0
 
 
 def test_an_encrypted_key_is_refused_without_asking_for_its_password(start, tmp_path):
