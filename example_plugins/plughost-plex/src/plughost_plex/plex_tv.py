@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -15,6 +15,7 @@ from plughost_upstream.protocols import (
     Call,
     Origin,
     Reply,
+    UpstreamError,
     UpstreamGarbageError,
     UpstreamRefusedError,
     Upstreams,
@@ -39,6 +40,14 @@ class Person(msgspec.Struct, frozen=True):
 
     id: int
     username: str
+
+
+class _Nonce(msgspec.Struct, frozen=True):
+    nonce: str
+
+
+class _Exchanged(msgspec.Struct, frozen=True):
+    auth_token: str
 
 
 class _Connection(msgspec.Struct, frozen=True):
@@ -119,6 +128,25 @@ class PlexTv:
         """Keep a token alive."""
         await self._send(_of("/api/v2/ping", token, expect="bytes"))
 
+    async def introduce(self, token: Secret, key: Mapping[str, str]) -> None:
+        """Let plex.tv know an account by a key, too.
+
+        Args:
+            token: Of the account.
+            key: Its public part as a JWK.
+        """
+        body = {"jwk": key}
+        await self._send(_of("/api/v2/auth/jwk", token, method="POST", json=body, expect="bytes"))
+
+    async def nonce(self) -> str:
+        """Return a word that is good in one statement, for some minutes."""
+        return _fits(await self._send(Call(path="/api/v2/auth/nonce")), _Nonce).nonce
+
+    async def exchange(self, statement: Secret) -> Secret:
+        """Return a token for what a known key has signed."""
+        call = Call(path="/api/v2/auth/token", method="POST", json={"jwt": statement.reveal()})
+        return Secret(_fits(await self._send(call), _Exchanged).auth_token)
+
     async def servers(self, account: Account, token: Secret) -> list[SharedServer]:
         """Return the servers that an account may use."""
         params = {"includeHttps": "1", "includeRelay": "1", "includeIPv6": "1"}
@@ -163,6 +191,11 @@ def _ways(resource: _Resource) -> Iterator[Way]:
         if kind == "local" and one.address and urlsplit(one.uri).hostname != one.address:
             host = f"[{one.address}]" if ":" in one.address else one.address
             yield Way(uri=f"http://{host}:{one.port}", kind="local")
+
+
+def is_over(error: Exception) -> bool:
+    """Whether plex.tv said that a token is not good any more, which a key may help: 498 is one whose time is over."""
+    return isinstance(error, UpstreamError) and error.status in (401, 498)
 
 
 def is_unlinked(error: Exception) -> bool:

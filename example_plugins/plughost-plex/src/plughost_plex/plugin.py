@@ -30,13 +30,14 @@ from plughost.exceptions import ServiceError
 from plughost_images.protocols import ImageOrigin
 from plughost_plex import hookspecs
 from plughost_plex.answers import Answers
+from plughost_plex.device_tokens import ACCOUNT_TOKEN, DEVICE_KEY
 from plughost_plex.elsewhere import Elsewhere
 from plughost_plex.keeping_up import KeepingUp
 from plughost_plex.panel import PlexPanel
 from plughost_plex.playback import Playback
 from plughost_plex.plex_tv import PlexTv
 from plughost_plex.protocols import Account, Plex, PlexError, Server
-from plughost_plex.servers import ACCOUNT_TOKEN, SERVER_TOKEN, Servers
+from plughost_plex.servers import SERVER_TOKEN, Servers
 from plughost_plex.service import PlexService
 from plughost_plex.shelf import Shelf
 from plughost_plex.sign_in import SignIn
@@ -61,6 +62,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         deadline: Seconds that somebody waits for a server when nothing is kept.
         patience: Seconds that a way to a server has to answer when all are tried.
         ca_file: Certificates of authorities that vouch for servers beside the system's.
+        device_tokens: Whether tokens that never end are replaced by such of a week, which a key of ours renews.
         warning_header: Whether stale answers say so in ``Warning``, too, which is obsolete since RFC 9111.
     """
 
@@ -74,6 +76,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     patience: Annotated[float, Meta(gt=0)] = 3.0
     ca_file: Path | None = None
     warning_header: bool = False
+    device_tokens: bool = True
 
 
 class PlexPlugin(Plugin):
@@ -169,7 +172,11 @@ class PlexPlugin(Plugin):
         for user_id, machine, sealed in tokens:
             purpose = SERVER_TOKEN + machine if machine else ACCOUNT_TOKEN
             await self._shelf.reseal(user_id, machine, reseal(sealed, owner=user_id, purpose=purpose))
-        return len(tokens) or None
+        devices = await self._shelf.devices()
+        for user_id, device in devices.items():
+            sealed = reseal(device.key, owner=user_id, purpose=DEVICE_KEY)
+            await self._shelf.keep_device(user_id, sealed, device.until)
+        return len(tokens) + len(devices) or None
 
     @hookimpl
     def provide_backup_artifacts(self, plan: BackupPlan) -> Sequence[Artifact]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 
 from plughost.contracts import Clock, Secret
-from plughost_plex.plex_tv import PlexTv, is_unlinked, sign_in_again
+from plughost_plex.device_tokens import ACCOUNT_TOKEN, DeviceTokens
+from plughost_plex.plex_tv import PlexTv, is_over, is_unlinked, sign_in_again
 from plughost_plex.protocols import Account, PlexError, Server, Way
 from plughost_plex.shelf import Shelf
 from plughost_upstream.protocols import (
@@ -22,6 +23,7 @@ from plughost_upstream.protocols import (
     Upstream,
     UpstreamError,
     UpstreamRefusedError,
+    UpstreamRejectedError,
     Upstreams,
     UpstreamUnavailableError,
 )
@@ -38,7 +40,6 @@ _HEAD_START: Final = 0.25
 _LATEST_START: Final = 0.5
 _FRESH: Final = 300.0
 
-ACCOUNT_TOKEN: Final = "plex account token"  # noqa: S105 - its name
 SERVER_TOKEN: Final = "plex server token "  # noqa: S105 - its name
 
 
@@ -70,11 +71,15 @@ class Servers:
         self._shelf, self._plex_tv, self._upstreams, self._vault = shelf, plex_tv, upstreams, vault
         self._client, self._hooks, self._config, self._clock = client, hooks, config, clock
         self._looked_at: dict[str, float] = {}
+        self._devices = DeviceTokens(shelf, plex_tv, vault, client["X-Plex-Client-Identifier"], clock)
 
     async def link(self, account: Account, token: Secret) -> None:
         """Keep an account and its servers; a failure of plex.tv leaves the servers for the next look."""
         sealed = self._vault().seal(token, owner=account.user_id, purpose=ACCOUNT_TOKEN)
         await self._shelf.link(account, sealed)
+        device = await self._shelf.device(account.user_id)
+        if device is not None:  # the token from the PIN is none of its
+            await self._shelf.keep_device(account.user_id, device.key, 0.0)
         try:
             await self.refresh(account)
         except UpstreamError:
@@ -101,9 +106,11 @@ class Servers:
         token = await self._account_token(account)
         try:
             found = await self._plex_tv.servers(account, token)
-        except UpstreamRefusedError:
-            await self._check(account, token)
-            raise
+        except (UpstreamRefusedError, UpstreamRejectedError):
+            good = await self._check(account, token)
+            if good is token:
+                raise
+            found = await self._plex_tv.servers(account, good)
         vault = self._vault()
         sealed = [
             (
@@ -140,22 +147,35 @@ class Servers:
         return found
 
     async def keep_alive(self, account: Account) -> None:
-        """Tell plex.tv that a token is still used."""
-        token = await self._account_token(account)
+        """Renew a token that ends, and tell plex.tv of one that does not that it is still used."""
+        token, devices = await self._account_token(account), self._devices
+        if self._config.device_tokens and await devices.are_good(account):
+            return
+        try:
+            if self._config.device_tokens and await devices.renewed(account, token) is not None:
+                return
+        except UpstreamError:
+            pass  # there are days left, and the one before is still good
         try:
             await self._plex_tv.ping(token)
-        except UpstreamRefusedError:
+        except (UpstreamRefusedError, UpstreamRejectedError):
             await self._check(account, token)
 
-    async def _check(self, account: Account, token: Secret) -> None:
-        """Forget an account if plex.tv says that its token is nobody's."""
+    async def _check(self, account: Account, token: Secret) -> Secret:
+        """Return a token that is good if there is one; the account is forgotten if plex.tv says that it is nobody's."""
         try:
             await self._plex_tv.person(token)
-        except UpstreamRefusedError as error:
+        except (UpstreamRefusedError, UpstreamRejectedError) as error:
+            if not is_over(error):
+                raise
+            renewed = await self._devices.renewed(account, None)
+            if renewed is not None:
+                return renewed
             if is_unlinked(error):
                 await self._shelf.unlink(account.user_id)
                 raise sign_in_again() from None
             raise
+        return token
 
     async def probe(self, server: Server) -> Server:
         """Try all ways to a server side by side, better ones a little earlier; returns it with the one that works.

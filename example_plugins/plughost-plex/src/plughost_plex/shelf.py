@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,17 @@ CREATE TABLE IF NOT EXISTS server (
 ) STRICT;
 """
 _SERVER = "user_id, machine, name, owned, ways, way, latency"
+
+
+_DEVICE = "device of "  # in a table that backups from before have
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A sealed key, and until when the token that it brought is good; 0.0 for none."""
+
+    key: str
+    until: float
 
 
 class Shelf:
@@ -94,6 +106,7 @@ class Shelf:
         """Forget an account and its servers."""
         await self._all("DELETE FROM server WHERE user_id = ?", user_id)
         await self._all("DELETE FROM account WHERE user_id = ?", user_id)
+        await self.forget_device(user_id)
 
     async def choose(self, user_id: str, machine: str) -> None:
         """Make a server the one that a user's calls go to."""
@@ -144,6 +157,25 @@ class Shelf:
         value = " ".join((str(until), *sorted(ids)))
         await self._all("INSERT OR REPLACE INTO setting VALUES (?, ?)", f"told until {machine}", value)
 
+    async def device(self, user_id: str) -> Device | None:
+        """Return the key by which plex.tv knows an account, too; None when there is none."""
+        rows = await self._all("SELECT value FROM setting WHERE name = ?", f"{_DEVICE}{user_id}")
+        return _device(rows[0][0]) if rows else None
+
+    async def devices(self) -> dict[str, Device]:
+        """Every such key, by user."""
+        rows = await self._all("SELECT name, value FROM setting WHERE name GLOB ?", f"{_DEVICE}*")
+        return {name.removeprefix(_DEVICE): _device(value) for name, value in rows}
+
+    async def keep_device(self, user_id: str, sealed: str, until: float) -> None:
+        """Keep such a sealed key, and until when the token that it brought is good."""
+        query = "INSERT OR REPLACE INTO setting VALUES (?, ?)"
+        await self._all(query, f"{_DEVICE}{user_id}", f"{until} {sealed}")
+
+    async def forget_device(self, user_id: str) -> None:
+        """Forget such a key."""
+        await self._all("DELETE FROM setting WHERE name = ?", f"{_DEVICE}{user_id}")
+
     async def tokens(self) -> list[tuple[str, str, str]]:
         """Every sealed token, with its user and its machine; an account's own has no machine."""
         return [
@@ -174,6 +206,11 @@ class Shelf:
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
+
+
+def _device(value: str) -> Device:
+    until, _, key = value.partition(" ")
+    return Device(key, float(until))
 
 
 def _server(row: Sequence[Any]) -> Server:

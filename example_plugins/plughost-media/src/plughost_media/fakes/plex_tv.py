@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from plughost_media.fakes.answers import answered
+from plughost_media.fakes.plex_devices import Devices, RefusedError
 from plughost_media.fakes.plex_server import FakePlexServer
 from plughost_media.fakes.upstream import FakeUpstream
 
@@ -68,6 +69,12 @@ class FakePlexTv(FakeUpstream):
     Args:
         accounts: Who has an account; Ada and a guest when nothing is said.
         now: Seconds since the epoch.
+
+    Attributes:
+        accounts: Who has an account.
+        revoked: Tokens that are good no more.
+        speaks_jwt: Whether it gives tokens of a week for the signature of a key.
+        devices: Those keys and tokens.
     """
 
     def __init__(self, accounts: Sequence[Account] = (), *, now: Callable[[], float] = time.time) -> None:
@@ -81,6 +88,8 @@ class FakePlexTv(FakeUpstream):
         self._pins: dict[int, _Pin] = {}
         self._shares: dict[int, list[_Share]] = {}
         self._now = now
+        self.speaks_jwt = True
+        self.devices = Devices(now)
 
     def share(
         self,
@@ -101,6 +110,8 @@ class FakePlexTv(FakeUpstream):
         pin = next((pin for pin in self._pins.values() if pin.code == code), None)
         if pin is None or pin.expires_at <= self._now():
             return False
+        if account.token in self.revoked:
+            account.token += "-anew"
         pin.token = account.token
         return True
 
@@ -113,6 +124,9 @@ class FakePlexTv(FakeUpstream):
             Route("/api/v2/pins/{id:int}", self._look, methods=["GET"]),
             Route("/api/v2/user", self._user, methods=["GET"]),
             Route("/api/v2/ping", self._ping, methods=["GET"]),
+            Route("/api/v2/auth/jwk", self._introduce, methods=["POST"]),
+            Route("/api/v2/auth/nonce", self._nonce, methods=["GET"]),
+            Route("/api/v2/auth/token", self._exchange, methods=["POST"]),
             Route("/api/v2/users/signout", self._sign_out, methods=["DELETE"]),
             Route("/api/v2/resources", self._resources, methods=["GET"]),
         ]
@@ -171,7 +185,8 @@ class FakePlexTv(FakeUpstream):
         token = request.headers.get("x-plex-token") or request.query_params.get("X-Plex-Token", "")
         if token in self.revoked:
             return None
-        return next((account for account in self.accounts if account.token == token), None)
+        number = self.devices.account_of(token)
+        return next((one for one in self.accounts if one.token == token or one.id == number), None)
 
     async def _user(self, request: Request) -> Response:
         account = self._asking(request)
@@ -181,6 +196,32 @@ class FakePlexTv(FakeUpstream):
 
     async def _ping(self, request: Request) -> Response:
         return Response(status_code=200 if self._asking(request) else 401)
+
+    async def _introduce(self, request: Request) -> Response:
+        account = self._asking(request)
+        if not self.speaks_jwt or account is None:
+            return self.refusal(401 if self.speaks_jwt else 404)
+        client, given = request.headers.get("x-plex-client-identifier", ""), await request.json()
+        try:
+            self.devices.introduce(account.id, client, given["jwk"])
+        except RefusedError as error:
+            return self.refusal(error.status)
+        return Response(status_code=204)
+
+    async def _nonce(self, request: Request) -> Response:
+        return JSONResponse({"nonce": self.devices.nonce()}) if self.speaks_jwt else self.refusal(404)
+
+    async def _exchange(self, request: Request) -> Response:
+        if not self.speaks_jwt:
+            return self.refusal(404)
+        client, given = request.headers.get("x-plex-client-identifier", ""), await request.json()
+        try:
+            number, token = self.devices.exchange(given["jwt"], client)
+        except RefusedError as error:
+            return self.refusal(error.status)
+        # The first token of this kind ends the one that never ended.
+        self.revoked |= {account.token for account in self.accounts if account.id == number}
+        return JSONResponse({"auth_token": token})
 
     async def _sign_out(self, request: Request) -> Response:
         account = self._asking(request)
