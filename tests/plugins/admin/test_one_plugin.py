@@ -432,6 +432,19 @@ async def test_hook_calls_are_traced_while_somebody_wants_it_and_nothing_secret_
     assert (await client.get("/admin/api/trace")).json()["calls"] == before
 
 
+async def test_a_hook_that_is_called_all_the_time_drives_no_other_out_of_the_trace(watched):
+    host = watched.served.host
+    await watched.post("/admin/api/trace/start")
+    await host.hooks.before_auth(attempt=AuthAttempt(username="ada", credentials={"x": "hunter2"}))
+    for _ in range(150):
+        await host.health()
+    calls = (await watched.get("/admin/api/trace")).json()["calls"]
+    hooks = [call["hook"] for call in calls]
+    assert hooks.count("before_auth") == 1
+    assert hooks.count("health_check") == 10
+    assert hooks.index("health_check") < hooks.index("before_auth")
+
+
 async def test_the_trace_tells_what_a_plugin_that_does_not_enforce_would_have_done(watched, caplog):
     host = watched.served.host
     await watched.post("/admin/api/trace/start")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 from plughost import Host
 from plughost.contracts import Clock, HookReport, error_line
 from plughost.plugins.admin.documents import Document
 
-_KEPT = 100
+_KEPT = 10  # calls of each hook: the page itself calls some all the time, and must not drive out the others
 
 
 class HookTrace:
-    """The last hook calls, the newest first. It costs the calls nothing while it is off.
+    """The last calls of each hook, the newest first. It costs the calls nothing while it is off.
 
     Args:
         clock: Tells when a call was.
@@ -21,7 +21,8 @@ class HookTrace:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._calls: deque[Document] = deque(maxlen=_KEPT)
+        self._calls: defaultdict[str, deque[Document]] = defaultdict(lambda: deque(maxlen=_KEPT))
+        self._noted = 0
         self._end: Callable[[], None] | None = None
 
     @property
@@ -43,12 +44,16 @@ class HookTrace:
 
     def calls(self) -> list[Document]:
         """Return the calls."""
-        return list(reversed(self._calls))
+        # Copies: other threads call hooks meanwhile.
+        kept = [call for calls in list(self._calls.values()) for call in list(calls)]
+        return sorted(kept, key=lambda call: call["number"], reverse=True)
 
     def _note(self, report: HookReport) -> None:
         # Neither arguments nor results: they belong to whoever called, and may be secret.
-        self._calls.append(
+        self._noted += 1
+        self._calls[report.hook].append(
             {
+                "number": self._noted,
                 "at": self._clock.time(),
                 "hook": report.hook,
                 "duration": report.duration,
