@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, get_args, overload
 
 import pluggy
 
@@ -57,7 +57,11 @@ class SpecOptions:
     concurrent: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse options that do not go together."""
+        """Refuse what is none of the words, and options that do not go together."""
+        _one_of("mode", self.mode, Mode)
+        _one_of("on_error", self.on_error, OnError)
+        _seconds(self.timeout)
+        _switches(sync=self.sync, concurrent=self.concurrent)
         if (self.mode == "decide") != (self.on_error == "deny"):
             raise ValueError(
                 f"on_error={self.on_error!r} does not go with mode={self.mode!r}: decide hooks deny, no others do"
@@ -82,6 +86,46 @@ class ImplOptions:
     priority: int = 0
     timeout: float | None = None
     blocking: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is of another kind: it would be found out when the hook is called, if ever."""
+        if not isinstance(self.priority, int):
+            raise TypeError(
+                f"priority={self.priority!r}: a priority is a whole number; the higher is called earlier"
+            )
+        _seconds(self.timeout)
+        _switches(blocking=self.blocking)
+
+
+def _one_of(option: str, value: object, words: Any) -> None:
+    known: tuple[object, ...] = get_args(words)
+    if value not in known:
+        raise ValueError(f"{option}={value!r} is none of {', '.join(map(repr, known))}")
+
+
+def _seconds(timeout: object) -> None:
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout={timeout!r}: a limit is a number of seconds, or None for none")
+    if not timeout > 0:  # NaN is neither
+        raise ValueError(f"timeout={timeout!r}: a limit is more than 0 seconds, or None for none")
+
+
+def _switches(**given: object) -> None:
+    for option, value in given.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{option}={value!r} is neither True nor False")
+
+
+def _note(marker: str, marked: object, attribute: str, options: object) -> None:
+    """Lay plughost's options beside a function, before pluggy marks it: pluggy marks what is none without a word."""
+    try:
+        setattr(marked, attribute, options)
+    except AttributeError:
+        raise TypeError(
+            f"@{marker} marks functions, and {marked!r} is not one; its options are given by name, @{marker}(...)"
+        ) from None
 
 
 @overload
@@ -123,15 +167,16 @@ def hookspec(
         warn_on_impl_args: pluggy's: a warning for whoever still takes one of these arguments.
 
     Raises:
-        ValueError: ``decide`` with another policy than ``deny``, or ``deny`` in another mode; ``concurrent``
-            where one implementation must come after another.
+        TypeError: An option is of another kind, or what is marked is not a function.
+        ValueError: A mode or policy that is none; ``decide`` with another policy than ``deny``, or ``deny`` in
+            another mode; ``concurrent`` where one implementation must come after another; a limit that is no time.
     """
     policy: OnError = on_error or ("deny" if mode == "decide" else "isolate")
     options = SpecOptions(mode=mode, timeout=timeout, on_error=policy, sync=sync, concurrent=concurrent)
 
     def mark(spec: F) -> F:
         subject = next(iter(inspect.signature(spec).parameters), None) if mode == "waterfall" else None
-        setattr(spec, SPEC_ATTRIBUTE, replace(options, subject=subject))
+        _note("hookspec", spec, SPEC_ATTRIBUTE, replace(options, subject=subject))
         return _spec_marker(
             spec,
             firstresult=mode == "first",
@@ -181,10 +226,17 @@ def hookimpl(
         tryfirst: pluggy's: before the others of the same priority.
         trylast: pluggy's: after the others of the same priority.
         specname: pluggy's: the hook's name when the function's differs.
+
+    Raises:
+        TypeError: An option is of another kind, or what is marked is not a function.
+        ValueError: A limit that is no time.
     """
+    options = ImplOptions(priority=priority, timeout=timeout, blocking=blocking)
+    if not isinstance(specname, str | None):
+        raise TypeError(f"specname={specname!r}: the name of a hook is text")
 
     def mark(impl: F) -> F:
-        setattr(impl, IMPL_ATTRIBUTE, ImplOptions(priority=priority, timeout=timeout, blocking=blocking))
+        _note("hookimpl", impl, IMPL_ATTRIBUTE, options)
         return _impl_marker(
             impl,
             wrapper=wrapper,
