@@ -137,9 +137,9 @@ async def test_what_is_imported_is_looked_through_once_however_many_plugins_ther
     looks: list[int] = []
     look = freshness._LoadedModules.__init__
 
-    def noting(modules: Any, foreign: Any) -> None:
+    def noting(modules: Any, foreign: Any, claimed: Any) -> None:
         looks.append(1)
-        look(modules, foreign)
+        look(modules, foreign, claimed)
 
     monkeypatch.setattr(freshness._LoadedModules, "__init__", noting)
     names = install(*[QUIET] * 6)
@@ -189,8 +189,36 @@ async def test_a_plugin_more_costs_what_a_plugin_costs_and_not_more_with_each_th
     pytest.fail(f"10, 20 and 30 plugins take {least} instructions")
 
 
-async def cost_of_a_start(tmp_path: Path, names: list[str]) -> int:
-    running = host(tmp_path, names)
+async def test_nor_does_one_of_many_that_lie_side_by_side_and_are_named_by_their_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules = {f"beside{number}": f"beside{number}:Quiet" for number in range(60)}
+    for name in modules:
+        (tmp_path / f"{name}.py").write_text(QUIET)
+    try:
+        least = [math.inf] * 3
+        for _ in range(9):
+            for place, count in enumerate((20, 40, 60)):
+                named = dict(list(modules.items())[:count])
+                least[place] = min(least[place], await cost_of_a_start(tmp_path, list(named), named))
+                for (
+                    name
+                ) in modules:  # what was there before a host belongs to no plugin because of where it lies
+                    sys.modules.pop(name, None)
+            few, some, many = least
+            if many - some < 1.3 * (some - few):  # as a square of their number it was 1.46
+                return
+        pytest.fail(f"20, 40 and 60 plugins take {least} instructions")
+    finally:
+        for name in modules:
+            sys.modules.pop(name, None)
+
+
+async def cost_of_a_start(tmp_path: Path, names: list[str], modules: dict[str, str] | None = None) -> int:
+    named = {name: {"module": module} for name, module in (modules or {}).items()}
+    settings = {"host": {"data_dir": str(tmp_path / "data"), "allow": names}, "plugins": named}
+    running = Host(config=settings, environ={})
     with counted() as found:
         await running.__aenter__()
     try:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from hashlib import blake2b
@@ -38,11 +38,11 @@ class CodeWatch:
     def remember(self, plugins: Mapping[str, Finding]) -> None:
         """Note what is now in the files of plugins."""
         self._roots |= {plugin: _root_of(_module_of(finding)) for plugin, finding in plugins.items()}
-        loaded = _LoadedModules(self._foreign)
+        loaded = _LoadedModules(self._foreign, self._roots.values())
         for plugin, finding in plugins.items():
             if finding.folder is not None:
                 self._folders[plugin] = finding.folder
-            self._imported[plugin] = self._contents(plugin, finding, loaded)
+            self._imported[plugin] = _contents(finding, loaded)
             self._since[plugin] = time.time_ns()
 
     def is_stale(self, plugin: str, finding: Finding) -> bool:
@@ -50,7 +50,7 @@ class CodeWatch:
         before = self._imported.get(plugin)
         if before is None:
             return False
-        now = self._contents(plugin, finding, _LoadedModules(self._foreign))
+        now = _contents(finding, self._loaded_for(plugin))
         if any(now.get(name, content) != content for name, content in before.items()):
             return True
         return any(_saved_at(name) > self._since[plugin] for name in now.keys() - before.keys())
@@ -69,7 +69,7 @@ class CodeWatch:
             yield
         except BaseException:
             if forgotten:
-                for name in self._modules_of(plugin, finding, _LoadedModules(self._foreign)):
+                for name in _modules_of(finding, self._loaded_for(plugin)):
                     del sys.modules[name]
                 sys.modules.update(forgotten)
                 for name, module in forgotten.items():  # `import a.b` finds b as an attribute of a
@@ -101,10 +101,10 @@ class CodeWatch:
         # No file of it is known when its import failed, when it is imported in a process of its own, or has none.
         if self._imported[plugin] and not changed:
             return {}
-        loaded = _LoadedModules(self._foreign)
-        names = self._modules_of(plugin, finding, loaded)
+        loaded = self._loaded_for(plugin)
+        names = _modules_of(finding, loaded)
         if moved:
-            names += self._modules_of(plugin, replace(finding, folder=folder), loaded)
+            names += _modules_of(replace(finding, folder=folder), loaded)
         forgotten = {
             name: sys.modules.pop(name)
             for name in dict.fromkeys(names)
@@ -119,34 +119,9 @@ class CodeWatch:
         importlib.invalidate_caches()
         return forgotten
 
-    def _contents(self, plugin: str, finding: Finding, loaded: _LoadedModules) -> dict[str, bytes]:
-        """Return a digest of each source file; times and sizes do not tell two saves within one tick apart."""
-        found: dict[str, bytes] = {}
-        for name in self._modules_of(plugin, finding, loaded):
-            if file := file_of(sys.modules.get(name)):
-                with suppress(OSError), open(file, "rb") as source:  # noqa: PTH123  for each module of each plugin
-                    found[name] = blake2b(source.read(), digest_size=16).digest()
-        return found
-
-    def _modules_of(self, plugin: str, finding: Finding, loaded: _LoadedModules) -> list[str]:
-        """Return the names of the modules that belong to a plugin, as far as they are imported.
-
-        Those of its package, or of its part of a package that several distributions share; with them what lies
-        in the plugin's folder, or beside a module that is a plugin by itself and was found in no distribution.
-        """
-        module = _module_of(finding)
-        if not module:
-            return []
-        root, home = _root_of(module), _home_of(module, finding)
-        own = loaded.within(root)
-        if home is not None:
-            others = {other for name, other in self._roots.items() if name != plugin}
-            own += [
-                name
-                for name, file in loaded.files.items()
-                if file.is_relative_to(home) and name not in own and others.isdisjoint(_prefixes(name))
-            ]
-        return own
+    def _loaded_for(self, plugin: str) -> _LoadedModules:
+        others = (root for name, root in self._roots.items() if name != plugin)
+        return _LoadedModules(self._foreign, others)
 
 
 class _LoadedModules:
@@ -154,10 +129,12 @@ class _LoadedModules:
 
     Args:
         foreign: Names of modules that belong to no plugin because of where they lie.
+        claimed: Modules that belong to plugins by their names, with all in them.
     """
 
-    def __init__(self, foreign: frozenset[str]) -> None:
+    def __init__(self, foreign: frozenset[str], claimed: Iterable[str]) -> None:
         self._foreign = foreign
+        self._claimed = frozenset(claimed)
         self._names = sorted(sys.modules)
 
     def within(self, root: str) -> list[str]:
@@ -167,12 +144,45 @@ class _LoadedModules:
         # "/" is the character after "."
         return own + names[bisect_left(names, inner) : bisect_left(names, f"{root}/")]
 
+    def lying_in(self, folder: Path) -> list[str]:
+        """Return the names of the modules under a folder that nobody claimed."""
+        files, inner = self._files, str(folder / "_").removesuffix("_")
+        end = bisect_left(files, (inner.removesuffix(os.sep) + chr(ord(os.sep) + 1), ""))
+        return [name for _, name in files[bisect_left(files, (inner, "")) : end]]
+
     @cached_property
-    def files(self) -> dict[str, Path]:
-        """Where the modules lie that may belong to a plugin because of it."""
-        modules = {name: module for name, module in list(sys.modules.items()) if name not in self._foreign}
-        files = {name: file_of(module) for name, module in modules.items()}
-        return {name: Path(file).resolve() for name, file in files.items() if isinstance(file, str)}
+    def _files(self) -> list[tuple[str, str]]:
+        """Where the modules lie that may belong to a plugin because of it, and their names, in order."""
+        found = []
+        for name, module in list(sys.modules.items()):
+            if name not in self._foreign and self._claimed.isdisjoint(_prefixes(name)):
+                file = file_of(module)
+                if isinstance(file, str):
+                    found.append((os.path.realpath(file), name))
+        return sorted(found)
+
+
+def _contents(finding: Finding, loaded: _LoadedModules) -> dict[str, bytes]:
+    """Return a digest of each source file; times and sizes do not tell two saves within one tick apart."""
+    found: dict[str, bytes] = {}
+    for name in _modules_of(finding, loaded):
+        if file := file_of(sys.modules.get(name)):
+            with suppress(OSError), open(file, "rb") as source:  # noqa: PTH123  for each module of each plugin
+                found[name] = blake2b(source.read(), digest_size=16).digest()
+    return found
+
+
+def _modules_of(finding: Finding, loaded: _LoadedModules) -> list[str]:
+    """Return the names of the modules that belong to a plugin, as far as they are imported.
+
+    Those of its package, or of its part of a package that several distributions share; with them what lies in the
+    plugin's folder, or beside a module that is a plugin by itself and was found in no distribution.
+    """
+    module = _module_of(finding)
+    if not module:
+        return []
+    own, home = loaded.within(_root_of(module)), _home_of(module, finding)
+    return own if home is None else [*dict.fromkeys([*own, *loaded.lying_in(home)])]
 
 
 def _saved_at(name: str) -> int:
