@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -127,6 +128,22 @@ def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ.pop("XDG_DATA_HOME", None)
     else:
         os.environ["XDG_DATA_HOME"] = before
+
+
+@pytest.fixture(autouse=True)
+def import_path_as_it_was(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Forget the folders of plugins that a host put on the import path: the next test may have one of that name."""
+    before = set(sys.path)
+    yield
+    base = tmp_path_factory.getbasetemp()
+    left = [Path(place) for place in sys.path if place not in before and Path(place).is_relative_to(base)]
+    if not left:
+        return
+    sys.path[:] = [place for place in sys.path if Path(place) not in left]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is not None and any(Path(file).is_relative_to(place) for place in left):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session", autouse=True)
