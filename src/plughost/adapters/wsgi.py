@@ -23,6 +23,8 @@ StartResponse = Callable[..., Any]
 WSGIApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 """A WSGI application."""
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
 
 class HostWSGI:
     """A WSGI application that serves a host.
@@ -60,7 +62,7 @@ class HostWSGI:
             bodiless=environ["REQUEST_METHOD"] == "HEAD",
         )
         status, headers = exchange.start(lambda host: refusal or self._application(host), scope)
-        start_response(f"{status} {_phrase(status)}", headers)
+        start_response(f"{status} {_PHRASES.get(status, 'Status')}", headers)
         return exchange
 
     def _application(self, host: Host) -> ASGIApp:
@@ -112,10 +114,3 @@ def _headers(environ: dict[str, Any]) -> Iterable[tuple[bytes, bytes]]:
     for key, name in (("CONTENT_TYPE", b"content-type"), ("CONTENT_LENGTH", b"content-length")):
         if environ.get(key):
             yield name, str(environ[key]).encode("latin-1")
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Status"

@@ -7,13 +7,23 @@ from plughost.cli.program import Program
 from plughost.cli.tables import seconds, state, table
 from plughost.contracts.counting import counted
 from plughost.contracts.error_text import error_text
-from plughost.contracts.records import PluginRecord
 from plughost.host import Host
 
 
 def report_text(host: Host) -> str:
     """Return a table of all plugins, a line for each app that was not registered, and one that counts."""
-    rows = [_row(record) for record in host.plugins.values()]
+    rows: list[tuple[str, ...]] = []
+    for record in host.plugins.values():
+        took = [part for part in (record.timings.imported, record.timings.started) if part is not None]
+        rows.append(
+            (
+                record.name,
+                record.version or "-",
+                state(record.state),
+                seconds(sum(took) if took else None),
+                record.reason or (counted(len(record.hooks), "hook") if record.hooks else ""),
+            )
+        )
     apps = (f"App {name!r} is not registered: {error_text(error)}" for name, error in host.app_errors.items())
     return "\n".join((table(("PLUGIN", "VERSION", "STATE", "TOOK", ""), rows), *apps, _summary(host)))
 
@@ -22,17 +32,6 @@ def tell_report(program: Program, host: Host) -> None:
     """Say on standard error what happened to each plugin."""
     document = report_document(host)
     program.stderr.say(_summary(host), text=report_text(host), **document)
-
-
-def _row(record: PluginRecord) -> tuple[str, ...]:
-    took = [part for part in (record.timings.imported, record.timings.started) if part is not None]
-    return (
-        record.name,
-        record.version or "-",
-        state(record.state),
-        seconds(sum(took) if took else None),
-        record.reason or (counted(len(record.hooks), "hook") if record.hooks else ""),
-    )
 
 
 def _summary(host: Host) -> str:

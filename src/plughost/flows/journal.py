@@ -79,15 +79,13 @@ class Journal(msgspec.Struct, frozen=True):
 
     def unfinished(self) -> tuple[Unfinished, ...]:
         """Return all notes, sorted by app."""
-        found = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
-        return tuple(entry for entry in found if entry is not None)
+        found: list[Unfinished] = []
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                found.append(msgspec.json.decode(path.read_bytes(), type=Unfinished))
+            except (OSError, msgspec.MsgspecError) as error:
+                _log.warning("a note about an app cannot be read", path=str(path), error=str(error))
+        return tuple(found)
 
     def _path(self, app_name: str) -> Path:
         return self.folder / f"{quote(app_name, safe='')}.json"
-
-    def _read(self, path: Path) -> Unfinished | None:
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Unfinished)
-        except (OSError, msgspec.MsgspecError) as error:
-            _log.warning("a note about an app cannot be read", path=str(path), error=str(error))
-            return None

@@ -69,7 +69,19 @@ def list_backups(program: Program) -> None:
         return await host.backups.list()
 
     found = _with_host(program, work)
-    program.show({"backups": [_summary(backup) for backup in found]}, _listing(found))
+    documents = [
+        {
+            "backup_id": backup.backup_id,
+            "uri": masked_text(backup.location.uri),
+            "size": backup.location.size,
+            "created_at": backup.created_at,
+            "reason": backup.reason,
+            "apps": backup.apps,
+            "problem": backup.problem,
+        }
+        for backup in found
+    ]
+    program.show({"backups": documents}, _listing(found))
     leave_with_problems([backup for backup in found if backup.problem])
 
 
@@ -153,18 +165,6 @@ def _bar(program: Program, label: str) -> Iterator[OnProgress]:
                 bar.update(progress.done - bar.pos)
 
         yield on_progress
-
-
-def _summary(backup: BackupSummary) -> Mapping[str, Any]:
-    return {
-        "backup_id": backup.backup_id,
-        "uri": masked_text(backup.location.uri),
-        "size": backup.location.size,
-        "created_at": backup.created_at,
-        "reason": backup.reason,
-        "apps": backup.apps,
-        "problem": backup.problem,
-    }
 
 
 def _listing(found: tuple[BackupSummary, ...]) -> str:

@@ -8,7 +8,6 @@ from plughost.cli.documents import candidate_document
 from plughost.cli.program import Program
 from plughost.cli.tables import state, table
 from plughost.contracts.commands import json_option
-from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.loading.survey import survey
 
@@ -29,14 +28,6 @@ def list_plugins(program: Program) -> None:
         "config": None if loaded.path is None else str(loaded.path),
         "plugins": [candidate_document(candidate) for candidate in candidates],
     }
-    program.show(document, _text(candidates))
-    for seen in HostMemory.of(loaded).lost(candidates):
-        program.talk(f"Gone: {seen}.")
-
-
-def _text(candidates: list[PluginCandidate]) -> str:
-    if not candidates:
-        return "No plugins. Install one with pip, or name a plugin_dir in the configuration."
     rows = [
         (
             candidate.name,
@@ -47,4 +38,7 @@ def _text(candidates: list[PluginCandidate]) -> str:
         )
         for candidate in candidates
     ]
-    return table(("PLUGIN", "VERSION", "STATE", "FROM", ""), rows)
+    nothing = "No plugins. Install one with pip, or name a plugin_dir in the configuration."
+    program.show(document, table(("PLUGIN", "VERSION", "STATE", "FROM", ""), rows) if rows else nothing)
+    for seen in HostMemory.of(loaded).lost(candidates):
+        program.talk(f"Gone: {seen}.")

@@ -159,16 +159,13 @@ def digest_of_distribution(distribution: str) -> str:
     for file in sorted(importlib.metadata.files(distribution) or (), key=str):
         path = PurePosixPath(str(file))
         if path.suffix != ".pyc" and path.name not in _UNSTEADY and ".." not in path.parts:
-            total.update(f"{path}\0{_hash(Path(str(file.locate())))}\0".encode())
+            try:
+                with Path(str(file.locate())).open("rb") as stream:
+                    content = base64.b64encode(hashlib.file_digest(stream, "sha256").digest()).decode()
+            except OSError:
+                content = "missing"
+            total.update(f"{path}\0{content}\0".encode())
     return total.hexdigest()
-
-
-def _hash(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return base64.b64encode(hashlib.file_digest(stream, "sha256").digest()).decode()
-    except OSError:
-        return "missing"
 
 
 def _digest(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,8 @@ def read_template(folder: Path = TEMPLATE) -> Template:
         suffix=said["_templates_suffix"],
         answers_file=said["_answers_file"],
         options=said["_envops"],
-        questions=tuple(_questions(said)),
-    )
-
-
-def _questions(said: Mapping[str, Any]) -> Iterator[TemplateQuestion]:
-    for name, about in said.items():
-        if not name.startswith("_"):
-            yield TemplateQuestion(
+        questions=tuple(
+            TemplateQuestion(
                 name=name,
                 text=about.get("help", ""),
                 default=about["default"],
@@ -80,3 +74,7 @@ def _questions(said: Mapping[str, Any]) -> Iterator[TemplateQuestion]:
                 multiple=about.get("multiselect", False),
                 is_asked=about.get("when", True),
             )
+            for name, about in said.items()
+            if not name.startswith("_")
+        ),
+    )

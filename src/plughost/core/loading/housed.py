@@ -49,7 +49,20 @@ class HousedPlugins:
         Raises:
             PluginError: As from ``ImportLane.load``, or its process cannot be begun.
         """
-        housing = self._housing or self._open()
+        if self._housing is None:
+            from plughost.core.processes.housing import Housing
+
+            facilities = self._facilities
+            self._housing = Housing(
+                facilities.dispatcher,
+                facilities.data_dir,
+                self._tasks,
+                self._clock,
+                self._too_big,
+                facilities.services,
+                facilities.http,
+            )
+        housing = self._housing
         began = self._clock.monotonic()
         stand_in = await housing.house(candidate, limit)
         process = HousedProcess(housing, stand_in)
@@ -61,21 +74,6 @@ class HousedPlugins:
         """End all processes that are left."""
         if self._housing is not None:
             await self._housing.close()
-
-    def _open(self) -> Housing:
-        from plughost.core.processes.housing import Housing
-
-        facilities = self._facilities
-        self._housing = Housing(
-            facilities.dispatcher,
-            facilities.data_dir,
-            self._tasks,
-            self._clock,
-            self._too_big,
-            facilities.services,
-            facilities.http,
-        )
-        return self._housing
 
 
 class HousedHandle(PluginHandle):

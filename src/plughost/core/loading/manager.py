@@ -446,7 +446,14 @@ class PluginManager:
         if name in self._by_hand:
             candidate = candidate.ruled(verdict_of(candidate.finding, candidate.wish, self._limits))
         elif self._find is not None:
-            candidate = _named(name, await self._find(), candidate.finding.origin)
+            found = [one for one in await self._find() if canonical(one.name) == canonical(name)]
+            if not found:
+                raise PluginNotFoundError(
+                    f"plugin {name!r} came from {candidate.finding.origin} and is not there any more: install it "
+                    f"again, or unload it",
+                    plugin=name,
+                )
+            candidate = replace(found[0], name=name)
             if candidate.error is not None:
                 raise candidate.error
         self._bare.keep_out(candidate).refuse_if_kept_out()
@@ -479,13 +486,3 @@ class PluginManager:
 
 def _last_failure(error: PluginFailure, at: float) -> LastFailure:
     return LastFailure(at, error.phase, error.message, error.traceback)
-
-
-def _named(name: str, found: Sequence[PluginCandidate], origin: str) -> PluginCandidate:
-    for candidate in found:
-        if canonical(candidate.name) == canonical(name):
-            return replace(candidate, name=name)
-    raise PluginNotFoundError(
-        f"plugin {name!r} came from {origin} and is not there any more: install it again, or unload it",
-        plugin=name,
-    )

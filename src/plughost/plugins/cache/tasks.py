@@ -64,20 +64,16 @@ class OwnLoop:
         """Run a coroutine function that raises nothing in the background of the current loop."""
         if self._group is not None and self.here:
             self._group.start_soon(function, *args)
-        else:
-            self._spawn_stray(function, *args)
-
-    def _spawn_stray(self, function: Callable[..., Coroutine[Any, Any, object]], *args: object) -> None:
-        if current_token().backend_class.__module__.endswith("_trio"):
+        elif current_token().backend_class.__module__.endswith("_trio"):
             import trio
 
             trio.lowlevel.spawn_system_task(function, *args)
-            return
-        import asyncio
+        else:
+            import asyncio
 
-        task = asyncio.get_running_loop().create_task(function(*args))
-        self._strays.add(task)
-        task.add_done_callback(self._strays.discard)
+            task = asyncio.get_running_loop().create_task(function(*args))
+            self._strays.add(task)
+            task.add_done_callback(self._strays.discard)
 
     def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function in the home loop and wait for it, from a thread without a loop.

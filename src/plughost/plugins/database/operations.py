@@ -104,7 +104,17 @@ class Operations:
         def work(connection: Connection) -> Before | None:
             ledger = MigrationNotes(connection)
             note = ledger.read(app_name)
-            return None if note is None else _before_first(ledger, note)
+            if note is None:
+                return None
+            if others := ledger.neighbours(note):
+                raise AppError(
+                    f"app {app_name!r} cannot be rolled back: {', '.join(map(repr, others))} shares its schema "
+                    f"(version table {note.version_table!r}); roll back the apps that share it first, "
+                    "or unregister this one without a rollback",
+                    app_name=app_name,
+                    step="rollback_app",
+                )
+            return Before(None, note.version_table, note.table_found, note.revisions_found)
 
         first = await database.run(work)
         if first is None:
@@ -145,19 +155,6 @@ async def _go_back(
 
     undone = await _in_turn(app_name, "rollback_app", database, work)
     return OperationResult(operation="rollback", detail=_count(undone, "undone"), figures={"undone": undone})
-
-
-def _before_first(ledger: MigrationNotes, note: Note) -> Before:
-    others = ledger.neighbours(note)
-    if others:
-        raise AppError(
-            f"app {note.app_name!r} cannot be rolled back: {', '.join(map(repr, others))} shares its schema "
-            f"(version table {note.version_table!r}); roll back the apps that share it first, "
-            "or unregister this one without a rollback",
-            app_name=note.app_name,
-            step="rollback_app",
-        )
-    return Before(None, note.version_table, note.table_found, note.revisions_found)
 
 
 async def _load(app_name: str, settings: DatabaseSettings) -> Migrations:
