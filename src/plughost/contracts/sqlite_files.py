@@ -79,7 +79,20 @@ def restore_sqlite(staged: Path, target: Path, *, overwrite: bool, lock_timeout:
         with closing(_connect(staged)) as new, closing(_open(target, lock_timeout)) as old:
             new.backup(old)
         return
-    _replace(staged, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.restoring")
+    try:
+        with closing(_connect(staged)) as old, closing(_connect(aside)) as new:
+            old.backup(new)
+            new.execute("PRAGMA journal_mode = DELETE")
+        aside.chmod(0o600)
+        sync_to_disk(aside)
+        for leftover in ("-wal", "-shm", "-journal"):  # of the file that goes; they would damage the new one
+            target.with_name(target.name + leftover).unlink(missing_ok=True)
+        aside.replace(target)
+        sync_to_disk(target.parent)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _connect(path: Path | str, **options: Any) -> Connection:
@@ -115,24 +128,3 @@ def _is_readable(path: Path, lock_timeout: float) -> bool:
         if "locked" in str(error) or "busy" in str(error):
             raise
         return False
-
-
-def _replace(staged: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.restoring")
-    try:
-        with closing(_connect(staged)) as old, closing(_connect(aside)) as new:
-            old.backup(new)
-            new.execute("PRAGMA journal_mode = DELETE")
-        aside.chmod(0o600)
-        sync_to_disk(aside)
-        for leftover in (
-            "-wal",
-            "-shm",
-            "-journal",
-        ):  # of the file that goes; read with the new one they damage it
-            target.with_name(target.name + leftover).unlink(missing_ok=True)
-        aside.replace(target)
-        sync_to_disk(target.parent)
-    finally:
-        aside.unlink(missing_ok=True)

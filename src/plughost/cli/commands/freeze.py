@@ -56,7 +56,18 @@ def restore(program: Program, file: Path, yes: bool) -> None:
     then = read_snapshot(file)
     found = differences(then, _present(program))
     if yes and found:
-        _bring_back(program, found)
+        if again := pip_command(found):
+            program.talk(f"pip {join(again)}")
+            # The distributions and versions come from the file that the operator named.
+            ran = subprocess.run([sys.executable, "-m", "pip", *again], stdout=sys.stderr, check=False)  # noqa: S603
+            if ran.returncode:
+                raise click.ClickException(
+                    f"pip failed with exit code {ran.returncode}; nothing else was changed"
+                )
+        path = program.load_config().path
+        for one in found:
+            if one.kind == "switch" and path is not None:
+                set_plugin_enabled(path, one.plugin, one.enabled)
         found = differences(then, _present(program))
     command = pip_command(found)
     document = {"differences": found, "command": ["pip", *command] if command else [], "complete": not found}
@@ -67,22 +78,6 @@ def restore(program: Program, file: Path, yes: bool) -> None:
 def _present(program: Program) -> FrozenHost:
     loaded = program.load_config()
     return take_snapshot(loaded, survey(loaded))
-
-
-def _bring_back(program: Program, found: list[Difference]) -> None:
-    command = pip_command(found)
-    if command:
-        program.talk(f"pip {join(command)}")
-        # The distributions and versions come from the file that the operator named.
-        ran = subprocess.run([sys.executable, "-m", "pip", *command], stdout=sys.stderr, check=False)  # noqa: S603
-        if ran.returncode:
-            raise click.ClickException(
-                f"pip failed with exit code {ran.returncode}; nothing else was changed"
-            )
-    path = program.load_config().path
-    for one in found:
-        if one.kind == "switch" and path is not None:
-            set_plugin_enabled(path, one.plugin, one.enabled)
 
 
 def _text(found: list[Difference], command: list[str]) -> str:
