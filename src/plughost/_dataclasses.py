@@ -23,9 +23,8 @@ else:
         """
         if cls is None:
             return lambda cls: dataclass(cls, **options)
-        has_own = (
-            not _BY_HAND.isdisjoint(vars(cls)) or not cls.__doc__
-        )  # without words it would be the signature
+        # Without words its docstring would be the signature.
+        has_own = not _BY_HAND.isdisjoint(vars(cls)) or not cls.__doc__
         if has_own or not _LATE_OPTIONS.issuperset(options) or dataclasses.is_dataclass(cls):
             return dataclasses.dataclass(cls, **options)
         return _late(cls, **options)

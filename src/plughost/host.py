@@ -715,9 +715,8 @@ class Host:
             return gate
         if not self._running or self.errand or is_expected(self._registry, class_name(JobGate)):
             return self._closed
-        return (
-            self._closed if self.worker else self._alone
-        )  # of processes without a fleet, the first runs them
+        # Of processes without a fleet the first runs them.
+        return self._closed if self.worker else self._alone
 
     @property
     def _loaded(self) -> LoadedConfig:

@@ -112,9 +112,8 @@ def _is_alive(lock: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(
-            number, fcntl.LOCK_SH | fcntl.LOCK_NB
-        )  # shared: two who look do not take each other for it
+        # Shared: two who look do not take each other for it.
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
         _remove(lock)
     except BlockingIOError:
         return True

@@ -72,6 +72,4 @@ class CronSlots:
 
 
 def _milliseconds(moment: float) -> int:
-    return math.floor(
-        moment * 1000 + 0.001
-    )  # a slot that was divided by 1000 may be a little less than it was
+    return math.floor(moment * 1000 + 0.001)  # a slot divided by 1000 may be a little less than it was

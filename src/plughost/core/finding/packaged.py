@@ -135,10 +135,8 @@ def chosen(
 
 
 def _entry_points_of(package: Package) -> tuple[str, str] | None:
-    from plughost.core.packages.unpacking import (
-        UNREADABLE,
-        read_entry_points,
-    )  # late: most plugins are installed
+    # Late: most plugins are installed.
+    from plughost.core.packages.unpacking import UNREADABLE, read_entry_points
 
     try:
         return read_entry_points(package.path)

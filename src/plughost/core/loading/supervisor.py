@@ -66,9 +66,8 @@ class Supervisor:
         began = self._clock.monotonic()
         try:
             await anyio.lowlevel.checkpoint()
-            if (
-                not self._started.is_set()
-            ):  # most plugins wait for nothing, and a limit costs more than their start
+            # Most plugins wait for nothing, and a limit costs more than their start.
+            if not self._started.is_set():
                 with anyio.move_on_after(limit):
                     await self._started.wait()
         except BaseException:

@@ -98,9 +98,8 @@ class Turns:
     async def begin(self, name: str, start: anyio.CancelScope | None = None) -> Hold:
         """Wait until nobody else is at it; whoever begins a turn ends it."""
         turn = self._turns.setdefault(name, Window(1))
-        await (
-            anyio.lowlevel.checkpoint_if_cancelled()
-        )  # one who is to leave begins nothing, though the turn is free
+        # One who is to leave begins nothing, though the turn is free.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         await turn.enter()
         hold = self._holds[name] = Hold(name, turn, start)
         return hold

@@ -32,9 +32,8 @@ def tell_unheard(loaded: LoadedConfig, hooks: Collection[str], candidates: Itera
     provided = {one.group for one in findings}
     for group in loaded.config.host.groups or ():
         if group not in provided:
-            from plughost.core.finding.other_groups import (
-                near_group,
-            )  # late: it looks at all that is installed
+            # Late: it looks at all that is installed.
+            from plughost.core.finding.other_groups import near_group
 
             near = near_group(group)
             tell = _log.warning if near else _log.info  # a program may well be without plugins

@@ -11,12 +11,8 @@ from plughost._dataclasses import dataclass
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MOST_BYTES: Final = 1024
-_USER, _SYSTEM, _THREADS, _RESIDENT = (
-    11,
-    12,
-    17,
-    21,
-)  # places in /proc/PID/stat behind the name of the program
+# Places in /proc/PID/stat behind the name of the program.
+_USER, _SYSTEM, _THREADS, _RESIDENT = 11, 12, 17, 21
 
 
 @dataclass(frozen=True, slots=True)

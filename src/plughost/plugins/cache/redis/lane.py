@@ -111,9 +111,8 @@ class PushCommand(Command):
 def pack(arguments: Arguments) -> bytes:
     """Return a command as the protocol writes it."""
     head = b"*%d\r\n" % len(arguments)
-    if (
-        max(map(len, arguments)) < _WORTH_A_PART
-    ):  # a script that writes what fifty tasks set has hundreds of these
+    # A script that writes what fifty tasks set has hundreds of these.
+    if max(map(len, arguments)) < _WORTH_A_PART:
         return head + b"".join([b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments])
     parts = [head]
     for argument in arguments:

@@ -215,9 +215,8 @@ class StoreTier:
             return False
         if (await self._clock()).barred <= since.seq:
             return True
-        await self.line.ask(
-            self._store.delete, at, encode(new)
-        )  # a pattern's sweep may have been here before
+        # A pattern's sweep may have been here before.
+        await self.line.ask(self._store.delete, at, encode(new))
         return False
 
     def _new(self, parcel: Parcel, seq: int, clock: ClockRecord) -> Kept:
