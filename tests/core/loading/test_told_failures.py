@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from plughost import Host, Plugin
+from plughost.exceptions import PluginStartError
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +51,28 @@ async def test_one_that_fails_when_loaded_by_hand_is_logged_too(caplog: pytest.L
             with pytest.raises(Exception, match="no lamp oil"):
                 await host.load_plugin(Broken)
     assert sum("plugin 'broken' failed (start)" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("deep", range(6))
+async def test_the_last_lines_of_a_long_traceback_begin_with_a_frame(deep: int) -> None:
+    class Deep(Plugin):
+        name = "deep"
+
+        async def start(self, context: Any) -> None:
+            self.fall(deep)
+
+        def fall(self, further: int) -> None:
+            if further:
+                self.fall(further - 1)
+            raise OSError("no\nlamp\noil")
+
+    async with Host(config={"host": {"allow": []}}, environ={}) as host:
+        with pytest.raises(PluginStartError):
+            await host.load_plugin(Deep)
+        (failed,) = (record for record in host.plugins.values() if record.name == "deep")
+        assert failed.error is not None
+        assert failed.error.traceback.startswith("  File ")
+        assert failed.error.traceback.endswith("oil\n")
 
 
 @pytest.fixture

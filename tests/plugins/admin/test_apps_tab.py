@@ -82,6 +82,16 @@ async def test_what_failed_stands_once_and_is_counted_in_the_head(client):
     assert "not ready, 4 apps failed" in text
 
 
+async def test_the_failure_of_a_registration_says_once_what_failed(serve):
+    apps = {"shop": {"url": "sqlite:////proc/none/shop.db"}}
+    async with (
+        serve(AdminPlugin, allow=("database",), config={"apps": apps}) as served,
+        served.client(token=served.token("*")) as client,
+    ):
+        text = (await advice(client))["shop"]
+        assert text.startswith("not registered: open_connection of plugin 'database': ")
+
+
 async def test_a_host_without_apps_says_how_one_comes(serve):
     async with serve(AdminPlugin) as served, served.client(token=served.token("*")) as client:
         assert "There is no app. Name one" in (await client.get("/admin/system/apps", headers=PAGE)).text

@@ -13,6 +13,7 @@ from starlette.routing import Mount
 
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import AdminPanel, CacheManager, PanelAction, SessionManager
+from plughost.exceptions import PluginStartError
 from plughost.http import HttpSettings
 from plughost.plugins.admin import AdminPlugin
 from plughost.plugins.admin.charts import bars, line, milliseconds, span, waterfall
@@ -70,6 +71,25 @@ async def page(serve):
         client.served = served
         await client.get("/admin/sign-in", params={"code": served.app.runtime.sign_ins.make_link_code()})
         yield client
+
+
+class Broken(Plugin):
+    name = "cache"
+
+    async def start(self, context: PluginContext) -> None:
+        raise RuntimeError("no `memory` left")
+
+
+async def test_a_tab_whose_plugin_failed_says_why_and_leads_to_it(serve):
+    async with serve(AdminPlugin) as served, served.client(token=served.token("*")) as client:
+        with pytest.raises(PluginStartError):
+            await served.host.load_plugin(Broken)
+        failed = (await client.get("/admin/system/cache", headers=PAGE)).text
+        assert "The plugin &#39;cache&#39; is not running (failed), so there is nothing" in failed
+        assert "RuntimeError: no <code>memory</code> left" in failed
+        assert '<a href="plugins/cache">To the plugin</a>' in failed
+        absent = (await client.get("/admin/system/sessions", headers=PAGE)).text
+        assert "The plugin &#39;sessions&#39; is not running (blocked), so" in absent
 
 
 async def press(client: Any, tab: str, action: str, **fields: str) -> Any:

@@ -252,10 +252,14 @@ def failure_of(error: PluginError | None) -> PluginFailure | None:
     lines = error_lines(cause) if cause.__traceback__ is not None else []
     if isinstance(cause, PluginCrashedError) and cause.stack:
         lines = cause.stack.splitlines(keepends=True)[:_TRACEBACK_LINES]
+    last = lines[-_TRACEBACK_LINES:]
+    frames = [number for number, line in enumerate(last) if line.startswith("  File ")]
+    if len(lines) > len(last) and frames:
+        last = last[frames[0] :]  # the end of a frame whose beginning is cut off puzzles
     return PluginFailure(
         phase=error.phase,
         kind=error_type_name(error),
         message=error_text(error),
         limit=getattr(error, "limit", None),
-        traceback="".join(lines[-_TRACEBACK_LINES:]),
+        traceback="".join(last),
     )

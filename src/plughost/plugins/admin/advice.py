@@ -134,6 +134,7 @@ def about_apps(
     """
     for name, reason in {**absent, **failed}.items():
         what = "not registered" if name in absent else "failed"
+        reason = reason.removeprefix(f"app {name!r} could not be registered: ")
         text = _sentence(f"{what}: {reason}" if reason else what)
         yield Advice("fail", name, text + (_UNREADY if name in missing else ""))
 

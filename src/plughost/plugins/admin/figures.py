@@ -79,7 +79,10 @@ def _service(host: Host, kind: Service[T], plugin: str) -> T:
     try:
         return host.use(kind)
     except ServiceError as error:
-        detail = f"The plugin {plugin!r} is not running, so there is nothing to show or to steer."
+        record = host.plugin(plugin)
+        state = f" ({record.state.value})" if record is not None else ""
+        why = f": {record.reason.rstrip('.')}." if record is not None and record.reason else "."
+        detail = f"The plugin {plugin!r} is not running{state}, so there is nothing to show or to steer{why}"
         raise Problem(503, detail, code="service_unavailable") from error
 
 
