@@ -246,10 +246,8 @@ class Backups:
     async def _restore(
         self, plan: RestorePlan, contents: Contents, started: float, on_progress: OnProgress
     ) -> RestoreResult:
-        files = {
-            (entry.plugin, entry.name): file
-            for entry, file in zip(contents.entries, contents.files, strict=True)
-        }
+        names = [(entry.plugin, entry.name) for entry in contents.entries]
+        files = dict(zip(names, contents.files, strict=True))
         restored: list[str] = []
         skipped: list[str] = []
         try:
