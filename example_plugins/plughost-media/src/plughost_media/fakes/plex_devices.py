@@ -47,6 +47,11 @@ class Devices:
         self._nonces: dict[str, float] = {}
         self._given: dict[str, tuple[int, float]] = {}
 
+    @property
+    def tokens(self) -> frozenset[str]:
+        """The tokens that were given."""
+        return frozenset(self._given)
+
     def introduce(self, account: int, client: str, key: dict[str, Any]) -> None:
         """Know an account on a device by a key; refused if the key is somebody else's, or none at all."""
         name, known = key.get("kid", ""), self._known.get(key.get("kid", ""))
