@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import anyio
 import msgspec
 
 from plughost_plex.protocols import Account, PlexError, Server
@@ -50,6 +51,7 @@ class Elsewhere:
     def __init__(self, plex: PlexService) -> None:
         self._plex = plex
         self._told: dict[tuple[str, int, str], float] = {}
+        self._turn = anyio.Lock()
 
     def told(self, account: Account, machine: str, key: str, at: float) -> None:
         """Note that others know of an item at a time: the server will say so, too, even if it was taken back here."""
@@ -59,6 +61,10 @@ class Elsewhere:
 
     async def sync(self) -> int:
         """Tell what was seen since the last look, by whoever is linked; how much there was."""
+        async with self._turn:
+            return await self._sync_all()
+
+    async def _sync_all(self) -> int:
         people = {account.plex_id: account for account in await self._plex.accounts()}
         count, asked = 0, set[str]()
         for owner in people.values():

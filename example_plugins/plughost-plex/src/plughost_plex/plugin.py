@@ -33,6 +33,7 @@ from plughost_plex.answers import Answers
 from plughost_plex.device_tokens import ACCOUNT_TOKEN, DEVICE_KEY
 from plughost_plex.elsewhere import Elsewhere
 from plughost_plex.keeping_up import KeepingUp
+from plughost_plex.notifications import Notifications
 from plughost_plex.panel import PlexPanel
 from plughost_plex.playback import Playback
 from plughost_plex.plex_tv import PlexTv
@@ -63,6 +64,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         patience: Seconds that a way to a server has to answer when all are tried.
         ca_file: Certificates of authorities that vouch for servers beside the system's.
         device_tokens: Whether tokens that never end are replaced by such of a week, which a key of ours renews.
+        notifications: Whether the servers of owners are listened to, so that what changes there is known at once.
         warning_header: Whether stale answers say so in ``Warning``, too, which is obsolete since RFC 9111.
     """
 
@@ -77,6 +79,7 @@ class PlexConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ca_file: Path | None = None
     warning_header: bool = False
     device_tokens: bool = True
+    notifications: bool = False
 
 
 class PlexPlugin(Plugin):
@@ -139,6 +142,8 @@ class PlexPlugin(Plugin):
         context.every(_SYNC_EACH, keeping_up.sync, name="plex library sync")
         self._elsewhere = Elsewhere(self._plex)
         context.every(_HISTORY_EACH, self._elsewhere.sync, name="plex history sync")
+        if config.notifications:
+            context.spawn(Notifications(self._plex, self._elsewhere.sync, self._clock).run)
         context.cron(_WARM_AT, keeping_up.warm, name="warm what is watched next")
 
     async def stop(self) -> None:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 import anyio
+import httpx2
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -34,6 +35,7 @@ class FakePlexServer(FakeUpstream):
         activities: What the server is busy with, by uuid.
         endless: Whether pieces of a clip never end.
         left: How many of those were left by whoever asked for them.
+        listening: How many are told what happens, as it happens.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class FakePlexServer(FakeUpstream):
         self.rated: dict[tuple[int, str], float] = {}
         self.endless = False
         self.left = 0
+        self.listening = 0
+        self._news: list[bytes] = []
         self._now = now
         self.begin_activity("library.update.section", "Scanning Films", progress=37)
 
@@ -115,6 +119,7 @@ class FakePlexServer(FakeUpstream):
             Route("/photo/:/transcode", self._known(self._transcoded)),
             Route("/video/:/transcode/universal/start.m3u8", self._known(self._start)),
             Route("/video/:/transcode/universal/session/{id}/base/{file}", self._known(self._clip)),
+            Route("/:/eventsource/notifications", self._known(self._listen)),
             Route("/video/:/transcode/universal/stop", self._known(lambda _request, _account: _NOTHING)),
         ]
 
@@ -316,6 +321,34 @@ class FakePlexServer(FakeUpstream):
             return None
         kind = "application/vnd.apple.mpegurl" if name.endswith(".m3u8") else "video/mp4"
         return FileResponse(str(found), media_type=kind)
+
+    def notify(self, name: str, data: str) -> None:
+        """Tell whoever listens that something happened."""
+        self._news.append(f"event: {name}\ndata: {data}\n\n".encode())
+
+    def hang_up(self, *, half_way: bool) -> None:
+        """End the streams of whoever listens, as one does that is over or one whose connection dies."""
+        if half_way:
+            self._news.append(b"")
+        else:
+            self._news = []
+
+    def _listen(self, _request: Request, _account: int) -> Response:
+        return StreamingResponse(self._told(), media_type="text/event-stream")
+
+    async def _told(self) -> AsyncIterator[bytes]:
+        news, told = self._news, len(self._news)
+        self.listening += 1
+        try:
+            while self._news is news:
+                for one in news[told:]:
+                    if not one:
+                        raise httpx2.ReadError("the connection died")
+                    yield one
+                told = len(news)
+                await anyio.sleep(0.01)
+        finally:
+            self.listening -= 1
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         try:
