@@ -72,9 +72,9 @@ Begin = Callable[..., Visit]
 def visit(live_server: Any, browser: Browser) -> Iterator[Begin]:
     opened: list[BrowserContext] = []
 
-    def begin(prefix: str = "", *, javascript: bool = True) -> Visit:
+    def begin(prefix: str = "", *, javascript: bool = True, apps: dict[str, Any] | None = None) -> Visit:
         server = live_server(
-            SessionsPlugin, CachePlugin, (AdminPlugin, QUICK), Films, settings=ACME,
+            SessionsPlugin, CachePlugin, (AdminPlugin, QUICK), Films, settings=ACME, config={"apps": apps or {}},
             wrap=lambda app: Starlette(routes=[Mount(prefix, app=app)]) if prefix else app,
         )  # fmt: skip
         context = browser.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=javascript)
@@ -224,7 +224,9 @@ def test_everything_can_be_done_without_javascript(visit):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_the_pages_are_kept_for_the_documentation(visit, scheme, tmp_path):
-    seen = visit()
+    seen = visit(
+        apps={"shop": {"colour": "red", "required": True}, "blog": {"colour": {"$env": "BLOG_COLOUR"}}}
+    )
     with pytest.raises(PluginStartError):
         seen.server.portal.call(seen.server.host.load_plugin, Mailer)
     for path in ("films", "films", "films/broken", "films"):

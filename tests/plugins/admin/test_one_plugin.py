@@ -264,6 +264,8 @@ async def test_what_a_plugin_that_does_not_enforce_would_have_decided_is_on_its_
     assert "refused: not from &lt;FR&gt;" in text
     assert "hunter2" not in text
     assert 'id="observed"' not in await page_of(client, "socket")
+    listed = (await client.get("/admin/system/plugins", headers=PAGE)).text
+    assert re.findall(r'<strong>(\w+)</strong>.*<span class="badge">not enforced</span>', listed) == ["fence"]
 
 
 async def test_there_is_no_page_for_a_plugin_that_is_not_there(client):

@@ -208,7 +208,9 @@ async def plugin_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
         "counts": for_json(status.counts),
         "duration": host.report.duration,
         "plugins": {
-            name: for_json(record) | {"offers": list(offers(record))} for name, record in records.items()
+            name: for_json(record)
+            | {"offers": list(offers(record)), "enforces": host.loaded_config.plugin(name).enforce}
+            for name, record in records.items()
         },
         "order": list(host.report.loaded),
         "states": sorted({record.state.value for record in records.values()}),
