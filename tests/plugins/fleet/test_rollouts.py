@@ -255,6 +255,8 @@ def test_only_those_whose_turn_has_come_follow_and_all_of_them_go_back() -> None
         ({}, {}, 0, "the host that takes it further"),
         ({"state": "rolling", "turn": ("a",)}, {}, 0, "a to follow and be ready"),
         ({"state": "rolling", "turn": ("gone",)}, {}, 0, "gone to follow and be ready"),
+        ({"state": "rolling", "turn": ("b",)}, {"applied": 2}, 0, "the host that takes it further"),
+        ({"state": "reverting", "turn": ("b",), "back": 3}, {"applied": 3}, 0, "the host that takes it further"),
         ({"state": "settling", "turn": ("a",)}, {}, 1, "a to stay ready for 10 s"),
         ({"state": "settling", "turn": ("b",)}, {"seen": NOW, "ttl": 10**6}, 10_000, "the next sign of life of b"),
         ({"state": "settling", "turn": ("gone",)}, {}, 10_000,

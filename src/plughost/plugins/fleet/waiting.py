@@ -8,6 +8,7 @@ from plughost.contracts import Rollout, StoredMember
 from plughost.plugins.fleet.rollouts import Roll, away_from
 
 _MOST_NAMES = 5
+_LEADER = "the host that takes it further"
 
 
 def waits_for(roll: Roll, living: Mapping[str, StoredMember], now: int) -> str:
@@ -24,7 +25,8 @@ def waits_for(roll: Roll, living: Mapping[str, StoredMember], now: int) -> str:
             return "somebody who has it go on, or aborts it"
         case "rolling":
             behind = [one.member for one in at_turn if one.applied < roll.revision or not one.ready]
-            return f"{_named(behind or roll.turn)} to follow and be ready"
+            lost = [] if at_turn else roll.turn  # somebody must have told that it is good
+            return f"{_named(found)} to follow and be ready" if (found := behind or lost) else _LEADER
         case "settling" if now < roll.since + round(roll.plan.settle * 1000):
             return f"{_named(roll.turn)} to stay ready for {roll.plan.settle:g} s"
         case "settling" if unheard := [one.member for one in at_turn if one.seen <= roll.since]:
@@ -32,11 +34,11 @@ def waits_for(roll: Roll, living: Mapping[str, StoredMember], now: int) -> str:
         case "proposed" | "settling":
             away, most = away_from(roll, living), roll.plan.max_unavailable
             if len(away) < most:
-                return "the host that takes it further"
+                return _LEADER
             return f"a host that can be spared: {_named(away)}, and max_unavailable is {most}"
         case "reverting":
             behind = [one.member for one in at_turn if one.applied < roll.back or not one.ready]
-            return f"{_named(behind or roll.turn)} to go back"
+            return f"{_named(behind)} to go back" if behind else _LEADER
         case _:
             return ""
 
