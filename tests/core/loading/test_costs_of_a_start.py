@@ -14,6 +14,7 @@ import pytest
 from counting import counted
 from plughost import Host, Plugin
 from plughost.core.loading import freshness
+from plughost.core.loading.survey import survey
 from plughost.testing.distributions import make_distribution
 
 pytestmark = pytest.mark.anyio
@@ -146,6 +147,25 @@ async def test_what_is_imported_is_looked_through_once_however_many_plugins_ther
     async with host(tmp_path, names) as running:
         assert sorted(running.report.loaded) == names
     assert len(looks) == 1
+
+
+async def test_a_reload_of_all_and_a_start_of_one_look_for_plugins_once(
+    tmp_path: Path, install: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = install(*[QUIET] * 6)
+    async with host(tmp_path, names) as running:
+        looks: list[int] = []
+
+        def noting(*given: Any) -> Any:
+            looks.append(1)
+            return survey(*given)
+
+        monkeypatch.setattr("plughost.host.survey", noting)
+        await running.reload_plugins()
+        assert len(looks) == 1
+        await running.disable_plugin("many0")
+        await running.enable_plugin("many0")
+        assert len(looks) == 2
 
 
 HOOKED = """

@@ -281,7 +281,7 @@ class PluginManager:
             self._registry.add(candidate)
             raise candidate.error
         entry.candidate = candidate
-        return await self._load_known(name, None)
+        return await self._load_known(name, None, found)
 
     async def disable(self, name: str) -> bool:
         """Stop a plugin, and keep it out until it is enabled; returns whether it was running."""
@@ -313,19 +313,31 @@ class PluginManager:
             return await self._bare.unload(bare.name)
         return await self._lifecycle.unload(self._registry.find(name).record.name)
 
-    async def reload(self, name: str, config: Mapping[str, Any] | None = None) -> PluginRecord:
+    async def reload(
+        self,
+        name: str,
+        config: Mapping[str, Any] | None = None,
+        found: Sequence[PluginCandidate] | None = None,
+    ) -> PluginRecord:
         """Replace a running plugin with a new instance, with a new configuration when one is given.
+
+        Args:
+            name: The plugin.
+            config: Its new configuration.
+            found: What was found just now; None looks.
 
         Raises:
             PluginError: The new start failed; the old one goes on where that is possible.
         """
         self._bare.refuse(name, "reload")
         name = self._registry.find(name).record.name
-        return await self._lifecycle.turns.restart(name, partial(self._reload, name, config))
+        return await self._lifecycle.turns.restart(name, partial(self._reload, name, config, found))
 
-    async def _reload(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
+    async def _reload(
+        self, name: str, config: Mapping[str, Any] | None, found: Sequence[PluginCandidate] | None
+    ) -> PluginRecord:
         await self._lifecycle.let_leave(name)
-        candidate = await self._fresh(name, config)
+        candidate = await self._fresh(name, config, found)
         self._lifecycle.requirements.refuse_hopeless(candidate)
         with self._code.reading_again(name, candidate.finding):
             record = await self._lifecycle.reload(await self._import_again(candidate))
@@ -335,10 +347,11 @@ class PluginManager:
     async def reload_all(self) -> None:
         """Reload every running plugin, dependencies first; the first failure is raised when all were tried."""
         failure: PluginError | None = None
+        found = None if self._find is None else await self._find()
         for name in list(self._registry.ready_order):
             if self._registry[name].run is not None:
                 try:
-                    await self.reload(name)
+                    await self.reload(name, found=found)
                 except PluginError as error:
                     failure = failure or error
         if failure is not None:
@@ -362,7 +375,7 @@ class PluginManager:
                 why = "the configuration does not want it any more"
                 await self._lifecycle.unload(name, why, cause=why, then=partial(then, name))
         errors = {one.name: one.error for one in steps.failed if one.error is not None}
-        errors |= await self._insist_on([*steps.reload, *steps.start])
+        errors |= await self._insist_on([*steps.reload, *steps.start], found)
         runs = {name for name, entry in self._registry.items() if entry.run is not None}
         failures = ((name, failure_of(error)) for name, error in errors.items())
         return ReloadReport(
@@ -376,7 +389,9 @@ class PluginManager:
         candidate = self._registry[name].candidate
         self._registry.note(name, state=candidate.verdict, reason=candidate.reason, error=None)
 
-    async def _insist_on(self, names: Sequence[str]) -> dict[str, PluginError]:
+    async def _insist_on(
+        self, names: Sequence[str], found: Sequence[PluginCandidate]
+    ) -> dict[str, PluginError]:
         """Reload or start plugins, one after the other; return why some failed.
 
         What failed for want of another is tried again while others succeed: only its code may say what it needs.
@@ -389,7 +404,7 @@ class PluginManager:
                 errors.pop(name, None)
                 is_running = self._registry[name].run is not None
                 try:
-                    await (self.reload(name) if is_running else self.load_by_hand(name))
+                    await (self.reload(name, found=found) if is_running else self.load_by_hand(name))
                 except PluginError as error:
                     errors[name] = error
                     if isinstance(error, PluginDependencyError):
@@ -411,12 +426,14 @@ class PluginManager:
             run, replace(candidate, wish=replace(candidate.wish, config=given))
         )
 
-    async def _load_known(self, name: str, config: Mapping[str, Any] | None) -> PluginRecord:
+    async def _load_known(
+        self, name: str, config: Mapping[str, Any] | None, found: Sequence[PluginCandidate] | None = None
+    ) -> PluginRecord:
         await self._lifecycle.let_leave(name)
         entry = self._registry.find(name)
         if entry.run is not None:
             return entry.record
-        candidate = await self._fresh(name, config)
+        candidate = await self._fresh(name, config, found)
         with self._code.reading_again(name, candidate.finding):
             try:
                 self._lifecycle.requirements.refuse_hopeless(candidate)
@@ -434,7 +451,9 @@ class PluginManager:
         if config is not None:
             self._given[name] = config
 
-    async def _fresh(self, name: str, config: Mapping[str, Any] | None) -> PluginCandidate:
+    async def _fresh(
+        self, name: str, config: Mapping[str, Any] | None, found: Sequence[PluginCandidate] | None
+    ) -> PluginCandidate:
         """Return a plugin as it is found now.
 
         Raises:
@@ -446,14 +465,15 @@ class PluginManager:
         if name in self._by_hand:
             candidate = candidate.ruled(verdict_of(candidate.finding, candidate.wish, self._limits))
         elif self._find is not None:
-            found = [one for one in await self._find() if canonical(one.name) == canonical(name)]
-            if not found:
+            found = await self._find() if found is None else found
+            own = [one for one in found if canonical(one.name) == canonical(name)]
+            if not own:
                 raise PluginNotFoundError(
                     f"plugin {name!r} came from {candidate.finding.origin} and is not there any more: install it "
                     f"again, or unload it",
                     plugin=name,
                 )
-            candidate = replace(found[0], name=name)
+            candidate = replace(own[0], name=name)
             if candidate.error is not None:
                 raise candidate.error
         self._bare.keep_out(candidate).refuse_if_kept_out()
