@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from enum import Enum
 from functools import cache, partial
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import anyio
 import pluggy
@@ -88,9 +88,20 @@ class BlockingHost:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._running is not None:
+            self._running.refuse_own_end()  # before it is forgotten: it goes on, and is stopped by somebody else
         loop, self._running = self._running, None
         if loop is not None:
             loop.stop(cancel=error is not None)
+
+    async def __aenter__(self) -> NoReturn:
+        raise TypeError(
+            "a BlockingHost is entered with `with`; where an event loop runs, `async with plughost.Host(...)` is the"
+            " same host"
+        )
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing was entered; without it, Python says so before ``__aenter__`` can say what to do."""
 
     def start(self) -> Self:
         """Enter without ``with``, for frameworks that call back at start and at stop."""
@@ -150,7 +161,11 @@ class BlockingHost:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self._window(getattr(self._host, name))
+        thing = getattr(self._host, name)
+        waits = inspect.iscoroutinefunction(thing)
+        if self._running is None and (_is_data(thing) or (inspect.ismethod(thing) and not waits)):
+            return thing  # there is no other thread yet in which it would have to be called
+        return self._window(thing)
 
     def _window(self, thing: Any) -> Any:
         return _shown(self._loop, thing)
@@ -226,6 +241,13 @@ class _LoopThread:
                 f"this is the thread of host {self._host.name!r} itself, which would wait for itself: make the hook"
                 " implementation `async def` and await the host's own methods, or mark it"
                 " @hookimpl(blocking=True) to run it in a thread that may wait"
+            )
+
+    def refuse_own_end(self) -> None:
+        if self._thread.ident == threading.get_ident():
+            raise RuntimeError(
+                f"this is the thread of host {self._host.name!r} itself, which would wait for its own end: stop it in"
+                " the thread that started it"
             )
 
     def refuse_forked(self) -> None:
@@ -374,10 +396,14 @@ def _inward(thing: Any) -> Any:
 
 def _shown(loop: _LoopThread, thing: Any) -> Any:
     """Show a part of a live object; data are data in every thread."""
-    kind: Any = type(thing)
-    if isinstance(thing, _PLAIN) or _is_value(kind):
+    if _is_data(thing):
         return thing
-    return (HooksView if kind is HookRelay else ThreadView)(loop, thing)
+    return (HooksView if type(thing) is HookRelay else ThreadView)(loop, thing)
+
+
+def _is_data(thing: Any) -> bool:
+    kind: Any = type(thing)
+    return isinstance(thing, _PLAIN) or _is_value(kind)
 
 
 def _given(loop: _LoopThread, thing: Any, args: tuple[Any, ...] = ()) -> Any:

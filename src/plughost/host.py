@@ -138,11 +138,11 @@ class Host:
         self.worker = worker
         self.errand = errand
         self._registers_apps = register_apps
-        self._make_core(tuple(hookspecs))
+        self._make_core(_several("hookspecs", hookspecs))
         self._make_flows()
         self._told: dict[str, Any] = {"since": time.time()}
         self._counted: list[Callable[[], CallCounts]] = []
-        self._entered = self._running = self._draining = False
+        self._entered = self._running = self._left = self._draining = False
         self._mark: RunningMark | None = None
         self._reloading = anyio.Lock()
 
@@ -351,7 +351,7 @@ class Host:
         """Add a module, class or instance with hookspecs, on equal terms with plughost's; best before entering."""
         self._dispatcher.add_hookspecs(module)
 
-    def add_plugin_folder(self, folder: Path) -> None:
+    def add_plugin_folder(self, folder: str | os.PathLike[str]) -> None:
         """Find the plugins of a folder too, as if it lay in ``plugin_dir``; call it before entering.
 
         What the folder declares comes before an installed plugin of the same name.
@@ -359,7 +359,7 @@ class Host:
         Args:
             folder: Holds the code and a ``pyproject.toml`` with the entry points.
         """
-        self._folders.append(folder)
+        self._folders.append(Path(folder))
 
     # its plugins
 
@@ -387,7 +387,7 @@ class Host:
     @property
     def ready(self) -> bool:
         """Whether the host runs and every required plugin and app does."""
-        return self._manager is not None and not self._manager.missing() and not self.missing_apps
+        return self._running and not self._plugins.missing() and not self.missing_apps
 
     @property
     def draining(self) -> bool:
@@ -429,11 +429,11 @@ class Host:
         Raises:
             PluginError: It failed, and nothing of it is left; its record says why.
         """
-        return await self._plugins.load_by_hand(plugin, config, name)
+        return await self._changeable.load_by_hand(plugin, config, name)
 
     async def unload_plugin(self, name: str) -> bool:
         """Stop a plugin, after those that require it; returns whether it was running."""
-        return await self._plugins.unload(name)
+        return await self._changeable.unload(name)
 
     async def reload_plugin(self, name: str, config: Mapping[str, Any] | None = None) -> PluginRecord:
         """Replace a running plugin with a new instance, without losing a hook call; changed code is read again.
@@ -441,11 +441,11 @@ class Host:
         Raises:
             PluginError: The new start failed; the old one goes on where that is possible.
         """
-        return await self._plugins.reload(name, config)
+        return await self._changeable.reload(name, config)
 
     async def reload_plugins(self) -> None:
         """Reload every running plugin, dependencies first."""
-        await self._plugins.reload_all()
+        await self._changeable.reload_all()
 
     async def enable_plugin(self, name: str) -> PluginRecord:
         """Start a plugin that ``[plugins.NAME] enabled = false`` keeps out, until this host ends.
@@ -458,13 +458,13 @@ class Host:
             PluginBlockedError: Another setting keeps it out.
             PluginError: It failed; its record says why.
         """
-        known = self._plugins.record(name).name
+        known = self._changeable.record(name).name
         self._configured.switch(known, enabled=True)
         return await self._plugins.enable(known, await self._survey())
 
     async def disable_plugin(self, name: str) -> bool:
         """Stop a plugin and keep it out until it is enabled or the host ends; returns whether it was running."""
-        known = self._plugins.record(name).name
+        known = self._changeable.record(name).name
         self._configured.switch(known, enabled=False)
         return await self._plugins.disable(known)
 
@@ -482,7 +482,7 @@ class Host:
 
     async def bring_plugin(self, name: str, *, again: bool = False) -> PluginRecord:
         """Start or stop a plugin as its switch says now; with ``again`` one that runs is reloaded."""
-        known = self._plugins.record(name).name
+        known = self._changeable.record(name).name
         entry = self._registry.get(known)
         if not self._loaded.plugin(known).enabled:
             await self._plugins.disable(known)
@@ -507,12 +507,12 @@ class Host:
             ConfigError: The configuration is wrong, and nothing has changed; all that is wrong with it is named.
         """
         async with self._reloading:
-            source, first = self._config_source, self._configured.read
+            plugins, source, first = self._changeable, self._config_source, self._configured.read
             if first.path is not None and first.base != Path.cwd():
                 source = first.base / first.path  # a plugin that changes the folder moves no paths
             later = self._configured.read_again(self._read_config(source))
             candidates = await self._survey()
-            report = await self._plugins.follow(candidates, Limits.of(self.config.host))
+            report = await plugins.follow(candidates, Limits.of(self.config.host))
             tell_unheard(self._loaded, self._dispatcher.implementers(), candidates)
             self._keep_observed()
             return replace(report, pending=later)
@@ -586,7 +586,12 @@ class Host:
         return self._configured_apps.missing
 
     async def health(self) -> HealthReport:
-        """Ask every plugin how the host and each app are; the worst answer is the status."""
+        """Ask every plugin how the host and each app are; the worst answer is the status.
+
+        Raises:
+            HostNotReadyError: The host is not running: there is nobody to ask.
+        """
+        self._changeable.checks()
         return await self._health.check_all()
 
     async def observed(self) -> list[ObservedHook]:
@@ -618,6 +623,15 @@ class Host:
                 f"host {self.name!r} is not running: use it inside `async with host:` (or `with BlockingHost(...)`)"
             )
         return self._manager
+
+    @property
+    def _changeable(self) -> PluginManager:
+        """The plugins, for whoever is to change or to ask them: of a host that was left they can only be read."""
+        if self._left:
+            raise HostNotReadyError(
+                f"host {self.name!r} has stopped, and a host can be entered once: make another one"
+            )
+        return self._plugins
 
     # its life
 
@@ -661,6 +675,8 @@ class Host:
             if interrupts is None:
                 raise
             raise KeyboardInterrupt from group
+        finally:
+            self._left = True
 
     async def _start(self) -> None:
         self._mark = self._exit.enter_context(marked_as_running(self.data_dir, **self._told))
@@ -752,9 +768,18 @@ def _said_in_code(
     """Return the section ``[host]`` as the arguments of a host say it, which wins over files and environment."""
     section: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
     if groups is not None:
-        section["groups"] = [*groups]
+        section["groups"] = [*_several("groups", groups)]
     if catalogue is not None:
-        section["catalogue"] = [one if isinstance(one, str) else family_of(one) for one in catalogue]
+        section["catalogue"] = [
+            family_of(one) if isinstance(one, ModuleType) else one for one in _several("catalogue", catalogue)
+        ]
     if timeout is not ...:
         section["hook_timeout"] = timeout
     return section
+
+
+def _several(argument: str, given: Iterable[T]) -> tuple[T, ...]:
+    """Return what an argument lists; a text would be taken for a list of its letters."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"{argument}={given!r} is one, and may be several: write {argument}=[...]")
+    return tuple(given)
