@@ -56,8 +56,9 @@ class Peer:
     reloads = True
     limits_calls = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: tuple[str, ...] = ("good", "bad")) -> None:
         self.folder = folder
+        self.names = names
 
     def write(self, name: str, **parts: str) -> None:
         """Write the file of a plugin, whose parts are statements."""
@@ -73,7 +74,7 @@ class Peer:
         (self.folder / f"{name}_plugin.py").write_text(text.replace("NAME", name), "utf-8")
 
     async def run(self, use: Callable[[], Awaitable[str]]) -> str:
-        """Start with both plugins, do what the scenario wants, and end."""
+        """Start with the plugins, do what the scenario wants, and end."""
         raise NotImplementedError
 
     async def ask(self) -> list[str]:
@@ -115,9 +116,9 @@ class Made(Plugin):
             "host": {
                 "load_timeout": LOAD_LIMIT,
                 "data_dir": str(self.folder / "data"),
-                "allow": ["good", "bad"],
+                "allow": list(self.names),
             },
-            "plugins": {name: {"module": f"{name}_plugin:Made"} for name in ("good", "bad")},
+            "plugins": {name: {"module": f"{name}_plugin:Made"} for name in self.names},
         }
         self.host = Host("peers", config=config, environ={})
         self.host.add_hookspecs(Questions)
@@ -202,7 +203,7 @@ class Made(Plugin):
                 "mode": "sequential",
                 "on_error": "ignore",
             }
-            for name in ("bad", "good")
+            for name in self.names[::-1]
         ]
         settings = {"plugins": rows, "plugin_dirs": [], "plugin_settings": {"fail_on_plugin_error": False}}
         (self.folder / "plugins.yaml").write_text(json.dumps(settings), "utf-8")  # JSON is YAML
@@ -246,7 +247,7 @@ class Made:
 
         self.manager = pluggy.PluginManager("peers")
         self.manager.add_hookspecs(Questions)
-        for name in ("good", "bad"):
+        for name in self.names:
             await self.load(name)
         return await use()
 
@@ -295,7 +296,7 @@ class Made:
         info = self.folder / "peers-1.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: peers\nVersion: 1\n", "utf-8")
-        points = "".join(f"{name} = {name}_plugin:Made\n" for name in ("good", "bad"))
+        points = "".join(f"{name} = {name}_plugin:Made\n" for name in self.names)
         (info / "entry_points.txt").write_text(f"[peers]\n{points}", "utf-8")
         self.manager = ExtensionManager("peers", invoke_on_load=True)
         return await use()
@@ -340,7 +341,7 @@ class Made(Plugin):
     async def run(self, use: Callable[[], Awaitable[str]]) -> str:
         from plexus import Plexus as Manager
 
-        rows = [{"name": name, "enabled": True, "path": str(self.folder / name)} for name in ("bad", "good")]
+        rows = [{"name": name, "enabled": True, "path": str(self.folder / name)} for name in self.names[::-1]]
         general = {"console_log_level": "CRITICAL", "plugin_enable_timeout": LOAD_LIMIT}
         settings = {"plugins": rows, "general": general, "networking": {"enabled": False}}
         (self.folder / "config.yml").write_text(json.dumps(settings), "utf-8")
@@ -352,7 +353,7 @@ class Made(Plugin):
 
     async def ask(self) -> list[str]:
         answers = []
-        for name in ("bad", "good"):
+        for name in self.names[::-1]:
             try:
                 answers.append(await self.manager.execute(name, "ask", timeout=CALL_LIMIT))
             except Exception as error:
@@ -392,7 +393,7 @@ class Made:
 
         self.manager = AsyncPluginManager("peers")
         self.manager.add_extension_points(Questions)
-        for name in ("good", "bad"):
+        for name in self.names:
             plugin = importlib.import_module(f"{name}_plugin").Made()
             await plugin.start()
             self.manager.register(plugin, name)
