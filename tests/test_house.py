@@ -21,7 +21,6 @@ SHARED = {
     # plugins do not know each other, and each says the same of its own
     "_Flight": "one load for all who ask at once, as everywhere",
     "require_asyncio": "each library that knows asyncio only has advice of its own",
-    "sessions_of": "the sessions service of a host",
     "unavailable": "each store's own errors as the one its callers expect",
     # the field's word for both
     "fail": "what becomes of a failing step; a fault for tests that fails",

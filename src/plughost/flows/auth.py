@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from plughost.contracts.auth import Allow, AuthAttempt, AuthResult, Deny, Principal
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
@@ -17,6 +17,7 @@ from plughost.contracts.logs import get_logger
 from plughost.contracts.session import SessionManager
 from plughost.exceptions import HookError, HostNotReadyError, Refused, ServiceError
 from plughost.flows.attempts import AttemptCounter, SignInLimits
+from plughost.flows.telling import tell_fact
 from plughost.hookspecs import Hooks
 
 UNDECIDED = "This could not be decided. Try again later."
@@ -90,7 +91,7 @@ class AuthFlow:
             _log.error("a sign-in was allowed without saying whose it is, and refused")
             return await self._refused(looked_at, UNDECIDED)
         await self._attempts.forget(looked_at)
-        await self._tell(self._hooks.after_auth, attempt=looked_at, principal=principal)
+        await tell_fact(_log, self._hooks.after_auth, attempt=looked_at, principal=principal)
         return AuthResult(True, principal)
 
     async def logout(self, session_id: str) -> bool:
@@ -131,18 +132,11 @@ class AuthFlow:
         Returns:
             What ``end`` returned.
         """
-        await self._tell(self._hooks.before_logout, principal=principal, session_handle=handle)
+        await tell_fact(_log, self._hooks.before_logout, principal=principal, session_handle=handle)
         ended = await end()
-        await self._tell(self._hooks.after_logout, principal=principal, session_handle=handle)
+        await tell_fact(_log, self._hooks.after_logout, principal=principal, session_handle=handle)
         return ended
 
     async def _refused(self, attempt: AuthAttempt, reason: str) -> AuthResult:
-        await self._tell(self._hooks.auth_failed, attempt=attempt, reason=reason)
+        await tell_fact(_log, self._hooks.auth_failed, attempt=attempt, reason=reason)
         return AuthResult(False, None, reason)
-
-    async def _tell(self, hook: Any, **arguments: object) -> None:
-        try:
-            await hook(**arguments)
-        except (HookError, Refused):
-            # A fact cannot be refused, and a plugin that fails at it changes nothing.
-            _log.warning("a plugin failed where it was only told", exc_info=True)

@@ -6,11 +6,12 @@ the change, and no second provider is tried.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from plughost.contracts.logs import get_logger
 from plughost.contracts.users import NewUser, User, UserChange
-from plughost.exceptions import HookError, HostNotReadyError, Refused, UserRefused
+from plughost.exceptions import HostNotReadyError, UserRefused
+from plughost.flows.telling import tell_fact
 from plughost.hookspecs import Hooks
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class UserFlow:
         stored = await self._hooks.create_user(user=looked_at)
         if stored is None:
             raise HostNotReadyError("no running plugin keeps users: enable one that implements create_user")
-        await self._tell(self._hooks.after_user_create, user=stored)
+        await tell_fact(_log, self._hooks.after_user_create, user=stored)
         return stored
 
     async def update(self, change: UserChange) -> User | None:
@@ -59,7 +60,7 @@ class UserFlow:
         stored = await self._hooks.update_user(change=looked_at)
         if stored is None:
             return None
-        await self._tell(self._hooks.after_user_update, user=stored, changed=looked_at.changed)
+        await tell_fact(_log, self._hooks.after_user_update, user=stored, changed=looked_at.changed)
         return stored
 
     async def delete(self, user_id: str) -> bool:
@@ -77,7 +78,7 @@ class UserFlow:
             raise UserRefused(_UNDECIDED, log_reason="before_user_delete returned another user")
         if not await self._hooks.delete_user(user=looked_at):
             return False
-        await self._tell(self._hooks.after_user_delete, user=looked_at)
+        await tell_fact(_log, self._hooks.after_user_delete, user=looked_at)
         return True
 
     async def find(self, *, user_id: str | None = None, username: str | None = None) -> User | None:
@@ -90,12 +91,6 @@ class UserFlow:
         if (user_id is None) == (username is None):
             raise TypeError("find a user by its user_id or by its username: give exactly one of them")
         return await self._hooks.find_user(user_id=user_id, username=username)
-
-    async def _tell(self, hook: Any, **arguments: object) -> None:
-        try:
-            await hook(**arguments)
-        except (HookError, Refused):
-            _log.warning("a plugin failed where it was only told", exc_info=True)
 
 
 _UNDECIDED = "This could not be decided. Try again later."

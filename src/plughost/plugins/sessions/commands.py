@@ -24,7 +24,7 @@ def stats(line: CommandLine) -> None:
     """Show how many sessions and users there are."""
 
     async def work(host: Any) -> dict[str, Any]:
-        return asdict(await sessions_of(host).stats())
+        return asdict(await _sessions_of(host).stats())
 
     found = line.run(work)
     hidden = () if found["counted"] else ("active", "expired", "users")
@@ -50,7 +50,7 @@ def list_(line: CommandLine, user_id: str) -> None:
                 "last_seen_at": _moment(session.last_seen_at),
                 "expires_at": _moment(session.expires_at),
             }
-            for session in await sessions_of(host).list_user(user_id)
+            for session in await _sessions_of(host).list_user(user_id)
         ]
 
     found = line.run(work)
@@ -70,7 +70,7 @@ def end(line: CommandLine, user_id: str, handle: str | None) -> None:
     """End all sessions of a user, or one of them."""
 
     async def work(host: Any) -> int:
-        sessions = sessions_of(host)
+        sessions = _sessions_of(host)
         if handle is None:
             return await sessions.destroy_user(user_id)
         return int(await sessions.end_handle(user_id, handle))
@@ -85,7 +85,7 @@ def cleanup(line: CommandLine) -> None:
     """Remove expired sessions now."""
 
     async def work(host: Any) -> dict[str, Any]:
-        return asdict(await sessions_of(host).cleanup_expired())
+        return asdict(await _sessions_of(host).cleanup_expired())
 
     report = line.run(work)
     line.show(report, f"{report['removed']} removed in {report['duration']:.3f} s")
@@ -97,7 +97,7 @@ def rotate_keys(line: CommandLine) -> None:
     """Encrypt every session with the newest secret, so that older secrets can be removed from the settings."""
 
     async def work(host: Any) -> int:
-        sessions = sessions_of(host)
+        sessions = _sessions_of(host)
         if not isinstance(sessions, SessionMaintenance):
             raise click.ClickException("the sessions of this host are not kept encrypted by plughost")
         return await sessions.reseal()
@@ -106,7 +106,7 @@ def rotate_keys(line: CommandLine) -> None:
     line.show({"resealed": resealed}, f"{resealed} sealed with the newest secret")
 
 
-def sessions_of(host: Any) -> SessionManager:
+def _sessions_of(host: Any) -> SessionManager:
     """Return the sessions of a host.
 
     Raises:

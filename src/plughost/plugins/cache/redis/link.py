@@ -24,6 +24,7 @@ from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.codec import Codec
 from plughost.plugins.cache.config import CacheConfig, CacheSettings
 from plughost.plugins.cache.memory import MemoryEntries
+from plughost.plugins.cache.presence import Presence
 from plughost.plugins.cache.redis import names, scripts
 from plughost.plugins.cache.redis.cluster import ClusterLane
 from plughost.plugins.cache.redis.coherence import Coherence
@@ -51,7 +52,7 @@ _PING_EVERY = 1.0
 """Seconds of silence after which a connection is asked whether it still is one."""
 
 
-class RedisLink:
+class RedisLink(Presence):
     """Implements ``manager.Link`` over one connection.
 
     Args:
@@ -60,9 +61,9 @@ class RedisLink:
     """
 
     def __init__(self, config: CacheConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        super().__init__(clock)
         self.config = config
         self.target = target_of(config.redis_url or "", connect_timeout=config.connect_timeout)
-        self.available = False
         self._name = secrets.token_hex(8).encode()
         self.sender = self._name
         """Who asks: another name on each connection."""
@@ -74,13 +75,8 @@ class RedisLink:
         self.thread: int | None = None
         self.generation = 0
         """How many connections there have been; what was agreed with an earlier one has to be agreed again."""
-        self._clock = clock
         self._lane: Lane | ClusterLane | None = None
-        self._callbacks: list[Callable[[bool], None]] = []
         self._lost: anyio.Event | None = None
-        self._error = ""
-        self._away_since: float | None = clock.monotonic()
-        self._away_total = 0.0
         self._replayed = 0
         self._group: anyio.abc.TaskGroup | None = None
         self._token: EventLoopToken | None = None
@@ -122,10 +118,6 @@ class RedisLink:
         self.coherence.bind(name, memory)
         self.tiers[name].counts = counts
 
-    def on_change(self, callback: Callable[[bool], None]) -> None:
-        """Call ``callback(flush)`` when it comes or goes."""
-        self._callbacks.append(callback)
-
     def status(self) -> Mapping[str, object]:
         """How it does."""
         return {
@@ -146,11 +138,6 @@ class RedisLink:
         if self.config.coherence == "off":
             return "off"
         return "tracking" if self.tracking else "pubsub"
-
-    def away(self) -> float:
-        """Seconds spent without Redis."""
-        now = 0.0 if self._away_since is None else self._clock.monotonic() - self._away_since
-        return self._away_total + now
 
     def forget(self) -> None:
         """In a forked child: the socket is the parent's."""
@@ -305,11 +292,7 @@ class RedisLink:
                 await tier.replay()
         self.gone.clear()
         lane.settled = True
-        if self._away_since is not None:
-            self._away_total += self._clock.monotonic() - self._away_since
-            self._away_since = None
-        self.available = True
-        self._error = ""
+        self._note_there()
         _log.info("the server of the cache is there", server=self.target.shown, coherence=self.coherence_kind)
         for right in self.rights.missing:
             _log.warning(
@@ -331,10 +314,7 @@ class RedisLink:
         return True
 
     def _on_lost(self, reason: Exception) -> None:
-        self._error = _in_words(reason)
-        if self.available:
-            self.available = False
-            self._away_since = self._clock.monotonic()
+        if self._note_away(_in_words(reason)):
             _log.warning("the server of the cache is away", server=self.target.shown, error=self._error)
             self._tell(flush=False)
         self.coherence.wake_all()
@@ -344,10 +324,6 @@ class RedisLink:
     def _flush(self) -> None:
         """The server was emptied: so is memory."""
         self._tell(flush=True)
-
-    def _tell(self, *, flush: bool) -> None:
-        for callback in self._callbacks:
-            callback(flush)
 
     async def _watch(self) -> None:
         """Stay until the connection is lost; extend leases, and ask for a sign of life now and then."""

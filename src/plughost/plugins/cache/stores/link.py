@@ -22,6 +22,7 @@ from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.codec import Codec
 from plughost.plugins.cache.config import CacheConfig, CacheSettings
 from plughost.plugins.cache.memory import MemoryEntries
+from plughost.plugins.cache.presence import Presence
 from plughost.plugins.cache.remote import Remote
 from plughost.plugins.cache.stats import Counts
 from plughost.plugins.cache.stores.records import PROBE
@@ -31,7 +32,7 @@ _log = get_logger("plughost.cache.store")
 T = TypeVar("T")
 
 
-class StoreLink:
+class StoreLink(Presence):
     """Implements ``manager.Link`` over a store.
 
     Args:
@@ -44,21 +45,16 @@ class StoreLink:
     def __init__(
         self, config: CacheConfig, store: BytesStore, now: Callable[[], float], *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
+        super().__init__(clock)
         self.config = config
         self.store = store
         self.now = now
         self.name = str(getattr(store, "name", type(store).__name__))
-        self.available = False
         self.thread: int | None = None
-        self._clock = clock
         self._tiers: dict[str, StoreTier] = {}
-        self._callbacks: list[Callable[[bool], None]] = []
         self._token: EventLoopToken | None = None
         self._lost = anyio.Event()
         self._is_open = False
-        self._error = ""
-        self._away_since: float | None = clock.monotonic()
-        self._away_total = 0.0
 
     # What the manager asks
 
@@ -70,10 +66,6 @@ class StoreLink:
         """Say where what was corrupt is counted; memory stands in front of no store."""
         self._tiers[name].counts = counts
 
-    def on_change(self, callback: Callable[[bool], None]) -> None:
-        """Call ``callback(flush)`` when it comes or goes."""
-        self._callbacks.append(callback)
-
     def status(self) -> Mapping[str, object]:
         """How it does."""
         return {
@@ -84,11 +76,6 @@ class StoreLink:
             "journal": sum(len(tier.journal) for tier in self._tiers.values()),
             "error": self._error,
         }
-
-    def away(self) -> float:
-        """Seconds spent without the store."""
-        now = 0.0 if self._away_since is None else self._clock.monotonic() - self._away_since
-        return self._away_total + now
 
     # What the tiers ask
 
@@ -102,10 +89,7 @@ class StoreLink:
             with anyio.fail_after(self.config.store_timeout):
                 return await method(*args)
         except Exception as error:
-            self._error = error_line(error)
-            if self.available:
-                self.available = False
-                self._away_since = self._clock.monotonic()
+            if self._note_away(error_line(error)):
                 _log.warning("the store of the caches is away", store=self.name, error=self._error)
                 self._tell(flush=False)
             self._lost.set()
@@ -151,10 +135,7 @@ class StoreLink:
                 await tier.replay()
         except StoreUnavailableError:
             return False
-        if self._away_since is not None:
-            self._away_total += self._clock.monotonic() - self._away_since
-            self._away_since = None
-        self.available, self._error = True, ""
+        self._note_there()
         _log.info("the store of the caches is there", store=self.name)
         self._tell(flush=True)
         return True
@@ -165,7 +146,3 @@ class StoreLink:
                 await store.close()
         except Exception as error:  # a stranger's store may raise anything, and nothing follows from it
             _log.warning("the store of the caches did not close", store=self.name, error=error_line(error))
-
-    def _tell(self, *, flush: bool) -> None:
-        for callback in self._callbacks:
-            callback(flush)
