@@ -163,6 +163,7 @@ async def test_a_name_that_no_host_and_no_revision_knows_is_refused_and_the_near
 ) -> None:
     async with workers(tmp_path / "data", 1) as (host,):
         fleet = host.use(Fleet)
+        await until(lambda: fleet.member.connected)  # before, nobody knows what any host has
         for act in ("disable", "reload"):
             with pytest.raises(FleetError, match=r"no host of the fleet has .* 'lmap'.* mean 'lamp'"):
                 await fleet.propose(FleetChange(act, "lmap"))
