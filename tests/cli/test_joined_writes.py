@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -70,6 +71,21 @@ def test_all_that_was_written_arrives_in_its_order_before_the_end(pieces: list[b
         return arrived
 
     assert asyncio.run(main()) == b"".join(piece for piece in pieces if piece is not None)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_of_every_kind_are_joined_and_may_be_filled_anew(kind: Any) -> None:
+    async def main() -> None:
+        there, writes = await pair()
+        buffer = bytearray(b"first ")
+        writes.write(kind(buffer))
+        buffer[:] = b"other "
+        writes.write(kind(b"second"))
+        assert await read(there) == b"first second"
+        writes.close()
+        there.close()
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("read_of_the_transport", ["is_closing", "get_extra_info", "pause_reading"])

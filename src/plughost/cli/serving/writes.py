@@ -35,7 +35,7 @@ class JoinedWrites:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.transport, name)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write ``data``, together with what was held back; or hold it back itself."""
         held, self._held = self._held, b""
         if len(data) > _SHORT:
@@ -45,7 +45,7 @@ class JoinedWrites:
         elif held:
             self.transport.write(held + data)
         else:
-            self._held = data
+            self._held = bytes(data)  # what a caller may fill anew is copied, as transports do
             if not self._is_due:
                 self._is_due = True
                 self._loop.call_soon(self._end_turn)
