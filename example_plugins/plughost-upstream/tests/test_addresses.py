@@ -5,7 +5,9 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from ipaddress import ip_address
+from pathlib import Path
 
+import httpx2
 import pytest
 import trustme
 from fake_service import Answer, fake_service
@@ -160,6 +162,35 @@ async def test_the_certificate_must_be_good_for_the_name_that_was_asked_for(
                     await call
                 assert service.asked == []
             await services.aclose()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_certificates_of_one_s_own_stand_alone_or_beside_those_of_the_system(
+    anyio_backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, beside: bool
+) -> None:
+    """Who trusts an authority of their own for one name of a server need not give up the others' for the next one."""
+    own, system = trustme.CA(), trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    system.issue_cert("media.example").configure_cert(context)
+    own.cert_pem.write_to_path(tmp_path / "own.pem")
+    known = ssl.create_default_context()
+    system.configure_trust(known)
+    monkeypatch.setattr(httpx2, "create_ssl_context", lambda **_: known)
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    async with fake_service(tls=context) as service:
+        services = Services(FakeClock(), allowed=networks_of(["127.0.0.1"]), resolve=resolve)
+        url = f"https://media.example:{service.port}"
+        origin = Origin(name="x", url=url, ca_file=tmp_path / "own.pem", ca_beside=beside)
+        call = services.register(origin).send(Call(path="/", method="POST"))
+        if beside:
+            assert (await call).status == 200
+        else:
+            with pytest.raises(UpstreamUnavailableError):
+                await call
+        await services.aclose()
 
 
 async def test_the_authorities_of_the_system_are_read_once_for_all_services_and_not_for_those_without_tls(
