@@ -37,6 +37,7 @@ BEYOND_A_LAPTOP = {
     "http/test_loopback.py::test_nginx": "nginx",
     "plugins/admin/test_browser.py": "a browser",
     "plugins/admin/test_openapi.py": "Schemathesis",
+    "plugins/admin/test_served_page.py": "a browser",
     "plugins/database/test_postgresql.py": "PostgreSQL",
     "plugins/fleet/test_page.py": "a browser",
     "plugins/fleet/test_pooler.py": "PostgreSQL, PgBouncer",
