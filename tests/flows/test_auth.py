@@ -206,7 +206,7 @@ async def test_after_too_many_attempts_even_the_right_password_waits() -> None:
     provider.verdict = Allow(ADA)
     asked = len([one for one in provider.told if one[0] == "authenticate"])
     result = await auth.authenticate(ATTEMPT)
-    assert (result.allowed, result.reason) == (False, TOO_MANY.format(seconds=60))
+    assert (result.allowed, result.reason) == (False, TOO_MANY.format(wait="60 seconds"))
     assert len([one for one in provider.told if one[0] == "authenticate"]) == asked
     await clock.advance(61)
     assert (await auth.authenticate(ATTEMPT)).allowed
@@ -257,23 +257,28 @@ class Shared:
     def __init__(self, *, away: bool = False) -> None:
         self.counts: dict[str, int] = {}
         self.away = away
+        self.wait = 9.0
 
     async def check(self, key: str, window: Any, limit: int) -> LimitResult:
         if self.away:
             raise StoreUnavailableError("away")
         self.counts[key] = self.counts.get(key, 0) + 1
         allowed = self.counts[key] <= limit
-        return LimitResult(allowed=allowed, limit=limit, remaining=0, reset_after=9.0, retry_after=9.0)
+        return LimitResult(
+            allowed=allowed, limit=limit, remaining=0, reset_after=self.wait, retry_after=self.wait
+        )
 
     async def reset(self, key: str, window: float, limit: int) -> None:
         self.counts.pop(key, None)
 
 
-async def test_the_shared_limiter_is_asked_when_it_is_there_and_sees_no_names() -> None:
+@pytest.mark.parametrize(("wait", "said"), [(9.0, "9 seconds"), (0.4, "1 second")])
+async def test_the_shared_limiter_is_asked_when_it_is_there_and_sees_no_names(wait: float, said: str) -> None:
     shared, provider = Shared(), Provider(Deny("No."))
+    shared.wait = wait
     auth = flow(provider, limiter=lambda: shared, limits=SignInLimits(per_name=1))
     await auth.authenticate(ATTEMPT)
-    assert (await auth.authenticate(ATTEMPT)).reason == TOO_MANY.format(seconds=9)
+    assert (await auth.authenticate(ATTEMPT)).reason == TOO_MANY.format(wait=said)
     assert not any("ada" in key for key in shared.counts)
 
 

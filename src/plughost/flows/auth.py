@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from plughost.contracts.auth import Allow, AuthAttempt, AuthResult, Deny, Principal
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.counting import counted
 from plughost.contracts.limits import RateLimiter
 from plughost.contracts.logs import get_logger
 from plughost.contracts.session import SessionManager
@@ -21,7 +22,7 @@ from plughost.flows.telling import tell_fact
 from plughost.hookspecs import Hooks
 
 UNDECIDED = "This could not be decided. Try again later."
-TOO_MANY = "Too many attempts. Try again in {seconds} seconds."
+TOO_MANY = "Too many attempts. Try again in {wait}."
 
 T = TypeVar("T")
 
@@ -71,7 +72,8 @@ class AuthFlow:
             self.held_back += 1
             if self.held_back.bit_count() == 1:  # 1, 2, 4, 8 ...: a flood leaves few lines
                 _log.warning("sign-in attempts are held back", so_far=self.held_back)
-            return AuthResult(False, None, TOO_MANY.format(seconds=math.ceil(waiting)), retry_after=waiting)
+            wait = counted(math.ceil(waiting), "second")
+            return AuthResult(False, None, TOO_MANY.format(wait=wait), retry_after=waiting)
         try:
             looked_at: object = await self._hooks.before_auth(attempt=attempt)
             if not isinstance(looked_at, AuthAttempt):

@@ -10,7 +10,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from plughost.contracts import RequestSession, session_of
+from plughost.contracts import RequestSession, counted, session_of
 from plughost.http import PUBLIC, SIGNED_IN, Problem, Route, Subanswer, form_body, subrequest
 from plughost_media.boxes import NAMED, Filled, all_filled, filled
 from plughost_media.deeds import DEEDS
@@ -42,6 +42,7 @@ class Page:
             lstrip_blocks=True,
         )
         self._templates.globals["picture"] = _picture
+        self._templates.filters["counted"] = counted
 
     def routes(self) -> list[Route]:
         """Return them."""
