@@ -460,6 +460,14 @@ def test_workers_end_when_the_process_that_looks_after_them_is_killed(start):
     eventually(refused)
 
 
+def test_a_host_that_lacks_what_is_required_ends_and_says_what(start, tmp_path):
+    required = 'required = ["nowhere", "shop"]\n[apps.shop]\ncolour = {"$env" = "NOBODY_SET_THIS"}\n'
+    (tmp_path / "plughost.toml").write_text(CONFIG.replace("[plugins.probe]", f"{required}[plugins.probe]"))
+    served = start()
+    assert served.process.wait(60) == 1
+    assert "; required and missing: nowhere, app shop\n" in served.err
+
+
 def test_workers_that_cannot_start_end_the_program(start, tmp_path):
     (tmp_path / "plughost.toml").write_text(
         CONFIG.replace("[plugins.probe]", 'required = ["nowhere"]\n[plugins.probe]')

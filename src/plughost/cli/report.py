@@ -37,7 +37,10 @@ def tell_report(program: Program, host: Host) -> None:
 def _summary(host: Host) -> str:
     report = host.report
     ready = "ready" if host.ready else "not ready"
+    missing = [record.name for record in host.plugins.values() if record.required and not record.running]
+    missing += [f"app {name}" for name in host.missing_apps]
+    why = f"; required and missing: {', '.join(missing)}" if missing else ""
     return (
         f"Host {host.name!r} is {ready}: {len(report.loaded)} loaded, {len(report.failed)} failed, "
-        f"{len(report.skipped)} skipped in {seconds(report.duration)}"
+        f"{len(report.skipped)} skipped in {seconds(report.duration)}{why}"
     )
