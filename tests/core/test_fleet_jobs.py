@@ -275,3 +275,11 @@ async def test_a_gate_that_fails_is_asked_again_and_ends_nothing_else() -> None:
 def test_what_does_not_fit_is_refused_when_the_job_is_added(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         JobScheduler().add(fleet_job(print, **wrong), owner="shop")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scope": "flet"}, {"missed": "none"}, {"outage": "open"}, {"retries": -1}]
+)
+def test_terms_that_are_none_are_refused_whatever_the_scope(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"job 'count': {next(iter(wrong))} is "):
+        JobScheduler().add(Job("count", print, **{"every": 60, **wrong}), owner="shop")

@@ -265,6 +265,7 @@ if TYPE_CHECKING:
         PluginLike,
         Seconds,
         Service,
+        check_function,
         seconds_of,
     )
     from plughost.contracts.processes import (
@@ -570,6 +571,7 @@ __all__ = [
     "Word",
     "born_session",
     "call_loader",
+    "check_function",
     "check_session_size",
     "class_name",
     "close_to_others",
@@ -661,7 +663,7 @@ _NAMES = {
     "named": "NamedStore named_object",
     "plugin": (
         "HOST_API Events JobOutage JobScope MissedSlots Plugin PluginContext PluginLike Seconds Service "
-        "seconds_of"
+        "check_function seconds_of"
     ),
     "processes": "Confinement Isolation ProcessExit ProcessRecord ProcessSettings Size size_in_bytes",
     "records": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from plughost._dataclasses import dataclass
-from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots, Seconds
+from plughost.contracts.plugin import JobOutage, JobScope, MissedSlots, Seconds, check_function
 
 JobFunction = Callable[[], Awaitable[object] | object]
 """Called without arguments. A plain function runs in a worker thread. What it returns is dropped."""
@@ -44,6 +44,10 @@ class Job:
     window: Seconds | None = None
     retries: int = 0
     outage: JobOutage = "closed"
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a function: it would be found out when the job is due."""
+        check_function(self.function, f"job {self.name!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

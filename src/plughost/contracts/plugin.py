@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +36,25 @@ def seconds_of(length: Seconds, what: str = "a length of time") -> float:
     if isinstance(length, bool) or not isinstance(length, int | float):
         raise TypeError(f"{what} is seconds or a timedelta, not {length!r}")
     return float(length)
+
+
+def check_function(function: object, taker: str) -> None:
+    """Refuse what cannot be called later, while whoever hands it over is there to be told.
+
+    Args:
+        function: What is to be called later.
+        taker: What takes it, for messages, such as ``spawn``.
+
+    Raises:
+        TypeError: It cannot be called, such as the coroutine that calling an ``async def`` has made.
+    """
+    if callable(function):
+        return
+    if inspect.iscoroutine(function):
+        function.close()  # else Python warns besides that nobody awaited it
+        name = function.__name__
+        raise TypeError(f"{taker} calls the function itself: hand over {name}, not {name}()")
+    raise TypeError(f"{taker} takes a function, not {function!r}")
 
 
 JobScope = Literal["process", "host", "fleet"]

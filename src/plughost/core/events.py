@@ -12,6 +12,7 @@ import msgspec
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.events import EventCallback, Unsubscribe
 from plughost.contracts.logs import get_logger
+from plughost.contracts.plugin import check_function
 from plughost.core.containment import Point
 from plughost.core.stepping import LimitPassedError
 from plughost.core.time_limit import contained_call
@@ -69,10 +70,11 @@ class EventBus:
             The way to end the subscription.
 
         Raises:
-            TypeError: ``event`` is neither a class nor a name.
+            TypeError: ``event`` is neither a class nor a name, or ``callback`` cannot be called.
         """
         if not isinstance(event, (type, str)):
             raise TypeError(f"subscribe to a class or to a name, not to {type(event).__name__}")
+        check_function(callback, "subscribe")
         subscription = _Subscription(next(self._numbers), callback, owner)
         self._subscriptions.setdefault(event, []).append(subscription)
         return lambda: self._end(event, subscription)

@@ -35,6 +35,7 @@ class JobEntry:
     """
 
     def __init__(self, job: Job, owner: str, zone: tzinfo | None) -> None:
+        _check_terms(job)
         self.job = job
         self.owner = owner
         self.schedule = _schedule_of(job, zone)
@@ -98,12 +99,13 @@ class JobEntry:
             self._in_thread = False
 
 
-def _shared(job: Job, owner: str) -> FleetJob:
-    """Return a job as the fleet knows it."""
+def _check_terms(job: Job) -> None:
+    """Refuse terms that are none, whatever the scope: a scope that is misspelled would be taken for the host."""
     try:
-        window = None if job.window is None else seconds_of(job.window, "window")
-        if window is not None and not window > 0:
+        if job.window is not None and not seconds_of(job.window, "window") > 0:
             raise ValueError(f"window is a number of seconds above zero, not {job.window!r}")
+        if job.scope not in ("process", "host", "fleet"):
+            raise ValueError(f"scope is process, host or fleet, not {job.scope!r}")
         if job.missed not in ("latest", "skip", "all"):
             raise ValueError(f"missed is latest, skip or all, not {job.missed!r}")
         if job.outage not in ("closed", "local"):
@@ -112,6 +114,11 @@ def _shared(job: Job, owner: str) -> FleetJob:
             raise ValueError(f"retries is a whole number from 0, not {job.retries!r}")
     except ValueError as error:
         raise ValueError(f"job {job.name!r}: {error}") from None
+
+
+def _shared(job: Job, owner: str) -> FleetJob:
+    """Return a job as the fleet knows it."""
+    window = None if job.window is None else seconds_of(job.window, "window")
     slots = slots_of(job)
     said = f"{slots.description} {job.missed} {window} {job.retries}"
     return FleetJob(

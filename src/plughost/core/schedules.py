@@ -102,6 +102,8 @@ class CronSchedule:
     longest_nap = _LONGEST_NAP
 
     def __init__(self, expression: str, zone: tzinfo | None = None) -> None:
+        if not isinstance(expression, str):
+            raise TypeError(f"cron is text such as '0 2 * * *', not {expression!r}")
         self._expression = expression
         self._zone = zone or LocalZone()
         self._seen = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -18,7 +19,7 @@ from plughost.contracts import (
     PluginStateChanged,
     PluginStopped,
 )
-from plughost.exceptions import PluginGoneError, ServiceError, UnknownHookError
+from plughost.exceptions import PluginGoneError, PluginStartError, ServiceError, UnknownHookError
 from plughost.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +50,46 @@ class Crashing(Plugin):
             self.left -= 1
             raise ValueError("lost the thread")
         await anyio.sleep_forever()
+
+
+async def test_what_cannot_be_called_later_is_refused_at_once(recwarn) -> None:
+    async def work() -> None: ...
+
+    taken: dict[str, Callable[[Any, Any], object]] = {
+        "spawn": lambda context, function: context.spawn(function),
+        "job": lambda context, function: context.every(60, function),
+        "on_stop": lambda context, function: context.on_stop(function),
+        "subscribe": lambda context, function: context.events.subscribe("sold", function),
+    }
+    async with a_host() as host:
+        for taker, hand_over in taken.items():
+
+            async def start(self: Any, context: Any, hand_over: Any = hand_over) -> None:
+                with pytest.raises(TypeError, match="takes a function, not None"):
+                    hand_over(context, None)
+                hand_over(context, work())
+
+            with pytest.raises(
+                PluginStartError, match=f"{taker}.* the function itself: hand over work, not work"
+            ):
+                await host.load_plugin(type("Wrong", (Plugin,), {"name": "wrong", "start": start}))
+    assert not recwarn.list
+
+
+async def test_an_application_is_told_too_what_cannot_be_called_later() -> None:
+    async with a_host() as host:
+        with pytest.raises(TypeError, match="subscribe takes a function, not None"):
+            host.events.subscribe("sold", None)  # type: ignore[arg-type] # that is the mistake
+
+
+async def test_a_task_that_has_nothing_to_await_is_told_what_to_write() -> None:
+    async def start(self: Any, context: Any) -> None:
+        context.spawn(lambda: None)
+
+    async with a_host(FakeClock()) as host:
+        await host.load_plugin(type("Plain", (Plugin,), {"name": "plain", "start": start}))
+        await anyio.wait_all_tasks_blocked()
+        assert "write `async def`" in host.plugins["plain"].reason
 
 
 async def test_a_task_that_crashes_once_is_degraded_and_then_runs_again() -> None:

@@ -167,6 +167,11 @@ WRONG = {
     "old": f"{PLUGIN}    host_api = '>=9'\n",
     "starts": f"{PLUGIN}    async def start(self, context): raise OSError('no disk')\n",
     "shapes": f"{PLUGIN}    start = 3\n",
+    "spawns": f"{PLUGIN}    async def work(self): pass\n"
+    "    async def start(self, context): context.spawn(self.work())\n",
+    "schedules": f"{PLUGIN}    async def start(self, context): context.every(60, None)\n",
+    "hears": f"{PLUGIN}    async def start(self, context): context.events.subscribe('sold', None)\n",
+    "ends": f"{PLUGIN}    async def start(self, context): context.on_stop(None)\n",
     "annotates": f"{PLUGIN}    @hookimpl\n    def before_auth(self, attempt: int): pass\n",
 }
 

@@ -15,7 +15,7 @@ from plughost import contracts
 from plughost.contracts.files import own_folder
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
-from plughost.contracts.plugin import Service, seconds_of
+from plughost.contracts.plugin import Service, check_function, seconds_of
 from plughost.contracts.value_text import class_name
 from plughost.core.guest.functions import Functions, in_thread
 from plughost.core.guest.services import GuestServices
@@ -80,6 +80,7 @@ class GuestContext(SchedulesJobs):
 
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a coroutine function in the background."""
+        check_function(function, "spawn")
         self.tell(Member.SPAWN, self.functions.add(lambda: function(*args)))
 
     def on_stop(self, function: Callable[[], Any]) -> None:
@@ -144,6 +145,7 @@ class EventProxies:
 
     def subscribe(self, event: type[Any] | str, callback: Callable[[Any], Any]) -> Callable[[], None]:
         """Call ``callback`` for each such event, once the plugin is ready."""
+        check_function(callback, "subscribe")
         functions = self._context.functions
         number = functions.add(callback)
         self._context.tell(Member.SUBSCRIBE, number, _event_name(self._context.name, event))

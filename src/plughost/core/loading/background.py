@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -151,4 +152,9 @@ async def end_all(running: dict[Leash, LateEvent], limit: float) -> bool:
 
 
 async def _as_coroutine(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
-    await function(*args)
+    made = function(*args)
+    if not inspect.isawaitable(made):
+        raise TypeError(
+            "spawn awaits what is handed to it, and there is nothing to await: write `async def`, not `def`"
+        )
+    await made

@@ -13,7 +13,7 @@ from plughost.contracts.files import folder_named, own_folder
 from plughost.contracts.http import HttpContext
 from plughost.contracts.jobs import Job
 from plughost.contracts.logs import get_logger
-from plughost.contracts.plugin import Events, Service
+from plughost.contracts.plugin import Events, Service, check_function
 from plughost.core.calls.beside import hooks_of_plugins, own_hooks
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.events import EventBus
@@ -112,6 +112,7 @@ class BoundContext(SchedulesJobs):
     def spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a coroutine function in the background."""
         self._ledger.check_open()
+        check_function(function, "spawn")
         there = self._facilities.dispatcher.home.elsewhere
         if there is None:
             self._background.spawn(function, *args)
@@ -147,6 +148,7 @@ class LedgeredEvents:
 
     def subscribe(self, event: type[Any] | str, callback: Callable[[Any], Any]) -> Callable[[], None]:
         """Call ``callback`` for each such event, once the plugin is ready."""
+        check_function(callback, "subscribe")
         live: list[Callable[[], None]] = []
 
         def end() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from plughost.contracts.plugin import check_function
 from plughost.core.containment import Point, contained
 from plughost.core.time_limit import contained_call
 from plughost.exceptions import PluginGoneError
@@ -48,6 +49,7 @@ class Ledger:
     def on_stop(self, function: Callable[[], Any]) -> None:
         """Note something of the plugin's own to do after it was stopped."""
         self.check_open()
+        check_function(function, "on_stop")
         self._on_stop.append(function)
 
     def commit(self) -> None:

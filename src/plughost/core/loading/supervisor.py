@@ -154,7 +154,7 @@ class Supervisor:
         self, kind: Callable[..., PluginStartError | PluginStopError], phase: str, cause: BaseException
     ) -> PluginStartError | PluginStopError:
         error = kind(
-            f"{phase}() of plugin {self.handle.name!r} raised {error_line(cause)}. Its traceback is in "
+            f"{phase}() of plugin {self.handle.name!r} raised {error_line(cause).rstrip('.')}. Its traceback is in "
             f"`plughost info {self.handle.name}`",
             plugin=self.handle.name,
         )
