@@ -215,7 +215,7 @@ async def test_hosts_of_two_names_on_one_server_keep_apart_unless_they_ask_to_sh
 
 @pytest.mark.parametrize("count", [10_000, 100_000])
 async def test_what_a_large_call_says_it_stored_is_stored(redis_url: str, count: int) -> None:
-    async with shared(redis_url, op_timeout=0.15) as caches:
+    async with shared(redis_url, op_timeout=0.5) as caches:
         cache = caches.get("c", tier="redis")
         assert await cache.set_many({f"k:{number}": number for number in range(count)}) == count
         assert caches.status()["connections"] == 1

@@ -254,27 +254,6 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
         name: What the function is called in ``template``.
         template: One of those above.
     """
-    parameters = [each + f"=_defaults[{each!r}]" * (each in declared.defaults) for each in declared.arguments]
-    values = ", ".join(f"{each!r}: {each}" for each in declared.arguments)
-    unusual, given = "False", f"{{{values}}}"  # what is never true is left out by the compiler
-    if declared.foreign:  # pluggy lets a caller say less than the spec names, and more
-        required = [each for each in declared.arguments if each not in declared.defaults]
-        parameters = [each + "=_absent" * (each in required) for each in parameters] + ["**_more"]
-        unusual = " or ".join(["_more", *(f"{each} is _absent" for each in required)])
-        given = f"_given(_declared, {{{values}{', ' * bool(values)}**_more}})"
-    source = template.format(
-        name=name,
-        parameters="".join(f", {each}" for each in parameters),
-        arguments="".join(f", {each}" for each in declared.arguments),
-        tuple="".join(f"{each}, " for each in declared.arguments),
-        away="" if declared.foreign else " or _home.elsewhere is not None",
-        fresh="_Decide()" if declared.options.mode == "decide" else "[]",
-        values=f"{{{values}}}",
-        given=given,
-        unusual=unusual,
-        result=RESULTS[declared.options.mode],
-        count="pass" if declared.options.mode == "first" else "_traffic.passed += 1",
-    )
 
     def refuse(positional: tuple[Any, ...]) -> NoReturn:
         example = ", ".join(f"{each}=..." for each in declared.arguments)
@@ -292,9 +271,33 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
         "_given": arguments_given,
         "_declared": declared,
     }
-    function = define(name, source, known)
+    function = define(name, _filled(template, declared, name), known)
     function.__name__ = function.__qualname__ = declared.name
     function.__doc__ = declared.function.__doc__
     function.__module__ = declared.origin
     function.__signature__ = declared.signature
     return function
+
+
+def _filled(template: str, declared: Declaration, name: str) -> str:
+    parameters = [each + f"=_defaults[{each!r}]" * (each in declared.defaults) for each in declared.arguments]
+    values = ", ".join(f"{each!r}: {each}" for each in declared.arguments)
+    unusual, given = "False", f"{{{values}}}"  # what is never true is left out by the compiler
+    if declared.foreign:  # pluggy lets a caller say less than the spec names, and more
+        required = [each for each in declared.arguments if each not in declared.defaults]
+        parameters = [each + "=_absent" * (each in required) for each in parameters] + ["**_more"]
+        unusual = " or ".join(["_more", *(f"{each} is _absent" for each in required)])
+        given = f"_given(_declared, {{{values}{', ' * bool(values)}**_more}})"
+    return template.format(
+        name=name,
+        parameters="".join(f", {each}" for each in parameters),
+        arguments="".join(f", {each}" for each in declared.arguments),
+        tuple="".join(f"{each}, " for each in declared.arguments),
+        away="" if declared.foreign else " or _home.elsewhere is not None",
+        fresh="_Decide()" if declared.options.mode == "decide" else "[]",
+        values=f"{{{values}}}",
+        given=given,
+        unusual=unusual,
+        result=RESULTS[declared.options.mode],
+        count="pass" if declared.options.mode == "first" else "_traffic.passed += 1",
+    )
