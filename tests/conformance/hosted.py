@@ -24,7 +24,7 @@ def server_url() -> str:
 @cache
 def host(tier: str) -> BlockingHost:
     """Return a host with the cache plugin over this tier; it ends with the process."""
-    server = {"redis_url": server_url()} if tier == "redis" else {}
+    server = {"redis_url": server_url(), "op_timeout": 5.0} if tier == "redis" else {}
     config = {
         "host": {"data_dir": tempfile.mkdtemp(prefix="conformance-")},
         "plugins": {"cache": {"config": server}},

@@ -20,7 +20,7 @@ RATE = 2
 def configured(folder: Path, served: Served, fakes: DemoFakes, redis_url: str) -> dict[str, Any]:
     config: dict[str, Any] = settings(served, fakes, folder / "data")
     config["host"]["allow"] = list(PARTS)
-    config["plugins"]["cache"] = {"config": {"redis_url": redis_url}}
+    config["plugins"]["cache"] = {"config": {"redis_url": redis_url, "op_timeout": 5.0}}
     config["plugins"]["tmdb"]["config"]["shared_rate"] = RATE
     return config
 

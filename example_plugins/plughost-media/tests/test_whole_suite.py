@@ -183,7 +183,9 @@ def kept_in(server: redis.Redis) -> Iterator[bytes]:
         b"stream": server.xrange,
     }
     for key in server.scan_iter():
-        yield key + repr(read[server.type(key)](key)).encode()
+        kept = read.get(server.type(key))  # none when its time came since it was named
+        if kept is not None:
+            yield key + repr(kept(key)).encode()
 
 
 def saved_in(archive: Path) -> Iterator[tuple[str, bytes]]:
@@ -203,7 +205,11 @@ async def test_no_secret_is_in_redis_or_in_a_backup(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with redis_server() as url, redis.Redis.from_url(url) as server:
         own = {"redis_url": url}
-        cache = {**own, "compress_above": None}  # a secret is not to be looked for in what is compressed
+        cache = {
+            **own,
+            "op_timeout": 5.0,
+            "compress_above": None,
+        }  # a secret is not to be looked for in what is compressed
         sessions = {**own, "store": "redis", "secret": SESSIONS}
         async with running(data, Keeper, cache=cache, sessions=sessions) as suite:
             await suite.do("PUT", "/api/tmdb/key", {"key": OWN_KEY})

@@ -239,7 +239,7 @@ async def test_who_waits_when_the_plugin_stops_is_told(anyio_backend: str) -> No
 async def test_two_instances_on_one_redis_keep_one_pace(make_host: HostMaker) -> None:
     """Each alone would let 20 through in its first second."""
     with redis_server() as url:
-        config = {"plugins": {"cache": {"config": {"redis_url": url}}}}
+        config = {"plugins": {"cache": {"config": {"redis_url": url, "op_timeout": 5.0}}}}
         through = 0
 
         async with make_host("cache", config=config) as one, make_host("cache", config=config) as two:

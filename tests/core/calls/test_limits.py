@@ -192,7 +192,7 @@ async def test_a_refusal_that_comes_late_is_still_a_refusal():
             raise AppRefused("no")
 
     with pytest.raises(AppRefused):
-        await dispatcher(slow(late)).hooks.ask(what=1)
+        await dispatcher(slow(late), grace=30.0).hooks.ask(what=1)
 
 
 async def test_one_that_swallows_every_cancellation_is_abandoned():

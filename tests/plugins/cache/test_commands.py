@@ -22,7 +22,7 @@ from .conftest import shared
 
 @pytest.fixture
 def folder(tmp_path: Path, redis_url: str) -> Path:
-    text = f'[plugins.cache.config]\nredis_url = "{redis_url}"\ndebug = true\n'
+    text = f'[plugins.cache.config]\nredis_url = "{redis_url}"\nop_timeout = 5.0\ndebug = true\n'
     text += "[plugins.cache.config.caches.tmdb]\nttl = 60\n"
     (tmp_path / "plughost.toml").write_text(text)
 

@@ -13,6 +13,8 @@ from plughost.contracts import CacheEvent, CacheManager, LockManager, RateLimite
 from plughost.plugins.cache import CachePlugin
 from servers import Server
 
+from .conftest import PATIENT
+
 pytestmark = pytest.mark.anyio
 
 
@@ -114,7 +116,7 @@ class TestWithRedis:
 
     async def test_values_outlive_the_host(self, redis_url: str) -> None:
         for expected in (None, 1):
-            async with host_with({"redis_url": redis_url}) as host:
+            async with host_with({"redis_url": redis_url, **PATIENT}) as host:
                 caches = host.use(CacheManager)
                 assert await caches.default.get("k") == expected
                 await caches.default.set("k", 1)
@@ -145,7 +147,7 @@ class TestWithRedis:
 
 
 async def test_redis_on_trio_is_refused_in_words(redis_url: str, anyio_backend: str) -> None:
-    async with host_with({"redis_url": redis_url}) as host:
+    async with host_with({"redis_url": redis_url, **PATIENT}) as host:
         if anyio_backend == "asyncio":
             assert host.plugin("cache").state == "ready"  # type: ignore[union-attr]
             return

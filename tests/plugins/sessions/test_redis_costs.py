@@ -94,7 +94,7 @@ async def visits(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
         return usual(self, digest)
 
     monkeypatch.setattr(RedisStore, "read_waiting", counting)
-    config = {"store": "redis", "redis_url": server.url, "redis_timeout": 0.5, "secret": SECRET}
+    config = {"store": "redis", "redis_url": server.url, "redis_timeout": 5.0, "secret": SECRET}
     data = {"host": {"data_dir": str(tmp_path)}}
     async with Host("acme", config=data, environ={"PLUGHOST_LOAD_PLUGINS": ""}) as host:
         await host.load_plugin(SessionsPlugin, config, name="sessions")
