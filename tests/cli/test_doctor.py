@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,23 @@ def test_a_data_folder_that_is_a_file_is_found(cli, configure, folder) -> None:
     (folder / "data").touch()
     status, said = problems(cli("doctor", "--json"), "data-dir")
     assert (status, "not a folder" in said) == ("fail", True)
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "data"])
+def test_a_data_folder_that_is_a_link_to_nowhere_is_found(cli, configure, folder, target) -> None:
+    configure('[host]\ndata_dir = "data"\n')
+    (folder / "data").symlink_to(target)
+    status, said = problems(cli("doctor", "--json"), "data-dir")
+    assert (status, "not a folder" in said) == ("fail", True)
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda place: place.symlink_to("elsewhere")])
+def test_a_plugin_directory_that_is_a_file_is_not_made_but_told(cli, configure, folder, make) -> None:
+    configure('[host]\nplugin_dir = "plugins"\n')
+    make(folder / "plugins")
+    for arguments in ((), ("--fix",)):
+        status, said = problems(cli("doctor", "--json", *arguments), "plugin-dir")
+        assert (status, "is not a folder" in said) == ("warn", True)
 
 
 def test_a_data_folder_that_can_never_be_made_is_found(cli, configure, folder) -> None:

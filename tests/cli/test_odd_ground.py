@@ -52,6 +52,20 @@ def test_a_file_in_a_folder_that_is_not_there_is_told_with_the_folder(cli, outpu
 
 
 @pytest.mark.parametrize(
+    ("make", "kind"),
+    [(Path.touch, "a file"), (lambda place: place.symlink_to(place), "a link that leads nowhere")],
+)
+def test_what_lies_where_the_data_folder_belongs_is_told(cli, configure, folder, make, kind) -> None:
+    configure('[host]\nallow = []\ndata_dir = "data"\n')
+    make(folder / "data")
+    ran = cli("run", "--once")
+    said = (
+        f"{folder / 'data'} cannot be used: {kind} is where a folder belongs. Move it away, or name another"
+    )
+    assert (ran.code, ran.err) == (1, f"Error: {said}\n")
+
+
+@pytest.mark.parametrize(
     ("setting", "said"),
     [
         ("PATH", "cannot be used: Is a directory"),

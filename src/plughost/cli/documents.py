@@ -47,6 +47,9 @@ def sentence_of(error: Exception) -> str:
         return f"nothing can be made in folder {path.parent}: {error.strerror}. Let this user write there"
     if isinstance(error, FileNotFoundError) and not path.parent.exists():
         return f"{path} cannot be made: there is no folder {path.parent}. Make it, or name another"
+    if isinstance(error, FileExistsError) and not path.is_dir():
+        kind = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "a file"
+        return f"{path} cannot be used: {kind} is where a folder belongs. Move it away, or name another"
     return f"{path} cannot be used: {error.strerror}"
 
 

@@ -55,6 +55,18 @@ CASES = {
     "a syntax error": ("def (", {}, "import", "SyntaxError"),
     "an import that exits": ("sys.exit(3)", {}, "import", "sys.exit(3)"),
     "an import that sleeps": ("time.sleep(30)", {}, "import", "2 s"),
+    "a Config that is anything": (
+        "import typing\nclass P(Plugin):\n    Config = typing.Any\n",
+        {},
+        "validation",
+        "the Config of plugin 'bad' cannot be read: TypeError",
+    ),
+    "a Config that exits when it is looked at": (
+        "class Shy(type):\n def __instancecheck__(*_): sys.exit(4)\nclass P(Plugin):\n class Config(metaclass=Shy): 0",
+        {},
+        "validation",
+        "the Config of plugin 'bad' cannot be read: SystemExit",
+    ),
     "a missing attribute": ("class Q(Plugin): pass", {"attribute": ":PQ"}, "import", "names 'PQ', which is not there"),
     "an attribute that is not a plugin": ("P = 3", {}, "validation", "is not a plugin"),
     "a class without any method": ("class P: pass", {}, "validation", "no start(context) method"),

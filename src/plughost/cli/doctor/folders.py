@@ -22,7 +22,7 @@ def _data_dir(patient: Patient) -> Iterator[CheckProblem]:
                 advice="give it to the user that runs the host, or set host.data_dir",
                 repair=partial(folder.chmod, _OWNER_ONLY),
             )
-    elif folder.exists():
+    elif os.path.lexists(folder):  # a file, or a link that leads nowhere
         yield CheckProblem(
             message=f"the data folder {folder} is not a folder.", advice="move it away, or set host.data_dir"
         )
@@ -36,6 +36,13 @@ def _data_dir(patient: Patient) -> Iterator[CheckProblem]:
 def _plugin_dir(patient: Patient) -> Iterator[CheckProblem]:
     folder = patient.plugin_dir
     if folder is None or folder.is_dir():
+        return
+    if os.path.lexists(folder):
+        yield CheckProblem(
+            message=f"the plugin directory {folder} is not a folder.",
+            advice="move it away, or correct host.plugin_dir",
+            level="warning",
+        )
         return
     yield CheckProblem(
         message=f"the plugin directory {folder} is not there.",

@@ -10,8 +10,8 @@ from typing import Any, Final, is_typeddict
 
 import msgspec
 
-from plughost.contracts.error_text import error_text
-from plughost.contracts.masking import KnownSecrets
+from plughost.contracts.error_text import error_line, error_text
+from plughost.contracts.masking import KnownSecrets, masked_text
 from plughost.core.config.decoding import FAILED, Decoder, raise_problems
 from plughost.core.config.models import decode_model
 from plughost.core.config.paths import SettingPath, dotted
@@ -19,7 +19,8 @@ from plughost.core.config.records import is_model, record_of
 from plughost.core.config.redaction import known_secrets, secret_strings
 from plughost.core.config.references import Resolver
 from plughost.core.config.undecoded import UndecodedSettings, is_undecoded
-from plughost.exceptions import ConfigProblem
+from plughost.core.containment import Point, contained
+from plughost.exceptions import ConfigError, ConfigProblem
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -72,13 +73,25 @@ def decode_plugin_config(
         PluginConfigError: With every problem that was found, each with its path, such as
             ``plugins.backup.config.schedule``.
     """
+    path = ("plugins", section or plugin_name, "config")
+    try:
+        return contained(Point.CONFIG, _plugin_config, plugin_name, config_class, raw, reading, path)
+    except ConfigError:
+        raise
+    except Exception as error:  # a class may be made so that a mere look at it raises
+        reason = f"the Config of plugin {plugin_name!r} cannot be read: {masked_text(error_line(error))}"
+        return raise_problems([ConfigProblem(dotted(path), "", reason)], plugin=plugin_name)
+
+
+def _plugin_config(
+    plugin_name: str, config_class: Any, raw: Mapping[str, Any] | object, reading: Reading, path: SettingPath
+) -> Any:
     if isinstance(config_class, type) and not is_typeddict(config_class) and isinstance(raw, config_class):
         if reading.known is not None:
             reading.known.add(known_secrets((), raw))
         return raw
     if config_class is None and isinstance(raw, Mapping) and not raw:
         return _NOTHING
-    path = ("plugins", section or plugin_name, "config")
     decoded, problems = decode_table(raw, config_class, path, reading)
     raise_problems(problems, plugin=plugin_name)
     return decoded
