@@ -13,6 +13,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 
 from plughost.contracts.http import ASGIApp, Receive, Scope, Send
+from plughost.contracts.plugin import check_function, seconds_of
 from plughost.core.threads import run_in_daemon_thread
 from plughost.core.wire.routes import RouteManifest
 from plughost.http.bodies import bounded_receive, too_large
@@ -51,6 +52,10 @@ class Route(StarletteRoute):
         name: For ``request.url_for``; the endpoint's name when None.
         summary: One sentence for OpenAPI documents.
         body: Type of its JSON body, for OpenAPI documents.
+
+    Raises:
+        TypeError: What is given cannot be called, or an option is of another kind.
+        ValueError: A limit that is none.
     """
 
     def __init__(
@@ -71,6 +76,8 @@ class Route(StarletteRoute):
         summary: str = "",
         body: Any = None,
     ) -> None:
+        check_function(endpoint, f"route {path}")
+        _check_options(methods, max_body, timeout, cache)
         endpoint = _never_blocking(endpoint)
         super().__init__(path, endpoint, methods=methods, name=name)
         if _is_function(endpoint):
@@ -80,7 +87,7 @@ class Route(StarletteRoute):
         self.rate = rate
         self.audit = audit
         self.max_body = max_body
-        self.timeout = timeout
+        self.timeout = None if timeout is None else seconds_of(timeout)
         self.cache = cache
         self.refuse = refuse
         self.summary = summary
@@ -157,6 +164,7 @@ class WebSocketRoute(StarletteWebSocketRoute):
         rate: str | None = None,
         name: str | None = None,
     ) -> None:
+        check_function(endpoint, f"route {path}")
         super().__init__(path, endpoint, name=name)
         self.guard = guard
         self.csrf = csrf
@@ -184,6 +192,18 @@ class WebSocketRoute(StarletteWebSocketRoute):
         from plughost.http.crossing import crossing
 
         return crossing(self, siblings)
+
+
+def _check_options(methods: object, max_body: object, timeout: Any, cache: object) -> None:
+    """Refuse what no request could be answered by, while whoever wrote the route is there to be told."""
+    if isinstance(methods, str):
+        raise TypeError(f"methods={methods!r} is one, and may be several: write methods=[{methods!r}]")
+    if max_body is not None and (not isinstance(max_body, int) or max_body < 0):
+        raise ValueError(f"max_body is a number of bytes from 0, not {max_body!r}")
+    if timeout is not None and not seconds_of(timeout, "timeout") > 0:
+        raise ValueError(f"timeout is a number of seconds above zero, not {timeout!r}")
+    if cache is not None and not isinstance(cache, CachePolicy):
+        raise TypeError(f"cache is a CachePolicy, not {cache!r}")
 
 
 def _never_blocking(endpoint: Callable[..., Any]) -> Callable[..., Any]:
