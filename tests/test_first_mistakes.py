@@ -132,6 +132,21 @@ def test_a_host_that_is_to_end_in_its_own_thread_refuses_and_can_be_stopped_late
     assert not host.running
 
 
+def test_whoever_changes_a_host_from_another_event_loop_is_told_where_it_runs() -> None:
+    async def change(change: Callable[[Host], Any], host: Host) -> None:
+        with pytest.raises(RuntimeError, match="runs in the event loop of another thread"):
+            await change(host)
+
+    with BlockingHost(**NOTHING) as host:
+        for one in CHANGES.values():
+            anyio.run(change, one, host.run(itself))
+        assert host.load_plugin(type("Plain", (Plugin,), {"name": "plain"})).name == "plain"
+
+
+async def itself(host: Host) -> Host:
+    return host
+
+
 CHANGES: dict[str, Callable[[Host], Any]] = {
     "load": lambda host: host.load_plugin(Plugin),
     "unload": lambda host: host.unload_plugin("plain"),

@@ -631,6 +631,11 @@ class Host:
             raise HostNotReadyError(
                 f"host {self.name!r} has stopped, and a host can be entered once: make another one"
             )
+        if self._dispatcher.home.elsewhere is not None:
+            raise RuntimeError(
+                f"host {self.name!r} runs in the event loop of another thread: await this there, with"
+                " `anyio.from_thread.run`, or use a BlockingHost, which any thread may call"
+            )
         return self._plugins
 
     # its life
