@@ -272,6 +272,30 @@ async def test_two_artifacts_of_one_name_are_refused(stage: Stage) -> None:
         await stage.host.backups.run()
 
 
+async def test_many_artifacts_are_not_compared_with_each_other(stage: Stage) -> None:
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    class Many:
+        @hookimpl
+        def provide_backup_artifacts(self) -> Sequence[Artifact]:
+            names = [*range(100), 7]
+            return [Artifact(name=Name(f"piece {one}"), stream=lambda: [b"x"]) for one in names]
+
+    await stage.host.load("many", Many())
+    with pytest.raises(BackupError, match="many/piece 7 was given twice"):
+        await stage.host.backups.run()
+    assert compared < 1000
+
+
 async def test_a_backup_of_nothing_is_refused(stage: Stage) -> None:
     stage.keeper.notes.clear()
     with pytest.raises(BackupError, match="there is nothing to save"):

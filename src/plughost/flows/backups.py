@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
@@ -220,8 +221,8 @@ class Backups:
             if not plan.only or outcome.plugin in plan.only:
                 _refuse_loss(outcome)
                 artifacts += [replace(artifact, plugin=outcome.plugin) for artifact in outcome.value or ()]
-        names = [(artifact.plugin, artifact.name) for artifact in artifacts]
-        twice = {f"{plugin}/{name}" for plugin, name in names if names.count((plugin, name)) > 1}
+        given = Counter((artifact.plugin, artifact.name) for artifact in artifacts)
+        twice = {f"{plugin}/{name}" for (plugin, name), times in given.items() if times > 1}
         if twice:
             raise BackupError(
                 f"{', '.join(sorted(twice))} was given twice; the name of an artifact is unique"

@@ -22,13 +22,19 @@ class Waiting(Protocol):
     waits_for: list[Waiting]
 
 
-_carried: ContextVar[tuple[Waiting, ...]] = ContextVar("plughost_cache_carried", default=())
+_carried: ContextVar[Waiting | None] = ContextVar("plughost_cache_carried", default=None)
 
 
 @contextmanager
 def carrying(flights: Sequence[Waiting]) -> Iterator[None]:
-    """What is called in the body loads these."""
-    before = _carried.set(tuple(flights))
+    """What is called in the body loads these, of which there is at least one.
+
+    They end together and wait for the same: so one list is enough, and tells which flights are carried together.
+    """
+    first = flights[0]
+    for flight in flights:
+        flight.waits_for = first.waits_for
+    before = _carried.set(first)
     try:
         yield
     finally:
@@ -42,29 +48,29 @@ def waiting_for(flight: Waiting) -> Iterator[None]:
     Raises:
         LoadCircleError: The flight waits, at last, for the loader that waits here.
     """
-    mine = [own for own in _carried.get() if not own.done]
-    for own in mine:
-        own.waits_for.append(flight)
+    own = _carried.get()
+    if own is None or own.done:
+        yield
+        return
+    own.waits_for.append(flight)
     try:
-        for own in mine:
-            circle = _way(flight, own)
-            if circle is not None:
-                keys = (own.key, *circle)
-                chain = " waits for ".join(map(repr, keys))
-                raise LoadCircleError(f"loading {chain}: give these loaders what they need", keys=keys)
+        circle = _way(flight, own)
+        if circle is not None:
+            keys = (circle[-1], *circle)
+            chain = " waits for ".join(map(repr, keys))
+            raise LoadCircleError(f"loading {chain}: give these loaders what they need", keys=keys)
         yield
     finally:
-        for own in mine:
-            own.waits_for.remove(flight)
+        own.waits_for.remove(flight)
 
 
 def _way(start: Waiting, end: Waiting) -> tuple[str, ...] | None:
-    """Return the keys on the way from one flight to another; None when there is none."""
+    """Return the keys from one flight to one that is carried with the other; None when no way leads there."""
     seen: set[int] = set()
     todo: list[tuple[Waiting, tuple[str, ...]]] = [(start, (start.key,))]
     while todo:
         flight, keys = todo.pop()
-        if flight is end:
+        if flight.waits_for is end.waits_for:
             return keys
         if id(flight) not in seen and not flight.done:
             seen.add(id(flight))

@@ -140,12 +140,12 @@ class Loads:
             own = [flight.key for flight in mine]
             engine.home.spawn(self._carry_batch, mine, Load(own[0], lambda: loader(own), ttl, tags))
         values: dict[str, Any] = {}
-        for flight in mine + theirs:
+        for flight, carried in [*((one, True) for one in mine), *((one, False) for one in theirs)]:
             try:
                 values[flight.key] = await flight.wait()
             except Abandoned:
                 continue  # the loader left it out
-            self.count(flight, flight in mine, flight.key)
+            self.count(flight, carried, flight.key)
         return values
 
     async def _carry_batch(self, flights: list[Flight], load: Load) -> None:

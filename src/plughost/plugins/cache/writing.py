@@ -88,9 +88,9 @@ class Writes:
         engine = self._engine
         life = engine.freshness.written(ttl)
         packed = {key: engine.pack(value) for key, value in values.items()}
-        unfit = [key for key, (_, _, weight) in packed.items() if life.ttl <= 0 or engine.too_large(weight)]
+        unfit = {key for key, (_, _, weight) in packed.items() if life.ttl <= 0 or engine.too_large(weight)}
         if unfit:
-            await self.delete(unfit)
+            await self.delete([key for key in packed if key in unfit])
         fit = {key: packed[key] for key in packed if key not in unfit}
         engine.counts.sets += len(fit)
         if not fit:
