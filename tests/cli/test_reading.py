@@ -168,6 +168,14 @@ def test_commands_of_plugins_run(cli, install, only) -> None:
     assert cli("greet", "hello", "Ada").out == "Hello, Ada!\n"
 
 
+def test_a_command_that_would_have_to_be_awaited_does_not_end_well(cli, install, only) -> None:
+    only("greeter")
+    install("greeter", COMMANDS.replace("def hello", "async def hello"))
+    ran = cli("greet", "hello", "Ada")
+    assert (ran.code, ran.out) == (1, "")
+    assert "command 'greet' did nothing: it is `async def hello`" in ran.err
+
+
 def test_a_command_of_a_plugin_is_given_a_running_host_when_it_asks(cli, install, only) -> None:
     only("greeter")
     install("greeter", COMMANDS)

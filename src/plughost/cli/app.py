@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 
 import click
@@ -108,8 +109,18 @@ class ProgramGroup(click.Group):
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> None:
-        """Run the command; what it returns is not an exit code."""
-        super().invoke(ctx)
+        """Run the command; what it returns is not an exit code.
+
+        Raises:
+            click.ClickException: A plugin's command is ``async def``: nothing was done.
+        """
+        made = super().invoke(ctx)
+        if inspect.iscoroutine(made):
+            made.close()
+            raise click.ClickException(
+                f"command {ctx.invoked_subcommand!r} did nothing: it is `async def {made.__name__}`, and click awaits"
+                " nothing. Make it `def`, and await within anyio.run(...)"
+            )
 
 
 def _plugin_commands(program: Program) -> Mapping[str, str]:
