@@ -78,6 +78,22 @@ async def test_a_plugin_whose_settings_changed_is_reloaded_and_no_other(host, wr
     assert host.plugin("follow-desk").status["colour"] == "green"
 
 
+@pytest.mark.parametrize("bound", ["after", "requires"])
+async def test_a_plugin_that_comes_after_another_new_one_waits_for_it(host, write, tmp_path, bound) -> None:
+    """Its name comes first, and the other had not begun: both waited for ever."""
+    place = tmp_path / "follow_chair.py"
+    place.write_text(place.read_text().replace("requires = ('follow-desk',)", f"{bound} = ('follow-sofa',)"))
+    text = MODULE.format(name="Sofa", low="follow-sofa", requires=())
+    (tmp_path / "follow_sofa.py").write_text(text)
+    file = tmp_path / "plughost.toml"
+    write(LAMP, DESK)
+    sofa = '[plugins.follow-sofa]\nmodule = "follow_sofa:Sofa"\n'
+    file.write_text(file.read_text().replace("allow = [", 'allow = ["follow-sofa", ') + CHAIR + sofa)
+    with anyio.fail_after(60):
+        assert (await host.reload()).started == ("follow-chair", "follow-sofa")
+    assert [*host.report.loaded][-2:] == ["follow-sofa", "follow-chair"]
+
+
 async def test_nothing_is_reloaded_when_nothing_changed(host) -> None:
     report = await host.reload()
     assert report.ok

@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import anyio
 from msgspec.structs import replace
 
 from plughost.contracts.clock import Clock
@@ -392,26 +393,37 @@ class PluginManager:
     async def _insist_on(
         self, names: Sequence[str], found: Sequence[PluginCandidate]
     ) -> dict[str, PluginError]:
-        """Reload or start plugins, one after the other; return why some failed.
+        """Reload plugins one after the other, and start others beside that; return why some failed.
 
-        What failed for want of another is tried again while others succeed: only its code may say what it needs.
+        One that starts waits for those it is to come after, so none may wait for its turn to begin. What failed for
+        want of another is tried again while others succeed: only its code may say what it needs.
         """
         errors: dict[str, PluginError] = {}
-        open_ones = list(names)
-        while open_ones:
-            tried, open_ones = open_ones, []
-            for name in tried:
-                errors.pop(name, None)
-                is_running = self._registry[name].run is not None
-                try:
-                    await (self.reload(name, found=found) if is_running else self.load_by_hand(name))
-                except PluginError as error:
-                    errors[name] = error
-                    if isinstance(error, PluginDependencyError):
-                        open_ones.append(name)
-                    if self._registry[name].run is None and self._registry[name].record.error is None:
-                        self._registry.fail(name, error)
-            if len(open_ones) == len(tried):
+        tried, broken = list(names), list[Exception]()
+
+        async def insist(name: str, action: Callable[[], Awaitable[object]]) -> None:
+            errors.pop(name, None)
+            try:
+                await action()
+            except PluginError as error:
+                errors[name] = error
+                if self._registry[name].run is None and self._registry[name].record.error is None:
+                    self._registry.fail(name, error)
+            except Exception as error:  # such as the end of the host: raised as it is, not in a group
+                broken.append(error)
+
+        while tried:
+            running = [name for name in tried if self._registry[name].run is not None]
+            async with anyio.create_task_group() as starts:
+                for name in (one for one in tried if one not in running):
+                    starts.start_soon(insist, name, partial(self.load_by_hand, name))
+                for name in running:
+                    await insist(name, partial(self.reload, name, found=found))
+            for error in broken:
+                raise error
+            before = len(tried)
+            tried = [name for name in tried if isinstance(errors.get(name), PluginDependencyError)]
+            if len(tried) == before:
                 break
         return errors
 

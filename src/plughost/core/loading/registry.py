@@ -150,7 +150,10 @@ class PluginRegistry(Mapping[str, RegisteredPlugin]):
             if candidate.name in self._entries
             else 0,
         )
+        earlier = self._entries.get(candidate.name)
         entry = self._entries[candidate.name] = RegisteredPlugin(candidate, record)
+        if earlier is not None and not earlier.settled.is_set():
+            entry.settled = earlier.settled  # somebody may be waiting for it
         if not candidate.wanted:
             entry.settled.set()
             if candidate.error is not None:
