@@ -65,6 +65,13 @@ async def test_looking_and_changing_work_beside_a_server(config: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("word", ["list", "end"])
+def test_a_user_id_that_cannot_be_one_is_refused_in_a_sentence(config: Path, word: str) -> None:
+    done = plughost(config, word, "a\udcff")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: the user id 'a\\udcff' has half of a sign in it"), done.stderr
+
+
 async def test_a_command_says_why_the_store_is_not_there(config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "sessions"
     folder.mkdir(parents=True)

@@ -57,6 +57,62 @@ async def test_a_lifetime_that_is_none_is_refused(sessions: Sessions, ttl: float
         await sessions.create("7", ttl=ttl)
 
 
+HALF_A_SIGN = "a\udcff"
+"""What a name of a file that is not UTF-8 becomes."""
+
+
+@pytest.mark.parametrize("door", ["create", "sign_in", "list_user", "destroy_user", "end_handle"])
+async def test_a_user_id_that_not_every_store_can_keep_is_refused(sessions: Sessions, door: str) -> None:
+    first = {"sign_in": (None,)}.get(door, ())
+    more = {"end_handle": ("handle",)}.get(door, ())
+    with pytest.raises(SessionDataError, match="half of a sign"):
+        await getattr(sessions, door)(*first, HALF_A_SIGN, *more)
+
+
+@pytest.mark.parametrize("door", ["create", "sign_in"])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"username": 5}, "username is text, not int"),
+        ({"username": None}, "username is text, not NoneType"),
+        ({"roles": "admin"}, r"write roles=\['admin'\]"),
+        ({"roles": ["admin", 1]}, "a role is text, not int"),
+        ({"roles": [None]}, "a role is text, not NoneType"),
+        ({"username": HALF_A_SIGN}, "cannot be stored"),
+        ({"roles": [HALF_A_SIGN]}, "cannot be stored"),
+        ({"metadata": {"place": HALF_A_SIGN}}, "cannot be stored"),
+        ({"fields": {HALF_A_SIGN: 1}}, "named by a text"),
+    ],
+)
+async def test_who_cannot_be_read_again_is_refused_and_nothing_is_kept_or_ended(
+    sessions: Sessions, told: list[SessionChange], door: str, wrong: dict[str, Any], said: str
+) -> None:
+    before = await sessions.create("7")
+    first = {"sign_in": (before.session_id,)}.get(door, ())
+    with pytest.raises((TypeError, SessionDataError), match=said):
+        await getattr(sessions, door)(*first, "7", **wrong)
+    assert [one.handle for one in await sessions.list_user("7")] == [before.handle]
+    assert [change.kind for change in told] == ["created"]
+
+
+async def test_names_to_remove_are_several(sessions: Sessions) -> None:
+    made = await sessions.create("7", fields={"a": 1, "ab": 2})
+    with pytest.raises(TypeError, match=r"write remove=\['ab'\]"):
+        await sessions.update(made.session_id, remove="ab")
+    found = await sessions.get(made.session_id)
+    assert found is not None
+    assert found.fields == {"a": 1, "ab": 2}
+
+
+async def test_a_coroutine_function_changes_nothing_and_is_told_so(sessions: Sessions) -> None:
+    async def change(fields: dict[str, Any]) -> None:
+        fields["seen"] = True
+
+    made = await sessions.create("7")
+    with pytest.raises(TypeError, match="is a plain function"):
+        await sessions.transform(made.session_id, change)  # type: ignore[arg-type]
+
+
 async def test_update_sets_and_removes_fields_and_keeps_the_others(sessions: Sessions) -> None:
     made = await sessions.create("7", fields={"a": 1, "b": 2, "c": 3})
     changed = await sessions.update(made.session_id, values={"b": 20, "d": [1]}, remove=["c"])

@@ -303,6 +303,22 @@ async def test_signing_in_changes_the_id_and_keeps_the_cart(wrap: Any, sessions:
     assert found.metadata["ip_address"] == "203.0.113.9"
 
 
+async def test_a_sign_in_with_roles_that_are_none_leaves_the_visitor_as_it_was(
+    wrap: Any, sessions: Sessions
+) -> None:
+    async def sign_in(session: RequestSession) -> str:
+        session["cart"] = ["book"]
+        with pytest.raises(TypeError, match="several texts"):
+            await session.sign_in("7", roles="reader")
+        return str(session.user_id)
+
+    browser = wrap(sign_in)
+    assert (await browser.get()).body == b"None"
+    found = await sessions.get(browser.cookies[COOKIE])
+    assert found is not None
+    assert (found.user_id, found.fields) == (None, {"cart": ["book"]})
+
+
 async def test_signing_out_is_durable_before_the_response_begins(wrap: Any, sessions: Sessions) -> None:
     browser = wrap(count)
     await browser.get()

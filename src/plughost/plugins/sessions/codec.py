@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from plughost.contracts import error_type_name
 from plughost.exceptions import SessionDataError
+from plughost.plugins.sessions.tokens import is_writable
 
 MAX_DEPTH = 16
 MAX_NAME = 128
@@ -30,13 +32,30 @@ class About(msgspec.Struct, frozen=True, array_like=True):
 _decode_about = msgspec.msgpack.Decoder(About).decode
 
 
+def about_of(username: str, roles: Sequence[str], metadata: Mapping[str, Any] | None = None) -> About:
+    """Return who a session belongs to, as the application says it.
+
+    Raises:
+        TypeError: The name is not text, or the roles are not several texts: it would be kept and could not be read.
+    """
+    if not isinstance(username, str):
+        raise TypeError(f"username is text, not {type(username).__name__}")
+    if isinstance(roles, str):
+        raise TypeError(f"roles are several texts, not one: write roles=[{roles!r}]")
+    held = tuple(roles)
+    for role in held:
+        if not isinstance(role, str):
+            raise TypeError(f"a role is text, not {type(role).__name__}")
+    return About(username, held, dict(metadata or {}))
+
+
 def encode_value(name: str, value: object) -> bytes:
     """Return the bytes of one field.
 
     Raises:
         SessionDataError: The name or something in the value cannot be kept.
     """
-    if not isinstance(name, str) or not 0 < len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME:
+    if not isinstance(name, str) or not is_writable(name) or not 0 < len(name.encode()) <= MAX_NAME:
         raise SessionDataError(f"a session field is named by a text of 1 to {MAX_NAME} bytes")
     _check(name, value, 0)
     try:
@@ -60,10 +79,15 @@ def encode_about(about: About) -> bytes:
     """Return the bytes of name, roles and metadata.
 
     Raises:
-        SessionDataError: Something in the metadata cannot be kept.
+        SessionDataError: Something in them cannot be kept.
     """
     _check("metadata", about.metadata, 0)
-    return _encode(about)
+    try:
+        return _encode(about)
+    except (UnicodeEncodeError, msgspec.MsgspecError) as error:
+        raise SessionDataError(
+            f"the name, the roles or the metadata of a session cannot be stored: {error_type_name(error)}"
+        ) from error
 
 
 def decode_about(raw: bytes) -> About:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.announcements import SessionChange
 from plughost.plugins.sessions.cleanup import Cleaner
 from plughost.plugins.sessions.clocks import in_seconds
-from plughost.plugins.sessions.codec import About
+from plughost.plugins.sessions.codec import about_of
 from plughost.plugins.sessions.migrate import reseal
 from plughost.plugins.sessions.records import ATTEMPTS, SessionRecords
 from plughost.plugins.sessions.tokens import checked_user, digest_of_id
@@ -53,7 +54,7 @@ class Sessions:
     ) -> Session:
         """Begin a session under an id of our own making."""
         user_id = None if user_id is None else checked_user(user_id)
-        about = About(username, tuple(roles), dict(metadata or {}))
+        about = about_of(username, roles, metadata)
         lifetime = self.records.rules.lifetimes.of(ttl, absolute)
         session_id, row = await self.records.begin(user_id, about, dict(fields or {}), lifetime)
         return self.records.codec.open_session(row, session_id)
@@ -73,11 +74,17 @@ class Sessions:
         self, session_id: str, values: Mapping[str, Any] | None = None, remove: Sequence[str] = ()
     ) -> Session | None:
         """Set and remove fields."""
+        if isinstance(remove, str):
+            raise TypeError(f"remove names several fields, not one: write remove=[{remove!r}]")
         row = await self.records.read(session_id)
         return None if row is None else await self._merge(row, session_id, values or {}, tuple(remove))
 
     async def transform(self, session_id: str, change: Callable[[dict[str, Any]], None]) -> Session | None:
         """Let ``change`` edit the fields, again if somebody else was faster."""
+        if inspect.iscoroutinefunction(change):
+            raise TypeError(
+                "what changes a session is a plain function, called again when somebody was faster"
+            )
         codec = self.records.codec
         for _ in range(ATTEMPTS):
             row = await self.records.read(session_id)
@@ -115,7 +122,7 @@ class Sessions:
         fields: Mapping[str, Any] | None = None,
     ) -> Session:
         """Begin a session for a user in place of an older one, whose id is dead at once."""
-        about = About(username, tuple(roles), dict(metadata or {}))
+        about = about_of(username, roles, metadata)
         lifetime = self.records.rules.lifetimes.of(ttl, absolute)
         fresh, row = await self.records.begin_instead(
             session_id, user_id, about, dict(fields or {}), lifetime

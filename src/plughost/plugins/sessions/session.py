@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from plughost.contracts import RequestSession, Scope, Seconds, Send
 from plughost.exceptions import StoreUnavailableError
-from plughost.plugins.sessions.codec import About
+from plughost.plugins.sessions.codec import about_of
 from plughost.plugins.sessions.desk import Desk
 from plughost.plugins.sessions.loaded import Loaded
 from plughost.plugins.sessions.problems import send_unavailable
@@ -188,7 +188,7 @@ class LazySession(RequestSession):
         """Make it the user's, under a new id."""
         await self.load()
         self._check_new_id()
-        who = About(username, tuple(roles))
+        who = about_of(username, roles)
         await self._desk.sign_in(self._scope, self._state, user_id, who, ttl, absolute)
 
     async def sign_out(self) -> None:
