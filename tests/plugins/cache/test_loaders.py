@@ -81,6 +81,65 @@ async def test_a_loader_whose_task_somebody_cancelled_is_called_once(caches: Nam
     assert [type(error) for error in errors] == [LoadError] * 5
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_loader_that_cancels_its_own_task_is_not_called_for_ever(
+    caches: NamedCaches, door: str
+) -> None:
+    import asyncio
+
+    calls = 0
+
+    async def load() -> None:
+        nonlocal calls
+        calls += 1
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(60)
+
+    with anyio.fail_after(20), pytest.raises(LoadError, match="the loader of 'k' ended the task that ran it"):
+        await DOORS[door](caches, load)
+    assert calls <= 2
+    assert await caches.default.get_or_set("k", lambda: 1) == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_whoever_waits_for_a_batch_that_cancels_its_own_task_loads_by_itself(
+    caches: NamedCaches,
+) -> None:
+    import asyncio
+
+    begun, go = anyio.Event(), anyio.Event()
+    found: list[Any] = []
+
+    async def load(keys: Any) -> None:
+        begun.set()
+        await go.wait()
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(60)
+
+    async def ask_first() -> None:
+        with pytest.raises(LoadError, match="ended the task that ran it"):
+            await caches.default.get_or_set_many(["a", "b"], load)
+
+    async def ask_then() -> None:
+        found.append(
+            await caches.default.get_or_set_many(["b", "c"], lambda keys: dict.fromkeys(keys, "mine"))
+        )
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask_first)
+            await begun.wait()
+            group.start_soon(ask_then)
+            await anyio.wait_all_tasks_blocked()
+            go.set()
+    assert found == [{"b": "mine", "c": "mine"}]
+
+
 async def test_listeners_that_want_to_end_the_program_are_logged(caches: NamedCaches) -> None:
     async def late(event: object) -> None:
         raise SystemExit

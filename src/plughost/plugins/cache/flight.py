@@ -21,6 +21,13 @@ class Abandoned(Exception):  # not an error of anybody: a reason to start again
     """The carrier was cancelled before it had a result."""
 
 
+class CarrierLost(Abandoned):
+    """The carrier was cancelled: with its loop, or by the loader itself, which would do so again each time."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the loader of {key!r} ended the task that ran it")
+
+
 class Flight:
     """One load under way.
 

@@ -13,12 +13,12 @@ from typing import Any
 import anyio
 
 from plughost.contracts import BatchLoader, Seconds, error_line
-from plughost.exceptions import StoreUnavailableError
+from plughost.exceptions import LoadError, StoreUnavailableError
 from plughost.plugins.cache.attempt import Attempt
 from plughost.plugins.cache.circles import carrying
 from plughost.plugins.cache.engine import Engine, log
 from plughost.plugins.cache.entry import Entry
-from plughost.plugins.cache.flight import Abandoned, Flight
+from plughost.plugins.cache.flight import Abandoned, CarrierLost, Flight
 from plughost.plugins.cache.load import Load
 from plughost.plugins.cache.made import Made, put_away
 from plughost.plugins.cache.remote import Remote, Snapshot
@@ -32,6 +32,7 @@ class Loads:
 
     async def value_of(self, load: Load) -> Any:
         """Return the value, by whatever is the quickest that is right."""
+        lost: CarrierLost | None = None
         while True:
             entry = self._engine.memory.peek(load.key) if self.may_answer() else None
             if entry is not None and self.answers(entry, load):
@@ -41,7 +42,8 @@ class Loads:
                 self._engine.home.spawn(self.carry, flight, load, self._engine.remote)
             try:
                 value = await self._wait(flight, entry)
-            except Abandoned:
+            except Abandoned as end:
+                lost = lost_once(end, lost)
                 continue
             self.count(flight, carries, load.key)
             return value
@@ -119,7 +121,7 @@ class Loads:
                 log.info("refreshing a cached value failed", cache=self._engine.name, error=error_line(error))
             flight.fail(error)
         except BaseException:
-            flight.fail(Abandoned())
+            flight.fail(CarrierLost(flight.key))
             raise
         else:
             flight.finish(value, loaded=found is None)
@@ -140,20 +142,27 @@ class Loads:
             own = [flight.key for flight in mine]
             engine.home.spawn(self._carry_batch, mine, Load(own[0], lambda: loader(own), ttl, tags))
         values: dict[str, Any] = {}
+        lost: list[str] = []
         for flight, carried in [*((one, True) for one in mine), *((one, False) for one in theirs)]:
             try:
                 values[flight.key] = await flight.wait()
+            except CarrierLost as end:
+                if carried:
+                    raise LoadError(str(end)) from end
+                lost.append(flight.key)
             except Abandoned:
                 continue  # the loader left it out
-            self.count(flight, carried, flight.key)
-        return values
+            else:
+                self.count(flight, carried, flight.key)
+        return values | await self.values_of(lost, loader, ttl, tags) if lost else values
 
     async def _carry_batch(self, flights: list[Flight], load: Load) -> None:
-        engine, remote = self._engine, self._engine.remote
+        engine, remote, returned = self._engine, self._engine.remote, False
         try:
             since = await self._snapshots([flight.key for flight in flights], remote)
             with carrying(flights):
                 values = await load.run(engine)
+            returned = True
             if not isinstance(values, Mapping):
                 kind = type(values).__name__
                 raise TypeError(
@@ -174,7 +183,7 @@ class Loads:
         finally:
             for flight in flights:
                 if not flight.done:
-                    flight.fail(Abandoned())
+                    flight.fail(Abandoned() if returned else CarrierLost(flight.key))
                 engine.flights.leave(flight)
 
     async def _snapshots(self, keys: list[str], remote: Remote | None) -> Mapping[str, Snapshot]:
@@ -185,3 +194,16 @@ class Loads:
         except StoreUnavailableError:
             return {}
         return {key: answer.snapshot for key, answer in answers.items()}
+
+
+def lost_once(end: Abandoned, before: CarrierLost | None) -> CarrierLost | None:
+    """Return how a carrier was lost, now or before: whoever waited begins again, but not for ever.
+
+    Raises:
+        LoadError: It is the second one: then it is not its loop that ended, but its loader that ends it.
+    """
+    if not isinstance(end, CarrierLost):
+        return before
+    if before is not None:
+        raise LoadError(str(end)) from end
+    return end

@@ -16,9 +16,9 @@ from plughost.plugins.cache.circles import waiting_for
 from plughost.plugins.cache.conditional import Conditions
 from plughost.plugins.cache.engine import Engine, check_key, tags_of
 from plughost.plugins.cache.entry import Entry
-from plughost.plugins.cache.flight import Abandoned
+from plughost.plugins.cache.flight import Abandoned, CarrierLost
 from plughost.plugins.cache.load import Load
-from plughost.plugins.cache.loading import Loads
+from plughost.plugins.cache.loading import Loads, lost_once
 from plughost.plugins.cache.looking import Looks
 from plughost.plugins.cache.portal import PortalRemote
 from plughost.plugins.cache.remote import Remote
@@ -165,6 +165,7 @@ class BlockingCache:
         return self._load(load)
 
     def _load(self, load: Load) -> Any:
+        lost: CarrierLost | None = None
         while True:
             entry = self._engine.memory.peek(load.key) if self._loads.may_answer() else None
             if entry is not None and self._loads.answers(entry, load):
@@ -179,7 +180,8 @@ class BlockingCache:
                     return step_without_loop(load.run(self._engine))
             try:
                 value = flight.wait_blocking()
-            except Abandoned:
+            except Abandoned as end:
+                lost = lost_once(end, lost)
                 continue
             self._loads.count(flight, carries, load.key)
             return value

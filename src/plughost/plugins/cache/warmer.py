@@ -15,10 +15,10 @@ import anyio
 
 from plughost.contracts import WarmEntry, error_line, items_of
 from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
-from plughost.plugins.cache.flight import Abandoned
+from plughost.plugins.cache.flight import Abandoned, CarrierLost
 from plughost.plugins.cache.freshness import bounded_seconds
 from plughost.plugins.cache.load import Load
-from plughost.plugins.cache.loading import Loads
+from plughost.plugins.cache.loading import Loads, lost_once
 
 _WARM_AT: Final = 0.8
 """Share of the time after which a key that is kept warm is loaded again."""
@@ -72,14 +72,15 @@ class Warmer:
 
     async def warm(self, load: Load) -> Any:
         """Load now, or wait for whoever is loading; returns the value."""
+        lost: CarrierLost | None = None
         while True:
             flight, carries = self._engine.flights.join(load.key, load.tags)
             if carries:
                 self._engine.home.spawn(self._loads.carry, flight, load, self._engine.remote)
             try:
                 return await flight.wait()
-            except Abandoned:
-                continue
+            except Abandoned as end:
+                lost = lost_once(end, lost)
 
     async def warm_many(self, entries: Iterable[WarmEntry]) -> int:
         """Load several, a few at a time; how many were loaded.
