@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import anyio
 import pytest
 
 from plughost import Plugin, hookimpl, hookspec
 from plughost.blocking import BlockingHost
 from plughost.contracts import CacheManager, LockManager
+from plughost.exceptions import HostNotReadyError
 
 
 class Answer:
@@ -147,3 +149,35 @@ def test_an_implementation_that_calls_the_hook_again_works_in_a_thread_and_is_to
     else:
         assert "would wait for itself" in told[0]
         assert "blocking=True" in told[0]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_still_runs_when_a_host_is_left_has_its_time_and_is_cut_then(backend: str, caplog: Any) -> None:
+    async def end(_: Any) -> str:
+        await anyio.sleep(0.01)
+        return "ended"
+
+    async def never(_: Any) -> None:
+        await anyio.sleep_forever()
+
+    config = {"host": {"allow": [], "shutdown_timeout": 0.5}}
+    with BlockingHost("acme", config=config, environ={}, backend=backend) as host:
+        begun = [host.begin(end), host.begin(never)]
+    assert begun[0].result(30) == "ended"
+    assert begun[1].cancelled() or isinstance(begun[1].exception(30), BaseException)
+    assert "calls were cut, because their host was left" in caplog.text
+
+
+def test_a_blocking_hook_that_stops_its_own_host_is_left_behind_and_its_caller_told() -> None:
+    class Stopping(Plugin):
+        name = "stopping"
+
+        @hookimpl(blocking=True)
+        def answers(self, question: str) -> Any:
+            host.stop()
+
+    config = {"host": {"allow": [], "shutdown_timeout": 0.5}}
+    host = BlockingHost("acme", config=config, environ={}, hookspecs=[Specs]).start()
+    host.load_plugin(Stopping())
+    with pytest.raises(HostNotReadyError, match="was left"):
+        host.hooks.answers(question="why")

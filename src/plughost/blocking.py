@@ -22,6 +22,7 @@ import anyio
 import pluggy
 from anyio.from_thread import BlockingPortal
 
+from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Service
 from plughost.core.calls.relays import HookRelay, twin_of
 from plughost.core.forking import no_forks
@@ -32,6 +33,8 @@ from plughost.exceptions import HostNotReadyError
 from plughost.host import ConfigSource, Host
 
 T = TypeVar("T")
+
+_log = get_logger("plughost.host")
 
 _PLAIN = (str, bytes, int, float, bool, type(None), dict, MappingProxyType, tuple, list, set, frozenset)
 _OF_VALUES = frozenset({"datetime", "decimal", "uuid", "pathlib", "fractions", "ipaddress", "re", "zoneinfo"})
@@ -273,18 +276,26 @@ class _LoopThread:
 
     async def _live(self) -> None:
         self._enough = anyio.Event()
-        async with BlockingPortal() as portal:
-            # What the host raises is not handed to the portal, which would wrap it in an ExceptionGroup.
-            try:
-                async with self._host:
-                    self._started.set_result(portal)
-                    await self._enough.wait()
-            except BaseException as error:  # raised to whoever started or stops it
-                if self._started.done():
-                    self._failure = error
-                else:
-                    self._started.set_exception(error)
-            await portal.stop(cancel_remaining=self._cancel)
+        # What still runs over there when the host is left has as long to end as a plugin has to stop.
+        with anyio.CancelScope() as patience:
+            async with BlockingPortal() as portal:
+                # What the host raises is not handed to the portal, which would wrap it in an ExceptionGroup.
+                try:
+                    async with self._host:
+                        self._started.set_result(portal)
+                        await self._enough.wait()
+                except BaseException as error:  # raised to whoever started or stops it
+                    if self._started.done():
+                        self._failure = error
+                    else:
+                        self._started.set_exception(error)
+                patience.deadline = anyio.current_time() + self._host.config.host.shutdown_timeout
+                await portal.stop(cancel_remaining=self._cancel)
+        if patience.cancel_called:
+            limit = self._host.config.host.shutdown_timeout
+            _log.warning(
+                "calls were cut, because their host was left", limit=limit, setting="host.shutdown_timeout"
+            )
 
 
 class ThreadView:

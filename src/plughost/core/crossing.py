@@ -11,6 +11,8 @@ import anyio.from_thread
 import sniffio
 from anyio.lowlevel import EventLoopToken
 
+from plughost.exceptions import HostNotReadyError
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -25,6 +27,7 @@ def call_there(
 
     Raises:
         BaseException: What it raised.
+        HostNotReadyError: It was cancelled over there.
         RuntimeError: The event loop has ended.
     """
     loop: Any = token.native_token
@@ -64,6 +67,9 @@ class _Errand:
         if self._error is None:
             return self._value
         try:
+            if isinstance(self._error, asyncio.CancelledError):
+                # In this thread nobody knows what it means, and it would go past every `except Exception`.
+                raise HostNotReadyError("the host was left while this call ran over there") from self._error
             raise self._error
         finally:
             self._error = None  # the traceback refers to this frame: do not leave a circle
