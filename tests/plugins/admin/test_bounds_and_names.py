@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from plughost.contracts import CacheManager, SessionManager
@@ -47,6 +48,23 @@ async def test_without_a_limit_there_is_one_all_the_same(api):
     for _ in range(120):
         await sessions.create("7")
     assert len((await api.get("sessions/users/7")).json()["sessions"]) == 100
+
+
+async def test_the_tab_shows_the_newest_sessions_of_each_user_and_says_how_many_there_are(api):
+    sessions = api.served.host.use(SessionManager)
+    made = [(await sessions.create("7", metadata={"device": "robot"})).handle for _ in range(120)]
+    with anyio.fail_after(20):
+        while not (tab := (await api.get("sessions/stats")).json())["users_seen"]:  # noqa: ASYNC110 - events tell nobody that they came
+            await anyio.sleep(0.01)
+    (user,) = tab["users_seen"]
+    listed = [session.handle for session in await sessions.list_user("7")]
+    assert [session["handle"] for session in user["sessions"]] == listed[:10]
+    assert (user["total"], tab["devices"]) == (len(made), {"robot": 120})
+    for asked, shown in (("", 10), ("?user=7", 100)):
+        address = f"http://testserver/admin/system/sessions{asked}"
+        page = await api.get(address, headers={"Accept": "text/html"})
+        assert f"The newest {shown} of 120 sessions of 7." in page.text
+        assert "End all 120 sessions of 7?" in page.text
 
 
 async def test_a_page_goes_on_where_the_last_one_ended_though_its_session_has_ended(api):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from plughost import Host
-from plughost.contracts import Cache, CacheManager, Service, SessionManager, error_text, for_json
+from plughost.contracts import Cache, CacheManager, Service, Session, SessionManager, error_text, for_json
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.advice import Advice, about_apps, about_caches, about_plugins, about_sessions
@@ -21,6 +21,7 @@ from plughost.plugins.admin.traces import HookTrace
 T = TypeVar("T")
 
 _USERS_SHOWN = 20
+_SESSIONS_SHOWN = 10  # of each of these users: a service may have thousands
 
 
 @dataclass(slots=True)
@@ -97,7 +98,8 @@ async def session_figures(runtime: HttpRuntime, desk: FigureSources) -> Document
         ) from error
     jobs = (job for job in runtime.host.jobs.snapshot() if job.owner == "sessions")
     cleanup = next((job for job in jobs if "clean" in job.name), None)
-    users = [await _user(sessions, subject) for subject in desk.sessions.subjects()[:_USERS_SHOWN]]
+    seen = {user: await sessions.list_user(user) for user in desk.sessions.subjects()[:_USERS_SHOWN]}
+    devices = Counter(_device(session) for listed in seen.values() for session in listed)
     counts = desk.sessions.counts
     return {
         **for_json(stats),
@@ -105,8 +107,10 @@ async def session_figures(runtime: HttpRuntime, desk: FigureSources) -> Document
         "rotated": counts["rotated"],
         "ended": counts["ended"],
         "cleanup": for_json(cleanup),
-        "users_seen": [user for user in users if user["sessions"]],
-        "devices": dict(Counter(s["device"] for user in users for s in user["sessions"]).most_common()),
+        "users_seen": [
+            _user(user, listed, listed[:_SESSIONS_SHOWN]) for user, listed in seen.items() if listed
+        ],
+        "devices": dict(devices.most_common()),
         "events": for_json(desk.sessions.events()[:20]),
         "active_over_time": [[at, active] for at, active in desk.sessions.active()],
         "advice": _told(about_sessions(stats.active, stats.expired, stats.unreadable, cleanup)),
@@ -122,45 +126,44 @@ async def user_sessions(host: Host, user_id: str, limit: int = 100, after: str =
         limit: How many at most.
         after: The ``cursor`` of the page before; empty for the first.
     """
-    told = await _user(sessions_of(host), user_id)
-    rows = sorted(told["sessions"], key=_place, reverse=True)
+    listed = sorted(await sessions_of(host).list_user(user_id), key=_place, reverse=True)
+    left = listed
     if after:
         created_at, _, handle = after.partition(":")
         try:
             place = float(created_at), handle
         except ValueError:
             raise Problem(422, "`cursor` is what the page before told.", code="invalid_query") from None
-        rows = [row for row in rows if _place(row) < place]
-    more = len(rows) > limit
-    shown = rows[:limit]
-    cursor = f"{shown[-1]['created_at']!r}:{shown[-1]['handle']}" if more else None
-    return {**told, "sessions": shown, "total": len(told["sessions"]), "cursor": cursor}
+        left = [session for session in listed if _place(session) < place]
+    shown = left[:limit]
+    cursor = f"{shown[-1].created_at!r}:{shown[-1].handle}" if len(left) > limit else None
+    return {**_user(user_id, listed, shown), "cursor": cursor}
 
 
-def _place(row: Document) -> tuple[float, str]:
-    return row["created_at"], row["handle"]
+def _place(session: Session) -> tuple[float, str]:
+    return session.created_at, session.handle
 
 
-async def _user(sessions: SessionManager, user_id: str) -> Document:
-    rows = []
-    for session in await sessions.list_user(user_id):
-        metadata = for_json(session.metadata)
-        rows.append(
-            {
-                "handle": session.handle,
-                "username": session.username,
-                "roles": list(session.roles),
-                "device": _device(metadata),
-                "ip_address": str(metadata.get("ip_address") or ""),
-                "created_at": session.created_at,
-                "last_seen_at": session.last_seen_at,
-                "expires_at": session.expires_at,
-            }
-        )
-    return {"user_id": user_id, "username": rows[0]["username"] if rows else "", "sessions": rows}
+def _user(user_id: str, listed: Sequence[Session], shown: Sequence[Session]) -> Document:
+    rows = [
+        {
+            "handle": session.handle,
+            "username": session.username,
+            "roles": list(session.roles),
+            "device": _device(session),
+            "ip_address": str(for_json(session.metadata).get("ip_address") or ""),
+            "created_at": session.created_at,
+            "last_seen_at": session.last_seen_at,
+            "expires_at": session.expires_at,
+        }
+        for session in shown
+    ]
+    username = listed[0].username if listed else ""
+    return {"user_id": user_id, "username": username, "sessions": rows, "total": len(listed)}
 
 
-def _device(metadata: Mapping[str, Any]) -> str:
+def _device(session: Session) -> str:
+    metadata = for_json(session.metadata)
     device = metadata.get("device")
     name = device.get("name") if isinstance(device, Mapping) else device
     return str(name or metadata.get("user_agent") or "unknown")[:80]
