@@ -99,3 +99,14 @@ def test_a_folder_that_may_not_be_written_to_is_named_rather_than_a_draft(folder
         assert "Permission denied. Let this user write there" in said
         assert "draft" not in said
         assert "Errno" not in said
+
+
+@pytest.mark.parametrize("command", [("freeze", "-o", "pins.toml"), ("disable", "cache")])
+def test_a_file_for_which_there_is_no_room_is_named_and_is_as_it_was(folder, command) -> None:
+    file = folder / ("pins.toml" if command[0] == "freeze" else "plughost.toml")
+    file.write_text("# as it was\n")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1)); "
+    ran = run(limit + PROGRAM, *command, cwd=folder)
+    assert (ran.returncode, ran.stderr.count("\n")) == (1, 1), ran.stderr
+    assert f"{file.name} cannot be written: File too large. It is as it was; make room for it" in ran.stderr
+    assert file.read_text() == "# as it was\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plughost.checks.subject import Subject
+from plughost.contracts.files import replace_file
 from plughost.core.finding.cards import find_card
 from plughost.core.finding.sources import MANIFEST
 
@@ -37,4 +38,4 @@ def _set(file: Path, path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
         table = table[key]
     table[path[-1]] = value
-    file.write_text(tomlkit.dumps(document), encoding="utf-8")
+    replace_file(file.resolve(), tomlkit.dumps(document).encode())

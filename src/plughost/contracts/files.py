@@ -39,9 +39,11 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
             if durable:
                 os.fsync(written.fileno())
             draft.replace(path)  # before it is closed: with that the lock is gone
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             draft.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a disk that is full does not say whose file had no room
         raise
     _remove_drafts(path)
     if durable:

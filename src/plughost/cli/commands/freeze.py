@@ -16,6 +16,7 @@ from plughost.cli.freezing.snapshot import FrozenHost, read_snapshot, take_snaps
 from plughost.cli.program import Program
 from plughost.contracts.commands import json_option
 from plughost.contracts.counting import counted
+from plughost.contracts.files import replace_file
 from plughost.core.config import set_plugin_enabled
 from plughost.core.loading.survey import survey
 
@@ -37,7 +38,11 @@ def freeze(program: Program, output: Path | None) -> None:
     snapshot = _present(program)
     text = write_snapshot(snapshot)
     if output is not None:
-        output.write_text(text, encoding="utf-8")
+        output.touch()  # with the rights that a file of this user has
+        if output.is_file():
+            replace_file(output.resolve(), text.encode())
+        else:
+            output.write_text(text, encoding="utf-8")  # a pipe or a terminal
         program.talk(f"Wrote {counted(len(snapshot.plugins), 'plugin')} to {output}.")
     if output is None or program.as_json:
         program.show(msgspec.to_builtins(snapshot), text.rstrip("\n"))
