@@ -140,6 +140,20 @@ async def test_whoever_waits_for_a_batch_that_cancels_its_own_task_loads_by_itse
     assert found == [{"b": "mine", "c": "mine"}]
 
 
+async def test_what_cannot_be_called_later_is_refused_at_once(caches: NamedCaches) -> None:
+    async def load() -> int:
+        return 1
+
+    cache, made = caches.default, load()
+    with pytest.raises(TypeError, match=r"hand over load, not load\(\)"):
+        cache.keep_warm("k", made)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="the loader of 'k' takes a function, not 5"):
+        cache.precompute("k", 5, every=60)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="on takes a function, not 5"):
+        cache.on("set", 5)  # type: ignore[arg-type]
+    assert await cache.expected() == []
+
+
 async def test_listeners_that_want_to_end_the_program_are_logged(caches: NamedCaches) -> None:
     async def late(event: object) -> None:
         raise SystemExit

@@ -23,7 +23,8 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ttl: Seconds values live.
         max_entries: How many the tier in memory keeps.
         max_bytes: How many encoded bytes it keeps; None for no bound.
-        max_value_bytes: Encoded values larger than this are not stored in any tier.
+        max_value_bytes: Encoded values larger than this are not stored in any tier. A cache in memory alone encodes
+            nothing, so there it holds only with ``max_bytes``.
         policy: ``lru``, ``s3fifo``, ``lfu`` (which is s3fifo), or ``module:Class`` of a cachetools cache.
         format: ``msgpack`` or ``json``.
         compress_above: Values longer than this are compressed on their way to Redis; None never.

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import get_args
 
-from plughost.contracts import CacheEvent, CacheEventKind, call_loader, error_line, get_logger
+from plughost.contracts import CacheEvent, CacheEventKind, call_loader, check_function, error_line, get_logger
 from plughost.exceptions import did_you_mean
 from plughost.plugins.cache.tasks import OwnLoop
 
@@ -44,7 +44,9 @@ class Listeners:
 
         Raises:
             ValueError: There is no such kind of event.
+            TypeError: The callback cannot be called.
         """
+        check_function(callback, "on")
         if kind not in _KINDS:
             raise ValueError(f"there is no cache event {kind!r}.{did_you_mean(kind, _KINDS)}")
         callbacks = self._by_kind.setdefault(kind, [])

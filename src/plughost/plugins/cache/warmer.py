@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import anyio
 
-from plughost.contracts import WarmEntry, error_line, items_of
+from plughost.contracts import WarmEntry, check_function, error_line, items_of
 from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
 from plughost.plugins.cache.flight import Abandoned, CarrierLost
 from plughost.plugins.cache.freshness import bounded_seconds
@@ -134,6 +134,7 @@ class Warmer:
 
     def _add(self, kept: _Kept) -> Callable[[], None]:
         key = kept.load.key
+        check_function(kept.load.loader, f"the loader of {key!r}")
         self._kept[key] = kept
         self._engine.reads[key] = 1  # the first period needs no reader
         self._on_change()
