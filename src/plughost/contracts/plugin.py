@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +36,10 @@ def seconds_of(length: Seconds, what: str = "a length of time") -> float:
         return length.total_seconds()
     if isinstance(length, bool) or not isinstance(length, int | float):
         raise TypeError(f"{what} is seconds or a timedelta, not {length!r}")
-    return float(length)
+    try:
+        return float(length)
+    except OverflowError:  # an integer that is too long for a float
+        return math.inf if length > 0 else -math.inf
 
 
 def check_function(function: object, taker: str) -> None:

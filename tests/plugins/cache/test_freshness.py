@@ -15,6 +15,8 @@ from plughost.plugins.cache.manager import NamedCaches
 from plughost.testing.clock import FakeClock
 from plughost.testing.suites.cache_backend import Calls
 
+from .conftest import shared
+
 pytestmark = pytest.mark.anyio
 
 
@@ -276,6 +278,20 @@ async def test_many_are_warmed_and_failures_are_counted(caches: NamedCaches) -> 
     assert await cache.warm_many([*entries, broken]) == 10
     assert await cache.get("k3") == 1
     assert cache.stats().load_errors == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    "ttl", [10**400, -(10**400), float("inf"), -float("inf")], ids=["+n", "-n", "+f", "-f"]
+)
+async def test_a_time_longer_than_any_is_the_longest_on_every_tier(redis_url: str, ttl: float) -> None:
+    async with NamedCaches() as here, shared(redis_url) as there:
+        for caches in (here, there):
+            cache = caches.get("long")
+            assert await cache.set("k", 1, ttl=ttl) is (ttl > 0)
+            assert await cache.get("k") == (1 if ttl > 0 else None)
+            assert await cache.increment("n", 2, ttl) == 2
+            assert await cache.get("n") == (2 if ttl > 0 else None)
 
 
 async def test_entries_and_bytes_are_bounded_and_evictions_have_a_cause(caches: NamedCaches) -> None:

@@ -20,21 +20,23 @@ LONGEST: Final = 10 * 365 * 86400.0
 
 
 def bounded_seconds(value: Seconds, what: str = "ttl") -> float:
-    """Return a length of time as seconds, at most ``LONGEST``.
+    """Return a length of time as seconds, at most ``LONGEST``, and if it is negative no further from 0.
 
     Raises:
         TypeError: It is neither a number nor a ``timedelta``; a bool is none either.
         ValueError: It is not a number in the other sense.
     """
-    if type(value) is float and value <= LONGEST:  # the usual; what is not a number is not below anything
+    if (
+        type(value) is float and -LONGEST <= value <= LONGEST
+    ):  # the usual; what is not a number is not below anything
         return value
     if isinstance(value, timedelta):
         return min(value.total_seconds(), LONGEST)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{what} is seconds or a timedelta, not {value!r}")
-    if math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):
         raise ValueError(f"{what} is not a number")
-    return LONGEST if value > LONGEST else float(value)
+    return float(max(-LONGEST, min(value, LONGEST)))  # an integer may be too long for a float
 
 
 def time_left(ttl: float, left: float) -> float:
