@@ -57,6 +57,15 @@ def test_the_group_is_found_by_the_program(folder: Path) -> None:
     assert json.loads(run.stdout)["available"]
 
 
+@pytest.mark.parametrize("words", [("clear", "--yes"), ("invalidate", "tmdb", "--key", "k")])
+def test_a_change_that_no_running_host_hears_of_says_so(folder: Path, words: tuple[str, ...]) -> None:
+    assert "was not told" not in plughost(folder, *words).stderr
+    (folder / "plughost.toml").write_text("")
+    run = plughost(folder, *words)
+    assert run.exit_code == 0, run.output
+    assert "a host that runs was not told" in run.stderr
+
+
 def test_what_is_shared_is_seen_and_invalidated_from_outside(folder: Path) -> None:
     assert answer(folder, "status")["available"]
     assert sorted(answer(folder, "keys", "tmdb")["keys"]) == ["other", "user:1"]

@@ -111,15 +111,17 @@ def clear(line: CommandLine, name: str | None, yes: bool) -> None:
     if not yes:
         click.confirm(f"Clear {'all caches' if name is None else name}?", abort=True, err=True)
 
-    async def work(host: Any) -> list[str]:
+    async def work(host: Any) -> tuple[list[str], str]:
         caches = _caches(host)
         names = [name] if name is not None else sorted({*_configured(host), *caches.names(), "default"})
         for one in names:
             await _cache(caches, one).clear()
-        return names
+        return names, _reach(caches)
 
-    cleared = line.run(work)
+    cleared, reach = line.run(work)
     line.show({"cleared": cleared}, f"cleared: {', '.join(cleared)}")
+    if reach:
+        line.talk(reach)
 
 
 @cache_group.command("invalidate")
@@ -142,21 +144,24 @@ def invalidate(
     if not (key_ or tag or glob or regex):
         raise click.UsageError("say what: --key, --tag, --glob or --regex")
 
-    async def work(host: Any) -> int:
-        cache = _cache(_caches(host), name)
+    async def work(host: Any) -> tuple[int, str]:
+        caches = _caches(host)
+        cache = _cache(caches, name)
         removed = await cache.delete_many(key_) if key_ else 0
         removed += await cache.invalidate_tag(*tag) if tag else 0
         for pattern in glob:
             removed += await cache.invalidate_glob(pattern)
         for pattern in regex:
             removed += await cache.invalidate_regex(pattern)
-        return removed
+        return removed, _reach(caches)
 
     try:
-        removed = line.run(work)
+        removed, reach = line.run(work)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     line.show({"cache": name, "removed": removed}, "invalidated")
+    if reach:
+        line.talk(reach)
 
 
 @cache_group.command("cleanup")
@@ -181,6 +186,16 @@ def _caches(host: Any) -> CacheManager:
     except ServiceError as error:
         raise click.ClickException(f"the cache plugin does not run: {error}") from error
     return found
+
+
+def _reach(caches: CacheManager) -> str:
+    """Return what to say of a change that a running host does not hear of; empty when it does."""
+    if caches.status().get("mode") != "memory":
+        return ""
+    return (
+        "These caches are kept in the memory of each process: a host that runs was not told."
+        " Its admin page clears them."
+    )
 
 
 def _configured(host: Any) -> list[str]:
