@@ -21,6 +21,7 @@ from plughost.plugins.cache.stats import Counts
 from plughost.plugins.cache.tasks import OwnLoop
 
 _LONGEST_KEY: Final = 4096
+_MOST_TAGS: Final = 65_535
 log = get_logger("plughost.cache")
 
 
@@ -45,13 +46,18 @@ def tags_of(tags: Iterable[str]) -> tuple[str, ...]:
 
     Raises:
         TypeError: It is one string, or one of them is not a string.
-        ValueError: One is empty.
+        ValueError: One is empty, or there are more than an entry on a server can name.
     """
     if not tags:
         return ()
     if isinstance(tags, str):
         raise TypeError(f"tags are several strings, not one: write tags=[{tags!r}]")
-    return tuple(dict.fromkeys(check_key(tag) for tag in tags))
+    checked = tuple(dict.fromkeys(check_key(tag) for tag in tags))
+    if len(checked) > _MOST_TAGS:
+        raise ValueError(
+            f"an entry has at most {_MOST_TAGS} tags, not {len(checked)}: tag it by what they share"
+        )
+    return checked
 
 
 def _find_nothing(key: str) -> None:

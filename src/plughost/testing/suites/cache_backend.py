@@ -524,6 +524,13 @@ class CacheValuesSuite:
         await cache.get_or_set("b", lambda: 2, tags=["x"])
         assert await cache.get_many("ab") == {"a": 1, "b": 2}
 
+    async def test_more_tags_than_an_entry_can_name_are_refused_before_anything_is_stored(
+        self, cache: Cache
+    ) -> None:
+        with pytest.raises(ValueError, match="65535 tags"):
+            await cache.set("a", 1, tags=(f"t{number}" for number in range(65_536)))
+        assert await cache.get("a") is None
+
     async def test_tags_are_several_strings(self, cache: Cache) -> None:
         with pytest.raises(TypeError):
             await cache.set("a", 1, tags="users")
