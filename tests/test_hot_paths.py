@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -135,3 +136,16 @@ async def test_it_takes_no_more_instructions_than_it_did(path: str, tmp_path: Pa
             await called[path]()
         taken = found.instructions - nothing.instructions
         assert BOUNDS[path] / 3 < taken <= BOUNDS[path]
+
+
+async def test_a_request_leaves_nothing_that_only_a_collection_finds(tmp_path: Path) -> None:
+    async with paths(tmp_path) as called:
+        await called["a request"]()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(50):
+                await called["a request"]()
+            assert gc.collect() < 50
+        finally:
+            gc.enable()

@@ -148,6 +148,42 @@ def test_an_answer_arrives_in_one_piece(start):
     assert body != b""
 
 
+LEAVING = """
+import gc, sys, weakref
+from starlette.responses import JSONResponse
+from plughost import Plugin, hookimpl
+from plughost.http import PUBLIC, Route
+
+class Probe(Plugin):
+    def __init__(self):
+        self.itself = self  # so that only a collection finds it
+        sys.__dict__.setdefault("probes", []).append(weakref.ref(self))
+
+    @hookimpl
+    def register_routes(self):
+        return [Route("/spared", self.spared, guard=PUBLIC)]
+
+    async def spared(self, request):
+        found = {"made": len(sys.probes), "alive": sum(each() is not None for each in sys.probes)}
+        return JSONResponse(found | {"frozen": gc.get_freeze_count()})
+"""
+
+
+def test_the_collector_is_spared_what_stays_and_finds_a_plugin_that_left(start, tmp_path):
+    (tmp_path / "probe.py").write_text(LEAVING)
+    served = start()
+    address = served.started()
+
+    def found(**wanted: int) -> bool:
+        seen = httpx2.get(f"{address}/spared").json()
+        return seen["frozen"] > 10_000 and all(seen[name] == value for name, value in wanted.items())
+
+    eventually(lambda: found(made=1, alive=1))
+    (tmp_path / "probe.py").write_text(LEAVING + "\n# changed\n")
+    served.process.send_signal(signal.SIGHUP)
+    eventually(lambda: found(made=2, alive=1))
+
+
 def test_the_fast_event_loop_and_parser_are_used_where_they_are_installed(start):
     served = start()
     assert httpx2.get(f"{served.started()}/about").json()["loop"].startswith("uvloop")

@@ -14,6 +14,7 @@ from plughost.cli.dev.reloading import expect_changes, reload_on_save
 from plughost.cli.hangups import reload_when_asked, status_line
 from plughost.cli.program import Program
 from plughost.cli.report import tell_report
+from plughost.cli.serving.garbage import spare_what_stays
 from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
@@ -99,6 +100,7 @@ class OneProcess:
                 tasks.start_soon(reload_when_asked, host, requests, self._program.talk, self._notifier)
                 tasks.start_soon(self._tell_when_started, server, application, listeners)
                 tasks.start_soon(self._notifier.keep_alive)
+                tasks.start_soon(spare_what_stays, host)
                 if self._folders:
                     expect_changes()
                     tasks.start_soon(reload_on_save, host, self._folders, self._program.talk)

@@ -55,6 +55,8 @@ class SessionMiddleware:
                 if session.begun or not (session.refused or isinstance(error, StoreUnavailableError)):
                     raise
                 await send_unavailable(send)
+            finally:
+                session.let_go()
         elif kind == "websocket":
             await self._serve_socket(scope, receive, send)
         else:

@@ -232,6 +232,14 @@ class LazySession(RequestSession):
         """Whether the response has begun."""
         return self._phase != OPEN
 
+    def let_go(self) -> None:
+        """Refer no more to what refers to it: each request would else be garbage that only a collection finds.
+
+        It can still be looked at, by what a handler left running.
+        """
+        self._scope = {key: value for key, value in self._scope.items() if value is not self}
+        self._send = _swallow
+
     def send(self, message: Any) -> Awaitable[None]:
         """Stand between the application and the server: save before the first byte.
 
@@ -265,4 +273,4 @@ class LazySession(RequestSession):
 
 
 async def _swallow(message: Any) -> None:
-    """Take what an application says after its response was replaced."""
+    """Take what an application says after its response was replaced or has ended."""
