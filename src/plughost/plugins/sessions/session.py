@@ -237,7 +237,8 @@ class LazySession(RequestSession):
 
         It can still be looked at, by what a handler left running.
         """
-        self._scope = {key: value for key, value in self._scope.items() if value is not self}
+        scope = self._scope = dict(self._scope)
+        scope.pop("session", None)
         self._send = _swallow
 
     def send(self, message: Any) -> Awaitable[None]:
