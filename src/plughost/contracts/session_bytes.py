@@ -178,7 +178,8 @@ class BytesSessions:
                 return 0
             kept = await self._look(keep) if keep is not None else None
             rows = {row.digest: row for row in await self._living_of(subject, known)}
-            spared = {} if kept is None else {d: row for d, row in rows.items() if d == kept.row.digest}
+            mine = kept.row.digest if kept is not None and kept.graceful else None
+            spared = {digest: row for digest, row in rows.items() if digest == mine}
             after = _SubjectRecord(
                 known.epoch + 1,
                 {digest: known.deadlines[digest] for digest in spared},

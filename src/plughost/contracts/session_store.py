@@ -196,7 +196,8 @@ class SessionStore(Protocol):
     async def end_subject(self, subject: str, keep: bytes | None = None) -> int:
         """End all sessions of a subject but one by raising its epoch, in constant time; returns how many.
 
-        ``keep`` spares a living session of that subject only.
+        ``keep`` spares a living session of that subject only; an id that was replaced spares its successor within the
+        grace, and nothing after.
         """
 
     async def list_subject(self, subject: str) -> list[StoredSession]:

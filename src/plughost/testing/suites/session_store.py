@@ -404,6 +404,17 @@ class SessionLoginSuite(StoreSuite):
         assert isinstance(await store.read(digest("b")), StoredSession)
         assert [row.subject for row in await store.list_subject("bob")] == ["bob"]
 
+    async def test_an_id_that_was_replaced_spares_its_successor_within_its_grace_and_nothing_after(
+        self, store: SessionStore, clock: FakeClock
+    ) -> None:
+        await store.create(new("a"))
+        await store.replace(digest("a"), new("b", absolute=None), version=1, grace=10)
+        assert await store.end_subject("ada", keep=digest("a")) == 0
+        assert await store.read(digest("b")) is not None
+        await clock.advance(11)
+        assert await store.end_subject("ada", keep=digest("a")) == 1
+        assert await store.read(digest("b")) is None
+
     async def test_nothing_revives_an_ended_subjects_session(
         self, store: SessionStore, clock: FakeClock
     ) -> None:

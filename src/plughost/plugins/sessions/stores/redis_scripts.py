@@ -245,10 +245,10 @@ local subject = ARGV[2]
 local before = redis.call('GET', ekey(subject))
 if not before then return 0 end
 redis.call('ZREMRANGEBYSCORE', ikey(subject), '-inf', text(now))
-local kept, digest
+local kept, digest, _, graceful
 if ARGV[3] ~= '' then
-  kept, digest = resolve(ARGV[3])
-  if kept and kept.u ~= subject then kept = nil end
+  kept, digest, _, graceful = resolve(ARGV[3])
+  if kept and (kept.u ~= subject or not graceful) then kept = nil end
 end
 local fresh = string.format('%.0f', math.max(moment(), tonumber(before) + 1))
 redis.call('SET', ekey(subject), fresh, 'KEEPTTL')
