@@ -227,9 +227,8 @@ async def durable_writes(sessions: SessionManager) -> None:
             user = f"{count}-{turn}"
             for begin in range(0, count, 500):
                 await asyncio.gather(*(sessions.create(user) for _ in range(begin, min(begin + 500, count))))
-            await sessions.destroy_user(
-                "nobody"
-            )  # takes the checkpoint that the creations left, if it is due
+            # Takes the checkpoint that the creations left, if it is due.
+            await sessions.destroy_user("nobody")
             began = time.perf_counter()
             ended = await sessions.destroy_user(user)
             took.append(time.perf_counter() - began)

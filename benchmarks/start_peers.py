@@ -24,9 +24,8 @@ import time
 from pathlib import Path
 
 sys.path[:] = [path for path in sys.path if Path(path).resolve() != Path(__file__).resolve().parent]
-sys.path.append(
-    str(Path(__file__).resolve().parent)
-)  # last: this folder has modules that would be found first
+# Last: this folder has modules that would be found first.
+sys.path.append(str(Path(__file__).resolve().parent))
 
 from direct_peers import PEERS, Peer  # noqa: E402
 

@@ -40,10 +40,11 @@ def make_secrets(folder: Path) -> None:
 def environment(service: str, *, data: Path, secrets: Path, port: int) -> dict[str, str]:
     """Return the variables of a service, with folders for its volumes and a port for its Valkey."""
     places = {"valkey:6379": f"127.0.0.1:{port}", "/data": str(data), "/secrets": str(secrets)}
+    # The first is the image's.
     found = {
         "PLUGHOST_HOST__DATA_DIR": "/data",
         **SERVICES[service]["environment"],
-    }  # the first is the image's
+    }
     for name, value in found.items():
         for written, here in places.items():
             value = value.replace(written, here)

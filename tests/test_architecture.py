@@ -88,9 +88,8 @@ def test_what_is_measured_is_reached_by_the_doors_that_users_have() -> None:
 def _is_public(module: str) -> bool:
     package, *inner = module.split(".")
     # An example such as plughost_media is a distribution of its own: it has its own doors.
-    return (
-        package != "plughost" or not inner or inner[0] in PUBLIC or inner == ["cli"]
-    )  # what the command itself imports
+    # What the command itself imports.
+    return package != "plughost" or not inner or inner[0] in PUBLIC or inner == ["cli"]
 
 
 def test_importing_plughost_brings_no_optional_package() -> None:

@@ -1,8 +1,14 @@
-"""One name for one thing in the whole house."""
+"""One name for one thing in the whole house, and comments that stand where they are read."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import house
+
+ROOT = Path(__file__).parent.parent
+BEHIND_A_BRACKET = re.compile(r"^\s*[\])}]+( = \[\])?[:,]?  # (?!fmt:|noqa|type:)", re.MULTILINE)
 
 SHARED = {
     # a command is named as it is typed
@@ -34,6 +40,18 @@ def test_a_name_that_two_rooms_have_means_the_same_in_both_or_has_a_reason() -> 
     new = {name: places for name, places in found.items() if name not in SHARED}
     assert new == {}, "give one of them another name, or write down here why both are right"
     assert SHARED.keys() == found.keys(), "a reason for what does not stand twice any more"
+
+
+def test_no_comment_hangs_behind_the_bracket_of_a_line_that_became_too_long_with_it() -> None:
+    files = [
+        file
+        for room in ("src", "tests", "example_plugins", "benchmarks")
+        for file in (ROOT / room).rglob("*.py")
+    ]
+    found = [
+        str(file.relative_to(ROOT)) for file in files if BEHIND_A_BRACKET.search(file.read_text("utf-8"))
+    ]
+    assert found == [], "write it above the statement: the formatter has broken that for its sake"
 
 
 def test_the_figures_are_counted_as_they_are_described() -> None:

@@ -244,9 +244,8 @@ def test_axe_finds_nothing_and_nothing_sticks_out_of_a_narrow_screen(
                       " one.loading = 'eager'; one.onload = one.onerror = done })))")  # fmt: skip
         assert page.locator("body").evaluate("body => body.scrollWidth") <= width
         page.screenshot(path=folder / f"media-{width}-{scheme}.png")
-        found = Axe().run(
-            page, options=_ALL if scheme == "light" else _COLOURS
-        )  # the rest is the same in the dark
+        # The rest is the same in the dark.
+        found = Axe().run(page, options=_ALL if scheme == "light" else _COLOURS)
         assert found.violations_count == 0, found.generate_report()
     page.set_viewport_size({"width": 1280, "height": 900})
     page.get_by_role("button", name="Play Metropolis").click()

@@ -117,9 +117,8 @@ async def test_in_trouble_pictures_figures_lists_and_the_page_go_on(tmp_path: Pa
             fake.end()
         upstreams = suite.host.use(Upstreams)
         for name in upstreams.names():
-            upstreams.remove(
-                name
-            )  # none is left alone because it failed too often, or wants half a minute of rest
+            # None is left alone because it failed too often, or wants half a minute of rest.
+            upstreams.remove(name)
         for path in other:
             assert "no-store" not in (await suite.ada.get(path)).headers["cache-control"], path
 
@@ -205,11 +204,12 @@ async def test_no_secret_is_in_redis_or_in_a_backup(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with redis_server() as url, redis.Redis.from_url(url) as server:
         own = {"redis_url": url}
+        # A secret is not to be looked for in what is compressed.
         cache = {
             **own,
             "op_timeout": 5.0,
             "compress_above": None,
-        }  # a secret is not to be looked for in what is compressed
+        }
         sessions = {**own, "store": "redis", "secret": SESSIONS}
         async with running(data, Keeper, cache=cache, sessions=sessions) as suite:
             await suite.do("PUT", "/api/tmdb/key", {"key": OWN_KEY})
@@ -233,9 +233,8 @@ async def test_no_secret_is_in_redis_or_in_a_backup(tmp_path: Path) -> None:
             in_redis = list(kept_in(server))
             await suite.host.backups.run()
     in_archive = dict(saved_in(next((data / "backups").glob("*.tar.zst"))))
-    assert any(
-        b"plex.metadata" in kept and b"Metropolis" in kept for kept in in_redis
-    )  # and can be read by us
+    # And can be read by us.
+    assert any(b"plex.metadata" in kept and b"Metropolis" in kept for kept in in_redis)
     assert {"keeper/plex/plex.db", "keeper/tmdb/tmdb.db", "manifest.json"} <= in_archive.keys()
     assert any(b"ada" in kept for name, kept in in_archive.items() if name.startswith("keeper/plex/"))
     for what, secret in secrets.items():

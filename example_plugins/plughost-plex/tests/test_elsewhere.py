@@ -68,9 +68,8 @@ async def test_it_is_told_once_to_whom_it_belongs_the_oldest_first(suite, ada, d
     home.watch(guest, "101", at=BEFORE + 20)
     home.watch(1, "102", at=BEFORE + 10)  # so a server calls its owner
     home.watch(4711, "102", at=BEFORE + 15)  # somebody who has never been here
-    home.history.append(
-        {"viewedAt": BEFORE + 16, "accountID": ada_id}
-    )  # of what is not in the library any more
+    # Of what is not in the library any more.
+    home.history.append({"viewedAt": BEFORE + 16, "accountID": ada_id})
     for _ in range(3):
         assert (await suite.host.jobs.run_now(SYNC)).failures == 0
     name = ada.fakes.plex_tv.accounts[1].username

@@ -170,9 +170,8 @@ async def test_in_trouble_what_cannot_be_kept_is_told_and_what_is_known_here_is_
         async def keep(name: str, ask: Callable[..., Awaitable[httpx2.Response]], *given: Any) -> None:
             answers[name] = await ask(*given)
 
-        async with (
-            anyio.create_task_group() as tasks
-        ):  # side by side, for each may take as long as the deadline
+        # Side by side, for each may take as long as the deadline.
+        async with anyio.create_task_group() as tasks:
             for path, body in MARKS.items():
                 tasks.start_soon(keep, path, ada.post, f"/api/plex/{path}", body)
         for path in MARKS:
@@ -182,9 +181,8 @@ async def test_in_trouble_what_cannot_be_kept_is_told_and_what_is_known_here_is_
             found = (204, "") if answer.status_code == 204 else told(answer)
             assert found in (wanted, (502, "upstream_unavailable")), path
         viewer.forgive()
-        assert fakes.home.count("/:/", "PUT") <= 2 * len(
-            MARKS
-        )  # a mark may have been taken: it is not sent again
+        # A mark may have been taken: it is not sent again.
+        assert fakes.home.count("/:/", "PUT") <= 2 * len(MARKS)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(keep, "playback", ada.post, "/api/plex/playback/101")
             tasks.start_soon(keep, "stream", ada.get, stream)

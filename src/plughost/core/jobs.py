@@ -154,9 +154,8 @@ class JobScheduler:
                     await self._run_claimed(entry, gate, run)
 
     async def _next_run(self, entry: JobEntry, gate: JobGate, job: FleetJob) -> JobRun | None:
-        claimed: list[
-            JobRun
-        ] = []  # a claim on its way goes on to its end when whoever waits for it is cancelled
+        # A claim on its way goes on to its end when whoever waits for it is cancelled.
+        claimed: list[JobRun] = []
 
         async def ask() -> None:
             if (run := await gate.next_run(job)) is not None:

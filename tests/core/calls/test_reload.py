@@ -89,9 +89,8 @@ async def reload_under_load(calls, callers):
         done.set()
     assert len(guests) > 10
     assert answers == Counter(range(calls))  # none lost
-    assert Counter(what for guest in guests for what in guest.answered) == Counter(
-        range(calls)
-    )  # none doubled
+    # None doubled.
+    assert Counter(what for guest in guests for what in guest.answered) == Counter(range(calls))
     (figures,) = hosts.metrics.snapshot()
     assert (figures.calls, figures.errors, figures.timeouts) == (calls, 0, 0)
 

@@ -44,9 +44,8 @@ class Busy(Quiet):
         vars()[f"method_{number}"] = lambda self: None
 
 
-@pytest.mark.parametrize(
-    "asking", ["_static_hook_attr", "getattr_static", "noted"]
-)  # pluggy's, Python's, ours
+# Pluggy's, Python's, ours.
+@pytest.mark.parametrize("asking", ["_static_hook_attr", "getattr_static", "noted"])
 def test_what_is_looked_up_does_not_grow_with_what_a_plugin_inherits_or_has_besides(asking: str) -> None:
     asked = []
     for kind in (Quiet, Busy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import threading
@@ -168,6 +169,27 @@ async def test_a_reload_of_all_and_a_start_of_one_look_for_plugins_once(
         assert len(looks) == 2
 
 
+async def test_a_configuration_that_brings_several_plugins_has_them_looked_for_once(
+    tmp_path: Path, install: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = install(*[QUIET] * 6)
+    file = tmp_path / "plughost.toml"
+    said = '[host]\ndata_dir = "data"\nallow = {}\n'
+    file.write_text(said.format(json.dumps(names[:1])))
+    async with Host(config=file, environ={}) as running:
+        looks: list[int] = []
+
+        def noting(*given: Any) -> Any:
+            looks.append(1)
+            return survey(*given)
+
+        monkeypatch.setattr("plughost.host.survey", noting)
+        file.write_text(said.format(json.dumps(names)))
+        report = await running.reload()
+        assert sorted(report.started) == names[1:]
+        assert len(looks) == 1
+
+
 HOOKED = """
 from plughost import Plugin, hookimpl
 
@@ -180,10 +202,11 @@ class Quiet(Plugin):
 """
 
 
+# Trio draws lots over whose turn it is, and so varies more.
 INSTRUCTIONS = {
     "asyncio": 14_200,
     "trio": 18_500,
-}  # trio draws lots over whose turn it is, and so varies more
+}
 """Of CPython 3.11, whose bytecode is the longest of those supported, for each plugin with a hook, and a few more.
 
 Whoever needs more says in the commit what everybody gets for it. What the import takes in its own thread is not in it.
@@ -196,10 +219,9 @@ async def test_a_plugin_more_costs_what_a_plugin_costs_and_not_more_with_each_th
     names = install(*[HOOKED] * 30)
     limit = 20 * INSTRUCTIONS[anyio_backend_name]
     least = [math.inf] * 3
-    for _ in range(
-        9
-    ):  # the quickest counts: a loop that is woken between two answers instead of for both turns
-        # once more, so that a busy machine adds to the count, and never takes from it
+    # The quickest counts: a loop that is woken between two answers instead of for both turns once more, so that a busy
+    # machine adds to the count, and never takes from it.
+    for _ in range(9):
         for place, count in enumerate((10, 20, 30)):
             least[place] = min(least[place], await cost_of_a_start(tmp_path, names[:count]))
         few, some, many = least

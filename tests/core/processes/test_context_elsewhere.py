@@ -98,9 +98,8 @@ async def test_jobs_tasks_and_events_happen_in_the_process(tmp_path: Path) -> No
         while not (done["ticks"] > 1 and done["jobs"] > 1 and done["spawned"] == 9):
             done = await host.hooks.misbehave(how="")
         assert done["heard"] == [{"n": 1}]
-        assert (
-            host.plugins["busy"].restarts == 2
-        )  # of the background task, which the host restarts and counts
+        # Of the background task, which the host restarts and counts.
+        assert host.plugins["busy"].restarts == 2
 
 
 SQUAD = """

@@ -115,8 +115,9 @@ async def test_examples_that_cannot_cross_say_why(tmp_path: Path, references: di
 
 
 async def test_every_example_is_in_one_of_the_two_tables(references: dict[str, str]) -> None:
+    # The cache is no plugin for another process: a service that is not async.
     needs_a_cache = {
         "dashboard",
         "tmdb",
-    }  # the cache is no plugin for another process: a service that is not async
+    }
     assert {*CROSSING} | {*REFUSED} | needs_a_cache == {*references}

@@ -82,9 +82,8 @@ async def test_it_can_be_asked_as_often_as_anybody_likes(
         pid, written = process_of(host).pid, 0
         while written < 200_000:  # three times the room there is
             (stack,) = await run_sync(stacks_of, os.getpid(), "faulty")
-            if (
-                stack.is_cut or not stack.text
-            ):  # there was no room, or it is being made just now: that is over soon
+            # There was no room, or it is being made just now: that is over soon.
+            if stack.is_cut or not stack.text:
                 await anyio.sleep(0.1)
                 continue
             assert "plughost/core/guest/life.py" in stack.text
@@ -111,9 +110,8 @@ for _ in range(60):
 """
     write_plugin(tmp_path, deep + SOURCE)
     async with housed(configuration(tmp_path)):
-        for _ in range(
-            20
-        ):  # a process that does not run for a while has not written all that there is room for
+        # A process that does not run for a while has not written all that there is room for.
+        for _ in range(20):
             (stack,) = await run_sync(stacks_of, os.getpid(), "faulty")
             if stack.is_cut:
                 break

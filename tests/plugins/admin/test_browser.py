@@ -305,9 +305,8 @@ def test_long_names_tables_of_plugins_and_questions_fit_a_narrow_screen(visit, p
     page = seen.tab(path)
     assert page.locator("html").evaluate("html => html.scrollWidth") == 390
     for name in page.locator(".grouped .first .mono").all():
-        assert name.bounding_box()["height"] < 50, (
-            name.inner_text()
-        )  # a line or two, not letters below each other
+        # A line or two, not letters below each other.
+        assert name.bounding_box()["height"] < 50, name.inner_text()
     for question in page.locator("details.confirm > summary:visible").all()[:3]:
         question.click()
         box = page.locator("details.confirm[open] .ask").bounding_box()

@@ -217,9 +217,8 @@ async def test_what_was_told_once_is_not_heard_again_whoever_writes_it_into_the_
         await until(lambda: len(shop.heard["north"]) == 2)
         told = (await store.events_after(0, 9)).events
         await tell_again(store, told)
-        await anyio.sleep(
-            1.0
-        )  # longer than a process lives without a beat: what joins now has nothing to do with it
+        # Longer than a process lives without a beat: what joins now has nothing to do with it.
+        await anyio.sleep(1.0)
         async with shop.host("south") as south:
             await tell_again(store, told)
             await south.use(Fleet).publish(OrdersChanged(3))
@@ -241,9 +240,8 @@ async def test_a_host_that_was_away_hears_what_it_missed_or_how_much_is_gone(
     async with shop.hosts("north", "south") as (north, south):
         relay: Any = south.use(Fleet).relay  # type: ignore[attr-defined]
         await north.use(Fleet).publish(OrdersChanged(0))
-        await until(
-            lambda: len(shop.heard["north"]) == len(shop.heard["south"]) == 1
-        )  # nobody reads any more
+        # Nobody reads any more.
+        await until(lambda: len(shop.heard["north"]) == len(shop.heard["south"]) == 1)
         release = await _held_up(relay)
         for number in range(1, 10):
             await north.use(Fleet).publish(OrdersChanged(number))

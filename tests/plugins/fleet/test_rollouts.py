@@ -217,9 +217,8 @@ def test_no_more_hosts_go_back_at_a_time_than_may_be_away() -> None:
     members["a"] = member("a", 3)
     course = advanced(course, [*members.values()], NOW + 3)
     assert course.returning[2:] == ("b",)
-    assert (
-        course.wanted_of("c", 3, 0) == 3
-    )  # it was started anew, and has no reason to follow what went wrong
+    # It was started anew, and has no reason to follow what went wrong.
+    assert course.wanted_of("c", 3, 0) == 3
     members |= {name: member(name, 3) for name in "bd"}
     course = advanced(course, [*members.values()], NOW + 4)
     assert advanced(course, [*members.values(), member("c", 3)], NOW + 5).state == "reverted"

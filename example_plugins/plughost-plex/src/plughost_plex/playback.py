@@ -134,10 +134,11 @@ class Playback:
             wanted: Which bytes of it, as the header ``Range`` says; all of them when it says anything but one range.
         """
         call = self._call(ticket, part, _MOST_SEGMENT)
+        # So that lengths are those of what is passed on.
         headers = {
             **call.headers,
             "Accept-Encoding": "identity",
-        }  # so that lengths are those of what is passed on
+        }
         if _RANGE.fullmatch(wanted):
             headers["Range"] = wanted
         return self._servers.stream(server, replace(call, headers=headers, accept=(416,)))

@@ -43,9 +43,8 @@ class Breaker:
         wait = self.open_for
         if wait > 0:
             raise UpstreamUnavailableError("the service failed too often and is left alone", retry_after=wait)
-        self._next_probe = (
-            self._clock.monotonic() + self._probe
-        )  # this one tries; the others wait for what it finds
+        # This one tries; the others wait for what it finds.
+        self._next_probe = self._clock.monotonic() + self._probe
 
     def failed(self) -> None:
         """A call failed for a reason that is the service's."""

@@ -140,9 +140,8 @@ def _parts_of(sealed: str) -> tuple[str, bytes]:
         if made_by != _FORMAT or len(key_id) != 2 * _KEY_ID or len(sealed) > _MOST:
             raise ValueError(made_by)
         read = urlsafe_b64decode(body.encode("ascii") + b"=" * (-len(body) % 4))
-        if (
-            _written(read) != body
-        ):  # Python reads "+" for "-", passes over foreign signs, and ignores spare bits
+        # Python reads "+" for "-", passes over foreign signs, and ignores spare bits.
+        if _written(read) != body:
             raise ValueError(key_id)
         return key_id, read
     except ValueError:

@@ -61,9 +61,8 @@ def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
             error.add_note(note)
         raise error
     told: dict[str, object] = {"exc_info": error}
-    if isinstance(
-        error, PluginProcessError
-    ):  # its traceback shows the host's inside only, and a crash fails many
+    # Its traceback shows the host's inside only, and a crash fails many.
+    if isinstance(error, PluginProcessError):
         told = {"reason": error_line(error)}
     _log.error("hook implementation failed", plugin=step.plugin, hook=step.hook, kind="error", **told)
     if step.aborts:

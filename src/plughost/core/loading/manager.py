@@ -205,9 +205,7 @@ class PluginManager:
             PluginError: It failed; its record says so too.
         """
         if isinstance(thing, str):
-            self._bare.refuse(thing, "start")
-            known_as = self._registry.find(thing).record.name
-            return await self._lifecycle.turns.start(known_as, partial(self._load_known, known_as, config))
+            return await self._load_found(thing, config)
         name = match_name(name or name_of(thing), self._registry)
         self._bare.refuse(name, "replace")
         try:
@@ -416,7 +414,7 @@ class PluginManager:
             running = [name for name in tried if self._registry[name].run is not None]
             async with anyio.create_task_group() as starts:
                 for name in (one for one in tried if one not in running):
-                    starts.start_soon(insist, name, partial(self.load_by_hand, name))
+                    starts.start_soon(insist, name, partial(self._load_found, name, None, found))
                 for name in running:
                     await insist(name, partial(self.reload, name, found=found))
             for error in broken:
@@ -437,6 +435,13 @@ class PluginManager:
         return not self._lifecycle.has_config(
             run, replace(candidate, wish=replace(candidate.wish, config=given))
         )
+
+    async def _load_found(
+        self, name: str, config: Mapping[str, Any] | None, found: Sequence[PluginCandidate] | None = None
+    ) -> PluginRecord:
+        self._bare.refuse(name, "start")
+        name = self._registry.find(name).record.name
+        return await self._lifecycle.turns.start(name, partial(self._load_known, name, config, found))
 
     async def _load_known(
         self, name: str, config: Mapping[str, Any] | None, found: Sequence[PluginCandidate] | None = None

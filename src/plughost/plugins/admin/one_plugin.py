@@ -122,9 +122,8 @@ async def change(
     try:
         done = await host.change_plugin_settings(known, changes, preview=preview)
         if reload and done.written:
-            by_hand = (
-                record_named(host, name).source == "code"
-            )  # else what the file says now is found by itself
+            # Else what the file says now is found by itself.
+            by_hand = record_named(host, name).source == "code"
             await host.reload_plugin(known, host.loaded_config.plugin(known).config if by_hand else None)
     except (ConfigError, PluginError) as error:
         status, code = (422, "invalid_config") if isinstance(error, PluginConfigError) else (409, "conflict")

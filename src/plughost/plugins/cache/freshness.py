@@ -26,9 +26,8 @@ def bounded_seconds(value: Seconds, what: str = "ttl") -> float:
         TypeError: It is neither a number nor a ``timedelta``; a bool is none either.
         ValueError: It is not a number in the other sense.
     """
-    if (
-        type(value) is float and -LONGEST <= value <= LONGEST
-    ):  # the usual; what is not a number is not below anything
+    # The usual; what is not a number is not below anything.
+    if type(value) is float and -LONGEST <= value <= LONGEST:
         return value
     if isinstance(value, timedelta):
         return min(value.total_seconds(), LONGEST)

@@ -139,9 +139,8 @@ def _after_wave(roll: Roll, at_turn: Sequence[StoredMember], now: int) -> Roll:
         if one.applied == roll.revision and one.refused:
             return roll.given_up(now, f"{one.member}: {one.refused}")
     waiting = [one.member for one in at_turn if one.applied < roll.revision or not one.ready]
-    if (
-        at_turn and not waiting
-    ):  # of those that were lost nobody knows: somebody must have told that it is good
+    # Of those that were lost nobody knows: somebody must have told that it is good.
+    if at_turn and not waiting:
         return replace(roll.moved_to("settling", now), moved=now)
     if now - roll.since > roll.plan.healthy_deadline * 1000:
         return roll.given_up(
