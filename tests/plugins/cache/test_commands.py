@@ -60,7 +60,7 @@ def test_the_group_is_found_by_the_program(folder: Path) -> None:
 @pytest.mark.parametrize("words", [("clear", "--yes"), ("invalidate", "tmdb", "--key", "k")])
 def test_a_change_that_no_running_host_hears_of_says_so(folder: Path, words: tuple[str, ...]) -> None:
     assert "was not told" not in plughost(folder, *words).stderr
-    (folder / "plughost.toml").write_text("")
+    (folder / "plughost.toml").write_text("[plugins.cache.config]\ncaches.tmdb = {}\n")
     run = plughost(folder, *words)
     assert run.exit_code == 0, run.output
     assert "a host that runs was not told" in run.stderr
@@ -86,3 +86,37 @@ def test_wrong_usage_and_an_absent_server_have_their_exit_codes(folder: Path, re
     assert away.exit_code == 3, away.output
     assert not json.loads(away.stdout)["available"]
     assert plughost(folder, "keys").exit_code == 1  # listing is for development
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("keys", "tmbd"),
+        ("get", "tmbd", "k"),
+        ("clear", "tmbd", "--yes"),
+        ("invalidate", "tmbd", "--key", "k"),
+    ],
+)
+@pytest.mark.parametrize("settings", ["shared", "memory"])
+def test_a_misspelt_cache_is_not_answered_as_if_it_were_there(
+    folder: Path, words: tuple[str, ...], settings: str
+) -> None:
+    if settings == "memory":
+        (folder / "plughost.toml").write_text("[plugins.cache.config]\ndebug = true\ncaches.tmdb = {}\n")
+    run = plughost(folder, *words)
+    assert run.exit_code == 2, run.output
+    assert "there is no cache 'tmbd'" in run.output
+    assert "Did you mean 'tmdb'?" in run.output
+
+
+def test_a_cache_that_only_a_running_host_made_is_found_by_what_it_shares(
+    folder: Path, redis_url: str
+) -> None:
+    async def fill() -> None:
+        async with shared(redis_url) as caches:
+            await caches.get("made-while-serving").set("k", "value")
+
+    anyio.run(fill)
+    assert answer(folder, "keys", "made-while-serving")["keys"] == ["k"]
+    answer(folder, "clear", "made-while-serving", "--yes")
+    assert plughost(folder, "keys", "made-while-serving").exit_code == 2

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from plughost.contracts import CacheManager, CommandLine, counted, json_option
-from plughost.exceptions import ConfigError, ServiceError
+from plughost.contracts import Cache, CacheManager, CommandLine, counted, json_option
+from plughost.exceptions import ConfigError, ServiceError, did_you_mean
 
 
 @click.group("cache")
@@ -71,8 +71,7 @@ def keys(line: CommandLine, name: str, limit: int) -> None:
             raise click.ClickException(
                 "listing keys is for development: set debug = true for the cache plugin"
             )
-        found: list[str] = await _cache(caches, name).keys(limit)
-        return found
+        return await (await _cache(host, caches, name)).keys(limit)
 
     found = line.run(work)
     line.show({"cache": name, "keys": found}, "\n".join(found) or "no keys")
@@ -92,7 +91,7 @@ def get(line: CommandLine, name: str, key: str) -> None:
             raise click.ClickException(
                 "showing values is for development: set debug = true for the cache plugin"
             )
-        entry = await _cache(caches, name).entry(key)
+        entry = await (await _cache(host, caches, name)).entry(key)
         return None if entry is None else {**asdict(entry), "value": repr(entry.value)}
 
     found = line.run(work)
@@ -113,9 +112,9 @@ def clear(line: CommandLine, name: str | None, yes: bool) -> None:
 
     async def work(host: Any) -> tuple[list[str], str]:
         caches = _caches(host)
-        names = [name] if name is not None else sorted({*_configured(host), *caches.names(), "default"})
+        names = [name] if name is not None else sorted(_known(host, caches))
         for one in names:
-            await _cache(caches, one).clear()
+            await (await _cache(host, caches, one)).clear()
         return names, _reach(caches)
 
     cleared, reach = line.run(work)
@@ -146,7 +145,7 @@ def invalidate(
 
     async def work(host: Any) -> tuple[int, str]:
         caches = _caches(host)
-        cache = _cache(caches, name)
+        cache = await _cache(host, caches, name)
         removed = await cache.delete_many(key_) if key_ else 0
         removed += await cache.invalidate_tag(*tag) if tag else 0
         for pattern in glob:
@@ -204,11 +203,28 @@ def _configured(host: Any) -> list[str]:
     return ["default", *(config.get("caches") or {})]
 
 
-def _cache(caches: CacheManager, name: str) -> Any:
+def _known(host: Any, caches: CacheManager) -> set[str]:
+    return {*_configured(host), *caches.names()}
+
+
+async def _cache(host: Any, caches: CacheManager, name: str) -> Cache:
+    """Return a cache that there is: a manager makes any that is asked for, and a misspelt one would be empty.
+
+    Raises:
+        UsageError: It is in no setting, no plugin has made it here, and nothing is kept in it.
+    """
+    known = _known(host, caches)
     try:
-        return caches.get(name)
+        cache = caches.get(name)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
+    # A running host may have made it while it served, and shares what is in it.
+    if name not in known and not await cache.keys(1):
+        raise click.UsageError(
+            f"there is no cache {name!r}: it is not configured, and nothing is kept in it."
+            f"{did_you_mean(name, known)} Known here: {', '.join(sorted(known))}"
+        )
+    return cache
 
 
 def _table(rows: Iterable[tuple[str, object]]) -> str:
