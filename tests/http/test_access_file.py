@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from plughost.contracts import own_secret
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.http.access_file import FILE_NAME, AccessFile
 from plughost.http.tokens import Tokens
+from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.sessions.config import SessionsConfig
 from plughost.plugins.sessions.database_file import DatabaseFile
 from plughost.plugins.sessions.secrets_file import key_ring
@@ -54,3 +56,26 @@ def test_links_in_the_place_of_sessions_and_their_secret_are_refused(tmp_path: P
     (tmp_path / "secret").symlink_to(elsewhere)
     with pytest.raises(ConfigError, match="symbolic link"):
         key_ring(SessionsConfig(), tmp_path)
+    (tmp_path / "fleet.key").symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="symbolic link"):
+        FleetConfig().make_seal(tmp_path)
+
+
+def test_who_makes_a_secret_at_the_same_moment_comes_to_the_same_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, link = tmp_path / "data/secret", os.link
+
+    def be_second(draft: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        own_secret(path)
+        link(draft, target)
+
+    monkeypatch.setattr(os, "link", be_second)
+    assert own_secret(path) == path
+    assert list(path.parent.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    found = path.read_text()
+    assert len(found.strip()) == 64
+    own_secret(path)
+    assert path.read_text() == found

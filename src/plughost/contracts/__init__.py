@@ -136,6 +136,7 @@ if TYPE_CHECKING:
         close_to_others,
         folder_named,
         own_folder,
+        own_secret,
         replace_file,
         sync_to_disk,
     )
@@ -596,6 +597,7 @@ __all__ = [
     "masked_text",
     "named_object",
     "own_folder",
+    "own_secret",
     "patched_session",
     "plain_text",
     "replace_file",
@@ -634,7 +636,7 @@ _NAMES = {
     "devices": "Device DeviceKind",
     "disk_cache": "DiskCache DiskCacheStats DiskEntry Fetch Fetched",
     "events": "EventCallback Unsubscribe",
-    "files": "close_to_others folder_named own_folder replace_file sync_to_disk",
+    "files": "close_to_others folder_named own_folder own_secret replace_file sync_to_disk",
     "fleet": (
         "Fleet FleetAct FleetChange FleetJobRecord FleetJobSkipped FleetMember FleetStatus MemberJoined "
         "MemberLeft MemberLost MemberPlugin MemberState Rollout RolloutAct RolloutChanged RolloutPlan "

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import re
+import secrets
 import stat
 import tempfile
 from pathlib import Path
@@ -116,6 +117,33 @@ def own_folder(folder: Path) -> Path:
     if mode & 0o002:
         folder.chmod(mode & ~0o002)
     return folder
+
+
+def own_secret(path: Path) -> Path:
+    """Make a file with a secret, unless it is there: once, whole, and readable by nobody else; return it.
+
+    Processes that do so at the same moment come to the same secret.
+
+    Raises:
+        OSError: It is a symbolic link, or cannot be made.
+    """
+    if path.is_symlink():
+        raise PermissionError(
+            f"{path} is a symbolic link, and whoever made it knows the secret: remove it, or name the file that it"
+            " leads to as secret_file"
+        )
+    if path.exists():
+        return path
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    replace_file(draft, f"{secrets.token_urlsafe(48)}\n".encode(), durable=True)
+    try:
+        with contextlib.suppress(FileExistsError):  # another process was first; then its secret counts
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    sync_to_disk(path.parent)
+    return path
 
 
 def close_to_others(path: Path, *, make: bool) -> None:

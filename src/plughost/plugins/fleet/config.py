@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from plughost.contracts import FleetStore, replace_file
+from plughost.contracts import FleetStore, error_text, own_secret
 from plughost.exceptions import ConfigError
 from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
@@ -125,31 +123,17 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """
         if self.store in ("redis", "postgresql") and not self.secret_file:
             return Seal(b"")
-        path = Path(self.secret_file) if self.secret_file else own_secret(data_dir / "fleet.key")
+        path = Path(self.secret_file or data_dir / "fleet.key")
         try:
+            if not self.secret_file:
+                own_secret(path)
             mode, secret = path.stat().st_mode, path.read_bytes().strip()
         except OSError as error:
-            raise ConfigError(
-                f"{path} cannot be read: {error.strerror}", path=f"{_HERE}.secret_file"
-            ) from error
+            why = f"{path} cannot be read: {error.strerror}" if error.strerror else error_text(error)
+            raise ConfigError(why, path=f"{_HERE}.secret_file") from error
         _require(not mode & 0o077, "secret_file", f"{path} can be read by others: chmod 600 it")
         _require(len(secret) >= 32, "secret_file", f"{path} must hold 32 signs or more")
         return Seal(secret)
-
-
-def own_secret(path: Path) -> Path:
-    """Return a file with a secret, which is made once, whole, and readable by nobody else."""
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        replace_file(draft, secrets.token_urlsafe(48).encode(), durable=True)
-        try:
-            os.link(draft, path)  # fails when another process was first; then its secret counts
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path
 
 
 def _require(condition: bool, name: str, complaint: str) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
+from plughost.contracts import error_text, own_secret
 from plughost.exceptions import ConfigError
 from plughost.plugins.sessions.config import SessionsConfig
 from plughost.plugins.sessions.crypto import KeyRing, check_secret
@@ -30,7 +29,13 @@ def key_ring(config: SessionsConfig, data_dir: Path) -> KeyRing:
             " python -c 'import secrets; print(secrets.token_urlsafe(48))'",
             path=f"{_HERE}.secret",
         )
-    return KeyRing([*_read(_own_file(data_dir)), *older])
+    path = data_dir / "secret"
+    try:
+        own_secret(path)
+    except OSError as error:
+        why = f"{path} cannot be made: {error.strerror}" if error.strerror else error_text(error)
+        raise ConfigError(why, path=f"{_HERE}.secret_file") from error
+    return KeyRing([*_read(path), *older])
 
 
 def _read(path: Path) -> list[str]:
@@ -46,31 +51,3 @@ def _read(path: Path) -> list[str]:
     for secret in lines:
         check_secret(secret, origin)
     return lines
-
-
-def _own_file(data_dir: Path) -> Path:
-    """Return the file with the plugin's own secret; it is made once, whole, and readable by nobody else."""
-    path = data_dir / "secret"
-    if path.is_symlink():
-        raise ConfigError(
-            f"{path} is a symbolic link, and whoever made it knows the secret: remove it, or name the file that it"
-            " leads to as secret_file",
-            path=f"{_HERE}.secret_file",
-        )
-    if path.exists():
-        return path
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = data_dir / f"secret.{secrets.token_hex(4)}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, f"{secrets.token_urlsafe(48)}\n".encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(draft, path)  # fails when another process was first; then its secret counts
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-    return path
