@@ -13,7 +13,7 @@ BEHIND_A_BRACKET = re.compile(r"^\s*[\])}]+( = \[\])?[:,]?  # (?!fmt:|noqa|type:
 SHARED = {
     # a command is named as it is typed
     "cleanup": "`plughost cache cleanup` and `plughost sessions cleanup`",
-    "check": "`plughost check`, `plughost config check`, and what a rollout is held against",
+    "check": "`plughost check`, `plughost config check`, what a rollout is held against, and a check's mark",
     "create": "`plughost env create` and `plughost admin token create`",
     "invalidate": "`plughost cache invalidate`, the admin page's action for it, and a step of the suite",
     "list_backups": "`plughost backup list` asks the hook of that name",

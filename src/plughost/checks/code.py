@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.checks.repairs import set_on_card
 from plughost.checks.subject import Subject, is_imported
 from plughost.contracts.value_text import value_text
@@ -18,11 +18,17 @@ from plughost.exceptions import ConfigError, PluginError, did_you_mean
 from plughost.hookspecs import PROJECT
 
 
+@check(
+    "import",
+    "it can be imported within its limit and is a plugin",
+    applies=lambda subject: subject.candidate.error is None,
+)
 def _import(subject: Subject) -> Iterator[CheckProblem]:
     if subject.error is not None:
         yield CheckProblem(message=str(subject.error))
 
 
+@check("card", "its card says what its code does", applies=is_imported)
 def _card(subject: Subject) -> Iterator[CheckProblem]:
     card, handle = subject.candidate.card, subject.handle
     said = {"requires": card.requires, "after": card.after, "host_api": card.host_api}
@@ -44,6 +50,7 @@ def _card(subject: Subject) -> Iterator[CheckProblem]:
         )
 
 
+@check("hooks", "its hook implementations fit their specs", applies=is_imported)
 def _hooks(subject: Subject) -> Iterator[CheckProblem]:
     # Names of the hooks that modules of the plugin's own package declare, as far as they are imported
     package = subject.candidate.finding.reference.partition(":")[0].partition(".")[0]
@@ -78,6 +85,7 @@ def _hooks(subject: Subject) -> Iterator[CheckProblem]:
             )
 
 
+@check("hook-types", "the types of its hook implementations fit their specs", applies=is_imported)
 def _hook_types(subject: Subject) -> Iterator[CheckProblem]:
     for hook, function, opts, declaration in implementations_of(subject):
         if declaration is not None and not (opts.get("wrapper") or opts.get("hookwrapper")):
@@ -85,6 +93,7 @@ def _hook_types(subject: Subject) -> Iterator[CheckProblem]:
                 yield CheckProblem(message=f"hook {hook!r}: {misfit.message}", advice=misfit.advice)
 
 
+@check("deprecated-hooks", "it implements no deprecated hook", applies=is_imported)
 def _deprecated(subject: Subject) -> Iterator[CheckProblem]:
     here, beside = subject.hooks.deprecations(), subject.hooks.absent.deprecations()
     for hook, _, _, declaration in implementations_of(subject):
@@ -93,6 +102,7 @@ def _deprecated(subject: Subject) -> Iterator[CheckProblem]:
             yield CheckProblem(message=f"hook {hook!r} is deprecated: {old[hook]}", level="warning")
 
 
+@check("config-class", "a configuration can be made into its Config", applies=is_imported)
 def _config_class(subject: Subject) -> Iterator[CheckProblem]:
     """A configuration of nothing at all tells the class's own faults from settings that are missing."""
     place = f"plugins.{subject.name}.config"
@@ -106,6 +116,11 @@ def _config_class(subject: Subject) -> Iterator[CheckProblem]:
         yield CheckProblem(message=str(error))
 
 
+@check(
+    "configuration",
+    "the present configuration fits its Config",
+    applies=lambda subject: subject.is_imported and subject.loaded.section_of(subject.name) is not None,
+)
 def _configuration(subject: Subject) -> Iterator[CheckProblem]:
     try:
         subject.loaded.decode_plugin(subject.name, subject.handle.config_class, subject.candidate.wish.config)
@@ -123,27 +138,4 @@ def _words(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else value_text(value)
 
 
-CODE_CHECKS = (
-    Check(
-        "import",
-        "it can be imported within its limit and is a plugin",
-        _import,
-        applies=lambda subject: subject.candidate.error is None,
-    ),
-    Check("card", "its card says what its code does", _card, applies=is_imported),
-    Check("hooks", "its hook implementations fit their specs", _hooks, applies=is_imported),
-    Check(
-        "hook-types",
-        "the types of its hook implementations fit their specs",
-        _hook_types,
-        applies=is_imported,
-    ),
-    Check("deprecated-hooks", "it implements no deprecated hook", _deprecated, applies=is_imported),
-    Check("config-class", "a configuration can be made into its Config", _config_class, applies=is_imported),
-    Check(
-        "configuration",
-        "the present configuration fits its Config",
-        _configuration,
-        applies=lambda subject: subject.is_imported and subject.loaded.section_of(subject.name) is not None,
-    ),
-)
+CODE_CHECKS = (_import, _card, _hooks, _hook_types, _deprecated, _config_class, _configuration)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from plughost._dataclasses import dataclass
 from plughost.contracts.error_text import error_line
@@ -64,6 +64,19 @@ class Check(Generic[S]):
         return CheckResult(
             self.id, self.meaning, _status(problems), problems, round(time.perf_counter() - began, 4)
         )
+
+
+def check(
+    name: str, meaning: str, applies: Callable[[Any], bool] = lambda _: True
+) -> Callable[[Callable[[S], Iterable[CheckProblem]]], Check[S]]:
+    """Make a check of the function below, so that what it promises stands above the code that looks.
+
+    Args:
+        name: Its id.
+        meaning: What a finding of it means.
+        applies: Whether it can be made of a subject at all; of each, by default.
+    """
+    return lambda look: Check(name, meaning, look, applies)
 
 
 @dataclass(frozen=True, slots=True)

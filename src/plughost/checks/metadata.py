@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.checks.repairs import set_in_project, set_on_card
 from plughost.checks.subject import Subject
 from plughost.contracts.plugin import HOST_API
@@ -20,6 +20,7 @@ _WANTED = {
 }
 
 
+@check("manifest", "its manifest and card can be read and its name is its own")
 def _manifest(subject: Subject) -> Iterator[CheckProblem]:
     finding, error = subject.candidate.finding, subject.candidate.error
     if finding.problem:
@@ -28,6 +29,11 @@ def _manifest(subject: Subject) -> Iterator[CheckProblem]:
         yield CheckProblem(message=str(error))
 
 
+@check(
+    "entry-point",
+    "its entry point names a module or attribute",
+    applies=lambda subject: subject.candidate.error is None,
+)
 def _entry_point(subject: Subject) -> Iterator[CheckProblem]:
     reference = subject.candidate.finding.reference
     if not _REFERENCE.match(reference):
@@ -37,6 +43,7 @@ def _entry_point(subject: Subject) -> Iterator[CheckProblem]:
         )
 
 
+@check("distribution", "its distribution says what it is", applies=lambda subject: bool(subject.project))
 def _distribution(subject: Subject) -> Iterator[CheckProblem]:
     for key, advice in _WANTED.items():
         if not subject.project.get(key):
@@ -51,6 +58,11 @@ def _distribution(subject: Subject) -> Iterator[CheckProblem]:
             )
 
 
+@check(
+    "host-api",
+    "it says which host API it works with, and this host has it",
+    applies=lambda subject: not subject.is_foreign,
+)
 def _host_api(subject: Subject) -> Iterator[CheckProblem]:
     error = subject.candidate.error
     if isinstance(error, PluginIncompatibleError):
@@ -72,24 +84,4 @@ def _host_api(subject: Subject) -> Iterator[CheckProblem]:
         )
 
 
-METADATA_CHECKS = (
-    Check("manifest", "its manifest and card can be read and its name is its own", _manifest),
-    Check(
-        "entry-point",
-        "its entry point names a module or attribute",
-        _entry_point,
-        applies=lambda subject: subject.candidate.error is None,
-    ),
-    Check(
-        "distribution",
-        "its distribution says what it is",
-        _distribution,
-        applies=lambda subject: bool(subject.project),
-    ),
-    Check(
-        "host-api",
-        "it says which host API it works with, and this host has it",
-        _host_api,
-        applies=lambda subject: not subject.is_foreign,
-    ),
-)
+METADATA_CHECKS = (_manifest, _entry_point, _distribution, _host_api)

@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.checks.source import sources_of
 from plughost.checks.subject import Subject
 from plughost.core.finding.module_files import file_of
@@ -21,6 +21,11 @@ from plughost.core.finding.module_files import file_of
 _ABSENCE = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
 
+@check(
+    "requirements",
+    "its distribution requires what it imports",
+    applies=lambda subject: subject.is_imported and isinstance(subject.project.get("dependencies"), list),
+)
 def _undeclared(subject: Subject) -> Iterator[CheckProblem]:
     """A module that is there by chance, because something else brought it, is missing on another machine."""
     declared = set(_declared(subject))
@@ -104,11 +109,4 @@ def _distributions() -> Mapping[str, list[str]]:
     return importlib.metadata.packages_distributions()
 
 
-REQUIREMENT_CHECKS = (
-    Check(
-        "requirements",
-        "its distribution requires what it imports",
-        _undeclared,
-        applies=lambda subject: subject.is_imported and isinstance(subject.project.get("dependencies"), list),
-    ),
-)
+REQUIREMENT_CHECKS = (_undeclared,)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.checks.subject import Subject
 from plughost.contracts.masking import is_secret_key
 from plughost.contracts.secret import Secret
@@ -18,6 +18,11 @@ _NAMES_ONLY = ("_domain", "_variable", "_header", "_column", "_id", "_scheme")
 """What a setting ends in that names something about a secret, and is none itself."""
 
 
+@check(
+    "secrets",
+    "no secret of its configuration can show itself",
+    applies=lambda subject: subject.is_imported and subject.handle.config_class is not None,
+)
 def _secrets(subject: Subject) -> Iterator[CheckProblem]:
     kind = subject.handle.config_class
     for path, annotation in _fields(kind, ()):
@@ -53,11 +58,4 @@ def _hints(kind: Any) -> dict[str, Any]:
         return {}
 
 
-SECRECY_CHECKS = (
-    Check(
-        "secrets",
-        "no secret of its configuration can show itself",
-        _secrets,
-        applies=lambda subject: subject.is_imported and subject.handle.config_class is not None,
-    ),
-)
+SECRECY_CHECKS = (_secrets,)

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.checks.subject import Subject, is_imported
 from plughost.contracts.plugin import Plugin
 from plughost.core.finding.module_files import file_of, folder_of
@@ -32,6 +32,7 @@ _OPENS = frozenset(
 """Calls that leave something behind which the host does not know of."""
 
 
+@check("stop", "whatever start() opens is closed again", applies=is_imported)
 def _stop(subject: Subject) -> Iterator[CheckProblem]:
     """What goes through the context is undone by the host; what does not needs a stop()."""
     start = _function(subject, "start")
@@ -47,6 +48,11 @@ def _stop(subject: Subject) -> Iterator[CheckProblem]:
         )
 
 
+@check(
+    "public-doors",
+    "it imports public modules of plughost only",
+    applies=lambda subject: subject.is_imported and subject.candidate.finding.distribution != "plughost",
+)
 def _private_imports(subject: Subject) -> Iterator[CheckProblem]:
     for file, tree in sources_of(subject):
         for module in _imported_modules(tree):
@@ -112,12 +118,4 @@ def _files(subject: Subject) -> list[Path]:
     return sorted(Path(file).parent.rglob("*.py")) if package else [Path(file)]
 
 
-SOURCE_CHECKS = (
-    Check("stop", "whatever start() opens is closed again", _stop, applies=is_imported),
-    Check(
-        "public-doors",
-        "it imports public modules of plughost only",
-        _private_imports,
-        applies=lambda subject: subject.is_imported and subject.candidate.finding.distribution != "plughost",
-    ),
-)
+SOURCE_CHECKS = (_stop, _private_imports)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.checks.source import sources_of
 from plughost.checks.subject import Subject, is_imported
 
@@ -48,6 +48,7 @@ _NEEDS_TIMEOUT = frozenset(
 _FOREVER = frozenset({"anyio.sleep_forever", "trio.sleep_forever"})
 
 
+@check("blocking-calls", "no async function of it stops the event loop", applies=is_imported)
 def _blocking_calls(subject: Subject) -> Iterator[CheckProblem]:
     for file, tree in sources_of(subject):
         names = _imported(tree)
@@ -62,6 +63,7 @@ def _blocking_calls(subject: Subject) -> Iterator[CheckProblem]:
                 )
 
 
+@check("unbounded-waits", "it waits for nothing without a limit", applies=is_imported)
 def _unbounded_waits(subject: Subject) -> Iterator[CheckProblem]:
     for file, tree in sources_of(subject):
         names = _imported(tree)
@@ -142,12 +144,4 @@ def _full_name(function: ast.expr, names: dict[str, str]) -> str:
     return ".".join([names[function.id], *reversed(parts)])
 
 
-WAIT_CHECKS = (
-    Check(
-        "blocking-calls",
-        "no async function of it stops the event loop",
-        _blocking_calls,
-        applies=is_imported,
-    ),
-    Check("unbounded-waits", "it waits for nothing without a limit", _unbounded_waits, applies=is_imported),
-)
+WAIT_CHECKS = (_blocking_calls, _unbounded_waits)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.cli.doctor.patient import Patient
 from plughost.contracts.secret import MASK
 from plughost.exceptions import PluginNotFoundError
 
 
+@check("configuration", "the configuration can be read")
 def _readable(patient: Patient) -> Iterator[CheckProblem]:
     error = patient.error
     if error is None:
@@ -22,12 +23,14 @@ def _readable(patient: Patient) -> Iterator[CheckProblem]:
         )
 
 
+@check("unknown-plugins", "every plugin that the configuration names is there")
 def _unknown_plugins(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in patient.candidates:
         if isinstance(candidate.error, PluginNotFoundError):
             yield CheckProblem(message=str(candidate.error), plugin=candidate.name)
 
 
+@check("config-permissions", "secrets in the configuration are the owner's alone")
 def _permissions(patient: Patient) -> Iterator[CheckProblem]:
     path = patient.loaded.path
     # What is hidden in the file itself; what a reference names is not in it.
@@ -43,8 +46,4 @@ def _permissions(patient: Patient) -> Iterator[CheckProblem]:
         )
 
 
-CONFIGURATION_CHECKS = (
-    Check("configuration", "the configuration can be read", _readable),
-    Check("unknown-plugins", "every plugin that the configuration names is there", _unknown_plugins),
-    Check("config-permissions", "secrets in the configuration are the owner's alone", _permissions),
-)
+CONFIGURATION_CHECKS = (_readable, _unknown_plugins, _permissions)

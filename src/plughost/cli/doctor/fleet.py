@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.cli.doctor.patient import Patient
 from plughost.core.config.references import is_reference
 
@@ -15,6 +15,11 @@ _FLEET = "fleet"
 _SHORTEST_SECRET = 32
 
 
+def _is_wanted(patient: Patient) -> bool:
+    return any(candidate.name == _FLEET and candidate.wanted for candidate in patient.candidates)
+
+
+@check("fleet-store", "hosts of a fleet meet in one place", applies=_is_wanted)
 def _store(patient: Patient) -> Iterator[CheckProblem]:
     store = _settings(patient).get("store", "sqlite")
     if store == "sqlite" and "KUBERNETES_SERVICE_HOST" in patient.loaded.environ:
@@ -27,6 +32,7 @@ def _store(patient: Patient) -> Iterator[CheckProblem]:
         )
 
 
+@check("fleet-secret", "the secret of a fleet is there, and its owner's alone", applies=_is_wanted)
 def _secret(patient: Patient) -> Iterator[CheckProblem]:
     settings = _settings(patient)
     written = settings.get("secret_file", "")
@@ -65,11 +71,4 @@ def _settings(patient: Patient) -> dict[str, Any]:
     return dict(patient.loaded.plugin(_FLEET).config)
 
 
-def _is_wanted(patient: Patient) -> bool:
-    return any(candidate.name == _FLEET and candidate.wanted for candidate in patient.candidates)
-
-
-FLEET_CHECKS = (
-    Check("fleet-store", "hosts of a fleet meet in one place", _store, _is_wanted),
-    Check("fleet-secret", "the secret of a fleet is there, and its owner's alone", _secret, _is_wanted),
-)
+FLEET_CHECKS = (_store, _secret)

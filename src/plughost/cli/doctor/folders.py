@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.cli.doctor.patient import Patient
 
 _OWNER_ONLY = 0o700
 
 
+@check("data-dir", "plugins can keep their data")
 def _data_dir(patient: Patient) -> Iterator[CheckProblem]:
     folder = patient.data_dir  # one that is not there is made when a plugin first needs it
     if folder.is_dir():
@@ -33,6 +34,7 @@ def _data_dir(patient: Patient) -> Iterator[CheckProblem]:
         )
 
 
+@check("plugin-dir", "the plugin directory is there")
 def _plugin_dir(patient: Patient) -> Iterator[CheckProblem]:
     folder = patient.plugin_dir
     if folder is None or folder.is_dir():
@@ -57,7 +59,4 @@ def _parent_is_closed(folder: Path) -> bool:
     return there is None or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK)
 
 
-FOLDER_CHECKS = (
-    Check("data-dir", "plugins can keep their data", _data_dir),
-    Check("plugin-dir", "the plugin directory is there", _plugin_dir),
-)
+FOLDER_CHECKS = (_data_dir, _plugin_dir)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.cli.doctor.patient import Patient
 from plughost.core.loading.remembered import HostMemory
 
 
+@check("lost-plugins", "every plugin of earlier starts is still there")
 def _lost(patient: Patient) -> Iterator[CheckProblem]:
     memory = HostMemory.of(patient.loaded)
     for seen in memory.lost(patient.candidates):
@@ -21,4 +22,4 @@ def _lost(patient: Patient) -> Iterator[CheckProblem]:
         )
 
 
-LOST_CHECKS = (Check("lost-plugins", "every plugin of earlier starts is still there", _lost),)
+LOST_CHECKS = (_lost,)

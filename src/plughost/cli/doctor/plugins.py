@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.cli.doctor.patient import Patient
 from plughost.contracts.records import PluginState
 from plughost.core.calls.declared import HookSetup
@@ -21,6 +21,7 @@ from plughost.exceptions import (
 )
 
 
+@check("left-overs", "no installation was broken off, and every place can be searched")
 def _leftovers(patient: Patient) -> Iterator[CheckProblem]:
     said: list[str] = []
     entry_points(patient.loaded.config.host.plugin_groups, tell=said.append)
@@ -28,6 +29,7 @@ def _leftovers(patient: Patient) -> Iterator[CheckProblem]:
         yield CheckProblem(message=f"{sentence}.", level="warning")
 
 
+@check("manifests", "every manifest and card can be read")
 def _manifests(patient: Patient) -> Iterator[CheckProblem]:
     shared = _shared_names(patient)
     for candidate in patient.candidates:
@@ -35,6 +37,7 @@ def _manifests(patient: Patient) -> Iterator[CheckProblem]:
             yield CheckProblem(message=str(candidate.error), plugin=candidate.name)
 
 
+@check("duplicates", "no two plugins have one name")
 def _duplicates(patient: Patient) -> Iterator[CheckProblem]:
     shared = _shared_names(patient)
     for candidate in patient.candidates:
@@ -50,6 +53,7 @@ def _shared_names(patient: Patient) -> set[str]:
     return shared
 
 
+@check("extras", "packages that plugins need are installed")
 def _extras(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in patient.candidates:
         if candidate.verdict is PluginState.SKIPPED:
@@ -62,6 +66,7 @@ def _extras(patient: Patient) -> Iterator[CheckProblem]:
             yield CheckProblem(message=str(candidate.error), plugin=candidate.name)
 
 
+@check("modules", "the modules of installed plugins are there")
 def _modules(patient: Patient) -> Iterator[CheckProblem]:
     """Only the top package is looked for: to find what is inside it, Python would import it."""
     for candidate in _wanted(patient):
@@ -84,6 +89,7 @@ def _can_be_found(top: str) -> bool:
         return False
 
 
+@check("dependencies", "what plugins require is there, and nobody waits in a circle")
 def _dependencies(patient: Patient) -> Iterator[CheckProblem]:
     wanted = {one.name: Needs.said(one.card.requires, one.card.after) for one in _wanted(patient)}
     away = {one.name: one.reason for one in patient.candidates if not one.wanted}
@@ -91,12 +97,14 @@ def _dependencies(patient: Patient) -> Iterator[CheckProblem]:
         yield CheckProblem(message=str(error), plugin=name)
 
 
+@check("host-api", "plugins work with this version of the host API")
 def _host_api(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in patient.candidates:
         if isinstance(candidate.error, PluginIncompatibleError):
             yield CheckProblem(message=str(candidate.error), plugin=candidate.name)
 
 
+@check("required", "required plugins will be loaded")
 def _required(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in patient.candidates:
         if candidate.wish.required and not candidate.wanted:
@@ -107,6 +115,7 @@ def _required(patient: Patient) -> Iterator[CheckProblem]:
             )
 
 
+@check("hooks", "cards name hooks that exist and are not deprecated")
 def _hooks(patient: Patient) -> Iterator[CheckProblem]:
     setup = HookSetup.of(patient.loaded.config.host)
     known = [one.name for one in (*setup.declarations(), *setup.absent.declarations())]
@@ -135,16 +144,14 @@ def _wanted(patient: Patient) -> Iterator[PluginCandidate]:
     return (candidate for candidate in patient.candidates if candidate.wanted)
 
 
-_LOOKS: tuple[tuple[str, str, Callable[[Patient], Iterator[CheckProblem]]], ...] = (
-    ("left-overs", "no installation was broken off, and every place can be searched", _leftovers),
-    ("manifests", "every manifest and card can be read", _manifests),
-    ("duplicates", "no two plugins have one name", _duplicates),
-    ("extras", "packages that plugins need are installed", _extras),
-    ("modules", "the modules of installed plugins are there", _modules),
-    ("dependencies", "what plugins require is there, and nobody waits in a circle", _dependencies),
-    ("host-api", "plugins work with this version of the host API", _host_api),
-    ("required", "required plugins will be loaded", _required),
-    ("hooks", "cards name hooks that exist and are not deprecated", _hooks),
+PLUGIN_CHECKS = (
+    _leftovers,
+    _manifests,
+    _duplicates,
+    _extras,
+    _modules,
+    _dependencies,
+    _host_api,
+    _required,
+    _hooks,
 )
-
-PLUGIN_CHECKS = tuple(Check(name, meaning, look) for name, meaning, look in _LOOKS)

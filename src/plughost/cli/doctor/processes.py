@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterator
 
-from plughost.checks.findings import Check, CheckProblem
+from plughost.checks.findings import CheckProblem, check
 from plughost.cli.doctor.patient import Patient
 from plughost.core.processes.confine import lacking
 from plughost.exceptions import PluginSourceError
 
 
+@check("environments", "environments of plugins are there, with the plughost of the host")
 def _environments(patient: Patient) -> Iterator[CheckProblem]:
     ours = importlib.metadata.version("plughost")
     for candidate in patient.candidates:
@@ -29,6 +30,7 @@ def _environments(patient: Patient) -> Iterator[CheckProblem]:
             )
 
 
+@check("confinement", "this machine can confine plugins as the configuration asks")
 def _confinement(patient: Patient) -> Iterator[CheckProblem]:
     for candidate in patient.candidates:
         section = patient.loaded.plugin(candidate.name)
@@ -46,7 +48,4 @@ def _confinement(patient: Patient) -> Iterator[CheckProblem]:
             )
 
 
-PROCESS_CHECKS = (
-    Check("environments", "environments of plugins are there, with the plughost of the host", _environments),
-    Check("confinement", "this machine can confine plugins as the configuration asks", _confinement),
-)
+PROCESS_CHECKS = (_environments, _confinement)
