@@ -542,3 +542,29 @@ def test_heads_up_to_the_limit_are_taken_and_those_above_are_told_so(start):
         # A body before it does not count.
         assert client.post("/livez", content=b"x" * 500_000).status_code == 405
         assert client.get("/livez", headers={"X-Long": "a" * 60_000}).status_code == 200
+
+
+def test_a_file_that_a_plugin_never_closed_is_written_to_its_end(start, tmp_path):
+    (tmp_path / "probe.py").write_text("""
+import gc
+from pathlib import Path
+import anyio
+from plughost import Plugin
+
+class Probe(Plugin):
+    async def start(self, context):
+        self.itself = self  # a circle: only the collector of the interpreter ends it
+        self.file = Path("written").open("w")
+        self.file.write("to the end")
+        context.spawn(self.wait_until_spared)
+
+    async def wait_until_spared(self):
+        while not gc.get_freeze_count():
+            await anyio.sleep(0.05)
+        Path("spared").touch()
+""")
+    served = start()
+    served.started()
+    eventually((tmp_path / "spared").exists)
+    assert served.stop() == 0
+    assert (tmp_path / "written").read_text() == "to the end"

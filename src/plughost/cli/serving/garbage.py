@@ -21,7 +21,8 @@ _CALM: Final = 1.0
 async def spare_what_stays(host: Host) -> NoReturn:
     """Collect after the start and each change of the plugins, and let what is left then be looked through no more.
 
-    Begun when the host has started. What a plugin leaves behind is found by the collection after it left.
+    Begun when the host has started. What a plugin leaves behind is found by the collection after it left, and what is
+    left at the end by the last one of the interpreter: a file that nobody closed is written to its end there.
     """
     changed = anyio.Event()
 
@@ -29,10 +30,13 @@ async def spare_what_stays(host: Host) -> NoReturn:
         changed.set()
 
     host.events.subscribe(PluginStateChanged, note)
-    while True:
-        await anyio.sleep(_CALM)
-        changed = anyio.Event()
+    try:
+        while True:
+            await anyio.sleep(_CALM)
+            changed = anyio.Event()
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+            await changed.wait()
+    finally:
         gc.unfreeze()
-        gc.collect()
-        gc.freeze()
-        await changed.wait()
