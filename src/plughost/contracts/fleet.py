@@ -12,8 +12,12 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from plughost._dataclasses import dataclass
 
-MemberState = Literal["alive", "draining", "lost", "left"]
-"""``lost``: it has not told that it lives for its whole time to live. ``left``: it stopped in order."""
+MemberState = Literal["alive", "lagging", "draining", "lost", "left"]
+"""What people are told of a host.
+
+``lagging``: it lives, and has not followed for a minute and a half what it is to. ``lost``: it has not told that it
+lives for its whole time to live. ``left``: it stopped in order.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

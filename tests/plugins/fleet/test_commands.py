@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +19,13 @@ import pytest
 from msgspec.structs import replace
 
 from plughost.cli import main
-from plughost.contracts import Beat, FleetJobRecord, Greeting, MemberPlugin, Telling
+from plughost.contracts import Beat, FleetChange, FleetJobRecord, Greeting, MemberPlugin, Telling
 from plughost.plugins.fleet.cards import MemberCard
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.host_commands import job_row
 from plughost.plugins.fleet.reaching import author
 from plughost.plugins.fleet.relay import SentEvent
+from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 from servers import end
 
@@ -66,6 +69,39 @@ def test_a_lost_member_is_a_problem_until_it_is_forgotten(typed: Typed, tmp_path
     assert typed("fleet", "forget", "a")[0] == 0
     assert typed("fleet", "status")[0] == 0
     assert typed("fleet", "forget", "a")[0] == 1
+
+
+def test_a_host_that_does_not_follow_for_long_lags_and_is_not_given_up(
+    typed: Typed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seal = FleetConfig().make_seal(tmp_path / "data/fleet")
+    ago = 100.0
+
+    async def be_slow() -> None:
+        past, present = (
+            SqliteFleetStore(tmp_path / "data/fleet/fleet.db", now)
+            for now in (lambda: time.time() - ago, time.time)
+        )
+        for one in (past, present):
+            await one.open()
+        for name, store in (("early", past), ("stubborn", past), ("late", present)):
+            card = msgspec.msgpack.encode(MemberCard(follows=name != "stubborn"))
+            incarnation = (await store.join(Greeting(member=name, ttl=10**9, card=card))).incarnation
+            await store.beat(Beat(member=name, incarnation=incarnation))
+        change = FleetChange("disable", "lamp")
+        await Revisions(past, seal).propose(change, None, expect=None, author="ada")
+        for one in (past, present):
+            await one.close()
+
+    anyio.run(be_slow)
+    code, found, _ = typed("fleet", "status")
+    assert (code, found["counts"]) == (3, {"lagging": 1, "alive": 2})
+    with pytest.raises(SystemExit):
+        main(["fleet", "hosts"])
+    (early,) = [line for line in capsys.readouterr().out.splitlines() if "early" in line]
+    assert re.search(r" lagging .* it has not followed revision 1 for 1\d\d s$", early)
+    (early, *_) = typed("fleet", "hosts")[1]["members"]
+    assert (early["state"], early["connected"]) == ("lagging", True)
 
 
 def test_a_change_on_another_revision_is_refused_and_with_no_host_there_nobody_is_waited_for(

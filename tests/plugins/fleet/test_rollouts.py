@@ -19,10 +19,13 @@ from plughost.contracts import (
     Rollout,
     RolloutChanged,
     RolloutPlan,
+    Steering,
     StoredMember,
+    View,
 )
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.failing import RecentCalls
+from plughost.plugins.fleet.lagging import LAGS_AFTER, behind, lags
 from plughost.plugins.fleet.rollouts import Roll, advanced, check
 from plughost.plugins.fleet.waiting import waits_for
 from plughost.testing import FakeClock
@@ -422,3 +425,14 @@ async def test_an_urgent_stop_does_not_wait_for_a_change_that_is_on_its_way(
         rollout = await ended(fleet, await fleet.propose(FleetChange("quarantine", "lamp", "it burns")))
         assert rollout.state == "done"
         assert [str(host.plugins["lamp"].state) for host in hosts] == ["disabled", "disabled"]
+
+
+def test_only_those_lag_whose_turn_it_has_been_for_long() -> None:
+    rolling = roll(state="rolling", turn=("a", "b"))
+    members = (member("a", 1), member("b", 2), member("c", 1), member("d", 0, lost=True))
+    view = View(now=NOW, epoch="e", members=members, jobs=())
+    found = behind(view, Steering(active=1, newest=2), rolling)
+    assert [(one.member, wanted) for one, wanted in found] == [("a", 2)]
+    moments = (NOW + LAGS_AFTER - 1, NOW + LAGS_AFTER)
+    assert [bool(lags(members[0], 2, NOW, at)) for at in moments] == [False, True]
+    assert not lags(member("e", 0, joined=NOW + 1), 2, NOW, NOW + LAGS_AFTER)

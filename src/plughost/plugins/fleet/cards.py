@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
@@ -96,15 +96,17 @@ def _shared(plugins: tuple[MemberPlugin, ...]) -> tuple[MemberPlugin, ...]:
     return plugins
 
 
-def member_of(stored: StoredMember, now: int) -> FleetMember:
-    """Return a member as people and plugins see it."""
+def member_of(stored: StoredMember, now: int, lags: str = "") -> FleetMember:
+    """Return a member as people and plugins see it; ``lags`` says for how long it has not come after, if it lags."""
     card = decode_card(stored.card)
     lives = stored.lives(now)
-    state: MemberState = "alive" if lives else "left" if stored.gone else "lost"
+    state: MemberState = "left" if stored.gone else "lost"
+    if lives:
+        state = "draining" if stored.draining else "lagging" if lags else "alive"
     return FleetMember(
         id=stored.member,
         incarnation=stored.incarnation,
-        state="draining" if lives and stored.draining else state,
+        state=state,
         connected=lives,
         ready=lives and stored.ready,
         host_name=card.host_name,
@@ -115,7 +117,7 @@ def member_of(stored: StoredMember, now: int) -> FleetMember:
         applied=stored.applied,
         joined=stored.joined / 1000,
         seen_age=max(0, now - stored.seen) / 1000,
-        error=stored.refused or ("" if card.follows else APART),
+        error=stored.refused or lags or ("" if card.follows else APART),
         calls=stored.calls,
         failures=stored.failures,
         plugins=card.plugins,
@@ -154,9 +156,9 @@ def plugins_of(members: Sequence[FleetMember]) -> Counter[tuple[str, str, str]]:
     return found
 
 
-def members_of(view: View) -> list[FleetMember]:
-    """Return all members as people and plugins see them, by name."""
-    return [member_of(one, view.now) for one in view.members]
+def members_of(view: View, laggards: Mapping[str, str]) -> list[FleetMember]:
+    """Return all members as people and plugins see them, by name; ``laggards`` as of ``Revisions``."""
+    return [member_of(one, view.now, laggards.get(one.member, "")) for one in view.members]
 
 
 def status_of(

@@ -24,6 +24,8 @@ from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.steering_commands import STEERING
 from plughost.plugins.fleet.waiting import told
 
+_Seen = tuple[View, list[FleetMember]]
+
 
 @click.group("fleet")
 def fleet_group() -> None:
@@ -38,17 +40,16 @@ for _one in (*STEERING, drain, undrain, jobs, events):
 @json_option
 @click.pass_obj
 def status(line: CommandLine) -> None:
-    """Show the whole fleet. Exit 3 when members were lost, plugins differ, or the store is not safe."""
+    """Show the whole fleet. Exit 3 when members were lost or lag, plugins differ, or the store is not safe."""
 
-    async def look(store: FleetStore, revisions: Revisions) -> tuple[View, tuple[str, ...], Rollout | None]:
-        view, hazards = await store.view(), tuple(await store.hazards())
+    async def look(store: FleetStore, revisions: Revisions) -> tuple[_Seen, tuple[str, ...], Rollout | None]:
+        seen, hazards = await _members(store, revisions), tuple(await store.hazards())
         try:
-            return view, hazards, await revisions.last_rollout(view)
+            return seen, hazards, await revisions.last_rollout(seen[0])
         except FleetError:  # no secret is here, or another: the rest is seen all the same
-            return view, hazards, None
+            return seen, hazards, None
 
-    name, kind, (view, hazards, rollout) = with_store(line, look)
-    members = members_of(view)
+    name, kind, ((view, members), hazards, rollout) = with_store(line, look)
     found = status_of(name, kind, view, members, hazards)
     living = [member for member in members if member.connected]
     document = {
@@ -67,7 +68,7 @@ def status(line: CommandLine) -> None:
         "hazards": found.hazards,
     }
     line.show(document, _status_text(found, living, rollout))
-    if found.members.get("lost") or found.drift or found.hazards:
+    if found.members.keys() & {"lost", "lagging"} or found.drift or found.hazards:
         raise SystemExit(3)
 
 
@@ -76,8 +77,7 @@ def status(line: CommandLine) -> None:
 @click.pass_obj
 def hosts(line: CommandLine) -> None:
     """List the members, those lost or gone in the last day too."""
-    _, _, view = with_store(line, _view)
-    members = members_of(view)
+    _, _, (_, members) = with_store(line, _members)
     line.show({"members": [asdict(one) for one in members]}, "\n".join(map(_row, members)) or "no members")
 
 
@@ -86,8 +86,8 @@ def hosts(line: CommandLine) -> None:
 @click.pass_obj
 def plugins(line: CommandLine) -> None:
     """List the plugins of all members: which version runs on how many, and where they differ."""
-    name, kind, view = with_store(line, _view)
-    found = status_of(name, kind, view, members_of(view), ())
+    name, kind, (view, members) = with_store(line, _members)
+    found = status_of(name, kind, view, members, ())
     rows = []
     for plugin, versions in sorted(found.versions.items()):
         on = ", ".join(f"{version or '-'} on {count}" for version, count in versions.items())
@@ -115,8 +115,9 @@ def forget(line: CommandLine, member: str) -> None:
     line.show({"forgotten": member}, f"{member} is forgotten")
 
 
-async def _view(store: FleetStore, _: Revisions) -> View:
-    return await store.view()
+async def _members(store: FleetStore, revisions: Revisions) -> _Seen:
+    view = await store.view()
+    return view, members_of(view, await revisions.laggards(view))
 
 
 def _status_text(found: FleetStatus, living: list[FleetMember], rollout: Rollout | None) -> str:
@@ -132,5 +133,6 @@ def _status_text(found: FleetStatus, living: list[FleetMember], rollout: Rollout
 
 
 def _row(member: FleetMember) -> str:
-    ready = "ready" if member.ready else "not ready"
-    return f"{member.id:>24}  {member.state:>8}  {ready:>9}  seen {member.seen_age:.1f} s ago  process {member.pid}"
+    ready, trouble = "ready" if member.ready else "not ready", f"  {member.error}" if member.error else ""
+    seen = f"seen {member.seen_age:.1f} s ago"
+    return f"{member.id:>24}  {member.state:>8}  {ready:>9}  {seen}  process {member.pid}{trouble}"

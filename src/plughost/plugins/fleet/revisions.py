@@ -22,6 +22,7 @@ from plughost.contracts import (
 )
 from plughost.exceptions import FleetError, did_you_mean
 from plughost.plugins.fleet.cards import decode_card
+from plughost.plugins.fleet.lagging import behind, lags
 from plughost.plugins.fleet.rollouts import OPEN, Roll, check
 from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.waiting import waits_for, waits_for_all
@@ -144,6 +145,24 @@ class Revisions:
         return Rollout(
             id=str(number), revision=number, state=state, results=results, waits_for=waits_for_all(results)
         )
+
+    async def laggards(self, view: View) -> Mapping[str, str]:
+        """Return the living members that have not followed for long what they are to, and for how long, in words.
+
+        Nobody is among them where no secret tells what holds for all.
+        """
+        try:
+            steering = await self._store.steering()
+            roll = self.roll_of(steering)
+            if not (late := behind(view, steering, roll)):
+                return {}
+            # A roll-out that moves on is no reason to call anybody slow.
+            since = 0 if roll is None else max(roll.since, roll.moved)
+            since = max(since, round((await self.revision(steering.active)).made * 1000))
+        except FleetError:
+            return {}
+        found = {one.member: lags(one, wanted, since, view.now) for one, wanted in late}
+        return {name: words for name, words in found.items() if words}
 
     async def last_rollout(self, view: View | None = None) -> Rollout | None:
         """Return how far the last change has come, be it taken back; None when there was none."""

@@ -83,7 +83,8 @@ class FleetService:
 
     async def members(self) -> Sequence[FleetMember]:
         """Return all members, by name."""
-        return tuple(members_of(await self._store.view()))
+        view = await self._store.view()
+        return tuple(members_of(view, await self._revisions.laggards(view)))
 
     async def status(self) -> FleetStatus:
         """Return the whole fleet."""
@@ -92,7 +93,7 @@ class FleetService:
     async def look(self) -> tuple[View, Sequence[FleetMember], FleetStatus]:
         """Read the whole fleet once."""
         view, hazards = await self._store.view(), tuple(await self._store.hazards())
-        members = members_of(view)
+        members = members_of(view, await self._revisions.laggards(view))
         return view, members, status_of(self.name, self._store.name, view, members, hazards)
 
     async def propose(
