@@ -62,7 +62,7 @@ class Shop:
     "given", [{"groups": "acme.plugins"}, {"catalogue": "auth"}, {"catalogue": json}, {"hookspecs": Shop}]
 )
 def test_one_where_there_may_be_several_is_told_how_to_write_it(made: Any, given: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match=rf"write {next(iter(given))}=\[...\]"):
+    with pytest.raises(TypeError, match=rf"write {next(iter(given))}=\[.+\]"):
         made(**NOTHING, **given)
 
 

@@ -17,6 +17,7 @@ import anyio.to_thread
 import pluggy
 from anyio.abc import TaskGroup
 
+from plughost.contracts.arguments import several
 from plughost.contracts.backup import BackupService
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.config import HostConfig, PluginSettings, SettingsChange
@@ -138,7 +139,7 @@ class Host:
         self.worker = worker
         self.errand = errand
         self._registers_apps = register_apps
-        self._make_core(_several("hookspecs", hookspecs))
+        self._make_core(several("hookspecs", hookspecs))
         self._make_flows()
         self._told: dict[str, Any] = {"since": time.time()}
         self._counted: list[Callable[[], CallCounts]] = []
@@ -773,18 +774,11 @@ def _said_in_code(
     """Return the section ``[host]`` as the arguments of a host say it, which wins over files and environment."""
     section: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
     if groups is not None:
-        section["groups"] = [*_several("groups", groups)]
+        section["groups"] = [*several("groups", groups)]
     if catalogue is not None:
         section["catalogue"] = [
-            family_of(one) if isinstance(one, ModuleType) else one for one in _several("catalogue", catalogue)
+            family_of(one) if isinstance(one, ModuleType) else one for one in several("catalogue", catalogue)
         ]
     if timeout is not ...:
         section["hook_timeout"] = timeout
     return section
-
-
-def _several(argument: str, given: Iterable[T]) -> tuple[T, ...]:
-    """Return what an argument lists; a text would be taken for a list of its letters."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(f"{argument}={given!r} is one, and may be several: write {argument}=[...]")
-    return tuple(given)

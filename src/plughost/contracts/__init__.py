@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         OperationResult,
         UnregisterOptions,
     )
+    from plughost.contracts.arguments import several
     from plughost.contracts.auth import (
         Abstain,
         Allow,
@@ -605,6 +606,7 @@ __all__ = [
     "seconds_of",
     "session_of",
     "session_too_large",
+    "several",
     "size_in_bytes",
     "spoken",
     "sqlite_artifact",
@@ -617,6 +619,7 @@ __all__ = [
 
 _NAMES = {
     "apps": "AppRecord AppRegistered AppState AppUnregistered OperationResult UnregisterOptions",
+    "arguments": "several",
     "auth": "Abstain Allow AuthAttempt AuthResult Deny Principal Verdict",
     "backup": (
         "Archive ArchiveEntry Artifact BackupLocation BackupPlan BackupProgress BackupResult "

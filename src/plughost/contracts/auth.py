@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from plughost._dataclasses import dataclass
+from plughost.contracts.arguments import several
 from plughost.contracts.frozen import FrozenDict, Payload
 
 
@@ -44,7 +45,7 @@ class Principal:
     def __post_init__(self) -> None:
         """Keep the roles as a tuple. Each request of a session makes one of these, so no more is looked at."""
         if type(self.roles) is not tuple:
-            object.__setattr__(self, "roles", tuple(self.roles))
+            object.__setattr__(self, "roles", several("roles", self.roles))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from plughost._dataclasses import dataclass
+from plughost.contracts.arguments import several
 from plughost.contracts.frozen import FrozenDict, Payload
 
 
@@ -28,6 +29,11 @@ class NewUser(Payload):
     email: str | None = None
     roles: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=FrozenDict)
+
+    def __post_init__(self) -> None:
+        """Keep the roles as a tuple, and freeze the rest."""
+        object.__setattr__(self, "roles", several("roles", self.roles))
+        Payload.__post_init__(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,11 @@ class User(Payload):
     fields: Mapping[str, Any] = field(default_factory=FrozenDict)
     active: bool = True
     created_at: float | None = None
+
+    def __post_init__(self) -> None:
+        """Keep the roles as a tuple, and freeze the rest."""
+        object.__setattr__(self, "roles", several("roles", self.roles))
+        Payload.__post_init__(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +87,13 @@ class UserChange(Payload):
     fields: Mapping[str, Any] = field(default_factory=FrozenDict)
     remove_fields: tuple[str, ...] = ()
     active: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Keep roles and names as tuples, and freeze the rest."""
+        if self.roles is not None:
+            object.__setattr__(self, "roles", several("roles", self.roles))
+        object.__setattr__(self, "remove_fields", several("remove_fields", self.remove_fields))
+        Payload.__post_init__(self)
 
     @property
     def changed(self) -> tuple[str, ...]:

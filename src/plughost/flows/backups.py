@@ -18,6 +18,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from plughost.contracts.arguments import several
 from plughost.contracts.backup import (
     Archive,
     ArchiveEntry,
@@ -105,9 +106,9 @@ class Backups:
         plan = BackupPlan(
             backup_id=self._new_id(),
             reason=reason,
-            apps=tuple(apps),
+            apps=several("apps", apps),
             without=tuple(sorted(self._kept_out())),
-            only=tuple(only),
+            only=several("only", only),
             labels=MappingProxyType(dict(labels or {})),
             created_at=self._clock.time(),
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
+from plughost.contracts.arguments import several
 from plughost.contracts.cache import Cache
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
@@ -121,7 +122,7 @@ class ResponseCacheMiddleware:
         self._app = app
         self._cache = cache
         self._ttl = seconds_of(ttl, "ttl")
-        self._vary = frozenset(name.lower().encode("latin-1") for name in vary)
+        self._vary = frozenset(name.lower().encode("latin-1") for name in several("vary", vary))
         self._subject = subject
         self._tags = tags
         self._only = only
@@ -144,6 +145,6 @@ class ResponseCacheMiddleware:
             owner="" if subject is None else f"subject:{subject}",
             private=subject is not None,
             vary=self._vary,
-            tags=tuple(self._tags(scope)) if self._tags is not None else (),
+            tags=several("tags", self._tags(scope)) if self._tags is not None else (),
         )
         await self._answers.serve(self._app, how, scope, receive, send)

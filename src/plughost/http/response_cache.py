@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plughost._dataclasses import dataclass
+from plughost.contracts.arguments import several
 from plughost.contracts.cache import CacheManager
 from plughost.contracts.http import ASGIApp, Receive, Scope, Send
 from plughost.http.cacheability import values
@@ -33,6 +34,11 @@ class CachePolicy:
     tags: tuple[str, ...] = ()
     most: int = MOST_BODY
     shared: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse one name where several are meant."""
+        several("vary", self.vary)
+        several("tags", self.tags)
 
 
 async def serve_cached(

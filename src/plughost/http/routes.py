@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 
+from plughost.contracts.arguments import several
 from plughost.contracts.http import ASGIApp, Receive, Scope, Send
 from plughost.contracts.plugin import check_function, seconds_of
 from plughost.core.threads import run_in_daemon_thread
@@ -194,10 +195,9 @@ class WebSocketRoute(StarletteWebSocketRoute):
         return crossing(self, siblings)
 
 
-def _check_options(methods: object, max_body: object, timeout: Any, cache: object) -> None:
+def _check_options(methods: Collection[str] | None, max_body: object, timeout: Any, cache: object) -> None:
     """Refuse what no request could be answered by, while whoever wrote the route is there to be told."""
-    if isinstance(methods, str):
-        raise TypeError(f"methods={methods!r} is one, and may be several: write methods=[{methods!r}]")
+    several("methods", () if methods is None else methods)
     if max_body is not None and (not isinstance(max_body, int) or max_body < 0):
         raise ValueError(f"max_body is a number of bytes from 0, not {max_body!r}")
     if timeout is not None and not seconds_of(timeout, "timeout") > 0:

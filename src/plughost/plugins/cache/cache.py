@@ -19,6 +19,7 @@ from plughost.contracts import (
     Loader,
     Seconds,
     WarmEntry,
+    several,
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.amounts import Amounts
@@ -130,7 +131,7 @@ class NamedCache:
         now = self._monotonic()
         values: dict[str, Any] = {}
         missing: list[str] = []
-        for key in dict.fromkeys(keys):
+        for key in dict.fromkeys(several("keys", keys)):
             entry = self._find(key)
             if entry is not None and now < entry.fresh_until:
                 values[key] = entry.value
@@ -219,7 +220,7 @@ class NamedCache:
         self, keys: Iterable[str], loader: BatchLoader, ttl: Seconds | None = None, tags: Iterable[str] = ()
     ) -> dict[str, Any]:
         """The same for several keys: one loader call for all that are missing and not being loaded."""
-        wanted = tuple(dict.fromkeys(keys))
+        wanted = tuple(dict.fromkeys(several("keys", keys)))
         values, missing = self._look_up(wanted)
         if missing:
             values.update(await self._fetch_many(missing))
@@ -275,7 +276,7 @@ class NamedCache:
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         """Remove several keys; how many had a fresh value."""
-        return await self._writes.delete([check_key(key) for key in dict.fromkeys(keys)])
+        return await self._writes.delete([check_key(key) for key in dict.fromkeys(several("keys", keys))])
 
     async def invalidate_tag(self, *tags: str) -> int:
         """Invalidate every entry with one of the tags; how many were in memory."""

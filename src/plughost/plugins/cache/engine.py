@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from plughost.contracts import Clock, get_logger
+from plughost.contracts import Clock, get_logger, several
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.codec import Codec
 from plughost.plugins.cache.config import CacheSettings
@@ -50,9 +50,7 @@ def tags_of(tags: Iterable[str]) -> tuple[str, ...]:
     """
     if not tags:
         return ()
-    if isinstance(tags, str):
-        raise TypeError(f"tags are several strings, not one: write tags=[{tags!r}]")
-    checked = tuple(dict.fromkeys(check_key(tag) for tag in tags))
+    checked = tuple(dict.fromkeys(check_key(tag) for tag in several("tags", tags)))
     if len(checked) > _MOST_TAGS:
         raise ValueError(
             f"an entry has at most {_MOST_TAGS} tags, not {len(checked)}: tag it by what they share"

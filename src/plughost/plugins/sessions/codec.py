@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from plughost.contracts import error_type_name
+from plughost.contracts import error_type_name, several
 from plughost.exceptions import SessionDataError
 from plughost.plugins.sessions.tokens import is_writable
 
@@ -40,9 +40,7 @@ def about_of(username: str, roles: Sequence[str], metadata: Mapping[str, Any] | 
     """
     if not isinstance(username, str):
         raise TypeError(f"username is text, not {type(username).__name__}")
-    if isinstance(roles, str):
-        raise TypeError(f"roles are several texts, not one: write roles=[{roles!r}]")
-    held = tuple(roles)
+    held = several("roles", roles)
     for role in held:
         if not isinstance(role, str):
             raise TypeError(f"a role is text, not {type(role).__name__}")

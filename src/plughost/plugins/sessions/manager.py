@@ -17,6 +17,7 @@ from plughost.contracts import (
     SessionStats,
     StoredSession,
     VersionConflict,
+    several,
 )
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.announcements import SessionChange
@@ -74,10 +75,9 @@ class Sessions:
         self, session_id: str, values: Mapping[str, Any] | None = None, remove: Sequence[str] = ()
     ) -> Session | None:
         """Set and remove fields."""
-        if isinstance(remove, str):
-            raise TypeError(f"remove names several fields, not one: write remove=[{remove!r}]")
+        names = several("remove", remove)
         row = await self.records.read(session_id)
-        return None if row is None else await self._merge(row, session_id, values or {}, tuple(remove))
+        return None if row is None else await self._merge(row, session_id, values or {}, names)
 
     async def transform(self, session_id: str, change: Callable[[dict[str, Any]], None]) -> Session | None:
         """Let ``change`` edit the fields, again if somebody else was faster."""

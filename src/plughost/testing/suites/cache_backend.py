@@ -510,19 +510,19 @@ class CacheValuesSuite:
         await cache.set("c", 3, tags=["y"])
         await cache.set("d", 4)
         await cache.invalidate_tag("x")
-        assert await cache.get_many("abcd") == {"c": 3, "d": 4}
+        assert await cache.get_many(["a", "b", "c", "d"]) == {"c": 3, "d": 4}
 
     async def test_several_tags_are_invalidated_together(self, cache: Cache) -> None:
         await cache.set_many({"a": 1, "b": 2}, tags=["x"])
         await cache.set("c", 3, tags=["y"])
         await cache.invalidate_tag("x", "y")
-        assert await cache.get_many("abc") == {}
+        assert await cache.get_many(["a", "b", "c"]) == {}
 
     async def test_what_is_stored_after_an_invalidation_stays(self, cache: Cache) -> None:
         await cache.invalidate_tag("x")
         await cache.set("a", 1, tags=["x"])
         await cache.get_or_set("b", lambda: 2, tags=["x"])
-        assert await cache.get_many("ab") == {"a": 1, "b": 2}
+        assert await cache.get_many(["a", "b"]) == {"a": 1, "b": 2}
 
     async def test_more_tags_than_an_entry_can_name_are_refused_before_anything_is_stored(
         self, cache: Cache
@@ -536,6 +536,18 @@ class CacheValuesSuite:
             await cache.set("a", 1, tags="users")
         with pytest.raises(TypeError):
             await cache.set("a", 1, tags=[1])  # type: ignore[list-item]
+
+    async def test_keys_are_several_strings(self, cache: Cache) -> None:
+        """One key would be taken for its letters, and nothing found."""
+        await cache.set_many({"a": 1, "b": 2})
+        for call in (
+            cache.get_many("ab"),
+            cache.delete_many("ab"),
+            cache.get_or_set_many("ab", lambda _: {}),
+        ):
+            with pytest.raises(TypeError, match=r"keys=\['?"):
+                await call
+        assert await cache.get_many(["a", "b"]) == {"a": 1, "b": 2}
 
     @pytest.mark.parametrize("pattern", ["", "(", "[", "*"])
     async def test_a_broken_regular_expression_is_refused(self, cache: Cache, pattern: str) -> None:

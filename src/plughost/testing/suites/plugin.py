@@ -32,6 +32,7 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
+from plughost.contracts.arguments import several
 from plughost.contracts.hooks import Outcome
 from plughost.contracts.processes import Isolation
 from plughost.contracts.records import PluginRecord, PluginState
@@ -81,7 +82,7 @@ class Bench:
         self.plugin = plugin
         self.config = config
         self.arguments = arguments
-        self.exempt = frozenset(exempt)
+        self.exempt = frozenset(several("exempt_hooks", exempt))
         self.isolation = isolation
 
     async def load(self) -> PluginRecord:
