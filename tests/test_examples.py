@@ -93,6 +93,13 @@ def test_there_are_examples() -> None:
     assert {source.name for source in EXAMPLES} >= NEEDED
 
 
+@pytest.mark.parametrize("source", EXAMPLES, ids=lambda source: source.name)
+def test_whoever_installs_its_test_extra_can_run_its_tests_on_both_event_loops(source: Path) -> None:
+    extras = manifest_of(source)["optional-dependencies"]
+    assert isinstance(extras, dict)
+    assert {re.split(r"\W", one)[0] for one in extras["test"]} >= {"pytest", "trio"}
+
+
 @pytest.mark.timeout(420)  # those of the media suite take half a minute each on a machine of their own
 def test_its_own_tests_pass(example: Installed, tmp_path: Path) -> None:
     run_own_tests(example, tmp_path)

@@ -221,3 +221,14 @@ async def test_trouble_of_plex_tv_ends_no_sign_in_that_is_there_and_is_told_to_w
     begun = await suite.browser().post("/api/auth/plex")
     unreachable = (502, "upstream_unavailable")
     assert told(begun) == (unreachable if code == "plex_server_unreachable" else (status, code))
+
+
+async def test_a_server_that_is_away_takes_no_other_one_away(suite, ada):
+    guest = suite.browser()
+    assert (await guest.sign_in(1)).status_code == 200
+    assert (await ada.put("/api/plex/servers/current", {"id": "machine-far"})).status_code == 200
+    suite.fakes.far.begin("500")
+    for key in range(101, 110):
+        answer = await ada.get(f"/api/plex/metadata/{key}")
+        assert (answer.status_code, answer.json()["code"]) == (502, "plex_server_unreachable")
+    assert (await guest.get("/api/plex/metadata/105")).status_code == 200

@@ -518,6 +518,41 @@ async def test_an_error_page_about_an_absent_store_becomes_a_503(wrap: Any, sess
     assert_unavailable(await browser.get())
 
 
+@pytest.mark.parametrize("verb", ["save", "sign_out", "rotate", "is_alive", "sign_in"])
+async def test_whatever_a_handler_wanted_of_an_absent_store_becomes_a_503(
+    wrap: Any, sessions: Sessions, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    browser = wrap(count)
+    await browser.get()
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailableError("away")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        session = await session_of(scope).load()
+        session["n"] = 7
+        await getattr(session, verb)(*(["ada"] if verb == "sign_in" else []))
+
+    other = Browser(wrap.app(app))
+    other.cookies = browser.cookies
+    for name in ("patch", "delete", "create", "rotate", "read", "replace"):
+        if hasattr(sessions.records.store, name):
+            monkeypatch.setattr(sessions.records.store, name, away)
+    monkeypatch.setattr(sessions.records, "goes_on", away)
+    assert_unavailable(await other.get())
+
+
+async def test_another_store_that_a_handler_found_away_is_not_taken_for_that_of_the_sessions(
+    wrap: Any,
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await session_of(scope).load()
+        raise StoreUnavailableError("a cache of a plugin")
+
+    with pytest.raises(StoreUnavailableError, match="a cache of a plugin"):
+        await Browser(wrap.app(app)).get()
+
+
 async def test_a_save_that_fails_is_a_503_and_not_a_success(wrap: Any, sessions: Sessions) -> None:
     browser = wrap(count)
     await browser.get()

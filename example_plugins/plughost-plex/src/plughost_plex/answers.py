@@ -16,9 +16,9 @@ from plughost_plex.under_way import UnderWay
 from plughost_upstream.protocols import Call, UpstreamGarbageError, UpstreamMissingError
 
 _DAY: Final = 86_400.0
+# Not `load_failures`: a cache has the answers of all servers, and each way to one has a breaker of its own.
 _COMMON: Final[Mapping[str, Any]] = {
     "load_timeout": 10.0,
-    "load_failures": 5,
     "negative_ttl": 60.0,
     "jitter": 0.0,
 }

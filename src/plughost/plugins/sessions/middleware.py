@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plughost.contracts import ASGIApp, Receive, Scope, Send
-from plughost.exceptions import StoreUnavailableError
+from plughost.exceptions import SessionUnreadableError
 from plughost.plugins.sessions.csrf import SAFE_METHODS, CsrfCheck
 from plughost.plugins.sessions.desk import Desk
 from plughost.plugins.sessions.problems import send_forbidden, send_unavailable
@@ -52,7 +52,7 @@ class SessionMiddleware:
                     foresight.loaded(scope, used=session.looked_at)
             except Exception as error:
                 # Whatever a handler made of being refused its session: that the store is away is what went wrong.
-                if session.begun or not (session.refused or isinstance(error, StoreUnavailableError)):
+                if session.begun or not (session.refused or isinstance(error, SessionUnreadableError)):
                     raise
                 await send_unavailable(send)
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -140,7 +141,8 @@ class LazySession(RequestSession):
     async def is_alive(self) -> bool:
         """Whether the session that was loaded goes on, as the store knows."""
         row = self._loaded.row if self._loaded is not None else None
-        return row is not None and await self._desk.records.goes_on(row)
+        with self._asking_the_store():
+            return row is not None and await self._desk.records.goes_on(row)
 
     @property
     def username(self) -> str:
@@ -189,19 +191,22 @@ class LazySession(RequestSession):
         await self.load()
         self._check_new_id()
         who = about_of(username, roles)
-        await self._desk.sign_in(self._scope, self._state, user_id, who, ttl, absolute)
+        with self._asking_the_store():
+            await self._desk.sign_in(self._scope, self._state, user_id, who, ttl, absolute)
 
     async def sign_out(self) -> None:
         """End it for good."""
         await self.load()
-        await self._desk.sign_out(self._state)
+        with self._asking_the_store():
+            await self._desk.sign_out(self._state)
 
     async def rotate(self) -> None:
         """Give it a new id without changing who it is."""
         await self.load()
         self._check_new_id()
-        await self._desk.save_changes(self._state)
-        await self._desk.rotate(self._state)
+        with self._asking_the_store():
+            await self._desk.save_changes(self._state)
+            await self._desk.rotate(self._state)
 
     async def save(self) -> None:
         """Save what changed so far."""
@@ -209,11 +214,21 @@ class LazySession(RequestSession):
         state = self._state
         if state.row is None:
             raise RuntimeError("there is no session yet to save to: it begins with the response")
-        await self._desk.save_changes(state)
+        with self._asking_the_store():
+            await self._desk.save_changes(state)
 
     def _check_new_id(self) -> None:
         if self._phase != OPEN:
             raise RuntimeError("the response has begun: its headers cannot carry a new session id any more")
+
+    @contextmanager
+    def _asking_the_store(self) -> Iterator[None]:
+        """Note that the store is away: other stores that a handler uses say so by the same error."""
+        try:
+            yield
+        except StoreUnavailableError:
+            self._refused = True
+            raise
 
     # for the middleware
 
