@@ -162,6 +162,23 @@ def test_switching_a_plugin_says_that_the_running_host_goes_on_as_it_was(folder,
     assert "goes on as it was" in switched.stderr
 
 
+def test_a_host_that_was_left_behind_is_named_again(folder, running):
+    command(folder, "disable", "lamp")
+    again = command(folder, "disable", "lamp")
+    assert "already disabled" in again.stdout
+    assert "from the next start on" in again.stdout
+    assert f"process {running.pid}" in again.stderr
+
+
+def test_a_switch_says_from_when_on_it_holds(folder):
+    assert "is now disabled in plughost.toml, which holds from the next start on." in command(
+        folder, "disable", "lamp"
+    ).stdout.replace(f"{folder}/", "")
+    assert "next start" in command(folder, "enable", "lamp").stdout
+    assert "next start" not in command(folder, "enable", "lamp").stdout  # no host waits for it
+    assert "unless --now is given" in " ".join(command(folder, "disable", "--help").stdout.split())
+
+
 def test_without_a_running_host_switching_says_nothing_of_one(folder):
     assert "process" not in command(folder, "disable", "lamp").stderr
 

@@ -23,7 +23,9 @@ from plughost.core.running import RunningHost, running_hosts
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 
 _PATIENCE = 60
-_now = click.option("--now", is_flag=True, help="Have a running host follow at once.")
+_now = click.option(
+    "--now", is_flag=True, help="Have a running host follow at once, not from its next start on."
+)
 
 
 @click.command()
@@ -32,7 +34,10 @@ _now = click.option("--now", is_flag=True, help="Have a running host follow at o
 @_now
 @click.pass_obj
 def enable(program: Program, name: str, now: bool) -> None:
-    """Switch plugin NAME on in the configuration file; comments and layout stay."""
+    """Switch plugin NAME on in the configuration file; comments and layout stay.
+
+    It holds from the next start of a host on, unless --now is given.
+    """
     _switch(program, name, enabled=True, now=now)
 
 
@@ -44,7 +49,8 @@ def enable(program: Program, name: str, now: bool) -> None:
 def disable(program: Program, name: str, now: bool) -> None:
     """Switch plugin NAME off in the configuration file; it is then never imported.
 
-    Reads metadata only, so it works whatever the plugin does.
+    Reads metadata only, so it works whatever the plugin does. It holds from the next start of a host on, unless
+    --now is given.
     """
     _switch(program, name, enabled=False, now=now)
 
@@ -66,13 +72,15 @@ def _switch(program: Program, name: str, *, enabled: bool, now: bool) -> None:
         "config": str(file),
         "dependents": _dependents(known, candidates) if not enabled else [],
     }
-    program.show(document, _sentence(document))
     running = running_hosts(after.data_dir)
+    # A host may have been left behind by the same command some time ago.
+    behind = [host for host in running if not host.follows(file.stat().st_mtime)]
+    program.show(document, _sentence(document, later=not now and bool(changed or behind)))
     if running and now:
         _ask(program, running, after.data_dir)
-    elif running and changed:
+    elif behind:
         program.talk(
-            f"A running host (process {running[0].process}) goes on as it was: give --now to have it follow, switch"
+            f"A running host (process {behind[0].process}) goes on as it was: give --now to have it follow, switch"
             " the plugin on its admin page too, or start the host again."
         )
     if after.plugin("fleet").config.get("store", "sqlite") != "sqlite":
@@ -131,10 +139,11 @@ def _dependents(name: str, candidates: list[PluginCandidate]) -> list[str]:
     ]
 
 
-def _sentence(document: dict[str, object]) -> str:
+def _sentence(document: dict[str, object], *, later: bool) -> str:
     word = "enabled" if document["enabled"] else "disabled"
     when = "now" if document["changed"] else "already"
-    said = f"Plugin {document['plugin']!r} is {when} {word} in {document['config']}."
+    since = ", which holds from the next start on" if later else ""
+    said = f"Plugin {document['plugin']!r} is {when} {word} in {document['config']}{since}."
     dependents = document["dependents"]
     if isinstance(dependents, list) and dependents:
         said += f" Required by {', '.join(dependents)}, which will not start without it."
