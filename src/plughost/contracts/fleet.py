@@ -52,6 +52,7 @@ class FleetMember:
         pid: Its process.
         worker: Which of the processes of ``plughost serve --workers`` it is, from 0; None when it serves alone.
         version: Version of plughost.
+        address: ``HOST:PORT`` at which its figures are asked for, as its configuration says; empty when it does not.
         applied: The revision of the fleet's configuration that it follows.
         joined: When this incarnation joined.
         seen_age: Seconds since it last told that it lives.
@@ -72,6 +73,7 @@ class FleetMember:
     pid: int = 0
     worker: int | None = None
     version: str = ""
+    address: str = ""
     applied: int = 0
     joined: float = 0.0
     seen_age: float = 0.0

@@ -91,9 +91,15 @@ async def test_a_button_changes_a_plugin_on_all_hosts_for_those_who_may(serve: A
 async def test_the_whole_fleet_is_read_and_changed_through_the_api_of_any_host(
     serve: Any, tmp_path: Path
 ) -> None:
-    fleet = (FleetPlugin, {"path": str(tmp_path / "fleet.db"), "member_name": "north"})
-    async with serve(fleet, Lamp, AdminPlugin) as served:
+    given = {"path": str(tmp_path / "fleet.db"), "member_name": "north", "address": "north.test:8000"}
+    async with serve((FleetPlugin, given), Lamp, AdminPlugin) as served:
         async with served.client(token=served.token("fleet:read")) as reader:
+            (target,) = (await reader.get("/admin/api/fleet/targets")).json()
+            assert target["targets"] == ["north.test:8000"]
+            assert target["labels"]["__meta_plughost_members"] == "north"
+            assert (await reader.get("/admin/api/fleet/hosts")).json()["hosts"][0][
+                "address"
+            ] == "north.test:8000"
             status = (await reader.get("/admin/api/fleet")).json()
             assert (status["store"], status["members"]) == ("sqlite", {"alive": 1})
             (host,) = (await reader.get("/admin/api/fleet/hosts")).json()["hosts"]

@@ -36,6 +36,7 @@ class MemberCard(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     worker: int | None = None
     version: str = ""
+    address: str = ""
     follows: bool = True
     plugins: tuple[MemberPlugin, ...] = ()
 
@@ -45,10 +46,12 @@ class OwnHost:
 
     Args:
         host: The host in it.
+        address: Where its figures are asked for.
     """
 
-    def __init__(self, host: HostSteering) -> None:
+    def __init__(self, host: HostSteering, address: str) -> None:
         self._host = host
+        self._address = address
 
     def ready(self) -> bool:
         """Whether it is ready."""
@@ -67,6 +70,7 @@ class OwnHost:
             pid=os.getpid(),
             worker=host.worker,
             version=_own_version(),
+            address=self._address,
             follows=host.follows_fleet,
             plugins=tuple(
                 MemberPlugin(
@@ -114,6 +118,7 @@ def member_of(stored: StoredMember, now: int, lags: str = "") -> FleetMember:
         pid=card.pid,
         worker=card.worker,
         version=card.version,
+        address=card.address,
         applied=stored.applied,
         joined=stored.joined / 1000,
         seen_age=max(0, now - stored.seen) / 1000,

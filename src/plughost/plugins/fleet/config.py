@@ -33,6 +33,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         name: The fleet's name, the same on all its hosts; the host's name when empty.
         member_name: This host's name in the fleet, and no other's; the machine's name, with the number of the
             worker, when empty.
+        address: ``HOST:PORT`` at which Prometheus reaches this host's ``/metrics``; the API's list of targets has the
+            machine's name when empty.
         secret_file: A file with the secret by which the fleet's changes are signed, the same on all hosts. Without it
             the processes of one machine make one of their own, and hosts of several cannot be steered.
         allow_urls: What addresses of packages may begin with that the fleet may have this host fetch; none by default.
@@ -48,6 +50,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     postgresql_timeout: float = 2.0
     name: str = ""
     member_name: str = ""
+    address: str = ""
     secret_file: str = ""
     allow_urls: tuple[str, ...] = ()
     interval: float = 5.0
@@ -82,6 +85,10 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 "allow_urls",
                 "must hold whole addresses that end with a slash: https://example.org/plugins/",
             )
+        _require(
+            not self.address or _is_address(self.address), "address",
+            "must be a name or an IP address and a port, without anything around them: north.internal:8000",
+        )  # fmt: skip
         for key in ("name", "member_name", "redis_prefix"):
             text = getattr(self, key)
             odd = not text.isprintable() or len(text) > 100 or set(text) & set("{}: ")
@@ -134,6 +141,14 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         _require(not mode & 0o077, "secret_file", f"{path} can be read by others: chmod 600 it")
         _require(len(secret) >= 32, "secret_file", f"{path} must hold 32 signs or more")
         return Seal(secret)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.hostname and parts.port) and parts.netloc == text and not set(text) & set("@ ")
+    except ValueError:  # the port is none
+        return False
 
 
 def _require(condition: bool, name: str, complaint: str) -> None:

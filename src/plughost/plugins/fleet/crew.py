@@ -36,7 +36,9 @@ class Crew:
     def __init__(self, context: PluginContext, kit: CrewKit) -> None:
         host, config = context.use(HostSteering), context.config
         self._follows = host.follows_fleet
-        self.agent = Agent(kit, OwnHost(host), self, interval=config.interval, renames=not config.member_name)
+        self.agent = Agent(
+            kit, OwnHost(host, config.address), self, interval=config.interval, renames=not config.member_name
+        )
         self._gate = FleetGate(kit, self.agent)
         number = "" if host.worker is None else f"-{host.worker}"
         self._follower = RevisionFollower(

@@ -62,7 +62,9 @@ class FleetPlugin(Plugin):
         membership = Membership(_name(config, host), INTERVALS_TO_LIVE * config.interval, self._clock)
         seal = config.make_seal(context.data_dir)
         revisions = Revisions(store, seal)
-        service = FleetService(config.name or host.name, store, membership, OwnHost(host), revisions, seal)
+        service = FleetService(
+            config.name or host.name, store, membership, OwnHost(host, config.address), revisions, seal
+        )
         self._panel = FleetPanel(service, revisions)
         self._service, self._revisions = service, revisions
         context.provide(Fleet, service)

@@ -15,6 +15,7 @@ from plughost.exceptions import FleetError, StoreUnavailableError
 from plughost.http import Problem, Route, identity_of, json_body, note_detail, scope
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.service import FleetService
+from plughost.plugins.fleet.targets import targets_of
 
 _ACTS: tuple[FleetAct, ...] = ("reload", "enable", "disable", "quarantine", "configure", "upgrade")
 _ROLLOUT_ACTS: tuple[RolloutAct, ...] = ("pause", "resume", "abort")
@@ -72,6 +73,10 @@ class FleetApi:
         return [
             _read(f"{base}/fleet", "fleet", self._status, "The whole fleet at one moment."),
             _read(f"{base}/fleet/hosts", "fleet_hosts", self._hosts, "Every member, with its plugins."),
+            _read(
+                f"{base}/fleet/targets", "fleet_targets", self._targets,
+                "Where figures of its members are asked for, as Prometheus discovers it over HTTP.",
+            ),
             _read(f"{base}/fleet/revisions", "fleet_revisions", self._history, "The last revisions, newest first."),
             _read(f"{base}/fleet/rollouts/{{id}}", "fleet_rollout", self._rollout, "How far a revision has come."),
             _write(
@@ -97,6 +102,9 @@ class FleetApi:
 
     async def _hosts(self, _: Request) -> Any:
         return {"hosts": await self._fleet.members()}
+
+    async def _targets(self, _: Request) -> Any:
+        return targets_of(self._fleet.name, await self._fleet.members())
 
     async def _history(self, _: Request) -> Any:
         return {"revisions": await self._revisions.history()}

@@ -75,6 +75,7 @@ class FleetService:
             pid=card.pid,
             worker=card.worker,
             version=card.version,
+            address=card.address,
             applied=mine.applied,
             seen_age=mine.silence,
             error=mine.error or mine.refused or ("" if card.follows else APART),
