@@ -11,7 +11,7 @@ from plughost.contracts import FleetMember
 _META = "__meta_plughost_"
 
 
-class Target(msgspec.Struct, frozen=True):
+class ScrapeTarget(msgspec.Struct, frozen=True):
     """One entry of the list that Prometheus reads.
 
     Attributes:
@@ -23,7 +23,7 @@ class Target(msgspec.Struct, frozen=True):
     labels: dict[str, str]
 
 
-def targets_of(fleet: str, members: Sequence[FleetMember]) -> list[Target]:
+def targets_of(fleet: str, members: Sequence[FleetMember]) -> list[ScrapeTarget]:
     """Return a target for each address, by name; that of a lost member too: it is its figures that are missed.
 
     Args:
@@ -34,7 +34,9 @@ def targets_of(fleet: str, members: Sequence[FleetMember]) -> list[Target]:
     for member in members:
         if member.state != "left":
             at.setdefault(member.address or member.machine, []).append(member)
-    return [Target((address,), _labels(fleet, found)) for address, found in sorted(at.items()) if address]
+    return [
+        ScrapeTarget((address,), _labels(fleet, found)) for address, found in sorted(at.items()) if address
+    ]
 
 
 def _labels(fleet: str, members: Sequence[FleetMember]) -> dict[str, str]:
