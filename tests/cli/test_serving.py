@@ -464,6 +464,31 @@ def test_workers_share_the_address_and_one_that_dies_is_started_again(start, tmp
     assert served.process.wait(60) == 0
 
 
+@pytest.mark.parametrize("place", ["--uds", "--fd"])
+def test_workers_share_any_socket_and_let_go_of_what_does_not_speak_tls(start, tmp_path, place):
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=x"
+    subprocess.run(make.split(), cwd=tmp_path, check=True, capture_output=True)
+    path = str(tmp_path / "host.sock")
+    tls = ("--workers", "2", "--tls-certificate", "c.pem", "--tls-key", "k.pem")
+    with socket.socket(socket.AF_UNIX) as listener:
+        if place == "--fd":
+            listener.bind(path)
+            listener.listen()
+        at = {"--uds": path, "--fd": str(listener.fileno())}[place]
+        served = start(place, at, *tls, pass_fds=[listener.fileno()])
+        served.started()
+        for _ in range(8):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+                client.sendall(b"GET /word HTTP/1.1\r\n\r\n")
+                with suppress(ConnectionError):
+                    assert b"200" not in client.recv(100)
+        transport = httpx2.HTTPTransport(uds=path, verify=False)
+        with httpx2.Client(transport=transport, base_url="https://host") as client:
+            eventually(lambda: client.get("/word").text == "one")
+        assert "Traceback" not in served.err
+
+
 def test_a_job_of_the_host_runs_in_one_worker_and_one_of_the_process_in_each(start, tmp_path):
     served = start("--workers", "2")
     served.started()

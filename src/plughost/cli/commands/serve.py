@@ -48,6 +48,7 @@ _SECONDS = click.FloatRange(0)
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="How many processes serve."
 )
 @click.option("--worker", type=click.IntRange(0), hidden=True)
+@click.option("--shares", type=_FILE, hidden=True)
 @click.option("--link/--no-link", default=None, help="Print a link that signs in once. Default: on loopback.")
 @click.option("--read-only", is_flag=True, help="Refuse administrative actions.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)

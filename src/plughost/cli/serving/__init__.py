@@ -6,5 +6,6 @@
 - ``server``: uvicorn, stopped in steps
 - ``notify``: what a service manager is told
 - ``running``: a host with its server, in one process
+- ``sharing``: who of several processes takes a connection
 - ``workers``: several of those processes and the one that looks after them
 """

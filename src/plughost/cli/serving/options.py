@@ -25,6 +25,7 @@ class Serving:
         fds: Numbers of inherited listening sockets to use instead; empty for none.
         workers: How many processes serve.
         worker: Which of them this one is, from 0; None in a process that serves alone or looks after workers.
+        shares: File in which the workers see how many connections each of them has; None in any other process.
         link: Whether to print a link that signs in.
         read_only: Whether administrative actions are refused.
         drain: Seconds that requests under way may take after a stop was asked for.
@@ -44,6 +45,7 @@ class Serving:
     fds: tuple[int, ...]
     workers: int
     worker: int | None
+    shares: Path | None
     link: bool
     read_only: bool
     drain: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ import uvicorn
 
 from plughost.cli.serving.connections import BoundedConfig
 from plughost.cli.serving.options import Serving
+from plughost.cli.serving.sharing import SharedListener, WorkerShare
 from plughost.http import HostApplication
 
 
@@ -42,11 +44,24 @@ class Server(uvicorn.Server):
             )
         )
         self._application = application
+        self._serving = serving
         self.listening = anyio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections."""
-        await super().startup(sockets)
+        if self._serving.shares is None or self._serving.worker is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            share = WorkerShare(self._serving.shares, self._serving.worker)
+            make: Any = self.config.http_protocol_class
+            protocol = partial(
+                make, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            self.servers: list[Any] = [
+                SharedListener(each, protocol, self.config.ssl, share, self.server_state.connections)
+                for each in sockets or ()
+            ]
         self.listening.set()
 
     @contextmanager

@@ -24,6 +24,7 @@ from anyio.abc import Process, TaskGroup
 from plughost.cli.serving.listening import ListeningSockets
 from plughost.cli.serving.notify import Notifier
 from plughost.cli.serving.options import Serving
+from plughost.cli.serving.sharing import WorkerShare, make_shares
 from plughost.cli.signals import StopSignals, hangups
 from plughost.contracts.counting import counted
 from plughost.contracts.logs import get_logger
@@ -34,6 +35,9 @@ _LONG_LIFE = 60.0
 """Seconds after which a worker that ends is started again as if it had never ended before."""
 
 _RELOAD_LIMIT = 300.0
+_SHARES = "shares"
+"""File in which they see how many connections each of them has."""
+
 _log = get_logger("plughost.workers")
 
 
@@ -63,6 +67,7 @@ class Workers:
         """
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plughost-")))
+            make_shares(folder / _SHARES, self._serving.workers)
             self._workers = [
                 stack.enter_context(_Worker(number, folder)) for number in range(self._serving.workers)
             ]
@@ -97,7 +102,7 @@ class Workers:
             sockets = [f"--fd={listener.fileno()}" for listener in self._listeners.sockets]
             link = [] if worker.number == 0 and self._serving.link else ["--no-link"]
             code = await worker.live(
-                [sys.executable, *sys.orig_argv[1:], f"--worker={worker.number}", *sockets, *link],
+                [sys.executable, *sys.orig_argv[1:], *worker.options, *sockets, *link],
                 self._listeners,
                 self._environ,
             )
@@ -146,6 +151,8 @@ class _Worker:
         self.was_ready = False
         self._process: Process | None = None
         self._told = folder / f"{number}.sock"
+        self._share = WorkerShare(folder / _SHARES, number)
+        self.options = [f"--worker={number}", f"--shares={folder / _SHARES}"]
         self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     def __enter__(self) -> Self:
@@ -176,6 +183,7 @@ class _Worker:
                 tasks.cancel_scope.cancel()
         finally:
             self._process = None
+            self._share.leave()
             self.ended.set()
             self.ready, self.ended = anyio.Event(), anyio.Event()  # those of the next life
         return code
