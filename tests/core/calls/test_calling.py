@@ -52,17 +52,26 @@ async def later(what):
 async def test_a_positional_argument_is_refused_with_the_way_to_call(way):
     hosts = dispatcher(Specs, way=way)
     for call in (hosts.hooks.ask, hosts.hooks.ask.report):
-        with pytest.raises(TypeError, match=r"keyword arguments only: ask\(what=\.\.\., how=\.\.\.\)"):
-            await call(1, what=1)
-        with pytest.raises(TypeError, match="required keyword-only argument: 'what'"):
-            await call(1)
-    with pytest.raises(TypeError, match="required keyword-only argument: 'context'"):
-        hosts.hooks.register(1)
+        for given in ({"what": 1}, {}):
+            with pytest.raises(TypeError, match=r"keyword arguments only: ask\(what=\.\.\., how=\.\.\.\)"):
+                await call(1, **given)
+    for at_once in (hosts.hooks.register, hosts.hooks.register.report, hosts.sync_hooks.register):
+        with pytest.raises(TypeError, match=r"keyword arguments only: register\(context=\.\.\.\)"):
+            at_once(1)
+    with pytest.raises(TypeError, match=r"keyword arguments only: find\(what=\.\.\.\)"):
+        hosts.sync_hooks.find(1)
 
 
-async def test_a_missing_argument_is_named():
-    with pytest.raises(TypeError, match=r"ask\(\) missing .*'what'"):
-        dispatcher(Specs).hooks.ask(how="now")
+async def test_a_missing_argument_is_named(way):
+    hosts = dispatcher(Specs, way=way)
+    told = r"ask\(\) missing 'what': call it as ask\(what=\.\.\., how=\.\.\.\)"
+    for call in (hosts.hooks.ask, hosts.hooks.ask.report):
+        with pytest.raises(TypeError, match=told):
+            await call(how="now")
+    with pytest.raises(TypeError, match=told):
+        hosts.sync_hooks.ask(how="now")
+    with pytest.raises(TypeError, match=r"adjust\(\) missing 'value'"):
+        hosts.hooks.adjust()
 
 
 async def test_an_unknown_argument_is_named():

@@ -65,8 +65,8 @@ TRUSTED: Final[bool] = (
 ASYNC = (
     """
 async def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
+    if {wrong}:
+        _refuse(_positional, {values})
     if {unusual}:
         return await _point.call_extra((), {given})
     _short = _point.short
@@ -96,8 +96,8 @@ async def {name}(*_positional{parameters}):
 """,
     """
 async def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
+    if {wrong}:
+        _refuse(_positional, {values})
     return await _point.report({given})
 """,
 )
@@ -105,8 +105,8 @@ async def {name}(*_positional{parameters}):
 SYNC = (
     """
 def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
+    if {wrong}:
+        _refuse(_positional, {values})
     _short = _point.short
     if _short is None or _short.traffic.entered & _mask == _mask:
         _short = _point.wrapped
@@ -132,16 +132,16 @@ def {name}(*_positional{parameters}):
 """,
     """
 def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
+    if {wrong}:
+        _refuse(_positional, {values})
     return _point.at_once({values}, report=True)
 """,
 )
 
 HERE = """
 def {name}(*_positional{parameters}):
-    if _positional:
-        _refuse(_positional)
+    if {wrong}:
+        _refuse(_positional, {values})
     if {unusual}:
         return _point.extra_from_here((), {given})
     _short = _point.here
@@ -246,7 +246,7 @@ def _take(plan: CallPlan) -> list[str]:
 
 
 def call_function(point: Any, declared: Declaration, name: str, template: str) -> Any:
-    """Return a function that calls a hook, with the signature of its spec, so that Python checks the arguments.
+    """Return a function that calls a hook, with the signature of its spec.
 
     Args:
         point: The ``HookPoint`` of the hook.
@@ -255,9 +255,12 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
         template: One of those above.
     """
 
-    def refuse(positional: tuple[Any, ...]) -> NoReturn:
+    def refuse(positional: tuple[Any, ...], values: dict[str, Any]) -> NoReturn:
         example = ", ".join(f"{each}=..." for each in declared.arguments)
-        raise TypeError(f"hooks are called with keyword arguments only: {declared.name}({example})")
+        if positional:
+            raise TypeError(f"hooks are called with keyword arguments only: {declared.name}({example})")
+        missing = " and ".join(repr(each) for each, value in values.items() if value is ABSENT)
+        raise TypeError(f"{declared.name}() missing {missing}: call it as {declared.name}({example})")
 
     known = {
         "_point": point,
@@ -280,13 +283,18 @@ def call_function(point: Any, declared: Declaration, name: str, template: str) -
 
 
 def _filled(template: str, declared: Declaration, name: str) -> str:
-    parameters = [each + f"=_defaults[{each!r}]" * (each in declared.defaults) for each in declared.arguments]
+    required = [each for each in declared.arguments if each not in declared.defaults]
+    parameters = [
+        f"{each}=" + ("_absent" if each in required else f"_defaults[{each!r}]")
+        for each in declared.arguments
+    ]
     values = ", ".join(f"{each!r}: {each}" for each in declared.arguments)
-    unusual, given = "False", f"{{{values}}}"  # what is never true is left out by the compiler
+    # Python would tell whoever calls by position of what is missing, so what is missing is looked for here too.
+    missing = [f"{each} is _absent" for each in required]
+    wrong, unusual, given = " or ".join(["_positional", *missing]), "False", f"{{{values}}}"
     if declared.foreign:  # pluggy lets a caller say less than the spec names, and more
-        required = [each for each in declared.arguments if each not in declared.defaults]
-        parameters = [each + "=_absent" * (each in required) for each in parameters] + ["**_more"]
-        unusual = " or ".join(["_more", *(f"{each} is _absent" for each in required)])
+        parameters.append("**_more")
+        wrong, unusual = "_positional", " or ".join(["_more", *missing])
         given = f"_given(_declared, {{{values}{', ' * bool(values)}**_more}})"
     return template.format(
         name=name,
@@ -297,6 +305,7 @@ def _filled(template: str, declared: Declaration, name: str) -> str:
         fresh="_Decide()" if declared.options.mode == "decide" else "[]",
         values=f"{{{values}}}",
         given=given,
+        wrong=wrong,
         unusual=unusual,
         result=RESULTS[declared.options.mode],
         count="pass" if declared.options.mode == "first" else "_traffic.passed += 1",
