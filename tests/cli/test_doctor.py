@@ -45,6 +45,12 @@ def test_a_broken_configuration_is_a_finding_and_the_rest_is_still_looked_at(cli
         ('requires = ["ending"]', "dependencies", "fail", "circle"),
         ('host_api = ">=9"', "host-api", "fail", "this host has 1.0"),
         ('[extras]\nredis = ["no_such_module"]', "extras", "warn", "pip install 'acme-ending[redis]'"),
+        (
+            'commands = ["end", "list"]',
+            "commands",
+            "warn",
+            "command 'list' of plugin 'ending' cannot be called",
+        ),
         ('hooks = ["before_aut"]', "hooks", "warn", "Did you mean 'before_auth'?"),
     ],
 )
@@ -55,6 +61,16 @@ def test_what_a_card_says_is_looked_at(card, check, status, said, cli, install) 
     assert found == status
     assert said in text
     assert ran.code == (3 if status == "fail" else 0)
+
+
+def test_two_cards_that_name_one_command_are_named(cli, install) -> None:
+    install("ending", ENDING, card='commands = ["end"]')
+    install("other", ENDING, card='commands = ["end"]')
+    status, said = problems(cli("doctor", "--json"), "commands")
+    assert (status, "'end' of plugin 'other' cannot be called: it is that of 'ending'" in said) == (
+        "warn",
+        True,
+    )
 
 
 def test_two_plugins_of_one_name_are_named_with_a_way_to_choose(cli, install) -> None:

@@ -213,6 +213,26 @@ def test_two_plugins_with_one_command_are_named(cli, install, only) -> None:
     assert "'second'" in ran.err
 
 
+def test_two_plugins_with_one_command_are_named_without_cards_too(cli, install, only) -> None:
+    only("first", "second", "third")
+    for name in ("first", "second"):
+        install(name, COMMANDS)
+    install("third", COMMANDS.replace('group("greet")', 'group("other")'))
+    ran = cli("greet", "hello", "Ada")
+    assert ran.out == "Hello, Ada!\n"
+    assert "Command 'greet' is that of plugin 'first'; 'second' has one of that name too" in ran.err
+    assert "'third'" not in ran.err
+
+
+def test_a_plugin_that_gives_one_name_to_two_commands_is_named(cli, install, only) -> None:
+    only("first")
+    install("first", COMMANDS.replace("return [greet]", "return [greet, greet]"))
+    ran = cli("greet", "hello", "Ada")
+    assert ran.out == "Hello, Ada!\n"
+    assert "'first' has one of that name too" in ran.err
+    assert "Rename one of them" in ran.err
+
+
 def test_a_core_command_wins_over_that_of_a_plugin(cli, install) -> None:
     install("thief", ENDING, card='commands = ["list"]')
     assert cli("list").code == 0

@@ -198,6 +198,80 @@ async def test_a_route_cannot_take_the_place_of_the_hosts_own(serve):
             pass
 
 
+class Anything:
+    """An ASGI application: a route to it answers every method."""
+
+    async def __call__(self, scope, receive, send):
+        await hello(None)(scope, receive, send)
+
+
+PAIRS = {
+    "the same twice": (("/a", hello, ["GET"]), ("/a", hello, ["GET"])),
+    "one of two methods": (("/a", hello, ["GET", "POST"]), ("/a", hello, ["POST", "PUT"])),
+    "a parameter of another name": (("/a/{id}", hello, ["GET"]), ("/a/{name}", hello, ["GET"])),
+    "behind one that answers everything": (("/a", Anything(), None), ("/a", hello, ["PUT"])),
+    "HEAD behind GET": (("/a", hello, ["GET"]), ("/a", hello, ["HEAD"])),
+}
+
+
+def two(first, second):
+    class Two(Plugin):
+        name = "two"
+
+        @hookimpl
+        def register_routes(self) -> list[Route]:
+            return [
+                Route(path, endpoint, methods=methods, guard=PUBLIC)
+                for path, endpoint, methods in (first, second)
+            ]
+
+    return Two
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+async def test_a_route_that_would_never_be_asked_is_refused_with_its_plugin(serve, pair):
+    with pytest.raises(RouteError, match=r"'two': route \w+ /a.* is there twice") as raised:
+        async with serve(two(*PAIRS[pair])):
+            pass
+    assert raised.value.plugin == "two"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("/a", hello, ["GET"]), ("/a", hello, ["POST"])),
+        (("/a", hello, ["HEAD"]), ("/a", hello, ["GET"])),
+        (("/a", hello, ["GET"]), ("/a", Anything(), None)),
+        (("/a/{id}", hello, ["GET"]), ("/a/{id:int}", hello, ["GET"])),
+        (("/a/b", hello, ["GET"]), ("/a/{id}", hello, ["GET"])),
+    ],
+)
+async def test_routes_that_leave_each_other_something_stand_side_by_side(serve, first, second):
+    async with serve(two(first, second)) as served:
+        assert len([route for route in served.app.runtime.routes if route.plugin == "two"]) == 2
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+async def test_a_route_for_every_method_is_taken_and_takes_as_any_other(serve, turn):
+    class One(Plugin):
+        name = "one"
+
+        @hookimpl
+        def register_routes(self) -> list[Route]:
+            return [Route("/a/{id}", Anything(), guard=PUBLIC)]
+
+    class Other(Plugin):
+        name = "other"
+
+        @hookimpl
+        def register_routes(self) -> list[Route]:
+            return [Route("/a/{key}", hello, guard=PUBLIC)]
+
+    with pytest.raises(RouteError, match="is taken by"):
+        async with serve(*[One, Other][::turn]):
+            pass
+
+
 async def test_a_guarded_route_in_a_foreign_application_refuses_all(serve):
     async with serve() as served:
         from starlette.applications import Starlette

@@ -31,8 +31,9 @@ def names_on_cards(loaded: LoadedConfig) -> Mapping[str, str]:
 def find_command(program: Program, name: str) -> click.Command | None:
     """Return a plugin's command, or None when nobody has one of that name.
 
-    Plugins whose card names the command are asked first, then those whose card leaves it open; the others are
-    not imported. One that cannot be imported is named on standard error, and the search goes on.
+    Plugins whose card names the command are asked first, then all whose card leaves it open; the others are not
+    imported. One that cannot be imported is named on standard error, and the search goes on. So are those whose
+    command of that name nobody can call.
 
     Raises:
         ConfigError: The configuration cannot be read, so it is not known which plugins there are.
@@ -42,17 +43,23 @@ def find_command(program: Program, name: str) -> click.Command | None:
     sure = [candidate for candidate in candidates if name in (candidate.card.commands or ())]
     unsaid = [candidate for candidate in candidates if candidate.card.commands is None]
     maybe = [one for one in unsaid if not one.card.hooks or _HOOK in one.card.hooks]
+    found: list[tuple[str, click.Command]] = []
     for candidate in (*sure, *maybe):
-        for command in _commands_of(program, candidate, loaded.config.host.load_timeout):
-            if command.name == name:
-                losers = [one.name for one in sure if one is not candidate]
-                if losers:
-                    program.talk(
-                        f"Command {name!r} is that of plugin {candidate.name!r}; {', '.join(map(repr, losers))} has "
-                        "one of that name too, which is refused. Disable one of them"
-                    )
-                return command
-    return None
+        given = _commands_of(program, candidate, loaded.config.host.load_timeout)
+        found += [(candidate.name, command) for command in given if command.name == name]
+        if found and candidate in sure:
+            found += [(one.name, found[0][1]) for one in sure if one is not candidate]
+            break
+    if not found:
+        return None
+    (winner, command), *others = found
+    if others:
+        losers = ", ".join(dict.fromkeys(repr(one) for one, _ in others))
+        program.talk(
+            f"Command {name!r} is that of plugin {winner!r}; {losers} has one of that name too, which is refused. "
+            + ("Rename one of them" if losers == repr(winner) else "Disable one of them")
+        )
+    return command
 
 
 def _commands_of(program: Program, candidate: PluginCandidate, limit: float) -> list[click.Command]:

@@ -28,6 +28,7 @@ from plughost.http.routes import Route, WebSocketRoute
 from plughost.http.runtime import HttpRuntime
 from plughost.http.shell import Shell
 from plughost.http.table import RouteTable
+from plughost.http.taken import TakenRoutes
 
 _log = get_logger("plughost.http")
 
@@ -230,7 +231,7 @@ def _by_plugin(report: Any) -> Iterator[tuple[str, Any]]:
 def _checked(
     plugin: str, items: Any, taken: Sequence[Any], runtime: HttpRuntime
 ) -> Iterator[Route | WebSocketRoute]:
-    seen = {(route.path, method): route.plugin for route in taken for method in route.methods or ("*",)}
+    seen = TakenRoutes(taken)
     for item in _sequence(plugin, "register_routes", items):
         route = _guarded(plugin, item)
         if isinstance(route, Route) and route.rate is not None and not runtime.rates.knows(route.rate):
@@ -240,15 +241,7 @@ def _checked(
                 plugin=plugin,
                 path=route.path,
             )
-        for method in route.methods or ("*",):
-            holder = seen.setdefault((route.path, method), plugin)
-            if holder != plugin:
-                raise RouteError(
-                    f"plugin {plugin!r}: route {method} {route.path} is taken by"
-                    f" {holder or 'the host itself'}; choose another path",
-                    plugin=plugin,
-                    path=route.path,
-                )
+        seen.claim(route, plugin)
         route.plugin = plugin
         yield route
 

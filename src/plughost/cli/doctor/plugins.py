@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Iterator
 
 from plughost.checks.findings import CheckProblem, check
+from plughost.cli.app import COMMANDS
 from plughost.cli.doctor.patient import Patient
 from plughost.contracts.records import PluginState
 from plughost.core.calls.declared import HookSetup
@@ -131,6 +132,21 @@ def _hooks(patient: Patient) -> Iterator[CheckProblem]:
                 )
 
 
+@check("commands", "every command on a card can be called")
+def _commands(patient: Patient) -> Iterator[CheckProblem]:
+    holders = dict.fromkeys(COMMANDS, "plughost itself")
+    for candidate in _wanted(patient):
+        for command in candidate.card.commands or ():
+            holder = holders.setdefault(command, repr(candidate.name))
+            if holder != repr(candidate.name):
+                yield CheckProblem(
+                    message=f"command {command!r} of plugin {candidate.name!r} cannot be called: it is that of {holder}",
+                    advice="ask for another name of the command, or disable one of the plugins",
+                    plugin=candidate.name,
+                    level="warning",
+                )
+
+
 def _hook_problem(candidate: PluginCandidate, what: str) -> CheckProblem:
     return CheckProblem(
         message=f"plugin {candidate.name!r} {what}",
@@ -154,4 +170,5 @@ PLUGIN_CHECKS = (
     _host_api,
     _required,
     _hooks,
+    _commands,
 )
