@@ -67,7 +67,7 @@ def test_two_cards_that_name_one_command_are_named(cli, install) -> None:
     install("ending", ENDING, card='commands = ["end"]')
     install("other", ENDING, card='commands = ["end"]')
     status, said = problems(cli("doctor", "--json"), "commands")
-    assert (status, "'end' of plugin 'other' cannot be called: it is that of 'ending'" in said) == (
+    assert (status, "'end' of plugin 'other' cannot be called: 'ending' has it" in said) == (
         "warn",
         True,
     )

@@ -140,7 +140,7 @@ def _commands(patient: Patient) -> Iterator[CheckProblem]:
             holder = holders.setdefault(command, repr(candidate.name))
             if holder != repr(candidate.name):
                 yield CheckProblem(
-                    message=f"command {command!r} of plugin {candidate.name!r} cannot be called: it is that of {holder}",
+                    message=f"command {command!r} of plugin {candidate.name!r} cannot be called: {holder} has it",
                     advice="ask for another name of the command, or disable one of the plugins",
                     plugin=candidate.name,
                     level="warning",
