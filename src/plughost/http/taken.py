@@ -40,7 +40,7 @@ class TakenRoutes:
         methods = route.methods or {_ANY}
         for method in sorted(methods):
             holder = _holder(held, method, plugin)
-            # Starlette adds HEAD to every GET, which is no wish of the author's.
+            # Starlette adds HEAD to every GET: the author did not ask for it.
             if holder is None or (holder == plugin and method == "HEAD" and "GET" in methods):
                 continue
             what = f"plugin {plugin!r}: route {'any method' if method == _ANY else method} {route.path}"
