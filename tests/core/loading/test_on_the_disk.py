@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,131 @@ async def test_a_reload_leaves_the_modules_of_another_distribution_in_the_same_p
         assert sys.modules[f"{corp}.b"] is before["b"]
 
 
-# saves that a clock does not tell apart, and folders that change
+# what belongs to a plugin, and saves that a clock does not tell apart
+
+
+def rewrite(file: Path, text: str, mtime: int | None = None) -> None:
+    """Write a file until the system's coarse clock says that this was after now; ``mtime`` is what it says itself."""
+    now = time.time_ns()
+    while True:
+        file.write_text(text)
+        if mtime is not None:
+            os.utime(file, ns=(mtime, mtime))
+        if file.stat().st_ctime_ns > now:
+            return
+
+
+PARTED = """
+from plughost import Plugin, hookimpl
+from {words} import WORD
+class One(Plugin):
+    @hookimpl
+    async def describe_metrics(self):
+        import {late}
+        return [WORD, {late}.WORD]
+"""
+
+
+def installed(site: Path, name: str, files: dict[str, str], **noted: str) -> None:
+    info = site / f"acme_{name}-1.0.dist-info"
+    noted |= {
+        "METADATA": f"Metadata-Version: 2.1\nName: acme-{name}\nVersion: 1.0\n",
+        "RECORD": "".join(f"{file},,\n" for file in [*files, "../bin/it.py", "acme_it.so"]),
+    }
+    for file, text in files.items() | {(f"{info.name}/{file}", text) for file, text in noted.items()}:
+        (site / file).parent.mkdir(parents=True, exist_ok=True)
+        (site / file).write_text(text)
+
+
+# Where the plugin lies, what it imports at once, and what it imports late.
+PARTS = {
+    "two modules": ("corp{n}.py", "words{n}.py", "words{n}l.py"),
+    "two packages": ("corp{n}/code.py", "words{n}/here.py", "words{n}/late.py"),
+    "parts of a shared package": ("corp{n}/a.py", "corp{n}/b.py", "corp{n}/c.py"),
+}
+
+
+WAYS = [(how, parts) for how in ("installed", "worked on", "named") for parts in PARTS]
+WAYS.remove(("named", "two packages"))  # whose package is the application's as well as the plugin's
+
+
+@pytest.fixture(params=WAYS, ids=" as ".join)
+def parted(request, tmp_path, monkeypatch, anyio_backend_name) -> tuple[dict[str, Any], list[Path]]:
+    """A plugin in parts: a configuration that finds it, and its files."""
+    how, parts = request.param
+    number = f"_{how[0]}{parts[-2:]}_{anyio_backend_name}"
+    places = [place.format(n=number) for place in PARTS[parts]]
+    modules = [place.removesuffix(".py").replace("/", ".") for place in places]
+    words = dict.fromkeys(places, "WORD = 'old'\n")
+    files = words | {places[0]: PARTED.format(words=modules[1], late=modules[2])}
+    if parts == "two packages":
+        files |= {f"{place.partition('/')[0]}/__init__.py": "" for place in places}
+    site, code = tmp_path / "site", tmp_path / "site"
+    noted = {"entry_points.txt": f"[plughost.plugins]\nlamp = {modules[0]}:One\n"}
+    if how == "worked on":
+        code = tmp_path / "project" / "src"
+        url = f'{{"url": "{code.parent.as_uri()}", "dir_info": {{"editable": true}}}}'
+        installed(site, "lamp", {}, **noted, **{"direct_url.json": url})
+        monkeypatch.syspath_prepend(str(site))
+    elif how == "installed":
+        installed(site, "lamp", files, **noted)
+    for file, text in files.items():
+        (code / file).parent.mkdir(parents=True, exist_ok=True)
+        (code / file).write_text(text)
+    monkeypatch.syspath_prepend(str(code))
+    table = {"lamp": {"module": f"{modules[0]}:One"}} if how == "named" else {}
+    return config(tmp_path, "lamp", **table), [code / place for place in places]
+
+
+async def said(host: Host) -> list[str]:
+    return [word for words in await host.hooks.describe_metrics() for word in words]
+
+
+@pytest.mark.parametrize("changed", [1, 2], ids=["imported at once", "imported late"])
+async def test_a_reload_reads_again_every_module_that_came_with_the_plugin(parted, changed) -> None:
+    settings, files = parted
+    async with Host(config=settings, environ={}) as host:
+        assert host.plugins["lamp"].state is PluginState.READY, host.plugins["lamp"].reason
+        assert await said(host) == ["old", "old"]
+        rewrite(files[changed], "WORD = 'new'\n", files[changed].stat().st_mtime_ns)
+        await host.reload_plugin("lamp")
+        assert (await said(host))[changed - 1] == "new"
+
+
+async def test_a_reload_that_fails_puts_every_module_that_came_with_the_plugin_back(parted) -> None:
+    settings, files = parted
+    source = files[0].read_text()
+    async with Host(config=settings, environ={}) as host:
+        assert await said(host) == ["old", "old"]
+        rewrite(files[1], "WORD = 'bad'\n")
+        rewrite(files[0], f"{source}raise OSError('no light')\n")
+        with pytest.raises(PluginImportError, match="no light"):
+            await host.reload_plugin("lamp")
+        assert await said(host) == ["old", "old"]
+        rewrite(files[1], "WORD = 'new'\n", files[1].stat().st_mtime_ns)
+        rewrite(files[0], source)
+        await host.reload_plugin("lamp")
+        assert await said(host) == ["new", "old"]
+
+
+@pytest.mark.parametrize("door", ["entry point", "configuration"])
+async def test_a_reload_leaves_what_another_distribution_put_beside_the_plugin_alone(
+    tmp_path, monkeypatch, anyio_backend_name, door
+) -> None:
+    number = f"_{door[:2]}_{anyio_backend_name}"
+    lamp, other = f"corp_lamp{number}", f"corp_other{number}"
+    source = f"from plughost import Plugin\nimport {other}\nclass One(Plugin): pass\n"
+    entry = {"entry_points.txt": f"[plughost.plugins]\nlamp = {lamp}:One\n"}
+    installed(tmp_path / "site", "lamp", {f"{lamp}.py": source}, **(entry if door == "entry point" else {}))
+    installed(tmp_path / "site", "other", {f"{other}.py": ""})
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    table = {"lamp": {"module": f"{lamp}:One"}} if door == "configuration" else {}
+    async with Host(config=config(tmp_path, "lamp", **table), environ={}) as host:
+        before = sys.modules[lamp], sys.modules[other]
+        rewrite(tmp_path / "site" / f"{lamp}.py", f"{source}# changed\n")
+        await host.reload_plugin("lamp")
+        assert sys.modules[lamp] is not before[0]
+        assert sys.modules[other] is before[1]
 
 
 async def test_a_file_is_read_again_though_time_and_size_are_those_of_before(tmp_path) -> None:
@@ -387,7 +512,7 @@ async def test_classes_of_a_plugin_stay_the_same_when_it_imported_something_late
         importlib.import_module("word_news_code.late")
         await host.reload_plugin("word_news")
         assert sys.modules["word_news_code"].Piece is old
-        (home / "word_news_code" / "late.py").write_text("changed = True")
+        rewrite(home / "word_news_code" / "late.py", "changed = True")
         await host.reload_plugin("word_news")
         assert importlib.import_module("word_news_code.late").changed
         assert sys.modules["word_news_code"].Piece is not old

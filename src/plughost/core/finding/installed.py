@@ -47,7 +47,7 @@ class EntryPoint(msgspec.Struct, frozen=True):
         reference: Right of it: ``module`` or ``module:attribute``.
         distribution: Name of the distribution.
         version: Its version; empty when the metadata do not say.
-        location: The folder on the path that holds it.
+        metadata: The folder of its metadata; empty when they lie in none.
     """
 
     group: str
@@ -55,7 +55,7 @@ class EntryPoint(msgspec.Struct, frozen=True):
     reference: str
     distribution: str
     version: str
-    location: str
+    metadata: str
 
 
 class _Metadata(msgspec.Struct):
@@ -99,7 +99,7 @@ class _Metadata(msgspec.Struct):
             headers = self.headers
             name = headers.get("Name", self.match["name"])
             version = headers.get("Version", self.match["version"] or "")
-            yield from parse_entry_points(text, groups, name, version, self.parent)
+            yield from parse_entry_points(text, groups, name, version, self.path)
 
 
 def entry_points(
@@ -197,7 +197,7 @@ def _of_all(
             )
             continue
         if name:
-            yield canonical(name), list(parse_entry_points(text, groups, name, version, location))
+            yield canonical(name), list(parse_entry_points(text, groups, name, version, ""))
         else:
             tell(f"a distribution in {location or 'a finder'} has no name and is passed over")
 
@@ -210,7 +210,7 @@ def _facts_of(distribution: Any) -> tuple[str, str, str]:
 
 
 def parse_entry_points(
-    text: str, groups: Groups, distribution: str, version: str, location: str
+    text: str, groups: Groups, distribution: str, version: str, metadata: str
 ) -> Iterator[EntryPoint]:
     """Yield the entry points of ``groups`` in the text of an ``entry_points.txt``."""
     group = ""
@@ -220,7 +220,7 @@ def parse_entry_points(
             group = line.strip("[]").strip()
         elif (groups is None or group in groups) and "=" in line and line[0] not in "#;":
             name, _, reference = line.partition("=")
-            yield EntryPoint(group, name.strip(), bare_reference(reference), distribution, version, location)
+            yield EntryPoint(group, name.strip(), bare_reference(reference), distribution, version, metadata)
 
 
 def bare_reference(text: str) -> str:

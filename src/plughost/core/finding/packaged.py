@@ -150,7 +150,7 @@ def _entry_points_of(package: Package) -> tuple[str, str] | None:
 def _of_wheel(info: str, text: str, folder: Path, groups: Sequence[str]) -> Iterator[Finding]:
     match = re.match(_INFO_FOLDER, info)
     name, version = (match["name"].replace("_", "-"), match["version"]) if match else ("", "")
-    points = list(parse_entry_points(text, groups, name, version, str(folder)))
+    points = list(parse_entry_points(text, groups, name, version, ""))
     for point in points:
         yield Finding(
             name=point.name,

@@ -35,6 +35,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         distribution: The distribution it belongs to; empty when none.
         version: That distribution's version; empty when unknown.
         group: The group of entry points that it is in; empty when none.
+        metadata: The folder of that distribution's metadata; empty when it was not found by them.
         folder: For a plugin directory or package: what must be on the path to import it.
         package: What its code must be checked against before every start; None when nothing is.
         environment: The virtual environment it is installed in; None when that is the host's own.
@@ -49,6 +50,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     distribution: str = ""
     version: str = ""
     group: str = ""
+    metadata: str = ""
     folder: Path | None = None
     package: Package | None = None
     environment: VirtualEnvironment | None = None
@@ -69,6 +71,7 @@ def from_entry_points(
             distribution=point.distribution,
             version=point.version,
             group=point.group,
+            metadata=point.metadata,
         )
 
 

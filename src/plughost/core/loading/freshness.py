@@ -17,6 +17,7 @@ from types import ModuleType
 
 from msgspec.structs import replace
 
+from plughost.core.finding.brought import brought_by
 from plughost.core.finding.module_files import file_of
 from plughost.core.finding.sources import Finding
 from plughost.core.packages.digests import remove_compiled_file
@@ -50,10 +51,12 @@ class CodeWatch:
         before = self._imported.get(plugin)
         if before is None:
             return False
-        now = _contents(finding, self._loaded_for(plugin))
+        loaded = self._loaded_for(plugin)
+        now = _contents(finding, loaded)
         if any(now.get(name, content) != content for name, content in before.items()):
             return True
-        return any(_saved_at(name) > self._since[plugin] for name in now.keys() - before.keys())
+        others = {*now, *_others_of(finding, loaded)} - before.keys()
+        return any(_saved_at(name) > self._since[plugin] for name in others)
 
     @contextmanager
     def reading_again(self, plugin: str, finding: Finding) -> Iterator[None]:
@@ -69,8 +72,10 @@ class CodeWatch:
             yield
         except BaseException:
             if forgotten:
-                for name in _modules_of(finding, self._loaded_for(plugin)):
-                    del sys.modules[name]
+                loaded = self._loaded_for(plugin)
+                for name in {*_modules_of(finding, loaded), *_others_of(finding, loaded)}:
+                    if file := file_of(sys.modules.pop(name)):
+                        remove_compiled_file(Path(file))
                 sys.modules.update(forgotten)
                 for name, module in forgotten.items():  # `import a.b` finds b as an attribute of a
                     parent, _, own = name.rpartition(".")
@@ -102,7 +107,7 @@ class CodeWatch:
         if self._imported[plugin] and not changed:
             return {}
         loaded = self._loaded_for(plugin)
-        names = _modules_of(finding, loaded)
+        names = _modules_of(finding, loaded) + _others_of(finding, loaded)
         if moved:
             names += _modules_of(replace(finding, folder=folder), loaded)
         forgotten = {
@@ -136,6 +141,7 @@ class _LoadedModules:
         self._foreign = foreign
         self._claimed = frozenset(claimed)
         self._names = sorted(sys.modules)
+        self._crowded: dict[Path, bool] = {}
 
     def within(self, root: str) -> list[str]:
         """Return the names of a module and of those in it, a package before what is in it."""
@@ -149,6 +155,21 @@ class _LoadedModules:
         files, inner = self._files, str(folder / "_").removesuffix("_")
         end = bisect_left(files, (inner.removesuffix(os.sep) + chr(ord(os.sep) + 1), ""))
         return [name for _, name in files[bisect_left(files, (inner, "")) : end]]
+
+    def are_nobodys(self, names: Iterable[str]) -> list[str]:
+        """Return those of these modules that are imported and that nobody claimed."""
+        own = self._foreign
+        return [
+            name
+            for name in names
+            if name in sys.modules and name not in own and self._claimed.isdisjoint(_prefixes(name))
+        ]
+
+    def are_many_in(self, folder: Path) -> bool:
+        """Whether distributions are installed in a folder, whose modules lie there side by side."""
+        if folder not in self._crowded:
+            self._crowded[folder] = any(folder.glob("*-info"))
+        return self._crowded[folder]
 
     @cached_property
     def _files(self) -> list[tuple[str, str]]:
@@ -181,17 +202,45 @@ def _modules_of(finding: Finding, loaded: _LoadedModules) -> list[str]:
     module = _module_of(finding)
     if not module:
         return []
-    own, home = loaded.within(_root_of(module)), _home_of(module, finding)
+    own, home = loaded.within(_root_of(module)), _home_of(module, finding, loaded)
     return own if home is None else [*dict.fromkeys([*own, *loaded.lying_in(home)])]
 
 
+def _others_of(finding: Finding, loaded: _LoadedModules) -> list[str]:
+    """Return the names of the modules that an installed plugin's distribution brings beside its package.
+
+    What was in them at the start nobody looked at, which would cost every start: when they were saved tells.
+    """
+    if not finding.metadata or _root_of(_module_of(finding)).partition(".")[0] in _SHARED_ROOTS:
+        return []
+    brought = brought_by(Path(finding.metadata))
+    if brought.project is None:
+        names = loaded.are_nobodys(brought.modules)
+    else:
+        names = [
+            name for name in loaded.lying_in(brought.project) if _is_imported_from(name, brought.project)
+        ]
+    own = {*loaded.within(_root_of(_module_of(finding)))}
+    return [name for name in names if name not in own]
+
+
+def _is_imported_from(name: str, project: Path) -> bool:
+    """Whether a module is one of a project rather than one that is installed in an environment within it."""
+    file = Path(os.path.realpath(file_of(sys.modules[name]) or "")).relative_to(project)
+    return "site-packages" not in file.parts
+
+
 def _saved_at(name: str) -> int:
-    """When the file of an imported module was saved, in nanoseconds; 0 when nobody can tell."""
+    """When the file of an imported module was saved, in nanoseconds; 0 when nobody can tell.
+
+    Who copies a file may give it the time of the original, as installers do; that of its entry is the system's own.
+    """
     file = file_of(sys.modules.get(name))
     try:
-        return Path(file).stat().st_mtime_ns if file is not None else 0
+        status = Path(file).stat() if file is not None else None
     except OSError:
-        return 0
+        status = None
+    return 0 if status is None else max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _module_of(finding: Finding) -> str:
@@ -208,13 +257,15 @@ def _root_of(module: str) -> str:
     return module
 
 
-def _home_of(module: str, finding: Finding) -> Path | None:
+def _home_of(module: str, finding: Finding, loaded: _LoadedModules) -> Path | None:
     if finding.folder is not None:
         return finding.folder.resolve()
     file = file_of(sys.modules.get(module))
-    if finding.distribution or not file or "." in module or Path(file).name == "__init__.py":
+    if finding.distribution or not file or _root_of(module) != module or Path(file).name == "__init__.py":
         return None
-    return Path(file).resolve().parent
+    home = Path(file).resolve().parent
+    on_path = home.parents[module.count(".") - 1] if "." in module else home
+    return None if loaded.are_many_in(on_path) else home
 
 
 def _sources_of(module: str, finding: Finding) -> Iterator[Path]:
