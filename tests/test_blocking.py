@@ -111,6 +111,12 @@ def test_results_of_hooks_are_the_objects_the_plugins_returned(host: BlockingHos
     assert answer is ANSWER
 
 
+def test_dir_names_what_a_window_shows(host: BlockingHost) -> None:
+    assert [name for name in dir(host.hooks) if not name.startswith("_")].count("answers") == 1
+    assert {"report", "call_extra"} <= {*dir(host.hooks.answers)}
+    assert {"get_many", "get_or_set"} <= {*dir(host.use(CacheManager).get("values"))}
+
+
 def test_what_is_seen_through_a_window_is_equal_to_itself_and_of_its_class(host: BlockingHost) -> None:
     caches = host.use(CacheManager)
     cache: Any = caches.default

@@ -235,10 +235,46 @@ async def test_what_only_pluggy_can_call_says_so():
 
     async with moved_in(hookspecs=[]) as host:
         host.pluggy.add_hookspecs(Specs)
-        with pytest.raises(AttributeError, match="underscore"):
+        host.pluggy.register(plugin_of("datasette", odd=lambda _hidden: _hidden), "guest")
+        with pytest.raises(AttributeError, match=r"underscore. Call sync_hooks\.odd"):
             await host.hooks.odd(_hidden=1)
+        assert host.sync_hooks.odd(_hidden=1) == [1]
+        assert host.sync_hooks.odd.spec.argnames == ("_hidden",)
     with pytest.raises(ValueError, match="underscore"):
         moved_in(hookspecs=Specs)
+
+
+class ByName(pluggy.PluginManager):
+    """Takes what is called ``acme_...`` for a spec or an implementation, as pytest does with its own prefix."""
+
+    def parse_hookimpl_opts(self, plugin, name):
+        found = super().parse_hookimpl_opts(plugin, name)
+        return {} if found is None and name.startswith("acme_") else found
+
+    def parse_hookspec_opts(self, module_or_class, name):
+        found = super().parse_hookspec_opts(module_or_class, name)
+        plain = {"firstresult": False, "historic": False, "warn_on_impl": None, "warn_on_impl_args": None}
+        return plain if found is None and name.startswith("acme_") else found
+
+
+async def test_a_manager_that_looks_for_hooks_in_its_own_way_shows_them_to_both_faces():
+    class Specs:
+        def acme_report(self, item): ...
+
+    class Guest:
+        def acme_report(self, item):
+            return item
+
+    async with Host.for_pluggy("acme", (), config={}, environ={"PLUGHOST_LOAD_PLUGINS": ""}) as host:
+        host.pluggy.__class__ = type("Mine", (ByName, type(host.pluggy)), {})
+        host.pluggy.add_hookspecs(Specs)
+        assert host.sync_hooks.acme_report(item=1) == []
+        host.pluggy.register(Guest(), "guest")
+        assert host.pluggy.hook.acme_report(item=1) == [1]
+        assert host.sync_hooks.acme_report(item=1) == await host.hooks.acme_report(item=1) == [1]
+        assert host.plugins["guest"].hooks == ("acme_report",)
+        host.pluggy.unregister(name="guest")
+        assert host.sync_hooks.acme_report(item=1) == []
 
 
 async def test_monitors_of_the_manager_see_calls_of_both_faces():
@@ -264,6 +300,7 @@ async def test_pluggy_s_calls_stand_on_a_hook():
         assert await host.hooks.transform.call_extra([lambda text: "extra"], {"text": "a"}) == ["extra", "a"]
         assert await host.hooks.transform(text="a", unheard="of") == ["a"]
         assert host.hooks.transform.spec is host.pluggy.hook.transform.spec
+        assert host.hooks.transform.name == host.sync_hooks.transform.name == "transform"
         assert [impl.plugin_name for impl in host.hooks.transform.get_hookimpls()] == ["guest"]
 
 

@@ -25,7 +25,7 @@ from anyio.from_thread import BlockingPortal
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Service
 from plughost.core.calls.relays import HookRelay, twin_of
-from plughost.core.forking import no_forks
+from plughost.core.forking import no_forks, refuse_forked
 from plughost.core.importing import result_of
 from plughost.core.stepping import event_library
 from plughost.core.threads import context_for_a_thread
@@ -254,11 +254,7 @@ class _LoopThread:
             )
 
     def refuse_forked(self) -> None:
-        if self._process != os.getpid():
-            raise HostNotReadyError(
-                f"host {self._host.name!r} was started before this process was forked, and threads do not survive "
-                "that: start it in each process (`plughost.adapters.threads.HostOfProcess` does)"
-            )
+        refuse_forked(self._process, f"host {self._host.name!r}")
 
     @property
     def _way_in(self) -> BlockingPortal:
@@ -335,6 +331,9 @@ class ThreadView:
     def __getitem__(self, key: Any) -> Any:
         return _given(self._loop, self._loop.call(self._thing.__getitem__, _inward(key)))
 
+    def __dir__(self) -> list[str]:
+        return dir(self._thing)
+
     def __contains__(self, key: object) -> bool:
         return bool(self._loop.call(self._thing.__contains__, _inward(key)))
 
@@ -393,6 +392,9 @@ class HookView:
 
     def __getattr__(self, name: str) -> Any:
         return _shown(self._loop, getattr(self._hook, name))
+
+    def __dir__(self) -> list[str]:
+        return dir(self._hook)
 
 
 async def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

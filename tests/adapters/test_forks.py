@@ -94,11 +94,62 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 """
 
+HOOKS_HELD = """
+import pluggy
+
+spec, impl = pluggy.HookspecMarker("forked"), pluggy.HookimplMarker("forked")
+
+class Specs:
+    @spec
+    def tell(self, what): ...
+
+class Plain:
+    @impl
+    def tell(self, what):
+        return what
+
+class Waiting:
+    @impl
+    async def tell(self, what):
+        return what
+
+host = BlockingHost.for_pluggy("forked", Specs, config={}, environ={})
+host.start()
+manager = host.pluggy
+manager.hook = host.sync_hooks
+manager.register(Plain(), "plain")
+manager.register(Waiting(), "waiting")
+host.load_plugin(Plain(), name="of the host")
+assert len(manager.hook.tell(what=1)) == 3
+
+def refused(use):
+    try:
+        use()
+    except HostNotReadyError as error:
+        assert "forked" in str(error), error
+        return
+    raise AssertionError("it was not refused")
+
+def work():
+    warnings.simplefilter("error")
+    refused(lambda: manager.hook.tell(what=1))
+    refused(lambda: manager.hook.tell.call_extra([Waiting().tell], {"what": 1}))
+    manager.unregister(name="waiting")
+    manager.unregister(name="of the host")
+    assert manager.hook.tell(what=1) == [1]
+    assert manager.register(Plain(), "of the child") and manager.hook.tell(what=1) == [1, 1]
+    host.stop()
+
+assert in_child(work) == 0
+assert len(manager.hook.tell(what=1)) == 3
+host.stop()
+"""
+
 
 @pytest.mark.parametrize(
     "program",
-    [USED_BEFORE, STARTING_MEANWHILE, BY_HAND, OUT_OF_THE_BLOCK],
-    ids=["used before", "starting meanwhile", "by hand", "out of the block"],
+    [USED_BEFORE, STARTING_MEANWHILE, BY_HAND, OUT_OF_THE_BLOCK, HOOKS_HELD],
+    ids=["used before", "starting meanwhile", "by hand", "out of the block", "hooks that somebody holds"],
 )
 def test_a_forked_process_never_waits_for_the_threads_of_its_parent(config: Path, program: str) -> None:
     script = config.with_name("forking.py")

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from plughost.exceptions import HostNotReadyError
+
 _LONGEST = 10.0
 """Seconds a fork waits at most: a start that hangs must not hold a server up."""
 
@@ -38,6 +40,19 @@ def no_forks() -> Iterator[None]:
         with _changed:
             _under_way -= 1
             _changed.notify_all()
+
+
+def refuse_forked(process: int, host: str = "the host") -> None:
+    """Refuse what needs the threads of a host that started in another process than this one.
+
+    Raises:
+        HostNotReadyError: This process was forked from that one.
+    """
+    if process != os.getpid():
+        raise HostNotReadyError(
+            f"{host} was started before this process was forked, and threads do not survive that: start it in each"
+            " process (`plughost.adapters.threads.HostOfProcess` does)"
+        )
 
 
 def _before_a_fork() -> None:

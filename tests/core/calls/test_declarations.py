@@ -81,8 +81,11 @@ def test_a_historic_spec_is_called_as_pluggy_calls_it():
     marker = pluggy.HookspecMarker("plughost")
     hosts = HookDispatcher()
     hosts.add_hookspecs(module(tell=marker(historic=True)(lambda text: None)))
-    with pytest.raises(AssertionError, match="call_historic"):
-        hosts.hooks.tell(text="hello")
+    for hooks in (hosts.hooks, hosts.sync_hooks):
+        with pytest.raises(AssertionError, match="call_historic"):
+            hooks.tell(text="hello")
+        with pytest.raises(AssertionError, match="call_historic"):
+            hooks.tell.call_extra([], {"text": "hello"})
     heard = []
     hosts.hooks.tell.call_historic(kwargs={"text": "hello"}, result_callback=heard.append)
     hosts.register("late", _Late())

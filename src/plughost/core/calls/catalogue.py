@@ -14,7 +14,6 @@ from plughost.core.calls.declaration import (
     origin_of,
     read_declaration,
     read_declarations,
-    specs_of,
 )
 from plughost.core.calls.manager import HookManager
 from plughost.core.calls.verify import misfits, options_of
@@ -26,7 +25,7 @@ class Catalogue:
 
     Attributes:
         declarations: What is declared, by name.
-        unfit: Hooks that only pluggy's own ``hook`` can call -> why.
+        unfit: Hooks that only pluggy itself can call -> why.
         changes: How often declarations came or went.
 
     Args:
@@ -67,9 +66,12 @@ class Catalogue:
     def follow(self, namespace: Namespace) -> None:
         """Take over what pluggy's own manager was given; what cannot be called by keywords stays its own."""
         self.changes += 1
-        for name, opts in specs_of(self._manager, namespace):
+        # What pluggy took, not what is marked: a class that derives from its manager may look for specs otherwise.
+        specs = (caller.spec for caller in self._manager.callers.values())
+        for spec in [each for each in specs if each is not None and each.namespace is namespace]:
+            name = spec.name
             try:
-                self.declarations[name] = read_declaration(name, namespace, opts, self._terms)
+                self.declarations[name] = read_declaration(name, namespace, spec.opts, self._terms)
             except ValueError as error:
                 self.unfit[name] = str(error)
             else:

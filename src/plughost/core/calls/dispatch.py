@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -132,7 +133,8 @@ class HookDispatcher:
 
     def move_in(self) -> None:
         """The host runs, in this thread and on this event loop."""
-        self.home.token, self.home.thread = current_token(), threading.get_ident()
+        home = self.home
+        home.token, home.thread, home.process = current_token(), threading.get_ident(), os.getpid()
 
     def move_out(self) -> None:
         """The host has ended."""
@@ -364,9 +366,9 @@ class HookDispatcher:
         with self._change():
             self._catalogue.follow(namespace)
             for name, why in self._catalogue.unfit.items():
-                refuse = partial(refusing, UnknownHookError(f"{why}. Call pluggy.hook.{name}", hook=name))
-                offer(self.hooks, name, refuse)
-                offer(self.sync_hooks, name, refuse)
+                said = f"{why}. Call sync_hooks.{name}, where it is pluggy's own"
+                offer(self.hooks, name, partial(refusing, UnknownHookError(said, hook=name)))
+                offer(self.sync_hooks, name, partial(self.pluggy.callers.__getitem__, name))
 
     def _retire(self, point: HookPoint, successor: CallPlan | None) -> None:
         self._retired.append(point.plan)

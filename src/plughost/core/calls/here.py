@@ -6,6 +6,7 @@ thread, the context of a command line. Only what really has to be awaited is han
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any, NoReturn
 
@@ -16,7 +17,9 @@ from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.plan import Step
 from plughost.core.calls.watchdog import Watchdog
 from plughost.core.crossing import call_there
+from plughost.core.forking import refuse_forked
 from plughost.core.stepping import Coro
+from plughost.exceptions import HostNotReadyError
 
 _HANDING_BACK = frozenset({"collect", "first"})
 """Modes whose result can hold something to await."""
@@ -28,15 +31,29 @@ class Home(msgspec.Struct):
     Attributes:
         token: Its event loop; None before and after.
         thread: The thread of that.
+        process: The process of that.
     """
 
     token: EventLoopToken | None = None
     thread: int = 0
+    process: int = 0
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked from that of the host, whose event loop is not in it."""
+        return self.token is not None and self.process != os.getpid()
 
     @property
     def elsewhere(self) -> EventLoopToken | None:
-        """The host's event loop, when it runs in another thread than the current one."""
-        return None if self.thread == threading.get_ident() else self.token
+        """The host's event loop, when it runs in another thread than the current one.
+
+        Raises:
+            HostNotReadyError: That thread is one of the process from which this one was forked.
+        """
+        if self.token is None or self.thread == threading.get_ident():
+            return None
+        refuse_forked(self.process)
+        return self.token
 
 
 class Here(msgspec.Struct, frozen=True):
@@ -60,8 +77,13 @@ class Here(msgspec.Struct, frozen=True):
 
         Raises:
             TypeError: It would be handed back, and the mode of the hook has no place for it.
+            HostNotReadyError: The host's event loop is that of the process from which this one was forked.
         """
-        token = self.home.elsewhere
+        try:
+            token = self.home.elsewhere
+        except HostNotReadyError:
+            coroutine.close()
+            raise
         if token is not None:
             return call_there(token, self.watchdog.finish_alone, coroutine, step.limit)
         if mode not in _HANDING_BACK:

@@ -380,8 +380,7 @@ def hook_function(point: HookPoint, declared: Declaration, caller: pluggy.HookCa
         made = point.call_extra(methods, arguments_given(declared, kwargs))
         return step_at_once(made) if declared.options.sync else made
 
-    call.call_extra = call_extra
-    return _with_face(call, caller)
+    return _with_face(call, declared, caller, call_extra)
 
 
 def sync_hook_function(
@@ -397,13 +396,14 @@ def sync_hook_function(
     def call_extra(methods: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return point.extra_from_here(methods, arguments_given(declared, kwargs))
 
-    call.call_extra = call_extra
-    return _with_face(call, caller)
+    return _with_face(call, declared, caller, call_extra)
 
 
-def _with_face(call: Any, caller: pluggy.HookCaller) -> Callable[..., Any]:
-    call.spec = caller.spec
-    for name in ("get_hookimpls", "has_spec", "is_historic", "call_historic"):
+def _with_face(
+    call: Any, declared: Declaration, caller: pluggy.HookCaller, call_extra: Callable[..., Any]
+) -> Callable[..., Any]:
+    call.call_extra = _refuses_plain_calls(declared) if declared.historic else call_extra
+    for name in ("name", "spec", "get_hookimpls", "has_spec", "is_historic", "call_historic"):
         setattr(call, name, getattr(caller, name))
     return call  # type: ignore[no-any-return]
 

@@ -171,10 +171,12 @@ class HookManager(PluginManager):
             registry: Any = _Registry(self, self._registry.hook, found)
             if found is None:
                 registered = PluginManager.register(registry, plugin, name)
+                hooks = frozenset(caller.name for caller in self.get_hookcallers(plugin) or ())
             else:
                 registered = _entered(registry, plugin, name, found)
+                hooks = frozenset(hook for hook, _, _ in self.implementations(plugin))
             if registered is not None:
-                self._hooks[registered] = frozenset(hook for hook, _, _ in self.implementations(plugin))
+                self._hooks[registered] = hooks
                 self._changed(self._hooks[registered])
         if registered is not None:
             for tell in self.arrivals:

@@ -77,8 +77,8 @@ class Departures(Mapping[str, str]):
 
     def _in_loop(self, follow: Callable[[str, object], None], name: str, plugin: object) -> None:
         home = self._dispatcher.home
-        if self._dispatcher.is_changing or home.token is None:
-            return  # the host itself does it
+        if self._dispatcher.is_changing or home.token is None or home.is_forked:
+            return  # the host itself does it, or is not there to follow
         if home.thread == threading.get_ident():
             follow(name, plugin)
         else:
