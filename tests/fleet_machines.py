@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +72,36 @@ async def share_and_steer(folder: Path, url: str) -> None:
         await until(lambda: {str(host.plugins["ticker"].state) for host in hosts} == {"disabled"})
     runs = [run for ticker in tickers for run in ticker.runs]
     assert len({run.slot for run in runs}) == len({run.token for run in runs}) == len(runs)
+
+
+async def stop_while_it_claims(folder: Path, url: str, standing: AbstractContextManager[None]) -> None:
+    """What a host claims while its plugin is stopped is given back, also when the store takes its time.
+
+    Args:
+        folder: Where hosts have their folders.
+        url: The address of the store.
+        standing: Has the store take no step, for the time of a block.
+    """
+    ticker, claims = Ticker(), anyio.Event()
+    patience = {f"{engine_of(url)}_timeout": 60}
+    async with machines(folder, url, "north", interval=20, **patience) as (host,):
+        await host.load_plugin(ticker)
+        await until(lambda: bool(ticker.runs))
+        fleet = host.use(Fleet)
+        store: Any = fleet._store  # type: ignore[attr-defined]
+        claim = store.claim
+
+        async def told_of(asked: Any) -> Any:
+            claims.set()
+            return await claim(asked)
+
+        async with anyio.create_task_group() as tasks:
+            with standing:
+                store.claim = told_of
+                await claims.wait()
+                tasks.start_soon(host.disable_plugin, "ticker")
+                await until(lambda: all(job.owner != "ticker" for job in host.jobs.snapshot()))
+        with anyio.fail_after(30):
+            while (job := (await fleet.status()).jobs[0]).state in ("running", "done"):  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+        assert (job.state, job.error) == ("failed", "it was stopped with its plugin")

@@ -112,16 +112,17 @@ class Way:
         self._chance = chance
         self.trouble = trouble
         self.is_cut = False
-        self.goes_on = False
-        self.under_way: list[anyio.CancelScope] = []
+        self._is_gone = False
+        self._under_way: list[anyio.CancelScope] = []
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         call = getattr(self._store, name)
 
         async def travel(*args: object) -> Any:
-            # As a call in a thread does, it may go on to its end when nobody waits for it any more.
-            with anyio.CancelScope(shield=self.goes_on) as scope:
-                self.under_way.append(scope)
+            if self._is_gone:
+                raise StoreUnavailableError("its process is gone")
+            with anyio.CancelScope() as scope:
+                self._under_way.append(scope)
                 await self._hop()
                 if self._is_lost():
                     await self._give_up()
@@ -132,9 +133,16 @@ class Way:
                 if self._is_lost():
                     await self._give_up()
                 await self._clock.awake()
-            return answer
+                return answer
+            raise StoreUnavailableError("its process is gone")
 
         return travel
+
+    def end(self) -> None:
+        """Cut off what is under way, for good: some of it nobody else can, as in a process that lives."""
+        self._is_gone = True
+        for scope in self._under_way:
+            scope.cancel()
 
     async def _hop(self) -> None:
         late = self._chance.random() < self.trouble
@@ -261,6 +269,7 @@ class Misfortunes(ABC):
                 member.reload()
             case "kill":
                 member.scope.cancel()
+                member.way.end()
                 self.members[number] = self.make_member(member.name)
                 tasks.start_soon(self.members[number].live)
 
@@ -307,11 +316,15 @@ class World(Misfortunes):
         """Let so many misfortunes happen, and then none until everything has come to rest."""
         async with anyio.create_task_group() as tasks:
             self.begin(self._size, tasks)
-            for _ in range(steps):
-                await self.strike(tasks)
-                await self.pass_time(self.chance.uniform(0.5, 12.0))
-            await self.calm_down(90.0)
-            await self._check_that_every_slot_is_accounted_for()
+            try:
+                for _ in range(steps):
+                    await self.strike(tasks)
+                    await self.pass_time(self.chance.uniform(0.5, 12.0))
+                await self.calm_down(90.0)
+                await self._check_that_every_slot_is_accounted_for()
+            finally:
+                for member in self.members:
+                    member.way.end()
             tasks.cancel_scope.cancel()
 
     def started(self, member: Member, job: str, slot: float, token: int, attempt: int) -> None:
@@ -403,36 +416,9 @@ class WatchedStore(MemoryFleetStore):
 
 
 class ReloadingWorld(World):
-    """A fleet whose plugin is loaded anew all the time; what its hosts asked for goes on to its end."""
+    """A fleet whose plugin is loaded anew all the time."""
 
     choices = (*World.choices, *("reload",) * 12)
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed, store=WatchedStore)
-        self._ways: list[Way] = []
-
-    def make_member(self, name: str) -> Member:
-        member = super().make_member(name)
-        member.way.goes_on = True
-        self._ways.append(member.way)
-        return member
-
-    async def calm_down(self, seconds: float) -> None:
-        self._let_go()
-        await super().calm_down(seconds)
-
-    async def check(self) -> None:
-        try:
-            await super().check()
-        except Violated:
-            self._let_go()  # time does not pass any more
-            raise
-
-    def _let_go(self) -> None:
-        for way in self._ways:
-            way.goes_on = False
-            for scope in way.under_way:
-                scope.shield = False
 
 
 class ForgetfulStore(WatchedStore):

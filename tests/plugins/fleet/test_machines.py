@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import pytest
 
-from fleet_machines import Ticker, machines, share_and_steer, until
+from fleet_machines import Ticker, machines, share_and_steer, stop_while_it_claims, until
 from plughost.contracts import Fleet, FleetChange, FleetJobSkipped
 from plughost.exceptions import FleetError
 from servers import Server
@@ -25,6 +27,20 @@ async def test_machines_share_the_slots_of_a_job_and_are_steered_together(
     tmp_path: Path, server: Server
 ) -> None:
     await share_and_steer(tmp_path, server.url)
+
+
+async def test_what_is_claimed_while_its_plugin_is_stopped_is_given_back(
+    tmp_path: Path, server: Server
+) -> None:
+    @contextmanager
+    def standing() -> Iterator[None]:
+        server.pause()
+        try:
+            yield
+        finally:
+            server.resume()
+
+    await stop_while_it_claims(tmp_path, server.url, standing())
 
 
 async def test_without_a_secret_machines_share_jobs_and_are_not_steered(

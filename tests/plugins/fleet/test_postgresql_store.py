@@ -6,14 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
 import pytest
 
-from fleet_machines import share_and_steer
+from fleet_machines import share_and_steer, stop_while_it_claims
 from fleet_racing import race
 from plughost.contracts.fleet_store import Beat, Greeting, Proposal
 from plughost.exceptions import ConfigError, StoreUnavailableError
@@ -257,3 +258,17 @@ async def test_machines_share_the_slots_of_a_job_and_are_steered_together(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
     await share_and_steer(tmp_path, postgres.create("machines"))
+
+
+async def test_what_is_claimed_while_its_plugin_is_stopped_is_given_back(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.create("standing")
+
+    @contextmanager
+    def standing() -> Iterator[None]:
+        with postgres.connect("standing") as connection, connection.transaction():
+            connection.execute("LOCK TABLE plughost_fleet IN ACCESS EXCLUSIVE MODE")
+            yield
+
+    await stop_while_it_claims(tmp_path, url, standing())

@@ -71,7 +71,7 @@ async def test_no_run_is_held_that_nobody_is_at_however_often_its_plugin_is_load
     if not gives_back:  # planted: what was claimed for a job that is taken away is forgotten
         monkeypatch.setattr(JobScheduler, "_tell_end", lambda *_: None)
     for seed in (4, 9):  # both found it when it was so
-        world = simulation.ReloadingWorld(seed)
+        world = simulation.ReloadingWorld(seed, store=simulation.WatchedStore)
         try:
             await world.run(25)
         except BaseException as error:
