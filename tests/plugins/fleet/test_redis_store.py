@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
+import anyio
 import pytest
 
-from plughost.contracts.fleet_store import Beat, Greeting
+from plughost.contracts.fleet_store import Beat, Greeting, RunEnd
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.stores.redis import RedisFleetStore
 from plughost.testing import FakeClock, FleetStoreSuite
-from plughost.testing.suites.fleet_driver import FleetDriver
-from servers import Server
+from plughost.testing.suites.fleet_driver import JOB, FleetDriver
+from servers import Server, free_port
 from servers import server as running_server
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +84,41 @@ async def test_a_server_that_may_evict_any_key_is_refused_in_words(policy: str, 
         assert ("jobs of the fleet are refused" in "".join(hazards)) is refused
         assert policy in "".join(hazards) or not refused
         await store.close()
+
+
+async def test_a_slot_is_run_when_as_many_replicas_as_are_asked_for_have_it(clock: FakeClock) -> None:
+    with running_server(port=free_port()) as primary:
+        more = ("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0")
+        with running_server(*more, port=free_port()) as replica:
+            patient, hasty = (
+                RedisFleetStore(primary.url, prefix="p", timeout=limit, replicas=1, now=clock.time)
+                for limit in (120, 4)
+            )
+            await patient.open()
+            await hasty.open()
+            with anyio.fail_after(60):
+                while await patient.hazards():  # noqa: ASYNC110 - the replica has not come yet
+                    await anyio.sleep(0.02)
+            fleet = FleetDriver(patient, clock)
+            await fleet.join("a")
+            await fleet.enlist("a")
+            first = await fleet.claim("a", await fleet.at_slot("a"))
+            assert first.verdict == "run"
+            await patient.finish(RunEnd(job=JOB, token=first.token))
+            replica.pause()
+            try:
+                fleet.store = hasty
+                with pytest.raises(StoreUnavailableError, match="0 of 1 replica had the slot in time"):
+                    await fleet.claim("a", await fleet.at_slot("a"))
+            finally:
+                replica.resume()
+            job = await fleet.job()
+            assert (job.state, job.starts, "it was not run" in job.error) == ("failed", 2, True)
+        with anyio.fail_after(60):
+            while "0 replicas" not in "".join(await patient.hazards()):  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+        await patient.close()
+        await hasty.close()
 
 
 async def test_the_time_is_the_servers_own(server: Server) -> None:

@@ -28,6 +28,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         redis_url: Where Redis or Valkey is: ``redis://``, ``rediss://`` or ``unix://``.
         redis_prefix: First part of its keys; ``plughost`` when empty.
         redis_timeout: Longest wait for one answer of it.
+        redis_replicas: How many of its replicas must have a slot before the slot is run; none is asked by default.
         postgresql_url: Where the database is: ``postgresql://``. The fleet has one table in it, ``plughost_fleet``.
         postgresql_timeout: Longest time for one step in it.
         name: The fleet's name, the same on all its hosts; the host's name when empty.
@@ -46,6 +47,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     redis_url: str = ""
     redis_prefix: str = ""
     redis_timeout: float = 2.0
+    redis_replicas: int = 0
     postgresql_url: str = ""
     postgresql_timeout: float = 2.0
     name: str = ""
@@ -77,6 +79,10 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         _require(0.1 <= self.interval <= 60, "interval", "must be between 0.1 and 60 seconds")
         for key in ("redis_timeout", "postgresql_timeout"):
             _require(0 < getattr(self, key) <= 60, key, "must be above 0 and at most 60 seconds")
+        _require(0 <= self.redis_replicas <= 100, "redis_replicas", "must be between 0 and 100")
+        _require(
+            self.store == "redis" or not self.redis_replicas, "redis_replicas", "is for store = 'redis' alone"
+        )
         for url in self.allow_urls:
             parts = urlsplit(url)
             whole = bool(parts.scheme) and parts.path.endswith("/") and not parts.query and not parts.fragment
@@ -110,7 +116,9 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             from plughost.plugins.fleet.stores.redis import RedisFleetStore
 
             prefix = f"{self.redis_prefix or 'plughost'}:fleet:{self.name or host_name}"
-            return RedisFleetStore(self.redis_url, prefix=prefix, timeout=self.redis_timeout)
+            return RedisFleetStore(
+                self.redis_url, prefix=prefix, timeout=self.redis_timeout, replicas=self.redis_replicas
+            )
         if self.store == "postgresql":
             from plughost.plugins.fleet.stores.postgresql import PostgresqlFleetStore
 

@@ -201,7 +201,8 @@ class FleetGate:
     async def _ask(self, asked: JobClaim) -> Claimed:
         # To its end, also when the job's plugin stops meanwhile: what the store gave must be given back.
         with anyio.CancelScope(shield=True):
-            return await self._store.claim(asked)
+            answer = await self._store.claim(asked)
+        return answer
 
     async def _follow(
         self, job: FleetJob, watch: _JobWatch, asked: JobClaim, answer: Claimed

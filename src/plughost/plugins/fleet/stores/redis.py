@@ -36,6 +36,7 @@ from plughost.contracts import (
     View,
     Welcome,
     Word,
+    counted,
 )
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.stores import redis_scripts as scripts
@@ -75,17 +76,25 @@ class RedisFleetStore:
         url: Where it is.
         prefix: First part of all keys, and their hash tag.
         timeout: Longest wait for a connection or an answer, in seconds.
+        replicas: How many replicas must have a slot before it is run; within half of ``timeout``.
         now: Returns the time, for tests; None takes the server's own.
     """
 
     name = "redis"
 
     def __init__(
-        self, url: str, *, prefix: str, timeout: float = 2.0, now: Callable[[], float] | None = None
+        self,
+        url: str,
+        *,
+        prefix: str,
+        timeout: float = 2.0,
+        replicas: int = 0,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._url = url
         self._base = f"{{{prefix}}}"
         self._timeout = timeout
+        self._replicas = replicas
         self._now = now
         self._client: Redis | None = None
         self._ear: Any = None
@@ -122,22 +131,28 @@ class RedisFleetStore:
             await client.connection_pool.disconnect()
 
     async def hazards(self) -> Sequence[str]:
-        """Say whether the server may evict what decides that a slot starts once."""
+        """Say whether the server may forget what decides that a slot starts once."""
         try:
             found = await self._do(lambda: self._opened.info("memory"))
+            copied = await self._do(lambda: self._opened.info("replication")) if self._replicas else {}
         except StoreUnavailableError as error:
             if isinstance(error.__context__, answers.NoPermissionError):
                 return ()  # then it cannot be told
             raise
+        said = []
         policy = str(found.get("maxmemory_policy", ""))
-        if not policy.startswith("allkeys-"):
-            return ()
-        said = (
-            f"the server evicts any key when its memory is full (maxmemory-policy {policy}), so that it could forget"
-            " which slots were started: jobs of the fleet are refused. Set it to volatile-lru or noeviction, or give"
-            " the fleet a server of its own."
-        )
-        return (said,)
+        if policy.startswith("allkeys-"):
+            said.append(
+                f"the server evicts any key when its memory is full (maxmemory-policy {policy}), so that it could"
+                " forget which slots were started: jobs of the fleet are refused. Set it to volatile-lru or"
+                " noeviction, or give the fleet a server of its own."
+            )
+        if (have := int(copied.get("connected_slaves", 0))) < self._replicas:
+            said.append(
+                f"the server has {counted(have, 'replica')}, and redis_replicas asks for {self._replicas}: jobs of the"
+                " fleet are refused"
+            )
+        return said
 
     async def join(self, greeting: Greeting) -> Welcome:
         """Enter a process."""
@@ -191,13 +206,18 @@ class RedisFleetStore:
 
     async def claim(self, claim: JobClaim) -> Claimed:
         """Give a slot to one of those who ask for it."""
-        found = await self._run(
+        run = self._run_copied if self._replicas else self._run
+        found = await run(
             scripts.CLAIM, claim.job, claim.member, claim.incarnation, claim.definition, claim.slot, claim.previous,
             claim.following, claim.lease, claim.retries, claim.retry_pause, claim.missed, claim.skipped,
             int(claim.start), int(claim.keep),
         )  # fmt: skip
         verdict, *numbers = found
-        now, slot, token, attempt, ended = [*map(int, numbers), 0, 0, 0, 0][:5]
+        now, slot, token, attempt, ended, have = [*map(int, numbers), 0, 0, 0, 0, 0][:6]
+        if verdict == b"run" and have < self._replicas:
+            why = f"{have} of {counted(self._replicas, 'replica')} had the slot in time, so it was not run"
+            await self.finish(RunEnd(job=claim.job, token=token, error=why))
+            raise StoreUnavailableError(f"the fleet's server: {why}")
         return Claimed(
             verdict=verdict.decode(), now=now, slot=slot, token=token, attempt=attempt, ended=ended
         )
@@ -326,12 +346,25 @@ class RedisFleetStore:
         return self._client
 
     async def _run(self, script: str, *words: str | bytes | int) -> Any:
+        return await self._do(lambda: self._evaluate(self._opened, script, *words))
+
+    async def _run_copied(self, script: str, *words: str | bytes | int) -> Any:
+        """Return how many replicas have what was written as one answer more."""
+
+        async def run() -> Any:
+            async with self._opened.client() as one:  # WAIT is about what was written over its own connection
+                found = await self._evaluate(one, script, *words)
+                return [*found, await one.wait(self._replicas, round(self._timeout * 500))]
+
+        return await self._do(run)
+
+    async def _evaluate(self, client: Redis, script: str, *words: str | bytes | int) -> Any:
         prepared = self._scripts.get(script)
         if prepared is None:
             prepared = self._scripts[script] = self._opened.register_script(script)
         # The second word becomes the epoch of a server that has none: another one each time it is emptied.
         now = "" if self._now is None else str(round(self._now() * 1000))
-        return await self._do(lambda: prepared(keys=[self._base], args=[now, uuid.uuid4().hex, *words]))
+        return await prepared(keys=[self._base], args=[now, uuid.uuid4().hex, *words], client=client)
 
     async def _do(self, command: Callable[[], Any]) -> Any:
         try:
