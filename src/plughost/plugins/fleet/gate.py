@@ -187,22 +187,18 @@ class FleetGate:
             slot=claim.slot, previous=claim.previous, following=claim.following, lease=mine.lease,
             retries=job.retries, start=claim.start, keep=job.missed == "all",
         )  # fmt: skip
-        answer = await self._ask(asked)
-        if answer.verdict == "gap":
-            claim = claim_across_gap(job, claim, answer, mine)
-            asked = replace(
-                asked, slot=claim.slot, previous=claim.previous, following=claim.following, start=claim.start,
-                missed=claim.missed, skipped=claim.skipped,
-            )  # fmt: skip
-            answer = await self._ask(asked)
-        self._tell_of_slots(asked, answer)
-        return await self._follow(job, watch, asked, answer)
-
-    async def _ask(self, asked: JobClaim) -> Claimed:
         # To its end, also when the job's plugin stops meanwhile: what the store gave must be given back.
         with anyio.CancelScope(shield=True):
             answer = await self._store.claim(asked)
-        return answer
+            if answer.verdict == "gap":
+                claim = claim_across_gap(job, claim, answer, mine)
+                asked = replace(
+                    asked, slot=claim.slot, previous=claim.previous, following=claim.following, start=claim.start,
+                    missed=claim.missed, skipped=claim.skipped,
+                )  # fmt: skip
+                answer = await self._store.claim(asked)
+        self._tell_of_slots(asked, answer)
+        return await self._follow(job, watch, asked, answer)
 
     async def _follow(
         self, job: FleetJob, watch: _JobWatch, asked: JobClaim, answer: Claimed
