@@ -11,6 +11,7 @@ from plughost.core.config.records import is_model, keys_of, record_among, record
 from plughost.core.config.references import is_reference
 from plughost.core.config.undecoded import is_undecoded
 from plughost.core.config.words import members
+from plughost.core.containment import Point, contained
 
 _SECRET_TYPES: Final = frozenset({"Secret", "SecretStr", "SecretBytes"})  # ours, and pydantic's two
 _DEEPEST: Final = 10  # classes within classes; one that holds itself ends here as well
@@ -19,15 +20,17 @@ _DEEPEST: Final = 10  # classes within classes; one that holds itself ends here 
 def marked(value: Any, kind: Any) -> Any:
     """Return a copy of a table as it was written, in which what the class declares secret is a ``Secret``.
 
-    What does not fit the class is left as it is, and so is everything when its annotations cannot be read.
+    What does not fit the class is left as it is, and so is everything when the class cannot be read.
 
     Args:
         value: The table.
         kind: The ``Config`` it is meant for, or None.
     """
     try:
-        return _marked_by_tree(value, kind.secrets) if is_undecoded(kind) else _marked(value, kind)
-    except (NameError, TypeError):
+        if is_undecoded(kind):
+            return _marked_by_tree(value, kind.secrets)
+        return contained(Point.CONFIG, _marked, value, kind)
+    except Exception:  # a class may be made so that a mere look at it raises
         return value
 
 

@@ -29,6 +29,7 @@ from plughost.core.config.records import (
 from plughost.core.config.redaction import redacted
 from plughost.core.config.undecoded import is_undecoded
 from plughost.core.config.words import members
+from plughost.core.containment import Point, contained
 
 Schema = dict[str, Any]
 
@@ -99,7 +100,7 @@ def _of_plugin(name: str, kind: Any) -> tuple[Schema, dict[str, Schema]]:
     if kind is not None:
         # Whatever a stranger's class raises when it is looked at, the other plugins keep their schema.
         with contextlib.suppress(Exception):
-            return builder.of_model(kind) if is_model(kind) else builder.of(kind), builder.definitions
+            return contained(Point.CONFIG, builder.of_config, kind), builder.definitions
     return dict(_FREE), {}
 
 
@@ -113,6 +114,10 @@ class _Builder:
     def __init__(self, prefix: str) -> None:
         self.definitions: dict[str, Schema] = {}
         self._prefix = prefix
+
+    def of_config(self, kind: Any) -> Schema:
+        """Return the schema of a plugin's class."""
+        return self.of_model(kind) if is_model(kind) else self.of(kind)
 
     def of(self, kind: Any) -> Schema:
         """Return the schema of a type."""
