@@ -167,8 +167,8 @@ class SessionManager(Protocol):
             keep: Session id of the one to spare, such as the one that asks for it.
         """
 
-    async def list_user(self, user_id: str) -> list[Session]:
-        """Return the user's sessions, newest first, without their ids."""
+    async def list_user(self, user_id: str, limit: int | None = None) -> list[Session]:
+        """Return the user's sessions, newest first, without their ids; ``limit`` of them at most."""
 
     async def end_handle(self, user_id: str, handle: str) -> bool:
         """End the one session of that user with that public handle; True when it was alive."""

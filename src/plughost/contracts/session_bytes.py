@@ -190,11 +190,11 @@ class BytesSessions:
                 return len(rows) - len(spared)
         raise _too_busy()
 
-    async def list_subject(self, subject: str) -> list[StoredSession]:
+    async def list_subject(self, subject: str, limit: int | None = None) -> list[StoredSession]:
         """Return the living sessions of a subject, newest first."""
         _, known = await self._subject(subject)
         rows = [] if known is None else await self._living_of(subject, known)
-        return sorted(rows, key=lambda row: (-row.created_at, row.digest))
+        return sorted(rows, key=lambda row: (-row.created_at, row.digest))[:limit]
 
     async def _look(self, digest: bytes) -> _Reached | None:
         """Follow a digest to the living session at its end."""

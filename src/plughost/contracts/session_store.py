@@ -200,8 +200,8 @@ class SessionStore(Protocol):
         grace, and nothing after.
         """
 
-    async def list_subject(self, subject: str) -> list[StoredSession]:
-        """Return the living sessions of a subject, newest first."""
+    async def list_subject(self, subject: str, limit: int | None = None) -> list[StoredSession]:
+        """Return the living sessions of a subject, newest first; ``limit`` of them at most."""
 
 
 @runtime_checkable

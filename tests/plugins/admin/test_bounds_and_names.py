@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from plughost.contracts import CacheManager, SessionManager
-from plughost.plugins.admin import AdminPlugin
+from plughost.plugins.admin import AdminPlugin, figures
 from plughost.plugins.cache.plugin import CachePlugin
 from plughost.plugins.sessions.plugin import SessionsPlugin
 
@@ -65,6 +65,20 @@ async def test_the_tab_shows_the_newest_sessions_of_each_user_and_says_how_many_
         page = await api.get(address, headers={"Accept": "text/html"})
         assert f"The newest {shown} of 120 sessions of 7." in page.text
         assert "End all 120 sessions of 7?" in page.text
+
+
+async def test_no_more_sessions_of_a_user_are_read_for_the_tab_than_are_counted(api, monkeypatch):
+    monkeypatch.setattr(figures, "_SESSIONS_COUNTED", 20)
+    sessions = api.served.host.use(SessionManager)
+    for _ in range(30):
+        await sessions.create("7")
+    with anyio.fail_after(20):
+        while not (tab := (await api.get("sessions/stats")).json())["users_seen"]:  # noqa: ASYNC110 - events tell nobody that they came
+            await anyio.sleep(0.01)
+    assert (tab["users_seen"][0]["total"], tab["users_seen"][0]["more"]) == (20, True)
+    page = await api.get("http://testserver/admin/system/sessions", headers={"Accept": "text/html"})
+    assert "The newest 10 of at least 20 sessions of 7." in page.text
+    assert "End all of at least 20 sessions of 7?" in page.text
 
 
 async def test_a_page_goes_on_where_the_last_one_ended_though_its_session_has_ended(api):

@@ -55,6 +55,11 @@ async def test_looking_and_changing_work_beside_a_server(config: Path) -> None:
         assert made.handle in listed.stdout, listed.stderr
         assert "Firefox on Linux" in listed.stdout
         assert made.session_id not in listed.stdout
+        newest = (await sessions.create("7")).handle
+        newer = plughost(config, "list", "7", "--limit", "1")
+        assert (newest in newer.stdout, made.handle in newer.stdout) == (True, False), newer.stderr
+        assert "give --limit for more" in newer.stderr
+        await sessions.end_handle("7", newest)
         ended = plughost(config, "end", "7")
         assert (ended.returncode, ended.stdout.strip()) == (0, "1 ended"), ended.stderr
         assert await sessions.get(made.session_id) is None

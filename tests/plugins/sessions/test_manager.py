@@ -97,6 +97,15 @@ async def test_who_cannot_be_read_again_is_refused_and_nothing_is_kept_or_ended(
     assert [change.kind for change in told] == ["created"]
 
 
+async def test_a_list_holds_no_more_than_was_asked_for(sessions: Sessions) -> None:
+    for _ in range(3):
+        await sessions.create("7")
+    assert [len(await sessions.list_user("7", limit)) for limit in (1, 3, 4, None)] == [1, 3, 3, 3]
+    for wrong in (0, -1, "3"):
+        with pytest.raises(ValueError, match="limit is how many"):
+            await sessions.list_user("7", wrong)  # type: ignore[arg-type]
+
+
 async def test_names_to_remove_are_several(sessions: Sessions) -> None:
     made = await sessions.create("7", fields={"a": 1, "ab": 2})
     with pytest.raises(TypeError, match=r"write remove=\['ab'\]"):

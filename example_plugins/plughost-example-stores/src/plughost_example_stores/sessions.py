@@ -154,11 +154,12 @@ class ExampleSessions:
         self._over |= dict.fromkeys(ended, False)
         return len(ended)
 
-    async def list_subject(self, subject: str) -> list[StoredSession]:
+    async def list_subject(self, subject: str, limit: int | None = None) -> list[StoredSession]:
         """Return the living sessions of a subject, newest first."""
         self._settle()
         digests = self._subjects[subject].living if subject in self._subjects else ()
-        return sorted((self._rows[digest] for digest in digests), key=lambda row: -row.created_at)
+        rows = (self._rows[digest] for digest in digests)
+        return sorted(rows, key=lambda row: -row.created_at)[:limit]
 
     async def purge(self, limit: int) -> Sequence[PurgedSession]:
         """Remove at most ``limit`` sessions that are over."""

@@ -156,7 +156,7 @@ async def end_user(host: Host, of: OfUser) -> Done:
     """End all sessions of a user."""
     sessions = sessions_of(host)
     ended = await sessions.destroy_user(of.id)
-    left = len(await sessions.list_user(of.id))
+    left = len(await sessions.list_user(of.id, 1_000))
     store = (await sessions.stats()).store
     otherwise = f"{counted(left, 'session')} there now"
     sentence = (

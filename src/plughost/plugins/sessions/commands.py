@@ -34,9 +34,12 @@ def stats(line: CommandLine) -> None:
 
 @sessions_group.command("list")
 @click.argument("user_id")
+@click.option(
+    "--limit", type=click.IntRange(1), default=100, show_default=True, help="How many at most, newest first."
+)
 @json_option
 @click.pass_obj
-def list_(line: CommandLine, user_id: str) -> None:
+def list_(line: CommandLine, user_id: str, limit: int) -> None:
     """Show the sessions of one user: handles, devices and times, never ids."""
 
     async def work(host: Any) -> list[dict[str, Any]]:
@@ -50,16 +53,19 @@ def list_(line: CommandLine, user_id: str) -> None:
                 "last_seen_at": _moment(session.last_seen_at),
                 "expires_at": _moment(session.expires_at),
             }
-            for session in await _sessions_of(host).list_user(user_id)
+            for session in await _sessions_of(host).list_user(user_id, limit + 1)
         ]
 
-    found = line.run(work)
+    listed = line.run(work)
+    found, more = listed[:limit], len(listed) > limit
     rows = [
         f"{one['handle']}  since {one['created_at']}  until {one['expires_at']}"
         f"  {one['metadata'].get('device') or one['metadata'].get('user_agent', '')}"
         for one in found
     ]
     line.show({"user_id": user_id, "sessions": found}, "\n".join(rows) or "no sessions")
+    if more:
+        line.talk(f"These are the newest {limit}: give --limit for more.")
 
 
 @sessions_group.command("end")

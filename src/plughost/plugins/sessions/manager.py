@@ -151,9 +151,11 @@ class Sessions:
         )
         return ended
 
-    async def list_user(self, user_id: str) -> list[Session]:
-        """Return the user's sessions, newest first, without their ids."""
-        rows = await self.records.store.list_subject(checked_user(user_id))
+    async def list_user(self, user_id: str, limit: int | None = None) -> list[Session]:
+        """Return the user's sessions, newest first, without their ids; ``limit`` of them at most."""
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise ValueError(f"limit is how many sessions at most, from 1, not {limit!r}")
+        rows = await self.records.store.list_subject(checked_user(user_id), limit)
         return [self.records.codec.list_session(row) for row in rows]
 
     async def end_handle(self, user_id: str, handle: str) -> bool:

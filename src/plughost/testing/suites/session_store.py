@@ -437,6 +437,8 @@ class SessionLoginSuite(StoreSuite):
         await store.create(new("four"))
         await clock.advance(61)
         assert [row.handle for row in await store.list_subject("ada")] == ["handle-four", "handle-three"]
+        assert [row.handle for row in await store.list_subject("ada", 1)] == ["handle-four"]
+        assert len(await store.list_subject("ada", 3)) == 2
 
     async def test_what_it_offers_besides_is_proved_too(self, store: SessionStore) -> None:
         suites = {

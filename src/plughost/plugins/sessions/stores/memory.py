@@ -167,13 +167,13 @@ class MemoryStore:
         self._ended.append(ended)
         return len(ended)
 
-    async def list_subject(self, subject: str) -> list[StoredSession]:
+    async def list_subject(self, subject: str, limit: int | None = None) -> list[StoredSession]:
         """Return the living sessions of a subject, newest first."""
         self._check_not_frozen()
         now, state = self._now(), self._subjects.get(subject)
         rows = [self._rows[digest] for digest in state.digests] if state else []
         living = (row for row in rows if self._lives(row, now))
-        return sorted(living, key=lambda row: (-row.created_at, row.digest))
+        return sorted(living, key=lambda row: (-row.created_at, row.digest))[:limit]
 
     async def purge(self, limit: int) -> list[PurgedSession]:
         """Remove at most ``limit`` sessions that are over, those of ended subjects first."""

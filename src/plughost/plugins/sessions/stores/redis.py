@@ -222,9 +222,9 @@ class RedisStore:
         kept = "" if keep is None else keep.hex()
         return int(await self._run(scripts.END_SUBJECT, subject, kept))
 
-    async def list_subject(self, subject: str) -> list[StoredSession]:
+    async def list_subject(self, subject: str, limit: int | None = None) -> list[StoredSession]:
         """Return the living sessions of a subject, newest first."""
-        rows = [_row(found) for found in await self._run(scripts.LIST, subject)]
+        rows = [_row(found) for found in await self._run(scripts.LIST, subject, limit or 0)]
         alive = [row for row in rows if row is not None]
         return sorted(alive, key=lambda row: (-row.created_at, row.digest))
 

@@ -275,9 +275,18 @@ local found = {}
 for _, one in ipairs(redis.call('ZRANGE', ikey(ARGV[2]), 0, -1)) do
   local digest = string.sub(one, 1, 64)
   local row = hash(digest)
-  if alive(row) and member(digest, row) == one then found[#found + 1] = shown(row, digest, false) end
+  if alive(row) and member(digest, row) == one then found[#found + 1] = {tonumber(row.c), digest, row} end
 end
-return found
+table.sort(found, function(one, other)
+  if one[1] ~= other[1] then return one[1] > other[1] end
+  return one[2] < other[2]
+end)
+local limit, newest = tonumber(ARGV[3]), {}
+for n, one in ipairs(found) do
+  if limit > 0 and n > limit then break end
+  newest[n] = shown(one[3], one[2], false)
+end
+return newest
 """
 )
 

@@ -154,9 +154,9 @@ class SQLiteStore:
         """End all sessions of a subject but one."""
         return await self._write(lambda connection: self._tables.end_subject(connection, subject, keep))
 
-    async def list_subject(self, subject: str) -> list[StoredSession]:
+    async def list_subject(self, subject: str, limit: int | None = None) -> list[StoredSession]:
         """Return the living sessions of a subject, newest first."""
-        return self._many(LIST, (subject, self._now()))
+        return self._many(LIST, (subject, self._now(), -1 if limit is None else limit))
 
     async def purge(self, limit: int) -> list[PurgedSession]:
         """Remove at most ``limit`` sessions that are over."""

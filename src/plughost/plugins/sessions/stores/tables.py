@@ -32,7 +32,9 @@ _COLUMNS = (
     " fields"
 )
 READ = f"SELECT {_COLUMNS} FROM sessions WHERE digest = ? AND {ALIVE}"
-LIST = f"SELECT {_COLUMNS} FROM sessions WHERE subject = ? AND {ALIVE} ORDER BY created_at DESC, digest"
+LIST = (
+    f"SELECT {_COLUMNS} FROM sessions WHERE subject = ? AND {ALIVE} ORDER BY created_at DESC, digest LIMIT ?"
+)
 PAGE = f"SELECT {_COLUMNS} FROM sessions WHERE digest > ? AND {ALIVE} ORDER BY digest LIMIT ?"
 _INSERT = f"INSERT INTO sessions({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
 _UPDATE = "UPDATE sessions SET version = ?, touched_at = ?, about = ?, fields = ? WHERE digest = ?"
