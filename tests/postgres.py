@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,11 @@ class PostgresServer:
 
     socket: Path
     port: int = 5432
+
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        return int((self.socket / "data" / "postmaster.pid").read_text().split()[0])
 
     def url(self, database: str, *, password: str = PASSWORD) -> str:
         """Return a url for one of its databases."""
@@ -68,28 +73,67 @@ def postgres() -> Iterator[PostgresServer]:
 @contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
     """Start a server; kill it on the way out, whatever happens."""
-    folder = Path(tempfile.mkdtemp(prefix="plughost-pg-", dir="/tmp"))  # a socket's path must be short
-    process: subprocess.Popen[bytes] | None = None
-    path = os.environ["PATH"]
-    try:
+    with _folder() as folder, _programs_on_the_path(folder):
         user = _unprivileged(folder)
-        os.environ["PATH"] = os.pathsep.join([_programs(folder), path])  # for pg_dump, of the same version
         _initialise(folder, user)
-        process = _start(folder, user)
+        with _serving(folder, user) as server:
+            yield server
+
+
+@contextmanager
+def running_pair() -> Iterator[tuple[PostgresServer, PostgresServer]]:
+    """A server that commits nothing before its replica has it, and that replica."""
+    with _folder() as primary, _folder() as replica, _programs_on_the_path(primary):
+        user = _unprivileged(primary)
+        _initialise(primary, user)
+        shutil.copytree(primary / "data", replica / "data")
+        (replica / "data" / "standby.signal").touch()
+        if user is not None:
+            for path in (replica, *replica.rglob("*")):
+                shutil.chown(path, user)
+        source = f"host={primary} user={OWNER} password='{PASSWORD}'"
+        with (
+            _serving(primary, user, synchronous_standby_names="*") as first,
+            # As many connections as the copy was made with, or it refuses to start.
+            _serving(replica, user, primary_conninfo=source, max_connections="100") as second,
+        ):
+            yield first, second
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="plughost-pg-", dir="/tmp"))  # a socket's path must be short
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _programs_on_the_path(folder: Path) -> Iterator[None]:
+    path = os.environ["PATH"]
+    os.environ["PATH"] = os.pathsep.join([_programs(folder), path])  # for pg_dump, of the same version
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path
+
+
+@contextmanager
+def _serving(folder: Path, user: str | None, **more: str) -> Iterator[PostgresServer]:
+    process = _start(folder, user, more)
+    try:
         server = PostgresServer(folder)
         _wait_until_ready(server, process, folder)
         yield server
     finally:
-        if process is not None:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGQUIT)  # immediate shutdown: its children go with it
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(10)
-        os.environ["PATH"] = path
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGQUIT)  # immediate shutdown: its children go with it
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
 
 
 def _programs(folder: Path) -> str:
@@ -135,9 +179,9 @@ def _initialise(folder: Path, user: str | None) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder)
 
 
-def _start(folder: Path, user: str | None) -> subprocess.Popen[bytes]:
+def _start(folder: Path, user: str | None, more: Mapping[str, str]) -> subprocess.Popen[bytes]:
     options = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
-    options |= {"shared_buffers": "16MB", "max_connections": "40"}
+    options |= {"shared_buffers": "16MB", "max_connections": "40", **more}
     command = [_program("postgres"), "-D", str(folder / "data")]
     command += [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
     with (folder / "log").open("wb") as log:

@@ -9,18 +9,19 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import anyio
 import pytest
 
-from fleet_machines import share_and_steer, stop_while_it_claims
+from fleet_machines import Ticker, machines, share_and_steer, stop_while_it_claims, until
 from fleet_racing import race
+from plughost.contracts import JobRun
 from plughost.contracts.fleet_store import Beat, Greeting, Proposal
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.stores.postgresql import PostgresqlFleetStore
 from plughost.testing import FakeClock, FleetStoreSuite
-from postgres import PostgresServer, postgres
+from postgres import PostgresServer, postgres, running_pair
 
 __all__ = ["postgres"]  # a fixture of this module
 
@@ -174,8 +175,7 @@ async def test_a_server_that_stands_still_costs_one_time_limit_and_is_used_again
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'plughost fleet'"
         )
         backends = [int(str(pid)) for (pid,) in found]
-    server = int((postgres.socket / "data" / "postmaster.pid").read_text().split()[0])
-    for process in (server, *backends):
+    for process in (postgres.pid, *backends):
         os.kill(process, signal.SIGSTOP)
     try:
         with pytest.raises(StoreUnavailableError, match="within 1 s"):
@@ -183,7 +183,7 @@ async def test_a_server_that_stands_still_costs_one_time_limit_and_is_used_again
         with pytest.raises(StoreUnavailableError, match="within 1 s"):
             await store.wait_for_word()
     finally:
-        for process in (server, *backends):
+        for process in (postgres.pid, *backends):
             os.kill(process, signal.SIGCONT)
     with anyio.fail_after(60):
         while True:
@@ -272,3 +272,28 @@ async def test_what_is_claimed_while_its_plugin_is_stopped_is_given_back(
             yield
 
     await stop_while_it_claims(tmp_path, url, standing())
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_replica_that_takes_over_gives_no_slot_out_again(tmp_path: Path) -> None:
+    tickers = [Ticker(), Ticker()]
+
+    def runs() -> list[JobRun]:
+        return [run for ticker in tickers for run in ticker.runs]
+
+    with running_pair() as (primary, replica):
+        where = ",".join(quote(str(one.socket), safe="") for one in (primary, replica))
+        url = primary.create("pair")
+        both = f"{url.partition('?')[0]}?host={where}"
+        async with machines(tmp_path, both, "north", "south") as hosts:
+            for host, ticker in zip(hosts, tickers, strict=True):
+                await host.load_plugin(ticker)
+            await until(lambda: len(runs()) >= 6)
+            os.kill(primary.pid, signal.SIGQUIT)  # at once, as a machine ends
+            with replica.connect("postgres") as connection:
+                connection.execute("SELECT pg_promote()")
+            ran = len(runs())
+            await until(lambda: len(runs()) >= ran + 6)
+            with replica.connect("pair") as connection:
+                connection.execute("SELECT 1 FROM plughost_fleet LIMIT 1")
+    assert len({run.slot for run in runs()}) == len({run.token for run in runs()}) == len(runs())
