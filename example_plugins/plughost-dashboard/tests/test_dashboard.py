@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -281,10 +282,14 @@ async def test_usage_says_what_was_saved(bench: Bench) -> None:
     call = CallRecord(origin="tmdb", method="GET", path="/", outcome="ok", attempts=1, seconds=0.25)
     never_sent = CallRecord(origin="tmdb", method="GET", path="/", outcome="busy")
     await bench.host.load_plugin(_Teller, name="teller")
-    await bench.host.hooks.upstream_calls(batch=[call, never_sent])
+    picture = CallRecord(
+        origin="tmdb-images", method="GET", path="/t/p/x", outcome="ok", attempts=1, seconds=0.25
+    )
+    left = CallRecord(origin="tmdb", method="GET", path="/", outcome="left", attempts=1, seconds=0.25)
+    await bench.host.hooks.upstream_calls(batch=[call, never_sent, picture, left])
     (source,) = (await bench.ask("/api/media/usage")).json()["sources"]
     assert source == {
-        "source": "tmdb", "reads": 10, "stale": 0, "calls": 1, "errors": 0, "mean_ms": 250.0, "saved": 0.9,
+        "source": "tmdb", "reads": 10, "stale": 0, "calls": 3, "errors": 0, "mean_ms": 250.0, "saved": 0.9,
     }  # fmt: skip
     assert [row.source for row in bench.host.use(Usage).hours()] == ["tmdb"]
     assert (await bench.ask("/api/media/usage?hours=0")).status_code == 422
@@ -312,6 +317,25 @@ async def test_usage_survives_a_restart_and_is_not_counted_twice(tmp_path: Any) 
         (source,) = usage.sources()
         assert (source.source, source.calls, source.saved) == ("plex", expected, 0.0)
         hours.close()
+
+
+async def test_what_was_counted_before_loads_were_is_still_there(tmp_path: Any) -> None:
+    path, clock = tmp_path / "usage.db", FakeClock()
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute(
+            "CREATE TABLE usage_hour (hour INTEGER, source TEXT, reads INTEGER, stale INTEGER, calls INTEGER,"
+            " errors INTEGER, ms INTEGER, PRIMARY KEY (hour, source)) WITHOUT ROWID"
+        )
+        file.execute(
+            "INSERT INTO usage_hour VALUES (?, 'plex', 10, 0, 4, 0, 0)", (int(clock.time() // 3600),)
+        )
+    hours = await anyio.to_thread.run_sync(Hours, path)
+    usage = CountedUsage(hours, clock)
+    usage.called([CallRecord(origin="plex-1a2b", method="GET", path="/", outcome="ok", attempts=1)])
+    await usage.flush()
+    (source,) = usage.sources()
+    assert (source.reads, source.calls, source.saved) == (10, 5, 0.6)
+    hours.close()
 
 
 async def test_usage_is_in_a_backup_and_comes_back(bench: Bench) -> None:

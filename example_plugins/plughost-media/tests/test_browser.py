@@ -115,6 +115,54 @@ def test_what_is_put_on_the_list_is_there_and_something_like_it_is_recommended(p
     expect(box(page, "watchlist")).to_contain_text("Nothing yet")
 
 
+def test_what_is_marked_as_seen_is_in_the_history_and_can_be_taken_back(page: Page) -> None:
+    expect(box(page, "history")).to_contain_text("Nothing yet")
+    page.get_by_role("button", name="Mark Metropolis as seen").click()
+    expect(box(page, "history").locator("li")).to_have_text(re.compile(r"Metropolis\s*\d+ s ago"))
+    page.get_by_role("button", name="Mark Metropolis as not seen").click()
+    expect(box(page, "history")).to_contain_text("Nothing yet")
+    expect(page.get_by_role("button", name="Mark Metropolis as seen")).to_be_visible()
+
+
+def test_what_the_wall_shows_is_a_setting_that_stays_and_the_keyboard_keeps_its_place(page: Page) -> None:
+    chosen = page.get_by_label("The wall shows")
+    chosen.focus()
+    for key, heading in (
+        ("ArrowDown", "Trending today"),
+        ("ArrowUp", "Trending this week"),
+        ("End", "Series of today"),
+    ):
+        page.keyboard.press(key)
+        expect(page.locator("#trending-title")).to_contain_text(heading)
+        expect(page.get_by_label("The wall shows")).to_be_focused()
+    page.reload()
+    expect(page.locator("#trending-title")).to_contain_text("Series of today")
+    chosen.select_option("all/week")
+    expect(page.locator("#trending-title")).to_contain_text("Trending this week")
+
+
+def test_how_much_was_asked_and_saved_is_told_for_each_service(page: Page) -> None:
+    for source in ("plex", "tmdb"):
+        named = page.locator("span", has_text=re.compile(f"^{source}$"))
+        expect(box(page, "usage").locator("li", has=named)).to_contain_text(
+            re.compile(r"\d+ answers?, \d+ % saved; \d+ calls? in all")
+        )
+
+
+def test_what_a_form_could_not_do_is_said(page: Page) -> None:
+    page.route("**/media/do/**", lambda route: route.abort())
+    page.get_by_role("button", name="Mark Metropolis as seen").click()
+    expect(box(page, "library").locator(".age")).to_have_text(
+        "That was not done: this server does not answer."
+    )
+    page.unroute("**/media/do/**")
+    page.route("**/api/plex/stream/**", lambda route: route.abort())
+    page.get_by_role("button", name="Play Metropolis").click()
+    expect(page.locator("#player-text")).to_have_text("The film cannot be played: the stream broke off.")
+    page.keyboard.press("Escape")
+    expect(page.locator("#player")).to_be_hidden()
+
+
 def test_no_token_is_in_the_browser(page: Page) -> None:
     kept = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])") + page.content()
     assert "token" not in kept.replace("Access Token", "").replace("Its token stays", "")

@@ -49,10 +49,26 @@ async def test_what_somebody_watches_next_is_there_before_it_is_asked_for(suite,
     assert home.calls == []
 
 
-@pytest.mark.parametrize("job", [SYNC, WARM])
-async def test_a_server_that_is_away_ends_no_job_and_takes_nothing_that_is_kept(suite, ada, job):
+async def test_an_item_with_a_strange_key_keeps_the_others_from_nothing(suite, ada):
+    home = ada.fakes.home
+    episode = next(key for key, item in home.library.items.items() if item["type"] == "episode")
+    home.library.items[episode]["grandparentRatingKey"] = "../../:/prefs"
+    home.play(1001, episode)
+    home.play(1001, "102")
+    await ada.get("/api/plex/servers")
+    assert (await suite.host.jobs.run_now(WARM)).failures == 0
+    home.forget()
+    assert (await ada.get("/api/plex/metadata/102")).status_code == 200
+    assert home.calls == []
+
+
+@pytest.mark.parametrize("job", [SYNC, WARM, "plex history sync"])
+@pytest.mark.parametrize(
+    "trouble", [{"kind": "away"}, {"kind": "garbage", "garbage": "askew"}], ids=["away", "askew"]
+)
+async def test_a_server_that_is_away_ends_no_job_and_takes_nothing_that_is_kept(suite, ada, job, trouble):
     assert (await ada.get("/api/plex/library/1/all")).status_code == 200
-    ada.fakes.home.begin("away")
+    ada.fakes.home.begin(**trouble)
     record = await suite.host.jobs.run_now(job)
     assert record.failures == 0
     assert (await ada.get("/api/plex/library/1/all")).status_code == 200

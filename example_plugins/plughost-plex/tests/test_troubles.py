@@ -33,6 +33,7 @@ TROUBLES: dict[str, tuple[dict[str, Any], int, str]] = {
     "429": ({"kind": "429"}, 503, "upstream_busy"),
     "a page": ({"kind": "garbage"}, 502, "upstream_garbage"),
     "another shape": ({"kind": "garbage", "garbage": "wrong"}, 502, "upstream_garbage"),
+    "wrong things": ({"kind": "garbage", "garbage": "askew"}, 502, "upstream_garbage"),
     "9 MB": ({"kind": "garbage", "garbage": "huge"}, 502, "upstream_garbage"),
     "cut off": ({"kind": "cut"}, 502, "upstream_garbage"),
     "401": ({"kind": "401"}, 403, "plex_refused"),

@@ -35,13 +35,14 @@ class Library(Plugin):
 
     @hookimpl
     async def find_tmdb_id(self, guid: str) -> int | None:
-        return 102 if guid == "imdb://tt0000102" else None
+        return {"imdb://tt0000102": 102, "odd://0": 0, "odd://-1": -1, "odd://big": 10**12}.get(guid)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize(("kind", "guid", "number"), [
     ("movie", "tmdb://101", 101), ("show", "tmdb://201", 201), ("movie", "imdb://tt0000102", 102),
-    ("movie", "imdb://tt9", None), ("movie", "tmdb://999999", None), ("episode", "tmdb://101", None),
+    ("movie", "imdb://tt9", None), ("movie", "odd://0", None), ("movie", "odd://-1", None),
+    ("movie", "odd://big", None), ("movie", "tmdb://999999", None), ("episode", "tmdb://101", None),
 ])  # fmt: skip
 async def test_it_is_added_by_the_number_that_any_plugin_finds(
     anyio_backend: str, make_host: HostMaker, kind: str, guid: str, number: int | None
@@ -49,6 +50,8 @@ async def test_it_is_added_by_the_number_that_any_plugin_finds(
     async with bench(make_host) as served:
         await served.host.load_plugin(Library)
         item = {"ratingKey": "7", "type": kind, "Guid": [{"id": "tvdb://1"}, {"id": guid}]}
+        report = await served.host.hooks.enrich_media.report(item=item)
+        assert {outcome.kind for outcome in report.outcomes} <= {"value", "skipped"}
         found = await served.host.hooks.enrich_media(item=item)
         assert {name: found[name] for name in item} == item
         assert found.get("tmdb", {}).get("id") == number

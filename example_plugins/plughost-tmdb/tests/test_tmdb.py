@@ -133,6 +133,7 @@ TROUBLES: dict[str, tuple[dict[str, Any], int, str]] = {
     "a page": ({"kind": "garbage", "garbage": "html"}, 502, "upstream_garbage"),
     "cut JSON": ({"kind": "garbage", "garbage": "cut"}, 502, "upstream_garbage"),
     "another shape": ({"kind": "garbage", "garbage": "wrong"}, 502, "upstream_garbage"),
+    "wrong things": ({"kind": "garbage", "garbage": "askew"}, 502, "upstream_garbage"),
     "9 MB": ({"kind": "garbage", "garbage": "huge"}, 502, "upstream_garbage"),
     "cut off": ({"kind": "cut"}, 502, "upstream_garbage"),
     "401": ({"kind": "401"}, 403, "key_refused"),

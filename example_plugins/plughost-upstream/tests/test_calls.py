@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from fake_service import Answer, FakeService, fake_service, until
 
@@ -262,6 +263,19 @@ async def test_a_reply_can_be_read_piece_by_piece(
     assert b"".join(pieces) == b"x" * 200_000
     (record,) = host.use(Upstreams).recent()
     assert (record.outcome, record.received) == ("ok", 200_000)
+
+
+async def test_who_leaves_is_no_failure_of_the_service(
+    upstream: Upstream, service: FakeService, host: Host
+) -> None:
+    service.answer = Answer(body=b"x" * 200_000)
+    with anyio.CancelScope() as scope:
+        async with upstream.stream(Call(path="/segment.ts", expect="bytes")):
+            scope.cancel()
+            await anyio.lowlevel.checkpoint()
+    (record,) = host.use(Upstreams).recent()
+    assert (record.outcome, record.attempts) == ("left", 1)
+    assert host.plugins["upstream"].status["failed"] == 0
 
 
 async def test_a_stream_that_is_too_long_or_breaks_off_says_so(

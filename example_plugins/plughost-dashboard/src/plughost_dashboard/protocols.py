@@ -19,6 +19,7 @@ class UsageHour:
         calls: Calls that were made to the service.
         errors: Those that brought nothing.
         ms: Milliseconds that they took together.
+        loads: How often an answer was loaded into a cache; calls for pictures and films are none of these.
     """
 
     hour: int
@@ -28,6 +29,7 @@ class UsageHour:
     calls: int = 0
     errors: int = 0
     ms: int = 0
+    loads: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class SourceUsage:
         calls: Calls that were made to the service.
         errors: Those that brought nothing.
         mean_ms: Milliseconds that a call took; 0.0 when there was none.
-        saved: Share of the answers for which no call was made; 0.0 when nothing was asked, or more was called.
+        saved: Share of the answers for which nothing was loaded; 0.0 when nothing was asked, or more was loaded.
     """
 
     source: str

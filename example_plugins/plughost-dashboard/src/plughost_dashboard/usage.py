@@ -17,11 +17,11 @@ from plughost_dashboard.protocols import SourceUsage, UsageHour
 from plughost_upstream.protocols import CallRecord
 
 _KEPT_HOURS: Final = 90 * 24
-_COUNTED: Final = ("reads", "stale", "calls", "errors", "ms")
+_COUNTED: Final = ("reads", "stale", "calls", "errors", "ms", "loads")
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS usage_hour (
     hour INTEGER, source TEXT, reads INTEGER, stale INTEGER, calls INTEGER, errors INTEGER, ms INTEGER,
-    PRIMARY KEY (hour, source)
+    loads INTEGER, PRIMARY KEY (hour, source)
 ) WITHOUT ROWID;
 """
 
@@ -39,12 +39,20 @@ class Hours:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10.0)
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.executescript(_TABLE)
+        self._prepare()
 
     def close(self) -> None:
         """Close it."""
         with self._lock:
             self._connection.close()
+
+    def _prepare(self) -> None:
+        """Make the table, or put the column into it that files and backups from before have not."""
+        self._connection.executescript(_TABLE)
+        columns = {row[1] for row in self._connection.execute("PRAGMA table_info(usage_hour)").fetchall()}
+        if "loads" not in columns:
+            self._connection.execute("ALTER TABLE usage_hour ADD COLUMN loads INTEGER")
+            self._connection.execute("UPDATE usage_hour SET loads = calls")
 
     def add(self, rows: Iterable[UsageHour]) -> None:
         """Add to what was asked, and let go what is older than 90 days."""
@@ -53,10 +61,11 @@ class Hours:
         if not values:
             return
         with self._lock, closing(self._connection.cursor()) as cursor:
+            self._prepare()
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 cursor.executemany(
-                    f"INSERT INTO usage_hour VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET {adding}",  # noqa: S608
+                    f"INSERT INTO usage_hour VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET {adding}",  # noqa: S608
                     values,
                 )
                 oldest = max(value[0] for value in values) - _KEPT_HOURS
@@ -69,8 +78,10 @@ class Hours:
     def since(self, hour: int) -> list[UsageHour]:
         """Return what was asked since an hour."""
         statement = "SELECT * FROM usage_hour WHERE hour >= ? ORDER BY hour, source"
-        with self._lock, closing(self._connection.execute(statement, (hour,))) as cursor:
-            rows = cursor.fetchall()
+        with self._lock:
+            self._prepare()
+            with closing(self._connection.execute(statement, (hour,))) as cursor:
+                rows = cursor.fetchall()
         return [UsageHour(**dict(zip(("hour", "source", *_COUNTED), row, strict=True))) for row in rows]
 
 
@@ -85,7 +96,7 @@ class CountedUsage:
     def __init__(self, hours: Hours, clock: Clock) -> None:
         self._hours, self._clock = hours, clock
         self._pending: dict[tuple[int, str], UsageHour] = {}
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, tuple[int, int, int]] = {}
 
     @property
     def hour(self) -> int:
@@ -96,7 +107,7 @@ class CountedUsage:
         """Count calls; those that were never sent are none."""
         for record in batch:
             if record.attempts:
-                failed = record.outcome not in ("ok", "missing")
+                failed = record.outcome not in ("ok", "missing", "left")
                 self._add(
                     source_of(record.origin, "-"),
                     calls=record.attempts,
@@ -107,13 +118,16 @@ class CountedUsage:
     def read(self, stats: Mapping[str, CacheStats]) -> None:
         """Count what was read of the caches since the last time."""
         for name, one in stats.items():
-            now = one.hits + one.misses, one.stale
-            before = self._seen.get(name, (0, 0))
+            now = one.hits + one.misses, one.stale, one.loads + one.load_errors
+            before = self._seen.get(name, (0, 0, 0))
             if now[0] < before[0]:  # somebody set the figures to zero
-                before = (0, 0)
-            self._seen[name] = now
-            if "." in name and now != before:
-                self._add(source_of(name, "."), reads=now[0] - before[0], stale=max(0, now[1] - before[1]))
+                before = (0, 0, 0)
+            if (
+                "." in name and now[:2] != before[:2]
+            ):  # what is loaded while nobody reads is counted with the next read
+                self._seen[name] = now
+                reads, stale, loads = (max(0, new - old) for new, old in zip(now, before, strict=True))
+                self._add(source_of(name, "."), reads=reads, stale=stale, loads=loads)
 
     async def flush(self) -> None:
         """Write what was counted; what cannot be written is counted on."""
@@ -165,5 +179,5 @@ def _of_source(total: UsageHour) -> SourceUsage:
         calls=total.calls,
         errors=total.errors,
         mean_ms=round(total.ms / total.calls, 1) if total.calls else 0.0,
-        saved=max(0.0, round(1 - total.calls / total.reads, 4)) if total.reads else 0.0,
+        saved=max(0.0, round(1 - total.loads / total.reads, 4)) if total.reads else 0.0,
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
 
-from plughost.http import host_from, subrequest
+from plughost.http import host_from, runtime_of, subrequest
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 3.0
 """Seconds that a whole page waits for a box; what comes later is fetched by the page itself."""
 
+_PATIENCE_FOR_NAMES: Final = 2.0
+"""Seconds of it that a box waits for how the things in it are called."""
+
 Tone = Literal["", "fresh", "stale", "bad"]
+
+WALLS: Final = {
+    "all/week": "Trending this week", "all/day": "Trending today", "movie/week": "Films of this week",
+    "movie/day": "Films of today", "tv/week": "Series of this week", "tv/day": "Series of today",
+}  # fmt: skip
+"""What the setting ``wall`` may say, and how the wall is headed then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +60,13 @@ BOXES: Final = (
     Box(name="ondeck", title="On deck", path="/api/plex/ondeck", each=20.0, needs=_OF_PLEX),
     Box(name="library", title="Your films", path="/api/plex/library/1/all", query={"size": "30"}, each=60.0,
         needs=_OF_PLEX),
+    Box(name="history", title="What you saw", path="/api/media/history", query={"size": "6"}, each=20.0,
+        needs=("media",)),
     Box(name="activities", title="What the server does", path="/api/plex/activities", each=2.0, needs=_OF_PLEX),
     Box(name="figures", title="In figures", path="/api/plex/stats/dashboard", each=15.0, needs=("dashboard", "cache")),
     Box(name="servers", title="Servers", path="/api/plex/servers", each=5.0, needs=_OF_PLEX),
+    Box(name="usage", title="Asked and saved today", path="/api/media/usage", each=15.0, needs=("dashboard", "cache")),
+    Box(name="settings", title="Your settings", path="/api/media/settings", each=60.0, needs=("media",)),
     Box(name="key", title="Your own TMDB key", path="/api/tmdb/usage", each=15.0, needs=("tmdb",)),
     Box(name="parts", title="Parts of this host", path="/api/media/state", each=2.0, needs=("media",)),
 )  # fmt: skip
@@ -81,11 +94,45 @@ class Filled:
 
 async def filled(request: Request, box: Box) -> Filled:
     """Ask for what is in a box."""
+    if box.name == "trending":
+        box = await _wall_of(request, box)
     answer = await subrequest(request, "GET", box.path, query=box.query)
     if not answer.ok:
         return Filled(box=box, data=None, age=_trouble(request, box, answer), tone="bad")
     age, tone = _freshness(answer)
-    return Filled(box=box, data=answer.json(), age=age, tone=tone)
+    data = answer.json()
+    if box.name == "history":
+        data = {"events": await _named(request, data["events"])}
+    return Filled(box=box, data=data, age=age, tone=tone)
+
+
+async def _wall_of(request: Request, box: Box) -> Box:
+    """Return the wall that somebody has chosen."""
+    answer = await subrequest(request, "GET", NAMED["settings"].path)
+    chosen = answer.json()["settings"].get("wall") if answer.ok else None
+    if chosen not in WALLS:
+        return box
+    return replace(box, title=WALLS[chosen], path=f"/api/tmdb/trending/{chosen}")
+
+
+async def _named(request: Request, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return events with how the items are called, as far as their servers say it soon, and how long ago they were."""
+    now = runtime_of(request).clock.time()
+    found = [{**event, "ago": _span(max(0, int(now - event["at"]))), "title": ""} for event in events]
+
+    async def look(event: dict[str, Any]) -> None:
+        answer = await subrequest(
+            request, "GET", f"/api/plex/metadata/{event['key']}", query={"server": event["machine"]}
+        )
+        for item in answer.json()["MediaContainer"].get("Metadata", ()) if answer.ok else ():
+            series, title = item.get("grandparentTitle"), str(item.get("title", ""))
+            event["title"] = f"{series}: {title}" if series else title
+
+    with anyio.move_on_after(_PATIENCE_FOR_NAMES):
+        async with anyio.create_task_group() as group:
+            for event in found:
+                group.start_soon(look, event)
+    return found
 
 
 async def all_filled(request: Request) -> dict[str, Filled]:

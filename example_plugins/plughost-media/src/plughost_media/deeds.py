@@ -38,6 +38,9 @@ DEEDS: Final[Mapping[str, Deed]] = {
     "key-remove": Deed("DELETE", "/api/tmdb/key", None, "key"),
     "list": Deed("PUT", "/api/media/watchlist", _listed, "watchlist"),
     "unlist": Deed("DELETE", "/api/media/watchlist/{kind}/{id}", None, "watchlist"),
+    "seen": Deed("POST", "/api/plex/scrobble", lambda given: {"id": given["id"]}, "library"),
+    "unseen": Deed("POST", "/api/plex/unscrobble", lambda given: {"id": given["id"]}, "library"),
+    "settings": Deed("PUT", "/api/media/settings", lambda given: {"wall": given["wall"]}, "settings"),
     "trouble": Deed("POST", "/api/media/demo/trouble", dict, "parts"),
     "part": Deed(
         "POST", "/api/media/demo/part", lambda given: {"name": given["name"], "do": given["do"]}, "parts"

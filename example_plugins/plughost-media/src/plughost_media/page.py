@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from plughost.contracts import RequestSession, counted, session_of
 from plughost.http import PUBLIC, SIGNED_IN, Problem, Route, Subanswer, form_body, subrequest
-from plughost_media.boxes import NAMED, Filled, all_filled, filled
+from plughost_media.boxes import NAMED, WALLS, Filled, all_filled, filled
 from plughost_media.deeds import DEEDS
 
 _POLICY: Final = (
@@ -23,9 +24,10 @@ _HEADERS: Final = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-stor
 _STATIC: Final = {"style.css": "text/css", "page.js": "text/javascript", "player.js": "text/javascript"}
 _COLUMNS: Final = {
     "top": ("trending",),
-    "films": ("watchlist", "recommended", "ondeck", "library"),
-    "side": ("activities", "figures", "servers", "key", "parts"),
+    "films": ("watchlist", "recommended", "ondeck", "library", "history"),
+    "side": ("activities", "figures", "servers", "usage", "settings", "key", "parts"),
 }
+_NO_SENSE: Final = "What came makes no sense."
 _SIGN_IN, _SAID = "media_sign_in", "media_said"
 
 
@@ -42,6 +44,8 @@ class Page:
             lstrip_blocks=True,
         )
         self._templates.globals["picture"] = _picture
+        self._templates.globals["walls"] = WALLS
+        self._templates.globals["shown"] = self._shown
         self._templates.filters["counted"] = counted
 
     def routes(self) -> list[Route]:
@@ -135,6 +139,14 @@ class Page:
             session = await session_of(request).load()
             session[_SAID] = {"box": deed.box, "text": _detail(answer)}
         return _back(request)
+
+    def _shown(self, found: Filled, root: str, said: Any, state: Any) -> Any:
+        """Return a box; one in which stands what no template expects says so, and takes no other with it."""
+        pieces: Any = self._templates.get_template("pieces.html").module
+        try:
+            return pieces.box(found, root, said, state)
+        except (TypeError, ValueError, LookupError, AttributeError, jinja2.TemplateError):
+            return pieces.box(replace(found, data=None, age=_NO_SENSE, tone="bad"), root, said, state)
 
     def _html(self, request: Request, template: str, **values: Any) -> HTMLResponse:
         root = request.scope.get("root_path", "")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlencode
+
+import msgspec
 
 from plughost.contracts import Cache, CacheManager, Clock
 from plughost.exceptions import ServiceError
@@ -24,6 +26,16 @@ _COMMON: Final[Mapping[str, Any]] = {
 }
 
 _MOST_KEPT: Final = 10_000
+
+
+class _Container(msgspec.Struct):
+    """What is taken for granted of an answer: that its lists are lists of objects, and its numbers numbers."""
+
+    Metadata: list[dict[str, Any]] = []
+    Directory: list[dict[str, Any]] = []
+    Hub: list[dict[str, Any]] = []
+    Activity: list[dict[str, Any]] = []
+    totalSize: int = 0  # noqa: N815 - as servers write it
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +200,11 @@ class Answers:
         except UpstreamMissingError:
             return None
         container = reply.data.get("MediaContainer") if isinstance(reply.data, dict) else None
-        if not isinstance(container, dict):
-            raise UpstreamGarbageError("the server answered something else than it was asked for")
-        return container
+        try:
+            msgspec.convert(container, _Container, strict=False)
+        except msgspec.ValidationError:
+            raise UpstreamGarbageError("the server answered something else than it was asked for") from None
+        return cast("dict[str, Any]", container)
 
     def _cache(self, kind: str) -> Cache:
         settings = KINDS[kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from plughost_plex.service import PlexService
 from plughost_upstream.protocols import Call, UpstreamError
 
 _MOST_ON_DECK: Final = 20
+_KEY: Final = re.compile(r"[0-9]{1,18}")
 _UNREACHED: Final = (PlexError, UpstreamError)
 
 
@@ -61,15 +63,27 @@ class KeepingUp:
         deck = await self._answers.get(account, server, "ondeck", "/library/onDeck")
         keys: list[str] = []
         for item in deck.data.get("Metadata", ())[:_MOST_ON_DECK]:
-            keys.append(str(item["ratingKey"]))
-            if item.get("type") == "episode" and "grandparentRatingKey" in item:
+            keys += _key_in(item, "ratingKey")
+            if item.get("type") == "episode":
                 keys += await self._after(account, server, item)
         return list(dict.fromkeys(keys))
 
     async def _after(self, account: Account, server: Server, episode: Mapping[str, Any]) -> list[str]:
-        path = f"/library/metadata/{int(episode['grandparentRatingKey'])}/allLeaves"
-        call = Call(path=path, user=account.user_id, priority="warm")
-        found = await self._answers.ask(server, call, "metadata")
-        keys = [str(leaf["ratingKey"]) for leaf in (found or {}).get("Metadata", ())]
-        place = keys.index(str(episode["ratingKey"])) if str(episode["ratingKey"]) in keys else len(keys)
-        return keys[place + 1 : place + 2]
+        for series in _key_in(episode, "grandparentRatingKey"):
+            path = f"/library/metadata/{series}/allLeaves"
+            call = Call(path=path, user=account.user_id, priority="warm")
+            found = await self._answers.ask(server, call, "metadata")
+            keys = [key for leaf in (found or {}).get("Metadata", ()) for key in _key_in(leaf, "ratingKey")]
+            place = (
+                keys.index(str(episode.get("ratingKey")))
+                if str(episode.get("ratingKey")) in keys
+                else len(keys)
+            )
+            return keys[place + 1 : place + 2]
+        return []
+
+
+def _key_in(item: Mapping[str, Any], name: str) -> list[str]:
+    """Return the key under a name; none where a server says none, or something that is no key."""
+    key = str(item.get(name, ""))
+    return [key] if _KEY.fullmatch(key) else []

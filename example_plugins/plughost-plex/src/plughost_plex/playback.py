@@ -88,7 +88,7 @@ class Playback:
         call = Call(path=f"{_BASE}decision", params=_params(ticket), headers=_PROFILE, user=account.user_id)
         reply = await self._servers.call(server, call)
         container = reply.data.get("MediaContainer") if isinstance(reply.data, dict) else None
-        if not isinstance(container, dict):
+        if not isinstance(container, dict) or not any(name.endswith("DecisionCode") for name in container):
             raise UpstreamGarbageError("the server's decision is none")
         sealed = self._vault().seal(
             Secret(msgspec.json.encode(ticket).decode()), owner=session, purpose=_PURPOSE

@@ -173,8 +173,10 @@ class Routes:
 
     async def _metadata(self, request: Request) -> Response:
         key = _key(request.path_params["id"])
-        asking = await self._asking(request)
-        return self._answer(await self._plex.details(*asking, key))
+        account, server = await self._asking(request)
+        if "server" in request.query_params:
+            server = await self._one(request, request.query_params["server"])
+        return self._answer(await self._plex.details(account, server, key))
 
     async def _search(self, request: Request) -> Response:
         words = " ".join(request.query_params.get("query", "").split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from msgspec import json
 
@@ -17,12 +17,18 @@ _GUID: Final = re.compile(r"tmdb://(\d{1,9})", re.ASCII)
 _KINDS: Final = {"movie": "movie", "show": "tv"}
 _ADDED: Final = ("id", "vote_average", "vote_count", "overview", "poster_path", "backdrop_path")
 _MOST_GUIDS: Final = 8
+_LARGEST: Final = 9_999_999_999
 
 
 def number_in(guid: str) -> int | None:
     """Return the number in a guid that names TMDB; None for all others."""
     found = _GUID.fullmatch(guid)
     return int(found[1]) if found else None
+
+
+def is_number(found: object) -> TypeGuard[int]:
+    """Whether it is a number that TMDB may have given to something."""
+    return type(found) is int and 0 < found <= _LARGEST
 
 
 async def with_more(item: Mapping[str, Any], tmdb: CachedTmdb, hooks: Any) -> Mapping[str, Any] | None:
@@ -52,6 +58,6 @@ async def _number(item: Mapping[str, Any], hooks: Any) -> int | None:
     for guid in guids[:_MOST_GUIDS] if isinstance(guids, list) else ():
         text = guid.get("id") if isinstance(guid, dict) else None
         number = await hooks.find_tmdb_id(guid=text) if isinstance(text, str) else None
-        if isinstance(number, int):
+        if is_number(number):
             return number
     return None

@@ -28,7 +28,7 @@ from plughost.contracts import (
 )
 from plughost.exceptions import ServiceError
 from plughost_images.protocols import ImageOrigin
-from plughost_tmdb.enriching import number_in, with_more
+from plughost_tmdb.enriching import is_number, number_in, with_more
 from plughost_tmdb.keys import Keys
 from plughost_tmdb.meter import FLUSH_EACH, Meter
 from plughost_tmdb.pictures import tmdb_pictures
@@ -130,10 +130,10 @@ class TmdbPlugin(Plugin):
         try:
             for path in _WARMED:
                 answer = await self._tmdb.answer(path, priority="warm")
-                results = json.decode(answer.body).get("results", []) if answer is not None else []
+                results = json.decode(answer.body)["results"] if answer is not None else []
                 for item in results:
                     kind = item.get("media_type") or path.split("/")[1]
-                    if kind in ("movie", "tv"):
+                    if kind in ("movie", "tv") and is_number(item.get("id")):
                         await self._tmdb.answer(f"{kind}/{item['id']}", priority="warm")
         except (UpstreamError, ServiceError, KeyNeededError, KeyRefusedError) as error:
             self._context.log.info("warming ended early", reason=error_line(error))

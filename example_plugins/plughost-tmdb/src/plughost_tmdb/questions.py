@@ -6,8 +6,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 Canonical = Callable[[str], str]
 """Returns a value the way it is always written; raises ``ValueError`` with what it should be."""
@@ -141,6 +143,7 @@ class Kind:
         ttl: Seconds an answer is fresh.
         stale_for: Seconds it may be given after that, when TMDB is slow or away.
         parameters: Name of each parameter to how its values are written.
+        answer: What an answer has to have, whatever else is in it.
         needed: Those without which it cannot be asked.
     """
 
@@ -149,7 +152,23 @@ class Kind:
     ttl: float
     stale_for: float
     parameters: Mapping[str, Canonical]
+    answer: type[Struct]
     needed: frozenset[str] = frozenset()
+
+
+class _Page(Struct):
+    results: list[dict[str, Any]]
+
+
+class _Details(Struct):
+    id: int
+
+
+class _Configuration(Struct):
+    images: dict[str, Any]
+
+
+_ANSWERS: Final[Mapping[str, type[Struct]]] = {"details": _Details, "configuration": _Configuration}
 
 
 def _kind(
@@ -157,7 +176,7 @@ def _kind(
 ) -> Kind:
     return Kind(
         path=re.compile(path), cache=f"tmdb.{cache}", ttl=ttl, stale_for=stale_for, parameters=parameters,
-        needed=frozenset(needed),
+        answer=_ANSWERS.get(cache, _Page), needed=frozenset(needed),
     )  # fmt: skip
 
 

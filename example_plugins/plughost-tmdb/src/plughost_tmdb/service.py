@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
+from msgspec import ValidationError, convert
+
 from plughost.contracts import Cache, CacheEntry, CacheManager, Clock
 from plughost_tmdb.keys import Credential, Keys
 from plughost_tmdb.meter import Meter
@@ -19,6 +21,7 @@ from plughost_upstream.protocols import (
     Reply,
     Upstream,
     UpstreamError,
+    UpstreamGarbageError,
     UpstreamMissingError,
     UpstreamRefusedError,
 )
@@ -134,6 +137,7 @@ class CachedTmdb:
         call = Call(path=f"/3/{asked.path}", params=asked.params, expect="object", priority=priority)
         try:
             reply = await self._with_best_key(call, user)
+            _check(reply, asked)
         except UpstreamMissingError:
             return None
         except (UpstreamError, KeyNeededError, KeyRefusedError) as error:
@@ -194,3 +198,10 @@ class CachedTmdb:
         self._troubles.move_to_end(key)
         if len(self._troubles) > _MOST_TROUBLES:
             self._troubles.popitem(last=False)
+
+
+def _check(reply: Reply, asked: Question) -> None:
+    try:
+        convert(reply.data, asked.kind.answer)
+    except ValidationError:
+        raise UpstreamGarbageError("the answer is not what was asked for", status=reply.status) from None

@@ -94,7 +94,7 @@ class UpstreamPlugin(Plugin):
         return {
             "origins": len(figures),
             "calls": calls,
-            "failed": calls - sum(one.calls.get("ok", 0) for one in figures),
+            "failed": calls - sum(one.calls.get(kind, 0) for one in figures for kind in ("ok", "left")),
             "waiting": sum(pace.waiting for pace in self._services.paces().values()),
         }
 

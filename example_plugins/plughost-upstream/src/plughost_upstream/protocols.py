@@ -28,9 +28,9 @@ Expect = Literal["json", "object", "bytes"]
 """What a body has to be: any JSON, a JSON object, or anything."""
 
 OutcomeKind = Literal[
-    "ok", "busy", "timeout", "unavailable", "garbage", "refused", "missing", "rejected", "forbidden"
+    "ok", "busy", "timeout", "unavailable", "garbage", "refused", "missing", "rejected", "forbidden", "left"
 ]
-"""How a call ended; all but ``ok`` and ``forbidden`` are the codes of ``UpstreamError`` without its prefix."""
+"""How a call ended: well, with the code of an ``UpstreamError`` without its prefix, or because who asked has left."""
 
 MOST_JSON = 8 << 20
 MOST_PICTURE = 16 << 20

@@ -187,6 +187,9 @@ class Service:
             outcome = _outcome_of(error)
             trail.status = error.status or trail.status
             raise
+        except BaseException as error:
+            outcome = "unavailable" if isinstance(error, Exception) else "left"
+            raise
         finally:
             self._ledger.note(
                 CallRecord(

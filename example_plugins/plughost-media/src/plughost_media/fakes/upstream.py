@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 import anyio
 import httpx2
 from starlette.datastructures import Headers, QueryParams
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Router
 
 from plughost.contracts import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +25,18 @@ _NONSENSE: Final[Mapping[str, Response]] = {
     "html": HTMLResponse("<!doctype html><title>Welcome to the Wi-Fi of the hotel</title>"),
     "cut": Response(b'{"page": 1, "results": [{"id": 1, "tit', media_type="application/json"),
     "wrong": Response(b'["neither", "object", "nor", "container"]', media_type="application/json"),
+    "askew": JSONResponse(
+        {
+            **dict.fromkeys(("results", "images", "id"), "none"),
+            "MediaContainer": {
+                "totalSize": "many",
+                "Metadata": ["none"],
+                "Directory": {},
+                "Hub": 7,
+                "Activity": "none",
+            },
+        }
+    ),
     "huge": Response(b'{"results": "' + b"x" * _HUGE + b'"}', media_type="application/json"),
 }
 
@@ -38,7 +50,8 @@ class Trouble:
         seconds: How long an answer takes with ``delay``.
         status: The status of the answer with ``500``: any of 500 and above.
         retry_after: The header of that name with ``429``; None sends none, as plex.tv does.
-        garbage: What ``garbage`` looks like: a page, JSON that was cut off, JSON of another shape, 9 MB.
+        garbage: What ``garbage`` looks like: a page, JSON that was cut off, JSON of another shape, or of
+            the right one with the wrong things in it, 9 MB.
         path: Only calls whose path begins with this are affected.
     """
 
@@ -46,7 +59,7 @@ class Trouble:
     seconds: float = 5.0
     status: int = 500
     retry_after: str | None = "2"
-    garbage: Literal["html", "cut", "wrong", "huge"] = "html"
+    garbage: Literal["html", "cut", "wrong", "askew", "huge"] = "html"
     path: str = ""
 
 

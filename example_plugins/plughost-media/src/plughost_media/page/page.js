@@ -9,20 +9,20 @@ const due = new Map(); // box -> when to look again
 const SOON = 3;
 
 // Put new boxes in the place of old ones, and leave alone what did not change: pictures stay, and so does the focus.
-function take(html) {
+function take(html, sent = false) {
   const found = new DOMParser().parseFromString(html, "text/html");
   if (found.querySelector("#welcome")) return location.reload();
   for (const fresh of found.querySelectorAll("[data-box]")) {
     const box = document.querySelector(`[data-box="${fresh.dataset.box}"]`);
     if (!box) continue;
-    swap(box.querySelector(".age"), fresh.querySelector(".age"));
+    swap(box.querySelector("h2"), fresh.querySelector("h2"), sent);
     wait(fresh);
     if (fresh.dataset.away !== undefined) continue; // what it said last is better than nothing
     const [inside, said] = [box.querySelector(".inside"), fresh.querySelector(".said")];
     box.querySelector(".said")?.remove();
     if (said) box.insertBefore(said, inside);
-    if (inside) swap(inside, fresh.querySelector(".inside"));
-    else swap(box, fresh);
+    if (inside) swap(inside, fresh.querySelector(".inside"), sent);
+    else swap(box, fresh, sent);
   }
 }
 
@@ -31,13 +31,17 @@ function wait({ dataset: { box, each, away, late } }) {
   if (each) due.set(box, performance.now() + 1000 * (late !== undefined ? 0 : away !== undefined ? Math.min(each, SOON) : each));
 }
 
-function swap(old, fresh) {
+const CONTROLS = "button, select, input:not([type=hidden])";
+
+function swap(old, fresh, sent) {
   if (!old || !fresh || old.outerHTML === fresh.outerHTML) return;
   const held = old.contains(document.activeElement) && document.activeElement;
-  if (held && held.matches("select, input")) return; // somebody is choosing or typing
-  const again = held && held.matches("button") && [...old.querySelectorAll("button")].indexOf(held);
+  if (held && !sent && held.matches("select, input")) return; // somebody is choosing or typing
+  const place = held ? [...old.querySelectorAll(CONTROLS)].indexOf(held) : -1;
   old.replaceWith(fresh);
-  if (held) fresh.querySelectorAll("button")[again]?.focus();
+  if (place < 0) return;
+  const controls = fresh.querySelectorAll(CONTROLS);
+  controls[Math.min(place, controls.length - 1)]?.focus();
 }
 
 async function refresh(name) {
@@ -57,7 +61,7 @@ async function refresh(name) {
 }
 
 function tell(name, text) {
-  const age = document.querySelector(`[data-box="${name}"] .age`);
+  const age = document.querySelector(`[data-box="${name}"] .age`) || document.querySelector('[data-box="parts"] .age');
   age.className = "age bad";
   age.textContent = text;
 }
@@ -76,9 +80,15 @@ document.addEventListener("submit", async (event) => {
   const fields = new FormData(form, chosen);
   if (form.dataset.play !== undefined) return play(root, fields.get("key"), fields.get("title"));
   form.querySelectorAll("input:not([type=hidden])").forEach((input) => { input.value = "" });
-  document.activeElement?.blur();
-  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(fields) });
-  if (answer.ok) take(await answer.text());
+  const box = form.closest("[data-box]").dataset.box;
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(fields) });
+    if (answer.status === 401) location.reload();
+    else if (answer.ok) take(await answer.text(), true);
+    else tell(box, `That was not done: status ${answer.status}.`);
+  } catch {
+    tell(box, "That was not done: this server does not answer.");
+  }
 });
 document.addEventListener("change", (event) => {
   if (event.target.form?.dataset.onChange !== undefined) event.target.form.requestSubmit();

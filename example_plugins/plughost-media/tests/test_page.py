@@ -1,0 +1,48 @@
+"""The page as the server makes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from whole_suite import running
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_a_box_in_which_something_strange_stands_takes_no_other_with_it(tmp_path: Path) -> None:
+    async with running(tmp_path / "data") as suite:
+        suite.fakes.home.library.items["101"]["thumb"] = 7
+        page = await suite.ada.get("/media/")
+        assert (page.status_code, page.text.count("What came makes no sense.")) == (200, 1)
+        assert "<h3>Judex</h3>" in page.text
+        assert "What came makes no sense." in (await suite.ada.get("/media/box/library")).text
+
+
+async def test_a_wall_that_there_is_not_is_the_one_of_the_week_and_other_settings_are_named(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "data") as suite:
+        await suite.do("PUT", "/api/media/settings", {"wall": "../../admin", "subtitles": "de"})
+        page = (await suite.ada.get("/media/")).text
+        assert "Trending this week <small" in page
+        assert "Kept for other pages of yours: subtitles." in page
+
+
+async def test_what_was_seen_on_a_server_that_does_not_name_it_is_shown_without_a_name(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "data") as suite:
+        await suite.do("POST", "/api/plex/scrobble", {"id": "101"})
+        assert "<span>Metropolis</span>" in (await suite.ada.get("/media/box/history")).text
+        await suite.do("PUT", "/api/plex/servers/current", {"id": "machine-far"})
+        assert (
+            "<span>Metropolis</span>" in (await suite.ada.get("/media/box/history")).text
+        )  # of the one before
+        await suite.host.unload_plugin("plex")
+        assert "An item that its server does not name now" in (await suite.ada.get("/media/box/history")).text
