@@ -41,8 +41,7 @@ async def test_what_was_seen_on_a_server_that_does_not_name_it_is_shown_without_
         await suite.do("POST", "/api/plex/scrobble", {"id": "101"})
         assert "<span>Metropolis</span>" in (await suite.ada.get("/media/box/history")).text
         await suite.do("PUT", "/api/plex/servers/current", {"id": "machine-far"})
-        assert (
-            "<span>Metropolis</span>" in (await suite.ada.get("/media/box/history")).text
-        )  # of the one before
+        # It is asked of the server that it was seen on.
+        assert "<span>Metropolis</span>" in (await suite.ada.get("/media/box/history")).text
         await suite.host.unload_plugin("plex")
         assert "An item that its server does not name now" in (await suite.ada.get("/media/box/history")).text

@@ -122,9 +122,8 @@ class CountedUsage:
             before = self._seen.get(name, (0, 0, 0))
             if now[0] < before[0]:  # somebody set the figures to zero
                 before = (0, 0, 0)
-            if (
-                "." in name and now[:2] != before[:2]
-            ):  # what is loaded while nobody reads is counted with the next read
+            # What is loaded while nobody reads is counted with the next read.
+            if "." in name and now[:2] != before[:2]:
                 self._seen[name] = now
                 reads, stale, loads = (max(0, new - old) for new, old in zip(now, before, strict=True))
                 self._add(source_of(name, "."), reads=reads, stale=stale, loads=loads)
