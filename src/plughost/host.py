@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -23,7 +23,7 @@ from plughost.contracts.clock import SYSTEM_CLOCK, Clock
 from plughost.contracts.config import HostConfig, PluginSettings, SettingsChange
 from plughost.contracts.error_text import error_text
 from plughost.contracts.fleet_jobs import JobGate
-from plughost.contracts.health import HealthCheck, HealthReport
+from plughost.contracts.health import HealthReport
 from plughost.contracts.hooks import HookReport
 from plughost.contracts.http import HttpContext
 from plughost.contracts.limits import RateLimiter
@@ -210,7 +210,7 @@ class Host:
         self._health = Health(
             own_hooks,
             self.apps,
-            own_checks=self._checks,
+            own_checks=lambda: (*self._plugins.checks(), *self._configured_apps.checks()),
             interval=self.config.host.health_interval,
             clock=clock,
         )
@@ -726,10 +726,6 @@ class Host:
             lambda: any(not section.enforce for section in self.config.plugins.values()),
         )
 
-    def _checks(self) -> Iterator[HealthCheck]:
-        yield from self._plugins.checks()
-        yield from self._configured_apps.checks()
-
     def _job_gate(self) -> JobGate:
         """Return who decides on jobs of the fleet; while a plugin that does is expected, they wait for it."""
         gate = self._services.get(JobGate)
@@ -745,7 +741,13 @@ class Host:
         return self._configured.now
 
     async def _survey(self) -> list[PluginCandidate]:
-        found = survey(self._loaded, await self._fetch(), self._folders)
+        unfetched: Mapping[str, PluginSourceError] = {}
+        if any(section.url for section in self.config.plugins.values()):
+            # An HTTP client takes longer to import than most hosts take to start, and most fetch nothing.
+            from plughost.core.finding.downloads import fetch_packages
+
+            unfetched = await fetch_packages(self._loaded)
+        found = survey(self._loaded, unfetched, self._folders)
         return [one for one in found if not self._is_of_other_hosts(one)]
 
     def _is_of_other_hosts(self, candidate: PluginCandidate) -> bool:
@@ -754,14 +756,6 @@ class Host:
             return False
         own, all_of_it = self._configured.read.section_of, self._loaded.section_of
         return own(candidate.name) is None and all_of_it(candidate.name) is not None
-
-    async def _fetch(self) -> Mapping[str, PluginSourceError]:
-        if not any(section.url for section in self.config.plugins.values()):
-            return {}
-        # An HTTP client takes longer to import than most hosts take to start, and most fetch nothing.
-        from plughost.core.finding.downloads import fetch_packages
-
-        return await fetch_packages(self._loaded)
 
 
 def _said_in_code(

@@ -31,17 +31,16 @@ async def grades_of(host: Host, names: Collection[str] | None = None) -> Mapping
         name for name, record in host.plugins.items() if record.running and (names is None or name in names)
     }
     subjects = [await import_subject(one, loaded, project_of(one)) for one in candidates if one.name in asked]
-    return await run_in_daemon_thread(_grade, subjects)
+    return await run_in_daemon_thread(_grades, subjects)
 
 
-def _grade(subjects: list[Subject]) -> dict[str, GradeReport]:
-    grades = ((subject.name, _grade_one(subject)) for subject in subjects)
-    return {name: grade for name, grade in grades if grade is not None}
-
-
-def _grade_one(subject: Subject) -> GradeReport | None:
-    try:
-        return grade_of(subject, [check.run(subject) for check in CHECKS])
-    except Exception as error:  # a check that cannot cope with a plugin must not cost the others their grades
-        _log.warning("plugin could not be graded", plugin=subject.name, exc_info=error)
-        return None
+def _grades(subjects: list[Subject]) -> dict[str, GradeReport]:
+    found: dict[str, GradeReport] = {}
+    for subject in subjects:
+        try:
+            found[subject.name] = grade_of(subject, [check.run(subject) for check in CHECKS])
+        except (
+            Exception
+        ) as error:  # a check that cannot cope with a plugin must not cost the others their grades
+            _log.warning("plugin could not be graded", plugin=subject.name, exc_info=error)
+    return found

@@ -37,7 +37,7 @@ class _LateLogger:
         if name.startswith("__"):  # asked by those who copy things, before there is anything in this one
             raise AttributeError(name)
         if (level := _LEVELS.get(name)) and not self._logger.isEnabledFor(level):
-            return _say_nothing  # what structlog would do, without an import of it
+            return lambda *_, **__: None  # what structlog would do, without an import of it
         found = getattr(_structured(self._logger, self._context), name)
         if callable(found):
             self.__dict__[name] = found
@@ -54,9 +54,6 @@ _LEVELS = {
     "error": logging.ERROR,
     "critical": logging.CRITICAL,
 }
-
-
-def _say_nothing(*_: object, **__: object) -> None: ...
 
 
 def _structured(logger: logging.Logger, context: dict[str, Any]) -> structlog.stdlib.BoundLogger:

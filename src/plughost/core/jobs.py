@@ -78,7 +78,14 @@ class JobScheduler:
             self._begin(entry, self._tasks)
             if self._nap is not None:
                 self._nap.cancel()
-        return lambda: self._remove(entry)
+
+        def remove() -> None:
+            if entry in self._entries:
+                self._entries.remove(entry)
+                entry.attendance.cancel()
+                entry.scope.cancel()
+
+        return remove
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run the jobs until cancelled; intervals count from now.
@@ -243,12 +250,6 @@ class JobScheduler:
             self._log.warning("job timed out", limit=entry.job.limit, **known)
         else:
             self._log.warning("job failed", exc_info=error, **known)
-
-    def _remove(self, entry: JobEntry) -> None:
-        if entry in self._entries:
-            self._entries.remove(entry)
-            entry.attendance.cancel()
-            entry.scope.cancel()
 
     def _named(self) -> Iterator[tuple[str, JobEntry]]:
         """Yield each entry with its name; a plugin's second one of the same name is numbered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -116,6 +117,7 @@ class Registration:
                 app_name=self._name, connection=self.connection, config=self._config
             )
 
+        started = partial(self._hooks.app_registration_started, app_name=self._name, config=self._config)
         wanted = [(key, hook) for key, hook in OPERATIONS.items() if self._config.get(key)]
         steps = []
         for position, (key, hook) in enumerate(wanted):
@@ -123,7 +125,7 @@ class Registration:
             undo = self._roll_back if position == 0 and key != "models" else None
             steps.append(SagaStep(hook, self._operation(key, hook), undo, half_done=True))
         return [
-            SagaStep("app_registration_started", self._start),
+            SagaStep("app_registration_started", started),
             SagaStep("open_connection", self._open, self._let_go),
             SagaStep("connection_created", self._tell_connection),
             SagaStep("auto_operations_started", self._tell_operations),
@@ -131,9 +133,6 @@ class Registration:
             SagaStep("auto_operations_completed", self._tell_results),
             SagaStep("app_registered", registered, leave, half_done=True),
         ]
-
-    async def _start(self) -> None:
-        await self._hooks.app_registration_started(app_name=self._name, config=self._config)
 
     async def _open(self) -> None:
         async def open_it() -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import anyio
 from starlette.responses import Response
@@ -80,8 +79,14 @@ class EventStream(Response):
     async def _pump(self, send: Send) -> None:
         """Send what comes; the source waits in a task of its own, because a heartbeat must not cancel it."""
         writer, reader = anyio.create_memory_object_stream[bytes](0)
+
+        async def feed() -> None:
+            with writer:
+                async for event in self._source:
+                    await writer.send(encoded_event(event))
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._feed, writer)
+            tasks.start_soon(feed)
             with reader:
                 while True:
                     chunk = None
@@ -92,11 +97,6 @@ class EventStream(Response):
                             return
                     if not await self._send(send, chunk or _HEARTBEAT):
                         tasks.cancel_scope.cancel()
-
-    async def _feed(self, writer: Any) -> None:
-        with writer:
-            async for event in self._source:
-                await writer.send(encoded_event(event))
 
     async def _send(self, send: Send, chunk: bytes) -> bool:
         with anyio.move_on_after(self._patience):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from functools import partial
 from pathlib import Path
 
 import click
@@ -121,10 +120,12 @@ def _check_certificate(certificate: Path | None, key: Path | None) -> None:
         if key is not None:
             raise click.UsageError("--tls-key needs --tls-certificate")
         return
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def refuse_password() -> str:  # without a function OpenSSL would ask at the terminal
+        raise click.UsageError(f"{key or certificate} is encrypted: serve takes keys without a password only")
+
     try:
-        # Without a password function OpenSSL would ask at the terminal.
-        context.load_cert_chain(certificate, key, password=partial(_refuse_password, key or certificate))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=refuse_password)
     except ssl.SSLError as error:
         hint = " Give the key with --tls-key." if key is None else ""
         raise click.UsageError(
@@ -132,7 +133,3 @@ def _check_certificate(certificate: Path | None, key: Path | None) -> None:
         ) from error
     except OSError as error:
         raise click.UsageError(f"{certificate} or its key cannot be read: {error.strerror}") from error
-
-
-def _refuse_password(key: Path) -> str:
-    raise click.UsageError(f"{key} is encrypted: serve takes keys without a password only")

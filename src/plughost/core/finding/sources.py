@@ -62,7 +62,11 @@ def from_entry_points(
     groups: Sequence[str], path: Iterable[str] | None = None, tell: Tell | None = None
 ) -> Iterator[Finding]:
     """Findings of installed distributions; ``tell`` hears of what was passed over, and the log by default."""
-    for point in entry_points(groups, path, tell or _note):
+    for point in entry_points(
+        groups,
+        path,
+        tell or (lambda sentence: _log.info("passed over while looking for plugins", reason=sentence)),
+    ):
         yield Finding(
             name=point.name,
             reference=point.reference,
@@ -215,10 +219,6 @@ def _passed_over(place: Path, error: OSError) -> Finding:
     """A finding that says what may not be read; on a disk's own ``lost+found`` that is as it should be."""
     reason = f"is passed over: {place} cannot be read ({error.strerror or error})"
     return Finding(name=place.name, reference="", source="directory", origin=str(place), passed_over=reason)
-
-
-def _note(sentence: str) -> None:
-    _log.info("passed over while looking for plugins", reason=sentence)
 
 
 def _broken(folder: Path, problem: str) -> Finding:

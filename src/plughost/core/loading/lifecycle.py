@@ -506,18 +506,19 @@ class PluginLifecycle:
 
     def _replace_soon(self, name: str, memory: int) -> None:
         """Put a new start in the place of one whose process uses too much memory; no call is lost."""
+
+        async def replace(run: Run) -> None:
+            try:
+                await self._begin_anew(name, run)
+            except PlughostError as error:  # the old one goes on
+                _log.warning("plugin did not start anew", plugin=name, reason=str(error))
+
         entry = self._registry.get(name)
         if entry is not None and entry.run is not None:
             _log.warning(
                 "plugin uses more memory than it is meant to, and is begun anew", plugin=name, bytes=memory
             )
-            self._tasks.start_soon(self._replace, name, entry.run)
-
-    async def _replace(self, name: str, run: Run) -> None:
-        try:
-            await self._begin_anew(name, run)
-        except PlughostError as error:  # the old one goes on
-            _log.warning("plugin did not start anew", plugin=name, reason=str(error))
+            self._tasks.start_soon(replace, entry.run)
 
     async def _begin_anew(self, name: str, run: Run) -> None:
         """Put a new start in the place of one whose process is gone, unless something else stands there by now."""
@@ -535,11 +536,12 @@ class PluginLifecycle:
     def _leave_soon(self, run: Run) -> None:
         name = run.plugin.candidate.name
         self.turns.interrupt(name, self._departures[name])
-        self._tasks.start_soon(self._leave, name)
 
-    async def _leave(self, name: str) -> None:
-        go_inside(None)  # whoever took it out does not wait for its end
-        await self.turns.take(name, partial(self.let_leave, name))
+        async def leave() -> None:
+            go_inside(None)  # whoever took it out does not wait for its end
+            await self.turns.take(name, partial(self.let_leave, name))
+
+        self._tasks.start_soon(leave)
 
     async def let_leave(self, name: str) -> None:
         """Stop a plugin that somebody took out of ``host.pluggy``, unless it came back or was stopped meanwhile.

@@ -79,7 +79,10 @@ class Operations:
                 ) from None
             sown = replace(note or Note(app_name, "", table_found=True), seeds=reference)
             async with database.engine.begin() as connection:
-                await connection.run_sync(_note_seeds, sown, note is not None)
+                if note is not None:
+                    await connection.run_sync(note_seeds, sown)
+                else:
+                    await connection.run_sync(lambda sync: MigrationNotes(sync).write(sown))
         return OperationResult(operation="seeds", detail=f"{reference} sown", figures={"sown": True})
 
     async def load_models(self, app_name: str, settings: DatabaseSettings) -> OperationResult:
@@ -120,13 +123,6 @@ class Operations:
         if first is None:
             return OperationResult(operation="rollback", detail="nothing to roll back")
         return await _go_back(app_name, database, migrations, first)
-
-
-def _note_seeds(connection: Connection, sown: Note, is_noted: bool) -> None:
-    if is_noted:
-        note_seeds(connection, sown)
-    else:
-        MigrationNotes(connection).write(sown)
 
 
 async def _go_back(
