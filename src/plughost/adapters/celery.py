@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import Celery  # type: ignore[import-untyped]
 from celery.signals import worker_process_init, worker_process_shutdown  # type: ignore[import-untyped]
 
@@ -27,8 +29,8 @@ class Plughost:
         self._hosts = HostOfProcess(name, config)
         app.plughost = self
         # Weak references would let go of methods of an object that nobody else holds.
-        worker_process_init.connect(lambda **_: self._hosts.begin(), weak=False)
-        worker_process_shutdown.connect(lambda **_: self.stop(), weak=False)
+        worker_process_init.connect(self._begin, weak=False)
+        worker_process_shutdown.connect(self._end, weak=False)
 
     @property
     def host(self) -> BlockingHost:
@@ -38,3 +40,9 @@ class Plughost:
     def stop(self) -> None:
         """Stop the host of this process, if there is one."""
         self._hosts.stop()
+
+    def _begin(self, **_: Any) -> None:
+        self._hosts.begin()
+
+    def _end(self, **_: Any) -> None:
+        self.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,11 @@ class Mark:
     holds: Callable[[Subject], bool]
 
 
+def _mark(grade: Grade, missing: str) -> Callable[[Callable[[Subject], bool]], Mark]:
+    """Make a mark of the function below, which looks whether it is there."""
+    return partial(Mark, grade, missing)
+
+
 def grade_of(subject: Subject, results: Sequence[CheckResult]) -> GradeReport:
     """Return the grade that a plugin has by the results of all checks.
 
@@ -73,10 +79,12 @@ def _missing(subject: Subject, grade: Grade) -> list[str]:
     return [mark.missing for mark in _MARKS if mark.grade == grade and not mark.holds(subject)]
 
 
+@_mark("silver", "it has no card (plugin.toml) with a description")
 def _has_card(subject: Subject) -> bool:
     return subject.is_foreign or bool(subject.candidate.card.description)
 
 
+@_mark("silver", "it has no tests that can be seen (tests/test_*.py)")
 def _has_tests(subject: Subject) -> bool:
     return any(
         isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
@@ -85,6 +93,7 @@ def _has_tests(subject: Subject) -> bool:
     )
 
 
+@_mark("gold", "its tests do not use the contract suite (plughost.testing.PluginSuite)")
 def _uses_suite(subject: Subject) -> bool:
     """Whether a class of its tests derives from the contract suite."""
     return any(
@@ -116,11 +125,13 @@ def package_folder(subject: Subject) -> Path | None:
     return Path(file).parent if file is not None and is_package else None
 
 
+@_mark("gold", "its package has no py.typed")
 def _is_typed(subject: Subject) -> bool:
     folder = package_folder(subject)
     return folder is not None and (folder / "py.typed").is_file()
 
 
+@_mark("gold", "not every hook implementation names its types")
 def _names_types(subject: Subject) -> bool:
     """Whether each hook implementation says what it takes and returns."""
     return all(
@@ -138,11 +149,11 @@ def _has(*patterns: str) -> Callable[[Subject], bool]:
 
 
 _MARKS = (
-    Mark("silver", "it has no card (plugin.toml) with a description", _has_card),
-    Mark("silver", "it has no tests that can be seen (tests/test_*.py)", _has_tests),
-    Mark("gold", "its tests do not use the contract suite (plughost.testing.PluginSuite)", _uses_suite),
-    Mark("gold", "its package has no py.typed", _is_typed),
-    Mark("gold", "not every hook implementation names its types", _names_types),
+    _has_card,
+    _has_tests,
+    _uses_suite,
+    _is_typed,
+    _names_types,
     Mark("gold", "it has no README", _has("README*")),
     Mark("gold", "it has no changelog", _has("CHANGE*", "NEWS*")),
     Mark("gold", "it has no licence text", _has("LICEN[CS]E*", "COPYING*")),

@@ -64,18 +64,18 @@ class Api:
         base = prefix + API
         return [*self._reading(base), *(action_route(base, action) for action in ACTIONS)]
 
-    def _tab(self, make: figures.Figures) -> Callable[[Request], Awaitable[Document]]:
+    def _shown(self, make: figures.Figures) -> Callable[[Request], Awaitable[Document]]:
         return lambda request: make(runtime_of(request), self._desk)
 
     def _reading(self, base: str) -> list[Route]:
-        read, tab = partial(_read, base), self._tab
+        read, shown = partial(_read, base), self._shown
         return [
-            read("/sessions/stats", "sessions:read", tab(figures.session_figures), "Figures about sessions."),
+            read("/sessions/stats", "sessions:read", shown(figures.session_figures), "Figures about sessions."),
             read("/sessions/users/{id}", "sessions:read", _user, "The sessions of one user."),
-            read("/cache/stats", "cache:read", tab(figures.cache_figures), "Figures of every cache."),
+            read("/cache/stats", "cache:read", shown(figures.cache_figures), "Figures of every cache."),
             read("/cache/keys", "cache:read", _keys, "Keys that are expected, and some that are there."),
             read("/cache/debug", "cache:read", _debug, "Keys with their entries; in development only."),
-            read("/plugins", "plugins:read", tab(figures.plugin_figures), "Every plugin and hook."),
+            read("/plugins", "plugins:read", shown(figures.plugin_figures), "Every plugin and hook."),
             read("/plugins/hooks", "plugins:read", _hooks, "Hooks with their implementers in call order."),
             read("/plugins/{name}", "plugins:read", _plugin, "One plugin."),
             read("/plugins/{name}/config", "plugins:read", _settings, "Settings of a plugin, with their origins."),
@@ -86,13 +86,13 @@ class Api:
                 summary="Change settings of a plugin in the file; ?preview=1 only tells what would change.",
                 body=NewSettings,
             ),
-            read("/trace", "plugins:read", tab(figures.trace_figures), "The last hook calls, while they are traced."),
-            read("/apps", "apps:read", tab(figures.app_figures), "Every app."),
-            read("/health", "health:read", tab(figures.health_figures), "Health, jobs and requests."),
-            read("/jobs", "jobs:read", _jobs, "Every job."),
-            read("/stats/usage", "stats:read", _usage, "How much is asked of the host."),
-            read("/stats/performance", "stats:read", _performance, "How long things take."),
-            read("/stats/errors", "stats:read", _errors, "What failed."),
+            read("/trace", "plugins:read", shown(figures.trace_figures), "The last hook calls, while they are traced."),
+            read("/apps", "apps:read", shown(figures.app_figures), "Every app."),
+            read("/health", "health:read", shown(figures.health_figures), "Health, jobs and requests."),
+            read("/jobs", "jobs:read", shown(figures.job_figures), "Every job."),
+            read("/stats/usage", "stats:read", shown(figures.usage), "How much is asked of the host."),
+            read("/stats/performance", "stats:read", shown(figures.performance), "How long things take."),
+            read("/stats/errors", "stats:read", shown(figures.errors), "What failed."),
             read("/audit", "audit:read", _audit, "Who did what, newest first."),
             Route(
                 base + "/events", self._events, guard=SIGNED_IN, rate="read", timeout=math.inf,
@@ -218,22 +218,6 @@ async def _configure(request: Request) -> Response:
     done = await change(host_from(request), name, told.config, preview=preview, reload=told.reload)
     note_detail(request, f"{name}: {', '.join(told.config)}{' (preview)' if preview else ''}")
     return answer({**for_json(done), "file": str(done.file), "reloaded": told.reload and done.written})
-
-
-async def _jobs(request: Request) -> Document:
-    return {"jobs": for_json(host_from(request).jobs.snapshot())}
-
-
-async def _usage(request: Request) -> Document:
-    return figures.usage(runtime_of(request))
-
-
-async def _performance(request: Request) -> Document:
-    return await figures.performance(runtime_of(request))
-
-
-async def _errors(request: Request) -> Document:
-    return figures.errors(runtime_of(request))
 
 
 async def _audit(request: Request) -> Document:

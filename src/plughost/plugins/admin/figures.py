@@ -310,7 +310,12 @@ async def trace_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
     return {"on": desk.trace.on, "calls": desk.trace.calls(), "advice": []}
 
 
-def usage(runtime: HttpRuntime) -> Document:
+async def job_figures(runtime: HttpRuntime, desk: FigureSources) -> Document:
+    """Return every job."""
+    return {"jobs": for_json(runtime.host.jobs.snapshot())}
+
+
+async def usage(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return how much the HTTP side was used."""
     routes = runtime.figures.routes()
     return {
@@ -326,7 +331,7 @@ def usage(runtime: HttpRuntime) -> Document:
     }
 
 
-async def performance(runtime: HttpRuntime) -> Document:
+async def performance(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return how long things take: routes, hooks, starts of plugins."""
     routes = [
         _only(for_json(row), "method", "path", "plugin", "requests", "p50", "p95")
@@ -340,7 +345,7 @@ async def performance(runtime: HttpRuntime) -> Document:
     }
 
 
-def errors(runtime: HttpRuntime) -> Document:
+async def errors(runtime: HttpRuntime, desk: FigureSources) -> Document:
     """Return what failed: requests, hooks, plugins, jobs."""
     host = runtime.host
     failed = {name: record.error for name, record in host.plugins.items() if record.error is not None}
