@@ -89,8 +89,14 @@ class Exchange:
     def close(self) -> None:
         """Tell the application that nobody waits for its answer any more, if that is not complete."""
         self._over = True
+
+        async def leave(_: Host) -> None:
+            self._gone.set()
+            self._taken.set()
+            self._pieces[0].close()
+
         with suppress(HostNotReadyError, RuntimeError):  # when the host has stopped, so has the application
-            self._host.begin(self._leave)
+            self._host.begin(leave)
 
     # in the thread
 
@@ -109,9 +115,12 @@ class Exchange:
                 return told
 
     def _take(self) -> None:
+        async def note_taken(_: Host) -> None:
+            self._taken.set()
+
         if self._awaited:
             self._awaited = False
-            self._host.begin(self._note_taken)
+            self._host.begin(note_taken)
 
     def _read(self) -> Message:
         try:
@@ -169,11 +178,3 @@ class Exchange:
 
     async def _hand_over(self, _: Host, piece: Message) -> None:
         self._pieces[0].send_nowait(piece)
-
-    async def _note_taken(self, _: Host) -> None:
-        self._taken.set()
-
-    async def _leave(self, _: Host) -> None:
-        self._gone.set()
-        self._taken.set()
-        self._pieces[0].close()

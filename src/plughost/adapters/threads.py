@@ -54,7 +54,14 @@ class HostOfProcess:
 
         When that fails it is logged, and ``get`` tries again.
         """
-        threading.Thread(target=self._try, name=f"{self._name} starts", daemon=True).start()
+
+        def try_it() -> None:
+            try:
+                self.get()
+            except Exception as error:  # whoever asks for the host is told
+                _log.error("the host did not start", host=self._name, error=str(error))
+
+        threading.Thread(target=try_it, name=f"{self._name} starts", daemon=True).start()
 
     def stop(self) -> None:
         """Stop the host of this process, if there is one; the next ``get`` starts another."""
@@ -69,9 +76,3 @@ class HostOfProcess:
     def _place(self) -> _HostHere:
         # By process, lock and all: the lock that a forked process inherits may be held by a thread it has not.
         return self._places.setdefault(os.getpid(), _HostHere())
-
-    def _try(self) -> None:
-        try:
-            self.get()
-        except Exception as error:  # whoever asks for the host is told
-            _log.error("the host did not start", host=self._name, error=str(error))

@@ -80,7 +80,14 @@ class JobEntry:
             await cast("Callable[[], Awaitable[object]]", self.job.function)()
             return
         self._in_thread = True
-        result = await run_in_daemon_thread(self._call_in_thread, name=f"job {self.owner}:{self.job.name}")
+
+        def call_in_thread() -> object:
+            try:
+                return self.job.function()
+            finally:
+                self._in_thread = False
+
+        result = await run_in_daemon_thread(call_in_thread, name=f"job {self.owner}:{self.job.name}")
         if inspect.isawaitable(result):
             await result
 
@@ -91,12 +98,6 @@ class JobEntry:
         if self._in_thread:
             return f"{error}; its thread still runs, and until that ends the job is not started again"
         return str(error)
-
-    def _call_in_thread(self) -> object:
-        try:
-            return self.job.function()
-        finally:
-            self._in_thread = False
 
 
 def _check_terms(job: Job) -> None:

@@ -186,9 +186,16 @@ class JobScheduler:
         entry.begin(self._clock)
         RUN_UNDER_WAY.set(run)  # this task runs nothing else
         error = _STOPPED
+
+        async def stop_when_lost() -> None:
+            await contained_call(Point.JOB, gate.lost, run, clock=self._clock)
+            entry.last_error = "this host lost its place in the fleet while the job ran"
+            self._log.warning("job stopped", job=run.job, slot=run.slot, reason=entry.last_error)
+            entry.scope.cancel()
+
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._stop_when_lost, entry, gate, run)
+                tasks.start_soon(stop_when_lost)
                 await self._run(entry)
                 tasks.cancel_scope.cancel()
             error = entry.last_error
@@ -200,12 +207,6 @@ class JobScheduler:
             contained(Point.JOB, gate.finish, run, error)
         except Exception as failure:
             self._log.error("the end of a job was not told to the fleet", job=run.job, exc_info=failure)
-
-    async def _stop_when_lost(self, entry: JobEntry, gate: JobGate, run: JobRun) -> None:
-        await contained_call(Point.JOB, gate.lost, run, clock=self._clock)
-        entry.last_error = "this host lost its place in the fleet while the job ran"
-        self._log.warning("job stopped", job=run.job, slot=run.slot, reason=entry.last_error)
-        entry.scope.cancel()
 
     def _start_due(self, tasks: TaskGroup) -> float:
         """Start what is due; return seconds until there is something to look at again."""

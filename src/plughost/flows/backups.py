@@ -119,7 +119,13 @@ class Backups:
         """Return the backups that are there, newest first: those the host keeps and those plugins stored."""
         answers = await self._hooks.list_backups()
         stored = [location for answer in answers for location in answer]
-        return await anyio.to_thread.run_sync(self._summaries, stored)
+
+        def summaries() -> tuple[BackupSummary, ...]:
+            locations = {location.uri: location for location in [*list_folder(self._directory), *stored]}
+            found = [summarise(location) for location in locations.values()]
+            return tuple(sorted(found, key=lambda summary: summary.created_at or 0.0, reverse=True))
+
+        return await anyio.to_thread.run_sync(summaries)
 
     async def find(self, archive: str | Path) -> Path:
         """Return the file that a path, a uri, a file name or an id stands for.
@@ -282,11 +288,6 @@ class Backups:
         return result
 
     # lists
-
-    def _summaries(self, stored: Iterable[BackupLocation]) -> tuple[BackupSummary, ...]:
-        locations = {location.uri: location for location in [*list_folder(self._directory), *stored]}
-        found = [summarise(location) for location in locations.values()]
-        return tuple(sorted(found, key=lambda summary: summary.created_at or 0.0, reverse=True))
 
     def _new_id(self) -> str:
         moment = datetime.fromtimestamp(self._clock.time(), UTC)

@@ -144,8 +144,15 @@ def _answer(outcome: Outcome, app_name: str | None) -> HealthCheck | None:
     if outcome.kind == "error" and outcome.error is not None:
         detail = f"its health check failed: {error_line(outcome.error)}"
         return HealthCheck(name=outcome.plugin, status="warn", detail=detail, **known)
+
+    def read() -> HealthCheck:
+        check = outcome.value
+        if not isinstance(check, HealthCheck):
+            check = HealthCheck.from_figures(outcome.plugin, check)
+        return replace(check, detail=masked_text(check.detail), figures=masked(check.figures))
+
     try:
-        check = contained(Point.ANSWER, _read, outcome)
+        check = contained(Point.ANSWER, read)
         return replace(check, **known)
     except Exception as error:
         return HealthCheck(
@@ -154,10 +161,3 @@ def _answer(outcome: Outcome, app_name: str | None) -> HealthCheck | None:
             detail=f"gave an answer that cannot be read: {error_text(error) or error_line(error)}",
             **known,
         )
-
-
-def _read(outcome: Outcome) -> HealthCheck:
-    check = outcome.value
-    if not isinstance(check, HealthCheck):
-        check = HealthCheck.from_figures(outcome.plugin, check)
-    return replace(check, detail=masked_text(check.detail), figures=masked(check.figures))

@@ -145,13 +145,13 @@ class Registration:
             raise self._missing("open_connection", f"opens connections to {scheme!r} urls")
 
     async def _let_go(self) -> None:
-        await self._connections.release(self.key, self._name, self._shut_down)
+        async def shut_down(connection: Any, shared: bool) -> None:
+            if connection is not None:
+                await self._hooks.connection_shutdown(
+                    app_name=self._name, connection=connection, options=self._options(shared=shared)
+                )
 
-    async def _shut_down(self, connection: Any, shared: bool) -> None:
-        if connection is not None:
-            await self._hooks.connection_shutdown(
-                app_name=self._name, connection=connection, options=self._options(shared=shared)
-            )
+        await self._connections.release(self.key, self._name, shut_down)
 
     async def _tell_connection(self) -> None:
         if self.connection is not None:

@@ -90,16 +90,19 @@ class Unregistration:
 
     async def disconnect(self) -> None:
         """Take the app off its connection; never raises for what a plugin did."""
+
+        async def shut_down(connection: Any, shared: bool) -> None:
+            if connection is None:
+                return
+            report = await self._hooks.connection_shutdown.report(
+                app_name=self._record.name,
+                connection=connection,
+                options=replace(self._options, shared=shared),
+            )
+            errors = [outcome.error for outcome in report.outcomes if isinstance(outcome.error, Exception)]
+            self.trouble = errors[0] if errors else None
+
         try:
-            await self._connections.release(self._key, self._record.name, self._shut_down)
+            await self._connections.release(self._key, self._record.name, shut_down)
         except Exception as error:  # reported by the caller; the app goes all the same
             self.trouble = error
-
-    async def _shut_down(self, connection: Any, shared: bool) -> None:
-        if connection is None:
-            return
-        report = await self._hooks.connection_shutdown.report(
-            app_name=self._record.name, connection=connection, options=replace(self._options, shared=shared)
-        )
-        errors = [outcome.error for outcome in report.outcomes if isinstance(outcome.error, Exception)]
-        self.trouble = errors[0] if errors else None

@@ -103,18 +103,18 @@ def _awaited(runtime: HttpRuntime, present: Container[str]) -> dict[str, list[Ro
     who is told 404 believes that for good.
     """
     awaited: dict[str, list[Route | WebSocketRoute]] = {}
+
+    async def have_patience(scope: Scope, receive: Receive, send: Send) -> None:
+        plugin = scope["route"].plugin
+        sentence = f"The plugin {plugin!r} is being started anew; ask again in a moment."
+        raise Problem(503, sentence, code="plugin_restarting", headers={"Retry-After": "1"})
+
     for route in runtime.routes:
         if route.plugin and route.plugin not in present and runtime.host.is_starting(route.plugin):
             stand_in = copy.copy(route)
-            stand_in.app = _have_patience
+            stand_in.app = have_patience
             awaited.setdefault(route.plugin, []).append(stand_in)
     return awaited
-
-
-async def _have_patience(scope: Scope, receive: Receive, send: Send) -> None:
-    plugin = scope["route"].plugin
-    sentence = f"The plugin {plugin!r} is being started anew; ask again in a moment."
-    raise Problem(503, sentence, code="plugin_restarting", headers={"Retry-After": "1"})
 
 
 def _in_former_order(

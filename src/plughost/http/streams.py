@@ -54,6 +54,14 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until somebody has enough."""
+
+        async def when_gone(scope: anyio.CancelScope) -> None:
+            while True:
+                message: Message = await receive()
+                if message["type"] == "http.disconnect":
+                    scope.cancel()
+                    return
+
         with held_stream(runtime_of(scope), scope):
             try:
                 await send(
@@ -61,7 +69,7 @@ class EventStream(Response):
                 )
                 await self._send(send, b"retry: %d\n\n" % self._retry)
                 async with anyio.create_task_group() as ends:
-                    ends.start_soon(_when_gone, receive, ends.cancel_scope)
+                    ends.start_soon(when_gone, ends.cancel_scope)
                     ends.start_soon(when_set, runtime_of(scope).draining, ends.cancel_scope)
                     ends.start_soon(cancel_when_over, scope, ends.cancel_scope)
                     end_when_leaving(scope, ends.cancel_scope)
@@ -138,14 +146,6 @@ def encoded_event(event: Mapping[str, str]) -> bytes:
     lines = [f"{name}: {event[name]}" for name in ("id", "event") if event.get(name)]
     lines += [f"data: {line}" for line in event.get("data", "").splitlines() or [""]]
     return ("\n".join(lines) + "\n\n").encode()
-
-
-async def _when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    while True:
-        message: Message = await receive()
-        if message["type"] == "http.disconnect":
-            scope.cancel()
-            return
 
 
 async def when_set(event: anyio.Event, scope: anyio.CancelScope) -> None:

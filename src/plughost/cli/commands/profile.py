@@ -17,7 +17,6 @@ from plughost.cli.program import Program, verbose_option
 from plughost.cli.tables import seconds, table
 from plughost.contracts.commands import json_option
 from plughost.contracts.records import PluginRecord, PluginState, PluginStateChanged
-from plughost.host import Host
 
 _LIMIT = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>ms|s)")
 _WIDTH = 48  # characters of the waterfall
@@ -61,7 +60,17 @@ def profile(program: Program, fail_over: float | None) -> None:
     configure_logging(program.environ, program.verbosity)
     host, timeline = program.host(errand=True), Timeline()
     host.events.subscribe(PluginStateChanged, timeline.note)
-    records = anyio.run(_start_once, host, timeline)
+
+    async def start_once() -> list[PluginRecord]:
+        timeline.began = time.perf_counter()
+        async with host:
+            return [
+                record
+                for record in host.plugins.values()
+                if record.timings.imported is not None or record.error is not None
+            ]
+
+    records = anyio.run(start_once)
     rows = sorted((_row(record, timeline) for record in records), key=lambda row: -row["total"])
     slow = [row["name"] for row in rows if fail_over is not None and row["total"] > fail_over]
     document = {
@@ -74,16 +83,6 @@ def profile(program: Program, fail_over: float | None) -> None:
     if slow:
         program.talk(f"Slower than {seconds(fail_over)}: {', '.join(slow)}")
     leave_with_problems(slow)
-
-
-async def _start_once(host: Host, timeline: Timeline) -> list[PluginRecord]:
-    timeline.began = time.perf_counter()
-    async with host:
-        return [
-            record
-            for record in host.plugins.values()
-            if record.timings.imported is not None or record.error is not None
-        ]
 
 
 def _row(record: PluginRecord, timeline: Timeline) -> Document:

@@ -95,10 +95,11 @@ class Here(msgspec.Struct, frozen=True):
         token = self.home.elsewhere
         if token is None:
             return step.call(values)
-        return call_there(token, self._block, step, values)
 
-    async def _block(self, step: Step, values: dict[str, Any]) -> Any:
-        return await self.watchdog.finish_alone(self.lane.run(step, values), step.limit)
+        async def block() -> Any:
+            return await self.watchdog.finish_alone(self.lane.run(step, values), step.limit)
+
+        return call_there(token, block)
 
 
 def refuse_to_wait(coroutine: Coro) -> NoReturn:

@@ -168,8 +168,13 @@ class _Builder:
         return {"$ref": self._pointer(kind.__name__)}
 
     def _of_leaf(self, kind: Any) -> Schema:
+        def of_custom(kind: type[Any]) -> Schema:
+            if kind is Secret:
+                return {"type": "string", "writeOnly": True}
+            return {"type": "string"} if issubclass(kind, Path) else {}
+
         ((schema,), added) = msgspec.json.schema_components(
-            [kind], schema_hook=_of_custom, ref_template=self._pointer("{name}")
+            [kind], schema_hook=of_custom, ref_template=self._pointer("{name}")
         )
         for name, one in added.items():
             self.definitions.setdefault(self._prefix + name, one)
@@ -178,12 +183,6 @@ class _Builder:
     def _pointer(self, name: str) -> str:
         prefix = self._prefix.replace("~", "~0").replace("/", "~1")
         return f"#/$defs/{prefix}{name}"
-
-
-def _of_custom(kind: type[Any]) -> Schema:
-    if kind is Secret:
-        return {"type": "string", "writeOnly": True}
-    return {"type": "string"} if issubclass(kind, Path) else {}
 
 
 def _of_model_class(schema: Schema) -> Schema:
@@ -208,8 +207,14 @@ def _or_reference(schema: Schema) -> Schema:
 def _default(key: str, field: RecordField) -> Schema:
     if field.default is NO_DEFAULT:
         return {}
+
+    def plain_path(value: Any) -> str:
+        if isinstance(value, Path):
+            return str(value)
+        raise TypeError
+
     try:
-        default = msgspec.to_builtins(field.default, str_keys=True, enc_hook=_plain_path)
+        default = msgspec.to_builtins(field.default, str_keys=True, enc_hook=plain_path)
     except (TypeError, ValueError):  # a Secret, or something that only code can give
         return {}
     return {"default": default} if _is_open(key, default) else {}
@@ -218,12 +223,6 @@ def _default(key: str, field: RecordField) -> Schema:
 def _is_open(key: str, value: Any) -> bool:
     """Whether a default may be shown."""
     return bool(redacted(value, key=key) == value)
-
-
-def _plain_path(value: Any) -> str:
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError
 
 
 _ATTRIBUTE: Final = r"(?m)^    (\w+)(?: \([^)]*\))?: (.*(?:\n      .*)*)"

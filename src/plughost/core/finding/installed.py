@@ -168,28 +168,33 @@ def _in_archive(location: str, groups: Groups, tell: Tell) -> Iterator[tuple[str
 
 
 def _from_other_finders(groups: Groups, tell: Tell) -> Iterator[tuple[str, list[EntryPoint]]]:
+    def of_finder(finder: object) -> list[tuple[str, list[EntryPoint]]]:
+        find = getattr(finder, "find_distributions", None)
+        found = find() if find is not None else None
+        return [] if found is None else list(_of_all(found, groups, "", tell))
+
     for finder in sys.meta_path:
         name = class_name(finder if isinstance(finder, type) else type(finder)).rpartition(".")[2]
         if name in _STANDARD_FINDERS:
             continue
         try:
-            yield from contained(Point.FINDER, _of_finder, finder, groups, tell)
+            yield from contained(Point.FINDER, of_finder, finder)
         except Exception as error:  # somebody's own finder may do anything
             tell(f"finder {name} was asked for plugins and failed: {error_line(error)}")
-
-
-def _of_finder(finder: object, groups: Groups, tell: Tell) -> list[tuple[str, list[EntryPoint]]]:
-    find = getattr(finder, "find_distributions", None)
-    found = find() if find is not None else None
-    return [] if found is None else list(_of_all(found, groups, "", tell))
 
 
 def _of_all(
     distributions: Iterable[Any], groups: Groups, location: str, tell: Tell
 ) -> Iterator[tuple[str, list[EntryPoint]]]:
+    def facts_of(distribution: Any) -> tuple[str, str, str]:
+        """Name, version and entry points."""
+        metadata = distribution.metadata
+        text = distribution.read_text("entry_points.txt") or ""
+        return str(metadata["Name"] or ""), str(metadata["Version"] or ""), str(text)
+
     for distribution in distributions:
         try:
-            name, version, text = contained(Point.FINDER, _facts_of, distribution)
+            name, version, text = contained(Point.FINDER, facts_of, distribution)
         except Exception as error:
             tell(
                 f"a distribution in {location or 'a finder'} cannot be read and is passed over: "
@@ -200,13 +205,6 @@ def _of_all(
             yield canonical(name), list(parse_entry_points(text, groups, name, version, ""))
         else:
             tell(f"a distribution in {location or 'a finder'} has no name and is passed over")
-
-
-def _facts_of(distribution: Any) -> tuple[str, str, str]:
-    """Name, version and entry points."""
-    metadata = distribution.metadata
-    text = distribution.read_text("entry_points.txt") or ""
-    return str(metadata["Name"] or ""), str(metadata["Version"] or ""), str(text)
 
 
 def parse_entry_points(

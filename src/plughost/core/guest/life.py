@@ -273,7 +273,13 @@ class Phases:
             await self._run_on_stop()
             raise error.__cause__ or error from None
         self._life.tell_status(self._plugin)
-        self._tasks.start_soon(self._tell_status_again_and_again)
+
+        async def tell_status_again_and_again() -> None:
+            while True:
+                await anyio.sleep(_STATUS_EVERY)
+                self._life.tell_status(self._plugin)
+
+        self._tasks.start_soon(tell_status_again_and_again)
         return asked_contributions(
             self._life.spec.name,
             self._plugin.implementations,
@@ -296,11 +302,6 @@ class Phases:
             self._context.ledger.close()
             for late in await self._context.ledger.run_on_stop():
                 self._context.log.warning("on_stop of plugin failed", exc_info=late)
-
-    async def _tell_status_again_and_again(self) -> None:
-        while True:
-            await anyio.sleep(_STATUS_EVERY)
-            self._life.tell_status(self._plugin)
 
 
 class NobodyWatches:

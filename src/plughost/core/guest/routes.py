@@ -31,12 +31,16 @@ class GuestRoutes:
         """Take routes in; return what the host is told of them."""
         given = [*routes]
         manifests = []
+
+        async def unserved(_: RouteRequest, __: Receive, ___: Send) -> RouteAnswer:
+            raise LookupError("this route was refused")
+
         for route in given:
             crossing = getattr(route, "elsewhere", None)
             if crossing is None:
                 refusal = f"{value_text(route)} is not a plughost.http.Route, which would have a guard"
                 manifests.append(RouteManifest(path=plain_text(getattr(route, "path", "")), refusal=refusal))
-                self._apps.append(_unserved)
+                self._apps.append(unserved)
                 continue
             manifest, app = crossing(given)
             manifests.append(manifest)
@@ -51,10 +55,6 @@ class GuestRoutes:
         """
         talk = _Talk(self._calls, request)
         return await self._apps[request.route](request, talk.receive, talk.send)
-
-
-async def _unserved(_: RouteRequest, __: Receive, ___: Send) -> RouteAnswer:
-    raise LookupError("this route was refused")
 
 
 class _Talk:

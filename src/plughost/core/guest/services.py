@@ -54,7 +54,12 @@ class GuestServices:
         name = class_name(service) if isinstance(service, type) else value_text(service)
         if name not in self._there:  # said first: a plugin that can do without catches this
             raise ServiceError(nobody_provides(name.rpartition(".")[2]))
-        return ServiceFace(self._plugin, service).stand_in(self._ask)
+
+        async def ask(call: ServiceCall) -> bytes:
+            answer: bytes = await self._calls.call(Member.USE, (call,), crossing_of(Member.USE))
+            return answer
+
+        return ServiceFace(self._plugin, service).stand_in(ask)
 
     async def serve(self, call: ServiceCall) -> bytes:
         """Answer a call of what is provided from here.
@@ -64,7 +69,3 @@ class GuestServices:
         """
         face, value = self._provided[call.service]
         return await face.serve(value, call)
-
-    async def _ask(self, call: ServiceCall) -> bytes:
-        answer: bytes = await self._calls.call(Member.USE, (call,), crossing_of(Member.USE))
-        return answer

@@ -286,16 +286,17 @@ class PluginManager:
         """Stop a plugin, and keep it out until it is enabled; returns whether it was running."""
         self._bare.refuse(name, "switch")
         name = self._registry.find(name).record.name
-        return await self._lifecycle.unload(name, then=partial(self._switch_off, name))
 
-    def _switch_off(self, name: str) -> None:
-        entry = self._registry[name]
-        wish = replace(entry.candidate.wish, enabled=False)
-        verdict = verdict_of(entry.candidate.finding, wish, self._limits)
-        entry.candidate = replace(entry.candidate, wish=wish)
-        if not entry.candidate.setting:
-            entry.candidate = entry.candidate.ruled(verdict)
-            self._registry.note(name, state=verdict.state, reason=verdict.reason, error=None)
+        def switch_off() -> None:
+            entry = self._registry[name]
+            wish = replace(entry.candidate.wish, enabled=False)
+            verdict = verdict_of(entry.candidate.finding, wish, self._limits)
+            entry.candidate = replace(entry.candidate, wish=wish)
+            if not entry.candidate.setting:
+                entry.candidate = entry.candidate.ruled(verdict)
+                self._registry.note(name, state=verdict.state, reason=verdict.reason, error=None)
+
+        return await self._lifecycle.unload(name, then=switch_off)
 
     def is_starting(self, name: str) -> bool:
         """Whether a start of a plugin is under way."""

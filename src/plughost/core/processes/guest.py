@@ -233,10 +233,16 @@ class GuestProcess:
 
     async def _look(self) -> None:
         """A call was given up: does its event loop still turn, and does the call come to its end?"""
+
+        async def see_it_turn() -> None:
+            with suppress(PluginError):
+                await self.calls.ping()
+                turned.set()
+
         try:
             turned = anyio.Event()
             async with anyio.create_task_group() as looking:
-                looking.start_soon(self._see_it_turn, turned)
+                looking.start_soon(see_it_turn)
                 own_time = OwnTime(self.pid)
                 while not turned.is_set() and own_time.passed() < PATIENCE:
                     with anyio.move_on_after(_LOOK_AGAIN):
@@ -255,11 +261,6 @@ class GuestProcess:
                 self.kill(f"{self.strikes} of its calls did not end when they were cancelled")
         finally:
             self._looking = False
-
-    async def _see_it_turn(self, turned: anyio.Event) -> None:
-        with suppress(PluginError):
-            await self.calls.ping()
-            turned.set()
 
     async def _end_what_holds_it(self) -> None:
         """Kill it, unless what holds its event loop is a call whose caller still waits within its own limit."""

@@ -90,7 +90,13 @@ def list_tokens(line: CommandLine) -> None:
     """List tokens, ended ones too; never the secrets."""
     with _tokens(line) as tokens:
         records = tokens.list()
-    text = "\n".join(map(_line, records)) or "There is no token yet: plughost admin token create"
+
+    def told(record: TokenRecord) -> str:
+        end = f"revoked {_day(record.revoked_at)}" if record.revoked_at else f"ends {_day(record.expires_at)}"
+        used = f"used {_day(record.last_used_at)}" if record.last_used_at else "never used"
+        return f"{record.id}  {record.name}  {' '.join(record.scopes)}  {end}, {used}"
+
+    text = "\n".join(map(told, records)) or "There is no token yet: plughost admin token create"
     line.show({"tokens": [_document(record) for record in records]}, text)
 
 
@@ -126,12 +132,6 @@ def _document(record: TokenRecord) -> dict[str, object]:
         "last_used_at": record.last_used_at,
         "revoked_at": record.revoked_at,
     }
-
-
-def _line(record: TokenRecord) -> str:
-    end = f"revoked {_day(record.revoked_at)}" if record.revoked_at else f"ends {_day(record.expires_at)}"
-    used = f"used {_day(record.last_used_at)}" if record.last_used_at else "never used"
-    return f"{record.id}  {record.name}  {' '.join(record.scopes)}  {end}, {used}"
 
 
 def _day(moment: float | None) -> str:

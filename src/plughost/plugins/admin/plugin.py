@@ -83,8 +83,14 @@ class AdminPlugin(Plugin):
     @hookimpl
     def register_routes(self, context: HttpContext) -> Sequence[Route]:
         """Contribute the API and the page, below the prefix that the application was given."""
+
+        async def compile_templates() -> None:
+            if self._renderer is not None:
+                await self._clock.sleep(_START_GOES_FIRST)
+                await self._renderer.compile()
+
         if not self._routes and self._context is not None:  # whoever runs without HTTP compiles nothing
-            self._context.spawn(self._compile)
+            self._context.spawn(compile_templates)
         self._routes = [route for maker in self._makers for route in maker.routes(context.admin_path)]
         return self._routes
 
@@ -118,11 +124,6 @@ class AdminPlugin(Plugin):
     def _note(self, kind: str, handle: str, subject: str | None, reason: str) -> None:
         event = SessionEvent(at=self._clock.time(), kind=kind, handle=handle, subject=subject, reason=reason)
         self._desk.sessions.note(event)
-
-    async def _compile(self) -> None:
-        if self._renderer is not None:
-            await self._clock.sleep(_START_GOES_FIRST)
-            await self._renderer.compile()
 
     async def _sample(self) -> None:
         """Take one point for the charts; what is not there is not sampled."""

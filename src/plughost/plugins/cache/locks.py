@@ -330,13 +330,13 @@ class _Watch(AbstractContextManager[Callable[[], anyio.Event]]):
         self._mine: anyio.Event | None = None
 
     def __enter__(self) -> Callable[[], anyio.Event]:
-        return self._next
+        def following() -> anyio.Event:
+            self._forget()
+            self._mine = anyio.Event()
+            self._watchers.setdefault(self._name, set()).add(self._mine)
+            return self._mine
 
-    def _next(self) -> anyio.Event:
-        self._forget()
-        self._mine = anyio.Event()
-        self._watchers.setdefault(self._name, set()).add(self._mine)
-        return self._mine
+        return following
 
     def _forget(self) -> None:
         events = self._watchers.get(self._name)

@@ -143,7 +143,14 @@ class NamedCaches:
             engine, warm_concurrency=self.config.warm_concurrency, warm_timeout=self.config.warm_timeout
         )
         if self._wanted is not None and self.home.running and self.home.here:
-            self.home.spawn(self._warm_quietly, cache)
+
+            async def warm_quietly() -> None:
+                try:
+                    await self._warm(cache)
+                except Exception as error:
+                    _log.warning("warming a cache failed", cache=cache.name, error=error_line(error))
+
+            self.home.spawn(warm_quietly)
         return cache
 
     def collect(self, wanted: bool) -> None:
@@ -204,12 +211,6 @@ class NamedCaches:
         if self._wanted is None:
             return 0
         return await cache.warm_many(await self._wanted(cache.name))
-
-    async def _warm_quietly(self, cache: NamedCache) -> None:
-        try:
-            await self._warm(cache)
-        except Exception as error:
-            _log.warning("warming a cache failed", cache=cache.name, error=error_line(error))
 
     async def clear(self) -> None:
         """Clear every cache."""

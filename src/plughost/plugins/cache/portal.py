@@ -44,8 +44,9 @@ class PortalRemote:
 
     def give_back(self, lease: Lease, hold_for: float = 0.0) -> None:
         """Give the lease back through the host's loop."""
-        if self._home.running:
-            self._home.call(self._give_back, lease, hold_for)
 
-    async def _give_back(self, lease: Lease, hold_for: float) -> None:
-        self._remote.give_back(lease, hold_for)
+        async def give_back_there() -> None:
+            self._remote.give_back(lease, hold_for)
+
+        if self._home.running:
+            self._home.call(give_back_there)

@@ -155,18 +155,19 @@ class Warmer:
         now = self._engine.monotonic()
         due = [kept for kept in tuple(self._kept.values()) if now >= kept.due_at and not kept.loading]
         begun: list[Callable[[], Awaitable[bool]]] = []
+
+        async def load_kept(kept: _Kept) -> bool:
+            try:
+                return await self._try_within_limit(kept.load)
+            finally:
+                kept.loading = False
+
         for kept in due:
             if self._still_wanted(kept):
                 kept.due_at = now + kept.period * (1.0 - 0.1 * self._engine.freshness.random())
                 kept.loading = True
-                begun.append(partial(self._load_kept, kept))
+                begun.append(partial(load_kept, kept))
         return begun
-
-    async def _load_kept(self, kept: _Kept) -> bool:
-        try:
-            return await self._try_within_limit(kept.load)
-        finally:
-            kept.loading = False
 
     def _still_wanted(self, kept: _Kept) -> bool:
         """Whether somebody read it lately; drops it if nobody did."""

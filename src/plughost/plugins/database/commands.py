@@ -40,19 +40,21 @@ def status(line: CommandLine) -> None:
 @click.pass_obj
 def migrate(line: CommandLine) -> None:
     """Register every app once, which migrates and seeds its database. Exits 3 when one could not be."""
-    document = line.run(_registered)
+
+    async def registered(host: Any) -> dict[str, Any]:
+        return {
+            "apps": {
+                name: [result.detail for result in app.results.values()] for name, app in host.apps.items()
+            },
+            "problems": {name: str(error) for name, error in host.app_errors.items()},
+        }
+
+    document = line.run(registered)
     said = [f"{name}: {', '.join(results) or 'nothing to do'}" for name, results in document["apps"].items()]
     said += [f"{name}: {problem}" for name, problem in document["problems"].items()]
     line.show(document, "\n".join(said))
     if document["problems"]:
         raise click.exceptions.Exit(3)
-
-
-async def _registered(host: Any) -> dict[str, Any]:
-    return {
-        "apps": {name: [result.detail for result in app.results.values()] for name, app in host.apps.items()},
-        "problems": {name: str(error) for name, error in host.app_errors.items()},
-    }
 
 
 async def _look_at_all(apps: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -28,7 +28,14 @@ class Commits:
     @contextmanager
     def watched(self, connection: Connection) -> Iterator[None]:
         """Watch a connection; the commit after the block does not count."""
-        listeners = (("commit", self._committed), ("before_cursor_execute", self._executed))
+
+        def committed(_connection: Connection) -> None:
+            self.seen = True
+
+        def executed(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+            self.seen = self.seen or _ENDS_IT.match(statement) is not None
+
+        listeners = (("commit", committed), ("before_cursor_execute", executed))
         for name, listener in listeners:
             event.listen(connection, name, listener)
         try:
@@ -36,9 +43,3 @@ class Commits:
         finally:
             for name, listener in listeners:
                 event.remove(connection, name, listener)
-
-    def _committed(self, _connection: Connection) -> None:
-        self.seen = True
-
-    def _executed(self, _connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        self.seen = self.seen or _ENDS_IT.match(statement) is not None

@@ -213,11 +213,19 @@ class FileCache:
     async def _fly(
         self, key: str, flight: _Flight, fetch: Fetch, ttl: Seconds | None, stale_for: Seconds | None
     ) -> None:
+        async def fetch_and_store() -> Card | None:
+            """Fetch a thing and keep it; None when it was removed meanwhile, for then it is to be fetched anew."""
+            card = await self._written(key, await fetch(), ttl, stale_for)
+            if flight.overtaken:
+                await anyio.to_thread.run_sync(self._shelf.drop, card)
+                return None
+            return await self._kept(card)
+
         try:
             with anyio.fail_after(self._fetch_timeout):
                 while flight.card is None:
                     flight.overtaken = False
-                    flight.card = await call_loader(self._fetch_and_store, flight, key, fetch, ttl, stale_for)
+                    flight.card = await call_loader(fetch_and_store)
             self._counts.fetches += 1
         except Exception as error:
             self._counts.fetch_errors += 1
@@ -227,16 +235,6 @@ class FileCache:
             if self._flights.get(key) is flight:
                 del self._flights[key]
             flight.landed.set()
-
-    async def _fetch_and_store(
-        self, flight: _Flight, key: str, fetch: Fetch, ttl: Seconds | None, stale_for: Seconds | None
-    ) -> Card | None:
-        """Fetch a thing and keep it; None when it was removed meanwhile, for then it is to be fetched anew."""
-        card = await self._written(key, await fetch(), ttl, stale_for)
-        if flight.overtaken:
-            await anyio.to_thread.run_sync(self._shelf.drop, card)
-            return None
-        return await self._kept(card)
 
     # keeping
 

@@ -114,9 +114,16 @@ class SocketWatch:
             return await receive()
 
         self._open[id(session)] = session
+
+        async def close_when_ended(app_scope: anyio.CancelScope) -> None:
+            await session.ended.wait()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+                await session.close()
+            app_scope.cancel()
+
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(_close_when_ended, session, group.cancel_scope)
+                group.start_soon(close_when_ended, group.cancel_scope)
                 try:
                     await app(scope, receive_or_end, session.send)
                 except Exception as error:
@@ -151,10 +158,3 @@ class SocketWatch:
             all_of_subject = not told.handle and row.subject == told.subject and row.handle != told.spared
             if row.handle == told.handle or all_of_subject:
                 socket.ended.set()
-
-
-async def _close_when_ended(session: SocketSession, app_scope: anyio.CancelScope) -> None:
-    await session.ended.wait()
-    with anyio.CancelScope(shield=True), anyio.move_on_after(5):
-        await session.close()
-    app_scope.cancel()
