@@ -255,6 +255,7 @@ if TYPE_CHECKING:
     from plughost.contracts.metrics import (
         HookMetrics,
     )
+    from plughost.contracts.moments import utc_time
     from plughost.contracts.named import NamedStore, named_object
     from plughost.contracts.plugin import (
         HOST_API,
@@ -612,6 +613,7 @@ __all__ = [
     "sqlite_artifact",
     "sync_to_disk",
     "touched_session",
+    "utc_time",
     "value_text",
     "visible",
     "worst_of",
@@ -665,6 +667,7 @@ _NAMES = {
     "masking": "KnownSecrets is_secret_key masked masked_text",
     "metric_families": "MetricFamily MetricKind MetricSample",
     "metrics": "HookMetrics",
+    "moments": "utc_time",
     "named": "NamedStore named_object",
     "plugin": (
         "HOST_API Events JobOutage JobScope MissedSlots Plugin PluginContext PluginLike Seconds Service "

@@ -48,7 +48,7 @@ async def test_looking_at_plugins_reads_and_parses_no_source(serve, install, mon
         serve(AdminPlugin, allow=("careless",)) as served,
         served.client(token=served.token("*")) as client,
     ):
-        monkeypatch.setattr(checks.running, "_grade_one", parse)
+        monkeypatch.setattr(checks.running, "_grades", parse)
         answer = await client.get(f"/admin/{path}", headers=PAGE if path.count(".") == 0 else {})
         assert answer.status_code == 200
         assert "careless" in answer.text

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import click
 
-from plughost.contracts import CommandLine, counted, json_option
+from plughost.contracts import CommandLine, counted, json_option, utc_time
 from plughost.http import AccessFile, SignIns, TokenRecord, Tokens
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -80,7 +79,9 @@ def create(line: CommandLine, name: str, scopes: tuple[str, ...], expires: str) 
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     line.show({"token": secret, **_document(record)}, secret)
-    line.talk(f"Shown only once. Expires {_day(record.expires_at)}. Send it as `Authorization: Bearer ...`.")
+    line.talk(
+        f"Shown only once. Expires {utc_time(record.expires_at)}. Send it as `Authorization: Bearer ...`."
+    )
 
 
 @token.command("list")
@@ -92,9 +93,9 @@ def list_tokens(line: CommandLine) -> None:
         records = tokens.list()
 
     def told(record: TokenRecord) -> str:
-        end = f"revoked {_day(record.revoked_at)}" if record.revoked_at else f"ends {_day(record.expires_at)}"
-        used = f"used {_day(record.last_used_at)}" if record.last_used_at else "never used"
-        return f"{record.id}  {record.name}  {' '.join(record.scopes)}  {end}, {used}"
+        word, moment = ("revoked", record.revoked_at) if record.revoked_at else ("ends", record.expires_at)
+        used = f"used {utc_time(record.last_used_at)}" if record.last_used_at else "never used"
+        return f"{record.id}  {record.name}  {' '.join(record.scopes)}  {word} {utc_time(moment)}, {used}"
 
     text = "\n".join(map(told, records)) or "There is no token yet: plughost admin token create"
     line.show({"tokens": [_document(record) for record in records]}, text)
@@ -132,7 +133,3 @@ def _document(record: TokenRecord) -> dict[str, object]:
         "last_used_at": record.last_used_at,
         "revoked_at": record.revoked_at,
     }
-
-
-def _day(moment: float | None) -> str:
-    return datetime.fromtimestamp(moment or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import Any
 
 import anyio
 import click
 import msgspec
 
-from plughost.contracts import CommandLine, FleetStore, json_option
+from plughost.contracts import CommandLine, FleetStore, json_option, utc_time
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.reaching import with_store
 from plughost.plugins.fleet.relay import SentEvent
@@ -65,8 +64,8 @@ def _opened(document: bytes, seal: Seal) -> dict[str, Any]:
     except FleetError as error:
         return {"error": str(error)}
     data = msgspec.to_builtins(msgspec.msgpack.decode(sent.payload))
-    told = datetime.fromtimestamp(sent.at, UTC).isoformat(timespec="seconds")
-    return {"name": sent.name, "version": sent.version, "member": sent.member, "told": told, "data": data}
+    told = {"member": sent.member, "told": utc_time(sent.at)}
+    return {"name": sent.name, "version": sent.version, **told, "data": data}
 
 
 def _row(one: dict[str, Any]) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import anyio
 import click
 
-from plughost.contracts import CommandLine, FleetJobRecord, FleetStore, StoredJob, View, json_option
+from plughost.contracts import CommandLine, FleetJobRecord, FleetStore, StoredJob, View, json_option, utc_time
 from plughost.plugins.fleet.asking import ask_for_run
 from plughost.plugins.fleet.cards import job_record
 from plughost.plugins.fleet.draining import drain as drain_members
@@ -118,8 +117,7 @@ def job_row(job: FleetJobRecord) -> str:
     """Return a line about a job."""
     last = "never started"
     if job.member:
-        slot = datetime.fromtimestamp(job.slot, UTC).isoformat(timespec="seconds")
-        last = f"last {slot} on {job.member}: {job.state}"
+        last = f"last {utc_time(job.slot)} on {job.member}: {job.state}"
     figures = f"{job.starts} started, {job.failures} failed, {job.missed} missed, {job.skipped} skipped"
     return f"{job.job:>24}  {job.schedule}  {last}  ({figures})"
 

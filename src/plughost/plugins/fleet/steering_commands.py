@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -22,6 +21,7 @@ from plughost.contracts import (
     RolloutAct,
     RolloutPlan,
     json_option,
+    utc_time,
 )
 from plughost.plugins.fleet.reaching import author, with_store
 from plughost.plugins.fleet.revisions import Revisions
@@ -203,7 +203,7 @@ def history(line: CommandLine) -> None:
     _, _, found = with_store(line, look)
     rows = []
     for one in found:
-        when = datetime.fromtimestamp(one.made, UTC).isoformat(timespec="seconds") if one.made else "-"
+        when = utc_time(one.made) if one.made else "-"
         rows.append(f"{one.number:>6}  {when}  {one.change}  by {one.author}  {one.reason}".rstrip())
     line.show({"revisions": [msgspec.to_builtins(one) for one in found]}, "\n".join(rows) or "no revisions")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from plughost.contracts import CommandLine, SessionMaintenance, SessionManager, json_option
+from plughost.contracts import CommandLine, SessionMaintenance, SessionManager, json_option, utc_time
 from plughost.exceptions import ServiceError
 
 
@@ -49,9 +48,9 @@ def list_(line: CommandLine, user_id: str, limit: int) -> None:
                 "username": session.username,
                 "roles": list(session.roles),
                 "metadata": dict(session.metadata),
-                "created_at": _moment(session.created_at),
-                "last_seen_at": _moment(session.last_seen_at),
-                "expires_at": _moment(session.expires_at),
+                "created_at": utc_time(session.created_at),
+                "last_seen_at": utc_time(session.last_seen_at),
+                "expires_at": utc_time(session.expires_at),
             }
             for session in await _sessions_of(host).list_user(user_id, limit + 1)
         ]
@@ -128,7 +127,3 @@ def _sessions_of(host: Any) -> SessionManager:
     except ServiceError as error:
         failure = record.error if record is not None else None
         raise click.ClickException(failure.message if failure is not None else str(error)) from error
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
