@@ -96,22 +96,21 @@ class PluginHandle:
 
     def status(self) -> Mapping[str, object]:
         """Return what the plugin says of itself, secrets hidden; its failure to say so is said instead."""
-
-        def ask() -> dict[str, object]:
-            report = None if self.is_foreign else getattr(self.target, "status", None)
-            said = report() if callable(report) else {}
-            if inspect.isawaitable(said):
-                _close(said)
-                return {
-                    "error": "status() is `async def`, but it is asked while nothing can wait: make it a plain `def`"
-                }
-            shown: dict[str, object] = masked(dict(said) if isinstance(said, Mapping) else {"status": said})
-            return shown
-
         try:
-            return MappingProxyType(contained(Point.STATUS, ask))
+            return MappingProxyType(contained(Point.STATUS, self._ask_status))
         except Exception as error:
             return MappingProxyType({"error": f"status() raised {error_line(error)}"})
+
+    def _ask_status(self) -> dict[str, object]:
+        report = None if self.is_foreign else getattr(self.target, "status", None)
+        said = report() if callable(report) else {}
+        if inspect.isawaitable(said):
+            _close(said)
+            return {
+                "error": "status() is `async def`, but it is asked while nothing can wait: make it a plain `def`"
+            }
+        shown: dict[str, object] = masked(dict(said) if isinstance(said, Mapping) else {"status": said})
+        return shown
 
     async def _call(self, method: str, *args: object) -> None:
         function = None if self.is_foreign else getattr(self.target, method, None)
