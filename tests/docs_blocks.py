@@ -4,7 +4,8 @@ A fenced block of Python is run. A block with the caption ``Output`` is what the
 printed. A block with a caption (``{code-block} toml`` with ``:caption: plughost.toml``) is a file of that
 name: it is written into the folder in which the page runs, and not run itself. Other blocks are for people.
 
-``python docs_blocks.py PAGE`` runs a page in the current folder; an error names the line of the page.
+``python docs_blocks.py PAGE`` runs a page in the current folder; an error names the line of the page. With
+``--alone`` behind it each block has a namespace of its own, for pages whose blocks are whole programs.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ def blocks(text: str) -> Iterator[Block]:
         )
 
 
-def run_page(page: Path, folder: Path) -> int:
-    """Write the files of a page and run its Python blocks; return how many were run."""
+def run_page(page: Path, folder: Path, *, alone: bool = False) -> int:
+    """Write the files of a page and run its Python blocks, each ``alone`` or as one program; return how many."""
     namespace = vars(ModuleType("__main__"))
     count, printed = 0, ""
     for block in blocks(page.read_text(encoding="utf-8")):
@@ -80,6 +81,7 @@ def run_page(page: Path, folder: Path) -> int:
             target.write_text(block.code, encoding="utf-8")
         elif block.runs:
             count += 1
+            namespace = vars(ModuleType("__main__")) if alone else namespace
             code = compile("\n" * (block.line - 1) + block.code, str(page), "exec", dont_inherit=True)
             with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(code, namespace)  # noqa: S102  the documentation is ours
@@ -89,4 +91,5 @@ def run_page(page: Path, folder: Path) -> int:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))
-    sys.stderr.write(f"{run_page(Path(sys.argv[1]), Path.cwd())} blocks\n")
+    told = run_page(Path(sys.argv[1]), Path.cwd(), alone="--alone" in sys.argv)
+    sys.stderr.write(f"{told} blocks\n")

@@ -20,6 +20,12 @@ def test_blocks_run_in_order_in_one_namespace(tmp_path: Path) -> None:
     assert docs_blocks.run_page(page, tmp_path) == 2
 
 
+def test_a_block_that_stands_alone_knows_nothing_of_those_before(tmp_path: Path) -> None:
+    page = write(tmp_path, "```python\nx = 1\n```\n\n```python\nassert x == 1\n```\n")
+    with pytest.raises(NameError):
+        docs_blocks.run_page(page, tmp_path, alone=True)
+
+
 def test_a_failing_block_names_the_line_of_the_page(tmp_path: Path) -> None:
     page = write(tmp_path, "# Title\n\n```python\nx = 1\nraise RuntimeError(x)\n```\n")
     with pytest.raises(RuntimeError) as caught:
