@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from plughost.core.guest.birth import settle_process
 from plughost.core.guest.life import live
 from plughost.core.guest.template import serve_forks
 from plughost.core.wire.births import MOST_BYTES, Ends, unpacked
@@ -13,6 +14,7 @@ from plughost.core.wire.protocol import GuestSpec
 
 def main(arguments: list[str]) -> None:
     """Be the template, or the process of one plugin."""
+    settle_process()
     what, *numbers = arguments
     if what == "template":
         number, library = numbers

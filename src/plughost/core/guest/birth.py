@@ -19,6 +19,22 @@ from plughost.core.wire.page import FlightRecorder
 from plughost.core.wire.protocol import GuestSpec
 
 _SET_CHILD_SUBREAPER: Final = 36
+_LAST_STREAM: Final = 2  # of the standard streams
+
+
+def settle_process() -> None:
+    """Make what is the same for all plugins, in the template or, where there is none, in a process of its own."""
+    for name in os.environ.keys() - scrubbed_environment().keys():
+        del os.environ[name]
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # the host may have closed its own
+            stream.flush()
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _LAST_STREAM:
+        pass
+    os.close(number)
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(number, mode, 1, closefd=False) for number, mode in ((0, "r"), (1, "w"), (2, "w"))
+    )
 
 
 def settle_in(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socket]:
@@ -31,9 +47,6 @@ def settle_in(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socke
         os.dup2(source, number)
     for number in (null, ends.output):
         os.close(number)
-    sys.stdin, sys.stdout, sys.stderr = (
-        os.fdopen(n, m, 1, closefd=False) for n, m in ((0, "r"), (1, "w"), (2, "w"))
-    )
     recorder = FlightRecorder(ends.page)
     faulthandler.enable(file=ends.page)
     faulthandler.register(signal.SIGUSR1, file=ends.page)
@@ -43,8 +56,6 @@ def settle_in(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socke
     if spec.nice:
         with suppress(OSError):
             os.nice(spec.nice)
-    for name in os.environ.keys() - scrubbed_environment().keys():
-        del os.environ[name]
     if spec.path:
         sys.path[:] = spec.path
     sys.argv[:] = [f"plughost plugin {spec.name}"]

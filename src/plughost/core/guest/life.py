@@ -20,7 +20,6 @@ from anyio.lowlevel import current_token
 from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.masking import KnownSecrets
-from plughost.core.calls.declared import HookSetup
 from plughost.core.config.plugin_config import decode_elsewhere
 from plughost.core.config.undecoded import UndecodedSettings
 from plughost.core.containment import stray
@@ -29,7 +28,7 @@ from plughost.core.guest.context import GuestContext
 from plughost.core.guest.contributions import asked_contributions
 from plughost.core.guest.functions import Functions
 from plughost.core.guest.logs import HostHandler
-from plughost.core.guest.plugin import HerePlugin, imported_plugin, own_version
+from plughost.core.guest.plugin import HerePlugin, imported_plugin
 from plughost.core.guest.routes import GuestRoutes
 from plughost.core.guest.services import GuestServices
 from plughost.core.guest.tasks import call_tasks, recorded
@@ -76,14 +75,6 @@ def live(spec: GuestSpec, ends: Ends) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(0)
-
-
-def warm_up() -> None:
-    """Do once, before any process is forked, what each of them would do for itself."""
-    own_version()
-    HookSetup().declarations()
-    for member in Member:
-        crossing_of(member)
 
 
 def _confine(spec: GuestSpec, *, before_import: bool) -> tuple[str, ...]:
@@ -141,14 +132,17 @@ class Life:
             self._under_way = call_tasks(tasks)
             channel = open_channel(sock, tasks, self._calls.frame, lambda _: gone.set())
             self._calls.open_over(channel)
-            root = logging.getLogger()
-            root.addHandler(HostHandler(self._calls, current_token()))
+            root, handler = logging.getLogger(), HostHandler(self._calls, current_token())
+            before = root.level
+            root.addHandler(handler)
             root.setLevel(self._spec.log_level)
             if isinstance(self._born, Exception):
                 self._tell(Member.FAILED, as_fault(self._born))
             else:
                 self._be_ready(self._born, tasks)
             await gone.wait()
+            root.setLevel(before)
+            root.removeHandler(handler)
             tasks.cancel_scope.cancel()
 
     # what the host says

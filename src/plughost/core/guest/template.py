@@ -17,11 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
-import anyio
 import structlog  # noqa: F401  loggers import it when they are used, where a plugin may be confined already
 
 from plughost.core.guest import life
 from plughost.core.guest.birth import adopt_orphans, put_on_leash
+from plughost.core.guest.rehearsal import rehearse
+from plughost.core.guest.sharing import share_all
 from plughost.core.wire.births import (
     BORN,
     ENDED,
@@ -42,11 +43,10 @@ _LAST_WAIT: Final = 2_000  # milliseconds that those on their leash have to end 
 def serve_forks(number: int, library: str) -> NoReturn:
     """Be the template, over the socket of that number, for plugins that run on that event library."""
     # What every plugin's process needs is imported and made now, so that it is there after the fork, and shared.
-    anyio.run(anyio.sleep, 0, backend=library)
-    life.warm_up()
+    rehearse(library)
     adopt_orphans()
-    gc.collect()
-    gc.freeze()
+    share_all()
+    gc.freeze()  # and no collection before: each process would fill the holes that it leaves
     control = socket.socket(fileno=number)
     control.send(READY)
     _Forks(control).serve()

@@ -218,7 +218,8 @@ def import_plugin(candidate: PluginCandidate) -> PluginHandle:
     if folder is not None:
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
-            importlib.invalidate_caches()
+            # It may have held less when it was last looked into.
+            sys.path_importer_cache.pop(str(folder), None)
         refuse_clashes(name, folder, module_name, candidate.finding.distribution)
     module = _import_module(name, module_name, candidate)
     if folder is not None:

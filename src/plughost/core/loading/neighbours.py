@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -48,22 +49,27 @@ def refuse_clashes(plugin: str, folder: Path, module: str, distribution: str) ->
 
 def _imported_from(home: Path, first: str) -> set[str]:
     """Return the names of the folder's modules that are imported, from one to the next, beginning with ``first``."""
+    here = {name.partition(".")[0] for name in os.listdir(home)}  # noqa: PTH208  there may be many
     reached: set[str] = set()
     waiting = [first]
     while waiting:
         name = waiting.pop()
-        files = [file for file in (home / f"{name}.py", *(home / name).rglob("*.py")) if file.is_file()]
+        package = (home / name).rglob("*.py") if (home / name).is_dir() else ()
+        files = [file for file in (home / f"{name}.py", *package) if file.is_file()]
         if name in reached or not files:
             continue
         reached.add(name)
         for file in files:
-            waiting.extend(_imports(file))
+            waiting.extend(_imports(file, here - reached))
     return reached
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _imports(file: Path, wanted: set[str]) -> Iterator[str]:
     try:
-        tree = _parsed(file.read_bytes())
+        source = file.read_bytes()
+        if source.isascii() and not any(name.encode() in source for name in wanted if name.isascii()):
+            return  # most need nothing of the folder, and parsing takes longer than all else
+        tree = _parsed(source)
     except (OSError, SyntaxError, ValueError, RecursionError, SystemError):
         return  # importing it says what is wrong
     for node in ast.walk(tree):
