@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -123,6 +124,44 @@ def test_lines_of_one_turn_of_the_loop_are_written_together(stderr) -> None:
     asyncio.run(serve())
     assert paths(stderr) == [f"/{turn}/{request}" for turn in range(3) for request in range(20)]
     assert stderr.writes == 3
+
+
+@pytest.mark.parametrize("for_machines", [True, False])
+def test_a_line_of_which_no_record_was_made_is_that_of_the_record(access, monkeypatch, for_machines) -> None:
+    stderr = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stderr)
+    configure_logging({}, for_machines=for_machines)
+    note_request(SCOPE, 200, 0.0025)
+    logging.setLogRecordFactory(lambda *said, **more: logging.LogRecord(*said, **more))
+    try:
+        note_request(SCOPE, 200, 0.0025)
+    finally:
+        logging.setLogRecordFactory(logging.LogRecord)
+    time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+    direct, recorded = stderr.getvalue().splitlines()
+    assert time.sub("", direct) == time.sub("", recorded)
+    assert len(time.findall(direct)) == 1
+    assert "192.0.2.7 GET /things 200 2.5 ms" in direct
+
+
+@pytest.mark.parametrize("wish", ["another handler", "a filter", "a level", "another form"])
+def test_whoever_wants_the_record_gets_it(stderr, access, wish) -> None:
+    # pytest has put its own handlers beside the one that writes
+    (handler,) = access.handlers[:] = [each for each in access.handlers if hasattr(each, "take_request")]
+    kept = Keeping()
+    if wish == "another handler":
+        access.addHandler(kept)
+    elif wish == "a filter":
+        handler.addFilter(lambda record: kept.records.append(record) or True)
+    elif wish == "a level":
+        handler.setLevel(logging.WARNING)
+    else:
+        handler.setFormatter(logging.Formatter("of a record: %(message)s"))
+    note_request(SCOPE, 200, 0.001)
+    written = stderr.getvalue()
+    assert len(kept.records) == (wish in ("another handler", "a filter"))
+    assert written.startswith("of a record: 192.0.2.7") == (wish == "another form")
+    assert (written == "") == (wish == "a level")
 
 
 def test_a_line_outside_a_loop_is_written_at_once(stderr) -> None:

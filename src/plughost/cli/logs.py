@@ -18,6 +18,7 @@ from plughost.contracts.error_text import error_lines
 from plughost.contracts.visible import visible
 from plughost.core.config import redacted
 
+_ACCESS = "plughost.access"
 _ACCESS_FIELDS = ("client", "method", "path", "status", "milliseconds")
 """What the HTTP application says of a request, in this order."""
 
@@ -51,35 +52,49 @@ def configure_logging(
     logging.getLogger("plughost").setLevel(level)
     # What happens in other libraries is of interest when somebody looks for everything, or something is wrong.
     root.setLevel(logging.DEBUG if level == logging.DEBUG else logging.WARNING)
-    access = logging.getLogger("plughost.access")
-    lines = _TurnByTurn(sys.stderr)
-    lines.setFormatter(_AccessLines(for_machines=machines))
-    access.handlers[:] = [lines]
+    access = logging.getLogger(_ACCESS)
+    access.handlers[:] = [_TurnByTurn(sys.stderr, _AccessLines(for_machines=machines))]
     access.propagate = False
 
 
 class _TurnByTurn(logging.StreamHandler[TextIO]):
     """Writes together what was logged in one turn of the event loop: one system call for all requests of it."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, form: _AccessLines) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
+        self._form = form
+        self.setFormatter(form)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the line for the end of the turn; outside an event loop write it."""
         try:
-            self._lines.append(self.format(record))
-            if len(self._lines) == 1:
-                try:
-                    loop = asyncio.get_running_loop()
-                except RuntimeError:
-                    self.flush()
-                else:
-                    loop.call_soon(self.flush)
-            elif len(self._lines) >= _MOST_LINES:
-                self.flush()
+            self._keep(self.format(record))
         except Exception:
             self.handleError(record)
+
+    def take_request(self, created: float, message: str, said: tuple[Any, ...]) -> bool:
+        """Keep the line of a request of which no record was made; return whether a line is all that is wanted."""
+        if self.formatter is not self._form or self.filters or self.level > logging.INFO:
+            return False
+        self.acquire()
+        try:
+            self._keep(self._form.line(created, message % said, _ACCESS, said))
+        finally:
+            self.release()
+        return True
+
+    def _keep(self, line: str) -> None:
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self.flush()
+            else:
+                loop.call_soon(self.flush)
+        elif len(self._lines) >= _MOST_LINES:
+            self.flush()
 
     def flush(self) -> None:
         """Write what there is; called at the end of a turn, and by ``logging`` at the end of the program."""
@@ -109,21 +124,25 @@ class _AccessLines(logging.Formatter):
         self._time = ""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        second = int(record.created)
+        """Return the line of a record."""
+        said = record.args if isinstance(record.args, tuple) else ()
+        return self.line(record.created, record.getMessage(), record.name, said)
+
+    def line(self, created: float, message: str, name: str, said: tuple[Any, ...]) -> str:
+        """Return the line of a request of which this was said."""
+        second = int(created)
         if second != self._second:  # thousands of lines share one
             self._second, self._time = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        stamp = f"{self._time}.{int(record.created * 1e6) % 1_000_000:06d}Z"
+        stamp = f"{self._time}.{int(created * 1e6) % 1_000_000:06d}Z"
         if not self._for_machines:
-            return f"{stamp} [info     ] {record.getMessage()} [{record.name}]"
+            return f"{stamp} [info     ] {message} [{name}]"
         line: dict[str, object] = {
             "level": "info",
-            "logger": record.name,
-            "message": record.getMessage(),
+            "logger": name,
+            "message": message,
             "timestamp": stamp,
         }
-        if isinstance(record.args, tuple):
-            line.update(zip(_ACCESS_FIELDS, record.args, strict=False))
+        line.update(zip(_ACCESS_FIELDS, said, strict=False))
         return msgspec.json.encode(line).decode()
 
 

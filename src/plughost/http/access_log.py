@@ -1,7 +1,8 @@
 """A line in the log for every request: ``plughost.access``, at INFO.
 
 ``Logger.info`` looks for its caller's file and line, and asks thread and process for their names, which costs more than
-all that the host does for a request besides. Here that is known.
+all that the host does for a request besides. Here that is known; and where nobody listens but a handler that writes
+lines, as with ``plughost serve``, no record is made at all.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ def note_request(scope: Scope, status: int, seconds: float) -> None:
         seconds * 1000,
     )
     if logging.getLogRecordFactory() is logging.LogRecord:
+        handlers = _log.handlers
+        if len(handlers) == 1 and not _log.propagate and not _log.filters:
+            take = getattr(handlers[0], "take_request", None)
+            if take is not None and take(time.time(), _MESSAGE, args):
+                return
         # What ``Logger.info`` would make, without looking up again what does not change.
         place = os.getpid(), threading.get_ident()
         known = _known.get(place)
