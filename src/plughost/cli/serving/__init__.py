@@ -3,6 +3,7 @@
 - ``options``: what the command line said, checked before anything starts
 - ``listening``: the sockets, made here or inherited
 - ``connections``: time limit and bound of connections, on uvicorn's protocols
+- ``heads`` and ``writes``: what leaves, put together at less cost
 - ``server``: uvicorn, stopped in steps
 - ``notify``: what a service manager is told
 - ``running``: a host with its server, in one process

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from plughost.cli.serving.writes import JoinedWrites
 from plughost.http.shapes import MOST_HEADER_BYTES
+
+with suppress(ImportError):  # without httptools; uvicorn's other parser never calls ``on_headers_complete``
+    from plughost.cli.serving.heads import QuickCycle
 
 _log = logging.getLogger("plughost.http")
 _RESERVED = 64
@@ -83,10 +87,13 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         before = self.cycle
         for at in range(0, len(data), MOST_HEADER_BYTES):  # one read may bring a quarter of a megabyte
             super().data_received(data[at : at + MOST_HEADER_BYTES])
-            if self.transport.is_closing() or self._is_head_too_long(min(len(data) - at, MOST_HEADER_BYTES)):
+            if self.transport.is_closing():
+                return
+            if self._in_head and self._is_head_too_long(min(len(data) - at, MOST_HEADER_BYTES)):
                 return
         if self.cycle is not before:
-            self._stop_deadline()
+            if self._deadline is not None:
+                self._stop_deadline()
         elif before is None or before.response_complete:
             self._start_deadline()  # the beginning of the next one
 
@@ -98,12 +105,15 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def on_headers_complete(self) -> None:
         """Called by the parser at its end; the application refuses what is just above the limit, and says so."""
         self._in_head = False
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self.cycle.__class__ = QuickCycle  # its first step is still to come
 
     def _is_head_too_long(self, taken: int) -> bool:
         """Count what was read, the end of a body before it included, and give up on what goes far beyond the limit."""
         self._head += taken
-        too_long = self._in_head and self._head > 2 * MOST_HEADER_BYTES
+        too_long = self._head > 2 * MOST_HEADER_BYTES
         if too_long:
             self.transport.write(_TOO_LONG)
             self.transport.close()

@@ -24,10 +24,11 @@ class JoinedWrites:
         loop: The event loop it belongs to.
     """
 
-    __slots__ = ("_held", "_is_due", "_loop", "transport")
+    __slots__ = ("_held", "_is_due", "_loop", "is_closing", "transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self.transport = transport
+        self.is_closing = transport.is_closing  # asked several times a request
         self._loop = loop
         self._held = b""
         self._is_due = False

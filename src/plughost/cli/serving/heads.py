@@ -1,0 +1,86 @@
+"""Heads of answers put together from lines that were made before: most headers of most answers are the same.
+
+uvicorn looks through each header of each answer for signs that do not belong there, and each answer of ours has seven
+that never change. What has been looked through is kept as a line; all that is not the usual head is left to uvicorn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-zA-Z-]+")
+_NOT_IN_A_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_FRAMING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding"})
+_MOST: Final = 1024
+_SHORT: Final = 512
+_MOST_DIGITS: Final = 15
+
+_lines: dict[Any, bytes] = {}
+"""The lines of headers that are sound, by name and value."""
+
+
+class QuickCycle(RequestResponseCycle):
+    """A request and its answer, whose head is put together here if it has a length and the connection stays."""
+
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:
+        """Take a message of the application."""
+        is_usual = message["type"] == "http.response.start" and self.keep_alive and not self.response_started
+        if not is_usual or self.flow.write_paused or self.disconnected or self.access_log:
+            return super().send(message)
+        try:
+            found = _head(message["status"], self.default_headers, message.get("headers", ()))
+        except (AttributeError, LookupError, TypeError, ValueError):  # uvicorn says what it thinks of it
+            found = None
+        if found is None:
+            return super().send(message)
+        head, self.expected_content_length = found
+        self.response_started, self.chunked_encoding, self.waiting_for_100_continue = True, False, False
+        self.transport.write(head)
+        return _done()
+
+
+async def _done() -> None:
+    """Something to await, as what uvicorn returns."""
+
+
+def _head(status: int, usual: Any, headers: Any) -> tuple[bytes, int] | None:
+    """Return the head of an answer, and how long its body is; None for one that uvicorn has to look at."""
+    length = None
+    lines = [STATUS_LINE[status]]
+    for pairs in (usual, headers):
+        for pair in pairs:
+            line = _lines.get(pair)
+            if line is None:
+                name, value = pair
+                if (
+                    name == b"content-length"
+                    and length is None
+                    and value.isdigit()
+                    and len(value) <= _MOST_DIGITS
+                ):
+                    length = int(value)
+                    line = b"content-length: %b\r\n" % value
+                else:
+                    line = _line(name, value)
+                    if line is None:
+                        return None
+            lines.append(line)
+    lines.append(b"\r\n")
+    return None if length is None else (b"".join(lines), length)
+
+
+def _line(name: bytes, value: bytes) -> bytes | None:
+    """Return a header as a line, kept unless it is a secret or long; None for one that uvicorn has to look at."""
+    lower = name.lower()
+    if lower in _FRAMING or not _NAME.fullmatch(name) or _NOT_IN_A_VALUE.search(value):
+        return None
+    line = b"%b: %b\r\n" % (lower, value)
+    if lower != b"set-cookie" and len(line) <= _SHORT:
+        if len(_lines) >= _MOST:
+            _lines.clear()
+        _lines[name, value] = line
+    return line
