@@ -34,6 +34,7 @@ from plughost.plugins.admin.logs import level_of
 from plughost.plugins.admin.one_plugin import NewSettings, change, log_lines, record_named, settings_document
 from plughost.plugins.admin.openapi import openapi
 from plughost.plugins.admin.tabs import Tabs
+from plughost.plugins.admin.views import ListView
 
 API = "/api"
 """Where the API is, below the prefix of the administration."""
@@ -111,7 +112,8 @@ class Api:
         if not identity_of(request).holds(tab.scope):
             raise Problem(403, f"It needs the scope {tab.scope}.", code="insufficient_scope")
         parts = request.query_params.get("as") == "parts"
-        return EventStream(self._live.watch(runtime_of(request), tab, parts=parts))
+        view = ListView.of(request.query_params) if parts else None
+        return EventStream(self._live.watch(runtime_of(request), tab, view))
 
 
 def _read(

@@ -11,6 +11,7 @@ _WIDTH, _HEIGHT = 600.0, 96.0
 _PAD = 4.0
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 _PHASES = ("waited", "imported", "validated", "started")
+_MOST_ROWS = 100
 
 
 def line(points: Sequence[Sequence[float]], label: str, *, top: float | None = None) -> Markup:
@@ -86,7 +87,10 @@ def waterfall(timings: Mapping[str, Mapping[str, Any]], order: Sequence[str]) ->
     longest = max((_total(timings[name]) for name in names), default=0.0)
     if not names or not longest:
         return Markup('<p class="empty">No plugin was started yet.</p>')
-    rows = Markup("").join(_row(name, timings[name], longest) for name in names)
+    slowest = set(sorted(names, key=lambda name: -_total(timings[name]))[:_MOST_ROWS])
+    rows = Markup("").join(_row(name, timings[name], longest) for name in names if name in slowest)
+    if len(names) > len(slowest):
+        rows += Markup("<p>The slowest {} of {}.</p>").format(len(slowest), len(names))
     return Markup('<div class="waterfall">{}</div>').format(rows)
 
 

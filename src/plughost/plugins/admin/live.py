@@ -16,6 +16,7 @@ from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.figures import FigureSources
 from plughost.plugins.admin.tabs import Tab, Tabs
+from plughost.plugins.admin.views import ListView
 
 _WAITING = 4  # looks a slow reader may lag behind before it is told everything anew
 
@@ -37,7 +38,7 @@ class Look:
     shape: str
 
 
-Render = Callable[[HttpRuntime, Tab, Document], Mapping[str, str]]
+Render = Callable[[HttpRuntime, Tab, Document, ListView], Mapping[str, str]]
 """Makes the pieces of a tab's page that may change."""
 
 
@@ -53,6 +54,7 @@ class _Watched:
 
     runtime: HttpRuntime
     name: str
+    view: ListView
     readers: set[MemoryObjectSendStream[Look]] = field(default_factory=set)
 
 
@@ -75,7 +77,7 @@ class Live:
         self._render = render
         self._every = every
         self._clock = clock
-        self._watched: dict[tuple[int, str], _Watched] = {}
+        self._watched: dict[tuple[int, str, ListView], _Watched] = {}
         self._wake = anyio.Event()
         self._over = False
 
@@ -100,26 +102,27 @@ class Live:
                 reader.close()
         self._watched.clear()
 
-    async def look(self, runtime: HttpRuntime, tab: Tab) -> Look:
-        """Look at a tab now."""
+    async def look(self, runtime: HttpRuntime, tab: Tab, view: ListView) -> Look:
+        """Look at a tab now, as a page of its lists shows it."""
         figures = await tab.figures(runtime, self.desk)
-        return look_of(figures, self._render(runtime, tab, figures))
+        return look_of(figures, self._render(runtime, tab, figures, view))
 
     async def watch(
-        self, runtime: HttpRuntime, tab: Tab, *, parts: bool
+        self, runtime: HttpRuntime, tab: Tab, view: ListView | None
     ) -> AsyncGenerator[Mapping[str, str], None]:
         """Give an event for each round: what changed.
 
         Args:
             runtime: Whose figures.
             tab: Which tab.
-            parts: Give the pieces of the page (event ``parts``) instead of the figures (event ``figures``).
+            view: Give the pieces of the page that shows this of its lists (event ``parts``); None gives the figures
+                (event ``figures``).
         """
         if self._over:
             return
-        key = (id(runtime), tab.name)
+        key = (id(runtime), tab.name, view or ListView())
         writer, reader = anyio.create_memory_object_stream[Look](_WAITING)
-        watched = self._watched.setdefault(key, _Watched(runtime, tab.name))
+        watched = self._watched.setdefault(key, _Watched(runtime, tab.name, view or ListView()))
         watched.readers.add(writer)
         self._wake.set()
         last: Mapping[str, str] = {}
@@ -128,7 +131,11 @@ class Live:
             with reader:
                 async for look in reader:
                     number += 1
-                    event = _parts(look, last) if parts else {"event": "figures", "data": _json(look.figures)}
+                    event = (
+                        {"event": "figures", "data": _json(look.figures)}
+                        if view is None
+                        else _parts(look, last)
+                    )
                     last = look.parts
                     if event is not None:
                         yield {**event, "id": str(number)}
@@ -141,7 +148,8 @@ class Live:
 
     async def _tell(self, watched: _Watched) -> None:
         try:
-            look = await self.look(watched.runtime, self._tabs.find(watched.runtime, watched.name))
+            tab = self._tabs.find(watched.runtime, watched.name)
+            look = await self.look(watched.runtime, tab, watched.view)
         except Problem as problem:
             look = look_of({"problem": problem.document(), "advice": []}, {})
         except Exception:

@@ -31,6 +31,7 @@ from plughost.plugins.admin.figures import user_sessions
 from plughost.plugins.admin.live import Live, look_of
 from plughost.plugins.admin.rendering import STATIC, PageFrame, Renderer, static_file, static_version
 from plughost.plugins.admin.tabs import OWN, Tab, Tabs, find_action
+from plughost.plugins.admin.views import ListView
 
 _NOTICES = 256
 
@@ -132,25 +133,24 @@ class Page:
         if last.endswith(".json"):
             return answer(await tab.figures(runtime_of(request), self._live.desk))
         if last.endswith(".live"):
-            look = await self._live.look(runtime_of(request), tab)
+            look = await self._live.look(runtime_of(request), tab, ListView.of(request.query_params))
             return answer({"shape": look.shape, "parts": look.parts})
         return await self._page(request, tab, base="")
 
     async def _page(self, request: Request, tab: Tab, *, base: str) -> Response:
         runtime, identity = runtime_of(request), identity_of(request)
-        document, problem = None, ""
+        document, problem, view = None, "", ListView.of(request.query_params)
         try:
             document = await tab.figures(runtime, self._live.desk)
-            document["filter"] = {key: request.query_params.get(key, "")[:100] for key in ("q", "state")}
             wanted = request.query_params.get("user", "").strip()
             if wanted and tab.name == "sessions":
                 document["found"] = await user_sessions(runtime.host, wanted[:200])
         except Problem as raised:
             problem = raised.detail
-        parts = self._renderer.parts(runtime, tab, document) if document is not None else {}
+        parts = self._renderer.parts(runtime, tab, document, view) if document is not None else {}
         frame = PageFrame(
             identity=identity, tabs=self._tabs.seen(runtime, identity), base=base,
-            shape=look_of({}, parts).shape, problem=problem, notice=notice_of(request),
+            shape=look_of({}, parts).shape, problem=problem, notice=notice_of(request), view=view,
         )  # fmt: skip
         html = self._renderer.page(runtime, tab, document, frame)
         return HTMLResponse(html, headers={"Cache-Control": "no-store"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache, partial
 from importlib import resources
 from types import CodeType
 from typing import Any
@@ -25,6 +25,7 @@ from plughost.plugins.admin.charts import milliseconds, span
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.offers import standing
 from plughost.plugins.admin.tabs import Tab
+from plughost.plugins.admin.views import ListView, part_of
 
 STATIC: Mapping[str, str] = {
     "style.css": "text/css",
@@ -37,6 +38,8 @@ _ACTIONS = {action.verb: action for action in ACTIONS}
 _PANEL_TEMPLATES = (
     64  # are kept compiled; a plugin that makes its template anew each time cannot fill the memory
 )
+_ADVICE_SHOWN = 30
+_HOOKS_SHOWN = 20  # implementations of one hook
 _CODE = re.compile(r"`{1,2}([^`]+)`{1,2}")
 _UP = {"": "../", "system/": "", "../": "../../"}
 
@@ -72,6 +75,7 @@ class PageFrame:
         shape: The shape of the pieces that may change.
         problem: Why there are no figures.
         notice: What an action said.
+        view: What somebody wants to see of a long list.
     """
 
     identity: Identity
@@ -80,6 +84,7 @@ class PageFrame:
     shape: str = ""
     problem: str = ""
     notice: Done | None = None
+    view: ListView = field(default_factory=ListView)
 
 
 class Renderer:
@@ -122,6 +127,8 @@ class Renderer:
             "line": charts.line,
             "bars": charts.bars,
             "waterfall": charts.waterfall,
+            "advice_shown": _ADVICE_SHOWN,
+            "hooks_shown": _HOOKS_SHOWN,
             "version": static_version(),
         }
         self._panel_template = lru_cache(_PANEL_TEMPLATES)(self._env.from_string)
@@ -160,15 +167,15 @@ class Renderer:
             "may": lambda action: writable and identity.holds(action.scope),
             "may_configure": writable and identity.holds("plugins:configure"),
             "may_press": lambda action: writable and identity.holds(action.scope),
+            **_derived(tab, document or {}, frame.view),
         }
         return self._render(runtime, tab, document, told, {})
 
-    def parts(self, runtime: HttpRuntime, tab: Tab, document: Document) -> dict[str, str]:
+    def parts(self, runtime: HttpRuntime, tab: Tab, document: Document, view: ListView) -> dict[str, str]:
         """Return the pieces of a tab's page that may change, as HTML by name."""
         parts: dict[str, str] = {}
-        self._render(
-            runtime, tab, document, {"may": _never, "may_press": _never, "up": "", "base": ""}, parts
-        )
+        told = {"may": _never, "may_press": _never, "up": "", "base": "", **_derived(tab, document, view)}
+        self._render(runtime, tab, document, told, parts)
         return parts
 
     def sign_in(self, runtime: HttpRuntime, *, up: str, refusal: str = "") -> str:
@@ -193,8 +200,6 @@ class Renderer:
             "standing": standing(runtime.host),
             "refresh": self._refresh,
             "part": part,
-            "fits": _filter((document or {}).get("filter") or {}),
-            **_derived(tab, document or {}),
         }
         if tab.panel is not None:
             values["panel_html"] = self._panel(tab, document, part, values["may_press"])
@@ -227,17 +232,6 @@ def _shown(value: Any) -> Any:
     return visible(value) if isinstance(value, str) else value
 
 
-def _filter(wanted: Mapping[str, str]) -> Callable[[Document], bool]:
-    """Return what tells whether a plugin is searched for: every word is in its name, state, distribution or hooks."""
-    words, state = wanted.get("q", "").lower().split(), wanted.get("state", "")
-
-    def fits(plugin: Document) -> bool:
-        text = " ".join((plugin["name"], plugin["state"], plugin["distribution"], *plugin["hooks"])).lower()
-        return all(word in text for word in words) and state in ("", plugin["state"])
-
-    return fits
-
-
 def _never(_: Any) -> bool:
     return False
 
@@ -262,13 +256,23 @@ def _collector(parts: dict[str, str]) -> Callable[..., Markup]:
     return part
 
 
-def _derived(tab: Tab, document: Document) -> dict[str, Any]:
+def _derived(tab: Tab, document: Document, view: ListView) -> dict[str, Any]:
     if tab.name == "plugins" and "plugins" in document:
-        return {"timings": {name: plugin["timings"] for name, plugin in document["plugins"].items()}}
+        plugins = document["plugins"]
+        timings = {name: plugin["timings"] for name, plugin in plugins.items()}
+        return {"timings": timings, "listed": part_of(plugins, view, partial(_is_wanted, view))}
+    if tab.name == "cache" and "caches" in document:
+        return {"listed": part_of(document["caches"], view, lambda cache: view.fits(cache["name"]))}
     if tab.name == "health" and "http" in document:
         minutes = document["http"]["minutes"]
         return {"minutes": [[m["minute"], m["requests"], m["failed"]] for m in minutes]}
     return {}
+
+
+def _is_wanted(view: ListView, plugin: Document) -> bool:
+    """Whether a plugin is searched for: by its name, state, distribution and hooks."""
+    words = (plugin["name"], plugin["state"], plugin["distribution"], *plugin["hooks"])
+    return view.fits(" ".join(words), plugin["state"])
 
 
 @cache

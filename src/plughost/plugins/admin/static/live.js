@@ -54,6 +54,12 @@
     if (notice && !fresh.querySelector(".notice")) fresh.querySelector(".head").after(notice);
     main.replaceWith(fresh);
     main = fresh;
+    if (main.dataset.events === places.events) return;
+    // Another part of a long list is looked at: its pieces come by another stream.
+    places.events = main.dataset.events;
+    places.poll = main.dataset.poll;
+    letGo();
+    if (!timer) void open();
   };
 
   const show = (told) => {
