@@ -1,4 +1,4 @@
-"""A host with a thousand caches or plugins has pages that a person can read: a hundred rows, a search, and more pages."""
+"""A host with a thousand caches or plugins has pages that a person can read: a hundred rows, a search, and more."""
 
 from __future__ import annotations
 
