@@ -514,7 +514,7 @@ class Host:
             later = self._configured.read_again(self._read_config(source))
             candidates = await self._survey()
             report = await plugins.follow(candidates, Limits.of(self.config.host))
-            tell_unheard(self._loaded, self._dispatcher.implementers(), candidates)
+            self._tell_unheard(candidates)
             self._keep_observed()
             return replace(report, pending=later)
 
@@ -703,7 +703,7 @@ class Host:
         )
         candidates = await self._survey()
         await self._manager.load_found(candidates)
-        tell_unheard(self._loaded, self._dispatcher.implementers(), candidates)
+        self._tell_unheard(candidates)
         self._exit.callback(self._events.subscribe(PluginFailed, self._manager.remember_failure))
         for event in (PluginStarted, PluginStopped):
             self._exit.callback(self._events.subscribe(event, lambda _: self._jobs.look_again()))
@@ -718,6 +718,10 @@ class Host:
         if self.config.host.strict and failed:
             reasons = "; ".join(row.error.message for row in failed)
             raise HostNotReadyError(f"strict mode: plugins failed: {reasons}")
+
+    def _tell_unheard(self, candidates: Iterable[PluginCandidate]) -> None:
+        hooks, registered = self._dispatcher.implementers(), self._dispatcher.pluggy.names
+        tell_unheard(self._loaded, hooks, candidates, registered)
 
     def _keep_observed(self) -> None:
         """See to it that what plugins would have decided is written down, while one is there that does not enforce."""

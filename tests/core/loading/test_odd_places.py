@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pluggy
 import pytest
 
 from others import run_as_anybody
@@ -274,6 +275,37 @@ async def test_a_file_that_is_asked_for_and_holds_no_plugin_is_told_with_its_pat
         failures = [row.error.message for row in running.report.failed]
         told = [*failures, *(getattr(record, "reason", "") for record in caplog.records)]
     assert any(str(file) in text and "it holds no plugin. Give it a class" in text for text in told)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("made", "mark"),
+    [
+        ('impl = pluggy.HookimplMarker("acme")', "impl"),
+        ('impl: object = pluggy.HookimplMarker("acme")', "impl(tryfirst=True)"),
+        ('from pluggy import HookimplMarker as Marker\nhere = Marker("acme")', "here"),
+        ('acme = pluggy.HookimplMarker("acme")', "acme"),
+        ("from acme_marks import hook_impl", "hook_impl"),
+        ("from acme_marks import hook_impl as acme", "acme()"),
+        ("import acme_marks", "acme_marks.hook_impl"),
+    ],
+)
+async def test_a_file_of_a_program_whose_marker_has_another_name_is_a_plugin(
+    tmp_path, monkeypatch, made, mark
+):
+    (tmp_path / "acme_marks.py").write_text('import pluggy\nhook_impl = pluggy.HookimplMarker("acme")\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "plugins" / f"{tmp_path.name}.py"  # each has a module of its own
+    file.parent.mkdir()
+    file.write_text(f"import pluggy\n{made}\n\n@{mark}\ndef shout(text):\n    return text.upper()\n")
+
+    class Specs:
+        @pluggy.HookspecMarker("acme")
+        def shout(self, text): ...
+
+    host = {"plugin_dir": str(file.parent), "data_dir": str(tmp_path / "d"), "allow": [file.stem]}
+    async with Host.for_pluggy("acme", Specs, config={"host": host}, environ={}) as running:
+        assert running.sync_hooks.shout(text="a") == ["A"]
 
 
 @pytest.mark.anyio

@@ -162,6 +162,27 @@ async def test_nothing_of_a_plugin_whose_name_is_blocked_runs_by_any_door(door, 
         assert (await host.load_plugin(Counted if door.startswith("as ") else "guest")).running
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"host": {"required": ["guest"]}},
+        {"plugins": {"guest": {"config": {"colour": "red"}}}},
+        {"hooks": {"order": {"transform": ["guest"]}, "timeouts": {"guest.transform": 2.0}}},
+    ],
+    ids=["required", "configured", "in an order"],
+)
+async def test_one_that_is_registered_before_the_start_is_there_for_the_settings(config, caplog):
+    host = Host.for_pluggy(
+        "acme", specs_of("acme"), config=config, environ={"PLUGHOST_LOAD_PLUGINS": "guest"}
+    )
+    host.pluggy.register(guest_of("acme"), "guest")
+    async with host:
+        assert host.ready
+        assert host.report.ok
+        assert host.plugins["guest"].running
+    assert not [one for one in caplog.records if "guest" in one.getMessage() + getattr(one, "reason", "")]
+
+
 async def test_settings_of_such_a_plugin_are_simply_not_known():
     async with moved_in("acme") as host:
         host.pluggy.register(guest_of("acme"), "guest")

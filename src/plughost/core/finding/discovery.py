@@ -155,8 +155,8 @@ class PluginCandidate(msgspec.Struct, frozen=True, kw_only=True):
         return self.verdict is PluginState.DISCOVERED
 
     def refused(self, verdict: PluginState, reason: str) -> PluginCandidate:
-        """The same candidate, not to be loaded."""
-        return replace(self, verdict=verdict, reason=reason)
+        """The same candidate, not to be loaded, which is nobody's mistake."""
+        return replace(self, verdict=verdict, reason=reason, error=None)
 
     def ruled(self, verdict: Verdict) -> PluginCandidate:
         """The same candidate, with what the deployer decided on it."""

@@ -118,7 +118,8 @@ def from_file(file: Path) -> Iterator[Finding]:
     """Findings of one Python file: one when it looks like a plugin, else none; it is read and not run.
 
     It looks like a plugin when it has a class that derives from ``Plugin``, which is then the plugin, or a
-    function ``start`` or one marked with ``hookimpl``: then the module is. The file's name is the plugin's.
+    function ``start`` or one marked with ``hookimpl``: then the module is. The file's name is the plugin's. Programs
+    call their markers ``impl`` or ``hook_impl`` as well, and the file itself may make one or give it another name.
     """
     blank = Finding(name=file.stem, reference="", source="directory", origin=str(file), folder=file.parent)
     try:
@@ -133,7 +134,8 @@ def from_file(file: Path) -> Iterator[Finding]:
         for node in tree.body
         if isinstance(node, ast.ClassDef) and any(_last_name(base) == "Plugin" for base in node.bases)
     ]
-    if not classes and not any(map(_is_part_of_a_plugin, tree.body)):
+    markers = {*_markers(tree)}
+    if not classes and not any(_is_part_of_a_plugin(node, markers) for node in tree.body):
         return
     if not file.stem.isidentifier():
         yield replace(blank, problem="its name is not one of a module: letters, digits and underscores only")
@@ -155,11 +157,30 @@ def file_without_plugin(directory: Path, name: str) -> Finding | None:
     return Finding(name=name, reference="", source="directory", origin=str(file), problem=problem)
 
 
-def _is_part_of_a_plugin(node: ast.stmt) -> bool:
+def _markers(tree: ast.Module) -> Iterator[str]:
+    """Yield the names under which a file has markers of implementations that it makes or imports."""
+    makers = {"HookimplMarker"}
+    for node in tree.body:
+        match node:
+            case ast.ImportFrom():
+                renamed = {one.asname: one.name for one in node.names if one.asname}
+                makers.update(name for name, was in renamed.items() if was in makers)
+                yield from (name for name, was in renamed.items() if _is_marker(was))
+            case ast.Assign(targets=[*names], value=ast.Call(func=made)) if _last_name(made) in makers:
+                yield from map(_last_name, names)
+            case ast.AnnAssign(target=name, value=ast.Call(func=made)) if _last_name(made) in makers:
+                yield _last_name(name)
+
+
+def _is_marker(name: str) -> bool:
+    return name.lower().endswith("impl")
+
+
+def _is_part_of_a_plugin(node: ast.stmt, markers: set[str]) -> bool:
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return False
-    marks = (mark.func if isinstance(mark, ast.Call) else mark for mark in node.decorator_list)
-    return node.name == "start" or any(_last_name(mark) == "hookimpl" for mark in marks)
+    marks = [_last_name(mark.func if isinstance(mark, ast.Call) else mark) for mark in node.decorator_list]
+    return node.name == "start" or any(mark in markers or _is_marker(mark) for mark in marks)
 
 
 def _last_name(node: ast.expr) -> str:

@@ -73,11 +73,12 @@ class BarePlugins(Mapping[str, PluginRecord]):
         return self.get(match_name(name, [*self]))
 
     def give_way(self, candidate: PluginCandidate) -> PluginCandidate:
-        """Keep out a plugin that was found, when the application has one of that name or blocked the name.
+        """Keep out a plugin that was found or named in a setting, when the application has one or blocked the name.
 
         ``PluginManager.load_setuptools_entrypoints`` does the same.
         """
-        if candidate.wanted and self._dispatcher.pluggy.has_plugin(candidate.name):
+        is_named = candidate.finding.source == "configuration" and not candidate.finding.reference
+        if (candidate.wanted or is_named) and self._dispatcher.pluggy.has_plugin(candidate.name):
             reason = "the application registered a plugin of that name on host.pluggy"
             return candidate.refused(PluginState.SKIPPED, reason)
         return self.keep_out(candidate)

@@ -181,9 +181,9 @@ class PluginManager:
         yield from single
 
     def missing(self) -> list[PluginRecord]:
-        """Records of required plugins that are not ready."""
-        records = (entry.record for entry in self._registry.values())
-        return [record for record in records if record.required and record.state not in RUNNING_STATES]
+        """Records of required plugins that are not ready; one that the application registered by itself is."""
+        required = (entry.record for entry in self._registry.values() if entry.record.required)
+        return [one for one in required if one.state not in RUNNING_STATES and one.name not in self._bare]
 
     async def load_found(self, candidates: Sequence[PluginCandidate]) -> None:
         """Load all candidates that are wanted; what fails is in the report."""

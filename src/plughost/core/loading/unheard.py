@@ -14,7 +14,12 @@ from plughost.exceptions import did_you_mean
 _log = get_logger("plughost.configuration")
 
 
-def tell_unheard(loaded: LoadedConfig, hooks: Collection[str], candidates: Iterable[PluginCandidate]) -> None:
+def tell_unheard(
+    loaded: LoadedConfig,
+    hooks: Collection[str],
+    candidates: Iterable[PluginCandidate],
+    registered: Iterable[str] = (),
+) -> None:
     """Log a warning for each setting that speaks of a hook or a plugin which is not there.
 
     Whether it is there shows only when the plugins run, for they declare hooks too; so this is not an error of the
@@ -24,9 +29,11 @@ def tell_unheard(loaded: LoadedConfig, hooks: Collection[str], candidates: Itera
         loaded: The configuration.
         hooks: Names of the hooks that are declared.
         candidates: The plugins that were found.
+        registered: The names of those that the application registered by itself.
     """
     findings = [one.finding for one in candidates]
     plugins = [name for one in findings for name in (one.name, one.distribution) if name]
+    plugins += registered
     for path, complaint in _unheard(loaded, hooks, plugins):
         _log.warning("a setting speaks of what is not there", setting=path, reason=complaint)
     provided = {one.group for one in findings}
