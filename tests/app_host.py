@@ -14,6 +14,7 @@ from plughost.contracts.logs import get_logger
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.events import EventBus
+from plughost.exceptions import ServiceError
 from plughost.flows.apps import Apps
 from plughost.flows.backups import Backups
 from plughost.hookspecs import CATALOGUE
@@ -35,6 +36,8 @@ class Context:
         return folder
 
     def use(self, service: type[Any]) -> Any:
+        if service not in self._host.services:
+            raise ServiceError(f"nobody provides {service.__name__}")
         return self._host.services[service]
 
     def cron(self, expression: str, function: Callable[[], Any], *, name: str | None = None) -> None:

@@ -262,6 +262,11 @@ class Host:
         return self._loaded
 
     @property
+    def working_directory(self) -> Path:
+        """The folder in which the program was when this host was made: a plugin that changes it moves no paths."""
+        return self._configured.read.base
+
+    @property
     def data_dir(self) -> Path:
         """Folder in which each plugin has its own; made when first needed."""
         return self._loaded.data_dir
@@ -508,10 +513,8 @@ class Host:
             ConfigError: The configuration is wrong, and nothing has changed; all that is wrong with it is named.
         """
         async with self._reloading:
-            plugins, source, first = self._changeable, self._config_source, self._configured.read
-            if first.path is not None and first.base != Path.cwd():
-                source = first.base / first.path  # a plugin that changes the folder moves no paths
-            later = self._configured.read_again(self._read_config(source))
+            plugins, base = self._changeable, self.working_directory
+            later = self._configured.read_again(self._read_config(self._config_source, base=base))
             candidates = await self._survey()
             report = await plugins.follow(candidates, Limits.of(self.config.host))
             self._tell_unheard(candidates)
@@ -528,7 +531,7 @@ class Host:
             ConfigError: The file must be edited by hand.
             OSError: It cannot be written.
         """
-        path = self._loaded.path
+        path = self._loaded.file
         if path is not None:
             set_plugin_enabled(path, name, enabled)
         return path

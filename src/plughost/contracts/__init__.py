@@ -338,7 +338,7 @@ if TYPE_CHECKING:
         HostStatus,
         PluginCounts,
     )
-    from plughost.contracts.steering import CallCounts, HostSteering
+    from plughost.contracts.steering import CallCounts, HostSteering, with_paths, working_directory_of
     from plughost.contracts.users import (
         NewUser,
         User,
@@ -616,6 +616,8 @@ __all__ = [
     "utc_time",
     "value_text",
     "visible",
+    "with_paths",
+    "working_directory_of",
     "worst_of",
 ]
 
@@ -692,7 +694,7 @@ _NAMES = {
     "setting_types": "Count GivenName Origin PositiveSeconds ScopeText SiteUrl",
     "sqlite_files": "copy_sqlite restore_sqlite sqlite_artifact",
     "status": "HostStatus PluginCounts",
-    "steering": "CallCounts HostSteering",
+    "steering": "CallCounts HostSteering with_paths working_directory_of",
     "users": "NewUser User UserChange",
 }
 """File -> what is looked up in it."""

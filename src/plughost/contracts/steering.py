@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from plughost._dataclasses import dataclass
+from plughost.contracts.plugin import PluginContext
 from plughost.contracts.records import PluginRecord
+from plughost.exceptions import NotCrossableError, ServiceError
+
+_Config = TypeVar("_Config", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,10 @@ class HostSteering(Protocol):
     @property
     def name(self) -> str:
         """Name of the host."""
+
+    @property
+    def working_directory(self) -> Path:
+        """The folder in which the program was when the host was made, wherever it is now."""
 
     @property
     def worker(self) -> int | None:
@@ -116,3 +128,22 @@ class HostSteering(Protocol):
         Raises:
             PluginError: The new start failed; the old one goes on where that is possible.
         """
+
+
+def working_directory_of(context: PluginContext) -> Path:
+    """Return the folder where relative paths in a plugin's settings begin.
+
+    It is where the program was when its host was made: another plugin may change the folder at any time, and nobody's
+    files move with it.
+    """
+    try:
+        return context.use(HostSteering).working_directory
+    except (ServiceError, NotCrossableError):
+        return Path.cwd()  # in a process of its own no other plugin changes it
+
+
+def with_paths(context: PluginContext, config: _Config, *settings: str) -> _Config:
+    """Return a plugin's configuration in which relative paths in these settings became absolute ones."""
+    base = working_directory_of(context)
+    given = {name: getattr(config, name) for name in settings}
+    return replace(config, **{name: type(path)(base / path) for name, path in given.items() if path})

@@ -30,7 +30,7 @@ def settings_of(
     found = loaded.entries({name: kind} if kind is not None else None)
     return PluginSettings(
         plugin=name,
-        file=loaded.path,
+        file=loaded.file,
         schema=plugin_schema(name, kind) if imported else None,
         values=values,
         entries=tuple(entry for entry in found if entry.path.startswith(prefix)),
@@ -64,7 +64,7 @@ async def change_settings(
         ConfigError: There is no file, or it must be edited by hand.
         OSError: The file cannot be written.
     """
-    if loaded.path is None:
+    if loaded.file is None:
         raise ConfigError(
             "there is no configuration file to write the change into", path="plugins", origin=""
         )
@@ -73,8 +73,8 @@ async def change_settings(
     # Hidden as a whole first: what a class declares secret must not be in a line about it.
     lines = tuple(_lines(loaded, after, name, kind, changes))
     if not preview:
-        set_plugin_config(loaded.path, name, changes)
-    return after, SettingsChange(plugin=name, file=loaded.path, lines=lines, written=not preview)
+        set_plugin_config(loaded.file, name, changes)
+    return after, SettingsChange(plugin=name, file=loaded.file, lines=lines, written=not preview)
 
 
 def _lines(

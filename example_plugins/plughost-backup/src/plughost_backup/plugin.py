@@ -16,6 +16,7 @@ from plughost.contracts import (
     BackupService,
     HealthCheck,
     UnregisterOptions,
+    working_directory_of,
 )
 from plughost.exceptions import AppRefused, BackupError
 from plughost_backup.config import BackupConfig
@@ -37,7 +38,9 @@ class BackupPlugin(Plugin):
         """Open the folder and set the schedule."""
         self._context = context
         self._config: BackupConfig = context.config
-        self._folder = ArchiveFolder(self._config.directory or context.data_dir)
+        self._folder = ArchiveFolder(
+            working_directory_of(context) / (self._config.directory or context.data_dir)
+        )
         self._last: BackupResult | None = None
         self._problem = ""
         if self._config.schedule:

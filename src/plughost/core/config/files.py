@@ -12,19 +12,20 @@ from plughost.exceptions import ConfigError
 _POSITION: Final = r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$"
 
 
-def read_toml(path: Path, *, named_by: str = "") -> dict[str, Any]:
+def read_toml(path: Path, *, named_by: str = "", base: Path = Path()) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
     Args:
         path: The file.
         named_by: What named it, for messages.
+        base: Where a relative path begins; the working directory by default.
 
     Raises:
         ConfigError: It is missing, unreadable, not UTF-8 or not TOML; the message says where.
     """
     origin = str(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = (base / path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         named = f", which {named_by} names," if named_by else ""
         raise ConfigError(

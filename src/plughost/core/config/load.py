@@ -38,6 +38,7 @@ def load_config(
     host_name: str = DEFAULT_NAME,
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    base: Path | None = None,
 ) -> LoadedConfig:
     """Return the configuration of a host.
 
@@ -51,6 +52,7 @@ def load_config(
             read with the prefix ``PLUGHOST_`` and with the host's name in capitals, which wins.
         environ: The environment; the process's own by default.
         overrides: Tables as in the file, decided by code.
+        base: Where relative paths begin that no file holds; the working directory by default.
 
     Raises:
         ConfigError: With every problem that was found; the file is missing, is not TOML, or has an unknown,
@@ -61,7 +63,8 @@ def load_config(
     if not isinstance(given, str):
         told = f"a host's name is text like 'acme', not {_a(given)}. {_AS_CONFIG}"
         raise ConfigError(told, path="host.name", origin="code")
-    path, values, origin = _read(source, host_name, environ)
+    base = Path.cwd() if base is None else base
+    path, values, origin = _read(source, host_name, environ, base)
     overlays = _taken(values, "environments", origin)
     name = _name(values, host_name)
     layers = Layers()
@@ -79,15 +82,15 @@ def load_config(
         decoder.decode(unresolved(overlay), HostConfig, ("environments", name))
         problems += decoder.problems
     problems += _twins_in(layers)
-    config, referenced = _decoded(layers, environ, path, problems)
+    config, referenced = _decoded(layers, environ, base if path is None else (base / path).parent, problems)
     origins = MappingProxyType(
         {**{dotted(("host", name)): "default" for name in config.host.__struct_fields__}, **layers.origins}
     )
-    return LoadedConfig(config, origins, path, MappingProxyType(dict(environ)), referenced)
+    return LoadedConfig(config, origins, path, MappingProxyType(dict(environ)), referenced, base=base)
 
 
 def _read(
-    source: ConfigSource | None, host_name: str, environ: Mapping[str, str]
+    source: ConfigSource | None, host_name: str, environ: Mapping[str, str], base: Path
 ) -> tuple[Path | None, dict[str, Any], str]:
     if isinstance(source, HostConfig):
         return None, _written(source), "code"
@@ -98,7 +101,7 @@ def _read(
         found = variable("CONFIG", host_name, environ)
         if found and found[1]:
             named_by, source = found
-        elif not Path(DEFAULT_FILE).exists():
+        elif not (base / DEFAULT_FILE).exists():
             return None, {}, "code"
         else:
             source = DEFAULT_FILE
@@ -107,7 +110,7 @@ def _read(
         told = f"a configuration is a file, a mapping or a HostConfig, not {_a(given)}"
         raise ConfigError(told, path="config", origin="code")
     path = Path(source).expanduser()
-    return path, read_toml(path, named_by=named_by), str(path)
+    return path, read_toml(path, named_by=named_by, base=base), str(path)
 
 
 def _a(value: object) -> str:
@@ -197,10 +200,9 @@ def _twins_in(layers: Layers) -> Iterator[ConfigProblem]:
 
 
 def _decoded(
-    layers: Layers, environ: Mapping[str, str], path: Path | None, problems: list[ConfigProblem]
+    layers: Layers, environ: Mapping[str, str], directory: Path, problems: list[ConfigProblem]
 ) -> tuple[HostConfig, Mapping[str, str]]:
     """Return the typed sections, and what is shown in place of values that a reference stood for."""
-    directory = Path() if path is None else path.parent
     resolver = Resolver(environ=environ, directory=directory, origins=layers.origins)
     # Follow the references in the host's own settings; plugins and apps have theirs followed on loading
     resolved = dict(layers.values)

@@ -55,6 +55,11 @@ class LoadedConfig:
         return self.base if self.path is None else (self.base / self.path).parent
 
     @property
+    def file(self) -> Path | None:
+        """The file that was read, as it is found from any folder; None when there was none."""
+        return None if self.path is None else self.base / self.path
+
+    @property
     def data_dir(self) -> Path:
         """Folder in which each plugin of the host has its own; made when first needed."""
         configured = self.config.host.data_dir

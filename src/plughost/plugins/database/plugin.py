@@ -20,6 +20,7 @@ from plughost.contracts import (
     RestorePlan,
     UnregisterOptions,
     error_text,
+    working_directory_of,
 )
 from plughost.hookspecs import hookimpl
 from plughost.plugins.database.config import DatabaseConfig
@@ -42,9 +43,10 @@ class DatabasePlugin(Plugin):
         """Keep the context; nothing is opened before an app comes."""
         self._context = context
         self._config: DatabaseConfig = context.config
+        self._base = working_directory_of(context)
         self._databases = OpenDatabases()
         self._operations = Operations()
-        self._saving = Saving(self._config, self._databases, context.data_dir)
+        self._saving = Saving(self._config, self._databases, context.data_dir, self._base)
 
     async def stop(self) -> None:
         """Close what apps left open."""
@@ -59,8 +61,8 @@ class DatabasePlugin(Plugin):
     @hookimpl
     async def open_connection(self, app_name: str, config: Mapping[str, Any]) -> AsyncEngine | None:
         """Open the app's database and prove that it can be reached."""
-        settings = DatabaseSettings.of(app_name, config)
-        url = parse_url(app_name, settings.url) if settings.url else None
+        settings = DatabaseSettings.of(app_name, config, self._base)
+        url = parse_url(app_name, settings.url, self._base) if settings.url else None
         if url is None:
             return None
         require_asyncio()
@@ -82,7 +84,10 @@ class DatabasePlugin(Plugin):
         self, app_name: str, connection: object, config: Mapping[str, Any]
     ) -> OperationResult | None:
         """Run the app's Alembic revisions."""
-        database, settings = self._databases.behind(connection), DatabaseSettings.of(app_name, config)
+        database, settings = (
+            self._databases.behind(connection),
+            DatabaseSettings.of(app_name, config, self._base),
+        )
         if database is None or settings.migrations is None:
             return None
         return await self._operations.migrate(app_name, database, settings)
@@ -92,7 +97,10 @@ class DatabasePlugin(Plugin):
         self, app_name: str, connection: object, config: Mapping[str, Any]
     ) -> OperationResult | None:
         """Sow the app's seeds, once per database."""
-        database, settings = self._databases.behind(connection), DatabaseSettings.of(app_name, config)
+        database, settings = (
+            self._databases.behind(connection),
+            DatabaseSettings.of(app_name, config, self._base),
+        )
         if database is None or settings.seeds is None:
             return None
         return await self._operations.seed(app_name, database, settings)
@@ -102,7 +110,7 @@ class DatabasePlugin(Plugin):
         self, app_name: str, connection: object, config: Mapping[str, Any]
     ) -> OperationResult | None:
         """Import the app's models."""
-        settings = DatabaseSettings.of(app_name, config)
+        settings = DatabaseSettings.of(app_name, config, self._base)
         if self._databases.behind(connection) is None or settings.models is None:
             return None
         return await self._operations.load_models(app_name, settings)
@@ -120,7 +128,7 @@ class DatabasePlugin(Plugin):
         database = self._databases.behind(connection)
         if database is None:
             return None
-        settings = DatabaseSettings.of(app_name, options.config)
+        settings = DatabaseSettings.of(app_name, options.config, self._base)
         return await self._operations.roll_back(app_name, database, settings, options)
 
     @hookimpl

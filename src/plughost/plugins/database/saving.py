@@ -26,10 +26,13 @@ class Saving:
     is read from the configuration of those apps.
     """
 
-    def __init__(self, config: DatabaseConfig, databases: OpenDatabases, data_dir: Path) -> None:
+    def __init__(
+        self, config: DatabaseConfig, databases: OpenDatabases, data_dir: Path, base: Path = Path()
+    ) -> None:
         self._config = config
         self._databases = databases
         self._data_dir = data_dir
+        self._base = base
 
     async def artifacts(self, plan: BackupPlan) -> list[Artifact]:
         """Copy every database that an app of the plan is on."""
@@ -104,7 +107,7 @@ class Saving:
         apps = artifact.labels.get("apps", artifact.app_name or "").split(",")
         for name in apps:
             text = DatabaseSettings.of(name, plan.apps.get(name, {})).url
-            url = parse_url(name, text) if text else None
+            url = parse_url(name, text, self._base) if text else None
             if url is not None and url.get_backend_name() == artifact.labels.get("backend"):
                 return url
         raise BackupError(

@@ -30,15 +30,20 @@ class DatabaseSettings:
     version_table: str | None = None
 
     @classmethod
-    def of(cls, app_name: str, config: Mapping[str, Any]) -> DatabaseSettings:
+    def of(cls, app_name: str, config: Mapping[str, Any], base: Path = Path()) -> DatabaseSettings:
         """Read an app's configuration.
+
+        Args:
+            app_name: The app.
+            config: Its table.
+            base: Where relative paths begin.
 
         Raises:
             ConfigError: A value is empty or not text.
         """
         text = {key: _text(app_name, key, config.get(key)) for key in cls.__slots__}
         migrations = text.pop("migrations")
-        return cls(migrations=None if migrations is None else Path(migrations), **text)
+        return cls(migrations=None if migrations is None else base / migrations, **text)
 
 
 def _text(app_name: str, key: str, value: object) -> str | None:

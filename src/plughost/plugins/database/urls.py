@@ -26,10 +26,11 @@ _BLOCKING_DRIVERS: Final = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 _OLD_NAMES: Final = {"postgres": "postgresql"}
 
 
-def parse_url(app_name: str, text: str) -> URL | None:
+def parse_url(app_name: str, text: str, base: Path = Path()) -> URL | None:
     """Return the url with an async driver in it, or None when SQLAlchemy has no dialect of that name.
 
-    A url that names a driver keeps it, unless it is SQLite's or PostgreSQL's blocking one.
+    A url that names a driver keeps it, unless it is SQLite's or PostgreSQL's blocking one. A SQLite file that is named
+    by a relative path is seen from ``base``.
 
     Raises:
         ConfigError: It is not a url. The text is not repeated, because a mistyped url may hold a password
@@ -52,7 +53,8 @@ def parse_url(app_name: str, text: str) -> URL | None:
         url.get_dialect()
     except NoSuchModuleError:
         return None
-    return url
+    file = sqlite_file(url)
+    return url if file is None else url.set(database=str(base / file))
 
 
 def blocking_url(url: URL) -> URL | None:

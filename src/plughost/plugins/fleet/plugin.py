@@ -19,6 +19,7 @@ from plughost.contracts import (
     HttpContext,
     MetricFamily,
     MetricSample,
+    with_paths,
 )
 from plughost.plugins.fleet.cards import OwnHost
 from plughost.plugins.fleet.config import FleetConfig
@@ -56,7 +57,7 @@ class FleetPlugin(Plugin):
 
     async def start(self, context: PluginContext) -> None:
         """Join the fleet; a store that cannot be reached yet is tried again in the background."""
-        config: FleetConfig = context.config
+        config: FleetConfig = with_paths(context, context.config, "path", "secret_file")
         host = context.use(HostSteering)
         store = config.make_store(context.data_dir, host.name)
         membership = Membership(_name(config, host), INTERVALS_TO_LIVE * config.interval, self._clock)

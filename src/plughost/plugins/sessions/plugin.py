@@ -24,6 +24,7 @@ from plughost.contracts import (
     SessionStore,
     SteadyTime,
     WaitingStore,
+    with_paths,
 )
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.plugins.sessions.config import OWN_STORES, SessionsConfig
@@ -67,7 +68,7 @@ class SessionsPlugin(Plugin):
 
     async def start(self, context: PluginContext) -> None:
         """Open the store, take over what an earlier run left, offer the service."""
-        config: SessionsConfig = context.config
+        config: SessionsConfig = with_paths(context, context.config, "path", "secret_file")
         self._context, self._config = context, config
         ring = key_ring(config, context.data_dir)
         self._now = SteadyTime(SYSTEM_CLOCK)
