@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from plughost.contracts import own_secret
+from plughost.contracts import copy_sqlite, own_secret
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.http.access_file import FILE_NAME, AccessFile
+from plughost.http.audit import AuditTrail
 from plughost.http.tokens import Tokens
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.sessions.config import SessionsConfig
@@ -79,3 +80,38 @@ def test_who_makes_a_secret_at_the_same_moment_comes_to_the_same_one(
     assert len(found.strip()) == 64
     own_secret(path)
     assert path.read_text() == found
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_token_of_a_file_that_was_deleted_opens_nothing_and_one_of_its_successor_does(
+    tmp_path: Path, everything: bool
+) -> None:
+    served = AccessFile(tmp_path)
+    tokens = Tokens(served)
+    token, _ = tokens.create("one", ["*"], 60)
+    for path in [*tmp_path.iterdir()] if everything else [served.path]:
+        path.unlink()
+    command = AccessFile(tmp_path)
+    later, _ = Tokens(command).create("two", ["*"], 60)
+    command.close()
+    assert tokens.identify(token) is None
+    assert tokens.identify(later) is not None
+    third, _ = tokens.create("three", ["*"], 60)
+    assert Tokens(AccessFile(tmp_path)).identify(third) is not None
+    served.close()
+
+
+def test_a_backup_put_in_the_place_of_the_file_decides_at_once(tmp_path: Path) -> None:
+    served = AccessFile(tmp_path)
+    tokens, audit = Tokens(served), AuditTrail(served)
+    kept, _ = tokens.create("kept", ["*"], 60)
+    copy_sqlite(served.path, tmp_path / "backup", lock_timeout=5.0)
+    later = [tokens.create(f"later{number}", ["*"], 60)[0] for number in range(50)]
+    (tmp_path / "backup").replace(served.path)  # and the log of the file before is still beside it
+    assert tokens.identify(kept) is not None
+    assert [tokens.identify(one) for one in later] == [None] * 50
+    audit.add(actor="me", verb="look", target="all", status=200)
+    command = AccessFile(tmp_path)
+    assert [one.verb for one in AuditTrail(command).latest()] == ["look"]
+    command.close()
+    served.close()

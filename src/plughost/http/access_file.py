@@ -15,6 +15,8 @@ from plughost.exceptions import StoreUnavailableError
 
 FILE_NAME = "access.sqlite3"
 
+_Identity = tuple[int, int] | None
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, digest BLOB NOT NULL, scopes TEXT NOT NULL,
@@ -42,6 +44,8 @@ PRAGMA user_version = 1;
 class AccessFile:
     """A connection to the file, made when first needed; several processes may have one each.
 
+    A file that was deleted or replaced is opened anew: what another process revokes or makes there counts at once.
+
     Args:
         folder: The host's ``data_dir``; made when it is not there.
     """
@@ -49,6 +53,7 @@ class AccessFile:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[_Identity, _Identity] = (None, None)
         self._closing: Callable[[], object] = bool  # does nothing
         self._lock = threading.RLock()
 
@@ -93,13 +98,27 @@ class AccessFile:
     def _connected(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
+                if self._connection is not None and _identity(self._path) != self._opened[0]:
+                    self._leave_old_file()
                 if self._connection is None:
                     self._connection = self._open()
+                    self._opened = _identity(self._path), _identity(self._log)
                     # Whoever forgets to close is not punished by a warning of the garbage collector.
                     self._closing = weakref.finalize(self, self._connection.close)
                 yield self._connection
             except (sqlite3.Error, OSError) as error:
                 raise StoreUnavailableError(f"{self._path} cannot be used: {error}") from error
+
+    @property
+    def _log(self) -> Path:
+        return self._path.with_name(f"{FILE_NAME}-wal")
+
+    def _leave_old_file(self) -> None:
+        """Close a file that is not under its path any more, whose log must not be read into its successor."""
+        self.close()
+        if self._opened[1] is not None and _identity(self._log) == self._opened[1]:
+            for ending in ("-wal", "-shm"):
+                self._path.with_name(FILE_NAME + ending).unlink(missing_ok=True)
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -116,3 +135,12 @@ class AccessFile:
             connection.close()
             raise
         return connection
+
+
+def _identity(path: Path) -> _Identity:
+    """Return what tells a file from another of its name; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
