@@ -29,6 +29,10 @@ import httpx2
 import tomlkit
 from harness import surroundings
 
+from plughost import Host
+from plughost.http import create_app
+from plughost.plugins.cache import CachePlugin
+from plughost.testing import FakeClock
 from plughost_media.demo import DemoFakes, settings
 from plughost_media.fakes import FakeUpstream, Served, serving
 from plughost_media.plugin import PARTS
@@ -301,13 +305,42 @@ def before_and_after(one: Suite, seconds: float) -> list[tuple[str, ...]]:
     return rows
 
 
-def hit_rates(one: Suite) -> Rows:
-    """What the host itself says of its caches after all that."""
+def hit_rates(one: Suite, statistics_saved: str) -> Rows:
+    """What the host itself says of its caches after all that; statistics are computed and not loaded."""
     found = httpx2.get(f"{one.address}/api/plex/cache/stats", headers=one.token()).json()["caches"]
     shown = ", ".join(
         f"{name.partition('.')[2]} {100 * figures['hit_rate']:.0f} %" for name, figures in found.items()
     )
-    return [("hit rates at 2 reads/s", "activities and history 80 %", shown)]
+    shown += f", statistics {statistics_saved}"
+    return [("hit rates at 2 reads/s", "activities and history 80 %, statistics 100 %", shown)]
+
+
+async def history(served: Served, fakes: DemoFakes, folder: Path) -> Rows:
+    """One read each minute, for an hour of a clock that is set: what the caches keep grows old by it."""
+    clock, config = FakeClock(), settings(served, fakes, folder)
+    config["plugins"]["plex"]["config"]["keep_warm"] = False
+    config["host"]["allow"].remove("cache")
+    async with Host("media", config=config, environ={}) as host:
+        await host.load_plugin(CachePlugin(clock), {"warm_interval": 1e9, "cleanup_interval": 1e9})
+        app = create_app(host)
+        transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as ada:
+            begun = (await ada.post("/api/auth/plex", json={}, headers={"Origin": "http://127.0.0.1"})).json()
+            code = begun["address"].partition("code=")[2].partition("&")[0]
+            fakes.plex_tv.allow(code, fakes.plex_tv.accounts[0])
+            (await ada.get(f"/api/auth/plex/{begun['handle']}")).raise_for_status()
+            (
+                await ada.post("/api/plex/watch-history/sync", headers={"Origin": "http://127.0.0.1"})
+            ).raise_for_status()
+            fakes.home.forget()
+            for _ in range(60):
+                (await ada.get("/api/plex/watch-history")).raise_for_status()
+                await clock.advance(60)
+        app.close()
+    told = saved(fakes.home, "/status/sessions/history", 60).replace("calls", "queries")
+    return [
+        ("history, kept for 300 s, one read each 60 s of a clock that is set, queries saved", "80 %", told)
+    ]
 
 
 def memory() -> Rows:
@@ -375,8 +408,10 @@ def measure(seconds: float) -> tuple[Rows, list[tuple[str, ...]]]:
             rows += slow_activities(one, seconds)
         with suite(served, fakes, warm=True) as one:
             table = before_and_after(one, seconds)
-            rows += hit_rates(one)
+            rows += hit_rates(one, table[-1][-1])
         rows += disk(served, fakes)
+        with tempfile.TemporaryDirectory() as name:
+            rows += asyncio.run(history(served, fakes, Path(name)))
     return rows + memory(), table
 
 
