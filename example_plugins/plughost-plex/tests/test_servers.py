@@ -119,6 +119,15 @@ async def test_marking_as_seen_forgets_what_is_on_deck_of_that_account_only(suit
     assert ada.fakes.home.rated == {(1001, "102"): 8.0}
 
 
+async def test_a_server_that_refuses_again_and_again_has_plex_tv_asked_for_a_token_once(ada):
+    assert (await ada.get("/api/plex/libraries")).status_code == 200
+    ada.fakes.home.begin("401")
+    ada.fakes.plex_tv.forget()
+    for key in range(101, 111):
+        assert (await ada.get(f"/api/plex/metadata/{key}")).json()["code"] == "plex_refused"
+    assert ada.fakes.plex_tv.count("/api/v2/resources") == 1
+
+
 async def test_keys_are_numbers(ada):
     for key in ("102&key=1", "", "../1", "1" * 19):
         assert (await ada.post("/api/plex/scrobble", {"id": key})).status_code == 404, key

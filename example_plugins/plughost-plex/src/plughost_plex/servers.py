@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -40,6 +41,9 @@ _HEAD_START: Final = 0.25
 _LATEST_START: Final = 0.5
 _FRESH: Final = 300.0
 
+_REFUSED_FOR: Final = 60.0
+"""Seconds for which a new token is not asked for again: what a server refuses may be no matter of tokens."""
+
 SERVER_TOKEN: Final = "plex server token "  # noqa: S105 - its name
 
 
@@ -71,6 +75,7 @@ class Servers:
         self._shelf, self._plex_tv, self._upstreams, self._vault = shelf, plex_tv, upstreams, vault
         self._client, self._hooks, self._config, self._clock = client, hooks, config, clock
         self._looked_at: dict[str, float] = {}
+        self._refused_at: dict[tuple[str, str], float] = {}
         self._devices = DeviceTokens(shelf, plex_tv, vault, client["X-Plex-Client-Identifier"], clock)
 
     async def link(self, account: Account, token: Secret) -> None:
@@ -271,7 +276,11 @@ class Servers:
         try:
             return await ask(*await self._addressed(server, call))
         except UpstreamRefusedError:
+            now, place = self._clock.monotonic(), (server.user_id, server.machine)
+            if now - self._refused_at.get(place, -math.inf) < _REFUSED_FOR:
+                raise
             await self.refresh(await self.account(server.user_id))
+            self._refused_at[place] = now
             return await ask(*await self._addressed(server, call))
         except UpstreamUnavailableError as error:
             if error.status or call.method != "GET":
