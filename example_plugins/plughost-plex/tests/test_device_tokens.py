@@ -41,6 +41,13 @@ async def learned_anew(ada: Browser, clock: FakeClock) -> int:
     return (await ada.get("/api/plex/servers")).status_code
 
 
+async def test_a_host_that_begins_anew_each_day_keeps_its_tokens_too(suite):
+    """An interval counts from the start on, and would never be over."""
+    schedules = {job.name: job.schedule for job in suite.host.jobs.snapshot() if job.owner == "plex"}
+    assert schedules[UPKEEP] == "cron 35 3 * * *"
+    assert all(float(when.split()[1]) < 3600 for when in schedules.values() if when.startswith("every"))
+
+
 async def test_the_daily_job_takes_one_and_renews_it_two_days_before_its_end(fakes, tmp_path, clock):
     plex_tv = fakes.plex_tv
     async with running(fakes, tmp_path, clock) as suite:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from plughost.contracts import CacheManager
 from plughost.testing import HostMaker
 from plughost_images import ImagesPlugin
 from plughost_tmdb import Tmdb
+from plughost_tmdb.store import Store
 from plughost_upstream import Upstreams
 
 pytestmark = pytest.mark.anyio
@@ -206,6 +208,20 @@ async def test_only_who_asks_for_it_is_told_by_the_header_of_before(
         await served.clock.advance(5 * DAYS)
         answer = await served.get("movie/101")
         assert answer.headers.get("warning") == ('110 - "Response is Stale"' if wanted else None)
+
+
+async def test_a_key_that_another_process_of_the_server_took_is_used(make_host: HostMaker) -> None:
+    async with bench(make_host, shared=False) as served:
+        async with served.client() as ada:
+            assert (await ada.put("/api/tmdb/key", json={"key": OWN})).status_code == 200
+            (file,) = served.host.data_dir.rglob("tmdb.db")
+            with closing(Store(file)) as other:
+                (key,) = other.keys()
+                assert (await ada.delete("/api/tmdb/key")).status_code == 204
+                assert (await ada.get("/api/tmdb/movie/101")).json()["code"] == "key_needed"
+                other.keep(key)
+            assert (await ada.get("/api/tmdb/movie/101")).status_code == 200
+            assert served.host.plugins["tmdb"].status["own_keys"] == 1
 
 
 @on_both

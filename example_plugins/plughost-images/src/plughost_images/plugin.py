@@ -107,7 +107,10 @@ class ImagesPlugin(Plugin):
         ]
 
     async def _purge(self, _fields: Mapping[str, str]) -> str:
-        return f"{counted(await self._pictures.forget_all(), 'picture')} forgotten."
+        try:
+            return f"{counted(await self._pictures.forget_all(), 'picture')} forgotten."
+        except ServiceError:
+            return "No picture is kept: the disk cache is away."
 
     async def _show(self, request: Request) -> Response:
         from starlette.responses import Response

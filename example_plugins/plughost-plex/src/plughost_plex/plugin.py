@@ -45,8 +45,8 @@ from plughost_plex.sign_in import SignIn
 from plughost_upstream.protocols import UpstreamError, Upstreams
 from plughost_vault.protocols import Reseal, Vault
 
-_PROBE_EACH, _PING_EACH, _SYNC_EACH, _HISTORY_EACH = 300.0, 86_400.0, 900.0, 300.0
-_WARM_AT = "45 4 * * *"
+_PROBE_EACH, _SYNC_EACH, _HISTORY_EACH = 300.0, 900.0, 300.0
+_WARM_AT, _UPKEEP_AT = "45 4 * * *", "35 3 * * *"
 _LAST_CALLS = 5.0
 
 
@@ -137,7 +137,8 @@ class PlexPlugin(Plugin):
         context.register_hookspecs(hookspecs)
         context.provide(Plex, self._plex)
         context.every(_PROBE_EACH, self._probe_all, name="plex connections")
-        context.every(_PING_EACH, self._keep_alive, name="plex tokens")
+        # Not so many seconds from the start on: a host that begins anew each day would never come to it.
+        context.cron(_UPKEEP_AT, self._keep_alive, name="plex tokens")
         keeping_up = KeepingUp(self._plex)
         context.every(_SYNC_EACH, keeping_up.sync, name="plex library sync")
         self._elsewhere = Elsewhere(self._plex)

@@ -73,7 +73,7 @@ class Keys:
             if shared is None
             else Credential(kind="shared", secret=shared, pace=Pace("tmdb:shared", shared_rate))
         )
-        self._users: set[str] = set()  # who has a key; most have none, and are not looked up
+        self._users: set[str] = set()  # who has a key, as far as this process knows
 
     async def load(self) -> None:
         """Read who has a key of their own."""
@@ -85,7 +85,7 @@ class Keys:
         return len(self._users)
 
     def has_own(self, user: str) -> bool:
-        """Whether a user has entered a key."""
+        """Whether a user has entered a key, as far as this process knows."""
         return user in self._users
 
     async def stored(self, user: str) -> OwnKey | None:
@@ -94,7 +94,8 @@ class Keys:
 
     async def candidates(self, user: str) -> list[Credential]:
         """Return the keys to try for a user, the best first; empty when there is none."""
-        own = await self.stored(user) if self.has_own(user) else None
+        own = await self.stored(user)  # whatever is known here: other processes of this server take keys, too
+        (self._users.discard if own is None else self._users.add)(user)
         opened = None if own is None else self.opened(own)
         usable = opened is not None and own is not None and own.state != "refused"
         found = [opened] if opened is not None and usable else []
