@@ -211,17 +211,16 @@ async def test_only_who_asks_for_it_is_told_by_the_header_of_before(
 
 
 async def test_a_key_that_another_process_of_the_server_took_is_used(make_host: HostMaker) -> None:
-    async with bench(make_host, shared=False) as served:
-        async with served.client() as ada:
-            assert (await ada.put("/api/tmdb/key", json={"key": OWN})).status_code == 200
-            (file,) = served.host.data_dir.rglob("tmdb.db")
-            with closing(Store(file)) as other:
-                (key,) = other.keys()
-                assert (await ada.delete("/api/tmdb/key")).status_code == 204
-                assert (await ada.get("/api/tmdb/movie/101")).json()["code"] == "key_needed"
-                other.keep(key)
-            assert (await ada.get("/api/tmdb/movie/101")).status_code == 200
-            assert served.host.plugins["tmdb"].status["own_keys"] == 1
+    async with bench(make_host, shared=False) as served, served.client() as ada:
+        assert (await ada.put("/api/tmdb/key", json={"key": OWN})).status_code == 200
+        (file,) = served.host.data_dir.rglob("tmdb.db")
+        with closing(Store(file)) as other:
+            (key,) = other.keys()
+            assert (await ada.delete("/api/tmdb/key")).status_code == 204
+            assert (await ada.get("/api/tmdb/movie/101")).json()["code"] == "key_needed"
+            other.keep(key)
+        assert (await ada.get("/api/tmdb/movie/101")).status_code == 200
+        assert served.host.plugins["tmdb"].status["own_keys"] == 1
 
 
 @on_both

@@ -21,6 +21,8 @@ _PATIENCE: Final = 3.0
 _PATIENCE_FOR_NAMES: Final = 2.0
 """Seconds of it that a box waits for how the things in it are called."""
 
+_A_MOMENT: Final = 10.0
+
 Tone = Literal["", "fresh", "stale", "bad"]
 
 WALLS: Final = {
@@ -118,7 +120,7 @@ async def _wall_of(request: Request, box: Box) -> Box:
 async def _named(request: Request, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return events with how the items are called, as far as their servers say it soon, and how long ago they were."""
     now = runtime_of(request).clock.time()
-    found = [{**event, "ago": _span(max(0, int(now - event["at"]))), "title": ""} for event in events]
+    found = [{**event, "ago": _ago(now - event["at"]), "title": ""} for event in events]
 
     async def look(event: dict[str, Any]) -> None:
         answer = await subrequest(
@@ -169,6 +171,10 @@ def _freshness(answer: Subanswer) -> tuple[str, Tone]:
     if "detail=" in answer.headers.get("cache-status", ""):
         return f"stale, {seconds} s old", "stale"
     return ("fresh", "fresh") if seconds == "0" else (f"{_span(int(seconds))} old", "")
+
+
+def _ago(seconds: float) -> str:
+    return "just now" if seconds < _A_MOMENT else f"{_span(int(seconds))} ago"
 
 
 def _span(seconds: int) -> str:

@@ -24,7 +24,7 @@ _HEADERS: Final = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-stor
 _STATIC: Final = {"style.css": "text/css", "page.js": "text/javascript", "player.js": "text/javascript"}
 _COLUMNS: Final = {
     "top": ("trending",),
-    "films": ("watchlist", "recommended", "ondeck", "library", "history"),
+    "films": ("watchlist", "recommended", "ondeck", "history", "library"),
     "side": ("activities", "figures", "servers", "usage", "settings", "key", "parts"),
 }
 _NO_SENSE: Final = "What came makes no sense."
