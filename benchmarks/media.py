@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,7 +32,6 @@ from harness import surroundings
 
 from plughost import Host
 from plughost.http import create_app
-from plughost.plugins.cache import CachePlugin
 from plughost.testing import FakeClock
 from plughost_media.demo import DemoFakes, settings
 from plughost_media.fakes import FakeUpstream, Served, serving
@@ -321,7 +321,8 @@ async def history(served: Served, fakes: DemoFakes, folder: Path) -> Rows:
     config["plugins"]["plex"]["config"]["keep_warm"] = False
     config["host"]["allow"].remove("cache")
     async with Host("media", config=config, environ={}) as host:
-        await host.load_plugin(CachePlugin(clock), {"warm_interval": 1e9, "cleanup_interval": 1e9})
+        (cache,) = entry_points(group="plughost.plugins", name="cache")
+        await host.load_plugin(cache.load()(clock), {"warm_interval": 1e9, "cleanup_interval": 1e9})
         app = create_app(host)
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 1))
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as ada:
