@@ -71,7 +71,10 @@ def error_lines(error: BaseException) -> list[str]:
     No values of local variables are in it, whatever is installed.
     """
     try:
-        lines = traceback.format_exception(error)
+        lines = [
+            line if len(line) <= 2 * _LONGEST else f"{_shortened(line)}\n"
+            for line in traceback.format_exception(error)
+        ]
     except BaseException:  # its __str__, its notes, its cause: all of it is a stranger's
         lines = [error_line(error)]
     return masked_text("".join(lines)).splitlines(keepends=True)

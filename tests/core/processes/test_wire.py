@@ -219,6 +219,15 @@ def test_plughosts_own_exceptions_arrive_as_themselves_and_others_as_remote_ones
     assert (other.kind, str(other)) == ("ValueError", "ValueError: password=*** is wrong")
 
 
+def test_an_exception_whose_text_no_wire_can_carry_arrives_all_the_same() -> None:
+    assert str(revived(ValueError("no file \udcff"))) == "ValueError: no file \\udcff"
+    refused = AuthRefused("no \udcff")
+    refused.__dict__.update(seen=10**30, times=3)
+    again = revived(refused)
+    assert type(again) is AuthRefused
+    assert (str(again), vars(again)["times"], "seen" in vars(again)) == ("no \\udcff", 3, False)
+
+
 def revived(error: BaseException) -> Exception:
     return msgspec.msgpack.decode(ENCODER.encode(as_fault(error)), type=Fault).revived()
 
@@ -309,3 +318,10 @@ async def test_an_end_that_had_not_read_everything_is_an_end_like_any_other() ->
         theirs.close()
         await until(lambda: bool(lost))
     assert lost == [CLOSED]
+
+
+def test_of_an_exception_whose_text_is_a_novel_the_beginning_arrives() -> None:
+    fault = as_fault(ValueError("x" * 10_000_000))
+    assert fault.message.endswith("... (10000000 characters)")
+    assert len(fault.traceback) < 10_000
+    assert fault.traceback.startswith("ValueError: xxx")

@@ -33,7 +33,8 @@ def settle_process() -> None:
         pass
     os.close(number)
     sys.stdin, sys.stdout, sys.stderr = (
-        os.fdopen(number, mode, 1, closefd=False) for number, mode in ((0, "r"), (1, "w"), (2, "w"))
+        os.fdopen(number, mode, 1, encoding="utf-8", errors=errors, closefd=False)
+        for number, mode, errors in ((0, "r", "replace"), (1, "w", "strict"), (2, "w", "backslashreplace"))
     )
 
 
@@ -48,6 +49,7 @@ def settle_in(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socke
     for number in (null, ends.output):
         os.close(number)
     recorder = FlightRecorder(ends.page)
+    os.register_at_fork(after_in_child=recorder.be_copied)
     faulthandler.enable(file=ends.page)
     faulthandler.register(signal.SIGUSR1, file=ends.page)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -20,6 +20,7 @@ from anyio.lowlevel import current_token
 from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.contracts.masking import KnownSecrets
+from plughost.contracts.value_text import spoken, value_text
 from plughost.core.config.plugin_config import decode_elsewhere
 from plughost.core.config.undecoded import UndecodedSettings
 from plughost.core.containment import stray
@@ -42,7 +43,7 @@ from plughost.core.wire.births import Ends
 from plughost.core.wire.calls import WireCalls
 from plughost.core.wire.channel import open_channel
 from plughost.core.wire.codec import WireCodec
-from plughost.core.wire.faults import as_fault
+from plughost.core.wire.faults import as_fault, crossable
 from plughost.core.wire.page import FlightRecorder
 from plughost.core.wire.protocol import (
     GuestSpec,
@@ -227,8 +228,13 @@ class Life:
         )
 
     def tell_status(self, plugin: HerePlugin) -> None:
-        """Tell the host what the plugin says of itself now."""
-        self._tell(Member.STATUS, plugin.handle.status())
+        """Tell the host what the plugin says of itself now; what cannot cross is told as text."""
+        status = plugin.handle.status()
+        try:
+            self._tell(Member.STATUS, status)
+        except Exception:
+            told = {crossable(spoken(key)): crossable(value_text(value)) for key, value in status.items()}
+            self._tell(Member.STATUS, told)
 
 
 class Phases:

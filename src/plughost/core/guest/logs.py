@@ -10,6 +10,7 @@ from plughost.contracts.error_text import error_lines
 from plughost.contracts.value_text import value_text
 from plughost.core.threads import post
 from plughost.core.wire.calls import WireCalls
+from plughost.core.wire.faults import crossable
 from plughost.core.wire.protocol import LoggedLine, Member, crossing_of
 
 _LONGEST: Final = 10_000
@@ -53,11 +54,11 @@ def _line(record: logging.LogRecord) -> LoggedLine:
     extra = [(key, value) for key, value in record.__dict__.items() if key not in _STANDARD]
     error = record.exc_info[1] if record.exc_info else None
     return LoggedLine(
-        logger=record.name,
+        logger=crossable(record.name),
         level=record.levelno,
-        message=_crossable(record.getMessage()),
-        fields={_crossable(key): _plain(value) for key, value in extra[:_MOST_FIELDS]},
-        trace="" if error is None else _crossable("".join(error_lines(error))[-_LONGEST:]),
+        message=crossable(record.getMessage()[:_LONGEST]),
+        fields={crossable(key[:_LONGEST]): _plain(value) for key, value in extra[:_MOST_FIELDS]},
+        trace="" if error is None else crossable("".join(error_lines(error))[-_LONGEST:]),
     )
 
 
@@ -66,9 +67,5 @@ def _plain(value: object) -> Any:
         return hex(value)
     if isinstance(value, _PLAIN) and not isinstance(value, str):
         return value
-    return _crossable(value if isinstance(value, str) else value_text(value))
-
-
-def _crossable(text: str) -> str:
-    """Return a text without what UTF-8 cannot write, such as the odd bytes of a file's name."""
-    return text[:_LONGEST].encode(errors="backslashreplace").decode()
+    text = value if isinstance(value, str) else value_text(value)
+    return crossable(text[:_LONGEST])

@@ -49,7 +49,10 @@ def refuse_clashes(plugin: str, folder: Path, module: str, distribution: str) ->
 
 def _imported_from(home: Path, first: str) -> set[str]:
     """Return the names of the folder's modules that are imported, from one to the next, beginning with ``first``."""
-    here = {name.partition(".")[0] for name in os.listdir(home)}  # noqa: PTH208  there may be many
+    try:
+        here = {name.partition(".")[0] for name in os.listdir(home)}  # noqa: PTH208  there may be many
+    except OSError:
+        return set()  # importing it says what is wrong
     reached: set[str] = set()
     waiting = [first]
     while waiting:

@@ -10,7 +10,7 @@ from plughost import exceptions
 from plughost.contracts.error_text import error_lines, error_text, error_type_name
 from plughost.exceptions import ConfigProblem, PlughostError, RemoteError
 
-_PLAIN: Final = (str, int, float, bool, type(None))
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # whole numbers that cross
 _LONGEST: Final = 64_000  # characters of a traceback
 
 
@@ -56,13 +56,28 @@ def as_fault(error: BaseException) -> Fault:
     known = type(error)
     if getattr(exceptions, known.__name__, None) is not known:
         trace = "".join(error_lines(error))[-_LONGEST:]
-        return Fault(error_type_name(error), error_text(error), trace)
+        return Fault(crossable(error_type_name(error)), crossable(error_text(error)), crossable(trace))
     carried = vars(error)
     return Fault(
         kind=known.__name__,
-        message=error_text(error),
+        message=crossable(error_text(error)),
         own=True,
-        attributes={key: value for key, value in carried.items() if isinstance(value, _PLAIN)},
+        attributes={key: _plain(value) for key, value in carried.items() if _is_plain(value)},
         problems=[one for one in carried.get("problems", ()) if isinstance(one, ConfigProblem)],
         cause=None if error.__cause__ is None else as_fault(error.__cause__),
     )
+
+
+def crossable(text: str) -> str:
+    """Return a text without what UTF-8 cannot write, such as the odd bytes of a file's name."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, int):
+        return _LEAST <= value <= _MOST
+    return value is None or isinstance(value, str | float)
+
+
+def _plain(value: Any) -> Any:
+    return crossable(value) if isinstance(value, str) else value

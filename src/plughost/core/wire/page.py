@@ -19,6 +19,9 @@ _OWNER: Final = struct.Struct("<I")
 _OWNER_AT: Final = 64
 _STACKS_AT: Final = 4096
 _SIZE: Final = _STACKS_AT + 65_536
+_TWIN: Final = (
+    b"a process that the plugin forked returned from its function and was ended: end it by os._exit()\n"
+)
 _NOTHING: Final = _STEPPING.pack(0, 0)
 
 
@@ -51,13 +54,21 @@ class FlightRecorder:
         self._map = mmap.mmap(page, _SIZE)
         _OWNER.pack_into(self._map, _OWNER_AT, os.getpid())
         os.lseek(page, _STACKS_AT, os.SEEK_SET)
+        self._is_copy = False
+
+    def be_copied(self) -> None:
+        """This is a process that the plugin forked: what is stepped here is none of the host's calls."""
+        self._is_copy = True
 
     def begin(self, call: int, member: int) -> None:
         """A call is being stepped from now on."""
         _STEPPING.pack_into(self._map, 0, call, member)
 
     def end(self) -> None:
-        """Nothing is."""
+        """Nothing is. A copy of the process ends here: it would go on with the calls that the process answers."""
+        if self._is_copy:
+            os.write(2, _TWIN)
+            os._exit(0)
         self._map[: _STEPPING.size] = _NOTHING
 
 

@@ -1,0 +1,54 @@
+"""Plugins that are odd and mean no harm: what works inside a host, or fails one call there, does so elsewhere too."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from housed import configuration, housed, process_of, write_plugin
+
+pytestmark = pytest.mark.anyio
+
+ODD = """
+import os, sys
+from plughost import Plugin, hookimpl
+
+class Odd(Plugin):
+    def status(self):
+        return {"pid": os.getpid(), "kind": object, "file": os.fsdecode(b"\\xff")}
+
+    @hookimpl
+    async def misbehave(self, how):
+        if how == "fork and return":
+            pid = os.fork()
+            return pid and os.waitpid(pid, 0)[0]  # it would not end, and go on as this one
+        if how == "odd text":
+            print("to people:", os.fsdecode(b"\\xff"), file=sys.stderr)
+            raise ValueError(os.fsdecode(b"no file \\xff"))
+        return how
+"""
+
+
+async def test_a_forked_process_that_returns_does_not_go_on_with_the_plugins_calls(tmp_path: Path) -> None:
+    write_plugin(tmp_path, ODD, "odd")
+    async with housed(configuration(tmp_path, "odd")) as host:
+        pid = process_of(host, "odd").pid
+        assert await host.hooks.misbehave(how="fork and return") > 0
+        assert await host.hooks.misbehave(how="on") == "on"
+        assert process_of(host, "odd").pid == pid
+
+
+async def test_what_utf_8_cannot_write_is_told_by_number(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_plugin(tmp_path, ODD, "odd")
+    with caplog.at_level(logging.INFO):
+        async with housed(configuration(tmp_path, "odd")) as host:
+            report = await host.hooks.misbehave.report(how="odd text")
+            assert str(report.outcomes[0].error) == "ValueError: no file \\udcff"
+            told = host.plugins["odd"].status
+            assert (told["kind"], told["file"]) == ("<class 'object'>", "'\\udcff'")
+    lines = [getattr(record, "line", "") for record in caplog.records]
+    assert "to people: \\udcff" in lines
