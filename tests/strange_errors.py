@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import trio
@@ -28,6 +29,13 @@ class MuteError(Exception):
         raise self._instead
 
     __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    """An error on which nothing can be set: no note, no cause, and by Python's own context managers no traceback."""
+
+    reason: str
 
 
 class _Hiding(type):
@@ -72,6 +80,7 @@ KINDS: dict[str, tuple[Callable[[], BaseException], str]] = {
     "trio's cancellation": (trio.Cancelled._create, "Cancelled"),
     "no text": (MuteError, "MuteError"),
     "no name": (NamelessError, ""),
+    "frozen": (lambda: FrozenError("disk full"), "disk full"),
     "text that exits": (lambda: MuteError(SystemExit(4)), "MuteError"),
     "group": (lambda: ExceptionGroup("all", [OSError("disk full"), MuteError()]), "disk full"),
     "group of panics": (

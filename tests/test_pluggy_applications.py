@@ -1,5 +1,6 @@
 """An application that lived on bare pluggy moves in: its markers, its options, its errors, its plugin manager."""
 
+import dataclasses
 import sys
 import threading
 import time
@@ -216,6 +217,47 @@ async def test_an_old_wrapper_sees_the_exception_and_may_replace_it():
         await host.load_plugin(plugin_of("datasette", transform=fail), name="inner")
         await host.load_plugin(plugin_of("datasette", transform=around), name="outer")
         assert await host.hooks.transform(text="a") == ["mended"]
+
+
+async def test_what_an_old_wrapper_forces_was_raised_while_nothing_else_was_handled():
+    @option(hookwrapper=True)
+    def around(text):
+        outcome = yield
+        outcome.force_exception(OSError(text))
+
+    async with moved_in() as host:
+        host.pluggy.register(plugin_of("datasette", transform=around), "outer")
+        with pytest.raises(OSError, match="a") as awaited:
+            await host.hooks.transform(text="a")
+        with pytest.raises(OSError, match="a") as at_once:
+            host.sync_hooks.transform(text="a")
+        assert awaited.value.__context__ is at_once.value.__context__ is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    """What many programs call a value that is raised: nothing can be set on it, a note neither."""
+
+    text: str
+
+
+class Unnoted(Exception):
+    __notes__ = None
+
+
+@pytest.mark.parametrize("raised", [Frozen("a"), Unnoted("a")], ids=["frozen", "notes of its own"])
+async def test_an_exception_that_takes_no_note_comes_out_without_one(raised):
+    def fail(text):
+        raise raised
+
+    async with moved_in() as host:
+        host.pluggy.register(plugin_of("datasette", transform=fail), "guest")
+        for _ in range(2):
+            with pytest.raises(type(raised)) as awaited:
+                await host.hooks.transform(text="a")
+            with pytest.raises(type(raised)) as at_once:
+                host.sync_hooks.transform(text="a")
+            assert awaited.value is at_once.value is raised
 
 
 async def test_hooks_declared_on_the_manager_are_the_host_s():

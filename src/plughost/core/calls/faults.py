@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from plughost.contracts.error_text import error_line
 from plughost.contracts.hooks import OutcomeKind
 from plughost.contracts.logs import get_logger
@@ -57,8 +59,10 @@ def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
     step.tally.errors += 1
     if step.aborts and step.bare:
         note = f"in hook {step.hook!r} of plugin {step.plugin!r}"
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
+        # Some exceptions let nobody set anything on them, such as frozen dataclasses: these come out without a note.
+        with contextlib.suppress(Exception):
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
         raise error
     told: dict[str, object] = {"exc_info": error}
     # Its traceback shows the host's inside only, and a crash fails many.

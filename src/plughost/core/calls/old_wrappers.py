@@ -28,10 +28,11 @@ def as_wrapper(function: Callable[..., Any], plugin: str, hook: str) -> Callable
             raise
         except BaseException as error:
             result = pluggy.Result(None, error)
+        ended = False
         try:
             old.send(result)
         except StopIteration:
-            return result.get_result()
+            ended = True
         except BaseException as error:
             warn_caller(
                 pluggy.PluggyTeardownRaisedWarning(_TOLD.format(plugin, hook, type(error).__name__, error))
@@ -39,6 +40,8 @@ def as_wrapper(function: Callable[..., Any], plugin: str, hook: str) -> Callable
             raise
         finally:
             old.close()
+        if ended:  # out here, or what the result raises would be told as raised while handling the end
+            return result.get_result()
         raise RuntimeError("the wrapper yielded twice")
 
     return wrapper
