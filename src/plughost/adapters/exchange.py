@@ -103,10 +103,14 @@ class Exchange:
     def _next(self) -> Message:
         """Return the next message of the application; read the request's body for it meanwhile."""
         self._take()
+
+        async def hand_over(_: Host, piece: Message) -> None:
+            self._pieces[0].send_nowait(piece)
+
         while True:
             told = self._told.get()
             if isinstance(told, _ReadOn):
-                self._host.begin(self._hand_over, self._read())
+                self._host.begin(hand_over, self._read())
             elif isinstance(told, _Ended):
                 self._over = True
                 raise told.error or RuntimeError("the application returned before its answer was complete")
@@ -175,6 +179,3 @@ class Exchange:
         self._taken = anyio.Event()
         self._told.put(message)
         await self._taken.wait()
-
-    async def _hand_over(self, _: Host, piece: Message) -> None:
-        self._pieces[0].send_nowait(piece)

@@ -72,7 +72,16 @@ class StopSignals:
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         self._tasks = tasks
-        await tasks.start(self._listen)
+
+        async def listen(*, task_status: TaskStatus[None]) -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+                task_status.started()
+                async for number in received:
+                    self.politely = number == signal.SIGTERM
+                    break
+            self.stop()
+
+        await tasks.start(listen)
         return self
 
     async def __aexit__(
@@ -105,11 +114,3 @@ class StopSignals:
         with anyio.CancelScope() as scope:
             self._interruption = Interruption(scope)
             yield self._interruption
-
-    async def _listen(self, *, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-            task_status.started()
-            async for number in received:
-                self.politely = number == signal.SIGTERM
-                break
-        self.stop()

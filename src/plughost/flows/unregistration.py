@@ -65,7 +65,20 @@ class Unregistration:
     def steps(self) -> list[SagaStep]:
         """Return the steps that can still fail the unregistration."""
         first = SagaStep("app_unregistration_started", self._start)
-        return [first, SagaStep("rollback_app", self._roll_back)] if self._options.rollback else [first]
+
+        async def undo() -> None:
+            record = self._record
+            self._journal.note(
+                Unfinished(
+                    app_name=record.name,
+                    operation="unregister",
+                    step="rollback_app",
+                    started_at=self._started_at,
+                )
+            )
+            await roll_back(self._hooks, record.name, record.connection, self._options)
+
+        return [first, SagaStep("rollback_app", undo)] if self._options.rollback else [first]
 
     async def _start(self) -> None:
         try:
@@ -78,15 +91,6 @@ class Unregistration:
                 app=self._record.name,
                 reason=refusal.log_reason,
             )
-
-    async def _roll_back(self) -> None:
-        record = self._record
-        self._journal.note(
-            Unfinished(
-                app_name=record.name, operation="unregister", step="rollback_app", started_at=self._started_at
-            )
-        )
-        await roll_back(self._hooks, record.name, record.connection, self._options)
 
     async def disconnect(self) -> None:
         """Take the app off its connection; never raises for what a plugin did."""

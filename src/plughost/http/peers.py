@@ -35,7 +35,10 @@ def is_of_this_user(client: Sequence[Any], server: Sequence[Any]) -> bool:
             packed.append(ipaddress.IPv6Address(f"::ffff:{known}").packed)
         elif known.ipv4_mapped is not None:
             packed.append(known.ipv4_mapped.packed)
-        spellings = frozenset(map(_words, packed))
+        spellings = frozenset(
+            "".join(f"{int.from_bytes(one[at : at + 4], sys.byteorder):08X}" for at in range(0, len(one), 4))
+            for one in packed
+        )
         ours, anybody_listens = _look(spellings, int(client[1]), int(server[1]))
     except (OSError, ValueError):
         return False
@@ -68,8 +71,3 @@ def _rows() -> Iterator[tuple[_End, _End, str, int]]:
 def _end(text: str) -> _End:
     address, _, port = text.partition(":")
     return address, int(port, 16)
-
-
-def _words(packed: bytes) -> str:
-    words = (packed[at : at + 4] for at in range(0, len(packed), 4))
-    return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)

@@ -71,7 +71,14 @@ def check(program: Program) -> None:
         )
     else:
         problems, file = [*_problems_of_plugins(loaded), *_problems_of_apps(loaded)], _file(loaded)
-    text = "\n".join(map(_line, problems)) or "The configuration is fine."
+
+    def line(problem: Document) -> str:
+        where = f" ({problem['origin']})" if problem["origin"] else ""
+        return (
+            f"{problem['path']}{where}: {problem['message']}" if problem["path"] else str(problem["message"])
+        )
+
+    text = "\n".join(map(line, problems)) or "The configuration is fine."
     program.show({"config": file, "problems": problems}, text)
     leave_with_problems(problems)
 
@@ -126,11 +133,6 @@ def _problems_of(error: ConfigError) -> Iterator[Document]:
 
 def _problem(path: str, origin: str, message: str) -> Document:
     return {"path": path, "origin": origin, "message": message}
-
-
-def _line(problem: Document) -> str:
-    where = f" ({problem['origin']})" if problem["origin"] else ""
-    return f"{problem['path']}{where}: {problem['message']}" if problem["path"] else str(problem["message"])
 
 
 def _file(loaded: LoadedConfig) -> str | None:

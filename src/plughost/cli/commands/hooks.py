@@ -72,7 +72,13 @@ def hooks(program: Program, name: str | None, started: bool, observed: bool) -> 
 def _show_observed(program: Program, name: str | None) -> None:
     observed = observed_in(program.load_config().data_dir)
     rows = [row for row in observed if name in (None, row.hook)]
-    said = "\n\n".join(map(_observed_text, rows))
+
+    def told(row: ObservedHook) -> str:
+        head = click.style(f"{row.hook}: {row.plugin}", bold=True)
+        cases = [f"  {local_time(case.at)}  {case.what}" for case in row.last]
+        return "\n".join([f"{head}, {counted(row.count, 'case')} since {local_time(row.since)}", *cases])
+
+    said = "\n\n".join(map(told, rows))
     if not said:
         known = {row.hook for row in observed} | {document["name"] for document in _of_cards(program)}
         which = "any hook" if name is None else f"hook {name!r}"
@@ -82,12 +88,6 @@ def _show_observed(program: Program, name: str | None) -> None:
             " when their tables of the configuration say enforce = false."
         )
     program.show({"observed": msgspec.to_builtins(rows)}, said)
-
-
-def _observed_text(row: ObservedHook) -> str:
-    head = click.style(f"{row.hook}: {row.plugin}", bold=True)
-    cases = [f"  {local_time(case.at)}  {case.what}" for case in row.last]
-    return "\n".join([f"{head}, {counted(row.count, 'case')} since {local_time(row.since)}", *cases])
 
 
 def _of_cards(program: Program) -> list[Document]:

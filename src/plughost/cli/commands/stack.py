@@ -41,12 +41,12 @@ def stack(program: Program, name: str) -> None:
             f'Plugin {known!r} has no process of its own there: set isolation = "process" in [plugins.{known}]'
         )
     processes = [{"pid": one.pid, "stack": one.text, "is_cut": one.is_cut} for one in found]
-    program.show({"plugin": known, "processes": processes}, "\n\n".join(map(_told, found)))
 
+    def told(stack: Stack) -> str:
+        cut = f"\n{_CUT}" if stack.is_cut else ""
+        return f"process {stack.pid}\n{stack.text or ('' if cut else _SILENT)}{cut}"
 
-def _told(stack: Stack) -> str:
-    cut = f"\n{_CUT}" if stack.is_cut else ""
-    return f"process {stack.pid}\n{stack.text or ('' if cut else _SILENT)}{cut}"
+    program.show({"plugin": known, "processes": processes}, "\n\n".join(map(told, found)))
 
 
 _CUT = "There was no room for the rest: ask again in five seconds, when the host has made room."

@@ -84,10 +84,8 @@ def _switch(program: Program, name: str, *, enabled: bool, now: bool) -> None:
             " the plugin on its admin page too, or start the host again."
         )
     if after.plugin("fleet").config.get("store", "sqlite") != "sqlite":
-        word = "enable" if enabled else "disable"
-        program.talk(
-            f"On this machine only: `plughost fleet {word} {known} --now` has all hosts of its fleet do it."
-        )
+        switch = f"plughost fleet {'enable' if enabled else 'disable'} {known} --now"
+        program.talk(f"On this machine only: `{switch}` has all hosts of its fleet do it.")
     if not effective:
         program.talk(f"It still is not: {_overruled_by(after, candidate)}")
     leave_with_problems(not effective)

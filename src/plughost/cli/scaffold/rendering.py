@@ -28,7 +28,18 @@ def environment(template: Template) -> Any:
             "new plugins are made with Jinja, which is not installed: pip install 'plughost[dev]'"
         ) from None
     made = SandboxedEnvironment(undefined=StrictUndefined, **template.options)
-    made.filters["to_nice_yaml"] = _yaml
+
+    def yaml(answers: Mapping[str, Any]) -> str:
+        """Write answers as YAML: texts in double quotes, lists with dashes, which is what JSON and YAML share."""
+        lines: list[str] = []
+        for key, value in sorted(answers.items()):
+            if isinstance(value, list | tuple):
+                lines += [f"{key}:", *(f"- {json.dumps(one)}" for one in value)]
+            else:
+                lines.append(f"{key}: {json.dumps(value, ensure_ascii=False)}")
+        return "\n".join(lines) + "\n"
+
+    made.filters["to_nice_yaml"] = yaml
     return made
 
 
@@ -84,14 +95,3 @@ def rendered(template: Template, answers: Mapping[str, Any]) -> dict[str, str]:
             text = source.read_text(encoding="utf-8")
             files[name] = made.from_string(text).render(known) if inner.endswith(template.suffix) else text
     return files
-
-
-def _yaml(answers: Mapping[str, Any]) -> str:
-    """Write answers as YAML: texts in double quotes, lists with dashes, which is what JSON and YAML share."""
-    lines: list[str] = []
-    for key, value in sorted(answers.items()):
-        if isinstance(value, list | tuple):
-            lines += [f"{key}:", *(f"- {json.dumps(one)}" for one in value)]
-        else:
-            lines.append(f"{key}: {json.dumps(value, ensure_ascii=False)}")
-    return "\n".join(lines) + "\n"

@@ -188,15 +188,15 @@ def _explained(error: Exception, value: Any, kind: Any, path: SettingPath) -> tu
         return path, f"expected one of {', '.join(map(repr, choices))}.{did_you_mean(str(value), choices)}"
     if (found := re.search(_PATTERN, message)) and (example := _example(kind, found["pattern"])):
         return path, f"expected text like {example!r}"
-    message = re.sub(_KINDS, _in_words_of_toml, message)
+
+    def in_words_of_toml(found: re.Match[str]) -> str:
+        """Name the kinds of a value; TOML has no null, so nobody can write what would be right besides."""
+        kinds = found[1].split(" | ")
+        named = [_WORDS_OF_TOML.get(kind, kind) for kind in kinds if kind != "null" or len(kinds) == 1]
+        return " or ".join(f"`{kind}`" for kind in named)
+
+    message = re.sub(_KINDS, in_words_of_toml, message)
     return path, message[:1].lower() + message[1:]
-
-
-def _in_words_of_toml(found: re.Match[str]) -> str:
-    """Name the kinds of a value; TOML has no null, so nobody can write what would be right besides."""
-    kinds = found[1].split(" | ")
-    named = [_WORDS_OF_TOML.get(kind, kind) for kind in kinds if kind != "null" or len(kinds) == 1]
-    return " or ".join(f"`{kind}`" for kind in named)
 
 
 def _example(kind: Any, shown: str) -> Any:

@@ -281,10 +281,14 @@ def _not_found(name: str, module: str, error: ModuleNotFoundError, candidate: Pl
 
 def _attribute_of(candidate: PluginCandidate, owner: object, part: str) -> object:
     name, reference = candidate.name, candidate.finding.reference
+
+    def public_names(owner: object) -> list[str]:
+        return [known for known in dir(owner) if not known.startswith("_")]
+
     try:
         return contained(Point.ATTRIBUTE, getattr, owner, part)
     except AttributeError as error:
-        near = did_you_mean(part, contained(Point.ATTRIBUTE, _public_names, owner))
+        near = did_you_mean(part, contained(Point.ATTRIBUTE, public_names, owner))
         raise PluginImportError(
             f"{reference} of plugin {name!r} names {part!r}, which is not there.{near} Correct the entry point or "
             f"`module`",
@@ -298,7 +302,3 @@ def _attribute_of(candidate: PluginCandidate, owner: object, part: str) -> objec
             f"`plughost info {name}`",
             plugin=name,
         ) from error
-
-
-def _public_names(owner: object) -> list[str]:
-    return [known for known in dir(owner) if not known.startswith("_")]

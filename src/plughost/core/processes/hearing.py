@@ -33,8 +33,16 @@ class Hearing:
     def __init__(self, plugin: str, clock: Clock) -> None:
         self.own = f"plughost.plugin.{plugin}"
         self._plugin = plugin
-        self._talk = Allowance(_TALK, clock, self._tell_of_lines)
-        self._oddities = Allowance(_ODDITIES, clock, self._tell_of_oddities)
+
+        def tell_of_lines(lines: int) -> None:
+            log = get_logger(self.own, plugin=plugin)
+            log.warning("plugin logged more than is told of it", lines=lines)
+
+        def tell_of_oddities(times: int) -> None:
+            _log.warning("a plugin's process said more that was of no use", plugin=plugin, times=times)
+
+        self._talk = Allowance(_TALK, clock, tell_of_lines)
+        self._oddities = Allowance(_ODDITIES, clock, tell_of_oddities)
         self._loggers: set[str] = set()
 
     def hears(self, member: int, size: int) -> bool:
@@ -66,11 +74,3 @@ class Hearing:
         """Tell what was left out and is not told yet."""
         self._talk.settle()
         self._oddities.settle()
-
-    def _tell_of_lines(self, lines: int) -> None:
-        get_logger(self.own, plugin=self._plugin).warning(
-            "plugin logged more than is told of it", lines=lines
-        )
-
-    def _tell_of_oddities(self, times: int) -> None:
-        _log.warning("a plugin's process said more that was of no use", plugin=self._plugin, times=times)

@@ -36,7 +36,11 @@ class Output:
         self._log = get_logger(f"plughost.plugin.{plugin}", plugin=plugin)
         self._tail = bytearray()
         self._line = bytearray()
-        self._allowance = Allowance(_LINES, clock, self._tell_of_untold)
+        self._allowance = Allowance(
+            _LINES,
+            clock,
+            lambda lines: self._log.warning("plugin wrote more than is told of it", lines=lines),
+        )
         self._is_open = True
 
     @property
@@ -89,6 +93,3 @@ class Output:
             if line.strip() and self._allowance.take():
                 text = visible(line[:_LONGEST_LINE].decode(errors="replace").translate(_CONTROLS))
                 self._log.info("plugin wrote a line", line=text)
-
-    def _tell_of_untold(self, lines: int) -> None:
-        self._log.warning("plugin wrote more than is told of it", lines=lines)

@@ -251,8 +251,20 @@ class NamedCaches:
             group.cancel_scope.cancel()
             await group.__aexit__(type(error), error, error.__traceback__)
             raise
-        group.start_soon(self._keep_warm, group)
-        group.start_soon(self._keep_clean)
+
+        async def keep_warm() -> None:
+            while True:
+                await self._clock.sleep(self.config.warm_interval)
+                group.start_soon(self.tick)  # not waited for: a source that hangs holds up nobody but itself
+
+        async def keep_clean() -> None:
+            while True:
+                await self._clock.sleep(self.config.cleanup_interval)
+                for cache in tuple(self._caches.values()):
+                    await cache.sweep()
+
+        group.start_soon(keep_warm)
+        group.start_soon(keep_clean)
         self._group = group
         return self
 
@@ -261,14 +273,3 @@ class NamedCaches:
             group, self._group = self._group, None
             group.cancel_scope.cancel()
             await group.__aexit__(None, None, None)
-
-    async def _keep_warm(self, group: anyio.abc.TaskGroup) -> None:
-        while True:
-            await self._clock.sleep(self.config.warm_interval)
-            group.start_soon(self.tick)  # not waited for: a source that hangs holds up nobody but itself
-
-    async def _keep_clean(self) -> None:
-        while True:
-            await self._clock.sleep(self.config.cleanup_interval)
-            for cache in tuple(self._caches.values()):
-                await cache.sweep()

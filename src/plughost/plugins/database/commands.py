@@ -28,7 +28,12 @@ def database() -> None:
 @click.pass_obj
 def status(line: CommandLine) -> None:
     """Show where each app's schema is and what would run. Changes nothing. Exits 3 when something is pending."""
-    rows = anyio.run(_look_at_all, dict(line.host().config.apps))
+
+    async def look_at_all(apps: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+        rows = [await _look(name, config) for name, config in apps.items()]
+        return [row for row in rows if row["url"] or row["problem"]]
+
+    rows = anyio.run(look_at_all, dict(line.host().config.apps))
     text = "\n".join(_sentence(row) for row in rows) or "No app of the configuration has a database."
     line.show({"apps": rows}, text)
     if any(row["problem"] or row["pending"] for row in rows):
@@ -55,11 +60,6 @@ def migrate(line: CommandLine) -> None:
     line.show(document, "\n".join(said))
     if document["problems"]:
         raise click.exceptions.Exit(3)
-
-
-async def _look_at_all(apps: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    rows = [await _look(name, config) for name, config in apps.items()]
-    return [row for row in rows if row["url"] or row["problem"]]
 
 
 async def _look(name: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,10 +121,24 @@ class _Room:
     async def run(self, work: Callable[[Connection], T], *, alembic: bool) -> T:
         outcome: list[T] = []
         failure: Exception | None = None
+
+        def work_here() -> T:
+            with (
+                _lane(self._stop) if alembic else contextlib.nullcontext(),
+                self._engine.begin() as connection,
+            ):
+                self._connection = connection.connection.dbapi_connection
+                try:
+                    return work(connection)
+                finally:
+                    self._connection = None
+                    if self._stop.is_set():
+                        raise StoppedError  # whatever the work made of the interruption, it is not committed
+
         async with anyio.create_task_group() as group:
             group.start_soon(self._interrupt_when_cancelled)
             try:
-                outcome.append(await anyio.to_thread.run_sync(self._work, work, alembic))
+                outcome.append(await anyio.to_thread.run_sync(work_here))
             except Exception as error:  # raised below, outside of the group that would wrap it
                 failure = error
             finally:
@@ -134,16 +148,6 @@ class _Room:
         if failure is not None:
             raise failure
         return outcome[0]
-
-    def _work(self, work: Callable[[Connection], T], alembic: bool) -> T:
-        with _lane(self._stop) if alembic else contextlib.nullcontext(), self._engine.begin() as connection:
-            self._connection = connection.connection.dbapi_connection
-            try:
-                return work(connection)
-            finally:
-                self._connection = None
-                if self._stop.is_set():
-                    raise StoppedError  # whatever the work made of the interruption, it is not committed
 
     async def _interrupt_when_cancelled(self) -> None:
         try:
