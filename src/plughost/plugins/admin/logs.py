@@ -10,9 +10,6 @@ from typing import Any
 
 from plughost.contracts import masked_text
 
-LEVELS = ("debug", "info", "warning", "error")
-"""What the level of a plugin's log can be set to."""
-
 _KEPT = 200
 _PLUGINS = 200  # names come from whoever logs: without a bound they could fill the memory
 _LONGEST = 2000
