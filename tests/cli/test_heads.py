@@ -132,3 +132,11 @@ def test_lines_are_kept_but_no_secrets_and_not_without_end(monkeypatch: pytest.M
     written, *_ = answer(QuickCycle, [{**start, "headers": long}])
     assert b"x" * 5000 in written
     assert (b"x-long", b"x" * 5000) not in heads._lines
+
+
+def test_headers_that_can_be_gone_through_once_only_are_left_to_uvicorn() -> None:
+    def messages() -> list[Any]:
+        start = {"type": "http.response.start", "status": 200, "headers": iter([(b"content-length", b"1")])}
+        return [start, {"type": "http.response.body", "body": b"x"}]
+
+    assert answer(QuickCycle, messages()) == answer(RequestResponseCycle, messages())

@@ -12,7 +12,7 @@ from plughost.http.csrf import (
     cross_site,
     is_unchecked_from_elsewhere,
 )
-from plughost.http.guards import ANONYMOUS, Guard, Identity
+from plughost.http.guards import ANONYMOUS, PUBLIC, Guard, Identity
 from plughost.http.problems import Problem, too_often
 from plughost.http.rates import subject_of
 from plughost.http.runtime import IDENTITY, HttpRuntime
@@ -41,18 +41,22 @@ async def pass_gate(route: Gated, runtime: HttpRuntime, connection: Any) -> None
         Problem: 401 nobody is known, or the credential is wrong; 403 not allowed, or another site's request;
             405 the administration is read-only; 429 too often; 503 credentials cannot be checked now.
     """
-    try:
-        identity = await _admit(route.guard, runtime, connection)
-    except Problem:
-        await _count("refused", runtime, connection, ANONYMOUS)
-        raise
+    if route.guard is PUBLIC:
+        identity = connection[IDENTITY] = ANONYMOUS
+    else:
+        try:
+            identity = await _admit(route.guard, runtime, connection)
+        except Problem:
+            await _count("refused", runtime, connection, ANONYMOUS)
+            raise
     if route.csrf and is_unchecked_from_elsewhere(connection):
         raise cross_site()
     if route.audit and runtime.settings.read_only:
         raise Problem(
             405, "This host is administered read-only.", code="read_only", headers={"Allow": "GET, HEAD"}
         )
-    await _count(route.rate, runtime, connection, identity)
+    if route.rate is not None:
+        await _count(route.rate, runtime, connection, identity)
 
 
 async def may(guard: Guard, runtime: HttpRuntime, connection: Any) -> bool:
@@ -137,11 +141,9 @@ async def _by_session(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Id
     )
 
 
-async def _count(
-    name: str | None, runtime: HttpRuntime, connection: Mapping[str, Any], identity: Identity
-) -> None:
-    subject = subject_of(connection, identity) if name is not None else None
-    if name is None or subject is None:
+async def _count(name: str, runtime: HttpRuntime, connection: Mapping[str, Any], identity: Identity) -> None:
+    subject = subject_of(connection, identity)
+    if subject is None:
         return
     result = await runtime.rates.check(name, subject, runtime.service(RateLimiter))
     if not result.allowed:

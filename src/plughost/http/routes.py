@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -26,6 +26,7 @@ from plughost.http.response_cache import CachePolicy, serve_cached
 from plughost.http.runtime import RUNTIME, HttpRuntime, runtime_of
 from plughost.http.standing import serve_while_standing, standing_of
 
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _NO_RUNTIME = "This route is not served by plughost.http.create_app(host), which would guard it."
 
 
@@ -123,19 +124,19 @@ class Route(StarletteRoute):
 
         return crossing(self, siblings)
 
-    async def _answer_within(self, limit: float, scope: Scope, receive: Receive, send: Send) -> None:
+    def _answer_within(self, limit: float, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         runtime = runtime_of(scope)
         standing = standing_of(self.guard, runtime, scope)
         if standing is not None:
             send = standing.ending(send)
-        await answer_within(limit, self.app, scope, receive, send, runtime.watchdog)
+        return answer_within(limit, self.app, scope, receive, send, runtime.watchdog)
 
     def _bounded(self, scope: Scope, receive: Receive, most: int) -> Receive:
         most = most if self.max_body is None else self.max_body
         for name, value in scope["headers"]:
-            if name == b"content-length" and int(value) > most:
-                raise too_large(most)
-            if name in (b"content-length", b"transfer-encoding"):
+            if name in _FRAMING:
+                if name == b"content-length" and int(value) > most:
+                    raise too_large(most)
                 return bounded_receive(receive, most)
         return receive
 

@@ -7,6 +7,7 @@ on it.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Final
 
 from plughost.http.headers import API_VERSION
@@ -16,6 +17,9 @@ MOST_HEADER_BYTES: Final = 65_536
 """Not every server bounds what it reads before it asks the application; ours does, at the same length."""
 
 
+_ASKED: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"accept-version"})
+
+
 def refuse_odd_shape(scope: Any) -> None:
     """Refuse a request with ambiguous framing, an ambiguous host, or a version nobody here speaks.
 
@@ -23,9 +27,8 @@ def refuse_odd_shape(scope: Any) -> None:
         Problem: 400, naming what is odd; 431 when its headers are longer than any server here takes.
     """
     length = coding = host = None
-    size = 0
-    for name, value in scope["headers"]:
-        size += len(name) + len(value)
+    headers = scope["headers"]
+    for name, value in [pair for pair in headers if pair[0] in _ASKED]:
         if name == b"host":
             if host is not None:
                 raise _odd("more than one Host header")
@@ -40,7 +43,7 @@ def refuse_odd_shape(scope: Any) -> None:
             coding = value
         elif name == b"accept-version" and value.strip() != API_VERSION.encode():
             raise Problem(400, f"This host speaks API version {API_VERSION}.", code="unknown_version")
-    _refuse_long_head(size)
+    _refuse_long_head(sum(map(len, chain.from_iterable(headers))))
     if length is not None and coding is not None:
         raise _odd("both Content-Length and Transfer-Encoding")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Awaitable
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -30,6 +31,7 @@ from plughost.http.loopback import TRUST
 from plughost.http.problems import Problem
 from plughost.http.runtime import AUDIT_DETAIL, AUDIT_TARGET, IDENTITY, REQUEST_ID, RUNTIME, HttpRuntime
 from plughost.http.shapes import refuse_odd_shape
+from plughost.http.tracing import RequestTracer
 
 
 class Shell:
@@ -54,8 +56,8 @@ class Shell:
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request or a WebSocket."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Any]:
+        """Serve a request or a WebSocket. A coroutine of its own would cost every request."""
         # A request to the public address is seen as the browser does, whatever the proxy says or leaves out.
         if self._public_host and (b"host", self._public_host) in scope["headers"]:
             scope["scheme"] = self._public_schemes.get(scope["scheme"], scope["scheme"])
@@ -64,12 +66,12 @@ class Shell:
         scope[TRUST] = self._trust
         scope[REQUEST_ID] = f"{self._prefix}-{next(self._numbers):x}"
         if scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-            return
-        tracer = self._runtime.tracer
-        if tracer is None:
-            await self._request(scope, receive, send)
-            return
+            return self._websocket(scope, receive, send)
+        if self._runtime.tracer is not None:
+            return self._traced(self._runtime.tracer, scope, receive, send)
+        return self._request(scope, receive, send)
+
+    async def _traced(self, tracer: RequestTracer, scope: Scope, receive: Receive, send: Send) -> None:
         with tracer.span(scope) as span:
             status = await self._request(scope, receive, send)
             tracer.end(span, scope, status)

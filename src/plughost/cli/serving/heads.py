@@ -49,28 +49,24 @@ async def _done() -> None:
 
 def _head(status: int, usual: Any, headers: Any) -> tuple[bytes, int] | None:
     """Return the head of an answer, and how long its body is; None for one that uvicorn has to look at."""
+    if type(headers) is not list:  # what can be gone through once only is uvicorn's
+        return None
     length = None
-    lines = [STATUS_LINE[status]]
-    for pairs in (usual, headers):
-        for pair in pairs:
-            line = _lines.get(pair)
+    pairs = usual + headers
+    lines: list[Any] = [
+        *map(_lines.get, pairs)
+    ]  # most are there, and a step for each costs more than all else
+    while None in lines:
+        place = lines.index(None)
+        name, value = pairs[place]
+        if name == b"content-length" and length is None and value.isdigit() and len(value) <= _MOST_DIGITS:
+            length = int(value)
+            lines[place] = b"content-length: %b\r\n" % value
+        else:
+            lines[place] = line = _line(name, value)
             if line is None:
-                name, value = pair
-                if (
-                    name == b"content-length"
-                    and length is None
-                    and value.isdigit()
-                    and len(value) <= _MOST_DIGITS
-                ):
-                    length = int(value)
-                    line = b"content-length: %b\r\n" % value
-                else:
-                    line = _line(name, value)
-                    if line is None:
-                        return None
-            lines.append(line)
-    lines.append(b"\r\n")
-    return None if length is None else (b"".join(lines), length)
+                return None
+    return None if length is None else (b"".join((STATUS_LINE[status], *lines, b"\r\n")), length)
 
 
 def _line(name: bytes, value: bytes) -> bytes | None:

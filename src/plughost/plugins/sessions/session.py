@@ -268,7 +268,9 @@ class LazySession(RequestSession):
                 return self._begin_response(message)
             self._phase = STREAMING
         elif kind in _LAST_WORDS and not message.get("more_body", False):
-            return self._end_response(message)
+            if self._loaded is not None:
+                return self._end_response(self._loaded, message)
+            self._phase = DONE
         return self._send(message)
 
     async def _begin_response(self, message: Any) -> None:
@@ -281,9 +283,9 @@ class LazySession(RequestSession):
         self._phase = STREAMING
         await self._send(message)
 
-    async def _end_response(self, message: Any) -> None:
-        if self._phase == STREAMING and self._loaded is not None:
-            await self._desk.save_changes(self._loaded)
+    async def _end_response(self, loaded: Loaded, message: Any) -> None:
+        if self._phase == STREAMING:
+            await self._desk.save_changes(loaded)
         await self._send(message)
         self._phase = DONE
 
