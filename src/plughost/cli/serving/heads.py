@@ -53,9 +53,8 @@ def _head(status: int, usual: Any, headers: Any) -> tuple[bytes, int] | None:
         return None
     length = None
     pairs = usual + headers
-    lines: list[Any] = [
-        *map(_lines.get, pairs)
-    ]  # most are there, and a step for each costs more than all else
+    # Most are there, and a step for each would cost more than all else
+    lines: list[Any] = [*map(_lines.get, pairs)]
     while None in lines:
         place = lines.index(None)
         name, value = pairs[place]
