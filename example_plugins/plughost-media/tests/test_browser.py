@@ -94,6 +94,7 @@ def test_one_sees_the_own_films_what_goes_on_and_a_clip_that_plays(page: Page) -
     expect(box(page, "ondeck").locator("li")).to_have_count(2)
     expect(box(page, "activities").locator("progress")).to_have_attribute("value", "37")
     expect(box(page, "figures")).to_contain_text("watching now")
+    expect(box(page, "figures").locator(".age")).to_have_text(re.compile(r"^\d+ (s|min) old$"))
     expect(page.locator("#saved-text")).to_contain_text("calls saved")
     expect(box(page, "library").locator("img").first).to_have_js_property("naturalWidth", 342)
     page.get_by_role("button", name="Play Metropolis").click()

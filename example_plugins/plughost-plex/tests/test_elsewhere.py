@@ -12,6 +12,7 @@ import pytest
 from conftest import running
 from plughost import Plugin, hookimpl
 from plughost.testing import FakeClock
+from plughost_plex import Plex
 
 pytestmark = pytest.mark.anyio
 
@@ -114,9 +115,12 @@ async def test_what_is_kept_of_it_is_forgotten(suite, ada, diary):
     assert (await ada.get("/api/plex/watch-history")).json()["MediaContainer"]["size"] == before + 1
 
 
-async def test_what_was_marked_here_is_not_told_again_and_stays_taken_back(suite, ada, diary):
+@pytest.mark.parametrize("begun_anew", [False, True])
+async def test_what_was_marked_here_is_not_told_again_and_stays_taken_back(suite, ada, diary, begun_anew):
     for mark in ("scrobble", "unscrobble"):
         assert (await ada.post(f"/api/plex/{mark}", {"id": "102"})).status_code == 204
+    if begun_anew:
+        await suite.host.reload_plugin("plex")
     ada.fakes.home.watch(1001, "101", at=int(time.time()))
     await suite.host.jobs.run_now(SYNC)
     assert [(key, seen) for _, _, key, seen, _ in diary.seen] == [
@@ -124,6 +128,15 @@ async def test_what_was_marked_here_is_not_told_again_and_stays_taken_back(suite
         ("102", False),
         ("101", True),
     ]
+
+
+async def test_what_was_told_is_not_kept_for_ever(suite, ada, diary):
+    shelf, account = suite.host.use(Plex).shelf, (await suite.host.use(Plex).accounts())[0]
+    assert (await ada.post("/api/plex/scrobble", {"id": "102"})).status_code == 204
+    assert await shelf.told_at(account, "machine-home", "102") is not None
+    ada.fakes.home.watch(1001, "101", at=int(time.time()) + 3600)
+    await suite.host.jobs.run_now(SYNC)
+    assert await shelf.told_at(account, "machine-home", "102") is None
 
 
 async def test_what_was_seen_while_nobody_could_ask_is_told_later_even_after_a_restart(suite, ada, diary):

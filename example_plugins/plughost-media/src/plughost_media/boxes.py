@@ -103,6 +103,8 @@ async def filled(request: Request, box: Box) -> Filled:
         return Filled(box=box, data=None, age=_trouble(request, box, answer), tone="bad")
     age, tone = _freshness(answer)
     data = answer.json()
+    if box.name == "figures":
+        age, tone = f"{_span(int(data['age']))} old", "stale" if data["stale"] else ""
     if box.name == "history":
         data = {"events": await _named(request, data["events"])}
     return Filled(box=box, data=data, age=age, tone=tone)

@@ -18,8 +18,6 @@ _OWNER: Final = 1
 _CLOCKS_DIFFER: Final = 60.0
 """Seconds by which the clock of a server may be ahead of ours."""
 
-_MOST_TOLD: Final = 10_000
-
 _MOST_AT_ONCE: Final = 50
 """How many views there are in one second, at most."""
 
@@ -50,14 +48,11 @@ class Elsewhere:
 
     def __init__(self, plex: PlexService) -> None:
         self._plex = plex
-        self._told: dict[tuple[str, int, str], float] = {}
         self._turn = anyio.Lock()
 
-    def told(self, account: Account, machine: str, key: str, at: float) -> None:
+    async def told(self, account: Account, machine: str, key: str, at: float) -> None:
         """Note that others know of an item at a time: the server will say so, too, even if it was taken back here."""
-        if len(self._told) >= _MOST_TOLD:
-            self._told.clear()
-        self._told[machine, account.plex_id, key] = at
+        await self._plex.shelf.note_told(account, machine, key, at)
 
     async def sync(self) -> int:
         """Tell what was seen since the last look, by whoever is linked; how much there was."""
@@ -98,10 +93,11 @@ class Elsewhere:
             count += account is not None and await self._tell(account, server, event)
         until, ids = _edge(events)
         await self._plex.shelf.tell_until(server.machine, until, ids | known if until == told[0] else ids)
+        await self._plex.shelf.forget_told(server.machine, until - _CLOCKS_DIFFER)
         return count
 
     async def _tell(self, account: Account, server: Server, event: _Event) -> bool:
-        known = self._told.get((server.machine, account.plex_id, event.key))
+        known = await self._plex.shelf.told_at(account, server.machine, event.key)
         if known is not None and event.at <= known + _CLOCKS_DIFFER:
             return False
         await self._plex.answers.forget_watched(account, server, event.key)

@@ -169,7 +169,7 @@ class PlexPlugin(Plugin):
     @hookimpl(optionalhook=True)
     async def media_watched(self, account: Account, machine: str, key: str, at: float) -> None:
         """Note what needs not be told again when the server says it."""
-        self._elsewhere.told(account, machine, key, at)
+        await self._elsewhere.told(account, machine, key, at)
 
     @hookimpl(optionalhook=True)
     async def reseal_secrets(self, reseal: Reseal) -> int | None:

@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS server (
 _SERVER = "user_id, machine, name, owned, ways, way, latency"
 
 
-_DEVICE = "device of "  # in a table that backups from before have
+# In a table that backups from before have.
+_DEVICE, _TOLD = "device of ", "told of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,23 @@ class Shelf:
         """Keep that."""
         value = " ".join((str(until), *sorted(ids)))
         await self._all("INSERT OR REPLACE INTO setting VALUES (?, ?)", f"told until {machine}", value)
+
+    async def note_told(self, account: Account, machine: str, key: str, at: float) -> None:
+        """Keep that an item was told of at a time: another process, or this one begun anew, looks at the history."""
+        name = f"{_TOLD}{machine} {account.plex_id} {key}"
+        await self._all("INSERT OR REPLACE INTO setting VALUES (?, ?)", name, str(at))
+
+    async def told_at(self, account: Account, machine: str, key: str) -> float | None:
+        """Return when an item was told of last; None when that is long ago, or never was."""
+        name = f"{_TOLD}{machine} {account.plex_id} {key}"
+        rows = await self._all("SELECT value FROM setting WHERE name = ?", name)
+        return float(rows[0][0]) if rows else None
+
+    async def forget_told(self, machine: str, before: float) -> None:
+        """Forget what was told of items of a server before a time."""
+        beginning = f"{_TOLD}{machine} "
+        query = "DELETE FROM setting WHERE substr(name, 1, ?) = ? AND CAST(value AS REAL) < ?"
+        await self._all(query, len(beginning), beginning, before)
 
     async def device(self, user_id: str) -> Device | None:
         """Return the key by which plex.tv knows an account, too; None when there is none."""
