@@ -429,6 +429,31 @@ async def test_distributions_keep_their_names(tmp_path, monkeypatch, config):
     sys.modules.pop("guest_of_dist")
 
 
+@pytest.mark.parametrize("name", ["guest", "apps", "backups"])
+@pytest.mark.parametrize(
+    "holds", ["", "status = 3\nconfig = Config = ()\n"], ids=["nothing", "names of its own"]
+)
+async def test_what_is_found_is_a_plugin_though_it_implements_no_hook(tmp_path, monkeypatch, name, holds):
+    """It may be there for its templates, or for what its import does."""
+    (tmp_path / "theme-1.2.dist-info").mkdir()
+    (tmp_path / "theme-1.2.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: theme\nVersion: 1.2\n"
+    )
+    points = f"[acme]\n{name} = theme_without_hooks\n[acme.more]\n{name} = theme_without_hooks\n"
+    (tmp_path / "theme-1.2.dist-info" / "entry_points.txt").write_text(points)
+    (tmp_path / "theme_without_hooks.py").write_text(holds)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    bare = pluggy.PluginManager("acme")
+    assert bare.load_setuptools_entrypoints("acme") == 1
+    async with moved_in("acme", only=name) as host:
+        assert host.report.loaded == (name,)
+        assert host.pluggy.list_name_plugin() == bare.list_name_plugin()
+    config = {"host": {"allow": [name]}}
+    async with Host("acme", groups=("acme.more",), catalogue=(), config=config, environ={}) as own:
+        assert own.plugins[name].state == "failed"
+    del sys.modules["theme_without_hooks"]
+
+
 # without await
 
 

@@ -88,11 +88,18 @@ def sync_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+_OF_THE_HOST = frozenset({"apps", "backups", ".packages"})
+"""Folders that a host has beside those of its plugins."""
+
+
 def folder_named(parent: Path, name: str) -> Path:
     """Return the folder in ``parent`` that belongs to ``name``: right in it whatever the name is, and no other name's.
 
-    What would lead elsewhere is quoted as in a URL. Plugins of other programs have names of all kinds.
+    What would lead elsewhere is quoted as in a URL, and a name that the host has there itself is given a sign that is
+    quoted in all other names. Plugins of other programs have names of all kinds.
     """
+    if name.lower() in _OF_THE_HOST:
+        return parent / f"%{name}"
     plain = name.strip(".") and not any(sign in name for sign in "/\\\0%")
     return parent / (
         name if plain else quote(name, safe="", errors="surrogatepass").replace(".", "%2E") or "%"

@@ -63,6 +63,7 @@ async def test_the_data_folder_itself_may_be_a_link(tmp_path: Path, elsewhere: P
 
 @given(st.lists(st.text(), unique=True, max_size=6))
 @example(["..", ".", "", "../../elsewhere", "/elsewhere", "a/b", "a%2Fb", "%2E%2E", "a\\b", "%", "\0"])
+@example(["apps", "%apps", "%25apps"])
 def test_a_name_of_any_kind_has_a_folder_of_its_own_right_in_the_data_folder(names: list[str]) -> None:
     folders = [folder_named(Path("data"), name) for name in names]
     assert len(set(folders)) == len(folders)
@@ -79,6 +80,16 @@ async def test_a_plugin_whose_name_leads_elsewhere_writes_into_the_data_folder(t
     async with Host(config={"host": {"data_dir": str(data), "allow": []}}, environ={}) as host:
         await host.load_plugin(Keeper, name="../../elsewhere")
     assert [notes.parent.parent for notes in written_below(tmp_path)] == [data]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["apps", "Backups", ".packages"])
+async def test_a_plugin_with_the_name_of_a_folder_of_the_host_writes_beside_it(
+    tmp_path: Path, name: str
+) -> None:
+    async with Host(config={"host": {"data_dir": str(tmp_path), "allow": []}}, environ={}) as host:
+        assert (await host.load_plugin(Keeper, name=name)).running
+    assert [notes.parent.name for notes in written_below(tmp_path)] == [f"%{name}"]
 
 
 def written_below(folder: Path) -> list[Path]:

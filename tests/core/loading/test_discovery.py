@@ -63,12 +63,6 @@ def test_two_distributions_with_one_plugin_name_are_refused_and_both_are_named()
     assert "[plugins.a] module" in candidate.reason
 
 
-def test_a_plugin_cannot_take_the_name_of_the_hosts_own_data() -> None:
-    candidate = judge(found("backups"))["backups"]
-    assert candidate.verdict is PluginState.FAILED
-    assert "Rename the entry point" in candidate.reason
-
-
 def test_configuration_that_names_a_module_settles_a_quarrel() -> None:
     settled = found("a", "n:B", source="configuration", origin="[plugins.a]")
     candidate = judge(found("a", "m:A"), settled, found("a", "n:B"))["a"]

@@ -200,9 +200,6 @@ def discover(
 
 _MOST_COMPARED = 10_000
 
-RESERVED = frozenset({"apps", "backups"})
-"""Folders beside those of the plugins in the data folder; a plugin of that name would write into the host's own."""
-
 
 def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
     whose = canonical(wish.distribution)
@@ -228,8 +225,6 @@ def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
     rivals = [other for other in meant if other.origin != finding.origin]
     if rivals and finding.source not in _SETTLED:
         return candidate.failed(_name_taken(name, meant))
-    if canonical(name) in RESERVED:
-        return candidate.failed(_reserved(name))
     if finding.problem:
         return candidate.failed(_unusable(name, finding))
     if not finding.reference:
@@ -325,13 +320,6 @@ def _of_another(name: str, finding: Finding, wanted: str) -> PluginError:
     return PluginInvalidError(
         f"[plugins.{name}] asks for the plugin of distribution {wanted!r}, but what is here is {_place(finding)}: "
         f"install {wanted}, or correct distribution",
-        plugin=name,
-    )
-
-
-def _reserved(name: str) -> PluginError:
-    return PluginInvalidError(
-        f"a plugin cannot be named {name!r}: the host keeps data of its own under that name. Rename the entry point",
         plugin=name,
     )
 

@@ -35,6 +35,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         distribution: The distribution it belongs to; empty when none.
         version: That distribution's version; empty when unknown.
         group: The group of entry points that it is in; empty when none.
+        needs_no_hook: Whether it is a plugin though it implements no hook, as on bare pluggy.
         metadata: The folder of that distribution's metadata; empty when it was not found by them.
         folder: For a plugin directory or package: what must be on the path to import it.
         package: What its code must be checked against before every start; None when nothing is.
@@ -50,6 +51,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     distribution: str = ""
     version: str = ""
     group: str = ""
+    needs_no_hook: bool = False
     metadata: str = ""
     folder: Path | None = None
     package: Package | None = None

@@ -234,7 +234,7 @@ def import_plugin(candidate: PluginCandidate) -> PluginHandle:
     found: object = module
     for part in attribute.split(".") if attribute else ():
         found = _attribute_of(candidate, found, part)
-    return PluginHandle.of(candidate.name, found)
+    return PluginHandle.of(candidate.name, found, needs_no_hook=candidate.finding.needs_no_hook)
 
 
 def _import_module(name: str, module: str, candidate: PluginCandidate) -> ModuleType:

@@ -38,11 +38,11 @@ class PluginHandle:
         checks_config: Whether it has a ``check_config`` that does something.
     """
 
-    def __init__(self, name: str, target: object) -> None:
+    def __init__(self, name: str, target: object, *, needs_no_hook: bool = False) -> None:
         self.name = name
         self.target = target
         bool(target == _NOTHING)  # pluggy compares each plugin with all others: let it raise here, for itself
-        self.is_foreign = is_foreign(target)
+        self.is_foreign = is_foreign(target) or (needs_no_hook and not _is_plugin(target))
         if not self.is_foreign:
             _check_shape(name, target)
         self.version = _version(target)
@@ -62,8 +62,13 @@ class PluginHandle:
         self.checks_config = check is not None and getattr(check, "__func__", None) is not Plugin.check_config
 
     @classmethod
-    def of(cls, name: str, found: object) -> PluginHandle:
+    def of(cls, name: str, found: object, *, needs_no_hook: bool = False) -> PluginHandle:
         """Make a handle of whatever an entry point, a configuration or a caller named.
+
+        Args:
+            name: The plugin's name.
+            found: What was named.
+            needs_no_hook: Whether it is a plugin though it implements no hook, as on bare pluggy.
 
         Raises:
             PluginInvalidError: It is not a plugin; the message says what it lacks.
@@ -71,7 +76,7 @@ class PluginHandle:
         try:
             is_factory = contained(Point.SHAPE, _is_factory, found)
             target = contained(Point.SHAPE, _instantiate, name, found) if is_factory else found
-            return contained(Point.SHAPE, cls, name, target)
+            return contained(Point.SHAPE, partial(cls, needs_no_hook=needs_no_hook), name, target)
         except PluginInvalidError:
             raise
         except Exception as error:
@@ -212,7 +217,7 @@ def _check_shape(name: str, target: object) -> None:
                 f"{method} of plugin {name!r} is {kind}, not a function: define `async def {method}(...)` or remove it",
                 plugin=name,
             )
-    if isinstance(target, Plugin) or callable(getattr(target, "start", None)) or has_hooks(target):
+    if _is_plugin(target):
         return
     what = f"module {target.__name__}" if isinstance(target, ModuleType) else class_name(type(target))
     raise PluginInvalidError(
@@ -220,6 +225,10 @@ def _check_shape(name: str, target: object) -> None:
         f"from plughost.Plugin, add `async def start(self, context)`, or mark a function with @hookimpl",
         plugin=name,
     )
+
+
+def _is_plugin(target: object) -> bool:
+    return isinstance(target, Plugin) or callable(getattr(target, "start", None)) or has_hooks(target)
 
 
 def has_hooks(target: object) -> bool:

@@ -27,6 +27,7 @@ from plughost.core.finding.sources import (
     from_folder,
 )
 from plughost.exceptions import PluginSourceError
+from plughost.hookspecs import PROJECT
 
 IN_PROCESS = "PLUGHOST_IN_PROCESS"
 """Variable with names of plugins that run inside the host although the configuration says otherwise."""
@@ -68,7 +69,11 @@ def _findings(loaded: LoadedConfig, refusals: Mapping[str, PluginSourceError]) -
     groups = config.host.plugin_groups
     yield from from_packages(loaded, refusals)
     yield from from_environments(loaded, groups)
-    installed = list(from_entry_points(groups))
+    installed = [
+        # What a program on bare pluggy finds is its plugin, and may be there for its templates or its import alone.
+        replace(one, needs_no_hook=config.host.project != PROJECT and one.group != "plughost.plugins")
+        for one in from_entry_points(groups)
+    ]
     owners = {finding.reference.partition(":")[0]: finding for finding in installed}
     for finding in from_configuration(
         (name, section.module)
