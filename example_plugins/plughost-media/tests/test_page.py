@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from whole_suite import running
@@ -45,3 +46,29 @@ async def test_what_was_seen_on_a_server_that_does_not_name_it_is_shown_without_
         assert "<span>Metropolis</span>" in (await suite.ada.get("/media/box/history")).text
         await suite.host.unload_plugin("plex")
         assert "An item that its server does not name now" in (await suite.ada.get("/media/box/history")).text
+
+
+async def test_a_guest_is_told_that_what_the_server_does_is_its_owner_s_business(tmp_path: Path) -> None:
+    async with running(tmp_path / "data") as suite, suite.other_browser() as guest:
+        begun = (await guest.post("/api/auth/plex", json={})).json()
+        code = begun["address"].partition("code=")[2].partition("&")[0]
+        assert suite.fakes.plex_tv.allow(code, suite.fakes.plex_tv.accounts[1])
+        assert (await guest.get(f"/api/auth/plex/{begun['handle']}")).status_code == 200
+        shown = (await guest.get("/media/box/activities")).text
+        assert '<small class="age ">for the owner of the server</small>' in shown
+        assert "data-away" not in shown
+
+
+@pytest.mark.parametrize(("kind", "said"), [
+    ("500", "Plex: the service answers 500."),
+    ("404", "Plex: the service has no such thing."),
+    ("", "The part that signs in with Plex is away."),
+])  # fmt: skip
+async def test_whoever_cannot_sign_in_is_told_whose_fault_it_is(tmp_path: Path, kind: Any, said: str) -> None:
+    async with running(tmp_path / "data") as suite, suite.other_browser() as browser:
+        if kind:
+            suite.fakes.plex_tv.begin(kind)
+        else:
+            await suite.host.unload_plugin("plex")
+        assert (await browser.post("/media/sign-in")).status_code == 303
+        assert said in (await browser.get("/media/")).text

@@ -27,6 +27,16 @@ class Suite:
         assert answer.is_success, (path, answer.text)
         return answer
 
+    @asynccontextmanager
+    async def other_browser(self) -> AsyncIterator[httpx2.AsyncClient]:
+        """Give one in which nobody has signed in."""
+        transport = httpx2.ASGITransport(app=self.app, client=("127.0.0.1", 1), raise_app_exceptions=False)
+        origin = {"Origin": "http://127.0.0.1"}
+        async with httpx2.AsyncClient(
+            transport=transport, base_url=origin["Origin"], headers=origin
+        ) as client:
+            yield client
+
 
 @asynccontextmanager
 async def running(folder: Path, *more: type[Plugin], **configs: dict[str, Any]) -> AsyncIterator[Suite]:

@@ -43,6 +43,7 @@ class Box:
         query: The query of that.
         each: Seconds between two looks of a page that is open.
         needs: Plugins that it cannot do without, the nearest first.
+        refused: What to say to who may not see what is in it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Box:
     path: str
     each: float
     needs: tuple[str, ...]
+    refused: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -64,7 +66,8 @@ BOXES: Final = (
         needs=_OF_PLEX),
     Box(name="history", title="What you saw", path="/api/media/history", query={"size": "6"}, each=20.0,
         needs=("media",)),
-    Box(name="activities", title="What the server does", path="/api/plex/activities", each=2.0, needs=_OF_PLEX),
+    Box(name="activities", title="What the server does", path="/api/plex/activities", each=2.0, needs=_OF_PLEX,
+        refused="for the owner of the server"),
     Box(name="figures", title="In figures", path="/api/plex/stats/dashboard", each=15.0, needs=("dashboard", "cache")),
     Box(name="servers", title="Servers", path="/api/plex/servers", each=5.0, needs=_OF_PLEX),
     Box(name="usage", title="Asked and saved today", path="/api/media/usage", each=15.0, needs=("dashboard", "cache")),
@@ -99,6 +102,8 @@ async def filled(request: Request, box: Box) -> Filled:
     if box.name == "trending":
         box = await _wall_of(request, box)
     answer = await subrequest(request, "GET", box.path, query=box.query)
+    if answer.status == 403 and box.refused and answer.json().get("code") == "insufficient_scope":
+        return Filled(box=box, data=None, age=box.refused, tone="")
     if not answer.ok:
         return Filled(box=box, data=None, age=_trouble(request, box, answer), tone="bad")
     age, tone = _freshness(answer)

@@ -92,8 +92,11 @@ class Page:
         answer = await subrequest(request, "POST", "/api/auth/plex", json={"forward": _here(request)})
         begun = answer.json() or {}
         if not answer.ok:
-            away = "The part that signs in with Plex is away." if answer.status in (404, 405) else ""
-            session[_SAID] = {"text": away or begun.get("detail", f"Status {answer.status}")}
+            # There is no such route; or there is, and it says that plex.tv has no such thing.
+            away = answer.status in (404, 405) and begun.get("code") != "plex_missing"
+            session[_SAID] = {
+                "text": "The part that signs in with Plex is away." if away else _detail(answer)
+            }
             return _back(request)
         session[_SIGN_IN] = begun["handle"]
         page = self._html(request, "leaving.html", address=begun["address"])

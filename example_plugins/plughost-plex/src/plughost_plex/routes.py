@@ -313,7 +313,7 @@ def _told(endpoint: Callable[..., Awaitable[Response]]) -> Endpoint:
             wait = {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
             if error.code in ("upstream_unavailable", "upstream_busy"):
                 wait = wait or {"Retry-After": "5"}
-            raise Problem(error.http_status, str(error), code=code, headers=wait) from None
+            raise Problem(error.http_status, f"Plex: {error}.", code=code, headers=wait) from None
         except LoadTimeoutError:
             raise Problem(504, "Plex did not answer in time.", code="upstream_timeout") from None
         except ServiceError:
