@@ -319,6 +319,30 @@ async def test_a_manager_that_looks_for_hooks_in_its_own_way_shows_them_to_both_
         assert host.sync_hooks.acme_report(item=1) == []
 
 
+async def test_what_is_found_is_looked_at_in_that_way_too(tmp_path, monkeypatch):
+    (tmp_path / "found-1.2.dist-info").mkdir()
+    (tmp_path / "found-1.2.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: found\nVersion: 1.2\n"
+    )
+    (tmp_path / "found-1.2.dist-info" / "entry_points.txt").write_text("[acme]\nfound = found_by_its_name\n")
+    (tmp_path / "found_by_its_name.py").write_text("def acme_report(item):\n    return item\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+    class Specs:
+        @pluggy.HookspecMarker("acme")
+        def acme_report(self, item): ...
+
+    host = moved_in("acme", Specs, only="found")
+    marked = host.pluggy.parse_hookimpl_opts
+    host.pluggy.parse_hookimpl_opts = lambda plugin, name: (
+        {} if name.startswith("acme_") else marked(plugin, name)
+    )
+    async with host:
+        assert host.plugins["found"].hooks == ("acme_report",)
+        assert host.sync_hooks.acme_report(item=1) == await host.hooks.acme_report(item=1) == [1]
+    del sys.modules["found_by_its_name"]
+
+
 async def test_monitors_of_the_manager_see_calls_of_both_faces():
     seen = []
     async with moved_in() as host:

@@ -200,6 +200,8 @@ def test_what_runs_in_a_thread_may_wait(look, body: str) -> None:
         "async def start(self, context):\n    await context.fetch('x', timeout=None)",
         "async def start(self, context):\n    await anyio.sleep_forever()",
         "@hookimpl\nasync def after_auth(self):\n    await anyio.sleep_forever()",
+        "from plughost import hookimpl as impl\n@impl\nasync def after_auth(self):\n    await anyio.sleep_forever()",
+        "import plughost as p\nhook_impl = p.hookimpl\n@hook_impl(priority=1)\nasync def after_auth(self):\n    await anyio.sleep_forever()",  # noqa: E501
     ],
 )
 def test_a_wait_without_a_limit_is_seen(look, body: str) -> None:

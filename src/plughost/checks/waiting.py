@@ -103,7 +103,8 @@ def _phases(tree: ast.AST) -> Iterator[ast.AsyncFunctionDef]:
     """Functions that somebody waits for: phases of a plugin's life, and hooks."""
     for node in ast.walk(tree):
         if isinstance(node, ast.AsyncFunctionDef):
-            marked = any("hookimpl" in ast.dump(decorator) for decorator in node.decorator_list)
+            # Of a name that ends so: programs on pluggy call their markers impl or hook_impl as well.
+            marked = any("impl'" in ast.dump(decorator) for decorator in node.decorator_list)
             if marked or node.name in {"start", "stop", "check_config"}:
                 yield node
 
