@@ -218,6 +218,23 @@ async def test_after_five_failures_it_is_left_alone_and_probed(anyio_backend: st
         await services.aclose()
 
 
+async def test_one_that_wants_a_rest_has_it_from_whoever_has_no_allowance(anyio_backend: str) -> None:
+    clock = FakeClock()
+    async with fake_service() as service:
+        services = Services(clock, allowed=networks_of(["127.0.0.1"]))
+        upstream = services.register(Origin(name="fake", url=service.url))
+        service.answer = Answer(status=429, headers={"retry-after": "7"})
+        for _ in range(5):
+            with pytest.raises(UpstreamBusyError) as caught:
+                await upstream.send(Call(path="/x"))
+            assert caught.value.retry_after == pytest.approx(7)
+        assert len(service.asked) == 1
+        service.answer = Answer()
+        await clock.advance(7.1)
+        await upstream.send(Call(path="/x"))
+        await services.aclose()
+
+
 async def test_what_is_wrong_with_a_call_is_not_the_services_failure(
     upstream: Upstream, service: FakeService
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 
 import pytest
@@ -91,3 +92,11 @@ def test_whatever_it_says_the_wait_is_from_one_second_to_two_minutes(text: str) 
 )  # fmt: skip
 def test_retry_after_is_read_in_both_ways(text: str, wait: float | None) -> None:
     assert seconds_to_wait(text, 784_111_740.0) == wait
+
+
+def test_a_date_without_a_zone_is_meant_as_that_of_greenwich(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert seconds_to_wait("Sun, 06 Nov 1994 08:49:37 -0000", 784_111_740.0) == 37
+    time.tzset()

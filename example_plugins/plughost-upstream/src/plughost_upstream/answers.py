@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -55,6 +56,7 @@ def seconds_to_wait(retry_after: str, now: float) -> float | None:
         return min(max(float(text[:9]), 1.0), _LONGEST)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, OverflowError):
         return None
-    return min(max(moment.timestamp() - now, 1.0), _LONGEST)
+    return min(max(seconds, 1.0), _LONGEST)

@@ -1,11 +1,11 @@
-"""A service that fails again and again is left alone, and asked by one call every few seconds."""
+"""A service that fails again and again is left alone, and asked once every few seconds; who wants a rest gets it."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from plughost.contracts import Clock
-from plughost_upstream.protocols import UpstreamUnavailableError
+from plughost_upstream.protocols import UpstreamBusyError, UpstreamUnavailableError
 
 FAILURES: Final = 5
 PROBE: Final = 5.0
@@ -24,6 +24,7 @@ class Breaker:
         self._clock, self._most, self._probe = clock, failures, probe
         self._failures = 0
         self._next_probe = 0.0
+        self._rests_until = 0.0
 
     @property
     def open_for(self) -> float:
@@ -37,7 +38,11 @@ class Breaker:
 
         Raises:
             UpstreamUnavailableError: It is left alone.
+            UpstreamBusyError: It wanted a rest, which is not over.
         """
+        rest = self._rests_until - self._clock.monotonic()
+        if rest > 0:
+            raise UpstreamBusyError("the service wants to be asked later", retry_after=rest)
         if self._failures < self._most:
             return
         wait = self.open_for
@@ -45,6 +50,10 @@ class Breaker:
             raise UpstreamUnavailableError("the service failed too often and is left alone", retry_after=wait)
         # This one tries; the others wait for what it finds.
         self._next_probe = self._clock.monotonic() + self._probe
+
+    def rest(self, seconds: float) -> None:
+        """It said that it is asked too often: let it rest, whoever asks."""
+        self._rests_until = max(self._rests_until, self._clock.monotonic() + seconds)
 
     def failed(self) -> None:
         """A call failed for a reason that is the service's."""

@@ -121,8 +121,11 @@ class Service:
             self.breaker.failed()
             raise
         except UpstreamBusyError as error:
-            if error.status == 429 and call.pace is not None and error.retry_after is not None:
-                self._pacer.pause(call.pace, error.retry_after)
+            if error.status == 429 and error.retry_after is not None:
+                if call.pace is None:
+                    self.breaker.rest(error.retry_after)
+                else:
+                    self._pacer.pause(call.pace, error.retry_after)
             raise
 
     async def _repeated(self, call: Call, trail: _Trail) -> Reply:
