@@ -159,11 +159,11 @@ def remark(name):
 
 module.remark = remark
 
-class TestOdd(PluginSuite):
-    @pytest.fixture(params=["asyncio"])
-    def anyio_backend(self, request):
-        return request.param
+@pytest.fixture
+def anyio_backend():  # whose name the suite asks for, wherever it stands
+    return "asyncio"
 
+class TestOdd(PluginSuite):
     @pytest.fixture
     def plugin(self):
         return module

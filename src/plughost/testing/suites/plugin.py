@@ -17,8 +17,9 @@ application: ``return "datasette", datasette.hookspecs``.
 
 A fixture ``isolation`` with ``params=["none", "process"]`` runs it twice, inside the host and in a process of its own.
 
-It runs on the event loops that the ``anyio_backend`` fixture names. Hooks are called with arguments made from the
-types in their specs; override ``hook_arguments`` where yours expect something more particular.
+It runs on the event loops that the ``anyio_backend`` fixture names, by default on those that are installed. Hooks are
+called with arguments made from the types in their specs; override ``hook_arguments`` where yours expect something more
+particular.
 """
 
 from __future__ import annotations
@@ -163,11 +164,6 @@ class PluginSuite:
     """Subclass it and give it a ``plugin`` fixture that returns your plugin class, factory or module."""
 
     pytestmark = pytest.mark.anyio
-
-    @pytest.fixture(params=["asyncio", "trio"])
-    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
-        """The event loops to run on."""
-        return str(request.param)
 
     @pytest.fixture
     def plugin(self) -> object:
