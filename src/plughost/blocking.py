@@ -205,18 +205,19 @@ class _LoopThread:
                 "trio runs in this thread, and would stand still for every call of a host for threads:"
                 " use `async with Host(...)` here, or start this one in another thread"
             )
+
+        def begin() -> Future[BlockingPortal]:
+            self._thread = threading.Thread(
+                target=context_for_a_thread().run, args=(self._run,), name=self._host.name, daemon=True
+            )
+            self._thread.start()
+            return self._started
+
         try:
-            self._portal = result_of(self._begin)
+            self._portal = result_of(begin)
         except BaseException:
             self._thread.join()
             raise
-
-    def _begin(self) -> Future[BlockingPortal]:
-        self._thread = threading.Thread(
-            target=context_for_a_thread().run, args=(self._run,), name=self._host.name, daemon=True
-        )
-        self._thread.start()
-        return self._started
 
     def stop(self, *, cancel: bool) -> None:
         """Leave the host; ``cancel`` what still runs over there instead of waiting for it."""

@@ -109,11 +109,6 @@ def program_of(context: click.Context) -> Program:
     return program
 
 
-def _note_config(context: click.Context, _: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        program_of(context).config_path = value
-
-
 def _note_verbosity(context: click.Context, _: click.Parameter, value: int) -> None:
     program_of(context).verbosity += value
 
@@ -127,12 +122,17 @@ def with_config(command: click.Command) -> click.Command:
     A command that has a ``--config`` or ``-c`` of its own keeps it.
     """
     taken = {flag for parameter in command.params for flag in parameter.opts}
+
+    def note_config(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+        if value is not None:
+            program_of(context).config_path = value
+
     if "--config" not in taken:
         option = click.Option(
             # A parameter of a plugin's command may be called config: this name is free.
             [*(flag for flag in _CONFIG_FLAGS if flag not in taken), "_config_file"],
             type=click.Path(path_type=Path, dir_okay=False),
-            callback=_note_config,
+            callback=note_config,
             expose_value=False,
             help="Configuration file. Default: $PLUGHOST_CONFIG, else ./plughost.toml if it is there.",
         )

@@ -120,9 +120,13 @@ class Registration:
         started = partial(self._hooks.app_registration_started, app_name=self._name, config=self._config)
         wanted = [(key, hook) for key, hook in OPERATIONS.items() if self._config.get(key)]
         steps = []
+
+        async def undo_all() -> None:
+            await roll_back(self._hooks, self._name, self.connection, self._options(rollback=True))
+
         for position, (key, hook) in enumerate(wanted):
             # One rollback takes back all operations, so it is the undo of the first of them.
-            undo = self._roll_back if position == 0 and key != "models" else None
+            undo = undo_all if position == 0 and key != "models" else None
             steps.append(SagaStep(hook, self._operation(key, hook), undo, half_done=True))
         return [
             SagaStep("app_registration_started", started),
@@ -184,9 +188,6 @@ class Registration:
                 )
 
         return run
-
-    async def _roll_back(self) -> None:
-        await roll_back(self._hooks, self._name, self.connection, self._options(rollback=True))
 
     async def _tell_results(self) -> None:
         await self._hooks.auto_operations_completed(

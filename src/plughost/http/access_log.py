@@ -50,8 +50,7 @@ def note_request(scope: Scope, status: int, seconds: float) -> None:
         record = logging.LogRecord.__new__(logging.LogRecord)
         created = time.time()
         record.__dict__.update(known)
-        record.args = args
-        record.created = created
+        record.args, record.created = args, created
         record.msecs = int(created % 1 * 1000) + 0.0
         record.relativeCreated = known["relativeCreated"] + (created - known["created"]) * 1000
         _log.handle(record)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -59,11 +59,10 @@ def load_config(
             mistyped or missing setting.
     """
     environ = os.environ if environ is None else environ
-    given: object = host_name
-    if not isinstance(given, str):
+    if not isinstance(given := cast("object", host_name), str):
         told = f"a host's name is text like 'acme', not {_a(given)}. {_AS_CONFIG}"
         raise ConfigError(told, path="host.name", origin="code")
-    base = Path.cwd() if base is None else base
+    base = base or Path.cwd()
     path, values, origin = _read(source, host_name, environ, base)
     overlays = _taken(values, "environments", origin)
     name = _name(values, host_name)
@@ -83,9 +82,8 @@ def load_config(
         problems += decoder.problems
     problems += _twins_in(layers)
     config, referenced = _decoded(layers, environ, base if path is None else (base / path).parent, problems)
-    origins = MappingProxyType(
-        {**{dotted(("host", name)): "default" for name in config.host.__struct_fields__}, **layers.origins}
-    )
+    defaults = {dotted(("host", name)): "default" for name in config.host.__struct_fields__}
+    origins = MappingProxyType({**defaults, **layers.origins})
     return LoadedConfig(config, origins, path, MappingProxyType(dict(environ)), referenced, base=base)
 
 

@@ -370,7 +370,12 @@ class PluginManager:
             self._registry, self._by_hand, self._limits, self._has_changed, self._bare.keep_out
         )
         steps = follower.steps(found)
-        for names, then in ((steps.gone, self._registry.remove), (steps.stop, self._note_verdict)):
+
+        def note_verdict(name: str) -> None:
+            candidate = self._registry[name].candidate
+            self._registry.note(name, state=candidate.verdict, reason=candidate.reason, error=None)
+
+        for names, then in ((steps.gone, self._registry.remove), (steps.stop, note_verdict)):
             for name in names:
                 why = "the configuration does not want it any more"
                 await self._lifecycle.unload(name, why, cause=why, then=partial(then, name))
@@ -384,10 +389,6 @@ class PluginManager:
             stopped=tuple(sorted(ran - runs)),
             failed=tuple(FailedPlugin(name, was.phase, was) for name, was in failures if was is not None),
         )
-
-    def _note_verdict(self, name: str) -> None:
-        candidate = self._registry[name].candidate
-        self._registry.note(name, state=candidate.verdict, reason=candidate.reason, error=None)
 
     async def _insist_on(
         self, names: Sequence[str], found: Sequence[PluginCandidate]

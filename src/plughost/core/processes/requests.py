@@ -94,10 +94,10 @@ class Requests:
         }
         self._calls: dict[int, Callable[..., Awaitable[Any]]] = {
             Member.HOOK: self._call_hook,
-            Member.PUBLISH: self._publish,
+            Member.PUBLISH: lambda event, data: self._open_context.events.publish(event, data),
             Member.USE: partial(serve_service, services, plugin),
-            Member.RECEIVE: self._receive,
-            Member.SEND: self._send,
+            Member.RECEIVE: lambda number: self._streams[number].receive(),
+            Member.SEND: lambda number, message: self._streams[number].send(message),
         }
 
     async def manifested(self) -> PluginManifest:
@@ -299,12 +299,6 @@ class Requests:
             stream.begin(message)
             self._tasks.start_soon(stream.flush)
 
-    async def _receive(self, number: int) -> AsgiMessage:
-        return await self._streams[number].receive()
-
-    async def _send(self, number: int, message: AsgiMessage) -> None:
-        await self._streams[number].send(message)
-
     async def _call_hook(self, request: HookRequest) -> Any:
         if request.hook.startswith("_"):  # the host keeps these for itself
             raise UnknownHookError(f"nobody declared a hook {request.hook!r}", hook=request.hook)
@@ -314,9 +308,6 @@ class Requests:
     def _provide(self, name: str) -> None:
         elsewhere = ServiceElsewhere(self._plugin, lambda call: self.serve(call))
         self._open_context.provide_elsewhere(name, elsewhere)
-
-    async def _publish(self, event: Any, data: Any) -> None:
-        await self._open_context.events.publish(event, data)
 
 
 def _terms_of(request: JobRequest) -> dict[str, Any]:

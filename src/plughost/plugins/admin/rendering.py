@@ -97,9 +97,7 @@ class Renderer:
     """
 
     def __init__(self, clock: Clock, *, refresh: float, title: str) -> None:
-        self._clock = clock
-        self._title = title
-        self._refresh = refresh
+        self._clock, self._title, self._refresh = clock, title, refresh
         self._env = jinja2.Environment(
             loader=jinja2.PackageLoader("plughost.plugins.admin"),
             autoescape=True,

@@ -59,7 +59,12 @@ class Crew:
         if self._follows:
             context.spawn(self._follower.run)
         ttl = self.agent.membership.ttl
-        context.every(max(1.0, ttl), self._tidy, name="tidy the list of jobs", scope="process")
+
+        async def tidy() -> None:
+            with suppress(StoreUnavailableError):  # the agent says so
+                await self._gate.tidy()
+
+        context.every(max(1.0, ttl), tidy, name="tidy the list of jobs", scope="process")
         context.provide(JobGate, self._gate)
 
     async def end(self) -> None:
@@ -87,7 +92,3 @@ class Crew:
             self._conductor.wake()
         if word.event or not word.step:
             self.relay.wake()
-
-    async def _tidy(self) -> None:
-        with suppress(StoreUnavailableError):  # the agent says so
-            await self._gate.tidy()

@@ -71,7 +71,7 @@ class FleetApi:
     def routes(self, base: str) -> list[Route]:
         """Return the routes below ``base``, each with its guard."""
         return [
-            _read(f"{base}/fleet", "fleet", self._status, "The whole fleet at one moment."),
+            _read(f"{base}/fleet", "fleet", lambda _: self._fleet.status(), "The whole fleet at one moment."),
             _read(f"{base}/fleet/hosts", "fleet_hosts", self._hosts, "Every member, with its plugins."),
             _read(
                 f"{base}/fleet/targets", "fleet_targets", self._targets,
@@ -96,9 +96,6 @@ class FleetApi:
                 "Pause, resume or abort a roll-out.", None,
             ),
         ]  # fmt: skip
-
-    async def _status(self, _: Request) -> Any:
-        return await self._fleet.status()
 
     async def _hosts(self, _: Request) -> Any:
         return {"hosts": await self._fleet.members()}

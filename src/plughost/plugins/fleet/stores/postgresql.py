@@ -114,7 +114,14 @@ class PostgresqlFleetStore(SteppingStore):
     async def wait_for_word(self) -> Word:
         """Return when somebody proposed or told something."""
         ear = self._opened(self._ear)
-        connection = await ear.do(self._listen)
+
+        def listen(connection: _Connection) -> _Connection:
+            if connection is not self._listening:  # it is a new one
+                connection.execute(f"LISTEN {self._channel}".encode())
+                self._listening = connection
+            return connection
+
+        connection = await ear.do(listen)
         try:
             with anyio.move_on_after(_LISTEN):
                 await anyio.wait_readable(connection.fileno())
@@ -138,12 +145,6 @@ class PostgresqlFleetStore(SteppingStore):
         if line is None:
             raise StoreUnavailableError("the fleet's store is not open")
         return line
-
-    def _listen(self, connection: _Connection) -> _Connection:
-        if connection is not self._listening:  # it is a new one
-            connection.execute(f"LISTEN {self._channel}".encode())
-            self._listening = connection
-        return connection
 
     def _transact(
         self, step: Callable[[FleetRules], T], durable: bool, reads: bool, connection: _Connection
