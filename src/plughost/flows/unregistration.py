@@ -64,7 +64,22 @@ class Unregistration:
 
     def steps(self) -> list[SagaStep]:
         """Return the steps that can still fail the unregistration."""
-        first = SagaStep("app_unregistration_started", self._start)
+
+        async def start() -> None:
+            try:
+                await self._hooks.app_unregistration_started(
+                    app_name=self._record.name, options=self._options
+                )
+            except AppRefused as refusal:
+                if self._options.reason == "requested":
+                    raise
+                _log.warning(
+                    "a refusal to unregister an app was passed over",
+                    app=self._record.name,
+                    reason=refusal.log_reason,
+                )
+
+        first = SagaStep("app_unregistration_started", start)
 
         async def undo() -> None:
             record = self._record
@@ -79,18 +94,6 @@ class Unregistration:
             await roll_back(self._hooks, record.name, record.connection, self._options)
 
         return [first, SagaStep("rollback_app", undo)] if self._options.rollback else [first]
-
-    async def _start(self) -> None:
-        try:
-            await self._hooks.app_unregistration_started(app_name=self._record.name, options=self._options)
-        except AppRefused as refusal:
-            if self._options.reason == "requested":
-                raise
-            _log.warning(
-                "a refusal to unregister an app was passed over",
-                app=self._record.name,
-                reason=refusal.log_reason,
-            )
 
     async def disconnect(self) -> None:
         """Take the app off its connection; never raises for what a plugin did."""

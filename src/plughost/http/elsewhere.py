@@ -205,18 +205,18 @@ class _Exchange:
         end_when_leaving(self._scope, self._tasks.cancel_scope)
 
     def _watch(self) -> None:
+        async def see_client_leave() -> None:
+            await self._whole.wait()
+            try:
+                message = await self._client_receive()
+            except Exception:
+                return  # a server that cannot tell
+            if message["type"] != "http.disconnect":
+                return
+            self._gone.set()
+            if self._is_streaming and not self._is_done:
+                self._tasks.cancel_scope.cancel()
+
         if not self._is_watching and self._scope["type"] == "http":
             self._is_watching = True
-            self._tasks.start_soon(self._see_client_leave)
-
-    async def _see_client_leave(self) -> None:
-        await self._whole.wait()
-        try:
-            message = await self._client_receive()
-        except Exception:
-            return  # a server that cannot tell
-        if message["type"] != "http.disconnect":
-            return
-        self._gone.set()
-        if self._is_streaming and not self._is_done:
-            self._tasks.cancel_scope.cancel()
+            self._tasks.start_soon(see_client_leave)

@@ -176,9 +176,17 @@ class _Worker:
             pass_fds=[listener.fileno() for listener in listeners.sockets],
         )
         self._process = process
+
+        async def listen() -> None:
+            while True:
+                await anyio.wait_readable(self._channel)
+                if b"READY=1" in self._channel.recv(4096).splitlines():
+                    self.was_ready = True
+                    self.ready.set()
+
         try:
             async with process, anyio.create_task_group() as tasks:
-                tasks.start_soon(self._listen)
+                tasks.start_soon(listen)
                 code = await process.wait()
                 tasks.cancel_scope.cancel()
         finally:
@@ -222,10 +230,3 @@ class _Worker:
         """Send it a signal; does nothing when it does not run."""
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
-
-    async def _listen(self) -> None:
-        while True:
-            await anyio.wait_readable(self._channel)
-            if b"READY=1" in self._channel.recv(4096).splitlines():
-                self.was_ready = True
-                self.ready.set()

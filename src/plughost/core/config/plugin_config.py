@@ -74,27 +74,29 @@ def decode_plugin_config(
             ``plugins.backup.config.schedule``.
     """
     path = ("plugins", section or plugin_name, "config")
+
+    def decoded() -> Any:
+        if (
+            isinstance(config_class, type)
+            and not is_typeddict(config_class)
+            and isinstance(raw, config_class)
+        ):
+            if reading.known is not None:
+                reading.known.add(known_secrets((), raw))
+            return raw
+        if config_class is None and isinstance(raw, Mapping) and not raw:
+            return _NOTHING
+        config, problems = decode_table(raw, config_class, path, reading)
+        raise_problems(problems, plugin=plugin_name)
+        return config
+
     try:
-        return contained(Point.CONFIG, _plugin_config, plugin_name, config_class, raw, reading, path)
+        return contained(Point.CONFIG, decoded)
     except ConfigError:
         raise
     except Exception as error:  # a class may be made so that a mere look at it raises
         reason = f"the Config of plugin {plugin_name!r} cannot be read: {masked_text(error_line(error))}"
         return raise_problems([ConfigProblem(dotted(path), "", reason)], plugin=plugin_name)
-
-
-def _plugin_config(
-    plugin_name: str, config_class: Any, raw: Mapping[str, Any] | object, reading: Reading, path: SettingPath
-) -> Any:
-    if isinstance(config_class, type) and not is_typeddict(config_class) and isinstance(raw, config_class):
-        if reading.known is not None:
-            reading.known.add(known_secrets((), raw))
-        return raw
-    if config_class is None and isinstance(raw, Mapping) and not raw:
-        return _NOTHING
-    decoded, problems = decode_table(raw, config_class, path, reading)
-    raise_problems(problems, plugin=plugin_name)
-    return decoded
 
 
 def decode_table(

@@ -96,7 +96,18 @@ class BackgroundTasks:
             return
         leash = Leash()
         self._running[leash] = LateEvent()
-        self._tasks.start_soon(self._keep_running, leash, function, args)
+
+        async def keep_running() -> None:
+            go_inside(None)  # start() and stop() do not wait for it
+            try:
+                with leash.scope:
+                    while not await self._run_once(leash, function, args):
+                        await self._clock.sleep(self._budget.pause())
+                        self._watcher.resumed()
+            finally:
+                self._running.pop(leash).set()
+
+        self._tasks.start_soon(keep_running)
 
     async def stop(self, limit: float) -> bool:
         """Cancel all and wait; those that will not end are let go. Returns whether all ended by themselves."""
@@ -104,18 +115,6 @@ class BackgroundTasks:
         for leash in self._running:
             leash.pull()
         return await end_all(dict(self._running), limit)
-
-    async def _keep_running(
-        self, leash: Leash, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
-    ) -> None:
-        go_inside(None)  # start() and stop() do not wait for it
-        try:
-            with leash.scope:
-                while not await self._run_once(leash, function, args):
-                    await self._clock.sleep(self._budget.pause())
-                    self._watcher.resumed()
-        finally:
-            self._running.pop(leash).set()
 
     async def _run_once(
         self, leash: Leash, function: Callable[..., Awaitable[object]], args: tuple[object, ...]

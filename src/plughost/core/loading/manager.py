@@ -262,25 +262,26 @@ class PluginManager:
         """
         self._bare.refuse(name, "switch")
         name = self._registry.find(name).record.name
-        return await self._lifecycle.turns.start(name, partial(self._enable, name, found))
 
-    async def _enable(self, name: str, found: Sequence[PluginCandidate]) -> PluginRecord:
-        await self._lifecycle.let_leave(name)
-        entry = self._registry[name]
-        if entry.run is not None:
-            return entry.record
-        before = entry.candidate
-        if name in self._by_hand:
-            wish = replace(before.wish, enabled=True)
-            candidate = replace(before, wish=wish).ruled(verdict_of(before.finding, wish, self._limits))
-        else:
-            candidate = next((one for one in found if canonical(one.name) == canonical(name)), before)
-        self._bare.keep_out(candidate).refuse_if_kept_out()
-        if candidate.error is not None:
-            self._registry.add(candidate)
-            raise candidate.error
-        entry.candidate = candidate
-        return await self._load_known(name, None, found)
+        async def enable_it() -> PluginRecord:
+            await self._lifecycle.let_leave(name)
+            entry = self._registry[name]
+            if entry.run is not None:
+                return entry.record
+            before = entry.candidate
+            if name in self._by_hand:
+                wish = replace(before.wish, enabled=True)
+                candidate = replace(before, wish=wish).ruled(verdict_of(before.finding, wish, self._limits))
+            else:
+                candidate = next((one for one in found if canonical(one.name) == canonical(name)), before)
+            self._bare.keep_out(candidate).refuse_if_kept_out()
+            if candidate.error is not None:
+                self._registry.add(candidate)
+                raise candidate.error
+            entry.candidate = candidate
+            return await self._load_known(name, None, found)
+
+        return await self._lifecycle.turns.start(name, enable_it)
 
     async def disable(self, name: str) -> bool:
         """Stop a plugin, and keep it out until it is enabled; returns whether it was running."""
@@ -331,18 +332,17 @@ class PluginManager:
         """
         self._bare.refuse(name, "reload")
         name = self._registry.find(name).record.name
-        return await self._lifecycle.turns.restart(name, partial(self._reload, name, config, found))
 
-    async def _reload(
-        self, name: str, config: Mapping[str, Any] | None, found: Sequence[PluginCandidate] | None
-    ) -> PluginRecord:
-        await self._lifecycle.let_leave(name)
-        candidate = await self._fresh(name, config, found)
-        self._lifecycle.requirements.refuse_hopeless(candidate)
-        with self._code.reading_again(name, candidate.finding):
-            record = await self._lifecycle.reload(await self._import_again(candidate))
-        self._keep(name, config)
-        return record
+        async def reload_it() -> PluginRecord:
+            await self._lifecycle.let_leave(name)
+            candidate = await self._fresh(name, config, found)
+            self._lifecycle.requirements.refuse_hopeless(candidate)
+            with self._code.reading_again(name, candidate.finding):
+                record = await self._lifecycle.reload(await self._import_again(candidate))
+            self._keep(name, config)
+            return record
+
+        return await self._lifecycle.turns.restart(name, reload_it)
 
     async def reload_all(self) -> None:
         """Reload every running plugin, dependencies first; the first failure is raised when all were tried."""

@@ -230,20 +230,23 @@ class Housing:
             ) from error
         requests.process = process
         self._living.add(process)
-        self._tasks.start_soon(self._look_after, process, candidate.wish.process.memory_bytes)
-        return process
 
-    async def _look_after(self, process: GuestProcess, memory: int | None) -> None:
-        """Read its figures again and again; one that uses more memory than it is meant to is replaced."""
-        above = 0
-        while not process.ended.is_set():
-            figures = process.take_figures()
-            above = above + 1 if memory is not None and figures is not None and figures.memory > memory else 0
-            if above == _TOO_OFTEN:
-                self._too_big(process.care.plugin, figures.memory if figures else 0)
-            with anyio.move_on_after(_LOOK_EVERY):
-                await process.ended.wait()
-        self._living.discard(process)
+        async def look_after(memory: int | None) -> None:
+            """Read its figures again and again; one that uses more memory than it is meant to is replaced."""
+            above = 0
+            while not process.ended.is_set():
+                figures = process.take_figures()
+                above = (
+                    above + 1 if memory is not None and figures is not None and figures.memory > memory else 0
+                )
+                if above == _TOO_OFTEN:
+                    self._too_big(process.care.plugin, figures.memory if figures else 0)
+                with anyio.move_on_after(_LOOK_EVERY):
+                    await process.ended.wait()
+            self._living.discard(process)
+
+        self._tasks.start_soon(look_after, candidate.wish.process.memory_bytes)
+        return process
 
     def _spec(self, candidate: PluginCandidate) -> GuestSpec:
         finding, process = candidate.finding, candidate.wish.process

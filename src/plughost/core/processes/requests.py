@@ -252,23 +252,24 @@ class Requests:
 
     def _spawn(self, number: int) -> None:
         self._one_more(self._spawned, "background tasks")
-        self._open_context.spawn(self._run_in_background, number)
+
+        async def run_there() -> None:
+            self._spawned += 1
+            try:
+                await self.call_function(number)
+            except Exception:
+                if self.process.ended.is_set():
+                    return  # its end is told of by itself
+                raise
+            finally:
+                self._spawned -= 1
+
+        self._open_context.spawn(run_there)
 
     def _one_more(self, count: int, what: str) -> int:
         if count >= MOST_IN_FLIGHT:
             raise OverflowError(f"it has {MOST_IN_FLIGHT} {what} in the host already")
         return count + 1
-
-    async def _run_in_background(self, number: int) -> None:
-        self._spawned += 1
-        try:
-            await self.call_function(number)
-        except Exception:
-            if self.process.ended.is_set():
-                return  # its end is told of by itself
-            raise
-        finally:
-            self._spawned -= 1
 
     async def call_function(self, number: int, *arguments: Any) -> Any:
         """Call a function of the plugin by its number; return what it returned."""

@@ -25,13 +25,13 @@ _NOT_THERE: _Kind = ("", "")
 
 def hosts_shown(members: Sequence[FleetMember]) -> list[dict[str, Any]]:
     """Return a line for each member, by name; of many those that are in trouble, and as many others as have room."""
+
+    def is_well(member: FleetMember) -> bool:
+        return member.state == "alive" and member.ready and not member.error
+
     if len(members) > MOST_LINES:
-        members = sorted(sorted(members, key=_is_well)[:MOST_LINES], key=lambda one: one.id)
+        members = sorted(sorted(members, key=is_well)[:MOST_LINES], key=lambda one: one.id)
     return [{name: getattr(one, name) for name in _SHOWN} for one in members]
-
-
-def _is_well(member: FleetMember) -> bool:
-    return member.state == "alive" and member.ready and not member.error
 
 
 def plugins_shown(

@@ -148,7 +148,19 @@ def push(
     reason: str, expect: int | None,
 ) -> None:  # fmt: skip
     """Give PLUGIN other settings on all hosts: KEY=VALUE as in TOML, KEY= to leave it to each host again."""
-    change = FleetChange("configure", plugin, reason, config=dict(map(_setting, settings)), force=force)
+
+    def setting(said: str) -> tuple[str, Any]:
+        key, sign, written = said.partition("=")
+        if not (key and sign):
+            raise click.ClickException(f"{said!r} is no setting: write KEY=VALUE")
+        if not written:
+            return key, None
+        try:
+            return key, tomllib.loads(f"value = {written}")["value"]
+        except tomllib.TOMLDecodeError:
+            return key, written  # a text without its quotes
+
+    change = FleetChange("configure", plugin, reason, config=dict(map(setting, settings)), force=force)
     _propose(line, change, plan, expect, waits)
 
 
@@ -302,15 +314,3 @@ def _tell(line: CommandLine, rollout: Rollout) -> None:
     rows = [f"{member:>24}  {result}" for member, result in sorted(rollout.results.items())]
     reason = [f"What went wrong: {rollout.reason}"] if rollout.reason else []
     line.show(asdict(rollout), "\n".join([told(rollout), *reason, *rows]))
-
-
-def _setting(said: str) -> tuple[str, Any]:
-    key, sign, written = said.partition("=")
-    if not (key and sign):
-        raise click.ClickException(f"{said!r} is no setting: write KEY=VALUE")
-    if not written:
-        return key, None
-    try:
-        return key, tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, written  # a text without its quotes

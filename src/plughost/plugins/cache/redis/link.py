@@ -252,7 +252,16 @@ class RedisLink(Presence):
         limit = self.config.connect_timeout
         self._lost = anyio.Event()
         target, timeout = self.target, self.config.op_timeout
-        heard, lost = self.coherence.heard, self._on_lost
+
+        def on_lost(reason: Exception) -> None:
+            if self._note_away(_in_words(reason)):
+                _log.warning("the server of the cache is away", server=self.target.shown, error=self._error)
+                self._tell(flush=False)
+            self.coherence.wake_all()
+            if self._lost is not None:
+                self._lost.set()
+
+        heard, lost = self.coherence.heard, on_lost
         self._lane = (
             ClusterLane(target.nodes, target.options, op_timeout=timeout, on_push=heard, on_lost=lost)
             if target.connect is None
@@ -312,14 +321,6 @@ class RedisLink(Presence):
             )
             return False
         return True
-
-    def _on_lost(self, reason: Exception) -> None:
-        if self._note_away(_in_words(reason)):
-            _log.warning("the server of the cache is away", server=self.target.shown, error=self._error)
-            self._tell(flush=False)
-        self.coherence.wake_all()
-        if self._lost is not None:
-            self._lost.set()
 
     def _flush(self) -> None:
         """The server was emptied: so is memory."""

@@ -7,7 +7,6 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -139,31 +138,29 @@ class PostgresqlFleetStore(SteppingStore):
     async def _step(
         self, step: Callable[[FleetRules], T], *, durable: bool = False, reads: bool = False
     ) -> T:
-        return await self._opened(self._line).do(partial(self._transact, step, durable, reads))
+        def transact(connection: _Connection) -> T:
+            if reads:
+                try:
+                    with self._transaction(connection, reads=True) as (rows, now):
+                        return step(FleetRules(rows, now))
+                except errors.ReadOnlySqlTransaction:
+                    pass  # it had to write after all: the table was empty
+                except errors.UndefinedTable:
+                    self._find_table(connection)
+            try:
+                with self._transaction(connection, durable=durable) as (rows, now):
+                    return step(FleetRules(rows, now))
+            except errors.UndefinedTable:  # somebody dropped it: it is another fleet now
+                self._find_table(connection)
+                with self._transaction(connection, durable=durable) as (rows, now):
+                    return step(FleetRules(rows, now))
+
+        return await self._opened(self._line).do(transact)
 
     def _opened(self, line: _Line | None) -> _Line:
         if line is None:
             raise StoreUnavailableError("the fleet's store is not open")
         return line
-
-    def _transact(
-        self, step: Callable[[FleetRules], T], durable: bool, reads: bool, connection: _Connection
-    ) -> T:
-        if reads:
-            try:
-                with self._transaction(connection, reads=True) as (rows, now):
-                    return step(FleetRules(rows, now))
-            except errors.ReadOnlySqlTransaction:
-                pass  # it had to write after all: the table was empty
-            except errors.UndefinedTable:
-                self._find_table(connection)
-        try:
-            with self._transaction(connection, durable=durable) as (rows, now):
-                return step(FleetRules(rows, now))
-        except errors.UndefinedTable:  # somebody dropped it: it is another fleet now
-            self._find_table(connection)
-            with self._transaction(connection, durable=durable) as (rows, now):
-                return step(FleetRules(rows, now))
 
     @contextlib.contextmanager
     def _transaction(

@@ -65,7 +65,20 @@ class SqliteFleetStore(SteppingStore):
     async def _step(
         self, step: Callable[[FleetRules], T], *, durable: bool = False, reads: bool = False
     ) -> T:
-        return await self._in_thread(partial(self._transact, step, durable, reads))
+        def transact() -> T:
+            connection = self._fresh_connection()
+            if reads:
+                try:
+                    with _transaction(connection, "DEFERRED"):  # it waits for nobody, and nobody for it
+                        return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
+                except sqlite3.OperationalError:
+                    pass  # it had to write after all: the file was empty
+            # A claim must not be forgotten in a power cut, or its slot would start twice. A beat may.
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            with _transaction(connection):
+                return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
+
+        return await self._in_thread(transact)
 
     async def _wake(self, word: Word) -> None:
         await self._in_thread(partial(self._words.tell, word))
@@ -76,19 +89,6 @@ class SqliteFleetStore(SteppingStore):
         except (sqlite3.Error, OSError) as error:
             said = getattr(error, "strerror", None) or error
             raise StoreUnavailableError(f"the fleet's file {self.path} cannot be used: {said}") from error
-
-    def _transact(self, step: Callable[[FleetRules], T], durable: bool, reads: bool) -> T:
-        connection = self._fresh_connection()
-        if reads:
-            try:
-                with _transaction(connection, "DEFERRED"):  # it waits for nobody, and nobody for it
-                    return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
-            except sqlite3.OperationalError:
-                pass  # it had to write after all: the file was empty
-        # A claim must not be forgotten in a power cut, or its slot would start twice. A beat may.
-        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        with _transaction(connection):
-            return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
 
     def _fresh_connection(self) -> sqlite3.Connection:
         if self._connection is not None and self._opened != _identity(self.path):
