@@ -8,12 +8,21 @@ from typing import Any
 import pytest
 from whole_suite import running
 
+from plughost_media import boxes
+
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the page wait for all of its boxes: a busy machine is not a part that is slow."""
+    for name in ("_PATIENCE", "_PATIENCE_FOR_NAMES"):
+        monkeypatch.setattr(boxes, name, 60.0)
 
 
 async def test_a_box_in_which_something_strange_stands_takes_no_other_with_it(tmp_path: Path) -> None:

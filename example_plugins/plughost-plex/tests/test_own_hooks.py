@@ -111,6 +111,17 @@ async def test_a_server_that_goes_and_comes_back_is_told_once_each(suite, ada):
     assert [told for told in guarding.heard if told[0] == "Far"] == [("Far", True, "relay")]
 
 
+async def test_a_server_that_wants_to_be_asked_later_has_not_gone(suite, ada):
+    guarding = Guarding()
+    await ada.get("/api/plex/libraries")
+    await suite.host.load_plugin(guarding)
+    ada.fakes.home.begin("429")
+    assert (await suite.host.jobs.run_now(PROBE)).failures == 0
+    assert [told for told in guarding.heard if told[0] == "Home"] == []
+    [home] = [one for one in (await ada.get("/api/plex/servers")).json()["servers"] if one["name"] == "Home"]
+    assert home["reached_by"] == "local"
+
+
 class Chooser(Plugin):
     """Answers what it was made with, or fails with it."""
 

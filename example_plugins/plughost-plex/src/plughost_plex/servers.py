@@ -22,6 +22,7 @@ from plughost_upstream.protocols import (
     Reply,
     ReplyStream,
     Upstream,
+    UpstreamBusyError,
     UpstreamError,
     UpstreamRefusedError,
     UpstreamRejectedError,
@@ -187,12 +188,14 @@ class Servers:
 
         Raises:
             PlexError: None works.
+            UpstreamBusyError: None works now, and one of them only because the server wants to be asked later.
         """
         candidates = list(server.ways)
         chosen = await self._hooks.choose_connection(server=server, candidates=tuple(candidates))
         if chosen in candidates:
             candidates.sort(key=lambda way: way != chosen)
         worked: list[tuple[Way, float]] = []
+        busy: list[UpstreamBusyError] = []
 
         failed = [anyio.Event() for _ in candidates]
 
@@ -208,20 +211,31 @@ class Servers:
         async def ask(way: Way) -> None:
             began = self._clock.monotonic()
             try:
-                reply = await self._at(server, way).send(
-                    Call(path="/identity", deadline=self._config.patience)
-                )
-            except (UpstreamError, ValueError):  # a way that may not be used at all is none
+                good = await self._is_at(server, way)
+            except UpstreamBusyError as error:
+                busy.append(error)
                 return
-            container = reply.data.get("MediaContainer") if isinstance(reply.data, dict) else None
-            if isinstance(container, dict) and container.get("machineIdentifier") == server.machine:
+            if good:
                 worked.append((way, self._clock.monotonic() - began))
                 group.cancel_scope.cancel()
 
         async with anyio.create_task_group() as group:
             for place, way in enumerate(candidates):
                 group.start_soon(attempt, place, way)
+        if busy and not worked:
+            raise busy[0]
         return await self._found(server, candidates, worked)
+
+    async def _is_at(self, server: Server, way: Way) -> bool:
+        """Whether a server is at the end of a way; raises ``UpstreamBusyError`` when it wants to be asked later."""
+        try:
+            reply = await self._at(server, way).send(Call(path="/identity", deadline=self._config.patience))
+        except UpstreamBusyError:
+            raise
+        except (UpstreamError, ValueError):  # a way that may not be used at all is none
+            return False
+        container = reply.data.get("MediaContainer") if isinstance(reply.data, dict) else None
+        return isinstance(container, dict) and container.get("machineIdentifier") == server.machine
 
     async def _found(
         self, server: Server, tried: Sequence[Way], worked: Sequence[tuple[Way, float]]
