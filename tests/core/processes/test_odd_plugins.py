@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import anyio
 import pytest
 
-from housed import configuration, housed, process_of, write_plugin
+from housed import configuration, housed, process_of, until, write_plugin
+from plughost.core.processes import guest
 
 pytestmark = pytest.mark.anyio
 
@@ -52,3 +54,43 @@ async def test_what_utf_8_cannot_write_is_told_by_number(
             assert (told["kind"], told["file"]) == ("<class 'object'>", "'\\udcff'")
     lines = [getattr(record, "line", "") for record in caplog.records]
     assert "to people: \\udcff" in lines
+
+
+SLOW = """
+import time
+{slow_import}
+import anyio
+from plughost import Plugin
+
+class Slow(Plugin):
+    async def start(self, context):
+        try:
+            {slow_start}
+        finally:
+            (context.data_dir / "ended").touch()
+"""
+
+
+@pytest.mark.parametrize("phase", ["import", "start"])
+async def test_one_that_never_begins_is_not_waited_for_when_its_host_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    monkeypatch.setattr(guest, "_FAREWELL", 600.0)
+    begun = tmp_path / "begun"
+    touch = f"open({str(begun)!r}, 'w').close()"
+    slow_import = f"{touch}; time.sleep(600)" if phase == "import" else ""
+    slow_start = f"{touch}; await anyio.sleep(600)" if phase == "start" else "pass"
+    write_plugin(tmp_path, SLOW.format(slow_import=slow_import, slow_start=slow_start), "slow")
+    config = configuration(tmp_path, "slow")
+    config["host"]["load_timeout"] = 600
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+
+            async def live() -> None:
+                async with housed(config):
+                    raise AssertionError("it was started")
+
+            tasks.start_soon(live)
+            await until(begun.exists)
+            tasks.cancel_scope.cancel()
+    assert (tmp_path / "data" / "slow" / "ended").exists() == (phase == "start")

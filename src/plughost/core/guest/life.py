@@ -144,6 +144,7 @@ class Life:
             await gone.wait()
             root.setLevel(before)
             root.removeHandler(handler)
+            self._under_way.cancel_all()  # a start is shielded from the scope, as in a host
             tasks.cancel_scope.cancel()
 
     # what the host says

@@ -32,6 +32,9 @@ class CallTasks(Protocol):
     def cancel(self, call: int) -> None:
         """Cancel it, if it is not over."""
 
+    def cancel_all(self) -> None:
+        """Cancel all that are not over."""
+
 
 def call_tasks(tasks: TaskGroup) -> CallTasks:
     """Return where calls are worked on, on the event loop that runs here."""
@@ -55,6 +58,10 @@ class _AsyncioTasks:
         if (task := self._under_way.get(call)) is not None:
             task.cancel()
 
+    def cancel_all(self) -> None:
+        for task in list(self._under_way.values()):
+            task.cancel()
+
     async def _work(self, call: int, work: Work) -> None:
         try:
             await work()
@@ -75,6 +82,10 @@ class _ScopedTasks:
 
     def cancel(self, call: int) -> None:
         if (scope := self._under_way.get(call)) is not None:
+            scope.cancel()
+
+    def cancel_all(self) -> None:
+        for scope in list(self._under_way.values()):
             scope.cancel()
 
     async def _work(self, call: int, scope: anyio.CancelScope, work: Work) -> None:

@@ -48,8 +48,10 @@ def serve_forks(number: int, library: str) -> NoReturn:
     share_all()
     gc.freeze()  # and no collection before: each process would fill the holes that it leaves
     control = socket.socket(fileno=number)
-    control.send(READY)
-    _Forks(control).serve()
+    forks = _Forks(control)
+    with suppress(OSError):  # the host is gone already
+        control.send(READY)
+        forks.serve()
     os._exit(0)
 
 
