@@ -119,9 +119,8 @@ class Housing:
             return StandIn(name, process, requests, self._dispatcher, self)
         except BaseException:
             if process is not None:
-                process.kill(
-                    "its plugin was not taken"
-                )  # nothing of it was started, so there is nothing to stop
+                # Nothing of it was started, so there is nothing to stop.
+                process.kill("its plugin was not taken")
                 await process.end()
             raise
 
