@@ -7,6 +7,8 @@ managers.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import io
 import os
 import re
 import sqlite3
@@ -183,4 +185,98 @@ def tox(_: Hosts) -> Any:
     return {"answers": answers, "plugins": sorted(str(name).partition(" from ")[0] for name in plugins)}
 
 
-PROGRAMS: dict[str, Callable[[Hosts], Any]] = {"datasette": datasette, "kedro": kedro, "llm": llm, "tox": tox}
+CONFTEST = """
+import pytest
+
+def pytest_addoption(parser):
+    parser.addoption("--shop", default="corner")
+
+def pytest_report_header(config):
+    return f"shop: {config.getoption('shop')}"
+
+def pytest_collection_modifyitems(items):
+    items.reverse()
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    outcome.get_result().sections.append(("told", call.when))
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item):
+    print("before", item.name)
+    return (yield)
+
+class Late:
+    def pytest_sessionfinish(self, session):
+        print("the session ends")
+
+@pytest.fixture(autouse=True, scope="session")
+def late(request):
+    request.config.pluginmanager.register(Late(), "late")
+"""
+TESTS = """
+import pytest
+
+@pytest.fixture(params=["apple", "saw"])
+def ware(request):
+    return request.param
+
+def test_sold(ware, capsys):
+    print(ware)
+    assert ware in capsys.readouterr().out
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_counted(count):
+    assert count != 2
+
+@pytest.mark.skip(reason="closed")
+def test_skipped(): ...
+
+@pytest.mark.xfail(raises=ZeroDivisionError)
+def test_expected():
+    1 / 0
+
+def test_without_its_fixture(nowhere): ...
+"""
+ARGUMENTS = (
+    "-v -rA --shop market", "--collect-only -q", "--setup-plan", "--fixtures -q", "--markers", "-x -k counted",
+    "--help",
+)  # fmt: skip
+_LASTED = re.compile(r" in [0-9.]+s|=+|0x[0-9a-f]+")
+_NOTED = re.compile(r"^(E +)?in hook '\w+' of plugin '\w+'\n", re.M)
+"""What a host notes on an exception that leaves an implementation; pytest prints the notes of what a test raised."""
+
+
+def pytest(_: Hosts) -> Any:
+    """Run, list and explain tests, with the plugins that are installed and a ``conftest.py``."""
+    runner = importlib.import_module("pytest")
+    answers = {}
+    installed: list[str] = []
+
+    class Watching:
+        def pytest_configure(self, config: Any) -> None:
+            found = config.pluginmanager.list_plugin_distinfo()
+            installed[:] = sorted({distribution.project_name for _, distribution in found} - {"plughost"})
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path(folder, "conftest.py").write_text(CONFTEST, "utf-8")
+        Path(folder, "test_shop.py").write_text(TESTS, "utf-8")
+        for line in ARGUMENTS:
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                options = ["-p", "no:cacheprovider", "--color", "no", "--rootdir", folder, *line.split()]
+                code = runner.main(options, plugins=[Watching()])
+            sys.modules.pop("conftest", None)
+            sys.modules.pop("test_shop", None)
+            said = _NOTED.sub("", f"{code}\n{out.getvalue()}".replace(folder, "HERE"))
+            answers[line] = _LASTED.sub("T", said)
+    return {"answers": answers, "plugins": installed}
+
+
+PROGRAMS: dict[str, Callable[[Hosts], Any]] = {
+    "datasette": datasette,
+    "kedro": kedro,
+    "llm": llm,
+    "pytest": pytest,
+    "tox": tox,
+}

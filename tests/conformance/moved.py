@@ -61,15 +61,32 @@ class Moved:
         return len(gone)
 
 
-def move(mode: str) -> None:
+class Derived(pluggy.PluginManager):
+    """The same for a program whose manager is of a class that derives from ``pluggy.PluginManager``."""
+
+    through_hooks = True
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        host = Host.for_pluggy("pytest", (), config=CONFIG, environ={})
+        HOSTS.append(host)
+        manager: Any = host.pluggy
+        manager.__class__ = type(cls.__name__, (cls, type(manager)), {})
+        return manager
+
+    def __init__(self, project: str) -> None:
+        if self.through_hooks:
+            self.hook = HOSTS[-1].sync_hooks
+
+
+def move(mode: str, kind: type[Any] = Moved) -> None:
     """Hand hosts out in the place of plugin managers from now on."""
     if mode != "own":
-        pluggy.PluginManager = type("Moved", (Moved,), {"through_hooks": mode == "hooks"})  # type: ignore[misc]
+        pluggy.PluginManager = type(kind.__name__, (kind,), {"through_hooks": mode == "hooks"})  # type: ignore[misc]
 
 
 def main(mode: str, program: str) -> None:
     """Run one program and print what came of it, on the last line."""
-    move(mode)
+    move(mode, Derived if program == "pytest" else Moved)
     said = PROGRAMS[program](None if mode == "own" else HOSTS)
     said = asyncio.run(said) if asyncio.iscoroutine(said) else said
     print("\n" + json.dumps(said, default=str), flush=True)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from misbehaved import MISDEEDS, install
 
 MOVED = Path(__file__).with_name("moved.py")
-LEAST = {"datasette": 8, "kedro": 1, "llm": 4, "tox": 1}
+LEAST = {"datasette": 8, "kedro": 1, "llm": 4, "pytest": 1, "tox": 1}
 """How many plugins of its own ecosystem each program must have loaded, beside those it brings."""
 
 
