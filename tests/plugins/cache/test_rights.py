@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from plughost import Host
-from plughost.contracts import CacheManager
+from plughost.contracts import CacheManager, LockManager, RateLimiter
 from plughost.plugins.cache.manager import NamedCaches
 from servers import Server, server
 
@@ -208,6 +208,15 @@ async def test_hosts_of_two_names_on_one_server_keep_apart_unless_they_ask_to_sh
         await two.set("k", "bank")
         await two.clear()
         assert await one.get("k") == "shop"
+        await one.set("k", "shop", tags=["t"])
+        await two.invalidate_tag("t")
+        assert await one.get("k") == "shop"
+        assert await shop.use(LockManager).acquire("l", lease=60)
+        assert await bank.use(LockManager).acquire("l", wait=0, lease=60)
+        assert await again.use(LockManager).acquire("l", wait=0, lease=60) is None
+        assert (await shop.use(RateLimiter).check("k", 60, 1)).allowed
+        assert (await bank.use(RateLimiter).check("k", 60, 1)).allowed
+        assert not (await again.use(RateLimiter).check("k", 60, 1)).allowed
     async with host("shop", namespace="both") as shop, host("bank", namespace="both") as bank:
         await shop.use(CacheManager).default.set("k", "shared")
         assert await bank.use(CacheManager).default.get("k") == "shared"
