@@ -69,6 +69,47 @@ def test_a_host_that_is_killed_takes_them_along(tmp_path: Path) -> None:
     kill_hosts(tmp_path, times=1)
 
 
+FORKING = """
+import os, sys, time
+import anyio
+from plughost import Host
+
+async def main():
+    async with Host("acme", config=sys.argv[1], environ={}) as host:
+        child = os.fork()
+        if child == 0:
+            time.sleep(600)
+        print(host.plugins["faulty"].process.pid, child, flush=True)
+        await anyio.sleep(600)
+
+anyio.run(main)
+"""
+
+
+def test_a_process_that_the_host_forked_does_not_hold_them(tmp_path: Path) -> None:
+    write_plugin(tmp_path, SOURCE)
+    (tmp_path / "plughost.toml").write_text(
+        f"[host]\nplugin_dir = {str(tmp_path / 'plugins')!r}\ndata_dir = {str(tmp_path / 'data')!r}\n"
+        'allow = ["faulty"]\nhookspecs = ["faulty_hooks"]\n[plugins.faulty]\nisolation = "process"\n'
+    )
+    host = subprocess.Popen(
+        [sys.executable, "-c", FORKING, str(tmp_path / "plughost.toml")],
+        env={**os.environ, "PYTHONPATH": str(Path(faulty_hooks.__file__).parent)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert host.stdout is not None
+    guest, child = map(int, host.stdout.readline().split())
+    try:
+        (template,) = children(host.pid) - {child}
+        host.send_signal(signal.SIGKILL)
+        assert waits_until(lambda: not is_alive(guest) and not is_alive(template), 20.0)
+        assert is_alive(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        host.communicate()
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_hosts_that_are_killed_take_two_hundred_along_within_a_tenth_of_a_second(tmp_path: Path) -> None:

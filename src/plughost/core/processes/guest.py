@@ -18,6 +18,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.masking import masked_text
 from plughost.contracts.processes import ProcessExit
 from plughost.core.processes.figures import FigureReader, Figures
+from plughost.core.processes.held import hold, let_go
 from plughost.core.processes.output import Output
 from plughost.core.processes.own_time import OwnTime
 from plughost.core.processes.template import Child, TemplateProcess
@@ -95,6 +96,7 @@ class HostSide:
 
     def close(self) -> None:
         """Let go of all of it."""
+        let_go(self.leash)
         os.close(self.leash)
         self.page.close()
         self.output.close()
@@ -332,7 +334,9 @@ async def begin_process(
         given.callback(theirs.close)
         leash, kept_leash = os.pipe()
         given.callback(os.close, leash)
+        hold(kept_leash)
         kept_open.callback(os.close, kept_leash)
+        kept_open.callback(let_go, kept_leash)
         output, written = os.pipe()
         kept_open.callback(os.close, output)
         given.callback(os.close, written)

@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from plughost._dataclasses import dataclass
+from plughost.core.processes.held import hold, let_go
 from plughost.core.stepping import event_library
 from plughost.core.wire.births import BORN, MESSAGE, READY, Ends, Request, packed, scrubbed_environment
 from plughost.core.wire.calls import Reply, awaited_reply
@@ -133,6 +134,7 @@ class TemplateProcess:
         if self._control is not None:
             with suppress(OSError):
                 anyio.notify_closing(self._control)
+            let_go(self._control.fileno())
             self._control.close()
             self._control = None
         process, self._process = self._process, None
@@ -142,6 +144,7 @@ class TemplateProcess:
 
     async def _start(self) -> None:
         ours, self._process = _spawn(event_library.name or "asyncio")
+        hold(ours.fileno())
         ours.setblocking(False)
         self._control = ours
         self._is_there = anyio.Event()
@@ -187,6 +190,7 @@ class TemplateProcess:
         if self._control is control:
             self._control = None
             anyio.notify_closing(control)
+            let_go(control.fileno())
             control.close()
         self._is_there.set()
         for birth in self._births:
