@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, IntEnum
@@ -13,7 +14,16 @@ from typing import Any
 import pytest
 
 from plughost.cli.documents import dumped
-from plughost.contracts import for_json
+from plughost.contracts import (
+    error_line,
+    error_lines,
+    error_text,
+    for_json,
+    json_bytes,
+    spoken,
+    value_text,
+    visible,
+)
 
 
 class Colour(Enum):
@@ -55,3 +65,33 @@ def test_what_holds_itself_ends_in_an_ellipsis() -> None:
     circle.append(circle)
     assert for_json(circle, deepest=2) == [[["…"]]]
     assert "…" in dumped({"circle": circle})
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("caf\udce9", "caf\\udce9"),
+        ({"caf\udce9": ["\ud800"]}, {"caf\\udce9": ["\\ud800"]}),
+        ({"rocket": "\U0001f680"}, {"rocket": "\U0001f680"}),
+        ({"many": 10**5000}, {"many": "a builtins.int, whose repr raises ValueError"}),
+        ({"many": 10**4000}, {"many": 10**4000}),
+        ({1: {2}}, {"1": [2]}),
+    ],
+)
+def test_what_json_cannot_hold_does_not_keep_the_rest_of_a_document_back(value: Any, said: Any) -> None:
+    assert for_json(value) == said
+    assert json.loads(json_bytes({"value": value, "rest": 1})) == {"value": said, "rest": 1}
+    assert json.loads(dumped({"value": value}).encode()) == {"value": said}
+
+
+@pytest.mark.parametrize("text", [error_text, error_line, lambda error: "".join(error_lines(error))])
+def test_the_text_of_an_error_can_be_written(text: Callable[[BaseException], str]) -> None:
+    told = text(ValueError("no such file: caf\udce9"))
+    assert "caf\\udce9" in told
+    told.encode()
+
+
+def test_what_is_shown_can_be_written() -> None:
+    for told in (visible("caf\udce9"), spoken("caf\udce9"), value_text(["\udce9" * 10])):
+        assert "\\udce9" in told
+        told.encode()

@@ -34,7 +34,7 @@ from plughost.contracts.value_text import (
     spoken,
     value_text,
 )
-from plughost.contracts.visible import visible
+from plughost.contracts.visible import visible, writable
 
 if TYPE_CHECKING:
     from plughost.contracts.apps import (
@@ -225,7 +225,7 @@ if TYPE_CHECKING:
         JobFunction,
         JobRecord,
     )
-    from plughost.contracts.json_values import for_json
+    from plughost.contracts.json_values import for_json, json_bytes
     from plughost.contracts.limits import (
         Limit,
         LimitResult,
@@ -594,6 +594,7 @@ __all__ = [
     "is_being_cancelled",
     "is_secret_key",
     "items_of",
+    "json_bytes",
     "json_option",
     "masked",
     "masked_text",
@@ -619,6 +620,7 @@ __all__ = [
     "with_paths",
     "working_directory_of",
     "worst_of",
+    "writable",
 ]
 
 _NAMES = {
@@ -661,7 +663,7 @@ _NAMES = {
     "http": ("AdminPanel ASGIApp GuardedRoute HttpContext Message Middleware PanelAction Receive Scope Send"),
     "http_settings": "AdminPath HttpSettings",
     "jobs": "Job JobFunction JobRecord",
-    "json_values": "for_json",
+    "json_values": "for_json json_bytes",
     "limits": "Limit LimitResult OutagePolicy RateLimiter",
     "loaders": "call_loader is_being_cancelled",
     "locks": "Lock LockManager LockStats",

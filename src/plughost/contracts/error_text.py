@@ -11,6 +11,7 @@ from typing import Final
 
 from plughost.contracts.counting import counted
 from plughost.contracts.masking import masked_text
+from plughost.contracts.visible import writable
 from plughost.exceptions import RemoteError, StrayError
 
 _LONGEST: Final = 2_000  # characters of one error; an answer of a server, say, may be a whole page
@@ -62,7 +63,7 @@ def error_type_name(error: BaseException) -> str:
 def _shortened(text: str) -> str:
     shown = masked_text(text[: 2 * _LONGEST])  # cut first, and again afterwards: no cut goes through a secret
     whole = len(text) <= _LONGEST
-    return shown if whole else f"{shown[:_LONGEST]}... ({len(text)} characters)"
+    return writable(shown if whole else f"{shown[:_LONGEST]}... ({len(text)} characters)")
 
 
 def error_lines(error: BaseException) -> list[str]:
@@ -77,4 +78,4 @@ def error_lines(error: BaseException) -> list[str]:
         ]
     except BaseException:  # its __str__, its notes, its cause: all of it is a stranger's
         lines = [error_line(error)]
-    return masked_text("".join(lines)).splitlines(keepends=True)
+    return writable(masked_text("".join(lines))).splitlines(keepends=True)

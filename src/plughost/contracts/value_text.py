@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 from plughost.contracts.error_text import error_line, error_type_name
 from plughost.contracts.masking import masked_text
+from plughost.contracts.visible import writable
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ _brief.maxstring = _brief.maxother = _brief.maxlong = _LONGEST // 2
 def value_text(value: object) -> str:
     """Return the ``repr`` of a value, shortened and masked; its class when that raises. Never raises."""
     try:
-        return masked_text(str.__str__(_brief.repr(value))[:_LONGEST])
+        return writable(masked_text(str.__str__(_brief.repr(value))[:_LONGEST]))
     except BaseException as failure:
         return f"a {class_name(type(value))}, whose repr raises {error_type_name(failure)}"
 
@@ -32,7 +33,7 @@ def value_text(value: object) -> str:
 def spoken(value: object) -> str:
     """Return the ``str`` of a value, whole; what ``value_text`` says of it when that raises. Never raises."""
     try:
-        return str.__str__(str(value))
+        return writable(str.__str__(str(value)))
     except BaseException:
         return value_text(value)
 

@@ -10,8 +10,15 @@ import re
 from typing import Final
 
 _UNSEEN: Final = re.compile(
-    "[\x80-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+    "[\x80-\x9f\ud800-\udfff\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
+
+_HALF: Final = re.compile("[\ud800-\udfff]")
+
+
+def writable(text: str) -> str:
+    """Return the text with halves of surrogate pairs written out: UTF-8 has none, and names of files may hold some."""
+    return text if text.isascii() else _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def visible(text: str) -> str:

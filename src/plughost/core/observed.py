@@ -20,6 +20,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.files import replace_file
 from plughost.contracts.logs import get_logger
 from plughost.contracts.masking import masked_text
+from plughost.contracts.visible import writable
 from plughost.core.calls.metrics import CallMetrics
 
 _FILE, _LOCK = "observed.json", ".observed.lock"
@@ -98,7 +99,7 @@ class Observations:
                 now = self._clock.time()
                 for hook, plugin, count, cases in new:
                     row = rows.get((hook, plugin)) or ObservedHook(hook=hook, plugin=plugin, since=now)
-                    last = (*row.last, *(ObservedCase(now, masked_text(what)) for what in cases))
+                    last = (*row.last, *(ObservedCase(now, writable(masked_text(what))) for what in cases))
                     rows[hook, plugin] = msgspec.structs.replace(
                         row, count=row.count + count, last=last[-_MOST_CASES:]
                     )

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from plughost.contracts.error_text import error_text
 from plughost.contracts.health import HealthCheck, HealthReport
+from plughost.contracts.json_values import json_bytes
 from plughost.contracts.records import RUNNING_STATES, PluginRecord, PluginState
 from plughost.http.gate import may
 from plughost.http.guards import LOOPBACK, PUBLIC, any_of, scope
@@ -138,6 +138,6 @@ def _app_status(runtime: HttpRuntime, name: str) -> str:
 
 
 def _answer(status: str, body: Mapping[str, Any]) -> Response:
-    document = msgspec.json.encode({"status": status, **body}, enc_hook=str)
+    document = json_bytes({"status": status, **body})
     headers = {"Cache-Control": "no-store"}
     return Response(document, 503 if status == "fail" else 200, headers, HEALTH_TYPE)

@@ -8,9 +8,8 @@ from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from plughost.contracts.http import Send
+from plughost.contracts.json_values import json_bytes
 from plughost.contracts.visible import visible
 
 if TYPE_CHECKING:
@@ -75,12 +74,12 @@ class Problem(Exception):
                 f"<main><h1>{title}</h1><p>{escape(visible(self.detail))}</p></main></html>"
             )
             return Response(page, self.status, headers, "text/html; charset=utf-8")
-        return Response(msgspec.json.encode(self.document()), self.status, headers, PROBLEM_TYPE)
+        return Response(json_bytes(self.document()), self.status, headers, PROBLEM_TYPE)
 
 
 async def send_problem(problem: Problem, send: Send) -> None:
     """Answer with a problem document in plain ASGI; for middleware that knows no framework."""
-    body = msgspec.json.encode(problem.document())
+    body = json_bytes(problem.document())
     given = {"Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store", **problem.headers}
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in given.items()]
     headers.append((b"content-length", b"%d" % len(body)))

@@ -11,7 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from plughost.contracts import for_json
+from plughost.contracts import for_json, json_bytes
 from plughost.http import (
     SIGNED_IN,
     EventStream,
@@ -173,7 +173,7 @@ async def perform(action: Action, request: Request, told: dict[str, Any], *, str
 
 def answer(document: Any) -> Response:
     """Return a JSON response."""
-    return Response(msgspec.json.encode(document), media_type="application/json")
+    return Response(json_bytes(document), media_type="application/json")
 
 
 async def _user(request: Request) -> Document:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-import msgspec
 from anyio.streams.memory import MemoryObjectSendStream
 
-from plughost.contracts import SYSTEM_CLOCK, Clock, get_logger
+from plughost.contracts import SYSTEM_CLOCK, Clock, get_logger, json_bytes
 from plughost.http import HttpRuntime, Problem
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.figures import FigureSources
@@ -172,4 +171,4 @@ def _parts(look: Look, last: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    return json_bytes(value).decode()

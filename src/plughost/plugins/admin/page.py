@@ -140,14 +140,15 @@ class Page:
     async def _page(self, request: Request, tab: Tab, *, base: str) -> Response:
         runtime, identity = runtime_of(request), identity_of(request)
         document, problem, view = None, "", ListView.of(request.query_params)
+        parts: Mapping[str, str] = {}
         try:
             document = await tab.figures(runtime, self._live.desk)
             wanted = request.query_params.get("user", "").strip()
             if wanted and tab.name == "sessions":
                 document["found"] = await user_sessions(runtime.host, wanted[:200])
+            parts = self._renderer.parts(runtime, tab, document, view)
         except Problem as raised:
-            problem = raised.detail
-        parts = self._renderer.parts(runtime, tab, document, view) if document is not None else {}
+            document, problem = None, raised.detail
         frame = PageFrame(
             identity=identity, tabs=self._tabs.seen(runtime, identity), base=base,
             shape=look_of({}, parts).shape, problem=problem, notice=notice_of(request), view=view,

@@ -18,13 +18,14 @@ import jinja2.bccache
 from markupsafe import Markup, escape
 
 from plughost.contracts import Clock, counted, visible
-from plughost.http import HttpRuntime, Identity
+from plughost.http import HttpRuntime, Identity, Problem
 from plughost.plugins.admin import charts
 from plughost.plugins.admin.actions import ACTIONS, Done
 from plughost.plugins.admin.charts import milliseconds, span
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.offers import standing
 from plughost.plugins.admin.tabs import Tab
+from plughost.plugins.admin.told_once import FailuresToldOnce
 from plughost.plugins.admin.views import ListView, part_of
 
 STATIC: Mapping[str, str] = {
@@ -98,6 +99,7 @@ class Renderer:
 
     def __init__(self, clock: Clock, *, refresh: float, title: str) -> None:
         self._clock, self._title, self._refresh = clock, title, refresh
+        self._failures = FailuresToldOnce()
         self._env = jinja2.Environment(
             loader=jinja2.PackageLoader("plughost.plugins.admin"),
             autoescape=True,
@@ -206,9 +208,14 @@ class Renderer:
     def _panel(self, tab: Tab, document: Document | None, part: Any, may_press: Any) -> Markup | None:
         if tab.panel is None or tab.panel.template is None or document is None:
             return None
-        template = self._panel_template(tab.panel.template)
         allowed = {action.name: may_press(action) for action in tab.panel.actions}
-        page = template.render(data=document, part=part, allowed=allowed)
+        try:
+            template = self._panel_template(tab.panel.template)
+            page = template.render(data=document, part=part, allowed=allowed)
+        except Exception as error:
+            what = f"The template of the panel {tab.title!r}"
+            self._failures.note(what, error)
+            raise Problem(500, f"{what} failed; the log knows more.", code="panel_failed") from error
         return Markup(page)  # noqa: S704 - it was autoescaped
 
     def _title_of(self, runtime: HttpRuntime) -> str:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from plughost.contracts import AdminPanel, PanelAction, error_text, for_json, get_logger, items_of
+from plughost.contracts import (
+    AdminPanel,
+    PanelAction,
+    call_loader,
+    error_text,
+    for_json,
+    get_logger,
+    items_of,
+    spoken,
+)
 from plughost.http import HttpRuntime, Identity, Problem
 from plughost.plugins.admin import figures
 from plughost.plugins.admin.actions import Done
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.figures import Figures, FigureSources
+from plughost.plugins.admin.told_once import FailuresToldOnce
 
 _log = get_logger("plughost.admin")
 
@@ -65,6 +74,7 @@ class Tabs:
     def __init__(self, limit: float) -> None:
         self._limit = limit
         self._named: set[tuple[str, str]] = set()
+        self._failures = FailuresToldOnce()
 
     def all(self, runtime: HttpRuntime) -> list[Tab]:
         """Return the tabs, our own first; a panel whose name is taken is left out, and named in the log once."""
@@ -101,14 +111,15 @@ class Tabs:
         """
         action = find_action(tab, name)
         said = await self._within(lambda: action.run(fields), f"The action {action.title!r}")
-        return Done(str(said))
+        return Done(spoken(said))
 
     def _tab(self, panel: AdminPanel) -> Tab:
         async def panel_figures(_: HttpRuntime, __: FigureSources) -> Document:
-            told = await self._within(panel.data, f"The panel {panel.title!r}")
+            what = f"The panel {panel.title!r}"
+            told = await self._within(panel.data, what)
             if not isinstance(told, Mapping):
-                raise Problem(500, f"The panel {panel.title!r} gave no figures.", code="panel_failed")
-            return {**for_json(told), "advice": []}
+                raise Problem(500, f"{what} gave no figures.", code="panel_failed")
+            return {**await self._within(lambda: for_json(told), what), "advice": []}
 
         return Tab(
             name=panel.name,
@@ -122,11 +133,11 @@ class Tabs:
     async def _within(self, function: Callable[[], Any], what: str) -> Any:
         with anyio.move_on_after(self._limit):
             try:
-                value = function()
-                return await value if inspect.isawaitable(value) else value
+                return await call_loader(function)
             except Problem:
                 raise
             except Exception as error:
+                self._failures.note(what, error)
                 raise Problem(500, f"{what} failed; the log knows more.", code="panel_failed") from error
         raise Problem(503, f"{what} took longer than {self._limit:g} s.", code="timeout")
 
