@@ -139,6 +139,30 @@ async def test_in_trouble_what_is_kept_is_shown_and_what_is_not_is_told(
                 assert int(answer.headers["age"]) >= age, path
 
 
+@pytest.mark.parametrize(("kind", "why"), [
+    ("500", "upstream-unavailable"), ("garbage", "upstream-garbage"), ("429", "upstream-busy"),
+    ("401", "upstream-refused"),
+])  # fmt: skip
+async def test_a_stale_answer_says_what_is_wrong_with_the_server(
+    fakes: Fakes, tmp_path: Any, kind: Any, why: str
+) -> None:
+    clock, paths = FakeClock(), ("activities", "ondeck", "watch-history")
+    async with running(fakes, tmp_path, clock) as suite:
+        viewer = Viewer(suite)
+        assert (await viewer.browser.sign_in()).status_code == 200
+        await viewer.until(200, *paths)
+        fakes.home.begin(kind, retry_after="120")
+        await clock.advance(301)
+        with anyio.fail_after(60):
+            for path in paths:
+                told = ""
+                while not told.endswith(
+                    f"; detail={why}"
+                ):  # until what was asked behind its back has come back
+                    told = (await viewer.ask(path))[path].headers["cache-status"]
+                    await anyio.sleep(0.05)
+
+
 def _content(answer: httpx2.Response) -> Any:
     found = answer.json()
     return found.get("activities", found.get("MediaContainer"))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 import msgspec
 
-from plughost.contracts import Cache, CacheManager, Clock
+from plughost.contracts import Cache, CacheEntry, CacheManager, Clock
 from plughost.exceptions import ServiceError
 from plughost_plex.protocols import Account, Answer, PlexError, Server
 from plughost_plex.servers import Servers
 from plughost_plex.under_way import UnderWay
-from plughost_upstream.protocols import Call, UpstreamGarbageError, UpstreamMissingError
+from plughost_upstream.protocols import Call, UpstreamError, UpstreamGarbageError, UpstreamMissingError
 
 _DAY: Final = 86_400.0
 # Not `load_failures`: a cache has the answers of all servers, and each way to one has a breaker of its own.
@@ -86,6 +87,7 @@ class Answers:
     ) -> None:
         self._servers, self._caches, self._warm, self._clock = servers, caches, warm, clock
         self._read_at: dict[tuple[str, str], float] = {}
+        self._troubles: dict[str, str] = {}
         self.under_way = UnderWay()
         self.reads: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
@@ -121,12 +123,13 @@ class Answers:
             UpstreamError: The server gave no answer, and none is kept.
         """
         call = Call(path=path, params=params or {}, headers=headers or {}, user=account.user_id)
-
+        asked = urlencode(sorted([*(params or {}).items(), *(headers or {}).items()]))
+        key = f"{server.machine}:{account.plex_id}:{path}?{asked}"
         made: list[Mapping[str, Any] | None] = []
 
         async def load() -> Mapping[str, Any] | None:
             self.calls[kind] += 1
-            with self.under_way.one():
+            with self.under_way.one(), self._noting(key):
                 found = await self._ask(server, call)
                 made.append(found if found is None or then is None else await then(found))
                 return made[-1]
@@ -136,8 +139,6 @@ class Answers:
             cache = self._cache(kind)
         except ServiceError:  # nothing is kept while the plugin ``cache`` is away
             return _found(Answer(data=await load() or {}))
-        asked = urlencode(sorted([*(params or {}).items(), *(headers or {}).items()]))
-        key = f"{server.machine}:{account.plex_id}:{path}?{asked}"
         tags = self._tags(account, server, item, section)
         entry = await cache.get_or_set_entry(key, load, tags=tags)
         self._keep_warm(cache, kind, key, load, tags)
@@ -145,7 +146,7 @@ class Answers:
             raise _missing()
         # What this reader had made is new, whatever the clock says it took to bring it here.
         age = 0.0 if made == [entry.value] and not entry.stale else entry.age
-        return Answer(data=entry.value, age=age, ttl=entry.ttl, stale=entry.stale)
+        return self._answer(key, entry, age)
 
     async def all_of(
         self,
@@ -166,12 +167,33 @@ class Answers:
         except ServiceError:
             return _found(Answer(data=await load() or {}))
         key = f"{server.machine}:{account.plex_id}:all"
+
+        async def noted() -> Mapping[str, Any] | None:
+            with self._noting(key):
+                return await load()
+
         tags = self._tags(account, server)
-        entry = await cache.get_or_set_entry(key, load, tags=tags)
-        self._keep_warm(cache, kind, key, load, tags)
+        entry = await cache.get_or_set_entry(key, noted, tags=tags)
+        self._keep_warm(cache, kind, key, noted, tags)
         if entry.value is None:
             raise _missing()
-        return Answer(data=entry.value, age=entry.age, ttl=entry.ttl, stale=entry.stale)
+        return self._answer(key, entry, entry.age)
+
+    @contextmanager
+    def _noting(self, key: str) -> Iterator[None]:
+        """Note why a key could not be loaded, for those who are given an old answer."""
+        try:
+            yield
+        except (PlexError, UpstreamError) as error:
+            if len(self._troubles) >= _MOST_KEPT:
+                self._troubles.clear()
+            self._troubles[key] = error.code if isinstance(error, UpstreamError) else "upstream_unavailable"
+            raise
+        self._troubles.pop(key, None)
+
+    def _answer(self, key: str, entry: CacheEntry, age: float) -> Answer:
+        trouble = self._troubles.get(key, "upstream_timeout") if entry.stale else ""
+        return Answer(data=entry.value, age=age, ttl=entry.ttl, stale=entry.stale, trouble=trouble)
 
     async def forget(self, account: Account, server: Server, *kinds: str, item: str = "") -> None:
         """Forget an account's answers of some kinds, and all that is about an item."""

@@ -91,12 +91,14 @@ class Answer:
         age: Seconds since the server said it.
         ttl: Seconds it is still good; negative when it is stale.
         stale: Whether it is only shown because the server is slow or away.
+        trouble: Why it is stale: the code of the error, or that of a time-out; empty when it is not.
     """
 
     data: Mapping[str, Any]
     age: float = 0.0
     ttl: float = 0.0
     stale: bool = False
+    trouble: str = ""
 
 
 class OwnsServer(Guard):

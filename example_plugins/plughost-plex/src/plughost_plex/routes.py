@@ -276,7 +276,7 @@ class Routes:
         return JSONResponse({"activities": found, **about}, headers=self._freshness(answer))
 
     def _freshness(self, answer: Answer) -> dict[str, str]:
-        detail = "; detail=upstream-slow-or-away" if answer.stale else ""
+        detail = f"; detail={answer.trouble.replace('_', '-')}" if answer.stale else ""
         return {
             "Cache-Control": "private, no-cache",
             "Age": str(int(answer.age)),
