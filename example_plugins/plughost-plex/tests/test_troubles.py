@@ -147,7 +147,7 @@ async def test_a_stale_answer_says_what_is_wrong_with_the_server(
     fakes: Fakes, tmp_path: Any, kind: Any, why: str
 ) -> None:
     clock, paths = FakeClock(), ("activities", "ondeck", "watch-history")
-    async with running(fakes, tmp_path, clock) as suite:
+    async with running(fakes, tmp_path, clock, deadline=60.0) as suite:
         viewer = Viewer(suite)
         assert (await viewer.browser.sign_in()).status_code == 200
         await viewer.until(200, *paths)
@@ -155,10 +155,9 @@ async def test_a_stale_answer_says_what_is_wrong_with_the_server(
         await clock.advance(301)
         with anyio.fail_after(60):
             for path in paths:
-                told = ""
-                while not told.endswith(
-                    f"; detail={why}"
-                ):  # until what was asked behind its back has come back
+                told, wanted = "", f"; detail={why}"
+                # Until what was asked behind its back has come back.
+                while not told.endswith(wanted):
                     told = (await viewer.ask(path))[path].headers["cache-status"]
                     await anyio.sleep(0.05)
 
