@@ -231,7 +231,11 @@ def nurseries() -> int:
 
 @types.coroutine
 def drive_on_trio(
-    coroutine: Coro, waiting: Any, patience: Patience, unclosable: list[object]
+    coroutine: Coro,
+    waiting: Any,
+    patience: Patience,
+    unclosable: list[object],
+    thrown: BaseException | None = None,
 ) -> Generator[Any, Any, Any]:
     """Step ``coroutine``, which waits for ``waiting``, to its end on trio; return what it returns.
 
@@ -244,13 +248,15 @@ def drive_on_trio(
         waiting: What it waits for now.
         patience: Tells when to abandon it.
         unclosable: Where coroutines are kept that cannot even be closed.
+        thrown: What came instead of what it waits for, if that is so.
 
     Raises:
         AbandonedError: Patience was over.
     """
     over = False
     while True:
-        step, value = yield from _hand_on(coroutine, waiting, unclosable)
+        step, value = yield from _hand_on(coroutine, waiting, unclosable, thrown)
+        thrown = None
         over = over or patience.is_over()
         if over:
             if not patience.in_nursery():
@@ -273,10 +279,12 @@ def drive_on_trio(
 
 
 def _hand_on(
-    coroutine: Coro, waiting: Any, unclosable: list[object]
+    coroutine: Coro, waiting: Any, unclosable: list[object], thrown: BaseException | None
 ) -> Generator[Any, Any, tuple[Callable[[Any], Any], Any]]:
     """Let the event loop have what ``coroutine`` waits for; return how to go on, and with what."""
     try:
+        if thrown is not None:
+            raise thrown
         return coroutine.send, (yield waiting)
     except GeneratorExit:
         dispose(coroutine, unclosable)

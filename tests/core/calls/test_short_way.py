@@ -296,3 +296,64 @@ def test_an_abandoned_implementation_leaves_the_short_way_in_silence(recwarn, ca
     asyncio.run(go())
     assert [str(each.message) for each in recwarn] == []
     assert capfd.readouterr().err == ""
+
+
+class _Turn:
+    def __await__(self):
+        yield
+
+
+async def _waits(value):
+    await _Turn()
+    return 1
+
+
+async def _listens(value):
+    try:
+        await _Turn()
+    except KeyError:
+        return value
+    except GeneratorExit:
+        value.append("closed")
+        raise
+
+
+async def _leaves(value):
+    try:
+        await _Turn()
+    except KeyError:
+        raise GeneratorExit from None
+
+
+@pytest.mark.parametrize("way", [PLAIN, SHORT])
+@pytest.mark.parametrize(
+    ("implementations", "results", "errors"),
+    [
+        ([_listens, _waits], [{}, 1], 0),
+        ([_waits, _listens], [1, {}], 0),
+        ([_leaves, _waits], [1], 1),
+        ([_waits, _leaves], [1], 1),
+    ],
+)
+def test_what_comes_where_nobody_has_an_event_loop_goes_to_who_waits(way, implementations, results, errors):
+    hosts = dispatcher(Specs, *(plugin("ask", each) for each in implementations), way=way)
+    call = hosts.hooks.ask(value={})
+    place = 1 - implementations.index(_waits)
+    for _ in range(place + 1):
+        call.send(None)
+    with pytest.raises(StopIteration) as done:  # noqa: PT012  who answers the error may be the last or not
+        call.throw(KeyError())
+        call.send(None)
+    assert done.value.value == results
+    assert figures(hosts, "ab"[place])[1] == errors
+
+
+@pytest.mark.parametrize("way", [PLAIN, SHORT])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_call_that_is_closed_without_an_event_loop_closes_who_waits(way, place):
+    guests = [plugin("ask", _listens), plugin("ask", _waits)]
+    call = dispatcher(Specs, *(guests if place == 0 else guests[::-1]), way=way).hooks.ask(value=(log := []))
+    for _ in range(place + 1):
+        call.send(None)
+    call.close()
+    assert log == ["closed"]

@@ -7,7 +7,9 @@ anything else than this one.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import types
+from asyncio import Future
+from collections.abc import Callable, Generator
 from functools import partial
 from types import CoroutineType
 from typing import Any, NoReturn
@@ -109,49 +111,59 @@ class Call:
             if self._watch is not None:
                 self._watch.end()
 
-    async def go_on(self, number: int, coroutine: Coro, waiting: Any, run: object) -> Any:  # noqa: C901
+    @types.coroutine
+    def go_on(self, number: int, coroutine: Coro, waiting: Any, run: object) -> Generator[Any, Any, Any]:  # noqa: C901
         """Take over a call from the short way, ``run``, which came to a step that waits; return the result.
 
         As on the short way nothing is measured: the calls that are go the plain way from the beginning. It is
         written out, because each call in it would cost every implementation that waits.
         """
-        watch, gathering, fit = self._watching(), self.gathering, self._plan.fit
-        step = self._plan.steps[number]
+        watch, gathering, fit, given = self._watching(), self.gathering, self._plan.fit, self._values
+        value: Any = coroutine
         try:
-            try:
-                value = await watch.hold(coroutine, waiting, step.limit)
-                settled = gathering.take(value if fit is None or value is None else fit(value))
-            except BaseException as error:
-                settled = self._lost(step, error)
-            for step in self._plan.steps[number + 1 :]:
-                if settled:
-                    break
-                step.tally.counted += 1
-                waits = False
+            for step in self._plan.steps[number:]:
+                waits, is_held, thrown = value is coroutine, False, None
                 try:
                     try:
-                        value = step.call(self._values)
-                        if waits := type(value) is CoroutineType:
-                            waiting = value.send(None)
+                        if not waits:
+                            step.tally.counted += 1
+                            value = step.call(given) if step.sole is None else step.function(given[step.sole])
+                            if waits := type(value) is CoroutineType:
+                                waiting = value.send(None)
+                        if waits:
+                            watch.lay_down(step.limit)
+                            while waiting is None or type(waiting) is Future:  # the usual
+                                try:
+                                    sent = yield waiting
+                                except BaseException as error:
+                                    thrown = error
+                                    break
+                                waiting = value.send(sent)
+                            is_held = True
+                            value = yield from watch.hold(value, waiting, None, thrown)
                     except StopIteration as done:
                         if not waits:
                             raise
-                        value, waits = done.value, False
-                    except GeneratorExit as error:  # its own: the caller's would come where it waits
-                        raise stray(error) from error
-                    if waits:
-                        value = await watch.hold(value, waiting, step.limit)
-                    settled = gathering.take(value if fit is None or value is None else fit(value))
+                        value = done.value
+                    if gathering.take(value if fit is None or value is None else fit(value)):
+                        break
                 except BaseException as error:
-                    settled = self._lost(step, error)
+                    value = self._lost(step, error, is_callers=is_held)
             return gathering.result()
         finally:
-            watch.end()
-            if inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
-                self._watchdog.unclosable.append(run)  # it would try to close it
+            watch.end(coroutine, run)
 
-    def _lost(self, step: Step, error: BaseException) -> bool:
-        """Deal with an implementation that failed; it settles nothing."""
+    def _lost(self, step: Step, error: BaseException, *, is_callers: bool) -> bool:
+        """Deal with an implementation that failed; it settles nothing.
+
+        Args:
+            step: Which.
+            error: What it raised.
+            is_callers: Whether a closing is that of the caller; elsewhere it is the implementation's own.
+        """
+        if isinstance(error, GeneratorExit) and not is_callers:
+            own = stray(error)
+            own.__cause__, error = error, own
         fail(step, error)
         if step.enforced:
             self.gathering.lose()

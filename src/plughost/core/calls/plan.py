@@ -35,6 +35,7 @@ class Step(msgspec.Struct, frozen=True, eq=False):
         function: The implementation, bound.
         arguments: Names of what it takes by position.
         keywords: Names of what it takes with a default of its own, as far as a call may have them.
+        sole: Name of the one thing that it takes, as most do; None if that is more or less.
         kind: How it is to be called.
         limit: Seconds it may take; None means no limit.
         aborts: Whether its failure is the caller's.
@@ -50,6 +51,7 @@ class Step(msgspec.Struct, frozen=True, eq=False):
     function: Callable[..., Any]
     arguments: tuple[str, ...]
     keywords: tuple[str, ...]
+    sole: str | None
     kind: Kind
     limit: float | None
     aborts: bool
@@ -61,9 +63,9 @@ class Step(msgspec.Struct, frozen=True, eq=False):
 
     def call(self, values: Mapping[str, Any]) -> Any:
         """Call the implementation with what it takes of the call's arguments."""
+        if self.sole is not None:
+            return self.function(values[self.sole])
         if not self.keywords:
-            if len(self.arguments) == 1:  # the usual
-                return self.function(values[self.arguments[0]])
             return self.function(*[values[name] for name in self.arguments])
         positional = [values[name] for name in self.arguments]
         return self.function(*positional, **{name: values[name] for name in self.keywords if name in values})
@@ -115,6 +117,14 @@ class CallPlan(msgspec.Struct, frozen=True, eq=False):
 _place_of = attrgetter("place")
 _kind_of = attrgetter("kind")
 _source_of = attrgetter("source")
+
+
+def _kind(impl: pluggy.HookImpl, *, blocking: bool) -> Kind:
+    if impl.wrapper or impl.hookwrapper:
+        return "wrapper"
+    if blocking:
+        return "blocking"
+    return "async" if is_async(impl.function) else "plain"
 
 
 def _is_wrapper(step: Step) -> bool:
@@ -179,26 +189,22 @@ class Planner:
     def _step(self, declaration: Declaration, impl: pluggy.HookImpl, ages: Mapping[str, int]) -> Step:
         options = options_of(impl.plugin, impl.function)
         name = declaration.name
-        kind: Kind
-        if impl.wrapper or impl.hookwrapper:
-            kind = "wrapper"
-        elif options.blocking:
-            kind = "blocking"
-        else:
-            kind = "async" if is_async(impl.function) else "plain"
+        kind = _kind(impl, blocking=options.blocking)
         tally = self._metrics.tally(name, impl.plugin_name)
         enforced = self._policy.enforces(impl.plugin_name)
         function = as_wrapper(impl.function, impl.plugin_name, name) if impl.hookwrapper else impl.function
         if not enforced and declaration.options.mode == "decide" and kind != "wrapper":
             function = watching(function, impl.plugin_name, name, tally)
+        keywords = tuple(
+            each for each in impl.kwargnames if declaration.foreign or each in declaration.arguments
+        )
         return Step(
             plugin=impl.plugin_name,
             hook=name,
             function=function,
             arguments=tuple(impl.argnames),
-            keywords=tuple(
-                each for each in impl.kwargnames if declaration.foreign or each in declaration.arguments
-            ),
+            keywords=keywords,
+            sole=impl.argnames[0] if len(impl.argnames) == 1 and not keywords else None,
             kind=kind,
             limit=self._policy.limit(
                 name, impl.plugin_name, asked=options.timeout, declared=declaration.options.timeout

@@ -13,6 +13,7 @@ import math
 import types
 import weakref
 from collections.abc import Callable, Generator
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -176,15 +177,22 @@ class Unwatched:
     def __init__(self, unclosable: list[object]) -> None:
         self._unclosable = unclosable
 
-    def end(self) -> None:
-        """The call is over."""
+    def end(self, first: Any = None, run: object = None) -> None:
+        """The call is over, which ``run`` had begun with the coroutine ``first``."""
+        if first is not None and first.cr_frame is not None:
+            self._unclosable.append(run)
 
     def give_up(self) -> None:
         """There is nothing to cancel."""
 
-    async def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Any:
-        """Go on with a coroutine that was stepped once and is ``waiting`` for something."""
-        return await drive_on_trio(coroutine, waiting, Endless(), self._unclosable)
+    def lay_down(self, limit: float | None) -> None:
+        """There is nothing that could keep a limit."""
+
+    async def hold(
+        self, coroutine: Coro, waiting: Any, limit: float | None, thrown: BaseException | None = None
+    ) -> Any:
+        """Go on with a coroutine that was stepped once and is ``waiting`` for something, or got ``thrown`` instead."""
+        return await drive_on_trio(coroutine, waiting, Endless(), self._unclosable, thrown)
 
 
 class Watch(Driven):
@@ -206,17 +214,22 @@ class Watch(Driven):
         ticker: Ticker,
         unclosable: list[object],
     ) -> None:
-        super().__init__(unclosable)
+        # What ``Driven`` has, without a call: this is made for every call that waits
+        self.cut, self.delivered, self.unclosable = False, None, unclosable
         self.task = task
-        self._time = loop.time
+        # asyncio's own is a function in Python around this one, and each implementation that waits asks it
+        self._time = monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
         self.before = task.cancelling()
         self.deadline = math.inf
         self.cancels = 0
         self._ticker = ticker
         ticker.watches.add(self)
 
-    def end(self) -> None:
-        """The call is over."""
+    def end(self, first: Any = None, run: object = None) -> None:
+        """The call is over, which ``run`` had begun with the coroutine ``first``."""
+        # When it could not be closed, ``run`` would try again
+        if first is not None and first.cr_frame is not None:
+            self.unclosable.append(run)
         self._ticker.watches.discard(self)
 
     def give_up(self) -> None:
@@ -225,9 +238,17 @@ class Watch(Driven):
         if now < self._ticker.due:
             self._ticker.arm(self.task.get_loop(), now)
 
+    def lay_down(self, limit: float | None) -> None:
+        """Have the ticker act in ``limit`` seconds, instead of what was laid down before."""
+        due = self.deadline = math.inf if limit is None else self._time() + limit
+        if due < self._ticker.due:
+            self._ticker.arm(self.task.get_loop(), due)
+
     @types.coroutine
-    def hold(self, coroutine: Coro, waiting: Any, limit: float | None) -> Generator[Any, Any, Any]:
-        """Go on with a coroutine that was stepped once and is ``waiting`` for something.
+    def hold(
+        self, coroutine: Coro, waiting: Any, limit: float | None, thrown: BaseException | None = None
+    ) -> Generator[Any, Any, Any]:
+        """Go on with a coroutine that was stepped once and is ``waiting`` for something, or got ``thrown`` instead.
 
         Raises:
             LimitPassedError: It took longer than ``limit`` seconds from now, whatever came of it afterwards,
@@ -235,12 +256,10 @@ class Watch(Driven):
             CancelledError: The caller was cancelled; swallowing it is not an implementation's to do.
         """
         if limit is not None:
-            due = self.deadline = self._time() + limit
-            if due < self._ticker.due:
-                self._ticker.arm(self.task.get_loop(), due)
-        thrown: BaseException | None = None
+            self.lay_down(limit)
         try:
-            while waiting is None or type(waiting) is asyncio.Future:  # the usual; all else is for the driver
+            # The usual; all else is for the driver
+            while thrown is None and (waiting is None or type(waiting) is asyncio.Future):
                 try:
                     value = yield waiting
                 except BaseException as error:
