@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from plughost import Host, Plugin
-from plughost.contracts import Fleet, FleetChange, Proposal, Rollout
+from plughost.contracts import Fleet, FleetChange, Proposal, Rollout, RolloutPlan
 from plughost.exceptions import FleetError
 from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
@@ -148,6 +148,76 @@ async def test_of_two_who_decide_on_the_same_revision_the_second_is_refused(tmp_
             await fleet.propose(FleetChange("enable", "lamp"), expect=0)
         assert (await done(host, first)).state == "done"
         assert states([host]) == ["disabled"]
+
+
+async def test_of_two_at_the_same_moment_both_changes_are_made_when_nobody_minds_the_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with workers(tmp_path / "data", 1) as (host,):
+        fleet = host.use(Fleet)
+        propose, first = SqliteFleetStore.propose, list[Proposal]()
+
+        async def second(store: SqliteFleetStore, proposal: Proposal) -> Any:
+            if not first:
+                first.append(proposal)
+                await fleet.propose(FleetChange("quarantine", "lamp"), author="ada")
+            return await propose(store, proposal)
+
+        monkeypatch.setattr(SqliteFleetStore, "propose", second)
+        rollout = await fleet.propose(FleetChange("disable", "lamp"))
+        assert (first[0].number, rollout.revision) == (1, 2)
+        first.clear()
+        with pytest.raises(
+            FleetError, match=r"at revision 3 \(quarantine lamp, by ada\), and you expected 2"
+        ):
+            await fleet.propose(FleetChange("disable", "lamp"), expect=2)
+
+
+async def test_a_change_whose_place_another_took_is_not_told_to_be_done(tmp_path: Path) -> None:
+    async with workers(tmp_path / "data", 2) as hosts:
+        fleet = hosts[0].use(Fleet)
+        await until(lambda: all(host.use(Fleet).member.connected for host in hosts))
+        slow = await fleet.propose(FleetChange("reload", "lamp"), RolloutPlan(settle=600))
+        await fleet.propose(FleetChange("disable", "lamp"), author="ada")
+
+        async def told(name: str) -> Rollout:
+            found = await fleet.rollout(name)
+            assert found is not None
+            return found
+
+        with anyio.fail_after(60):
+            while not (found := await told(slow.id)).ended:
+                assert found.state == "reverting"
+                await anyio.sleep(0.02)
+        assert (found.state, set(found.results.values())) == ("reverted", {"taken back"})
+        assert found.reason == "revision 2 took its place: disable lamp, by ada"
+        await done(hosts[0], await fleet.propose(FleetChange("enable", "lamp")))
+        assert [(await told(str(number))).state for number in (1, 2, 3)] == ["reverted", "done", "done"]
+        await fleet.propose(FleetChange("disable", "lamp"), RolloutPlan(settle=600))
+        await fleet.steer_rollout("4", "abort")
+        with anyio.fail_after(60):
+            while (await told("4")).state != "reverted":  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+        await done(hosts[0], await fleet.propose(FleetChange("reload", "lamp")))
+        assert [(await told(str(number))).state for number in (3, 4, 5, 6)] == [
+            "done", "reverted", "done", "done",
+        ]  # fmt: skip
+
+
+async def test_a_change_that_the_store_has_lost_is_not_told_to_be_done(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with workers(folder, 1) as (host,):
+        fleet: Any = host.use(Fleet)
+        await done(host, await fleet.propose(FleetChange("disable", "lamp")))
+        for ending in ("", "-wal", "-shm"):
+            (folder / f"fleet/fleet.db{ending}").unlink(missing_ok=True)
+        rollout = await fleet._revisions.rollout(1)
+        if not rollout.results:  # nobody has joined again yet
+            assert (rollout.state, "has lost" in rollout.waits_for) == ("rolling", True)
+        with anyio.fail_after(60):
+            while not (rollout := await fleet._revisions.rollout(1)).ended or not rollout.results:  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+        assert (rollout.state, set(rollout.results.values())) == ("done", {"applied"})
 
 
 async def test_a_plugin_that_a_host_does_not_have_is_nothing_to_do_there(tmp_path: Path) -> None:

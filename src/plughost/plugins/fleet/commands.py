@@ -16,7 +16,7 @@ from plughost.contracts import (
     json_option,
 )
 from plughost.exceptions import FleetError
-from plughost.plugins.fleet.cards import members_of, status_of
+from plughost.plugins.fleet.cards import APART, members_of, status_of
 from plughost.plugins.fleet.event_commands import events
 from plughost.plugins.fleet.host_commands import drain, job_row, jobs, undrain
 from plughost.plugins.fleet.reaching import with_store
@@ -40,7 +40,7 @@ for _one in (*STEERING, drain, undrain, jobs, events):
 @json_option
 @click.pass_obj
 def status(line: CommandLine) -> None:
-    """Show the whole fleet. Exit 3 when members were lost or lag, plugins differ, or the store is not safe."""
+    """Show the whole fleet. Exit 3 when members were lost, lag or refuse, plugins differ, or the store is not safe."""
 
     async def look(store: FleetStore, revisions: Revisions) -> tuple[_Seen, tuple[str, ...], Rollout | None]:
         seen, hazards = await _members(store, revisions), tuple(await store.hazards())
@@ -68,7 +68,8 @@ def status(line: CommandLine) -> None:
         "hazards": found.hazards,
     }
     line.show(document, _status_text(found, living, rollout))
-    if found.members.keys() & {"lost", "lagging"} or found.drift or found.hazards:
+    refuses = any(one.error not in ("", APART) for one in living)
+    if found.members.keys() & {"lost", "lagging"} or refuses or found.drift or found.hazards:
         raise SystemExit(3)
 
 

@@ -156,7 +156,7 @@ class EventRelay:
         missed = page.first - self._heard - 1
         if missed > 0 or self._lost_everything:
             count, self._lost_everything = 0 if self._lost_everything else missed, False
-            self._log.warning("events of the fleet were not heard", count=count)
+            self._log.warning("events of the fleet were not heard", count=count or "unknown")
             await self._publish(FleetEventsMissed(count))
         self._heard = page.first - 1
         for document in page.events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -138,6 +138,12 @@ class Revisions:
                 id=str(number), revision=number, state=roll.state, results=results, reason=roll.reason,
                 waits_for=waits,
             )  # fmt: skip
+        if steering.newest < number:
+            lost = dict.fromkeys((one.member for one in living), "waiting")
+            waits = "a host to give back what the store has lost"
+            return Rollout(id=str(number), revision=number, state="rolling", results=lost, waits_for=waits)
+        if instead := await self._taken_by(steering.active, number):
+            return _gone(number, living, instead)
         results = {one.member: _result(one, number) for one in living}
         waiting = "waiting" in results.values()
         failed = any(result not in ("waiting", "applied") for result in results.values())
@@ -163,6 +169,14 @@ class Revisions:
             return {}
         found = {one.member: lags(one, wanted, since, view.now) for one, wanted in late}
         return {name: words for name, words in found.items() if words}
+
+    async def _taken_by(self, active: int, number: int) -> Revision | None:
+        """Return the revision that took the place of one without keeping what it changed; None when none did."""
+        known = {one.number: one for one in await self.history()}
+        found = known.get(active)
+        while found is not None and found.parent > number:
+            found = known.get(found.parent)
+        return found if found is not None and found.parent < number < found.number else None
 
     async def last_rollout(self, view: View | None = None) -> Rollout | None:
         """Return how far the last change has come, be it taken back; None when there was none."""
@@ -218,7 +232,7 @@ class Revisions:
         bad, good = await self.revision(roll.revision), await self.revision(steering.active)
         revision = Revision(
             number=number,
-            parent=roll.revision,
+            parent=good.number,
             author=bad.author,
             reason=roll.reason[:500],
             change=f"back to {steering.active}: {bad.change} went wrong",
@@ -247,6 +261,13 @@ class Revisions:
         return steering
 
     async def _put(self, order: _Order) -> Rollout:
+        while True:
+            number = await self._propose(order)
+            if number:
+                return await self.rollout(number)
+
+    async def _propose(self, order: _Order) -> int:
+        """Return the number that the order was given as a revision; 0 when somebody else was faster."""
         steering, plan = await self._room_for(order), order.plan
         active = await self.revision(steering.active)
         number, view = steering.newest + 1, await self._store.view()
@@ -266,10 +287,18 @@ class Revisions:
             number=number, expect=steering.newest, document=self._seal.close(revision), at_once=plan is None,
             roll=course,
         )  # fmt: skip
-        answer = await self._store.propose(proposal)
-        if not answer.accepted:
-            raise FleetError(_conflict(answer.newest, steering.newest, "somebody else", "look at it first"))
-        return await self.rollout(number)
+        return number if (await self._store.propose(proposal)).accepted else 0
+
+
+def _gone(number: int, living: Sequence[StoredMember], instead: Revision) -> Rollout:
+    """Return how far a revision is whose place another has taken that does not keep what it changed."""
+    results = {one.member: "waiting" if one.applied < instead.number else "taken back" for one in living}
+    goes_back = "waiting" in results.values()
+    return Rollout(
+        id=str(number), revision=number, state="reverting" if goes_back else "reverted", results=results,
+        reason=f"revision {instead.number} took its place: {instead.change}, by {instead.author}",
+        waits_for=waits_for_all(results),
+    )  # fmt: skip
 
 
 def _result(member: StoredMember, number: int, roll: Roll | None = None) -> str:

@@ -57,7 +57,7 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         number: Larger than that of each one before.
-        parent: The number of the one before; 0 for none.
+        parent: The number of the one whose wishes it keeps, but for its change; 0 for none.
         author: Who made it.
         reason: Why, in the author's words.
         change: What is different from the one before.
