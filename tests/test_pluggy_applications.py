@@ -286,6 +286,57 @@ async def test_what_only_pluggy_can_call_says_so():
         moved_in(hookspecs=Specs)
 
 
+IMPLEMENTS = """
+import pluggy
+
+@pluggy.HookimplMarker("acme")
+def brought(text):
+    return text
+"""
+DECLARES = """
+import acme_with_its_manager, pluggy
+
+class Specs:
+    @pluggy.HookspecMarker("acme")
+    def brought(self, text): ...
+
+acme_with_its_manager.manager.add_hookspecs(Specs)
+
+@pluggy.HookimplMarker("acme")
+def transform(text):
+    return text
+"""
+
+
+@pytest.mark.parametrize("first", ["implements", "declares"])
+async def test_plugins_declare_hooks_for_one_another_when_they_are_imported(tmp_path, monkeypatch, first):
+    names = {"declares": "hooks_declared", "implements": "hooks_implemented"}
+    (tmp_path / "hooks_declared.py").write_text(DECLARES)
+    (tmp_path / "hooks_implemented.py").write_text(IMPLEMENTS)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    plugins = {"a" if role == first else "b": {"module": module} for role, module in names.items()}
+    host = moved_in("acme", only="a,b", config={"plugins": plugins})
+    application = types.ModuleType("acme_with_its_manager")
+    application.manager = host.pluggy
+    monkeypatch.setitem(sys.modules, "acme_with_its_manager", application)
+    async with host:
+        assert host.report.ok
+        assert host.sync_hooks.brought(text="a") == ["a"]
+    for module in names.values():
+        del sys.modules[module]
+
+
+async def test_a_hook_that_only_pluggy_can_call_is_no_unknown_one():
+    class Specs:
+        @pluggy.HookspecMarker("datasette")
+        def odd(self, _hidden): ...
+
+    async with moved_in(hookspecs=[]) as host:
+        host.pluggy.add_hookspecs(Specs)
+        await host.load_plugin(plugin_of("datasette", odd=lambda _hidden: _hidden), name="guest")
+        assert host.sync_hooks.odd(_hidden=1) == [1]
+
+
 class ByName(pluggy.PluginManager):
     """Takes what is called ``acme_...`` for a spec or an implementation, as pytest does with its own prefix."""
 

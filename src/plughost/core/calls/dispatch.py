@@ -37,7 +37,7 @@ from plughost.core.calls.plan import CallPlan, Planner
 from plughost.core.calls.policy import CallPolicy
 from plughost.core.calls.relays import HookRelay, SyncHookRelay, offer, withdraw
 from plughost.core.calls.seniority import Seniority
-from plughost.core.calls.verify import problems
+from plughost.core.calls.verify import has_unknown_hooks, problems
 from plughost.core.calls.watchdog import Watchdog
 from plughost.exceptions import PluginInvalidError, PluginNotFoundError, UnknownHookError, did_you_mean
 
@@ -223,6 +223,10 @@ class HookDispatcher:
     def hooks_of(self, name: str) -> tuple[str, ...]:
         """Return the names of the hooks a registered plugin implements, in alphabetical order."""
         return tuple(sorted(self.pluggy.hooks_of(name)))
+
+    def lacks_hooks_of(self, plugin: object) -> bool:
+        """Whether a plugin implements hooks that nobody has declared yet and that are not optional."""
+        return has_unknown_hooks(self.pluggy, self._catalogue.declarations, plugin)
 
     def implementers(self) -> dict[str, tuple[str, ...]]:
         """Return each declared hook with the plugins that implement it: wrappers first, then in call order."""

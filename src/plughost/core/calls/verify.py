@@ -30,13 +30,27 @@ def is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function)
 
 
+def has_unknown_hooks(manager: HookManager, declarations: Mapping[str, Declaration], plugin: object) -> bool:
+    """Whether ``plugin`` implements hooks that are not optional and that nobody declares."""
+    return any(
+        hook not in declarations and not opts.get("optionalhook") and not _has_spec(manager, hook)
+        for hook, _, opts in manager.implementations(plugin)
+    )
+
+
+def _has_spec(manager: HookManager, hook: str) -> bool:
+    """Whether pluggy knows the spec of a hook, which it may be the only one to call."""
+    caller = manager.callers.get(hook)
+    return caller is not None and caller.has_spec()
+
+
 def problems(manager: HookManager, declarations: Mapping[str, Declaration], plugin: object) -> list[str]:
     """Return everything that is wrong with the hook implementations of ``plugin``, one sentence each."""
     found: list[str] = []
     for hook, function, opts in manager.implementations(plugin):
         declaration = declarations.get(hook)
         if declaration is None:
-            if not opts.get("optionalhook"):
+            if not opts.get("optionalhook") and not _has_spec(manager, hook):
                 found.append(
                     f"unknown hook {hook!r}: nobody declares it.{did_you_mean(hook, declarations)}"
                     " Mark the implementation optionalhook=True if the hook may be absent."

@@ -96,6 +96,7 @@ class PluginLifecycle:
         self.requirements = Requirements(registry)
         self._housed = HousedPlugins(facilities, tasks, clock, self._replace_soon)
         self._lane = ImportLane(clock, self._housed.load)
+        self._imports_over = anyio.Event()  # of the last load; nobody asks before the first
         self._window = Window(limits.concurrency)
         self._announcer = Announcer(registry, facilities)
         crashes = CrashWatch(registry, limits.restarts, clock, self._announce_soon, self._quarantine_soon)
@@ -144,6 +145,7 @@ class PluginLifecycle:
     ) -> None:
         planned = {name: needs[name] for name in plan.order}
         said = dict(planned)
+        self._imports_over = imports_over = anyio.Event()
         async with anyio.create_task_group() as starting:
             for name in plan.order:
                 imported = None
@@ -154,6 +156,7 @@ class PluginLifecycle:
                 else:
                     said[name] = imported.needs
                     starting.start_soon(self._bring_up, imported, plan.urgency[name], holds[name])
+            imports_over.set()
             # Cards may be silent on what classes say: only now is it certain that nobody waits in a circle.
             if said != planned:
                 self._plan(said, durations)
@@ -239,6 +242,13 @@ class PluginLifecycle:
             took = {"validated": self._clock.monotonic() - began}
             self._registry.move(name, PluginState.WAITING, took=took)
             await self._wait_for_needs(imported, planned=not by_hand)
+        if (
+            not by_hand
+            and imported.handle.is_foreign
+            and self._dispatcher.lacks_hooks_of(imported.handle.target)
+        ):
+            # On pluggy a plugin declares hooks when it is imported, and those that implement them may come before it.
+            await self._imports_over.wait()
         async with self._window.place(urgency):
             if not entry.settled.is_set():
                 await self._start(entry, imported, config, self._clock.monotonic() - began)
