@@ -209,6 +209,7 @@ def test_a_part_that_is_unloaded_is_named_and_the_rest_goes_on(page: Page) -> No
     page.get_by_role("button", name="Unload plex").click()
     expect(box(page, "parts").locator("li", has_text="plex")).to_contain_text("away")
     expect(box(page, "activities").locator(".age")).to_have_text("The part plex is away.")
+    expect(box(page, "activities")).to_have_attribute("data-away", "")
     expect(box(page, "trending").locator(".age")).not_to_have_class(re.compile("bad"))
     expect(box(page, "library").locator("li")).to_have_count(18)  # as it was last
     page.reload()
@@ -217,6 +218,8 @@ def test_a_part_that_is_unloaded_is_named_and_the_rest_goes_on(page: Page) -> No
     page.get_by_role("button", name="Load plex").click()
     expect(box(page, "activities").locator(".age")).to_have_text(re.compile("fresh|old"))
     expect(box(page, "library").locator("li")).to_have_count(18)
+    for name in ("activities", "library"):
+        expect(box(page, name)).not_to_have_attribute("data-away", "")
 
 
 def test_a_part_that_others_stand_on_is_named_where_it_is_missed(page: Page) -> None:

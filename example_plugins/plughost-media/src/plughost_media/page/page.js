@@ -16,6 +16,7 @@ function take(html, sent = false) {
     const box = document.querySelector(`[data-box="${fresh.dataset.box}"]`);
     if (!box) continue;
     swap(box.querySelector("h2"), fresh.querySelector("h2"), sent);
+    for (const state of ["data-away", "data-late"]) box.toggleAttribute(state, fresh.hasAttribute(state));
     wait(fresh);
     if (fresh.dataset.away !== undefined) continue; // what it said last is better than nothing
     const [inside, said] = [box.querySelector(".inside"), fresh.querySelector(".said")];
