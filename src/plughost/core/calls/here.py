@@ -16,8 +16,8 @@ from anyio.lowlevel import EventLoopToken
 from plughost.core.calls.blocking import BlockingLane
 from plughost.core.calls.plan import Step
 from plughost.core.calls.watchdog import Watchdog
-from plughost.core.crossing import call_there
 from plughost.core.forking import refuse_forked
+from plughost.core.other_loop import call_there
 from plughost.core.stepping import Coro
 from plughost.exceptions import HostNotReadyError
 

@@ -24,8 +24,8 @@ from plughost.core.calls.shortcut import Shortcut, count_up_to, shortcut, waits_
 from plughost.core.calls.watchdog import Watchdog
 from plughost.core.calls.wrapping import Around
 from plughost.core.calls.writing import ASYNC, HERE, SYNC, call_function
-from plughost.core.crossing import call_there
 from plughost.core.importing import is_importing
+from plughost.core.other_loop import call_there
 from plughost.core.stepping import Coro, event_library, step_at_once
 from plughost.exceptions import (
     HistoricHookError,

@@ -84,10 +84,7 @@ class DatabasePlugin(Plugin):
         self, app_name: str, connection: object, config: Mapping[str, Any]
     ) -> OperationResult | None:
         """Run the app's Alembic revisions."""
-        database, settings = (
-            self._databases.behind(connection),
-            DatabaseSettings.of(app_name, config, self._base),
-        )
+        database, settings = self._asked(app_name, connection, config)
         if database is None or settings.migrations is None:
             return None
         return await self._operations.migrate(app_name, database, settings)
@@ -97,10 +94,7 @@ class DatabasePlugin(Plugin):
         self, app_name: str, connection: object, config: Mapping[str, Any]
     ) -> OperationResult | None:
         """Sow the app's seeds, once per database."""
-        database, settings = (
-            self._databases.behind(connection),
-            DatabaseSettings.of(app_name, config, self._base),
-        )
+        database, settings = self._asked(app_name, connection, config)
         if database is None or settings.seeds is None:
             return None
         return await self._operations.seed(app_name, database, settings)
@@ -110,10 +104,16 @@ class DatabasePlugin(Plugin):
         self, app_name: str, connection: object, config: Mapping[str, Any]
     ) -> OperationResult | None:
         """Import the app's models."""
-        settings = DatabaseSettings.of(app_name, config, self._base)
-        if self._databases.behind(connection) is None or settings.models is None:
+        database, settings = self._asked(app_name, connection, config)
+        if database is None or settings.models is None:
             return None
         return await self._operations.load_models(app_name, settings)
+
+    def _asked(
+        self, app_name: str, connection: object, config: Mapping[str, Any]
+    ) -> tuple[Database | None, DatabaseSettings]:
+        """Return the database of an app, if it is one of ours, and what the app wants of it."""
+        return self._databases.behind(connection), DatabaseSettings.of(app_name, config, self._base)
 
     @hookimpl
     def app_registered(self, app_name: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -39,6 +40,10 @@ class MemberCard(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     follows: bool = True
     plugins: tuple[MemberPlugin, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is said of the member in the same words to people and plugins."""
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "follows"}
 
 
 class OwnHost:
@@ -113,19 +118,13 @@ def member_of(stored: StoredMember, now: int, lags: str = "") -> FleetMember:
         state=state,
         connected=lives,
         ready=lives and stored.ready,
-        host_name=card.host_name,
-        machine=card.machine,
-        pid=card.pid,
-        worker=card.worker,
-        version=card.version,
-        address=card.address,
         applied=stored.applied,
         joined=stored.joined / 1000,
         seen_age=max(0, now - stored.seen) / 1000,
         error=stored.refused or lags or ("" if card.follows else APART),
         calls=stored.calls,
         failures=stored.failures,
-        plugins=card.plugins,
+        **card.facts(),
     )
 
 

@@ -70,16 +70,10 @@ class FleetService:
             state="draining" if mine.draining else "alive" if mine.incarnation else "left",
             connected=mine.connected,
             ready=self._host.ready(),
-            host_name=card.host_name,
-            machine=card.machine,
-            pid=card.pid,
-            worker=card.worker,
-            version=card.version,
-            address=card.address,
             applied=mine.applied,
             seen_age=mine.silence,
             error=mine.error or mine.refused or ("" if card.follows else APART),
-            plugins=card.plugins,
+            **card.facts(),
         )
 
     async def members(self) -> Sequence[FleetMember]:
