@@ -121,7 +121,10 @@ class GuestProcess:
     def __init__(
         self, care: Care, child: Child, sock: socket.socket, resident: Resident, kept: HostSide
     ) -> None:
-        self.calls = WireCalls(resident, self._look_soon, self._stop_telling, self._busy)
+        def stop_telling(waiting: int) -> None:
+            self.kill(f"it did not read what the host told it, until {waiting} bytes were waiting")
+
+        self.calls = WireCalls(resident, self._look_soon, stop_telling, self._busy)
         self.ended = anyio.Event()
         self.exit: ProcessExit | None = None
         self.is_leaving = self.asked_to_end = False
@@ -217,9 +220,6 @@ class GuestProcess:
         """The channel to it is gone: whatever it does, it is of no use any more."""
         if not self.asked_to_end:
             self.kill("" if why == CLOSED else f"what it sent was not understood: {why}")
-
-    def _stop_telling(self, waiting: int) -> None:
-        self.kill(f"it did not read what the host told it, until {waiting} bytes were waiting")
 
     def _busy(self, why: str) -> PluginProcessError:
         return PluginProcessError(

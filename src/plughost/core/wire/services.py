@@ -163,14 +163,15 @@ class Member:
         self.signature = signature
         self.answer = answer
         self.doc = doc
-        self._hints = hints
-        self.codec = lru_cache(maxsize=64)(self._codec)
 
-    def _codec(self, positional: int, keywords: tuple[str, ...]) -> WireCodec:
-        names = [*self.signature.parameters]
-        if positional > len(names) or not set(keywords) <= set(names):
-            raise TypeError(f"it takes {', '.join(names) or 'no arguments'}")
-        return arguments_codec([self._hints.get(name, Any) for name in (*names[:positional], *keywords)])
+        @lru_cache(maxsize=64)
+        def codec(positional: int, keywords: tuple[str, ...]) -> WireCodec:
+            names = [*signature.parameters]
+            if positional > len(names) or not set(keywords) <= set(names):
+                raise TypeError(f"it takes {', '.join(names) or 'no arguments'}")
+            return arguments_codec([hints.get(name, Any) for name in (*names[:positional], *keywords)])
+
+        self.codec = codec
 
 
 def _calling(face: ServiceFace, name: str, member: Member, ask: Ask) -> Any:

@@ -90,7 +90,7 @@ class Page:
         """Return the routes below ``prefix``, each with its guard."""
         return [
             *([Route(prefix, _to_system, guard=PUBLIC, name="admin")] if prefix else []),
-            Route(f"{prefix}/", _to_index, guard=PUBLIC, name="admin_slash"),
+            Route(f"{prefix}/", _to_system, guard=PUBLIC, name="admin_slash"),
             Route(f"{prefix}/system", self._index, guard=SIGNED_IN, refuse=self.refuse, rate="read"),
             *(
                 Route(
@@ -268,12 +268,8 @@ def _failed(request: Request, problem: Problem) -> Done:
 
 
 async def _to_system(request: Request) -> Response:
-    last = request.scope["path"].rpartition("/")[2]
-    return RedirectResponse(f"{last}/system", 303)
-
-
-async def _to_index(request: Request) -> Response:
-    return RedirectResponse("system", 303)
+    last = request.scope["path"].rpartition("/")[2]  # empty when the address ends with a slash
+    return RedirectResponse(f"{last}/system" if last else "system", 303)
 
 
 async def _static(request: Request) -> Response:

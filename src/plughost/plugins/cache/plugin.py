@@ -58,9 +58,12 @@ class CachePlugin(Plugin):
         config: CacheConfig = context.config.of_host(context.host_name)
         self._context, self._config = context, config
         link, locks, limits = _shared_parts(config, context, self._clock)
-        self.caches = NamedCaches(
-            config, clock=self._clock, link=link, wanted=self._wanted, collect_events=True
-        )
+
+        async def wanted(cache: str) -> Sequence[WarmEntry]:
+            answers = await self._context.hooks.warm_cache(cache=cache)
+            return [entry for answer in answers for entry in answer]
+
+        self.caches = NamedCaches(config, clock=self._clock, link=link, wanted=wanted, collect_events=True)
         self.locks = Locks(locks)
         named = {
             name: Limit(limit=chosen.limit, window=chosen.window, outage=chosen.outage, name=name)
@@ -94,10 +97,6 @@ class CachePlugin(Plugin):
     def status(self) -> Mapping[str, object]:
         """Where values are kept, and whether Redis answers."""
         return self.caches.status()
-
-    async def _wanted(self, cache: str) -> Sequence[WarmEntry]:
-        answers = await self._context.hooks.warm_cache(cache=cache)
-        return [entry for answer in answers for entry in answer]
 
     def _see_who_listens(self) -> None:
         """Plugins came or went: collect events only where somebody implements ``cache_event``."""

@@ -11,6 +11,7 @@ import random
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import anyio
@@ -70,7 +71,7 @@ class RedisLink(Presence):
         self.gone: list[bytes] = []
         """Names of connections that were given up, and may have something under way still."""
         self.rights = Rights()
-        self.coherence = Coherence(config.keyspace, self._name, self._flush)
+        self.coherence = Coherence(config.keyspace, self._name, partial(self._tell, flush=True))
         self.tiers: dict[str, RedisTier] = {}
         self.thread: int | None = None
         self.generation = 0
@@ -321,10 +322,6 @@ class RedisLink(Presence):
             )
             return False
         return True
-
-    def _flush(self) -> None:
-        """The server was emptied: so is memory."""
-        self._tell(flush=True)
 
     async def _watch(self) -> None:
         """Stay until the connection is lost; extend leases, and ask for a sign of life now and then."""
