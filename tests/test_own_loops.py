@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from plughost import Host, Plugin, PluginContext, hookimpl, hookspec
 from plughost.blocking import BlockingHost
 from plughost.contracts import Job
+from plughost.exceptions import HostNotReadyError
 
 NOTHING: dict[str, Any] = {"host": {"allow": []}}
 
@@ -114,3 +116,43 @@ def within_a_minute(function: Callable[[], object]) -> None:
     assert not thread.is_alive(), "it waits for ever"
     for error in raised:
         raise error
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_leaves_a_host_in_another_task_is_told_what_to_take_and_its_plugins_are_stopped() -> None:
+    class Held(Plugin):
+        name = "held"
+        stopped = False
+
+        async def stop(self) -> None:
+            Held.stopped = True
+
+    host = Host("acme", config=NOTHING, environ={})
+    await asyncio.create_task(host.__aenter__())
+    await host.load_plugin(Held)
+    with pytest.raises(HostNotReadyError, match=r"entered in one task and left in another.*BlockingHost"):
+        await asyncio.create_task(host.__aexit__(None, None, None))
+    assert Held.stopped
+    assert not host.ready
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_cells_of_a_notebook_share_a_host_for_threads() -> None:
+    host = BlockingHost("acme", config=NOTHING, environ={}, hookspecs=[Specs])
+
+    async def first() -> None:
+        host.__enter__()
+
+    async def second() -> list[str]:
+        host.load_plugin(Plain)
+        found: list[str] = host.hooks.fetch()
+        return found
+
+    async def third() -> None:
+        host.__exit__(None, None, None)
+
+    await asyncio.create_task(first())
+    assert await asyncio.create_task(second()) == ["fetched"]
+    await asyncio.create_task(third())

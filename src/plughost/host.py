@@ -659,7 +659,7 @@ class Host:
                 f"host {self.name!r} {'is running already' if self._running else 'was entered before'}, and a host "
                 f"can be entered once: make another one"
             )
-        self._entered = True
+        self._entered, self._entered_by = True, anyio.get_current_task().id
         try:
             await self._start()
         except BaseException:
@@ -672,8 +672,17 @@ class Host:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What the body raised is not handed to the task group, which would wrap it in an ExceptionGroup.
-        await self._close()
+        try:
+            # What the body raised is not handed to the task group, which would wrap it in an ExceptionGroup.
+            await self._close()
+        except RuntimeError as failure:
+            if anyio.get_current_task().id == self._entered_by:
+                raise
+            raise HostNotReadyError(
+                f"host {self.name!r} was entered in one task and left in another, as cells of a notebook do. Its"
+                " plugins were stopped all the same. Write `async with` in one task, or take a"
+                " plughost.blocking.BlockingHost, which begins and ends anywhere"
+            ) from failure
 
     async def _close(self) -> None:
         self._running = False
