@@ -134,20 +134,22 @@ def folder(place: Path, line: str = 'lamp = "lamp_code:P"', code: str = "lamp_co
 CLOSED = """
 import sys
 from pathlib import Path
-from plughost.core.finding.discovery import discover
+from plughost.core.finding.discovery import Limits, discover
 from plughost.core.finding.sources import from_directory
 
-for one in discover(from_directory(Path(sys.argv[1]), ["plughost.plugins"]), {}):
+limits = Limits(allow=None if sys.argv[2] == "all" else frozenset(["lamp"]))
+for one in discover(from_directory(Path(sys.argv[1]), ["plughost.plugins"]), {}, limits):
     print(one.name, one.verdict.value, one.reason)
 """
 
 
-def test_a_folder_that_may_not_be_read_is_skipped_and_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("allowed", ["all", "some"])
+def test_a_folder_that_may_not_be_read_is_skipped_and_named(tmp_path: Path, allowed: str) -> None:
     folder(tmp_path / "lamp")
     (tmp_path / "lost+found").mkdir(mode=0o700)
     (tmp_path / "lost+found").chmod(0)
     try:
-        ran = run_as_anybody(CLOSED, str(tmp_path))
+        ran = run_as_anybody(CLOSED, str(tmp_path), allowed)
     finally:
         (tmp_path / "lost+found").chmod(0o700)
     assert ran.returncode == 0, ran.stderr
@@ -155,6 +157,47 @@ def test_a_folder_that_may_not_be_read_is_skipped_and_named(tmp_path: Path) -> N
     assert lines[0].startswith("lamp discovered")
     assert lines[1].startswith("lost+found skipped")
     assert "cannot be read (Permission denied)" in lines[1]
+
+
+@pytest.mark.parametrize("allowed", ["all", "some"])
+def test_a_plugin_directory_that_may_not_be_read_is_named(tmp_path: Path, allowed: str) -> None:
+    folder(tmp_path / "plugins" / "lamp")
+    (tmp_path / "plugins").chmod(0)
+    try:
+        ran = run_as_anybody(CLOSED, str(tmp_path / "plugins"), allowed)
+    finally:
+        (tmp_path / "plugins").chmod(0o700)
+    assert ran.stdout.startswith("plugins skipped"), ran
+    assert "cannot be read (Permission denied)" in ran.stdout
+
+
+INSTALLED = """
+import sys
+from plughost.core.finding.installed import entry_points
+
+for one in entry_points(["plughost.plugins"], [sys.argv[1]], tell=print):
+    print(one.name)
+"""
+
+
+@pytest.mark.parametrize(
+    "closed", [".", "acme_lamp-1.0.dist-info", "acme_lamp-1.0.dist-info/entry_points.txt"]
+)
+def test_an_installation_that_may_not_be_read_is_named_and_the_rest_is_found(
+    tmp_path: Path, closed: str
+) -> None:
+    make(tmp_path / "site", "acme_lamp")
+    make(tmp_path / "site", "acme_desk")
+    place = tmp_path / "site" / closed
+    mode = place.stat().st_mode
+    place.chmod(0)
+    try:
+        ran = run_as_anybody(INSTALLED, str(tmp_path / "site"))
+    finally:
+        place.chmod(mode)
+    lines = ran.stdout.splitlines()
+    assert any(str(place) in line and "cannot be read (Permission denied)" in line for line in lines), ran
+    assert ("acme_desk" in lines) is (closed != ".")
 
 
 def test_an_unrelated_folder_src_beside_a_flat_layout_is_left_alone(tmp_path: Path) -> None:

@@ -216,10 +216,11 @@ def _judge(found: list[Finding], wish: Wish, limits: Limits) -> PluginCandidate:
         reason=verdict.reason,
         setting=verdict.setting,
     )
+    # Which plugins are in what nobody could read, nobody knows: a list of those to load does not settle it.
+    if finding.passed_over and verdict.setting in ("", "host.allow"):
+        return candidate.refused(PluginState.SKIPPED, finding.passed_over)
     if not candidate.wanted:
         return candidate
-    if finding.passed_over:
-        return candidate.refused(PluginState.SKIPPED, finding.passed_over)
     if not meant:
         return candidate.failed(_of_another(name, finding, wish.distribution))
     rivals = [other for other in meant if other.origin != finding.origin]

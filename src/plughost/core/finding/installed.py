@@ -93,8 +93,8 @@ class _Metadata(msgspec.Struct):
     def has_record(self) -> bool:
         return (Path(self.path) / "RECORD").is_file()
 
-    def points(self, groups: Groups) -> Iterator[EntryPoint]:
-        text = _read(f"{self.path}{os.sep}entry_points.txt")
+    def points(self, groups: Groups, tell: Tell) -> Iterator[EntryPoint]:
+        text = _read(f"{self.path}{os.sep}entry_points.txt", tell)
         if text is not None and (groups is None or any(group in text for group in groups)):
             headers = self.headers
             name = headers.get("Name", self.match["name"])
@@ -119,13 +119,10 @@ def entry_points(
     claims: dict[str, list[_Metadata | list[EntryPoint]]] = {}
     for folder in folders:
         try:
-            # Not Path.iterdir: a path object for each of a thousand names costs more than all the rest.
-            names = sorted(name for name in os.listdir(folder or ".") if name.endswith("-info"))  # noqa: PTH208
+            names = _metadata_in(folder, tell)
         except NotADirectoryError:
             for key, points in _in_archive(folder, groups, tell):
                 claims.setdefault(key, []).append(points)
-            continue
-        except OSError:
             continue
         for name in names:
             if match := _METADATA_FOLDER.match(name):
@@ -139,7 +136,20 @@ def entry_points(
         for key, points in _from_other_finders(groups, tell):
             claims.setdefault(key, []).append(points)
     whole = (_first_whole(rivals, tell) for rivals in claims.values())
-    return [point for one in whole for point in (one if isinstance(one, list) else one.points(groups))]
+    return [point for one in whole for point in (one if isinstance(one, list) else one.points(groups, tell))]
+
+
+def _metadata_in(folder: str, tell: Tell) -> list[str]:
+    try:
+        # Not Path.iterdir: a path object for each of a thousand names costs more than all the rest.
+        return sorted(name for name in os.listdir(folder or ".") if name.endswith("-info"))  # noqa: PTH208
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError:
+        raise
+    except OSError as error:
+        tell(_unreadable(folder, error))
+        return []
 
 
 def _first_whole(rivals: list[_Metadata | list[EntryPoint]], tell: Tell) -> _Metadata | list[EntryPoint]:
@@ -226,9 +236,17 @@ def bare_reference(text: str) -> str:
     return ":".join(part.strip() for part in text.partition("[")[0].split(":"))
 
 
-def _read(path: str) -> str | None:
+def _unreadable(path: str, error: OSError) -> str:
+    reason = error.strerror or error
+    return f"{path} cannot be read ({reason}), and its plugins are not found: give this user the right to"
+
+
+def _read(path: str, tell: Tell = lambda _: None) -> str | None:
     try:
         with open(path, "rb") as file:  # noqa: PTH123  once for each distribution: a path object costs as much again
             return file.read().removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        tell(_unreadable(path, error))
         return None
