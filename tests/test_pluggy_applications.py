@@ -337,6 +337,70 @@ async def test_a_hook_that_only_pluggy_can_call_is_no_unknown_one():
         assert host.sync_hooks.odd(_hidden=1) == [1]
 
 
+@pytest.mark.parametrize("times", [1, 200])
+@pytest.mark.parametrize("style", [{}, {"wrapper": True}, {"hookwrapper": True}], ids=["plain", "new", "old"])
+async def test_a_plugin_that_a_later_spec_does_not_fit_is_what_it_is_on_pluggy(style, times):
+    """pluggy refuses the spec, and keeps it beside the plugin and the specs before it."""
+    spec, impl = marks("acme")
+
+    class Guest:
+        @impl(**style)
+        def late(self, nowhere):
+            yield
+
+    class Specs:
+        @spec
+        def early(self, text): ...
+
+        @spec
+        def late(self, text): ...
+
+    async with moved_in("acme", hookspecs=[]) as host:
+        host.pluggy.register(Guest(), "guest")
+        with pytest.raises(pluggy.PluginValidationError):
+            host.pluggy.add_hookspecs(Specs)
+        host.pluggy.register(plugin_of("acme", early=lambda text: text, late=lambda text: text), "other")
+        for _ in range(times):
+            assert host.sync_hooks.early(text="a") == await host.hooks.early(text="a") == ["a"]
+            with pytest.raises(pluggy.HookCallError, match="must provide argument 'nowhere'"):
+                host.sync_hooks.late(text="a")
+            with pytest.raises(pluggy.HookCallError, match="must provide argument 'nowhere'"):
+                await host.hooks.late(text="a")
+        host.pluggy.unregister(name="guest")
+        assert host.sync_hooks.late(text="a") == ["a"]
+
+
+async def test_a_historic_call_that_fails_in_a_plugin_that_comes_harms_no_other():
+    """pluggy lets the exception out and keeps the plugin, with the hooks that it had got to."""
+    spec, impl = marks("acme")
+
+    class Specs:
+        @spec
+        def asked(self, text): ...
+
+        @spec(historic=True)
+        def told(self, text): ...
+
+    class Guest:
+        @impl
+        def asked(self, text):
+            return "guest"
+
+        @impl
+        def told(self, text):
+            raise ValueError(text)
+
+    async with moved_in("acme", hookspecs=Specs) as host:
+        host.pluggy.hook.told.call_historic(kwargs={"text": "a"})
+        with pytest.raises(ValueError, match="a"):
+            host.pluggy.register(Guest(), "guest")
+        host.pluggy.register(plugin_of("acme", asked=lambda text: "other"), "other")
+        assert host.sync_hooks.asked(text="a") == host.pluggy.hook.asked(text="a") == ["other", "guest"]
+        host.pluggy.unregister(name="guest")
+        assert host.sync_hooks.asked(text="a") == ["other"]
+        assert host.plugins["guest"].state == "stopped"
+
+
 class ByName(pluggy.PluginManager):
     """Takes what is called ``acme_...`` for a spec or an implementation, as pytest does with its own prefix."""
 

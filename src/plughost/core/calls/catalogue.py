@@ -70,6 +70,8 @@ class Catalogue:
         specs = (caller.spec for caller in self._manager.callers.values())
         for spec in [each for each in specs if each is not None and each.namespace is namespace]:
             name = spec.name
+            if any(owner is namespace for owner in self._owners.get(name, ())):
+                continue  # it was declared before
             try:
                 self.declarations[name] = read_declaration(name, namespace, spec.opts, self._terms)
             except ValueError as error:

@@ -77,6 +77,8 @@ class Call:
         *,
         here: Here | None = None,
     ) -> None:
+        if plan.declaration.foreign and type(values) is not Given:
+            values = Given(values)  # somebody may ask for more than the spec names
         self._plan = plan
         self._values = values
         self._watchdog = watchdog

@@ -155,8 +155,10 @@ class HookManager(PluginManager):
 
     def add_hookspecs(self, module_or_class: Any) -> None:
         """Declare hooks as pluggy does; they are hooks of the host from now on."""
-        self.enter_hookspecs(module_or_class)
-        self._declared(module_or_class)
+        try:
+            self.enter_hookspecs(module_or_class)
+        finally:  # one that a registered plugin does not fit stays declared, and so do those before it
+            self._declared(module_or_class)
 
     def enter_hookspecs(self, part: Any) -> None:
         """Declare hooks that the dispatcher knows already."""
@@ -169,12 +171,16 @@ class HookManager(PluginManager):
             looks = getattr(self.parse_hookimpl_opts, "__func__", None)
             found = options if looks is HookManager.parse_hookimpl_opts else None
             registry: Any = _Registry(self, self._registry.hook, found)
-            if found is None:
-                registered = PluginManager.register(registry, plugin, name)
-                hooks = frozenset(caller.name for caller in self.get_hookcallers(plugin) or ())
-            else:
-                registered = _entered(registry, plugin, name, found)
-                hooks = frozenset(hook for hook, _, _ in self.implementations(plugin))
+            try:
+                if found is None:
+                    registered = PluginManager.register(registry, plugin, name)
+                    hooks = frozenset(caller.name for caller in self.get_hookcallers(plugin) or ())
+                else:
+                    registered = _entered(registry, plugin, name, found)
+                    hooks = frozenset(hook for hook, _, _ in self.implementations(plugin))
+            except BaseException:
+                self._note_a_part(plugin)
+                raise
             if registered is not None:
                 self._hooks[registered] = hooks
                 self._changed(self._hooks[registered])
@@ -182,6 +188,13 @@ class HookManager(PluginManager):
             for tell in self.arrivals:
                 tell(registered, plugin)
         return registered
+
+    def _note_a_part(self, plugin: object) -> None:
+        """A call of a historic hook failed in a plugin that came: it stays with the hooks that it had got to."""
+        name = self.get_name(plugin)
+        if name is not None and name not in self._hooks:
+            self._hooks[name] = frozenset(caller.name for caller in self.get_hookcallers(plugin) or ())
+            self._changed(self._hooks[name])
 
     @contextmanager
     def looking_at(self, plugin: object) -> Iterator[Mapping[str, pluggy.HookimplOpts]]:

@@ -79,6 +79,8 @@ def shortcut(plan: CallPlan, here: Here | None = None) -> Shortcut | None:
     mode = declared.options.mode
     if not TRUSTED or plan.side_by_side or any(step.kind == "blocking" for step in plan.steps):
         return None
+    if any(name not in declared.arguments for one in (*plan.wrappers, *plan.steps) for name in one.arguments):
+        return None  # one that was there before the spec, which pluggy refused for it; it asks for what is not given
     known: dict[str, Any] = {
         "_fail": _fail_on(plan),
         "_refuse": refuse_coroutine,
