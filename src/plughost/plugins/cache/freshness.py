@@ -29,6 +29,8 @@ def bounded_seconds(value: Seconds, what: str = "ttl") -> float:
     # The usual; what is not a number is not below anything.
     if type(value) is float and -LONGEST <= value <= LONGEST:
         return value
+    if type(value) is int and -LONGEST <= value <= LONGEST:
+        return float(value)
     if isinstance(value, timedelta):
         return min(value.total_seconds(), LONGEST)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -23,6 +23,8 @@ MOST_KEYS: Final = 500
 _MOST_BYTES: Final = 1 << 20
 """Bytes of values after which a script call takes no more: one of them must not hold up all others."""
 
+_SIGNS: Final = tuple(bytes([sign]) for sign in range(256))
+
 Replies = list["Future[tuple[Snapshot, Read | None]]"]
 
 
@@ -117,24 +119,25 @@ class WriteBatch:
         self.sent = True
         keys: list[bytes] = list(self._shard.clock)
         values: list[bytes] = []
+        entries, leases = self._shard.entries, self._shard.leases
         for parcel, raw, bucket, flags, payload in self._parcels:
-            keys += (self._shard.entries + raw, self._shard.leases + raw)
-            since = parcel.since
-            fresh = parcel.life.ttl * 1000
+            keys += (entries + raw, leases + raw)
+            since, life, tags = parcel.since, parcel.life, parcel.tags
+            fresh = life.ttl * 1000
+            kept = fresh + life.stale_for * 1000
+            values += (b"s", b"", b"0") if since is None else (b"f", since.epoch, b"%d" % since.seq)
             values += (
-                b"s" if since is None else b"f",
-                b"" if since is None else since.epoch,
-                b"0" if since is None else b"%d" % since.seq,
                 bucket,
                 b"%d" % fresh,
-                b"%d" % max(1, fresh + parcel.life.stale_for * 1000),
-                bytes([flags]),
+                b"%d" % kept if kept > 1 else b"1",
+                _SIGNS[flags],
                 payload,
                 parcel.token.encode(),
                 raw,
-                b"%d" % len(parcel.tags),
-                *(tag.encode() for tag in parcel.tags),
+                b"%d" % len(tags),
             )
+            if tags:
+                values += map(str.encode, tags)
         return scripts.WRITE, (b"%d" % len(keys), *keys, *self._head, *values)
 
     def answer(self, reply: Any) -> None:

@@ -27,6 +27,12 @@ _PIECE: Final = 1 << 18
 _WORTH_A_PART: Final = 1 << 14
 """Bytes of an argument that are not copied once more than they must be."""
 
+_bulk: Final = b"$%d\r\n%b\r\n".__mod__
+"""Writes an argument, given its length and itself."""
+
+_INVALIDATION: Final = b">2\r\n$10\r\ninvalidate\r\n*"
+_BULK: Final = ord("$")
+
 OnPush = Callable[[list[Any]], None]
 
 
@@ -111,13 +117,37 @@ class PushCommand(Command):
 def pack(arguments: Arguments) -> bytes:
     """Return a command as the protocol writes it."""
     head = b"*%d\r\n" % len(arguments)
-    # A script that writes what fifty tasks set has hundreds of these.
+    # A script that writes what fifty tasks set has hundreds of these: no step of Python for each.
     if max(map(len, arguments)) < _WORTH_A_PART:
-        return head + b"".join([b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments])
+        return head + b"".join(map(_bulk, zip(map(len, arguments), arguments, strict=True)))
     parts = [head]
     for argument in arguments:
         parts += (b"$%d\r\n" % len(argument), argument, b"\r\n")
     return b"".join(parts)
+
+
+def taken_invalidation(buffer: bytearray) -> list[bytes] | None:
+    """Take what a server says of changed keys from the beginning of ``buffer``; None when it is not all there.
+
+    It says so of each key that we write ourselves. redis-py reads it sign by sign, which costs as much as the write.
+    """
+    if not buffer.startswith(_INVALIDATION):
+        return None
+    end = buffer.find(b"\r\n", len(_INVALIDATION))
+    count = buffer[len(_INVALIDATION) : end]
+    if end < 0 or not count.isdigit():
+        return None
+    keys: list[bytes] = []
+    for _ in range(int(count)):
+        begin, end = end + 2, buffer.find(b"\r\n", end + 2)
+        if end < 0 or buffer[begin] != _BULK or not (size := buffer[begin + 1 : end]).isdigit():
+            return None
+        begin, end = end + 2, end + 2 + int(size)
+        keys.append(bytes(buffer[begin:end]))
+    if len(buffer) < end + 2:
+        return None
+    del buffer[: end + 2]
+    return keys
 
 
 class Asked:
@@ -263,8 +293,16 @@ class Lane(Asked):
                 question.answer(StoreUnavailableError("Redis is away"))
 
     async def _read(self) -> None:
+        reader = self._connection._reader
         try:
             while True:
+                if not reader._buffer and not reader.at_eof() and reader.exception() is None:
+                    await reader._wait_for_data("read")
+                changed = taken_invalidation(reader._buffer)
+                if changed is not None:
+                    reader._maybe_resume_transport()
+                    self._on_push([b"invalidate", changed])
+                    continue
                 try:
                     reply = await self._connection.read_response(disable_decoding=True)
                 except ReadOnlyError:
