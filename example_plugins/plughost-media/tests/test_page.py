@@ -9,6 +9,7 @@ import pytest
 from whole_suite import running
 
 from plughost_media import boxes
+from plughost_media.demo_service import DemoPlugin
 
 pytestmark = pytest.mark.anyio
 
@@ -81,3 +82,12 @@ async def test_whoever_cannot_sign_in_is_told_whose_fault_it_is(tmp_path: Path, 
             await suite.host.unload_plugin("plex")
         assert (await browser.post("/media/sign-in")).status_code == 303
         assert said in (await browser.get("/media/")).text
+
+
+async def test_a_part_that_comes_back_brings_those_that_stopped_with_it(tmp_path: Path) -> None:
+    async with running(tmp_path / "data") as suite:
+        await suite.host.load_plugin(DemoPlugin(suite.fakes.all))
+        for do, state in (("unload", "stopped"), ("load", "ready")):
+            await suite.do("POST", "/api/media/demo/part", {"name": "cache", "do": do})
+            assert {str(suite.host.plugins[name].state) for name in ("cache", "dashboard", "tmdb")} == {state}
+            assert str(suite.host.plugins["plex"].state) == "ready"

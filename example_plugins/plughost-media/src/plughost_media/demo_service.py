@@ -85,6 +85,8 @@ class DemoPlugin(Plugin):
 
     def __init__(self, fakes: Sequence[FakeUpstream]) -> None:
         self._demo = Demo(fakes)
+        # Parts that stopped with one that they cannot do without, by its name.
+        self._taken_along: dict[str, list[str]] = {}
 
     async def start(self, context: PluginContext) -> None:
         """Provide the service."""
@@ -117,9 +119,13 @@ class DemoPlugin(Plugin):
             raise Problem(422, "There is no such part.", code="part_unknown")
         host = host_from(request)
         if wanted.do == "load":
-            await host.reload_plugin(wanted.name)
+            for name in (wanted.name, *self._taken_along.pop(wanted.name, ())):
+                await host.reload_plugin(name)
         elif wanted.do == "unload":
+            before = {name for name in PARTS if host.plugins[name].running}
             await host.unload_plugin(wanted.name)
+            gone = [name for name in PARTS if name in before and not host.plugins[name].running]
+            self._taken_along[wanted.name] = [name for name in gone if name != wanted.name]
         else:
             await anyio.to_thread.run_sync(lose_tables, host.data_dir / wanted.name)
         return JSONResponse({"name": wanted.name, "state": str(host.plugins[wanted.name].state)})
