@@ -12,7 +12,7 @@ import gc
 import sys
 import sysconfig
 from collections.abc import Iterable
-from types import CodeType
+from types import CodeType, FrameType, ModuleType
 from typing import Final
 
 _LAYOUT_IS_KNOWN: Final = (
@@ -23,6 +23,10 @@ _LAYOUT_IS_KNOWN: Final = (
     and not sysconfig.get_config_var("Py_GIL_DISABLED")
 )
 """Whether an object begins with its count, of which ``None`` shows how it is for what lives for ever."""
+
+_NOT_LOOKED_INTO: Final = (FrameType, ModuleType)
+"""A frame may hold what is made here, without end. Some modules in C, such as that of asyncio, tell of objects that are
+dead, which come to life when they are looked at; what a module holds by name the collector knows without it."""
 
 
 def share_all() -> None:
@@ -42,6 +46,7 @@ def keep_for_ever(roots: Iterable[object]) -> None:
         seen.add(id(one))
         count = ctypes.c_uint32.from_address(id(one))
         count.value = max(count.value, for_ever)
-        waiting += gc.get_referents(one)
+        if not isinstance(one, _NOT_LOOKED_INTO):
+            waiting += gc.get_referents(one)
         if isinstance(one, CodeType):  # the collector knows that it holds nothing that could hold it
             waiting += [one.co_consts, one.co_names, one.co_code]
