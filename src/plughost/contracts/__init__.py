@@ -333,7 +333,7 @@ if TYPE_CHECKING:
         WaitingStore,
     )
     from plughost.contracts.setting_types import Count, GivenName, Origin, PositiveSeconds, ScopeText, SiteUrl
-    from plughost.contracts.sqlite_files import copy_sqlite, restore_sqlite, sqlite_artifact
+    from plughost.contracts.sqlite_files import KnownDatabase, copy_sqlite, restore_sqlite, sqlite_artifact
     from plughost.contracts.status import (
         HostStatus,
         PluginCounts,
@@ -458,6 +458,7 @@ __all__ = [
     "JobScope",
     "JobSlots",
     "KeyBuilder",
+    "KnownDatabase",
     "KnownSecrets",
     "Limit",
     "LimitResult",
@@ -694,7 +695,7 @@ _NAMES = {
         "SelfCheckingStore SessionPatch SessionStore StoredSession VersionConflict WaitingStore"
     ),
     "setting_types": "Count GivenName Origin PositiveSeconds ScopeText SiteUrl",
-    "sqlite_files": "copy_sqlite restore_sqlite sqlite_artifact",
+    "sqlite_files": "KnownDatabase copy_sqlite restore_sqlite sqlite_artifact",
     "status": "HostStatus PluginCounts",
     "steering": "CallCounts HostSteering with_paths working_directory_of",
     "users": "NewUser User UserChange",

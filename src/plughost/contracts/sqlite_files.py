@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -128,3 +129,51 @@ def _is_readable(path: Path, lock_timeout: float) -> bool:
         if "locked" in str(error) or "busy" in str(error):
             raise
         return False
+
+
+class KnownDatabase:
+    """An SQLite file as it was when it was opened: it may be deleted or replaced while somebody has it open.
+
+    Args:
+        path: Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: _Identity = None
+        self._log_opened: _Identity = None
+
+    def note(self) -> None:
+        """Remember it; call it when it was opened."""
+        self._opened, self._log_opened = _identity(self._path), _identity(self._log)
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the file under the path is not the one that was opened: it was deleted or replaced."""
+        return self._opened is not None and _identity(self._path) != self._opened
+
+    def drop_old_log(self) -> None:
+        """Remove the log of a file that was deleted or replaced, which must not be read into its successor.
+
+        Call it with no connection of this process open. A log that another process began is kept.
+        """
+        if self._log_opened is not None and _identity(self._log) == self._log_opened:
+            for ending in ("-wal", "-shm"):
+                Path(f"{self._path}{ending}").unlink(missing_ok=True)
+        self._opened = self._log_opened = None
+
+    @property
+    def _log(self) -> Path:
+        return Path(f"{self._path}-wal")
+
+
+_Identity = tuple[int, int] | None
+"""What tells a file from another of its name; None when there is none."""
+
+
+def _identity(path: Path) -> _Identity:
+    try:
+        found = os.stat(path)  # noqa: PTH116  with each step of a store
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

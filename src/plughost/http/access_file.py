@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from plughost.contracts.files import close_to_others
+from plughost.contracts.sqlite_files import KnownDatabase
 from plughost.exceptions import StoreUnavailableError
 
 FILE_NAME = "access.sqlite3"
-
-_Identity = tuple[int, int] | None
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tokens (
@@ -53,7 +52,7 @@ class AccessFile:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
         self._connection: sqlite3.Connection | None = None
-        self._opened: tuple[_Identity, _Identity] = (None, None)
+        self._known = KnownDatabase(self._path)
         self._closing: Callable[[], object] = bool  # does nothing
         self._lock = threading.RLock()
 
@@ -98,27 +97,17 @@ class AccessFile:
     def _connected(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
-                if self._connection is not None and _identity(self._path) != self._opened[0]:
-                    self._leave_old_file()
+                if self._connection is not None and self._known.is_another:
+                    self.close()
+                    self._known.drop_old_log()
                 if self._connection is None:
                     self._connection = self._open()
-                    self._opened = _identity(self._path), _identity(self._log)
+                    self._known.note()
                     # Whoever forgets to close is not punished by a warning of the garbage collector.
                     self._closing = weakref.finalize(self, self._connection.close)
                 yield self._connection
             except (sqlite3.Error, OSError) as error:
                 raise StoreUnavailableError(f"{self._path} cannot be used: {error}") from error
-
-    @property
-    def _log(self) -> Path:
-        return self._path.with_name(f"{FILE_NAME}-wal")
-
-    def _leave_old_file(self) -> None:
-        """Close a file that is not under its path any more, whose log must not be read into its successor."""
-        self.close()
-        if self._opened[1] is not None and _identity(self._log) == self._opened[1]:
-            for ending in ("-wal", "-shm"):
-                self._path.with_name(FILE_NAME + ending).unlink(missing_ok=True)
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,12 +124,3 @@ class AccessFile:
             connection.close()
             raise
         return connection
-
-
-def _identity(path: Path) -> _Identity:
-    """Return what tells a file from another of its name; None when there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from fleet_racing import race
+from plughost.contracts import copy_sqlite
 from plughost.contracts.fleet_store import Beat, Greeting, Proposal
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
@@ -59,6 +61,29 @@ async def test_a_file_that_was_deleted_is_another_fleet(tmp_path: Path) -> None:
     assert again.epoch != welcome.epoch
     assert again.incarnation > welcome.incarnation
     await store.close()
+
+
+async def test_a_backup_put_in_the_place_of_the_file_is_taken_as_it_is_by_all_who_have_it_open(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "fleet.db"
+    stores = [SqliteFleetStore(path), SqliteFleetStore(path)]
+    for store in stores:
+        await store.open()
+    await stores[0].propose(Proposal(number=1, expect=0, document=b"one"))
+    copy_sqlite(path, tmp_path / "backup", lock_timeout=5.0)
+    for number in range(2, 30):
+        await stores[0].propose(Proposal(number=number, expect=number - 1, document=b"later" * 500))
+    await stores[1].steering()
+    (tmp_path / "backup").replace(path)  # and the log of the file before is still beside it
+    for store in stores:
+        assert (await store.steering()).active == 1
+        assert await store.revision(1) == b"one"
+        assert await store.revision(2) is None
+    for store in stores:
+        await store.close()
+    with closing(sqlite3.connect(path)) as now:
+        assert now.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_processes_that_race_for_the_slots_of_one_file_start_none_twice(tmp_path: Path) -> None:

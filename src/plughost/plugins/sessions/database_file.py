@@ -10,7 +10,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from plughost.contracts import get_logger
+from plughost.contracts import KnownDatabase, get_logger
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.sessions.turns import WriterTurns
 
@@ -32,8 +32,7 @@ class DatabaseFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._opened: tuple[int, int] | None = None
-        self._log_opened: tuple[int, int] | None = None
+        self._known = KnownDatabase(path)
 
     def prepare(self) -> None:
         """Make the file when it is missing, readable by nobody else.
@@ -79,8 +78,7 @@ class DatabaseFile:
             raise _cannot_be_opened(self.path, error) from error
         try:
             self._set_up(connection, turns)
-            self._opened = _identity(self.path)
-            self._log_opened = _identity(self._log_path)
+            self._known.note()
         except BaseException as error:
             connection.close()
             if isinstance(error, sqlite3.Error):
@@ -116,21 +114,11 @@ class DatabaseFile:
 
     def is_another(self) -> bool:
         """Whether the file under the path is not the one that was opened: it was deleted or replaced."""
-        return self._opened is not None and _identity(self.path) != self._opened
+        return self._known.is_another
 
     def drop_old_log(self) -> None:
-        """Remove the log of a file that was deleted or replaced, which must not be read into its successor.
-
-        Call it in a turn of this process, with no connection open. A log that another process began is kept.
-        """
-        if self._log_opened is not None and _identity(self._log_path) == self._log_opened:
-            for ending in ("-wal", "-shm"):
-                Path(f"{self.path}{ending}").unlink(missing_ok=True)
-        self._opened = self._log_opened = None
-
-    @property
-    def _log_path(self) -> Path:
-        return Path(f"{self.path}-wal")
+        """Remove what a file that was deleted or replaced left; call it in a turn, with no connection open."""
+        self._known.drop_old_log()
 
     def _set_up(self, connection: sqlite3.Connection, turns: WriterTurns) -> None:
         with turns:  # in a new file this writes
@@ -155,14 +143,6 @@ class DatabaseFile:
             raise StoreUnavailableError(
                 f"{self.path} is damaged ({verdict}). It is kept as it is: restore a backup"
             )
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _cannot_be_opened(path: Path, error: sqlite3.Error) -> StoreUnavailableError:

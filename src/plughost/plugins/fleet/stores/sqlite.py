@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from plughost.contracts import SYSTEM_CLOCK, Word, close_to_others
+from plughost.contracts import SYSTEM_CLOCK, KnownDatabase, Word, close_to_others
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.stores.rules import FleetRules
 from plughost.plugins.fleet.stores.stepping import SteppingStore
@@ -42,7 +41,7 @@ class SqliteFleetStore(SteppingStore):
         self.path = path
         self._now = now
         self._connection: sqlite3.Connection | None = None
-        self._opened = (0, 0)
+        self._known = KnownDatabase(path)
         self._words = Words(Path(f"{path}.words"))
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
@@ -91,8 +90,9 @@ class SqliteFleetStore(SteppingStore):
             raise StoreUnavailableError(f"the fleet's file {self.path} cannot be used: {said}") from error
 
     def _fresh_connection(self) -> sqlite3.Connection:
-        if self._connection is not None and self._opened != _identity(self.path):
+        if self._connection is not None and self._known.is_another:
             self._close()
+            self._known.drop_old_log()
         if self._connection is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             close_to_others(self.path, make=True)
@@ -110,7 +110,8 @@ class SqliteFleetStore(SteppingStore):
             except BaseException:
                 connection.close()
                 raise
-            self._connection, self._opened = connection, _identity(self.path)
+            self._connection = connection
+            self._known.note()
         return self._connection
 
     def _close(self) -> None:
@@ -154,11 +155,3 @@ def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Ite
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - once for each step
-    except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
