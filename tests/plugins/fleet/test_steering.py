@@ -220,6 +220,33 @@ async def test_a_change_that_the_store_has_lost_is_not_told_to_be_done(tmp_path:
         assert (rollout.state, set(rollout.results.values())) == ("done", {"applied"})
 
 
+async def test_what_no_host_told_to_be_good_is_not_put_back_into_a_store_that_was_emptied(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "data"
+    async with workers(folder, 2, interval=0.5) as hosts:
+        fleet = hosts[0].use(Fleet)
+        await until(lambda: all(host.use(Fleet).member.connected for host in hosts))
+        await done(hosts[0], await fleet.propose(FleetChange("enable", "lamp")))
+        await fleet.propose(FleetChange("disable", "lamp"), RolloutPlan(settle=600))
+        await until(lambda: sorted(states(hosts)) == ["disabled", "ready"])
+        for ending in ("", "-wal", "-shm"):
+            (folder / f"fleet/fleet.db{ending}").unlink(missing_ok=True)
+        await until(lambda: {host.use(Fleet).member.applied for host in hosts} == {3})
+        assert states(hosts) == ["ready", "ready"]
+        found = await fleet.rollout("3")
+        assert found is not None
+        found = await done(hosts[0], found)
+        assert (found.state, set(found.results.values())) == ("done", {"applied"})
+        lost: Any = await fleet._revisions.rollout(2)  # type: ignore[attr-defined]
+        assert (lost.state, "the store was emptied while 2 was on its way" in lost.reason) == (
+            "reverted",
+            True,
+        )
+    async with workers(folder, 1) as (host,):
+        await until(lambda: host.use(Fleet).member.applied == 3)
+
+
 async def test_a_plugin_that_a_host_does_not_have_is_nothing_to_do_there(tmp_path: Path) -> None:
     async with workers(tmp_path / "data", 1) as (host,):
         rollout = await done(

@@ -61,6 +61,8 @@ class RevisionFollower:
         self._at_start: int | None = None
         self._changed = anyio.Event()
         self._followed = Revision()
+        self._on_trial = False  # in a roll-out, before all follow
+        self._unkept: bytes | None = None
 
     def want(self, step: int) -> None:
         """Note that something else holds for all members than before."""
@@ -134,16 +136,23 @@ class RevisionFollower:
                     " who can write to the store",
                 )  # fmt: skip
                 return
-            document = None if number == self._membership.applied else await self._revisions.document(number)
-            if document is None:
-                return
-            await self._apply(self._seal.open(document, Revision))
-            await self._copy.keep(document)
+            if number != self._membership.applied:
+                document = await self._revisions.document(number)
+                if document is None:
+                    return
+                self._on_trial, self._unkept = number > steering.active, None
+                await self._apply(self._seal.open(document, Revision))
+                self._unkept = document
+                self._told()
+            self._on_trial = number > steering.active
+            if self._unkept is not None and not self._on_trial:
+                await self._copy.keep(self._unkept)
+                self._unkept = None
         except (FleetError, ConfigError) as error:
             self._refuse(number, str(error))
+            self._told()
         except OSError as error:
             self._log.warning("no copy of the fleet's revision could be kept", error=str(error))
-        self._told()
 
     async def _follow_the_copy(self) -> None:
         """Follow what was followed before the last stop, be the store there or not."""
@@ -155,9 +164,26 @@ class RevisionFollower:
             self._log.warning("the copy of the fleet's revision is not used", error=str(error))
 
     async def _put_back(self, newest: int) -> None:
-        """Give a store that forgot revisions the one that is followed here."""
-        document = await self._copy.read()
-        proposal = Proposal(number=self._followed.number, expect=newest, document=document)
+        """Give a store that forgot revisions the last that all were to follow, as far as it is known here."""
+        mine, document, kept = self._membership, b"", Revision()
+        try:
+            document = await self._copy.read()
+            kept = self._seal.open(document, Revision)
+        except FileNotFoundError:
+            pass  # there was none
+        except (OSError, FleetError) as error:
+            self._log.warning("the copy of the fleet's revision is not used", error=str(error))
+            return
+        if self._on_trial:  # nobody has told that it is good, and numbers only grow
+            change = f"back to {kept.number}: the store was emptied while {mine.applied} was on its way"
+            kept = Revision(
+                number=mine.applied + 1, parent=kept.number, author=mine.name, change=change, plugins=kept.plugins,
+                made=mine.now(),
+            )  # fmt: skip
+            document = self._seal.close(kept)
+        elif kept.number != mine.applied:
+            return  # it was refused here: those that follow it give it back
+        proposal = Proposal(number=kept.number, expect=newest, document=document)
         if (await self._store.propose(proposal)).accepted:
             self._log.warning(
                 "the fleet's store had forgotten a revision: it is back", revision=proposal.number
