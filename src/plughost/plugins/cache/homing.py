@@ -20,12 +20,15 @@ def at_home(
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
     """Run a method of a tier in the loop of its ``line``, whichever loop it is called from."""
 
-    @wraps(method)
-    async def wherever(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
-        if get_ident() == self.line.thread:
-            return await method(self, *args, **kwargs)
+    async def elsewhere(self: Any, *args: Any) -> T:
         if not self.line.available:
             raise StoreUnavailableError("the shared tier is away")
         return await anyio.to_thread.run_sync(lambda: self.line.call_home(method, self, *args))
+
+    # A coroutine of its own would cost every call, most of which come from there
+    @wraps(method)
+    def wherever(self: Any, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        is_home = get_ident() == self.line.thread
+        return method(self, *args, **kwargs) if is_home else elsewhere(self, *args)
 
     return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", wherever)

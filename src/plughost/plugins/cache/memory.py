@@ -134,11 +134,14 @@ class MemoryEntries:
         """Remove a key and overtake its loads; whether a fresh value was there."""
         with self.lock:
             self.clock.touch(key)
-            return self._fresh(self._remove(key))
+            entry = self._remove(key)
+            return entry is not None and self._fresh(entry)
 
     def drop(self, key: str) -> None:
         """The same for a key that somebody else has changed."""
-        self.delete(key)
+        with self.lock:
+            self.clock.touch(key)
+            self._remove(key)
 
     def invalidate_tags(self, tags: Iterable[str]) -> list[str]:
         """Remove what has one of the tags and overtake loads; returns the keys."""
