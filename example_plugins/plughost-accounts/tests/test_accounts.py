@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from plughost import Host
-from plughost.contracts import AuthAttempt, NewUser, SessionManager, UserChange
+from plughost.contracts import AuthAttempt, NewUser, SessionManager, UserChange, copy_sqlite
 from plughost.exceptions import UserRefused
 from plughost.plugins.sessions import SessionsPlugin
 from plughost_accounts import AccountsPlugin
@@ -144,6 +145,24 @@ async def test_a_name_that_looks_like_another_is_that_other(host: Host, alike: s
         await host.users.create(NewUser(username=alike, password=PASSWORD))
     result = await sign_in(host, alike, PASSWORD)
     assert result.principal.user_id == user.user_id
+
+
+async def test_who_is_in_the_file_that_is_there_signs_in_though_another_was_opened(
+    host: Host, tmp_path: Path
+) -> None:
+    file = tmp_path / "accounts" / "accounts.db"
+    await host.users.create(ADA)
+    copy_sqlite(file, tmp_path / "backup", lock_timeout=5.0)
+    await host.users.create(NewUser(username="Late", password="another long password"))
+    (tmp_path / "backup").replace(file)  # and the log of the file before is still beside it
+    assert (await sign_in(host, "Ada", PASSWORD)).allowed
+    assert not (await sign_in(host, "Late", "another long password")).allowed
+    file.unlink()
+    assert not (await sign_in(host, "Ada", PASSWORD)).allowed
+    await host.users.create(ADA)
+    assert (await sign_in(host, "Ada", PASSWORD)).allowed
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("SELECT username FROM users").fetchall() == [("Ada",)]
 
 
 @pytest.mark.parametrize("name", ["\uff22ob", "A\u200bda"])

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from plughost.contracts import NewUser, User, UserChange
+from plughost.contracts import KnownDatabase, NewUser, User, UserChange
 from plughost.exceptions import UserRefused
 
 T = TypeVar("T")
@@ -37,17 +37,14 @@ class Directory:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute(_TABLE)
+        self._path = path
+        self._known = KnownDatabase(path)
+        self._db = self._open()
         self._turn = anyio.CapacityLimiter(1)
 
     async def close(self) -> None:
         """Close the file."""
-        await self._do(self._db.close)
+        await self._do(lambda: self._db.close())
 
     async def find(
         self, *, user_id: str | None = None, username: str | None = None
@@ -116,8 +113,25 @@ class Directory:
         except sqlite3.IntegrityError as error:
             raise UserRefused("That name is taken.") from error
 
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute(_TABLE)
+        self._known.note()
+        return db
+
     async def _do(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._turn)
+        def in_turn() -> T:
+            if self._known.is_another:  # deleted, or a backup is in its place
+                self._db.close()
+                self._known.drop_old_log()
+                self._db = self._open()
+            return work()
+
+        return await anyio.to_thread.run_sync(in_turn, limiter=self._turn)
 
 
 def _folded(username: str) -> str:
