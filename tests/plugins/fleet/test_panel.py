@@ -108,6 +108,10 @@ async def test_the_whole_fleet_is_read_and_changed_through_the_api_of_any_host(
             assert (await reader.post("/admin/api/fleet/plugins/lamp/disable")).status_code == 403
             assert (await reader.post("/admin/api/fleet/jobs/lamp:dust/run")).status_code == 403
         async with served.client(token=served.token("fleet:*")) as writer:
+            unknown = await writer.post("/admin/api/fleet/rollouts/abc/abort")
+            assert (unknown.status_code, "'abc'" in unknown.json()["detail"]) == (409, True)
+            pressed = await writer.post("/admin/system/fleet/abort")
+            assert pressed.status_code < 400
             jobs = "/admin/api/fleet/jobs"
             assert (await writer.post(f"{jobs}/nobody:knows/run")).status_code == 409
             with anyio.fail_after(60):
@@ -153,6 +157,7 @@ async def test_a_host_that_is_cut_off_says_so_on_its_page_and_shows_what_it_know
             while not served.host.use(Fleet).member.connected:  # noqa: ASYNC110
                 await anyio.sleep(0.02)
         monkeypatch.setattr(SqliteFleetStore, "view", away)
+        monkeypatch.setattr(SqliteFleetStore, "steering", away)
         async with served.client(token=served.token("fleet:*")) as client:
             answer = await client.get("/admin/system/fleet", headers=PAGE)
             assert answer.status_code == 200
@@ -162,6 +167,6 @@ async def test_a_host_that_is_cut_off_says_so_on_its_page_and_shows_what_it_know
             assert re.search(r'data-label="Plugin"><strong>lamp<', answer.text)
             for words in ("No change yet", "No plugin has a job"):
                 assert words not in said
-            for act, fields in (("reload", {"plugin": "lamp"}), ("drain", {"host": "north"})):
+            for act, fields in (("reload", {"plugin": "lamp"}), ("drain", {"host": "north"}), ("pause", {})):
                 pressed = await client.post(f"/admin/system/fleet/{act}", data=fields)
                 assert pressed.status_code < 400, act

@@ -140,9 +140,11 @@ class FleetPanel:
         return f"{job.job} runs once on whichever host claims it first."
 
     async def _hold(self, act: RolloutAct, fields: Mapping[str, str]) -> str:
-        last = await self._revisions.last_rollout()
         try:
-            rollout = await self._fleet.steer_rollout(last.id if last else "", act)
+            last = await self._revisions.last_rollout()
+            if last is None:
+                return "Nothing was changed: nothing is under way."
+            rollout = await self._fleet.steer_rollout(last.id, act)
         except (FleetError, StoreUnavailableError) as error:
             return f"Nothing was changed: {error}"
         return f"Revision {rollout.revision}: {rollout.state}."

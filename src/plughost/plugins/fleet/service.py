@@ -122,7 +122,11 @@ class FleetService:
 
     async def steer_rollout(self, name: str, act: RolloutAct, /) -> Rollout:
         """Pause, resume or abort a roll-out."""
-        return await self._revisions.steer_rollout(_number(name), act)
+        if not (number := _number(name)):
+            raise FleetError(
+                f"no roll-out is called {name!r}: `plughost fleet config history` shows their numbers"
+            )
+        return await self._revisions.steer_rollout(number, act)
 
     async def run_job(self, name: str, /) -> FleetJobRecord:
         """Have a job run once now."""
