@@ -108,15 +108,15 @@ class DaemonWorker:
         """Do ``work`` after what was handed in before."""
         if self._errands is None:
             errands: SimpleQueue[Work | None] = SimpleQueue()
-            _start_thread(lambda: _work_off(errands), self._name)
+
+            def work_off() -> None:
+                while (work := errands.get()) is not None:
+                    work()
+                    del work  # it refers to what the function was called with
+
+            _start_thread(work_off, self._name)
             self._errands = errands
         self._errands.put(work)
-
-
-def _work_off(errands: SimpleQueue[Work | None]) -> None:
-    while (work := errands.get()) is not None:
-        work()
-        del work  # it refers to what the function was called with
 
 
 def _start_thread(work: Work, name: str) -> None:

@@ -62,7 +62,11 @@ def as_fault(error: BaseException) -> Fault:
         kind=known.__name__,
         message=crossable(error_text(error)),
         own=True,
-        attributes={key: _plain(value) for key, value in carried.items() if _is_plain(value)},
+        attributes={
+            key: crossable(value) if isinstance(value, str) else value
+            for key, value in carried.items()
+            if _is_plain(value)
+        },
         problems=[one for one in carried.get("problems", ()) if isinstance(one, ConfigProblem)],
         cause=None if error.__cause__ is None else as_fault(error.__cause__),
     )
@@ -77,7 +81,3 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, int):
         return _LEAST <= value <= _MOST
     return value is None or isinstance(value, str | float)
-
-
-def _plain(value: Any) -> Any:
-    return crossable(value) if isinstance(value, str) else value

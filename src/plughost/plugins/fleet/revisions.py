@@ -249,7 +249,10 @@ class Revisions:
         steering, expect, plan = await self._store.steering(), order.expect, order.plan
         if expect is not None and expect != steering.newest:
             newest = await self.revision(steering.newest)
-            raise FleetError(_conflict(newest.number, expect, newest.author, newest.change))
+            raise FleetError(
+                f"the fleet is at revision {newest.number} ({newest.change}, by {newest.author}), and you expected "
+                f"{expect}: nothing was changed"
+            )
         roll = self.roll_of(steering)
         if roll is not None and roll.state in OPEN and not order.urgent:
             raise FleetError(
@@ -319,7 +322,3 @@ def _refuse_unknown(plugin: str, view: View, active: Revision) -> None:
             f"no host of the fleet has a plugin {plugin!r}.{did_you_mean(plugin, had | active.plugins.keys())}"
             " Nothing was changed: `--force`, in code and API `force`, is for hosts that are still to join"
         )
-
-
-def _conflict(head: int, expected: int, author: str, change: str) -> str:
-    return f"the fleet is at revision {head} ({change}, by {author}), and you expected {expected}: nothing was changed"
