@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,10 +12,11 @@ import anyio
 import pytest
 
 from plughost import Host, Plugin, PluginContext
-from plughost.contracts import Fleet, JobRun, MemberJoined, MemberLeft, current_run
+from plughost.contracts import Enlistment, Fleet, Greeting, JobRun, MemberJoined, MemberLeft, current_run
 from plughost.exceptions import ServiceError
 from plughost.plugins.fleet import FleetPlugin
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
+from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 from plughost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -222,3 +224,19 @@ def health_of(plugin: FleetPlugin) -> tuple[str, str]:
     found = plugin.health_check(None)
     assert found is not None
     return found.status, found.detail
+
+
+async def test_a_job_that_waits_since_the_clock_of_the_store_was_set_back_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ahead = SqliteFleetStore(tmp_path / "fleet/fleet.db", lambda: time.time() + 3600)
+    await ahead.open()
+    welcome = await ahead.join(Greeting(member="a", ttl=1))
+    job = Enlistment(job="counter:count", member="a", incarnation=welcome.incarnation, definition="every")
+    await ahead.enlist(job)  # what is past by that clock is settled
+    await ahead.close()
+    counter = Counter()
+    async with hosts(tmp_path, 1) as (host,):
+        await host.load_plugin(counter)
+        await until(lambda: "clock of the fleet's store was set back" in caplog.text)
+    assert counter.runs == []

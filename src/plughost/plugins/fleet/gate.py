@@ -31,6 +31,7 @@ SPREAD = 0.25
 """Seconds over which they ask."""
 
 _PAUSE = 0.5
+_SET_BACK = 60.0
 _LONGEST_NAP = 60.0
 
 
@@ -123,6 +124,7 @@ class FleetGate:
             await self._enlist(job, watch)
         now = self._membership.now()
         slot = job.slots.before(now)
+        self._warn_of_a_clock_that_was_set_back(job, watch, now)
         if slot <= watch.settled and not watch.is_overdue:
             nap = min(job.slots.after(now) - now, _LONGEST_NAP)
             await watch.wait(self._clock, nap)
@@ -132,6 +134,18 @@ class FleetGate:
             return None
         watch.is_overdue = False
         return await self._claim(job, watch, first_claim(job, slot, self._membership))
+
+    def _warn_of_a_clock_that_was_set_back(self, job: FleetJob, watch: _JobWatch, now: float) -> None:
+        """Say why a job stands still: slots that were given out by a clock that was ahead are not given again."""
+        waits = watch.settled - now > _SET_BACK
+        if waits and not watch.waits:
+            seconds = round(watch.settled - now)
+            self._log.warning(
+                "a job of the fleet waits: the clock of the fleet's store was set back",
+                job=job.key,
+                seconds=seconds,
+            )
+        watch.waits = waits
 
     async def _leave_to_others(self, job: FleetJob, watch: _JobWatch) -> None:
         """Ask for nothing until this host may take work again; nobody waits for it meanwhile."""
@@ -250,6 +264,7 @@ class _JobWatch:
         self.carriers = 1
         self.is_overdue = False
         self.warned = False
+        self.waits = False
         self.ran_alone = 0.0
         self.asked = False
         self.asked_until = 0.0
