@@ -124,11 +124,8 @@ class RevisionFollower:
         number = steering.active
         try:
             roll = self._revisions.roll_of(steering)
-            number = (
-                number
-                if roll is None
-                else roll.wanted_of(self._membership.name, number, self._membership.applied)
-            )
+            if roll is not None:
+                number = roll.wanted_of(self._membership.name, number, self._membership.applied)
             if number < self._membership.applied:
                 self._log.error(
                     "the fleet is not followed", revision=number,
