@@ -415,8 +415,9 @@ async def test_a_plugin_that_waits_for_its_own_turn_in_start_or_stop_is_told_so_
 @pytest.mark.parametrize("ask", ASKS)
 async def test_what_a_plugin_asks_for_itself_in_a_hook_comes_to_an_end(ask) -> None:
     told: list[object] = []
-    with anyio.fail_after(15):
-        async with Host(config=CONFIG, environ={}) as host:
+    config = CONFIG | {"hooks": {"timeouts": {"describe_metrics": 60.0}}}  # a slow machine is no hanging hook
+    with anyio.fail_after(60):
+        async with Host(config=config, environ={}) as host:
             await host.load_plugin(Asker("hook", ask, host, told))
             await host.hooks.describe_metrics()
             running = host.plugins["asker"].state is PluginState.READY

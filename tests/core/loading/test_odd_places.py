@@ -282,6 +282,26 @@ async def test_a_single_file_in_the_plugin_directory_is_a_plugin(tmp_path: Path,
         assert host.plugin("helper") is None
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", [r"a\0b", r"\ud800", "around"])
+async def test_a_module_that_says_it_lies_where_no_file_can_be_shakes_nobody(
+    tmp_path: Path, place: str
+) -> None:
+    odd, good = (f"{kind}_{tmp_path.name}" for kind in ("odd", "good"))
+    (tmp_path / "around").symlink_to(tmp_path / "around")
+    where = str(tmp_path / "around") if place == "around" else place
+    (tmp_path / f"{odd}.py").write_text(f'__file__ = "{where}"\n{CLASS}', "utf-8")
+    (tmp_path / f"{good}.py").write_text(CLASS, "utf-8")
+    config = {"host": {"plugin_dir": str(tmp_path), "allow": [odd, good], "data_dir": str(tmp_path / "d")}}
+    async with Host(config=config, environ={}) as host:
+        assert host.plugin(good).state is PluginState.READY
+        record = host.plugin(odd)
+        # Up to Python 3.12 a link that leads to itself cannot be followed, and the plugin is refused for it.
+        assert record.state is PluginState.READY or f"looking for the code of plugin {odd!r}" in record.reason
+        await host.reload()
+        assert host.plugin(good).state is PluginState.READY
+
+
 @pytest.mark.parametrize(("name", "text"), [("lamp", "class Lamp(Plugin"), ("a-lamp", CLASS)])
 def test_a_single_file_that_cannot_be_a_plugin_says_why(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / f"{name}.py").write_text(text, "utf-8")

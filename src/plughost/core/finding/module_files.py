@@ -6,6 +6,7 @@ them for an attribute, and raise when that is not installed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import cast
 
@@ -15,7 +16,7 @@ from plughost.contracts.value_text import class_name
 def file_of(module: object) -> str | None:
     """Return the file of a module; None when it has none or does not say so without being asked."""
     file = _own(module).get("__file__")
-    return file if type(file) is str and file else None
+    return file if type(file) is str and file and _can_be_a_path(file) else None
 
 
 def folder_of(module: object) -> str | None:
@@ -24,11 +25,22 @@ def folder_of(module: object) -> str | None:
     if type(path) is not list and class_name(type(path)) != _NAMESPACE:
         return None
     first = next(iter(cast("list[object]", path)), None)
-    return first if type(first) is str else None
+    return first if type(first) is str and _can_be_a_path(first) else None
 
 
 _NAMESPACE = "_frozen_importlib_external._NamespacePath"
 """The ``__path__`` of a package of several distributions: importlib's own list."""
+
+
+def _can_be_a_path(text: str) -> bool:
+    """Whether the operating system can be asked about it; Python raises ``ValueError`` for the others."""
+    if "\0" in text:
+        return False
+    try:
+        text.isascii() or os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _own(module: object) -> Mapping[str, object]:

@@ -30,6 +30,7 @@ from plughost.core.loading.window import Window
 from plughost.core.stepping import LimitPassedError
 from plughost.core.time_limit import call_within
 from plughost.exceptions import (
+    PlughostError,
     PluginConfigError,
     PluginError,
     PluginImportError,
@@ -140,7 +141,7 @@ class ImportLane:
         async with self._lane.place():
             began = self._clock.monotonic()
             with anyio.move_on_after(limit):
-                handle = await self._importer.run(import_plugin, candidate)
+                handle = await self._import(candidate)
                 return ImportedPlugin(candidate, handle, self._clock.monotonic() - began)
         raise PluginTimeoutError(
             f"import of {candidate.finding.reference} for plugin {candidate.name!r} took longer than its limit of "
@@ -149,6 +150,18 @@ class ImportLane:
             phase="import",
             limit=limit,
         )
+
+    async def _import(self, candidate: PluginCandidate) -> PluginHandle:
+        try:
+            return await self._importer.run(import_plugin, candidate)
+        except PlughostError:
+            raise
+        except Exception as error:  # its files were looked at, and are not what files are
+            raise PluginImportError(
+                f"looking for the code of plugin {candidate.name!r} at {candidate.finding.reference} raised "
+                f"{error_line(error)}",
+                plugin=candidate.name,
+            ) from error
 
 
 async def checked_config(plugin: ImportedPlugin, loaded: LoadedConfig, limit: float) -> Any:

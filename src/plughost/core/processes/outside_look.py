@@ -111,7 +111,8 @@ def _ask(pid: int, page: FlightReader) -> Stack:
         finally:
             os.close(stands_for)
     end, written, last = time.monotonic() + _PATIENCE, "", ""
-    while time.monotonic() < end and (not written or written != last):
+    # A line is written in pieces, and the writer may lose its turn between two of them.
+    while time.monotonic() < end and not (written and written == last and written.endswith("\n")):
         time.sleep(_LOOK_AGAIN)
         last, written = written, page.since(before)
     return Stack(pid, written, is_cut=page.is_full)
