@@ -521,6 +521,22 @@ def test_workers_end_when_the_process_that_looks_after_them_is_killed(start):
     eventually(refused)
 
 
+def test_every_figure_of_a_worker_bears_its_number(start):
+    address = start("--workers", "2").started()
+    found: set[str] = set()
+
+    def both_answered() -> bool:
+        text = httpx2.get(f"{address}/metrics", timeout=30).raise_for_status().text
+        samples = [line for line in text.splitlines() if not line.startswith("#")]
+        numbers = {number[1] if (number := re.search(r'worker="(\d+)"', line)) else line for line in samples}
+        assert len(numbers) == 1
+        found.update(numbers)
+        return len(found) == 2
+
+    eventually(both_answered)
+    assert found == {"0", "1"}
+
+
 def test_a_host_that_lacks_what_is_required_ends_and_says_what(start, tmp_path):
     required = 'required = ["nowhere", "shop"]\n[apps.shop]\ncolour = {"$env" = "NOBODY_SET_THIS"}\n'
     (tmp_path / "plughost.toml").write_text(CONFIG.replace("[plugins.probe]", f"{required}[plugins.probe]"))

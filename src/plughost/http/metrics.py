@@ -58,6 +58,17 @@ class _Reading(Collector):
         self._described = described
 
     def collect(self) -> Iterable[Metric]:
+        worker = self._runtime.host.worker
+        for metric in self._families():
+            if worker is not None:
+                # Each worker counts for itself, and whichever is awake answers: without a name its counters would
+                # be taken for those of another one, and go up and down.
+                metric.samples = [
+                    each._replace(labels={**each.labels, "worker": str(worker)}) for each in metric.samples
+                ]
+            yield metric
+
+    def _families(self) -> Iterator[Metric]:
         host = self._runtime.host
         yield from _http(self._runtime)
         yield from _hooks(host)
