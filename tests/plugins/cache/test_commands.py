@@ -12,8 +12,10 @@ from typing import Any
 import anyio
 import pytest
 from click.testing import CliRunner
+from redis import Redis
 
 from plughost.cli.program import Program
+from plughost.plugins.cache import commands
 from plughost.plugins.cache.commands import cache_group
 from servers import Server
 
@@ -64,6 +66,43 @@ def test_a_change_that_no_running_host_hears_of_says_so(folder: Path, words: tup
     run = plughost(folder, *words)
     assert run.exit_code == 0, run.output
     assert "a host that runs was not told" in run.stderr
+
+
+CHANGES = [
+    ("invalidate", "tmdb", "--key", "user:1"),
+    ("invalidate", "tmdb", "--tag", "users"),
+    ("invalidate", "tmdb", "--glob", "user:*"),
+    ("invalidate", "tmdb", "--regex", "user:.*"),
+    ("clear", "tmdb", "--yes"),
+    ("clear", "--yes"),
+]
+
+
+@pytest.mark.parametrize("words", [*CHANGES, ("cleanup",)])
+def test_a_change_that_an_absent_server_never_heard_of_is_not_said_to_be_made(
+    folder: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_PATIENCE", 0.1)
+    section = '[plugins.cache.config]\nredis_url = "redis://127.0.0.1:1/0"\ncaches.tmdb = {}\n'
+    (folder / "plughost.toml").write_text(section)
+    run = plughost(folder, *words)
+    assert run.exit_code == 1, run.output
+    assert "redis://127.0.0.1:1/0 is away" in run.stderr
+    assert run.stdout == ""
+
+
+@pytest.mark.parametrize("words", CHANGES)
+def test_a_change_waits_for_a_server_that_is_late(
+    folder: Path, redis_url: str, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_PATIENCE", 60.0)
+    settings = folder / "plughost.toml"
+    settings.write_text(settings.read_text().replace("op_timeout = 5.0", "op_timeout = 0.1"))
+    with Redis.from_url(redis_url) as client:
+        client.client_pause(1500, all=True)
+    assert plughost(folder, *words).exit_code == 0
+    settings.write_text(settings.read_text().replace("op_timeout = 0.1", "op_timeout = 5.0"))
+    assert plughost(folder, "get", "tmdb", "user:1").exit_code == 1
 
 
 def test_what_is_shared_is_seen_and_invalidated_from_outside(folder: Path) -> None:

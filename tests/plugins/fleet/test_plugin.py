@@ -231,9 +231,9 @@ async def test_a_job_that_waits_since_the_clock_of_the_store_was_set_back_says_s
 ) -> None:
     ahead = SqliteFleetStore(tmp_path / "fleet/fleet.db", lambda: time.time() + 3600)
     await ahead.open()
-    welcome = await ahead.join(Greeting(member="a", ttl=1))
+    welcome = await ahead.join(Greeting(member="a", ttl=60_000))
     job = Enlistment(job="counter:count", member="a", incarnation=welcome.incarnation, definition="every")
-    await ahead.enlist(job)  # what is past by that clock is settled
+    assert (await ahead.enlist(job)).known  # what is past by that clock is settled
     await ahead.close()
     counter = Counter()
     async with hosts(tmp_path, 1) as (host,):

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
+import anyio
 import click
 
 from plughost.contracts import Cache, CacheManager, CommandLine, counted, json_option
 from plughost.exceptions import ConfigError, ServiceError, did_you_mean
+
+_PATIENCE: Final = 5.0
+_LOOK_AGAIN: Final = 0.02
 
 
 @click.group("cache")
@@ -115,7 +119,7 @@ def clear(line: CommandLine, name: str | None, yes: bool) -> None:
         names = [name] if name is not None else sorted(_known(host, caches))
         for one in names:
             await (await _cache(host, caches, one)).clear()
-        return names, _reach(caches)
+        return names, await _reach(caches)
 
     cleared, reach = line.run(work)
     line.show({"cleared": cleared}, f"cleared: {', '.join(cleared)}")
@@ -152,7 +156,7 @@ def invalidate(
             removed += await cache.invalidate_glob(pattern)
         for pattern in regex:
             removed += await cache.invalidate_regex(pattern)
-        return removed, _reach(caches)
+        return removed, await _reach(caches)
 
     try:
         removed, reach = line.run(work)
@@ -173,7 +177,10 @@ def cleanup(line: CommandLine) -> None:
         caches = _caches(host)
         for name in _configured(host):
             caches.get(name)
-        return await caches.cleanup()
+        removed = await caches.cleanup()
+        if not caches.status()["available"]:
+            raise _is_away(caches)
+        return removed
 
     removed = line.run(work)
     line.show({"removed": removed}, f"{removed} removed")
@@ -187,13 +194,29 @@ def _caches(host: Any) -> CacheManager:
     return found
 
 
-def _reach(caches: CacheManager) -> str:
-    """Return what to say of a change that a running host does not hear of; empty when it does."""
-    if caches.status().get("mode") != "memory":
+async def _reach(caches: CacheManager) -> str:
+    """Wait until the shared server has heard of a change; return what to say of one that no running host hears of.
+
+    Raises:
+        ClickException: The server is away, and what this process remembers for it ends with this process.
+    """
+    if caches.status()["mode"] == "memory":
+        return (
+            "These caches are kept in the memory of each process: a host that runs was not told."
+            " Its admin page clears them."
+        )
+    with anyio.move_on_after(_PATIENCE):
+        while caches.status().get("journal"):  # noqa: ASYNC110  the link makes up for what was missed by itself
+            await anyio.sleep(_LOOK_AGAIN)
         return ""
-    return (
-        "These caches are kept in the memory of each process: a host that runs was not told."
-        " Its admin page clears them."
+    raise _is_away(caches)
+
+
+def _is_away(caches: CacheManager) -> click.ClickException:
+    status = caches.status()
+    return click.ClickException(
+        f"{status.get('server', 'the shared server')} is away ({status.get('error') or 'no answer'}): nothing was "
+        f"changed there. Do it again when `plughost cache status` finds it"
     )
 
 
