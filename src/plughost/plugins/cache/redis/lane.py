@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 from anyio.lowlevel import current_token
+from redis._parsers import _AsyncRESP3Parser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, ResponseError
 
@@ -294,15 +295,18 @@ class Lane(Asked):
 
     async def _read(self) -> None:
         reader = self._connection._reader
+        # hiredis keeps to itself what came behind an answer; redis-py's own parser leaves it where it is.
+        rest_is_seen = isinstance(self._connection._parser, _AsyncRESP3Parser)
         try:
             while True:
-                if not reader._buffer and not reader.at_eof() and reader.exception() is None:
-                    await reader._wait_for_data("read")
-                changed = taken_invalidation(reader._buffer)
-                if changed is not None:
-                    reader._maybe_resume_transport()
-                    self._on_push([b"invalidate", changed])
-                    continue
+                if rest_is_seen:
+                    if not reader._buffer and not reader.at_eof() and reader.exception() is None:
+                        await reader._wait_for_data("read")
+                    changed = taken_invalidation(reader._buffer)
+                    if changed is not None:
+                        reader._maybe_resume_transport()
+                        self._on_push([b"invalidate", changed])
+                        continue
                 try:
                     reply = await self._connection.read_response(disable_decoding=True)
                 except ReadOnlyError:
