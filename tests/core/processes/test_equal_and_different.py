@@ -89,6 +89,9 @@ PROVED = {
     "a class, module or instance": (
         "test_own_process.py::test_an_object_cannot_be_put_into_another_process",
     ),
+    "functions of `atexit`": (
+        "test_odd_plugins.py::test_its_process_ends_as_an_interpreter_does_and_loses_no_words",
+    ),
     "globals of modules": ("test_equal_and_different.py::test_globals_of_modules_are_not_shared",),
 }
 """How the first cell of a row begins -> the tests that prove it."""

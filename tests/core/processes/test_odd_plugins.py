@@ -56,6 +56,32 @@ async def test_what_utf_8_cannot_write_is_told_by_number(
     assert "to people: \\udcff" in lines
 
 
+UNTIDY = """
+import atexit
+from pathlib import Path
+from plughost import Plugin
+
+class Untidy(Plugin):
+    async def start(self, context):
+        self.itself = self  # a circle: only the collector of an interpreter would end it
+        self.file = (context.data_dir / "written").open("w")
+        self.file.write("to the end")
+        self.bytes = (context.data_dir / "bytes").open("wb")
+        self.bytes.write(b"to the end")
+        atexit.register((context.data_dir / "left").touch)
+        atexit.register(lambda: 1 / 0)
+"""
+
+
+async def test_its_process_ends_as_an_interpreter_does_and_loses_no_words(tmp_path: Path) -> None:
+    write_plugin(tmp_path, UNTIDY, "untidy")
+    async with housed(configuration(tmp_path, "untidy")) as host:
+        folder = host.data_dir / "untidy"
+    assert (folder / "written").read_text() == "to the end"
+    assert (folder / "bytes").read_bytes() == b"to the end"
+    assert (folder / "left").exists()
+
+
 SLOW = """
 import time
 {slow_import}

@@ -22,9 +22,8 @@ from plughost.exceptions import AppRefused, BackupError
 from plughost_backup.config import BackupConfig
 from plughost_backup.folder import ArchiveFolder
 
-_LONG = (
-    3600.0  # seconds: the host bounds the steps of a backup, so the wait for all of them needs no own limit
-)
+_LONG = 3600.0
+"""Seconds: the host bounds the steps of a backup, so the wait for all of them needs no own limit."""
 
 
 class BackupPlugin(Plugin):

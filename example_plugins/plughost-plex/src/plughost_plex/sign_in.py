@@ -87,9 +87,8 @@ class SignIn:
     async def _end(self, request: Request, session: RequestSession, token: Secret) -> Response:
         person = await self._plex_tv.person(token)
         proof = secrets.token_urlsafe(24)
-        self._proven[proof] = (
-            person  # the token itself passes no hook: other plugins see a word good for once
-        )
+        # The token itself passes no hook: other plugins see a word that is good for once.
+        self._proven[proof] = person
         try:
             result = await host_from(request).auth.authenticate(
                 AuthAttempt(

@@ -90,9 +90,8 @@ class SharedListener:
         self._arriving: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._pauses = 0
-        self._above = (
-            1  # how many are taken above the share when others do not take theirs; doubled each time
-        )
+        # How many are taken above the share when others do not take theirs; doubled each time.
+        self._above = 1
         self._waiting = select.poll()
         self._waiting.register(listener, select.POLLIN)
         listener.setblocking(False)

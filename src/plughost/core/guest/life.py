@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import inspect
+import io
 import logging
 import math
 import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,7 +47,7 @@ from plughost.core.wire.births import Ends
 from plughost.core.wire.calls import WireCalls
 from plughost.core.wire.channel import open_channel
 from plughost.core.wire.codec import WireCodec
-from plughost.core.wire.faults import as_fault, crossable
+from plughost.core.wire.faults import as_fault
 from plughost.core.wire.page import FlightRecorder
 from plughost.core.wire.protocol import (
     GuestSpec,
@@ -56,6 +60,8 @@ from plughost.exceptions import PluginStartError, PluginStopError
 
 _STATUS_EVERY = 5.0
 _BLOCKING_PLACES = 40
+_FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+"""What holds back some of what was written to it, until it is closed."""
 
 
 def live(spec: GuestSpec, ends: Ends) -> NoReturn:
@@ -73,8 +79,11 @@ def live(spec: GuestSpec, ends: Ends) -> NoReturn:
     recorder.end()
     life = Life(spec, recorder, born, confinement)
     anyio.run(life.run, sock, backend=spec.library)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    # What an interpreter does at its end, without tearing down what is shared.
+    atexit._run_exitfuncs()
+    for file in (sys.stdout, sys.stderr, *(one for one in gc.get_objects() if type(one) in _FILES)):
+        with suppress(Exception):  # it is closed, or nothing can be written to it
+            file.flush()
     os._exit(0)
 
 
@@ -234,7 +243,7 @@ class Life:
         try:
             self._tell(Member.STATUS, status)
         except Exception:
-            told = {crossable(spoken(key)): crossable(value_text(value)) for key, value in status.items()}
+            told = {spoken(key): value_text(value) for key, value in status.items()}
             self._tell(Member.STATUS, told)
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from plughost.contracts.error_text import error_lines
 from plughost.contracts.value_text import value_text
+from plughost.contracts.visible import writable
 from plughost.core.threads import post
 from plughost.core.wire.calls import WireCalls
-from plughost.core.wire.faults import crossable
 from plughost.core.wire.protocol import LoggedLine, Member, crossing_of
 
 _LONGEST: Final = 10_000
@@ -54,11 +54,11 @@ def _line(record: logging.LogRecord) -> LoggedLine:
     extra = [(key, value) for key, value in record.__dict__.items() if key not in _STANDARD]
     error = record.exc_info[1] if record.exc_info else None
     return LoggedLine(
-        logger=crossable(record.name),
+        logger=writable(record.name),
         level=record.levelno,
-        message=crossable(record.getMessage()[:_LONGEST]),
-        fields={crossable(key[:_LONGEST]): _plain(value) for key, value in extra[:_MOST_FIELDS]},
-        trace="" if error is None else crossable("".join(error_lines(error))[-_LONGEST:]),
+        message=writable(record.getMessage()[:_LONGEST]),
+        fields={writable(key[:_LONGEST]): _plain(value) for key, value in extra[:_MOST_FIELDS]},
+        trace="" if error is None else writable("".join(error_lines(error))[-_LONGEST:]),
     )
 
 
@@ -68,4 +68,4 @@ def _plain(value: object) -> Any:
     if isinstance(value, _PLAIN) and not isinstance(value, str):
         return value
     text = value if isinstance(value, str) else value_text(value)
-    return crossable(text[:_LONGEST])
+    return writable(text[:_LONGEST])

@@ -33,9 +33,9 @@ from plughost.exceptions import PluginCrashedError, PluginError, PluginProcessEr
 PATIENCE: Final = 0.2
 """Seconds of its own in which the event loop of a process must turn once a call was cancelled."""
 
-_STRUGGLE: Final = (
-    1.0  # seconds of its own a cancelled call has to come to its end before it counts as a strike
-)
+_STRUGGLE: Final = 1.0
+"""Seconds of its own that a cancelled call has to come to its end before it counts as a strike."""
+
 _LOOK_AGAIN: Final = 0.05
 _DUMP: Final = 0.25  # seconds that writing the stacks may take
 _LAST_WORD: Final = 0.5  # seconds the template has to tell how a process ended

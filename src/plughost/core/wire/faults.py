@@ -8,6 +8,7 @@ import msgspec
 
 from plughost import exceptions
 from plughost.contracts.error_text import error_lines, error_text, error_type_name
+from plughost.contracts.visible import writable
 from plughost.exceptions import ConfigProblem, PlughostError, RemoteError
 
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # whole numbers that cross
@@ -56,25 +57,20 @@ def as_fault(error: BaseException) -> Fault:
     known = type(error)
     if getattr(exceptions, known.__name__, None) is not known:
         trace = "".join(error_lines(error))[-_LONGEST:]
-        return Fault(crossable(error_type_name(error)), crossable(error_text(error)), crossable(trace))
+        return Fault(writable(error_type_name(error)), writable(error_text(error)), writable(trace))
     carried = vars(error)
     return Fault(
         kind=known.__name__,
-        message=crossable(error_text(error)),
+        message=writable(error_text(error)),
         own=True,
         attributes={
-            key: crossable(value) if isinstance(value, str) else value
+            key: writable(value) if isinstance(value, str) else value
             for key, value in carried.items()
             if _is_plain(value)
         },
         problems=[one for one in carried.get("problems", ()) if isinstance(one, ConfigProblem)],
         cause=None if error.__cause__ is None else as_fault(error.__cause__),
     )
-
-
-def crossable(text: str) -> str:
-    """Return a text without what UTF-8 cannot write, such as the odd bytes of a file's name."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 def _is_plain(value: object) -> bool:

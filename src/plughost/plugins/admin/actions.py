@@ -22,7 +22,7 @@ from plughost.contracts import (
 from plughost.exceptions import PluginError, PluginNotFoundError
 from plughost.http import Problem
 from plughost.plugins.admin.documents import Document
-from plughost.plugins.admin.figures import cache_named, caches_of, sessions_of
+from plughost.plugins.admin.figures import SESSIONS_COUNTED, cache_named, caches_of, sessions_of
 from plughost.plugins.admin.logs import level_of, set_level
 from plughost.plugins.admin.offers import OWN_NAME
 from plughost.plugins.admin.traces import HookTrace
@@ -156,7 +156,7 @@ async def end_user(host: Host, of: OfUser) -> Done:
     """End all sessions of a user."""
     sessions = sessions_of(host)
     ended = await sessions.destroy_user(of.id)
-    left = len(await sessions.list_user(of.id, 1_000))
+    left = len(await sessions.list_user(of.id, SESSIONS_COUNTED))
     store = (await sessions.stats()).store
     otherwise = f"{counted(left, 'session')} there now"
     sentence = (

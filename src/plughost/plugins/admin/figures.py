@@ -21,7 +21,9 @@ from plughost.plugins.admin.traces import HookTrace
 T = TypeVar("T")
 
 _USERS_SHOWN = 20
-_SESSIONS_COUNTED = 1_000  # so many of a user are read, and not all of those that a robot made
+SESSIONS_COUNTED = 1_000
+"""So many of a user are read, and not all of those that a robot made."""
+
 _SESSIONS_SHOWN = 10  # of each of these users: a service may have thousands
 
 
@@ -100,7 +102,7 @@ async def session_figures(runtime: HttpRuntime, desk: FigureSources) -> Document
     jobs = (job for job in runtime.host.jobs.snapshot() if job.owner == "sessions")
     cleanup = next((job for job in jobs if "clean" in job.name), None)
     users = desk.sessions.subjects()[:_USERS_SHOWN]
-    seen = {user: await sessions.list_user(user, _SESSIONS_COUNTED) for user in users}
+    seen = {user: await sessions.list_user(user, SESSIONS_COUNTED) for user in users}
     devices = Counter(_device(session) for listed in seen.values() for session in listed)
     counts = desk.sessions.counts
     return {
@@ -110,7 +112,7 @@ async def session_figures(runtime: HttpRuntime, desk: FigureSources) -> Document
         "ended": counts["ended"],
         "cleanup": for_json(cleanup),
         "users_seen": [
-            {**_user(user, listed, listed[:_SESSIONS_SHOWN]), "more": len(listed) == _SESSIONS_COUNTED}
+            {**_user(user, listed, listed[:_SESSIONS_SHOWN]), "more": len(listed) == SESSIONS_COUNTED}
             for user, listed in seen.items()
             if listed
         ],

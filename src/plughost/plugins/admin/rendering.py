@@ -36,9 +36,9 @@ STATIC: Mapping[str, str] = {
 """The files that pages load, with their types."""
 
 _ACTIONS = {action.verb: action for action in ACTIONS}
-_PANEL_TEMPLATES = (
-    64  # are kept compiled; a plugin that makes its template anew each time cannot fill the memory
-)
+_PANEL_TEMPLATES = 64
+"""So many are kept compiled: a plugin that makes its template anew each time cannot fill the memory."""
+
 _ADVICE_SHOWN = 30
 _HOOKS_SHOWN = 20  # implementations of one hook
 _CODE = re.compile(r"`{1,2}([^`]+)`{1,2}")

@@ -13,9 +13,8 @@ from plughost.exceptions import SessionUnreadableError
 from plughost.plugins.sessions.codec import About, decode_about, decode_value, encode_about, encode_value
 from plughost.plugins.sessions.crypto import Envelope, Owner
 
-_ABOUT = (
-    "\x00about"  # no field can have this name's bytes and this row's place at once: fields are kept apart
-)
+_ABOUT = "\x00about"
+"""No field can have this name's bytes and this row's place at once: fields are kept apart."""
 
 
 class RowCodec:
