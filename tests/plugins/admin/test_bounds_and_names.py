@@ -68,7 +68,7 @@ async def test_the_tab_shows_the_newest_sessions_of_each_user_and_says_how_many_
 
 
 async def test_no_more_sessions_of_a_user_are_read_for_the_tab_than_are_counted(api, monkeypatch):
-    monkeypatch.setattr(figures, "_SESSIONS_COUNTED", 20)
+    monkeypatch.setattr(figures, "SESSIONS_COUNTED", 20)
     sessions = api.served.host.use(SessionManager)
     for _ in range(30):
         await sessions.create("7")
