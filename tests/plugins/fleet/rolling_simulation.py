@@ -1,7 +1,7 @@
 """Roll-outs under misfortune, in one process and in no time, the same for the same seed.
 
 Each member has the parts of a real one that roll-outs need: agent, follower, conductor. Only time, the way to the
-store, the store's engine and what a host does with a plugin are made up. What must hold is looked at after each step.
+store and what a host does with a plugin are made up. What must hold is looked at after each step.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import anyio
 import structlog
 from msgspec.structs import replace
 
+from fleet_engines import Engine, StoreOver
 from plughost.contracts import CallCounts, FleetChange, RolloutPlan
 from plughost.exceptions import FleetError, PluginError
 from plughost.plugins.fleet.agent import Agent
@@ -140,11 +141,16 @@ class Member:
                     tasks.start_soon(task)
 
 
-class Watched(MemoryFleetStore):
+def revisions_in(store: Any) -> Revisions:
+    """Return what an administrator has of a store."""
+    return Revisions(store, SEAL)
+
+
+class Watched(StoreOver):
     """A store that remembers what was ever active, and whose turn it ever was."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        super().__init__(now)
+    def __init__(self, engine: Any, now: Callable[[], float]) -> None:
+        super().__init__(engine, now)
         self.active: list[int] = [0]
         self.turns: dict[int, set[str]] = {}
         self.states: list[str] = []
@@ -163,7 +169,7 @@ class Watched(MemoryFleetStore):
     async def _note(self) -> None:
         steering = await self.steering()
         self.active.append(steering.active)
-        roll = Revisions(self, SEAL).roll_of(steering)
+        roll = revisions_in(self).roll_of(steering)
         if roll is not None:
             self.turns.setdefault(roll.revision, set()).update(roll.turn)
             self.states.append(roll.state)
@@ -182,9 +188,10 @@ class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
         members: int = 4,
         trouble: float = 0.1,
         store: type[Watched] = Watched,
+        engine: Engine = MemoryFleetStore,
         kinds: tuple[str, ...] = ("good", "good", "bad", "ill"),
     ) -> None:
-        super().__init__(seed, store=store, trouble=trouble)
+        super().__init__(seed, store=store, engine=engine, trouble=trouble)
         self.copies: dict[str, MadeUpCopy] = {}
         self._size = members
         self._kinds = kinds
@@ -198,20 +205,24 @@ class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
 
     async def run(self, steps: int) -> None:
         """Let so many misfortunes and changes happen, and then none until everything has come to rest."""
-        async with anyio.create_task_group() as tasks:
-            self.begin(self._size, tasks)
-            await self.pass_time(10.0)
-            for _ in range(steps):
-                await self._change()
-                await self.strike(tasks)
-                await self.pass_time(self.chance.uniform(1.0, 30.0))
-            await self.calm_down(400.0)
-            await self._check_that_all_follow()
-            tasks.cancel_scope.cancel()
+        await self.store.open()
+        try:
+            async with anyio.create_task_group() as tasks:
+                self.begin(self._size, tasks)
+                await self.pass_time(10.0)
+                for _ in range(steps):
+                    await self._change()
+                    await self.strike(tasks)
+                    await self.pass_time(self.chance.uniform(1.0, 30.0))
+                await self.calm_down(400.0)
+                await self._check_that_all_follow()
+                tasks.cancel_scope.cancel()
+        finally:
+            await self.store.close()
 
     async def _change(self) -> None:
         """Propose something, or hold a roll-out up, as an administrator would whose store answers."""
-        revisions = Revisions(self.store, SEAL)
+        revisions = revisions_in(self.store)
         what = self.chance.choice(("change", "change", "change", "urgent", "pause", "resume", "abort"))
         newest = (await self.store.steering()).newest
         try:
@@ -250,7 +261,7 @@ class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
         await self._check_that_enough_are_there()
 
     async def _check_that_enough_are_there(self) -> None:
-        roll = Revisions(self.store, SEAL).roll_of(await self.store.steering())
+        roll = revisions_in(self.store).roll_of(await self.store.steering())
         if roll is None or roll.state not in ("rolling", "settling", "reverting"):
             return
         target = roll.back if roll.state == "reverting" else roll.revision
@@ -264,7 +275,7 @@ class World(_simulation.Misfortunes):  # type: ignore[misc, name-defined]
 
     async def _check_that_all_follow(self) -> None:
         steering = await self.store.steering()
-        roll = Revisions(self.store, SEAL).roll_of(steering)
+        roll = revisions_in(self.store).roll_of(steering)
         if roll is not None and roll.state in ("proposed", "rolling", "settling", "reverting"):
             raise _simulation.Violated(f"revision {roll.revision} stands still: {roll.state}")
         wanted = {
@@ -308,8 +319,8 @@ class SilentStore(Watched):
 class DeafStore(Watched):
     """Planted: nobody hears of changes that are made on all hosts at once."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        super().__init__(now)
+    def __init__(self, engine: Any, now: Callable[[], float]) -> None:
+        super().__init__(engine, now)
         self._unheard = 0
         self._hushes = False
 
@@ -402,7 +413,7 @@ PLANTED: tuple[Planted, ...] = (
     ("a revision is active before anybody said that it is good", HastyStore, None, "is bad, and reached", 0),
     ("what is active goes back", BackwardStore, None, "went back", 0),
     ("steps are forgotten", SilentStore, None, "stands still", 0),
-    ("more hosts are away than may be", Watched, everybody_at_once, "away at once", 0),
+    ("more hosts are away than may be", Watched, everybody_at_once, "away at once", 12),
     ("changes at once are not heard", DeafStore, None, "not all follow", 2),
     ("hosts do not wait for their turn", ForwardStore, None, "not its turn", 0),
     ("nobody asks whether it is good", Watched, nobody_asks, "is bad, and reached", 1),

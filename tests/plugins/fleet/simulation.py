@@ -1,9 +1,9 @@
 """Members of a fleet under misfortune, in one process and in no time, the same for the same seed.
 
-Every member is what a host really runs: agent, gate and scheduler. Only time, the way to the store, and the store's
-engine are made up. Calls are dropped before or after they did something, delayed and doubled; members are cut off,
-paused as by SIGSTOP, killed and started again; their wall clocks are wrong by hours. What must hold is looked at after
-each step.
+Every member is what a host really runs: agent, gate and scheduler. Only time and the way to the store are made up; the
+store is in memory, or over a real engine (``fleet_engines``). Calls are dropped before or after they did something,
+delayed and doubled; members are cut off, paused as by SIGSTOP, killed and started again; their wall clocks are wrong
+by hours. What must hold is looked at after each step.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import anyio
 import structlog
 from msgspec.structs import replace
 
+from fleet_engines import Engine, StoreOver
 from plughost.contracts import CallCounts, current_run
-from plughost.contracts.fleet_store import Claimed, FleetStore, JobClaim, View
+from plughost.contracts.fleet_store import Claimed, JobClaim, StoredJob, View
 from plughost.contracts.jobs import Job
 from plughost.core.jobs import JobScheduler
 from plughost.exceptions import StoreUnavailableError
@@ -104,7 +105,7 @@ class Way:
     name = "way"
 
     def __init__(
-        self, store: FleetStore, truth: FakeClock, clock: MemberClock, chance: random.Random, trouble: float
+        self, store: StoreOver, truth: FakeClock, clock: MemberClock, chance: random.Random, trouble: float
     ) -> None:
         self._store = store
         self._truth = truth
@@ -230,11 +231,11 @@ class Misfortunes(ABC):
 
     choices: tuple[str, ...] = ("none", "cut", "mend", "pause", "resume", "kill")
 
-    def __init__(self, seed: int, *, store: Callable[[Callable[[], float]], Any], trouble: float) -> None:
+    def __init__(self, seed: int, *, store: type[StoreOver], engine: Engine, trouble: float) -> None:
         self.chance = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
         random.seed(seed)  # what members leave to chance themselves
         self.truth = FakeClock(start=1_800_000_000.0)
-        self.store = store(self.truth.time)
+        self.store: Any = store(engine(self.truth.time), self.truth.time)
         self.trouble = trouble
         self.members: list[Any] = []
 
@@ -297,10 +298,11 @@ class World(Misfortunes):
         *,
         members: int = 3,
         trouble: float = 0.1,
-        store: Callable[[Callable[[], float]], FleetStore] = MemoryFleetStore,
+        store: type[StoreOver],
+        engine: Engine = MemoryFleetStore,
         make_membership: Callable[..., Membership] = Membership,
     ) -> None:
-        super().__init__(seed, store=store, trouble=trouble)
+        super().__init__(seed, store=store, engine=engine, trouble=trouble)
         self.make_membership = make_membership
         self.steps = 0
         self._size = members
@@ -308,12 +310,14 @@ class World(Misfortunes):
         self.starts: dict[str, dict[tuple[float, int], int]] = defaultdict(dict)
         self.newest: dict[str, int] = defaultdict(int)
         self.violations: list[str] = []  # a job that raises only fails
+        self.jobs: Sequence[StoredJob] = ()  # in the end
 
     async def hear(self, event: object) -> None:
         self.events.append(event)
 
     async def run(self, steps: int) -> None:
         """Let so many misfortunes happen, and then none until everything has come to rest."""
+        await self.store.open()
         async with anyio.create_task_group() as tasks:
             self.begin(self._size, tasks)
             try:
@@ -325,6 +329,7 @@ class World(Misfortunes):
             finally:
                 for member in self.members:
                     member.way.end()
+                await self.store.close()
             tasks.cancel_scope.cancel()
 
     def started(self, member: Member, job: str, slot: float, token: int, attempt: int) -> None:
@@ -367,6 +372,7 @@ class World(Misfortunes):
 
     async def _check_that_every_slot_is_accounted_for(self) -> None:
         view: View = await self.store.view()
+        self.jobs = view.jobs
         for job in view.jobs:
             every = JOBS[job.job.partition(":")[2]]["every"]
             first = next(iter(sorted(slot for slot, _ in self.starts[job.job])), None)
@@ -392,14 +398,13 @@ class World(Misfortunes):
         return self.store.given[job]  # type: ignore[attr-defined,no-any-return]
 
 
-class WatchedStore(MemoryFleetStore):
+class WatchedStore(StoreOver):
     """A store that counts the slots it gives out, and remembers since when it knows a job."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        super().__init__(now)
+    def __init__(self, engine: Any, now: Callable[[], float]) -> None:
+        super().__init__(engine, now)
         self.given: dict[str, int] = defaultdict(int)
         self.known_since: dict[str, float] = {}
-        self._time = now
 
     async def enlist(self, enlistment: Any) -> Any:
         now = self._time()

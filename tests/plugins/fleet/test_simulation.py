@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fleet_engines import Engine
+from fleet_engines import engine as running_engine
 from plughost.core.jobs import JobScheduler
 
 
@@ -32,6 +35,15 @@ def anyio_backend() -> str:
     return "asyncio"  # the parts run on both in tests of their own
 
 
+ENGINES = ("memory", "sqlite", "valkey")
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with running_engine(request.param) as running:
+        yield running
+
+
 async def live(seed: int, steps: int, **more: Any) -> Any:
     world = simulation.World(seed, **({"store": simulation.WatchedStore} | more))
     await world.run(steps)
@@ -45,17 +57,19 @@ def reason(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_no_slot_starts_twice_or_passes_in_silence_whatever_happens(seed: int) -> None:
-    world = await live(seed, 15)
+async def test_no_slot_starts_twice_or_passes_in_silence_whatever_happens(seed: int, engine: Engine) -> None:
+    world = await live(seed, 15, engine=engine)
     assert world.steps > 100
     assert all(world.starts[f"world:{name}"] for name in simulation.JOBS)
 
 
 @pytest.mark.parametrize(("what", "planted", "found", "first"), simulation.PLANTED)
-async def test_a_planted_fault_is_found(what: str, planted: dict[str, Any], found: str, first: int) -> None:
+async def test_a_planted_fault_is_found(
+    what: str, planted: dict[str, Any], found: str, first: int, engine: Engine
+) -> None:
     for seed in range(first, first + 60):
         try:
-            await live(seed, 15, **planted)
+            await live(seed, 15, engine=engine, **planted)
         except BaseException as error:
             if found in reason(error):
                 return
@@ -84,23 +98,29 @@ async def test_no_run_is_held_that_nobody_is_at_however_often_its_plugin_is_load
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(1000, 1200))
 async def test_no_slot_starts_twice_or_passes_in_silence_for_long(seed: int) -> None:
-    await live(seed, 120, members=5, trouble=0.2)
+    with running_engine(ENGINES[seed % len(ENGINES)]) as engine:
+        await live(seed, 120, members=5, trouble=0.2, engine=engine)
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_change_reaches_no_host_before_its_turn_and_all_in_the_end(seed: int) -> None:
-    world = rolling.World(seed)
+async def test_a_change_reaches_no_host_before_its_turn_and_all_in_the_end(seed: int, engine: Engine) -> None:
+    world = rolling.World(seed, engine=engine)
     await world.run(12)
     assert "rolling" in world.store.states
 
 
-async def test_the_same_seed_makes_the_same_story() -> None:
+async def test_the_same_seed_makes_the_same_story_and_every_engine_tells_it() -> None:
     told = []
-    for _ in range(2):
-        world = rolling.World(5)
-        await world.run(6)
-        told.append((world.store.states, world.store.active, world.kinds, world.ends))
-    assert told[0] == told[1]
+    for name in (*ENGINES, *ENGINES):
+        with running_engine(name) as engine:
+            jobs = await live(5, 15, engine=engine)
+            changes = rolling.World(5, engine=engine)
+            await changes.run(6)
+        heard = [type(event) for event in jobs.events]
+        told.append(
+            (jobs.starts, heard, changes.store.states, changes.store.active, changes.kinds, changes.ends)
+        )
+    assert [one == told[0] for one in told] == [True] * len(told)
 
 
 async def test_the_seeds_together_see_every_end_of_a_roll_out() -> None:
@@ -119,7 +139,13 @@ async def test_the_seeds_together_see_every_end_of_a_roll_out() -> None:
     [*rolling.PLANTED, *(pytest.param(*one, marks=pytest.mark.soak) for one in rolling.PLANTED_DEEP)],
 )
 async def test_a_fault_planted_in_roll_outs_is_found(
-    what: str, store: Any, plant: Any, found: str, first: int, monkeypatch: pytest.MonkeyPatch
+    what: str,
+    store: Any,
+    plant: Any,
+    found: str,
+    first: int,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if plant is not None:
         from plughost.plugins.fleet import conducting
@@ -127,7 +153,7 @@ async def test_a_fault_planted_in_roll_outs_is_found(
         monkeypatch.setattr(conducting, "advanced", plant(conducting.advanced))
     for seed in range(first, first + 60):
         try:
-            await rolling.World(seed, store=store).run(12)
+            await rolling.World(seed, store=store, engine=engine).run(12)
         except BaseException as error:
             if found in reason(error):
                 return
@@ -160,4 +186,5 @@ async def test_a_change_with_which_calls_fail_reaches_one_host_as_long_as_somebo
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(1000, 1100))
 async def test_a_change_reaches_no_host_before_its_turn_for_long(seed: int) -> None:
-    await rolling.World(seed, members=6, trouble=0.2).run(60)
+    with running_engine(ENGINES[seed % len(ENGINES)]) as engine:
+        await rolling.World(seed, members=6, trouble=0.2, engine=engine).run(60)
