@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 import sys
 from pathlib import Path
@@ -142,6 +144,31 @@ def test_a_data_folder_that_can_never_be_made_is_found(cli, configure, folder) -
     configure('[host]\ndata_dir = "file/data"\n')
     (folder / "file").touch()
     assert problems(cli("doctor", "--json"), "data-dir")[0] == "fail"
+
+
+@pytest.mark.parametrize("place", ["/proc", "/proc/acme/data"])
+def test_a_data_folder_is_tried_for_rights_do_not_say_whether_a_file_can_be_made(cli, configure, place) -> None:
+    configure(f'[host]\ndata_dir = "{place}"\n')
+    status, said = problems(cli("doctor", "--json"), "data-dir")
+    assert (status, "No such file" in said or "not supported" in said) == ("fail", True), said
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_data_folder_on_a_full_disk_is_found_and_nothing_is_left_in_it(
+    cli, configure, folder, monkeypatch, missing
+) -> None:
+    configure('[host]\ndata_dir = "data"\n')
+    if not missing:
+        (folder / "data").mkdir()
+    before = sorted(folder.rglob("*"))
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("plughost.cli.doctor.folders.os.fsync", full)
+    status, said = problems(cli("doctor", "--json"), "data-dir")
+    assert (status, "No space left on device" in said) == ("fail", True), said
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_fix_makes_the_plugin_directory_and_says_so(cli, configure, folder) -> None:
