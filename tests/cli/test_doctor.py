@@ -147,7 +147,9 @@ def test_a_data_folder_that_can_never_be_made_is_found(cli, configure, folder) -
 
 
 @pytest.mark.parametrize("place", ["/proc", "/proc/acme/data"])
-def test_a_data_folder_is_tried_for_rights_do_not_say_whether_a_file_can_be_made(cli, configure, place) -> None:
+def test_a_data_folder_is_tried_for_rights_do_not_say_whether_a_file_can_be_made(
+    cli, configure, place
+) -> None:
     configure(f'[host]\ndata_dir = "{place}"\n')
     status, said = problems(cli("doctor", "--json"), "data-dir")
     assert (status, "No such file" in said or "not supported" in said) == ("fail", True), said
