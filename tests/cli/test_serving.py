@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 CONFIG = """
 [host]
@@ -521,20 +522,31 @@ def test_workers_end_when_the_process_that_looks_after_them_is_killed(start):
     eventually(refused)
 
 
-def test_every_figure_of_a_worker_bears_its_number(start):
+def test_whichever_worker_is_asked_tells_the_figures_of_all_and_which_did_not_tell_theirs(start):
     address = start("--workers", "2").started()
-    found: set[str] = set()
+    told: dict[str, str] = {}
 
-    def both_answered() -> bool:
+    def whose() -> set[str]:
         text = httpx2.get(f"{address}/metrics", timeout=30).raise_for_status().text
-        samples = [line for line in text.splitlines() if not line.startswith("#")]
-        numbers = {number[1] if (number := re.search(r'worker="(\d+)"', line)) else line for line in samples}
-        assert len(numbers) == 1
-        found.update(numbers)
-        return len(found) == 2
+        families = list(text_string_to_metric_families(text))
+        assert len({one.name for one in families}) == len(families)
+        told.update({one.labels["worker"]: one.value for one in samples_of(families, "plughost_worker_up")})
+        return {one.labels["worker"] for one in samples_of(families, "plughost_ready")}
 
-    eventually(both_answered)
-    assert found == {"0", "1"}
+    eventually(lambda: whose() == {"0", "1"})
+    assert told == {"0": 1, "1": 1}
+    pid = pids(address).pop()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: len(whose()) == 1)
+        assert sorted(told.values()) == [0, 1]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: whose() == {"0", "1"})
+
+
+def samples_of(families, name):
+    return [sample for family in families if family.name == name for sample in family.samples]
 
 
 def test_a_host_that_lacks_what_is_required_ends_and_says_what(start, tmp_path):

@@ -6,7 +6,8 @@ prometheus-client's default registry is the process's and belongs to the applica
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
@@ -36,46 +37,48 @@ def metrics_routes() -> list[Route]:
 
 
 async def metrics(request: Request) -> Response:
-    """Collect the host's figures and those that plugins describe."""
+    """Collect the figures of the host, of its other workers too, and those that plugins describe."""
     runtime = runtime_of(request)
-    report = await runtime.host.own_hooks.describe_metrics.report()
+    shared = runtime.shared_figures
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(await (own_figures(runtime) if shared is None else shared.of_all())))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def own_figures(runtime: HttpRuntime) -> Sequence[Metric]:
+    """Return the figures of this process; those of a worker bear its number, for each counts for itself."""
+    host = runtime.host
+    report = await host.own_hooks.describe_metrics.report()
     described: list[tuple[str, MetricFamily]] = []
     for outcome in report.outcomes:
         try:
             described += [(outcome.plugin, family) for family in items_of(outcome.value, MetricFamily)]
         except TypeError as error:
             _log.error("metrics of plugin left out", plugin=outcome.plugin, reason=error_text(error))
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Reading(runtime, described))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    parts = (
+        _http(runtime),
+        _hooks(host),
+        _plugins(host),
+        _processes(host),
+        _jobs(host),
+        _contributed(described),
+    )
+    families = list(chain.from_iterable(parts))
+    if host.worker is not None:
+        mark = {"worker": str(host.worker)}
+        for one in families:
+            one.samples = [each._replace(labels={**each.labels, **mark}) for each in one.samples]
+    return families
 
 
-class _Reading(Collector):
-    """All figures at one moment."""
+class _Collected(Collector):
+    """Figures of one moment."""
 
-    def __init__(self, runtime: HttpRuntime, described: list[tuple[str, MetricFamily]]) -> None:
-        self._runtime = runtime
-        self._described = described
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
 
     def collect(self) -> Iterable[Metric]:
-        worker = self._runtime.host.worker
-        for metric in self._families():
-            if worker is not None:
-                # Each worker counts for itself, and whichever is awake answers: without a name its counters would
-                # be taken for those of another one, and go up and down.
-                metric.samples = [
-                    each._replace(labels={**each.labels, "worker": str(worker)}) for each in metric.samples
-                ]
-            yield metric
-
-    def _families(self) -> Iterator[Metric]:
-        host = self._runtime.host
-        yield from _http(self._runtime)
-        yield from _hooks(host)
-        yield from _plugins(host)
-        yield from _processes(host)
-        yield from _jobs(host)
-        yield from _contributed(self._described)
+        return self._families
 
 
 def _http(runtime: HttpRuntime) -> Iterator[Metric]:

@@ -24,6 +24,7 @@ from plughost.http.figures import HttpFigures
 from plughost.http.guards import ANONYMOUS, Identity
 from plughost.http.rates import Rates
 from plughost.http.recent import RecentReport
+from plughost.http.shared_figures import SharedFigures
 from plughost.http.sign_ins import SignIns
 from plughost.http.tokens import Tokens
 from plughost.http.tracing import RequestTracer
@@ -69,6 +70,7 @@ class HttpRuntime:
         kept: What plugins want to find again after a reload, under their names.
         routes: What is served, each route knowing its plugin.
         left_out: What could not become part of the application since plugins changed, in sentences.
+        shared_figures: What all workers of the host count; None where this process alone serves it.
         within: What answers the routes, without the middleware of plugins: for routes that ask others.
     """
 
@@ -100,6 +102,7 @@ class HttpRuntime:
         self.kept: dict[str, Any] = {}
         self.routes: tuple[Any, ...] = ()
         self.left_out: tuple[str, ...] = ()
+        self.shared_figures: SharedFigures | None = None
         self.within: ASGIApp | None = None
         self._services: dict[Service[Any], Any] = {}
 

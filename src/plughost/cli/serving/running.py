@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -25,6 +26,9 @@ from plughost.contracts.http_settings import HttpSettings
 from plughost.exceptions import PlughostError
 from plughost.host import Host
 from plughost.http import HostApplication, create_app
+from plughost.http.metrics import own_figures
+from plughost.http.runtime import HttpRuntime
+from plughost.http.shared_figures import SharedFigures
 from plughost.http.tracing import request_tracer
 
 
@@ -106,10 +110,22 @@ class OneProcess:
                     tasks.start_soon(reload_on_save, host, self._folders, self._program.talk)
                 if self._serving.worker is not None:
                     tasks.start_soon(_stop_when_alone, signals)
+                    tasks.start_soon(self._share_figures, application.runtime)
                 await server.serve(listeners.sockets)
                 tasks.cancel_scope.cancel()
         finally:
             application.close()
+
+    async def _share_figures(self, runtime: HttpRuntime) -> None:
+        """Tell the other workers what this one counts, and have it know what they do."""
+        if self._serving.shares is not None and self._serving.worker is not None:
+            runtime.shared_figures = SharedFigures(
+                self._serving.shares.parent,
+                self._serving.worker,
+                self._serving.workers,
+                partial(own_figures, runtime),
+            )
+            await runtime.shared_figures.listen()
 
     def _settings(self, host: Host) -> HttpSettings:
         settings = host.config.http
