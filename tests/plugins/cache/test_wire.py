@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis._parsers import _AsyncRESP3Parser
+from redis._parsers.encoders import Encoder
 
-from plughost.plugins.cache.redis.lane import pack, taken_invalidation
+from plughost.plugins.cache.redis.invalidations import leaves_the_rest, taken_invalidation
+from plughost.plugins.cache.redis.lane import pack
+
+from .conftest import shared
 
 LARGE = st.integers(1 << 14, 1 << 15).map(lambda size: b"x\r\n" * size)
 
@@ -60,3 +68,86 @@ def test_what_is_anything_else_is_left_to_redis_py(other: bytes) -> None:
     buffer = bytearray(other)
     assert taken_invalidation(buffer) is None
     assert buffer == other
+
+
+class Greedy(_AsyncRESP3Parser):
+    """Reads all there is, as hiredis does, and as redis-py's own might one day."""
+
+    async def read_response(self, disable_decoding: bool = False, push_request: bool = False) -> object:
+        return (await self._stream.read(self._read_size)).partition(b"\r\n")[0]
+
+
+class Unlike(_AsyncRESP3Parser):
+    """Is made otherwise."""
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(limit)
+
+
+class Hungry(_AsyncRESP3Parser):
+    """Wants more than was sent."""
+
+    async def read_response(self, disable_decoding: bool = False, push_request: bool = False) -> object:
+        return await self._stream.readexactly(1000)
+
+
+class Renamed(asyncio.StreamReader):
+    """Keeps what came elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept = bytearray()
+
+    def feed_data(self, data: bytes) -> None:
+        self._kept += data
+
+
+def connection_of(parser: type[_AsyncRESP3Parser], reader: asyncio.StreamReader) -> SimpleNamespace:
+    made = parser.__new__(parser)
+    return SimpleNamespace(_parser=made, _reader=reader, encoder=Encoder("utf-8", "strict", False))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_redis_py_and_asyncio_keep_what_came_behind_an_answer_where_it_is_looked_for() -> None:
+    assert await leaves_the_rest(connection_of(_AsyncRESP3Parser, asyncio.StreamReader()))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+@pytest.mark.parametrize("parser", [Greedy, Unlike, Hungry])
+async def test_nothing_is_looked_for_behind_an_answer_of_a_parser_that_works_otherwise(parser) -> None:
+    assert not await leaves_the_rest(connection_of(parser, asyncio.StreamReader()))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_nothing_is_looked_for_in_a_reader_that_is_another_or_keeps_it_elsewhere(monkeypatch) -> None:
+    assert not await leaves_the_rest(connection_of(_AsyncRESP3Parser, Renamed()))
+    assert not await leaves_the_rest(SimpleNamespace())
+    monkeypatch.setattr(asyncio, "StreamReader", Renamed)
+    assert not await leaves_the_rest(connection_of(_AsyncRESP3Parser, Renamed()))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_a_cache_hears_of_changes_over_a_parser_that_reads_ahead(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    async def nothing_is_left(connection: object) -> bool:
+        seen.append(connection)
+        return False
+
+    monkeypatch.setattr("plughost.plugins.cache.redis.lane.leaves_the_rest", nothing_is_left)
+    async with shared(redis_url) as mine, shared(redis_url) as others:
+        await mine.default.set("k", 1)
+        assert await others.default.get("k") == 1
+        await mine.default.set("k", 2)
+        for _ in range(5000):  # the server tells it, or it was told already
+            if await others.default.get("k") == 2:
+                break
+            await asyncio.sleep(0.002)
+        assert await others.default.get("k") == 2
+    assert len(seen) == 2

@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 from anyio.lowlevel import current_token
-from redis._parsers import _AsyncRESP3Parser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, ResponseError
 
 from plughost.exceptions import ConfigError, StoreUnavailableError
+from plughost.plugins.cache.redis.invalidations import leaves_the_rest, taken_invalidation
 from plughost.plugins.cache.redis.scripts import Script
 
 Arguments = Sequence[bytes]
@@ -30,9 +30,6 @@ _WORTH_A_PART: Final = 1 << 14
 
 _bulk: Final = b"$%d\r\n%b\r\n".__mod__
 """Writes an argument, given its length and itself."""
-
-_INVALIDATION: Final = b">2\r\n$10\r\ninvalidate\r\n*"
-_BULK: Final = ord("$")
 
 OnPush = Callable[[list[Any]], None]
 
@@ -125,30 +122,6 @@ def pack(arguments: Arguments) -> bytes:
     for argument in arguments:
         parts += (b"$%d\r\n" % len(argument), argument, b"\r\n")
     return b"".join(parts)
-
-
-def taken_invalidation(buffer: bytearray) -> list[bytes] | None:
-    """Take what a server says of changed keys from the beginning of ``buffer``; None when it is not all there.
-
-    It says so of each key that we write ourselves. redis-py reads it sign by sign, which costs as much as the write.
-    """
-    if not buffer.startswith(_INVALIDATION):
-        return None
-    end = buffer.find(b"\r\n", len(_INVALIDATION))
-    count = buffer[len(_INVALIDATION) : end]
-    if end < 0 or not count.isdigit():
-        return None
-    keys: list[bytes] = []
-    for _ in range(int(count)):
-        begin, end = end + 2, buffer.find(b"\r\n", end + 2)
-        if end < 0 or buffer[begin] != _BULK or not (size := buffer[begin + 1 : end]).isdigit():
-            return None
-        begin, end = end + 2, end + 2 + int(size)
-        keys.append(bytes(buffer[begin:end]))
-    if len(buffer) < end + 2:
-        return None
-    del buffer[: end + 2]
-    return keys
 
 
 class Asked:
@@ -294,10 +267,9 @@ class Lane(Asked):
                 question.answer(StoreUnavailableError("Redis is away"))
 
     async def _read(self) -> None:
-        reader = self._connection._reader
-        # hiredis keeps to itself what came behind an answer; redis-py's own parser leaves it where it is.
-        rest_is_seen = isinstance(self._connection._parser, _AsyncRESP3Parser)
         try:
+            reader = self._connection._reader
+            rest_is_seen = await leaves_the_rest(self._connection)
             while True:
                 if rest_is_seen:
                     if not reader._buffer and not reader.at_eof() and reader.exception() is None:
