@@ -48,6 +48,19 @@ class Point(StrEnum):
     THREAD = "a plain function in a thread of its own"
 
 
+class Person:
+    """Whoever started the program, and may interrupt it.
+
+    Attributes:
+        is_there: Whether there is one. Nobody interrupts a plugin's own process: a plugin raised that by itself.
+    """
+
+    is_there = True
+
+
+person = Person()
+
+
 def contained(point: Point, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
     """Call a plugin's plain function; return what it returns.
 
@@ -71,7 +84,7 @@ def is_interrupt(error: BaseException) -> bool:
 
     Python raises the person's interrupt in the main thread. In any other a plugin raised it by itself.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not person.is_there or threading.current_thread() is not threading.main_thread():
         return False
     if isinstance(error, BaseExceptionGroup):
         return any(is_interrupt(each) for each in error.exceptions)

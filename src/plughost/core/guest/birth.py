@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from typing import Final
 
+from plughost.core.containment import person
 from plughost.core.processes.system_calls import control
 from plughost.core.wire.births import Ends, scrubbed_environment
 from plughost.core.wire.page import FlightRecorder
@@ -24,6 +25,10 @@ _LAST_STREAM: Final = 2  # of the standard streams
 
 def settle_process() -> None:
     """Make what is the same for all plugins, in the template or, where there is none, in a process of its own."""
+    person.is_there = False
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # whoever sends it ends the process, and that is what is told
     for name in os.environ.keys() - scrubbed_environment().keys():
         del os.environ[name]
     for stream in (sys.stdout, sys.stderr):

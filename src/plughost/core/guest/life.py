@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import gc
 import inspect
@@ -11,8 +12,8 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +24,7 @@ from anyio.lowlevel import current_token
 
 from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.contracts.error_text import error_line
 from plughost.contracts.masking import KnownSecrets
 from plughost.contracts.value_text import spoken, value_text
 from plughost.core.config.plugin_config import decode_elsewhere
@@ -48,7 +50,7 @@ from plughost.core.wire.calls import WireCalls
 from plughost.core.wire.channel import open_channel
 from plughost.core.wire.codec import WireCodec
 from plughost.core.wire.faults import as_fault
-from plughost.core.wire.page import FlightRecorder
+from plughost.core.wire.page import FlightRecorder, leave_word
 from plughost.core.wire.protocol import (
     GuestSpec,
     Member,
@@ -65,7 +67,13 @@ _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 def live(spec: GuestSpec, ends: Ends) -> NoReturn:
-    """Live the whole life of the process; never returns."""
+    """Live the whole life of the process, and end as an interpreter does, without tearing down what is shared."""
+    with _fatal(ends.page):
+        _live(spec, ends)
+    _end(0)
+
+
+def _live(spec: GuestSpec, ends: Ends) -> None:
     recorder, sock = settle_in(spec, ends)
     _confine(spec, before_import=True)
     born: HerePlugin | Exception
@@ -78,13 +86,43 @@ def live(spec: GuestSpec, ends: Ends) -> NoReturn:
         born = error
     recorder.end()
     life = Life(spec, recorder, born, confinement)
-    anyio.run(life.run, sock, backend=spec.library)
-    # What an interpreter does at its end, without tearing down what is shared.
-    atexit._run_exitfuncs()
-    for file in (sys.stdout, sys.stderr, *(one for one in gc.get_objects() if type(one) in _FILES)):
-        with suppress(Exception):  # it is closed, or nothing can be written to it
-            file.flush()
-    os._exit(0)
+    options = {"loop_factory": partial(_Loop, ends.page)} if spec.library == "asyncio" else {}
+    anyio.run(life.run, sock, backend=spec.library, backend_options=options)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop with which its process ends: else calls would be told that they were cancelled, and not by what."""
+
+    def __init__(self, page: int) -> None:
+        super().__init__()
+        self._page = page
+
+    def run_forever(self) -> None:
+        with _fatal(self._page):
+            super().run_forever()
+
+
+@contextmanager
+def _fatal(page: int) -> Iterator[None]:
+    """What is raised here ends the process: outside of a call nobody else is there to be told."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            leave_word(page, error_line(error))
+            sys.excepthook(*sys.exc_info())
+        finally:
+            _end(1)
+
+
+def _end(status: int) -> NoReturn:
+    try:
+        atexit._run_exitfuncs()
+        for file in (sys.stdout, sys.stderr, *(one for one in gc.get_objects() if type(one) in _FILES)):
+            with suppress(Exception):  # it is closed, or nothing can be written to it
+                file.flush()
+    finally:
+        os._exit(status)
 
 
 def _confine(spec: GuestSpec, *, before_import: bool) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import socket
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Final, NoReturn
 
 import structlog  # noqa: F401  loggers import it when they are used, where a plugin may be confined already
 
+from plughost.contracts.error_text import error_line
 from plughost.core.guest import life
 from plughost.core.guest.birth import adopt_orphans, put_on_leash
 from plughost.core.guest.rehearsal import rehearse
@@ -35,6 +35,7 @@ from plughost.core.wire.births import (
     scrubbed_environment,
     unpacked,
 )
+from plughost.core.wire.page import leave_word
 
 _ROUNDS: Final = 100
 _LAST_WAIT: Final = 2_000  # milliseconds that those on their leash have to end when the host is gone
@@ -116,8 +117,8 @@ class _Forks:
             if request.interpreter:
                 _execute(request, ends)
             life.live(request.spec, ends)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:
+            leave_word(ends.page, f"{request.interpreter} could not be started: {error_line(error)}")
         finally:
             os._exit(1)
 

@@ -292,7 +292,7 @@ class GuestProcess:
         number = None if status is None else os.waitstatus_to_exitcode(status.status)
         self.exit = ProcessExit(
             at=self.care.clock.time(),
-            reason=self._why_killed or _how(number),
+            reason=self._why_killed or _how(number, masked_text(page.last_words())),
             exit=number if number is not None and number >= 0 else None,
             signal=_signal_name(-number) if number is not None and number < 0 else "",
             call=self._resident.name_of(member) if holding or member else "",
@@ -349,12 +349,14 @@ async def begin_process(
     )
 
 
-def _how(number: int | None) -> str:
+def _how(number: int | None, said: str) -> str:
     if number is None:
-        return "it ended, and nobody is left who knows how"
-    if number < 0:
-        return f"{_signal_name(-number)} ended it"
-    return f"it exited by itself, with status {number}"
+        how = "it ended, and nobody is left who knows how"
+    elif number < 0:
+        how = f"{_signal_name(-number)} ended it"
+    else:
+        how = f"it exited by itself, with status {number}"
+    return f"{how}: {said}" if said else how
 
 
 def _signal_name(number: int) -> str:

@@ -203,8 +203,12 @@ class TemplateProcess:
 
 
 def import_path() -> tuple[str, ...]:
-    """Return the host's import path, which does not depend on the working folder."""
-    return tuple(os.path.abspath(one) for one in sys.path)  # noqa: PTH100  links are not followed
+    """Return the host's import path without the working folder, in which nothing is found any more when it is gone."""
+    try:
+        here = os.getcwd()  # noqa: PTH109  links are not followed
+    except FileNotFoundError:
+        here = ""
+    return tuple(os.path.normpath(os.path.join(here, one)) for one in sys.path if here or os.path.isabs(one))  # noqa: PTH117, PTH118
 
 
 def _spawn(library: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:

@@ -64,7 +64,7 @@ def as_fault(error: BaseException) -> Fault:
         message=writable(error_text(error)),
         own=True,
         attributes={
-            key: writable(value) if isinstance(value, str) else value
+            key: str(writable(value)) if isinstance(value, str) else value  # and no kind of text of its own
             for key, value in carried.items()
             if _is_plain(value)
         },

@@ -14,9 +14,13 @@ import struct
 import tempfile
 from typing import Final
 
+from plughost.contracts.visible import writable
+
 _STEPPING: Final = struct.Struct("<IH")
 _OWNER: Final = struct.Struct("<I")
 _OWNER_AT: Final = 64
+_LAST_WORDS_AT: Final = 128
+_MOST_LAST_WORDS: Final = 1_000  # bytes
 _STACKS_AT: Final = 4096
 _SIZE: Final = _STACKS_AT + 65_536
 _TWIN: Final = (
@@ -40,6 +44,12 @@ def new_page(plugin: str) -> int:
 def page_name(plugin: str) -> str:
     """Return what the page of a plugin is called in ``/proc/PID/fd`` of the host."""
     return f"plughost plugin {plugin}"
+
+
+def leave_word(page: int, words: str) -> None:
+    """Say in the page why the process ends, where nobody else will tell."""
+    with contextlib.suppress(OSError):
+        os.pwrite(page, writable(words).encode()[:_MOST_LAST_WORDS], _LAST_WORDS_AT)
 
 
 class FlightRecorder:
@@ -94,6 +104,12 @@ class FlightReader:
         """Return the number of the process, as that says itself; 0 before it does."""
         (pid,) = _OWNER.unpack_from(self._bytes(), _OWNER_AT)
         return int(pid)
+
+    def last_words(self) -> str:
+        """Return why the process ended, as that says itself, in one line; empty when it said nothing."""
+        said = bytes(self._bytes()[_LAST_WORDS_AT : _LAST_WORDS_AT + _MOST_LAST_WORDS]).partition(b"\0")[0]
+        shown = (one if one.isprintable() else " " for one in said.decode(errors="replace"))
+        return " ".join("".join(shown).split())
 
     def stacks(self) -> str:
         """Return what was written of stacks since the page was turned, for people."""
