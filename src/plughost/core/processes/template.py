@@ -205,10 +205,12 @@ class TemplateProcess:
 def import_path() -> tuple[str, ...]:
     """Return the host's import path without the working folder, in which nothing is found any more when it is gone."""
     try:
-        here = os.getcwd()  # noqa: PTH109  links are not followed
+        here = os.getcwd()  # noqa: PTH109
     except FileNotFoundError:
         here = ""
-    return tuple(os.path.normpath(os.path.join(here, one)) for one in sys.path if here or os.path.isabs(one))  # noqa: PTH117, PTH118
+    # pathlib's resolve() would follow links, which the host does not.
+    joined = (os.path.join(here, one) for one in sys.path)  # noqa: PTH118
+    return tuple(os.path.normpath(one) for one in joined if os.path.isabs(one))  # noqa: PTH117
 
 
 def _spawn(library: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
