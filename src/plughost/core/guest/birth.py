@@ -26,9 +26,8 @@ _LAST_STREAM: Final = 2  # of the standard streams
 def settle_process() -> None:
     """Make what is the same for all plugins, in the template or, where there is none, in a process of its own."""
     person.is_there = False
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # whoever sends it ends the process, and that is what is told
+    # Whoever sends it ends the process, and that is what is told.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     for name in os.environ.keys() - scrubbed_environment().keys():
         del os.environ[name]
     for stream in (sys.stdout, sys.stderr):
