@@ -77,6 +77,13 @@ def flow(*plugins: object, **options: Any) -> AuthFlow:
     return AuthFlow(dispatcher.hooks, **{"sessions": lambda: services.use(SessionManager)} | options)
 
 
+def test_an_attempt_is_made_in_the_order_that_is_promised() -> None:
+    made = AuthAttempt("ada", {"password": "x"}, "192.0.2.1", "browser")
+    assert made == AuthAttempt(
+        username="ada", credentials={"password": "x"}, address="192.0.2.1", user_agent="browser"
+    )
+
+
 async def test_a_sign_in_passes_the_hooks_in_order() -> None:
     provider = Provider()
     result = await flow(provider).authenticate(ATTEMPT)

@@ -11,7 +11,7 @@ from plughost.contracts.arguments import several
 from plughost.contracts.frozen import FrozenDict, Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class AuthAttempt(Payload):
     """Somebody tries to sign in.
 

@@ -35,14 +35,20 @@ _PAGE = 100
 @json_option
 @click.pass_obj
 def events(line: CommandLine, number: int, follow: bool) -> None:
-    """Show the last events that were told to all hosts; with --json each is a line with an object."""
+    """Show the last events that were told to all hosts; with --follow and --json each is a line with an object."""
+    shown: list[dict[str, Any]] = []
 
     async def look(store: FleetStore, revisions: Revisions) -> None:
         async with aclosing(_told(store, revisions.seal, number, follow)) as found:
             async for one in found:
-                click.echo(json.dumps(one) if line.as_json else _row(one))
+                if line.as_json and not follow:
+                    shown.append(one)
+                else:
+                    click.echo(json.dumps(one) if line.as_json else _row(one))
 
     with_store(line, look)
+    if line.as_json and not follow:
+        line.show({"events": shown})
 
 
 async def _told(store: FleetStore, seal: Seal, number: int, follow: bool) -> AsyncGenerator[dict[str, Any]]:
