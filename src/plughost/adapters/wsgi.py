@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from plughost.adapters.exchange import Exchange
 from plughost.adapters.threads import HostOfProcess
-from plughost.contracts.http import ASGIApp, Scope
+from plughost.contracts.http import ASGIApp
 from plughost.host import Host
 from plughost.http import HostApplication, Problem, create_app
 
@@ -52,7 +52,22 @@ class HostWSGI:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        scope = _scope(environ, self._prefix)
+        # WSGI hands text over as if it were Latin-1, whatever it is (PEP 3333).
+        path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+        outer = environ.get("SCRIPT_NAME", "").encode("latin-1").decode("utf-8", "replace")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
+            "method": environ["REQUEST_METHOD"],
+            "scheme": environ.get("wsgi.url_scheme", "http"),
+            "path": outer + path,
+            "root_path": outer + self._prefix,
+            "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
+            "headers": list(_headers(environ)),
+            "client": (environ["REMOTE_ADDR"], 0) if environ.get("REMOTE_ADDR") else None,
+            "server": (environ.get("SERVER_NAME", ""), int(environ.get("SERVER_PORT") or 0)),
+        }
         length, problem = _length(environ)
         refusal = None if problem is None else problem.response(Request(scope))
         exchange = Exchange(
@@ -86,25 +101,6 @@ def _length(environ: dict[str, Any]) -> tuple[int | None, Problem | None]:
         sentence = "This server cannot take a body without a length: send Content-Length."
         return 0, Problem(411, sentence, code="length_required")
     return 0, None
-
-
-def _scope(environ: dict[str, Any], prefix: str) -> Scope:
-    # WSGI hands text over as if it were Latin-1, whatever it is (PEP 3333).
-    path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
-    outer = environ.get("SCRIPT_NAME", "").encode("latin-1").decode("utf-8", "replace")
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
-        "method": environ["REQUEST_METHOD"],
-        "scheme": environ.get("wsgi.url_scheme", "http"),
-        "path": outer + path,
-        "root_path": outer + prefix,
-        "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
-        "headers": list(_headers(environ)),
-        "client": (environ["REMOTE_ADDR"], 0) if environ.get("REMOTE_ADDR") else None,
-        "server": (environ.get("SERVER_NAME", ""), int(environ.get("SERVER_PORT") or 0)),
-    }
 
 
 def _headers(environ: dict[str, Any]) -> Iterable[tuple[bytes, bytes]]:

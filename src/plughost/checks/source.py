@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
+from typing import Any
 
 from plughost.checks.findings import CheckProblem, check
 from plughost.checks.subject import Subject, is_imported
@@ -35,8 +36,12 @@ _OPENS = frozenset(
 @check("stop", "whatever start() opens is closed again", applies=is_imported)
 def _stop(subject: Subject) -> Iterator[CheckProblem]:
     """What goes through the context is undone by the host; what does not needs a stop()."""
-    start = _function(subject, "start")
-    if start is None or _has_own_stop(subject) or "on_stop" in _called(start):
+    given: Any = getattr(subject.handle.target, "start", None)
+    try:
+        start = ast.parse(dedent(inspect.getsource(given)))
+    except (OSError, TypeError, SyntaxError):
+        return  # there is none, or none in Python
+    if _has_own_stop(subject) or "on_stop" in _called(start):
         return
     blocks = [node for node in ast.walk(start) if isinstance(node, ast.With | ast.AsyncWith)]
     within = {name for block in blocks for item in block.items for name in _called(item.context_expr)}
@@ -63,14 +68,6 @@ def _private_imports(subject: Subject) -> Iterator[CheckProblem]:
                     "plughost.exceptions",
                     level="warning",
                 )
-
-
-def _function(subject: Subject, name: str) -> ast.AST | None:
-    found = getattr(subject.handle.target, name, None)
-    try:
-        return ast.parse(dedent(inspect.getsource(found))) if found is not None else None
-    except (OSError, TypeError, SyntaxError):
-        return None
 
 
 def _has_own_stop(subject: Subject) -> bool:
@@ -101,21 +98,17 @@ def _imported_modules(tree: ast.AST) -> Iterator[str]:
 
 def sources_of(subject: Subject) -> Iterator[tuple[Path, ast.AST]]:
     """Yield the files of the plugin's package that can be parsed, each with its tree."""
-    for file in _files(subject):
+    target = subject.handle.target
+    module = target if isinstance(target, ModuleType) else inspect.getmodule(type(target))
+    own = file_of(module)
+    if module is None or own is None:
+        return
+    in_package = bool(folder_of(module)) or bool(module.__package__)
+    for file in sorted(Path(own).parent.rglob("*.py")) if in_package else [Path(own)]:
         try:
             yield file, ast.parse(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, SyntaxError):
             continue
-
-
-def _files(subject: Subject) -> list[Path]:
-    target = subject.handle.target
-    module = target if isinstance(target, ModuleType) else inspect.getmodule(type(target))
-    file = file_of(module)
-    if module is None or file is None:
-        return []
-    package = bool(folder_of(module)) or bool(module.__package__)
-    return sorted(Path(file).parent.rglob("*.py")) if package else [Path(file)]
 
 
 SOURCE_CHECKS = (_stop, _private_imports)

@@ -20,7 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: What stands after the program's name; None takes the process's own.
     """
-    _open_standard_streams()
+    # Give the program the streams that were closed to it (``2>&-``), leading nowhere. Without them the first file that
+    # is opened takes the free number, and what other programs write to standard error ends in it.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8"))
     try:
         from plughost.cli.entry import run_program
 
@@ -35,16 +41,3 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.write("Aborted.\n")
         code = 1
     sys.exit(code)
-
-
-def _open_standard_streams() -> None:
-    """Give the program the streams that were closed to it (``2>&-``), leading nowhere.
-
-    Without this the first file that is opened takes the free number, and whatever is written to standard error by
-    other programs that are started ends in it.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(nowhere, True)
-            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8"))

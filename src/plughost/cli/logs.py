@@ -171,14 +171,9 @@ def _formatter(*last: Any) -> logging.Formatter:
             _with_traceback,
             _without_secrets,
             *last,
-            _written_out,
+            lambda _, __, line: visible(str(line)),
         ],
     )
-
-
-def _written_out(_: object, __: str, line: Any) -> str:
-    """Return the finished line without signs that nobody sees."""
-    return visible(line)
 
 
 def _with_traceback(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import click
@@ -63,14 +63,6 @@ def find_command(program: Program, name: str) -> click.Command | None:
 
 
 def _commands_of(program: Program, candidate: PluginCandidate, limit: float) -> list[click.Command]:
-    try:
-        return list(_collect(candidate, limit))
-    except PluginError as error:
-        program.talk(f"Commands of plugin {candidate.name!r} are missing: {error}")
-        return []
-
-
-def _collect(candidate: PluginCandidate, limit: float) -> Iterator[click.Command]:
     # Only here, and not for a help page: these bring the event loop and all that runs in it.
     import anyio
 
@@ -78,11 +70,16 @@ def _collect(candidate: PluginCandidate, limit: float) -> Iterator[click.Command
     from plughost.core.calls.manager import HookManager
     from plughost.core.loading.loader import ImportLane
 
-    imported = anyio.run(partial(ImportLane(SYSTEM_CLOCK).load, candidate, limit))
-    manager = HookManager()
-    for hook, function, _ in manager.implementations(imported.handle.target):
-        if hook == _HOOK:
-            yield from _given(candidate.name, function)
+    found: list[click.Command] = []
+    try:
+        imported = anyio.run(partial(ImportLane(SYSTEM_CLOCK).load, candidate, limit))
+        for hook, function, _ in HookManager().implementations(imported.handle.target):
+            if hook == _HOOK:
+                found += _given(candidate.name, function)
+    except PluginError as error:
+        program.talk(f"Commands of plugin {candidate.name!r} are missing: {error}")
+        return []
+    return found
 
 
 def _given(plugin: str, function: object) -> Iterable[click.Command]:

@@ -46,7 +46,16 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # a disk that is full does not say whose file had no room
         raise
-    _remove_drafts(path)
+    # What processes that were killed began to write goes too: the kernel has given back their locks.
+    drafts = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}" + re.escape(_DRAFT))
+    for left in [file for file in path.parent.iterdir() if drafts.fullmatch(file.name)]:
+        with contextlib.suppress(OSError):  # somebody writes it, or removed it
+            descriptor = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+            finally:
+                os.close(descriptor)
     if durable:
         sync_to_disk(path.parent)
 
@@ -60,19 +69,6 @@ def _new_draft(path: Path) -> tuple[int, Path]:
         if os.fstat(descriptor).st_nlink:
             return descriptor, Path(name)
         os.close(descriptor)  # it was taken for left behind before it was locked
-
-
-def _remove_drafts(path: Path) -> None:
-    """Remove what processes that were killed began to write: the kernel gives back their locks."""
-    drafts = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}" + re.escape(_DRAFT))
-    for draft in [file for file in path.parent.iterdir() if drafts.fullmatch(file.name)]:
-        with contextlib.suppress(OSError):  # somebody writes it, or removed it
-            descriptor = os.open(draft, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                draft.unlink()
-            finally:
-                os.close(descriptor)
 
 
 def sync_to_disk(path: Path) -> None:

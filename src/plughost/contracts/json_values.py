@@ -29,7 +29,10 @@ def for_json(value: Any, deepest: int = 8) -> Any:
         deepest: How far it is looked into; what lies deeper, as in a list that holds itself, becomes an ellipsis.
     """
     if value is None or isinstance(value, bool | str | int):
-        return _written(value.value if isinstance(value, Enum) else value)
+        value = value.value if isinstance(value, Enum) else value
+        if isinstance(value, str):
+            return writable(value)
+        return spoken(value) if isinstance(value, int) and value.bit_length() > _MOST_BITS else value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if deepest < 0:
@@ -49,9 +52,3 @@ def json_bytes(document: Any) -> bytes:
         return msgspec.json.encode(document)
     except (ValueError, TypeError):
         return msgspec.json.encode(for_json(document, _DEEPEST))
-
-
-def _written(value: Any) -> Any:
-    if isinstance(value, str):
-        return writable(value)
-    return spoken(value) if isinstance(value, int) and value.bit_length() > _MOST_BITS else value

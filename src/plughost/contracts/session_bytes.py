@@ -202,16 +202,14 @@ class BytesSessions:
         while (raw := await self._store.find(_key(at))) is not None:
             found = _decoded(_session, raw)
             if isinstance(found, _Living):
-                lives = found.row.expires_at > now and await self._admits(found.row)
-                return _Reached(found.row, raw, graceful, at == digest) if lives else None
+                row = found.row
+                if row.subject is not None and row.expires_at > now:
+                    _, known = await self._subject(row.subject)
+                    if known is None or not known.admits(row):
+                        return None
+                return _Reached(row, raw, graceful, at == digest) if row.expires_at > now else None
             graceful, at = graceful and now < found.graceful_until, found.digest
         return None
-
-    async def _admits(self, row: StoredSession) -> bool:
-        if row.subject is None:
-            return True
-        _, known = await self._subject(row.subject)
-        return known is not None and known.admits(row)
 
     async def _put(self, row: StoredSession, instead_of: bytes | None) -> bool:
         value = _encode(_Living(row))

@@ -77,7 +77,17 @@ class EventBus:
         check_function(callback, "subscribe")
         subscription = _Subscription(next(self._numbers), callback, owner)
         self._subscriptions.setdefault(event, []).append(subscription)
-        return lambda: self._end(event, subscription)
+
+        def end() -> None:
+            if not subscription.active:
+                return
+            subscription.active = False
+            remaining = self._subscriptions[event]
+            remaining.remove(subscription)
+            if not remaining:
+                del self._subscriptions[event]
+
+        return end
 
     async def publish(self, event: object, data: object = None) -> None:
         """Tell everyone who subscribed, and return when all have been told.
@@ -95,7 +105,9 @@ class EventBus:
         if isinstance(event, str):
             told, payload = self._subscriptions.get(event, ()), data
         elif data is None:
-            told, payload = self._listeners(type(event)), event
+            lists = [found for cls in type(event).__mro__ if (found := self._subscriptions.get(cls))]
+            in_order = sorted((one for found in lists for one in found), key=_by_number)
+            told, payload = in_order if len(lists) > 1 else lists[0] if lists else (), event
         else:
             raise TypeError(f"data goes with a named event only; {type(event).__name__} carries its own")
         for subscription in tuple(told):
@@ -129,18 +141,3 @@ class EventBus:
             for one in found
             if one.owner == owner
         )
-
-    def _listeners(self, kind: type[Any]) -> Iterable[_Subscription]:
-        lists = [found for cls in kind.__mro__ if (found := self._subscriptions.get(cls))]
-        if len(lists) < 2:
-            return lists[0] if lists else ()
-        return sorted((one for found in lists for one in found), key=_by_number)
-
-    def _end(self, event: type[Any] | str, subscription: _Subscription) -> None:
-        if not subscription.active:
-            return
-        subscription.active = False
-        remaining = self._subscriptions[event]
-        remaining.remove(subscription)
-        if not remaining:
-            del self._subscriptions[event]

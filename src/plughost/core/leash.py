@@ -45,7 +45,11 @@ class Leash(Driven):
             AbandonedError: ``let_go`` was called.
             StrayError: It raised what is no ``Exception``, or was cancelled by somebody else than the host.
         """
-        task = self._task = _asyncio_task()
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # no asyncio loop runs here: this is trio
+            task = None
+        self._task = task
         before = task.cancelling() if task is not None else 0
         try:
             return await self._step(coroutine)
@@ -104,10 +108,3 @@ class Leash(Driven):
 def _is_cancelled() -> bool:
     """Whether a scope around the current task was cancelled."""
     return anyio.current_effective_deadline() == -math.inf
-
-
-def _asyncio_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no asyncio loop runs here: this is trio
-        return None

@@ -76,20 +76,20 @@ class _Parts:
             while counts and (oldest := next(iter(counts))) < current - PARTS:
                 self._used -= counts.pop(oldest)
         allowed = self._used + cost <= limit
-        retry = 0.0 if allowed else self._retry(window, self._used + cost - limit, width, now)
-        if take and allowed:
+        retry = 0.0
+        if not allowed:
+            retry, too_many = window, self._used + cost - limit
+            for part, count in counts.items():
+                too_many -= count
+                if too_many <= 0:
+                    retry = (part + PARTS + 1) * width - now
+                    break
+        elif take:
             counts[current] = counts.get(current, 0) + cost
             self._newest = current
             self._used += cost
         reset = (self._newest + PARTS + 1) * width - now if counts else 0.0
         return allowed, limit - self._used, reset, retry
-
-    def _retry(self, window: float, too_many: int, width: float, now: float) -> float:
-        for part, count in self._counts.items():
-            too_many -= count
-            if too_many <= 0:
-                return (part + PARTS + 1) * width - now
-        return window
 
     def over(self, now: float, window: float) -> bool:
         """Whether nothing of it matters any more."""

@@ -85,7 +85,12 @@ def marked_as_running(data_dir: Path, **told: Any) -> Iterator[RunningMark]:
 
 def running_hosts(data_dir: Path) -> list[RunningHost]:
     """Return the hosts that run on this folder, the one that can be asked most first."""
-    alive = [_told_of(lock) for lock in data_dir.glob(f"running.*{_LOCK}") if _is_alive(lock)]
+    alive: list[RunningHost] = []
+    for lock in filter(_is_alive, data_dir.glob(f"running.*{_LOCK}")):
+        try:
+            alive.append(msgspec.json.decode(lock.with_suffix(_TOLD).read_bytes(), type=RunningHost))
+        except (OSError, msgspec.MsgspecError):
+            alive.append(RunningHost(pid=int(lock.name.split(".")[1])))
     return sorted(alive, key=lambda host: (not host.admin, not host.reload, -host.since))
 
 
@@ -120,12 +125,6 @@ def _is_alive(lock: Path) -> bool:
     finally:
         os.close(number)
     return False
-
-
-def _told_of(lock: Path) -> RunningHost:
-    with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(lock.with_suffix(_TOLD).read_bytes(), type=RunningHost)
-    return RunningHost(pid=int(lock.name.split(".")[1]))
 
 
 def _remove(lock: Path) -> None:

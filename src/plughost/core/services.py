@@ -111,7 +111,18 @@ class ServiceRegistry:
                 raise ServiceError(self._explain(service))
             value: T = here[-1].value
             return value
-        return self._newest(service, here or [])
+        refusal: NotCrossableError | None = None
+        there = self._elsewhere.get(class_name(service), []) if isinstance(service, type) else []
+        for provision in sorted([*(here or []), *there], key=_number, reverse=True):
+            try:
+                offered: Any = provision.value
+                found: T = offered if provision.service is not None else offered.stand_in(service)
+                return found
+            except NotCrossableError as error:
+                refusal = error
+        if refusal is not None:
+            raise ServiceError(str(refusal)) from refusal
+        raise ServiceError(self._explain(service))
 
     @overload
     def get(self, service: Service[T]) -> T | None: ...
@@ -148,20 +159,6 @@ class ServiceRegistry:
     def watch(self, changed: Callable[[], None]) -> None:
         """Call ``changed`` whenever something is provided or withdrawn, for as long as the registry lives."""
         self._watchers.append(changed)
-
-    def _newest(self, service: Service[T], here: list[Provision]) -> T:
-        refusal: NotCrossableError | None = None
-        there = self._elsewhere.get(class_name(service), []) if isinstance(service, type) else []
-        for provision in sorted([*here, *there], key=_number, reverse=True):
-            try:
-                value: Any = provision.value
-                found: T = value if provision.service is not None else value.stand_in(service)
-                return found
-            except NotCrossableError as error:
-                refusal = error
-        if refusal is not None:
-            raise ServiceError(str(refusal)) from refusal
-        raise ServiceError(self._explain(service))
 
     def _add(self, held: dict[Any, list[Provision]], key: Any, provision: Provision) -> Callable[[], None]:
         held.setdefault(key, []).append(provision)

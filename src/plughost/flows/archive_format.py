@@ -180,23 +180,21 @@ def decompressed(path: Path) -> Iterator[Decompressed]:
             raise BackupError(f"cannot open {path}: {error.strerror}") from error
         magic = raw.read(4)
         raw.seek(0)
-        yield _reader(stack, path, raw, magic)
-
-
-def _reader(stack: ExitStack, path: Path, raw: IO[bytes], magic: bytes) -> Decompressed:
-    if magic.startswith(_GZIP_MAGIC):
-        covered = _Covered(raw, _gzip_seal)
-        plain = gzip.GzipFile(fileobj=cast("IO[bytes]", covered), mode="rb")
-        return Decompressed(cast("IO[bytes]", stack.enter_context(plain)), covered)
-    if magic != _ZSTD_MAGIC:
-        raise BackupError(f"{path} is not a backup archive")
-    if zstandard is None:
-        raise BackupError(
-            f"{path} is compressed with zstd; install the Python package 'zstandard' to read it"
-        )
-    covered = _Covered(raw, _zstd_seal)
-    reader = zstandard.ZstdDecompressor().stream_reader(covered, read_across_frames=True, closefd=False)
-    return Decompressed(cast("IO[bytes]", stack.enter_context(reader)), covered)
+        plain: Any
+        if magic.startswith(_GZIP_MAGIC):
+            covered = _Covered(raw, _gzip_seal)
+            plain = gzip.GzipFile(fileobj=cast("IO[bytes]", covered), mode="rb")
+        elif magic != _ZSTD_MAGIC:
+            raise BackupError(f"{path} is not a backup archive")
+        elif zstandard is None:
+            raise BackupError(
+                f"{path} is compressed with zstd; install the Python package 'zstandard' to read it"
+            )
+        else:
+            covered = _Covered(raw, _zstd_seal)
+            machine = zstandard.ZstdDecompressor()
+            plain = machine.stream_reader(covered, read_across_frames=True, closefd=False)
+        yield Decompressed(stack.enter_context(plain), covered)
 
 
 def read_errors() -> tuple[type[BaseException], ...]:

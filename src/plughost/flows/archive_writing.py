@@ -7,6 +7,7 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -66,31 +67,32 @@ def _write_members(
     head = encode(Head.of(plan))
     with tarfile.TarFile(mode="w", fileobj=stream, format=tarfile.PAX_FORMAT, copybufsize=BLOCK) as tar:
         _add_note(tar, HEAD, head, plan.created_at)
-        entries = tuple(_add(tar, artifact, plan.created_at, progress) for artifact in artifacts)
+        entries: list[ArchiveEntry] = []
+        for artifact in artifacts:
+            with (artifact.path or Path()).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                source = _Read(file, partial(progress.advance, artifact.name))
+                member = _member(member_name(artifact.plugin, artifact.name), size, plan.created_at)
+                tar.addfile(member, source)  # type: ignore[arg-type]
+            entries.append(
+                ArchiveEntry(
+                    name=artifact.name,
+                    plugin=artifact.plugin,
+                    size=size,
+                    sha256=source.digest.hexdigest(),
+                    media_type=artifact.media_type,
+                    app_name=artifact.app_name,
+                    labels=dict(artifact.labels),
+                )
+            )
         manifest = Manifest(
             format=FORMAT,
             backup_id=plan.backup_id,
             head_sha256=hashlib.sha256(head).hexdigest(),
-            entries=entries,
+            entries=tuple(entries),
         )
         _add_note(tar, MANIFEST, encode(manifest), plan.created_at)
-    return entries
-
-
-def _add(tar: tarfile.TarFile, artifact: Artifact, modified: float, progress: _Progress) -> ArchiveEntry:
-    with (artifact.path or Path()).open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        source = _Read(file, lambda count: progress.advance(artifact.name, count))
-        tar.addfile(_member(member_name(artifact.plugin, artifact.name), size, modified), source)  # type: ignore[arg-type]
-    return ArchiveEntry(
-        name=artifact.name,
-        plugin=artifact.plugin,
-        size=size,
-        sha256=source.digest.hexdigest(),
-        media_type=artifact.media_type,
-        app_name=artifact.app_name,
-        labels=dict(artifact.labels),
-    )
+    return manifest.entries
 
 
 def _add_note(tar: tarfile.TarFile, name: str, data: bytes, modified: float) -> None:

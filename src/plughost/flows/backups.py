@@ -211,15 +211,23 @@ class Backups:
         return result
 
     async def _make(self, plan: BackupPlan, on_progress: OnProgress) -> tuple[Archive, BackupLocation]:
+        from plughost.flows.archive_writing import write_archive  # late: most hosts make no backup
+
         async with AsyncExitStack() as stack:
             folder = await _enter(stack, plan.staging_dir or self._directory, plan.backup_id)
             staged = replace(plan, staging_dir=folder)
             on_progress(BackupProgress(phase="collect"))
             artifacts = [await spool(artifact, folder) for artifact in await self._collect(staged)]
-            archive = await _in_thread(functools.partial(_write, staged, artifacts, folder), on_progress)
+            archive = await _in_thread(
+                functools.partial(write_archive, staged, tuple(artifacts), folder), on_progress
+            )
             archive = replace(archive, plan=plan)
             on_progress(BackupProgress(phase="store", done=archive.size, total=archive.size))
-            return archive, await self._store(archive)
+            report = await self._hooks.store_backup.report(archive=archive)
+            for outcome in report.outcomes:
+                if outcome.kind == "value" and outcome.value is not None:
+                    return archive, replace(outcome.value, plugin=outcome.plugin)
+            return archive, await anyio.to_thread.run_sync(keep_in, archive, self._directory)
 
     async def _collect(self, plan: BackupPlan) -> Sequence[Artifact]:
         report = await self._hooks.provide_backup_artifacts.report(plan=plan)
@@ -240,14 +248,6 @@ class Backups:
                 "are the apps registered? `plughost hooks provide_backup_artifacts` shows who is asked"
             )
         return artifacts
-
-    async def _store(self, archive: Archive) -> BackupLocation:
-        report = await self._hooks.store_backup.report(archive=archive)
-        for outcome in report.outcomes:
-            if outcome.kind == "value" and outcome.value is not None:
-                location: BackupLocation = replace(outcome.value, plugin=outcome.plugin)
-                return location
-        return await anyio.to_thread.run_sync(keep_in, archive, self._directory)
 
     # the way back
 
@@ -301,12 +301,6 @@ def _read(path: Path, on_progress: OnProgress, into: Path | None = None) -> Cont
     from plughost.flows.archive_reading import read_archive
 
     return read_archive(path, on_progress, into=into)
-
-
-def _write(plan: BackupPlan, artifacts: Iterable[Artifact], folder: Path, on_progress: OnProgress) -> Archive:
-    from plughost.flows.archive_writing import write_archive
-
-    return write_archive(plan, tuple(artifacts), folder, on_progress)
 
 
 class _Stopped(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from plughost.contracts.config import PluginSettings, SettingsChange
@@ -70,25 +70,20 @@ async def change_settings(
         )
     after = loaded.configured(name, changes)
     await check(name, after.decode_plugin(name, kind))
+    old, new = loaded.plugin(name).config, after.plugin(name).config
     # Hidden as a whole first: what a class declares secret must not be in a line about it.
-    lines = tuple(_lines(loaded, after, name, kind, changes))
-    if not preview:
-        set_plugin_config(loaded.file, name, changes)
-    return after, SettingsChange(plugin=name, file=loaded.file, lines=lines, written=not preview)
-
-
-def _lines(
-    before: LoadedConfig, after: LoadedConfig, name: str, kind: Any, changes: Mapping[str, Any]
-) -> Iterator[str]:
-    old, new = before.plugin(name).config, after.plugin(name).config
-    shown_old, shown_new = before.redact(old, name, kind), after.redact(new, name, kind)
+    shown_old, shown_new = loaded.redact(old, name, kind), after.redact(new, name, kind)
+    lines: list[str] = []
     for key in changes:
         if old.get(key) == new.get(key):
             continue
         if key in old:
-            yield f"- {dotted((key,))} = {_toml(shown_old[key])}"
+            lines.append(f"- {dotted((key,))} = {_toml(shown_old[key])}")
         if key in new:
-            yield f"+ {dotted((key,))} = {_toml(shown_new[key])}"
+            lines.append(f"+ {dotted((key,))} = {_toml(shown_new[key])}")
+    if not preview:
+        set_plugin_config(loaded.file, name, changes)
+    return after, SettingsChange(plugin=name, file=loaded.file, lines=tuple(lines), written=not preview)
 
 
 def _toml(value: Any) -> str:

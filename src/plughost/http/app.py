@@ -60,7 +60,11 @@ class HostApplication:
         self._tracer_provider = tracer_provider
         self._composition: Composition | None = None
         self._stale = True
-        self._unsubscribe = host.events.subscribe(PluginStateChanged, self._plugins_changed)
+
+        def plugins_changed(_: PluginStateChanged) -> None:
+            self._stale = True
+
+        self._unsubscribe = host.events.subscribe(PluginStateChanged, plugins_changed)
 
     @property
     def host(self) -> Host:
@@ -149,9 +153,6 @@ class HostApplication:
         except RouteError as error:
             _log.error("routes refused", plugin=error.plugin, path=error.path, reason=str(error))
             return Problem(503, _NOT_COMPOSED, code="routes_refused")
-
-    def _plugins_changed(self, _: PluginStateChanged) -> None:
-        self._stale = True
 
 
 def create_app(

@@ -105,24 +105,17 @@ async def _admit(guard: Guard, runtime: HttpRuntime, connection: Any) -> Identit
 
 def _by_credential(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Identity | None:
     """Return who a bearer token or an administrator's cookie stands for; None when there is neither."""
-    bearer = _bearer(connection)
-    if bearer is not None:
-        identity = runtime.tokens.identify(bearer)
+    given = [value for name, value in connection["headers"] if name == b"authorization"]
+    if given:
+        scheme, _, token = given[0].decode("latin-1").partition(" ")
+        if len(given) > 1 or scheme.lower() != "bearer":
+            raise _unauthorized("Send exactly one header `Authorization: Bearer phk_...`.", "invalid_request")
+        identity = runtime.tokens.identify(token.strip())
         if identity is None:
             raise _unauthorized("This token is unknown, wrong, expired or revoked.", "invalid_token")
         return identity
     secret = runtime.sign_ins.secret_in(connection)
     return runtime.sign_ins.identify(secret) if secret is not None else None
-
-
-def _bearer(connection: Mapping[str, Any]) -> str | None:
-    given = [value for name, value in connection["headers"] if name == b"authorization"]
-    if not given:
-        return None
-    scheme, _, token = given[0].decode("latin-1").partition(" ")
-    if len(given) > 1 or scheme.lower() != "bearer":
-        raise _unauthorized("Send exactly one header `Authorization: Bearer phk_...`.", "invalid_request")
-    return str(token.strip())
 
 
 async def _by_session(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Identity:

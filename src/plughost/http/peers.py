@@ -27,9 +27,8 @@ def is_of_this_user(client: Sequence[Any], server: Sequence[Any]) -> bool:
         server: Address and port it connected to.
     """
     try:
-        # Return an address as the tables may spell it: words of four bytes, each in the order of this machine
-        address = client[0]
-        known = ipaddress.ip_address(address)
+        # As the tables may spell it: words of four bytes, each in the order of this machine.
+        known = ipaddress.ip_address(client[0])
         packed = [known.packed]
         if isinstance(known, ipaddress.IPv4Address):
             packed.append(ipaddress.IPv6Address(f"::ffff:{known}").packed)
@@ -39,21 +38,16 @@ def is_of_this_user(client: Sequence[Any], server: Sequence[Any]) -> bool:
             "".join(f"{int.from_bytes(one[at : at + 4], sys.byteorder):08X}" for at in range(0, len(one), 4))
             for one in packed
         )
-        ours, anybody_listens = _look(spellings, int(client[1]), int(server[1]))
+        is_listened_to = False
+        for local, remote, state, user in _rows():
+            if local[1] == int(server[1]) and state == _LISTEN:
+                is_listened_to = True
+            elif (local[1], remote[1]) == (int(client[1]), int(server[1])) and local[0] in spellings:
+                # One that is being closed is shown as root's, whoever made it.
+                return state == _ESTABLISHED and user == os.geteuid()
     except (OSError, ValueError):
         return False
-    return ours or not anybody_listens
-
-
-def _look(addresses: frozenset[str], client_port: int, server_port: int) -> tuple[bool, bool]:
-    listens = False
-    for local, remote, state, user in _rows():
-        if local[1] == server_port and state == _LISTEN:
-            listens = True
-        elif (local[1], remote[1]) == (client_port, server_port) and local[0] in addresses:
-            # One that is being closed is shown as root's, whoever made it.
-            return state == _ESTABLISHED and user == os.geteuid(), True
-    return False, listens
+    return not is_listened_to
 
 
 def _rows() -> Iterator[tuple[_End, _End, str, int]]:

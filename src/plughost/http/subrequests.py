@@ -82,13 +82,22 @@ async def subrequest(
         raise RuntimeError(f"{path}: routes that ask each other {_DEEPEST} deep go round in a circle")
     body = b"" if json is None else msgspec.json.encode(json)
     root: str = request.scope.get("root_path", "")
+    # Who asks, and how; what is said of the outer body and of the wanted form is left out.
+    headers = [
+        (name, value)
+        for name, value in request.scope["headers"]
+        if name not in _ITS_OWN and not name.startswith(_ABOUT_ITS_BODY)
+    ]
+    headers.append((b"accept", b"application/json"))
+    if body:
+        headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     scope = {key: value for key, value in request.scope.items() if key not in _OF_THE_OUTER} | {
         "type": "http",
         "method": method,
         "path": root + path,
         "raw_path": quote(root + path).encode(),
         "query_string": urlencode(query or {}).encode(),
-        "headers": _headers(request.scope["headers"], body),
+        "headers": headers,
         _DEPTH: depth,
     }
     return await _collected(runtime_of(request).within, scope, body)
@@ -109,16 +118,3 @@ async def _collected(application: Any, scope: dict[str, Any], body: bytes) -> Su
 
     await application(scope, receive, send)
     return Subanswer(status, Headers(raw=headers), b"".join(pieces))
-
-
-def _headers(outer: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:
-    """Return who asks, and how; what is said of the outer body and of the wanted form is left out."""
-    kept = [
-        (name, value)
-        for name, value in outer
-        if name not in _ITS_OWN and not name.startswith(_ABOUT_ITS_BODY)
-    ]
-    kept.append((b"accept", b"application/json"))
-    if body:
-        kept += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    return kept

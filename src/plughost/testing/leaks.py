@@ -67,6 +67,9 @@ def traces_of(host: Host, plugin: str) -> Traces:
     """Return what there is now, in the process and of the plugin in the host."""
     facilities: Facilities = host._facilities
     implementers = facilities.dispatcher.implementers()
+    root = logging.getLogger()
+    umask = os.umask(0)
+    os.umask(umask)
     return Traces(
         tasks=frozenset(f"{task.name} #{task.id}" for task in anyio.get_running_tasks()),
         threads=frozenset(
@@ -79,7 +82,19 @@ def traces_of(host: Host, plugin: str) -> Traces:
         jobs=frozenset(job.name for job in facilities.jobs.snapshot() if job.owner == plugin),
         subscriptions=frozenset(facilities.events.subscribed_by(plugin)),
         files=_open_files(),
-        surroundings=frozenset(_surroundings()),
+        surroundings=frozenset(
+            [
+                f"sys.path {sys.path!r}",
+                f"working directory {Path.cwd()}",
+                f"root logger {root.level} with {len(root.handlers)} handlers",
+                f"locale {locale.setlocale(locale.LC_ALL)}",
+                f"SIGINT {signal.getsignal(signal.SIGINT)!r}",
+                f"SIGTERM {signal.getsignal(signal.SIGTERM)!r}",
+                f"excepthook {sys.excepthook!r}",
+                f"umask {umask:o}",
+                *(f"environment {name}" for name in os.environ),
+            ]
+        ),
     )
 
 
@@ -108,20 +123,3 @@ def _open_files() -> frozenset[str]:
         except OSError:
             continue  # the one that read the folder
     return frozenset(found)
-
-
-def _surroundings() -> list[str]:
-    root = logging.getLogger()
-    umask = os.umask(0)
-    os.umask(umask)
-    return [
-        f"sys.path {sys.path!r}",
-        f"working directory {Path.cwd()}",
-        f"root logger {root.level} with {len(root.handlers)} handlers",
-        f"locale {locale.setlocale(locale.LC_ALL)}",
-        f"SIGINT {signal.getsignal(signal.SIGINT)!r}",
-        f"SIGTERM {signal.getsignal(signal.SIGTERM)!r}",
-        f"excepthook {sys.excepthook!r}",
-        f"umask {umask:o}",
-        *(f"environment {name}" for name in os.environ),
-    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import dataclasses
 import enum
 import re
@@ -80,7 +81,13 @@ def _samples(annotation: Any) -> Iterator[Any]:
 
 def _of_generic(origin: Any, arguments: tuple[Any, ...]) -> Iterator[Any]:
     if origin is typing.Annotated:
-        yield from _that_fit(_samples(arguments[0]), arguments[1:])
+        # Those that fit the pattern of an annotated text; other limits are not looked at
+        patterns = [
+            one.pattern for one in arguments[1:] if isinstance(one, msgspec.Meta) and one.pattern is not None
+        ]
+        for value in _samples(arguments[0]):
+            if all(re.search(pattern, value) for pattern in patterns):
+                yield value
     elif origin is typing.Literal:
         yield from arguments
     elif origin in (typing.Union, types.UnionType):
@@ -94,14 +101,6 @@ def _of_generic(origin: Any, arguments: tuple[Any, ...]) -> Iterator[Any]:
         yield from _of_collection(origin, arguments)
     else:
         yield from _of_class(origin)
-
-
-def _that_fit(values: Iterator[Any], limits: tuple[Any, ...]) -> Iterator[Any]:
-    """Those that fit the pattern of an annotated text; other limits are not looked at."""
-    patterns = [one.pattern for one in limits if isinstance(one, msgspec.Meta) and one.pattern is not None]
-    for value in values:
-        if all(re.search(pattern, value) for pattern in patterns):
-            yield value
 
 
 def _of_union(members: tuple[Any, ...]) -> Iterator[Any]:
@@ -155,7 +154,10 @@ def _filled(kind: Any, needed: set[str], names: list[str]) -> Iterator[Any]:
     """
     hints = typing.get_type_hints(kind, include_extras=True)
     least = {name: _first(hints[name]) for name in needed}
-    everything = dict(_each_field(hints, names, needed))
+    everything: dict[str, Any] = {}
+    for name in names:
+        with contextlib.suppress(NoSampleError):  # of those that it needs there is one, as was seen above
+            everything[name] = _first(hints[name])
     more = [{name: value} for name, value in everything.items() if name not in needed]
     plain = _first_accepted(kind, [least, *({**least, **one} for one in more)])
     if plain is None:
@@ -173,15 +175,6 @@ def _first_accepted(kind: Any, choices: list[dict[str, Any]]) -> Any:
         except (TypeError, ValueError):
             continue
     return None
-
-
-def _each_field(hints: Mapping[str, Any], names: list[str], needed: set[str]) -> Iterator[tuple[str, Any]]:
-    for name in names:
-        try:
-            yield name, _first(hints[name])
-        except NoSampleError:
-            if name in needed:
-                raise
 
 
 def _first(annotation: Any) -> Any:

@@ -81,7 +81,18 @@ def list_backups(program: Program) -> None:
         }
         for backup in found
     ]
-    program.show({"backups": documents}, _listing(found))
+    rows = [
+        (
+            backup.backup_id or "-",
+            local_time(backup.created_at),
+            backup.reason or "-",
+            _size(backup.location.size),
+            backup.problem or masked_text(backup.location.uri),
+        )
+        for backup in found
+    ]
+    text = table(("BACKUP", "MADE", "WHY", "SIZE", ""), rows) if found else "There are no backups."
+    program.show({"backups": documents}, text)
     leave_with_problems([backup for backup in found if backup.problem])
 
 
@@ -165,22 +176,6 @@ def _bar(program: Program, label: str) -> Iterator[OnProgress]:
                 bar.update(progress.done - bar.pos)
 
         yield on_progress
-
-
-def _listing(found: tuple[BackupSummary, ...]) -> str:
-    if not found:
-        return "There are no backups."
-    rows = [
-        (
-            backup.backup_id or "-",
-            local_time(backup.created_at),
-            backup.reason or "-",
-            _size(backup.location.size),
-            backup.problem or masked_text(backup.location.uri),
-        )
-        for backup in found
-    ]
-    return table(("BACKUP", "MADE", "WHY", "SIZE", ""), rows)
 
 
 def _entries(entries: tuple[ArchiveEntry, ...]) -> str:

@@ -13,7 +13,6 @@ from plughost.checks.catalogue import CHECKS
 from plughost.checks.findings import Check, CheckResult, mended, worst
 from plughost.checks.grades import GradeReport, grade_of
 from plughost.checks.subject import Subject, examine
-from plughost.cli.documents import Document
 from plughost.cli.exits import leave_with_problems
 from plughost.cli.findings import result_document, result_text
 from plughost.cli.program import Program
@@ -61,7 +60,18 @@ def check(
     status = worst(result for one in found for result in one.results)
     text = "\n\n".join("\n".join(_lines(one)) for one in found)
     nothing = "Nothing to check: no plugin would be loaded."
-    program.show({"plugins": [*map(_document, found)], "status": status}, text or nothing)
+    documents = [
+        {
+            "name": one.candidate.name,
+            "origin": one.candidate.finding.origin,
+            "status": worst(one.results),
+            "grade": None if one.grade is None else one.grade.grade,
+            "missing": [] if one.grade is None else one.grade.missing,
+            "checks": [result_document(result) for result in one.results],
+        }
+        for one in found
+    ]
+    program.show({"plugins": documents, "status": status}, text or nothing)
     leave_with_problems(status == "fail" or (strict and status == "warn"))
 
 
@@ -88,17 +98,6 @@ def _look(
     if fix:
         results = [mended(result) for result in results]
     return Checked(candidate, results, grade_of(subject, results) if len(chosen) == len(CHECKS) else None)
-
-
-def _document(one: Checked) -> Document:
-    return {
-        "name": one.candidate.name,
-        "origin": one.candidate.finding.origin,
-        "status": worst(one.results),
-        "grade": None if one.grade is None else one.grade.grade,
-        "missing": [] if one.grade is None else one.grade.missing,
-        "checks": [result_document(result) for result in one.results],
-    }
 
 
 def _lines(one: Checked) -> Iterator[str]:

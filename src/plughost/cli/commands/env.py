@@ -102,7 +102,20 @@ def list_environments(program: Program) -> None:
         for name, section in loaded.config.plugins.items()
         if section.environment is not None
     ]
-    program.show({"environments": rows}, _text(rows))
+    lines = [
+        (
+            row["plugin"],
+            row["environment"],
+            row["python"] or "-",
+            row["plughost"] or "-",
+            f"{row['distribution']} {row['version']}".strip() or "-",
+            row["problem"],
+        )
+        for row in rows
+    ]
+    none = "No plugin has an environment of its own. `plughost env create NAME --for DISTRIBUTION` makes one."
+    text = table(("PLUGIN", "ENVIRONMENT", "PYTHON", "PLUGHOST", "INSTALLED", ""), lines) if rows else none
+    program.show({"environments": rows}, text)
     leave_with_problems([row for row in rows if row["problem"]])
 
 
@@ -217,20 +230,3 @@ def _described(name: str, written: str, place: EnvironmentPlace, found: Finding)
         "distribution": found.distribution,
         "version": found.version,
     }
-
-
-def _text(rows: list[Document]) -> str:
-    if not rows:
-        return "No plugin has an environment of its own. `plughost env create NAME --for DISTRIBUTION` makes one."
-    lines = [
-        (
-            row["plugin"],
-            row["environment"],
-            row["python"] or "-",
-            row["plughost"] or "-",
-            f"{row['distribution']} {row['version']}".strip() or "-",
-            row["problem"],
-        )
-        for row in rows
-    ]
-    return table(("PLUGIN", "ENVIRONMENT", "PYTHON", "PLUGHOST", "INSTALLED", ""), lines)

@@ -85,6 +85,14 @@ def _of_code(subject: Subject) -> Document:
     if not subject.is_imported or subject.imported is None:
         return {"error": failure_of(subject.error), "imported_in": None}
     needs = subject.imported.needs
+    try:
+        decoded = subject.loaded.decode_plugin(
+            subject.name, subject.handle.config_class, subject.candidate.wish.config
+        )
+    except ConfigError:
+        effective = None  # what is configured does not fit
+    else:
+        effective = subject.loaded.redact(decoded, subject.name)
     return {
         "version": subject.candidate.finding.version or subject.handle.version,
         "requires": needs.requires,
@@ -93,20 +101,9 @@ def _of_code(subject: Subject) -> Document:
         "hooks": sorted(
             {hook for hook, _, _ in subject.hooks.manager().implementations(subject.handle.target)}
         ),
-        "effective_config": _effective(subject),
+        "effective_config": effective,
         "imported_in": round(subject.imported.took, 4),
     }
-
-
-def _effective(subject: Subject) -> object:
-    """The configuration as the plugin would see it, secrets hidden; None where it does not fit."""
-    try:
-        decoded = subject.loaded.decode_plugin(
-            subject.name, subject.handle.config_class, subject.candidate.wish.config
-        )
-    except ConfigError:
-        return None
-    return subject.loaded.redact(decoded, subject.name)
 
 
 _LINES = (
@@ -129,7 +126,12 @@ def _text(document: Document, results: list[CheckResult]) -> str:
         if value := document[key]:
             words = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
             lines.append(f"  {key:13} {words}")
-    lines += [_process_text(process) for process in document["processes"]]
+    for process in document["processes"]:
+        files = "" if process["files"] is None else f", {counted(process['files'], 'open file')}"
+        lines.append(
+            f"  {'process':13} {process['pid']} of host {process['host']}: {process['memory'] / 1e6:.1f} MB, "
+            f"{process['cpu_seconds']:.2f} s of processor time, {counted(process['threads'], 'thread')}{files}"
+        )
     lines += [f"  {entry['path']} = {entry['value']!r}  ({entry['origin']})" for entry in document["config"]]
     error = document.get("error")
     traceback = getattr(error, "traceback", "")
@@ -140,11 +142,3 @@ def _text(document: Document, results: list[CheckResult]) -> str:
         lines += ["", f"  last failure ({was['phase']}, {when}): {was['message']}", was["traceback"].rstrip()]
     faults = [result_text(result) for result in results if result.problems]
     return "\n".join([*lines, "", *faults] if faults else lines)
-
-
-def _process_text(process: Document) -> str:
-    files = "" if process["files"] is None else f", {counted(process['files'], 'open file')}"
-    return (
-        f"  {'process':13} {process['pid']} of host {process['host']}: {process['memory'] / 1e6:.1f} MB, "
-        f"{process['cpu_seconds']:.2f} s of processor time, {counted(process['threads'], 'thread')}{files}"
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -30,19 +30,18 @@ def dev_folders(paths: Iterable[Path]) -> list[Path]:
     Raises:
         click.UsageError: One of them is not a folder of a plugin.
     """
-    return [folder for path in paths for folder in _folders_in(path.resolve())]
-
-
-def _folders_in(path: Path) -> Iterator[Path]:
-    if (path / MANIFEST).is_file():
-        yield path
-        return
-    inner = [one for one in sorted(path.iterdir()) if (one / MANIFEST).is_file()] if path.is_dir() else []
-    if not inner:
-        raise click.UsageError(
-            f"{path} is not a folder of a plugin: it needs a {MANIFEST}. `plughost new NAME` makes one."
-        )
-    yield from inner
+    found: list[Path] = []
+    for path in (one.resolve() for one in paths):
+        if (path / MANIFEST).is_file():
+            found.append(path)
+            continue
+        inner = [one for one in sorted(path.iterdir()) if (one / MANIFEST).is_file()] if path.is_dir() else []
+        if not inner:
+            raise click.UsageError(
+                f"{path} is not a folder of a plugin: it needs a {MANIFEST}. `plughost new NAME` makes one."
+            )
+        found += inner
+    return found
 
 
 def plugins_in(folders: Iterable[Path], groups: tuple[str, ...]) -> list[DevPlugin]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Literal
 
 from packaging.utils import canonicalize_name
@@ -36,21 +36,22 @@ class Difference:
 def differences(then: FrozenHost, now: FrozenHost) -> list[Difference]:
     """Return what must change for the plugins to be as they were; plugins that came since are not looked at."""
     present = {plugin.name: plugin for plugin in now.plugins}
-    return [one for plugin in then.plugins for one in _of(plugin, present.get(plugin.name))]
-
-
-def _of(then: FrozenPlugin, now: FrozenPlugin | None) -> Iterator[Difference]:
-    if now is None or not _is_same(then, now):
-        what = "is gone" if now is None else _change(then, now)
-        if then.distribution and not then.editable:
-            pinned = f"{then.distribution}=={then.version}" if then.version else then.distribution
-            yield Difference(plugin=then.name, kind="install", message=what, requirement=pinned)
-        else:
-            place = then.url or then.path or f"the folder of {then.distribution}"
-            yield Difference(plugin=then.name, kind="by hand", message=f"{what}; it came from {place}")
-    if now is not None and then.enabled != now.enabled:
-        word = "enabled" if then.enabled else "disabled"
-        yield Difference(plugin=then.name, kind="switch", message=f"was {word}", enabled=then.enabled)
+    found: list[Difference] = []
+    for was in then.plugins:
+        here = present.get(was.name)
+        if here is None or not _is_same(was, here):
+            what = "is gone" if here is None else _change(was, here)
+            if was.distribution and not was.editable:
+                pinned = f"{was.distribution}=={was.version}" if was.version else was.distribution
+                found.append(Difference(plugin=was.name, kind="install", message=what, requirement=pinned))
+            else:
+                place = was.url or was.path or f"the folder of {was.distribution}"
+                message = f"{what}; it came from {place}"
+                found.append(Difference(plugin=was.name, kind="by hand", message=message))
+        if here is not None and was.enabled != here.enabled:
+            message = "was enabled" if was.enabled else "was disabled"
+            found.append(Difference(plugin=was.name, kind="switch", message=message, enabled=was.enabled))
+    return found
 
 
 def _is_same(then: FrozenPlugin, now: FrozenPlugin) -> bool:

@@ -39,12 +39,9 @@ def type_misfits(declaration: Declaration, function: Any) -> Iterator[TypeMisfit
     """
     if declaration.foreign:
         return
-    # Return the same as ``hints_of``, evaluated once: a spec has many implementers
-    known = _SPECS.get(declaration.function)
-    if known is None:
-        known = _SPECS[declaration.function] = hints_of(declaration.function)
-    hints_of_spec = known
-    spec, mine = hints_of_spec, hints_of(function)
+    spec, mine = _SPECS.get(declaration.function), hints_of(function)
+    if spec is None:  # evaluated once: it has many implementers
+        spec = _SPECS[declaration.function] = hints_of(declaration.function)
     for name in declaration.arguments:
         if name in mine and name in spec and not _fits(spec[name], mine[name]):
             yield TypeMisfit(
@@ -54,19 +51,15 @@ def type_misfits(declaration: Declaration, function: Any) -> Iterator[TypeMisfit
             )
     # Nobody looks at the answer of a broadcast.
     allowed = Any if declaration.options.mode == "broadcast" else spec.get("return", Any)
-    if "return" in mine and not _fits(_answer(mine["return"]), allowed):
+    answer = mine.get("return", Any)
+    if typing.get_origin(answer) in (collections.abc.Awaitable, collections.abc.Coroutine):
+        answer = typing.get_args(answer)[-1]  # what is there after awaiting
+    if "return" in mine and not _fits(answer, allowed):
         yield TypeMisfit(
             message=f"it is declared to return {_words(mine['return'])}, but its spec says "
             f"{_words(spec.get('return'))}",
             advice="return what the spec names; `plughost hooks " + declaration.name + "` shows it",
         )
-
-
-def _answer(annotation: Any) -> Any:
-    """What is there after awaiting."""
-    if typing.get_origin(annotation) in (collections.abc.Awaitable, collections.abc.Coroutine):
-        return typing.get_args(annotation)[-1]
-    return annotation
 
 
 _SPECS: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()

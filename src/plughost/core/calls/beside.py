@@ -51,21 +51,22 @@ class TwofoldDispatcher(HookDispatcher):
         self.own = HookDispatcher(policy, clock, setup.absent, self.metrics)
         self.pluggy.means = lambda hook: not self._is_own(hook)
         self.own.pluggy.means = self._is_own
-        self.pluggy.arrivals.append(self._came)
-        self.pluggy.departures.append(self._went)
+
+        def came(name: str, plugin: object) -> None:
+            """Somebody registered a plugin on ``pluggy`` by himself: that is for its hooks of either kind."""
+            if not self.is_changing and any(True for _ in self.own.pluggy.implementations(plugin)):
+                self.own.pluggy.register(plugin, name)
+
+        def went(name: str, plugin: object) -> None:
+            if not self.is_changing and self.own.pluggy.get_plugin(name) is plugin:
+                self.own.unregister(name)
+
+        self.pluggy.arrivals.append(came)
+        self.pluggy.departures.append(went)
 
     def _is_own(self, hook: str) -> bool:
         """Whether plughost's marker means the hook that was left out."""
         return means_own(hook, self.own.hooks, self._catalogue.declarations)
-
-    def _came(self, name: str, plugin: object) -> None:
-        """Somebody registered a plugin on ``pluggy`` by himself: that is for its hooks of either kind."""
-        if not self.is_changing and any(True for _ in self.own.pluggy.implementations(plugin)):
-            self.own.pluggy.register(plugin, name)
-
-    def _went(self, name: str, plugin: object) -> None:
-        if not self.is_changing and self.own.pluggy.get_plugin(name) is plugin:
-            self.own.unregister(name)
 
     # its place
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from types import ModuleType
 
 from plughost.core.calls.declaration import (
@@ -45,7 +44,17 @@ class Catalogue:
         """Declare what ``namespace`` declares, all or nothing; return the names."""
         found = read_declarations(self._manager, namespace, self._terms)
         changed = [each for each in found if is_news(each, self.declarations.get(each.name))]
-        self._refuse_misfits(changed)
+        for declaration in changed:
+            caller = getattr(self._manager.hook, declaration.name, None)
+            for impl in caller.get_hookimpls() if caller is not None else ():
+                blocking = options_of(impl.plugin, impl.function).blocking
+                wrong = [*misfits(declaration, impl.function, impl.opts, blocking)]
+                if wrong:
+                    raise PluginInvalidError(
+                        f"plugin {impl.plugin_name!r} does not fit hook {declaration.name!r}, "
+                        f"which {declaration.origin} declares: {'; '.join(wrong)}",
+                        plugin=impl.plugin_name,
+                    )
         self.changes += 1
         self._forget([each.name for each in changed if each.name in self.declarations])
         # the new specs alone: pluggy refuses a module of which it knows a part
@@ -91,19 +100,6 @@ class Catalogue:
                     del self._owners[name], self.declarations[name]
         self._forget(orphans)
         self.changes += 1
-
-    def _refuse_misfits(self, new: Iterable[Declaration]) -> None:
-        for declaration in new:
-            caller = getattr(self._manager.hook, declaration.name, None)
-            for impl in caller.get_hookimpls() if caller is not None else ():
-                blocking = options_of(impl.plugin, impl.function).blocking
-                found = [*misfits(declaration, impl.function, impl.opts, blocking)]
-                if found:
-                    raise PluginInvalidError(
-                        f"plugin {impl.plugin_name!r} does not fit hook {declaration.name!r}, "
-                        f"which {declaration.origin} declares: {'; '.join(found)}",
-                        plugin=impl.plugin_name,
-                    )
 
     def _forget(self, names: list[str]) -> None:
         """Make pluggy forget specs, and take their implementers in again as those of an undeclared hook.

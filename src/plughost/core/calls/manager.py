@@ -179,7 +179,12 @@ class HookManager(PluginManager):
                     registered = _entered(registry, plugin, name, found)
                     hooks = frozenset(hook for hook, _, _ in self.implementations(plugin))
             except BaseException:
-                self._note_a_part(plugin)
+                # A call of a historic hook failed in a plugin that came: it stays with the hooks that it had got to.
+                came = self.get_name(plugin)
+                if came is not None and came not in self._hooks:
+                    got_to = frozenset(caller.name for caller in self.get_hookcallers(plugin) or ())
+                    self._hooks[came] = got_to
+                    self._changed(got_to)
                 raise
             if registered is not None:
                 self._hooks[registered] = hooks
@@ -188,13 +193,6 @@ class HookManager(PluginManager):
             for tell in self.arrivals:
                 tell(registered, plugin)
         return registered
-
-    def _note_a_part(self, plugin: object) -> None:
-        """A call of a historic hook failed in a plugin that came: it stays with the hooks that it had got to."""
-        name = self.get_name(plugin)
-        if name is not None and name not in self._hooks:
-            self._hooks[name] = frozenset(caller.name for caller in self.get_hookcallers(plugin) or ())
-            self._changed(self._hooks[name])
 
     @contextmanager
     def looking_at(self, plugin: object) -> Iterator[Mapping[str, pluggy.HookimplOpts]]:

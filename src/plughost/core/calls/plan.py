@@ -181,11 +181,6 @@ class Planner:
             source=source,
         )
 
-    def _place(self, hook: str, impl: pluggy.HookImpl, priority: int, age: int) -> Place:
-        tier = 2 if impl.trylast else 0 if impl.tryfirst else 1
-        rank = self._policy.rank(hook, impl.plugin_name)
-        return rank, -priority, tier, age if impl.trylast else -age
-
     def _step(self, declaration: Declaration, impl: pluggy.HookImpl, ages: Mapping[str, int]) -> Step:
         options = options_of(impl.plugin, impl.function)
         name = declaration.name
@@ -198,6 +193,9 @@ class Planner:
         keywords = tuple(
             each for each in impl.kwargnames if declaration.foreign or each in declaration.arguments
         )
+        age = ages[impl.plugin_name]
+        tier = 2 if impl.trylast else 0 if impl.tryfirst else 1
+        rank = self._policy.rank(name, impl.plugin_name)
         return Step(
             plugin=impl.plugin_name,
             hook=name,
@@ -214,5 +212,5 @@ class Planner:
             bare=declaration.foreign,
             tally=tally,
             source=impl,
-            place=self._place(name, impl, options.priority, ages[impl.plugin_name]),
+            place=(rank, -options.priority, tier, age if impl.trylast else -age),
         )

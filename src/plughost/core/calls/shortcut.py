@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable
-from functools import partial
 from types import CoroutineType
 from typing import Any
 
@@ -52,7 +51,13 @@ class Shortcut(msgspec.Struct, frozen=True, eq=False):
 
     def fail_into(self, found: Any) -> Fail:
         """Return what deals with a wrapper that failed while ``found`` took the results."""
-        return fail if self.rules is not None else partial(_fail_and_lose, found)
+
+        def fail_and_lose(step: Step, error: BaseException) -> None:
+            fail(step, error)
+            if step.enforced:
+                found.lose()
+
+        return fail if self.rules is not None else fail_and_lose
 
     def count(self, passed: bool, tried: int) -> None:
         """Count a call with wrappers.
@@ -108,12 +113,6 @@ def shortcut(plan: CallPlan, here: Here | None = None) -> Shortcut | None:
         result=define("result", f"def result(_values):\n    return {RESULTS[mode]}", {}),
         rules=None if mode == "decide" else plan.gather({}),
     )
-
-
-def _fail_and_lose(found: Gathering, step: Step, error: BaseException) -> None:
-    fail(step, error)
-    if step.enforced:
-        found.lose()
 
 
 def count(steps: Iterable[Step]) -> None:

@@ -74,7 +74,13 @@ def shape_misfits(declaration: Declaration, function: Any, opts: Any, blocking: 
     """Yield what keeps one implementation from being called as the hook calls it, whatever its types."""
     yield from _argument_misfits(declaration, function)
     if opts.get("wrapper") or opts.get("hookwrapper"):
-        yield from _wrapper_misfits(function, blocking)
+        if inspect.isgeneratorfunction(function):
+            if blocking:
+                yield "a wrapper cannot be blocking=True; let the implementations it wraps do the waiting"
+        elif inspect.isasyncgenfunction(function):
+            yield "a wrapper must be a plain generator function: 'def', not 'async def'; it sees awaited results"
+        else:
+            yield "a wrapper must be a plain generator function that yields once"
     else:
         if blocking and is_async(function):
             yield "blocking=True is for plain functions; an async one waits without a thread"
@@ -104,13 +110,3 @@ def _takes_only(known: Iterable[str], function: Any) -> bool:
         return False
     code = plain.__code__
     return not code.co_kwonlyargcount and {*known}.issuperset(code.co_varnames[bound : code.co_argcount])
-
-
-def _wrapper_misfits(function: Any, blocking: bool) -> Iterator[str]:
-    if inspect.isgeneratorfunction(function):
-        if blocking:
-            yield "a wrapper cannot be blocking=True; let the implementations it wraps do the waiting"
-    elif inspect.isasyncgenfunction(function):
-        yield "a wrapper must be a plain generator function: 'def', not 'async def'; it sees awaited results"
-    else:
-        yield "a wrapper must be a plain generator function that yields once"

@@ -209,9 +209,8 @@ def _decoded(
             resolved[key] = {name: _resolved_plugin(name, one, resolver) for name, one in value.items()}
         elif key != "apps":
             resolved[key] = resolver.resolve(value, (key,))
-    values = resolved
     decoder = Decoder(layers.origins, resolved=resolver.resolved, secrets=resolver.secrets)
-    config: HostConfig = decoder.decode(values, HostConfig, ())
+    config: HostConfig = decoder.decode(resolved, HostConfig, ())
     raise_problems([*problems, *resolver.problems, *map(_hinted, decoder.problems)])
     return config, MappingProxyType(resolver.resolved)
 

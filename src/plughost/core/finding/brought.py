@@ -23,9 +23,14 @@ class Brought(msgspec.Struct, frozen=True):
 
 def brought_by(metadata: Path) -> Brought:
     """Return what the distribution with this folder of metadata brings; nothing when that was not noted."""
-    project = _project_of(metadata)
-    if project is not None:
-        return Brought(project=project)
+    try:
+        noted = msgspec.json.decode((metadata / "direct_url.json").read_bytes(), type=_DirectUrl)
+    except (OSError, ValueError):
+        pass
+    else:
+        parts = urlsplit(noted.url)
+        if parts.scheme == "file" and noted.dir_info.editable:
+            return Brought(project=Path(unquote(parts.path)).resolve())
     try:
         with (metadata / "RECORD").open(encoding="utf-8", newline="") as record:
             rows = [row[0] for row in csv.reader(record) if row]
@@ -33,15 +38,6 @@ def brought_by(metadata: Path) -> Brought:
         return Brought()
     names = (name.removesuffix(".py").removesuffix("/__init__") for name in rows if name.endswith(".py"))
     return Brought(frozenset(name.replace("/", ".") for name in names))
-
-
-def _project_of(metadata: Path) -> Path | None:
-    try:
-        noted = msgspec.json.decode((metadata / "direct_url.json").read_bytes(), type=_DirectUrl)
-    except (OSError, ValueError):
-        return None
-    parts = urlsplit(noted.url)
-    return Path(unquote(parts.path)).resolve() if parts.scheme == "file" and noted.dir_info.editable else None
 
 
 class _Folder(msgspec.Struct):

@@ -263,11 +263,9 @@ def _with_card(candidate: PluginCandidate) -> PluginCandidate:
     missing = card.missing_extras(
         finding.environment.import_path if finding.environment is not None else None
     )
-    return _without_extras(candidate, missing) if missing else candidate
-
-
-def _without_extras(candidate: PluginCandidate, missing: list[str]) -> PluginCandidate:
-    distribution = candidate.finding.distribution or candidate.name
+    if not missing:
+        return candidate
+    distribution = finding.distribution or candidate.name
     reason = f"needs packages that are not installed: pip install '{distribution}[{','.join(missing)}]'"
     if candidate.wish.mentioned or candidate.wish.required:
         return candidate.failed(

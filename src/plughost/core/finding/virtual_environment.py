@@ -73,9 +73,13 @@ class VirtualEnvironment(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def import_path(self) -> tuple[str, ...]:
         """The folders that its interpreter imports from, those of Python itself left out."""
-        return tuple(
-            dict.fromkeys(str(place) for folder in self._site_packages() for place in _with_links(folder))
-        )
+        if sys.platform == "win32":
+            folders = [self.folder / "Lib" / "site-packages"]
+        else:
+            short = ".".join(self.version.split(".")[:2])
+            found = sorted(self.folder.glob("lib/python*/site-packages"))
+            folders = [one for one in found if one.parent.name == f"python{short}"] or found
+        return tuple(dict.fromkeys(str(place) for folder in folders for place in _with_links(folder)))
 
     def home_of(self, reference: str) -> Path | None:
         """Return the folder of ``import_path`` that holds the package of ``module:attribute``; None when none does."""
@@ -96,14 +100,6 @@ class VirtualEnvironment(msgspec.Struct, frozen=True, dict=True):
             for metadata in folder.glob(f"{distribution}-*.dist-info"):
                 return metadata.name.removesuffix(".dist-info").rpartition("-")[2]
         return None
-
-    def _site_packages(self) -> Iterator[Path]:
-        if sys.platform == "win32":
-            yield self.folder / "Lib" / "site-packages"
-            return
-        short = ".".join(self.version.split(".")[:2])
-        found = sorted(self.folder.glob("lib/python*/site-packages"))
-        yield from [one for one in found if one.parent.name == f"python{short}"] or found
 
 
 def _with_links(folder: Path) -> Iterator[Path]:

@@ -146,7 +146,13 @@ def _record(kind: Any, above: tuple[Any, ...]) -> Shape:
         hints = typing.get_type_hints(kind, include_extras=True)
     except Exception as error:
         raise CannotCrossError(f"the annotations of {class_name(kind)} cannot be read: {error}") from error
-    names = _names_of(kind)
+    names: dict[str, str]  # of a field -> what is written for it
+    if not issubclass(kind, msgspec.Struct):
+        names = {field.name: field.name for field in dataclasses.fields(kind)}
+    elif kind.__struct_config__.tag is not None or kind.__struct_config__.array_like:
+        raise CannotCrossError(f"{class_name(kind)} is tagged or array-like")
+    else:
+        names = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
     changes: list[tuple[str, Change]] = []
     for name in names:
         try:
@@ -158,15 +164,6 @@ def _record(kind: Any, above: tuple[Any, ...]) -> Shape:
         if shape.out is not None:
             changes.append((name, shape.out))
     return Shape(kind, partial(_with_free_fields, names, changes) if changes else None, free=bool(changes))
-
-
-def _names_of(kind: Any) -> dict[str, str]:
-    """Return the names of a record's fields -> what is written for them."""
-    if not issubclass(kind, msgspec.Struct):
-        return {field.name: field.name for field in dataclasses.fields(kind)}
-    if kind.__struct_config__.tag is not None or kind.__struct_config__.array_like:
-        raise CannotCrossError(f"{class_name(kind)} is tagged or array-like")
-    return {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
 
 
 def _with_free_fields(names: dict[str, str], changes: list[tuple[str, Change]], record: Any) -> Any:
@@ -196,10 +193,18 @@ def _union(members: tuple[Any, ...], above: tuple[Any, ...]) -> Shape:
     decoders = [_decoder(shape.kind, one) for shape, one in zip(shapes, others, strict=True)]
     classes = [typing.get_origin(one) or one for one in others]
     kind = tuple[int, msgspec.Raw] | None if optional else tuple[int, msgspec.Raw]
+
+    def of_index(pair: tuple[int, msgspec.Raw]) -> Any:
+        number, content = pair
+        if not 0 <= number < len(decoders):
+            raise ValueError(f"there is no member {number}")
+        value, back = decoders[number](content), shapes[number].back
+        return value if back is None else back(value)
+
     return Shape(
         kind,
         partial(_indexed, classes, shapes, optional),
-        _if_there(partial(_of_index, decoders, shapes)),
+        _if_there(of_index),
         any(shape.free for shape in shapes),
     )
 
@@ -213,14 +218,6 @@ def _indexed(classes: list[Any], shapes: list[Shape], optional: bool, value: Any
             return number, (value if out is None else out(value))
     wanted = ", ".join(class_name(kind).rpartition(".")[2] for kind in classes)
     raise TypeError(f"it is an object of {class_name(type(value))} and should be one of {wanted}")
-
-
-def _of_index(decoders: list[Change], shapes: list[Shape], pair: tuple[int, msgspec.Raw]) -> Any:
-    number, content = pair
-    if not 0 <= number < len(decoders):
-        raise ValueError(f"there is no member {number}")
-    value, back = decoders[number](content), shapes[number].back
-    return value if back is None else back(value)
 
 
 def _if_there(change: Change | None) -> Change | None:

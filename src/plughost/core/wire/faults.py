@@ -66,14 +66,10 @@ def as_fault(error: BaseException) -> Fault:
         attributes={
             key: str(writable(value)) if isinstance(value, str) else value  # and no kind of text of its own
             for key, value in carried.items()
-            if _is_plain(value)
+            if value is None
+            or isinstance(value, str | float)
+            or (isinstance(value, int) and _LEAST <= value <= _MOST)
         },
         problems=[one for one in carried.get("problems", ()) if isinstance(one, ConfigProblem)],
         cause=None if error.__cause__ is None else as_fault(error.__cause__),
     )
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, int):
-        return _LEAST <= value <= _MOST
-    return value is None or isinstance(value, str | float)

@@ -12,7 +12,6 @@ from msgspec import Meta, Struct
 from plughost import Host
 from plughost.contracts import (
     RUNNING_STATES,
-    Cache,
     CacheManager,
     PluginRecord,
     PluginState,
@@ -233,8 +232,14 @@ async def invalidate(host: Host, what: Invalidation) -> Done:
         raise Problem(422, "Say exactly one of key, tag, glob and regex.", code="invalid_body")
     cache = cache_named(caches_of(host), what.cache)
     ((kind, value),) = given.items()
+    ways: dict[str, Callable[[str], Awaitable[int]]] = {
+        "key": cache.delete,
+        "tag": cache.invalidate_tag,
+        "glob": cache.invalidate_glob,
+        "regex": cache.invalidate_regex,
+    }
     try:
-        removed = await _invalidate(cache, kind, value)
+        removed = int(await ways[kind](value))
     except ValueError as error:
         raise Problem(422, f"{error}.", code="invalid_body") from error
     detail = f"by {kind} {value!r}"
@@ -247,16 +252,6 @@ async def invalidate(host: Host, what: Invalidation) -> Done:
         True,
         {"removed": removed},
     )
-
-
-async def _invalidate(cache: Cache, kind: str, value: str) -> int:
-    if kind == "key":
-        return int(await cache.delete(value))
-    if kind == "tag":
-        return await cache.invalidate_tag(value)
-    if kind == "glob":
-        return await cache.invalidate_glob(value)
-    return await cache.invalidate_regex(value)
 
 
 async def reload_all(host: Host, _: Nothing) -> Done:

@@ -6,7 +6,6 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from plughost.contracts import masked_text
 
@@ -57,14 +56,16 @@ class PluginLogs(logging.Handler):
         if not isinstance(plugin, str) or (plugin not in self._lines and len(self._lines) >= _PLUGINS):
             return
         try:
-            beside = {name: value for name, value in record.__dict__.items() if name not in _USUAL}
+            beside = {
+                name: value if isinstance(value, str | int | float | None) else type(value).__name__
+                for name, value in record.__dict__.items()
+                if name not in _USUAL
+            }
             line = LogLine(
                 at=record.created,
                 level=record.levelname.lower(),
                 message=masked_text(record.getMessage())[:_LONGEST],
-                fields=masked_text(", ".join(f"{name}={_text(value)}" for name, value in beside.items()))[
-                    :_LONGEST
-                ],
+                fields=masked_text(", ".join(f"{name}={value}" for name, value in beside.items()))[:_LONGEST],
                 exception=masked_text(record.exc_text or "")[-_LONGEST:],
             )
         except Exception:
@@ -89,7 +90,3 @@ def set_level(plugin: str, level: str) -> None:
 
 def _logger(plugin: str) -> logging.Logger:
     return logging.getLogger(f"plughost.plugin.{plugin}")
-
-
-def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str | int | float) or value is None else type(value).__name__

@@ -75,6 +75,11 @@ def openapi(routes: Iterable[Route], base: str) -> dict[str, Any]:
 
 def _operation(route: Route, method: str, base: str) -> dict[str, Any]:
     named = _PARAMETER.findall(route.path)
+    stream = route.path.endswith("/events")
+    kind = "text/event-stream" if stream else "application/json"
+    fine = {"description": "Fine.", "content": {kind: {"schema": {"type": "string" if stream else "object"}}}}
+    refusals = {**_REFUSALS, "422": "Something given does not fit.", **(_OF_BODIES if route.body else {})}
+    problem = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
@@ -85,7 +90,10 @@ def _operation(route: Route, method: str, base: str) -> dict[str, Any]:
                 for n, s in _QUERIES.get(route.path.removeprefix(base), ())
             ),
         ],
-        "responses": _responses(route),
+        "responses": {
+            "200": fine,
+            **{code: {"description": text, "content": problem} for code, text in sorted(refusals.items())},
+        },
     }
     if route.guard.wants:
         operation["description"] = f"Needs the scope `{route.guard.wants}`."
@@ -96,18 +104,6 @@ def _operation(route: Route, method: str, base: str) -> dict[str, Any]:
 
 
 _PATH_PART = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[^/\x00-\x1f]+$"}
-
-
-def _responses(route: Route) -> dict[str, Any]:
-    stream = route.path.endswith("/events")
-    kind = "text/event-stream" if stream else "application/json"
-    fine = {"description": "Fine.", "content": {kind: {"schema": {"type": "string" if stream else "object"}}}}
-    refusals = {**_REFUSALS, "422": "Something given does not fit.", **(_OF_BODIES if route.body else {})}
-    problem = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        "200": fine,
-        **{code: {"description": text, "content": problem} for code, text in sorted(refusals.items())},
-    }
 
 
 def _body(kind: Any, in_path: list[str]) -> dict[str, Any] | None:

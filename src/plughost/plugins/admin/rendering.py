@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from importlib import resources
 from types import CodeType
 from typing import Any
@@ -265,19 +265,18 @@ def _derived(tab: Tab, document: Document, view: ListView) -> dict[str, Any]:
     if tab.name == "plugins" and "plugins" in document:
         plugins = document["plugins"]
         timings = {name: plugin["timings"] for name, plugin in plugins.items()}
-        return {"timings": timings, "listed": part_of(plugins, view, partial(_is_wanted, view))}
+
+        def is_wanted(plugin: Document) -> bool:
+            words = (plugin["name"], plugin["state"], plugin["distribution"], *plugin["hooks"])
+            return view.fits(" ".join(words), plugin["state"])
+
+        return {"timings": timings, "listed": part_of(plugins, view, is_wanted)}
     if tab.name == "cache" and "caches" in document:
         return {"listed": part_of(document["caches"], view, lambda cache: view.fits(cache["name"]))}
     if tab.name == "health" and "http" in document:
         minutes = document["http"]["minutes"]
         return {"minutes": [[m["minute"], m["requests"], m["failed"]] for m in minutes]}
     return {}
-
-
-def _is_wanted(view: ListView, plugin: Document) -> bool:
-    """Whether a plugin is searched for: by its name, state, distribution and hooks."""
-    words = (plugin["name"], plugin["state"], plugin["distribution"], *plugin["hooks"])
-    return view.fits(" ".join(words), plugin["state"])
 
 
 @cache

@@ -79,7 +79,14 @@ class Tabs:
     def all(self, runtime: HttpRuntime) -> list[Tab]:
         """Return the tabs, our own first; a panel whose name is taken is left out, and named in the log once."""
         found = {tab.name: tab for tab in OWN}
-        for plugin, panel in sorted(_panels(runtime), key=lambda pair: -pair[1].priority):
+        report = runtime.host.own_hooks.register_admin_panels.report(context=runtime.context)
+        panels: list[tuple[str, AdminPanel]] = []
+        for outcome in report.outcomes:
+            try:
+                panels += [(outcome.plugin, panel) for panel in items_of(outcome.value, AdminPanel)]
+            except TypeError as error:
+                _log.error("panels of plugin left out", plugin=outcome.plugin, reason=error_text(error))
+        for plugin, panel in sorted(panels, key=lambda pair: -pair[1].priority):
             if panel.name in found:
                 if (plugin, panel.name) not in self._named:
                     self._named.add((plugin, panel.name))
@@ -152,14 +159,3 @@ def find_action(tab: Tab, name: str) -> PanelAction:
         if action.name == name:
             return action
     raise Problem(404, f"There is no action {name!r} here.", code="not_found")
-
-
-def _panels(runtime: HttpRuntime) -> list[tuple[str, AdminPanel]]:
-    report = runtime.host.own_hooks.register_admin_panels.report(context=runtime.context)
-    panels: list[tuple[str, AdminPanel]] = []
-    for outcome in report.outcomes:
-        try:
-            panels += [(outcome.plugin, panel) for panel in items_of(outcome.value, AdminPanel)]
-        except TypeError as error:
-            _log.error("panels of plugin left out", plugin=outcome.plugin, reason=error_text(error))
-    return panels

@@ -94,9 +94,6 @@ class NamedCache:
         if entry is not None and self._monotonic() < entry.fresh_until:
             self._counts.hits += 1
             return entry.value
-        return await self._get_slowly(key, default)
-
-    async def _get_slowly(self, key: str, default: Any) -> Any:
         answered, found = await self._engine.ask_remote(check_key(key))
         if answered:
             if found is not None and found.fresh_for > 0:

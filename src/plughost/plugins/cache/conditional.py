@@ -12,7 +12,6 @@ from typing import Any
 from plughost.contracts import Seconds
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.engine import Engine
-from plughost.plugins.cache.freshness import Lifetime
 from plughost.plugins.cache.remote import Remote
 from plughost.plugins.cache.writing import Writes
 
@@ -65,17 +64,17 @@ class Conditions:
         life = self._engine.freshness.written(ttl)
         if life.ttl <= 0:
             return bool(await self._writes.delete([key]))
-        return await self._decide(
-            key, lambda remote: remote.touch(key, life), lambda: self._touch_memory(key, life)
-        )
-
-    def _touch_memory(self, key: str, life: Lifetime) -> bool:
         engine = self._engine
-        with engine.memory.lock:
-            old = engine.memory.peek(key)
-            if old is None or engine.monotonic() >= old.fresh_until:
-                return False
-            return engine.memory.put(key, life.entry(old.value, engine.monotonic(), old.tags, old.weight))
+
+        def touch_memory() -> bool:
+            with engine.memory.lock:
+                old = engine.memory.peek(key)
+                if old is None or engine.monotonic() >= old.fresh_until:
+                    return False
+                entry = life.entry(old.value, engine.monotonic(), old.tags, old.weight)
+                return engine.memory.put(key, entry)
+
+        return await self._decide(key, lambda remote: remote.touch(key, life), touch_memory)
 
     async def _decide(
         self, key: str, shared: Callable[[Remote], Awaitable[bool]], alone: Callable[[], bool]

@@ -147,18 +147,19 @@ class _Reader:
         else:
             least = int(low or 0)
             most = int(high) if high else None if comma else least
-        return lambda then: self._emit_repeat(item, least, most, then)
 
-    def _emit_repeat(self, item: Emit, least: int, most: int | None, then: int) -> int:
-        if most is None:
-            loop = self._program.add(Move())
-            self._program.steps[loop].then = (self._copy(item, loop), then)
-            then = loop
-        for _ in range((most or least) - least):
-            then = self._program.add(Move(then=(self._copy(item, then), then)))
-        for _ in range(least):
-            then = self._copy(item, then)
-        return then
+        def emit(then: int) -> int:
+            if most is None:
+                loop = self._program.add(Move())
+                self._program.steps[loop].then = (self._copy(item, loop), then)
+                then = loop
+            for _ in range((most or least) - least):
+                then = self._program.add(Move(then=(self._copy(item, then), then)))
+            for _ in range(least):
+                then = self._copy(item, then)
+            return then
+
+        return emit
 
     def _copy(self, item: Emit, then: int) -> int:
         self._copies += 1

@@ -18,7 +18,18 @@ def read_glob(source: str) -> tuple[str, Automaton | None]:
     Raises:
         ValueError: It is none, or it is too long.
     """
-    prefix, at = _literals(source)
+    signs: list[str] = []  # those at the beginning that stand for themselves
+    at = 0
+    while at < len(source) and source[at] not in "*?":
+        if source[at] == "\\" and at + 1 < len(source):
+            signs.append(source[at + 1])
+            at += 2
+        elif source[at] == "[" and _class_end(source, at):
+            break
+        else:
+            signs.append(source[at])
+            at += 1
+    prefix = "".join(signs)
     if source[at:] and not source[at:].strip("*"):
         return prefix, None
     program = PatternProgram()
@@ -35,22 +46,6 @@ def read_glob(source: str) -> tuple[str, Automaton | None]:
     end = program.add(Move(where="end", then=(len(program.steps) + 1,)))
     program.add(Move(accepts=True))
     return prefix, Automaton(program.steps, 0 if program.steps else end)
-
-
-def _literals(source: str) -> tuple[str, int]:
-    """Return the signs at the beginning that stand for themselves, and where they end."""
-    signs: list[str] = []
-    at = 0
-    while at < len(source) and source[at] not in "*?":
-        if source[at] == "\\" and at + 1 < len(source):
-            signs.append(source[at + 1])
-            at += 2
-        elif source[at] == "[" and _class_end(source, at):
-            break
-        else:
-            signs.append(source[at])
-            at += 1
-    return "".join(signs), at
 
 
 def _one(source: str, at: int) -> tuple[Test, int]:

@@ -86,7 +86,12 @@ class NamedCaches:
         self._tell = self._queue if collect_events else None
         self._group: anyio.abc.TaskGroup | None = None
         if link is not None:
-            link.on_change(self._link_changed)
+
+            def link_changed(flush: bool) -> None:
+                for cache in tuple(self._caches.values()):
+                    cache.link_changed(flush=flush)
+
+            link.on_change(link_changed)
 
     @property
     def default(self) -> NamedCache:
@@ -234,10 +239,6 @@ class NamedCaches:
             for load in due:
                 group.start_soon(one, load)
         return sum(loaded)
-
-    def _link_changed(self, flush: bool) -> None:
-        for cache in tuple(self._caches.values()):
-            cache.link_changed(flush=flush)
 
     async def __aenter__(self) -> Self:
         self._warming = anyio.CapacityLimiter(self.config.warm_concurrency)

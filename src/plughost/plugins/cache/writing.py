@@ -18,7 +18,6 @@ from plughost.contracts import Seconds, call_loader
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.engine import Engine
 from plughost.plugins.cache.entry import Entry
-from plughost.plugins.cache.freshness import Lifetime
 from plughost.plugins.cache.patterns import KeyPattern
 from plughost.plugins.cache.remote import Parcel, Remote
 
@@ -97,33 +96,23 @@ class Writes:
             return 0
         remote = engine.remote
         if remote is not None:
-            return await self._send(fit, life, tags, remote)
+            for key in fit:
+                engine.memory.delete(key)
+            since = engine.memory.clock.now
+            parcels = [Parcel(key, payload or b"", life, tags) for key, (_, payload, _) in fit.items()]
+            try:
+                stored = await remote.write(parcels)
+            except StoreUnavailableError:
+                for key, (value, _, weight) in fit.items():
+                    self._keep_here(key, engine.entry(value, life, tags, weight))
+                return len(fit)
+            for (key, (value, _, weight)), fine in zip(fit.items(), stored, strict=True):
+                if self._note_sent(key, remote, stored=fine):
+                    engine.memory.put(key, engine.entry(value, life, tags, weight), since=since)
+            return sum(stored)
         for key, (value, _, weight) in fit.items():
             self._keep_here(key, engine.entry(value, life, tags, weight))
         return len(fit)
-
-    async def _send(
-        self,
-        packed: Mapping[str, tuple[Any, bytes | None, int]],
-        life: Lifetime,
-        tags: tuple[str, ...],
-        remote: Remote,
-    ) -> int:
-        engine = self._engine
-        for key in packed:
-            engine.memory.delete(key)
-        since = engine.memory.clock.now
-        parcels = [Parcel(key, payload or b"", life, tags) for key, (_, payload, _) in packed.items()]
-        try:
-            stored = await remote.write(parcels)
-        except StoreUnavailableError:
-            for key, (value, _, weight) in packed.items():
-                self._keep_here(key, engine.entry(value, life, tags, weight))
-            return len(packed)
-        for (key, (value, _, weight)), fine in zip(packed.items(), stored, strict=True):
-            if self._note_sent(key, remote, stored=fine):
-                engine.memory.put(key, engine.entry(value, life, tags, weight), since=since)
-        return sum(stored)
 
     async def write_through(
         self,

@@ -51,7 +51,13 @@ class Saving:
         target = self.folder(plan) / f"{apps[0]}.{suffix}"
         source = sqlite_file(database.url)
         if source is not None:
-            await self._copy_sqlite(source, target)
+            limit = self._config.lock_timeout
+            try:
+                await anyio.to_thread.run_sync(lambda: copy_sqlite(source, target, lock_timeout=limit))
+            except (sqlite3.Error, OSError) as error:
+                raise BackupError(
+                    f"copying {source} failed: {error}; is there room in {target.parent}?"
+                ) from error
         elif backend == "postgresql":
             await postgres_dump.dump(database.url, target, program=self._config.pg_dump)
         else:
@@ -67,15 +73,6 @@ class Saving:
             app_name=apps[0],
             labels={"apps": ",".join(apps), "backend": backend},
         )
-
-    async def _copy_sqlite(self, source: Path, target: Path) -> None:
-        limit = self._config.lock_timeout
-        try:
-            await anyio.to_thread.run_sync(lambda: copy_sqlite(source, target, lock_timeout=limit))
-        except (sqlite3.Error, OSError) as error:
-            raise BackupError(
-                f"copying {source} failed: {error}; is there room in {target.parent}?"
-            ) from error
 
     def folder(self, plan: BackupPlan) -> Path:
         """Return the folder of one backup's copies; it is made when it is not there."""

@@ -21,14 +21,10 @@ Get = Callable[..., Any]
 """``get(key, default=None)`` of a synchronous cache."""
 
 
-def _say_nothing(key: str, entry: Entry) -> None:
-    """Stands in until somebody wants to know what is evicted."""
-
-
 class EvictionPolicy(ABC):
     """What the memory tier needs."""
 
-    on_evict: OnEvict = staticmethod(_say_nothing)
+    on_evict: OnEvict = staticmethod(lambda _key, _entry: None)  # until somebody wants to know
 
     @abstractmethod
     def find(self, key: str) -> Entry | None:

@@ -7,6 +7,7 @@ import random
 import secrets
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -234,15 +235,15 @@ class RedisTier:
         if batch is None or new:
             self._agree(shard, self.line.put)
             batch = self._writes[shard.number] = WriteBatch(
-                shard, self._head(), self._write_failed, self._unclaimed
+                shard,
+                self._head(),
+                self._write_failed,
+                partial(self.line.coherence.apply, self._name, "k"),
             )
         reply = batch.add(parcel, raw, bucket, flags, payload)
         if new:
             self.line.put(batch)
         return reply
-
-    def _unclaimed(self, keys: list[str]) -> None:
-        self.line.coherence.apply(self._name, "k", keys)
 
     def _write_failed(self, keys: list[str], error: Exception) -> None:
         """What was there before must not answer any more."""

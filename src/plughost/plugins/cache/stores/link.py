@@ -122,7 +122,14 @@ class StoreLink(Presence):
             self.available = False
             if self._is_open and isinstance(self.store, OpenedStore):
                 with anyio.CancelScope(shield=True):
-                    await self._quietly_close(self.store)
+                    try:
+                        with anyio.move_on_after(self.config.store_timeout):
+                            await self.store.close()
+                    except Exception as error:
+                        # A stranger's store may raise anything, and nothing follows from it.
+                        _log.warning(
+                            "the store of the caches did not close", store=self.name, error=error_line(error)
+                        )
 
     async def _come(self) -> bool:
         """Try whether it is there; make what was missed before anybody else may ask."""
@@ -139,10 +146,3 @@ class StoreLink(Presence):
         _log.info("the store of the caches is there", store=self.name)
         self._tell(flush=True)
         return True
-
-    async def _quietly_close(self, store: OpenedStore) -> None:
-        try:
-            with anyio.move_on_after(self.config.store_timeout):
-                await store.close()
-        except Exception as error:  # a stranger's store may raise anything, and nothing follows from it
-            _log.warning("the store of the caches did not close", store=self.name, error=error_line(error))

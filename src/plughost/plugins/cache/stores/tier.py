@@ -194,29 +194,27 @@ class StoreTier:
     async def _write(self, parcel: Parcel) -> bool:
         clock = await self._lasting_clock()
         if parcel.since is not None:
-            return await self._write_loaded(parcel, parcel.since, clock)
+            # What was loaded is stored unless something that concerns it happened since the load began.
+            since = parcel.since
+            if not isinstance(since, Seen) or since.epoch != clock.epoch:
+                return False
+            if since.seq < max(clock.cleared, clock.barred) or self.line.now() - since.at > _LONGEST_LOAD:
+                return False
+            for tag in parcel.tags:
+                if since.seq < await self._mark(tag, clock):
+                    return False
+            at, new = self._keys.entry(parcel.key), self._new(parcel, since.seq, clock)
+            if not await self._put(at, new, since.raw):
+                return False
+            if (await self._clock()).barred <= since.seq:
+                return True
+            # A pattern's sweep may have been here before.
+            await self.line.ask(self._store.delete, at, encode(new))
+            return False
         at, new = self._keys.entry(parcel.key), self._new(parcel, clock.seq, clock)
         for _ in range(_ATTEMPTS):
             if await self._put(at, new, await self._find(at)):
                 return True
-        return False
-
-    async def _write_loaded(self, parcel: Parcel, since: Snapshot, clock: ClockRecord) -> bool:
-        """Store what was loaded, unless something that concerns it happened since the load began."""
-        if not isinstance(since, Seen) or since.epoch != clock.epoch:
-            return False
-        if since.seq < max(clock.cleared, clock.barred) or self.line.now() - since.at > _LONGEST_LOAD:
-            return False
-        for tag in parcel.tags:
-            if since.seq < await self._mark(tag, clock):
-                return False
-        at, new = self._keys.entry(parcel.key), self._new(parcel, since.seq, clock)
-        if not await self._put(at, new, since.raw):
-            return False
-        if (await self._clock()).barred <= since.seq:
-            return True
-        # A pattern's sweep may have been here before.
-        await self.line.ask(self._store.delete, at, encode(new))
         return False
 
     def _new(self, parcel: Parcel, seq: int, clock: ClockRecord) -> Kept:
@@ -274,19 +272,17 @@ class StoreTier:
 
     async def _invalidate_tags(self, tags: Sequence[str]) -> None:
         clock = await self._move_clock(_one_later)
-        for tag in tags:
-            await self._mark_tag(self._keys.tag(tag), clock)
-
-    async def _mark_tag(self, at: str, clock: ClockRecord) -> None:
-        for _ in range(_ATTEMPTS):
-            raw = await self._find(at)
-            mark = _decoded(tag_decoder, raw)
-            if mark is not None and mark.epoch == clock.epoch and mark.seq >= clock.seq:
-                return
-            new = TagMark(clock.epoch, clock.seq)
-            if await self._commit(at, new, raw, self.line.now() + _MARK_LIFE):
-                return
-        raise _too_busy()
+        for at in map(self._keys.tag, tags):
+            for _ in range(_ATTEMPTS):
+                raw = await self._find(at)
+                mark = _decoded(tag_decoder, raw)
+                if mark is not None and mark.epoch == clock.epoch and mark.seq >= clock.seq:
+                    break
+                new = TagMark(clock.epoch, clock.seq)
+                if await self._commit(at, new, raw, self.line.now() + _MARK_LIFE):
+                    break
+            else:
+                raise _too_busy()
 
     @at_home
     async def clear(self) -> None:
