@@ -26,7 +26,7 @@ from housed import (
 )
 from plughost import Host
 from plughost.contracts import Allow, AuthAttempt, Deny, Principal
-from plughost.core.processes.housing import _refuse_system
+from plughost.core.loading.housed import _refuse_system
 from plughost.exceptions import NotCrossableError, PluginConfigError, PluginCrashedError, PluginProcessError
 
 pytestmark = pytest.mark.anyio

@@ -6,6 +6,7 @@ forked ended; it kills what they leave behind. When the host is gone it ends.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import select
@@ -26,9 +27,11 @@ from plughost.core.guest.sharing import share_all
 from plughost.core.wire.births import (
     BORN,
     ENDED,
+    ENDS,
     MESSAGE,
     MOST_BYTES,
     READY,
+    SEVERAL_THREADS,
     Ends,
     Request,
     packed,
@@ -80,34 +83,48 @@ class _Forks:
 
     def _answer(self) -> bool:
         try:
-            data, numbers, _, _ = socket.recv_fds(self._control, MOST_BYTES, 4)
+            data, numbers, _, _ = socket.recv_fds(self._control, MOST_BYTES, ENDS)
         except OSError:  # the host is gone, and had not heard the last of what it was told
             return False
         if not data:
             return False
-        ends = Ends(*numbers)
-        request = unpacked(data, Request)
         try:
-            tasks = Path("/proc/self/task")
-            if tasks.is_dir() and len(list(tasks.iterdir())) != 1:
-                # A fork would copy the locks that the others hold.
-                raise OSError("the template has several threads")
-            pid = os.fork()
+            stands_for = self._fork(unpacked(data, Request), numbers)
         except OSError as error:
-            self._tell(BORN, -(error.errno or 1))
+            self._tell(BORN, -(error.errno or errno.EIO))
             return True
-        if pid == 0:
-            self._become(request, ends)
-        for number in numbers:
-            os.close(number)
-        stands_for = os.pidfd_open(pid)
-        self._children[stands_for] = pid
-        self._poll.register(stands_for, select.POLLIN)
+        finally:
+            for number in numbers:
+                os.close(number)
+        pid = self._children[stands_for]
         try:
             socket.send_fds(self._control, [MESSAGE.pack(BORN, pid, 0, 0)], [stands_for])
         except OSError:  # the host is gone meanwhile
             return False
         return True
+
+    def _fork(self, request: Request, numbers: list[int]) -> int:
+        """Begin a process; return the descriptor that stands for it.
+
+        Raises:
+            OSError: It cannot be had.
+        """
+        if len(numbers) != ENDS:
+            raise OSError(errno.EMFILE, "no more files can be opened here")
+        if not request.interpreter and _threads() > 1:
+            raise OSError(SEVERAL_THREADS, "a fork would copy the locks that the others hold")
+        pid = os.fork()
+        if pid == 0:
+            self._become(request, Ends(*numbers))
+        try:
+            stands_for = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        self._children[stands_for] = pid
+        self._poll.register(stands_for, select.POLLIN)
+        return stands_for
 
     def _become(self, request: Request, ends: Ends) -> NoReturn:
         try:
@@ -135,6 +152,12 @@ class _Forks:
     def _tell(self, kind: bytes, pid: int, status: int = 0, kilobytes: int = 0) -> None:
         with suppress(OSError):  # nobody is there any more
             self._control.send(MESSAGE.pack(kind, pid, status, kilobytes))
+
+
+def _threads() -> int:
+    """Return how many threads run here; one where the kernel does not tell."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.is_dir() else 1
 
 
 def _kill_all_but(living: Iterable[int]) -> None:

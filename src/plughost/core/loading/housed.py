@@ -5,6 +5,7 @@ Nothing that has to do with processes is imported before the first such plugin i
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +18,7 @@ from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.context import BoundContext, Facilities
 from plughost.core.loading.loader import ImportedPlugin
 from plughost.core.loading.shape import PluginHandle
-from plughost.exceptions import PluginError
+from plughost.exceptions import PluginError, PluginProcessError
 
 if TYPE_CHECKING:
     from plughost.core.processes.housing import Housing
@@ -50,8 +51,16 @@ class HousedPlugins:
             PluginError: As from ``ImportLane.load``, or its process cannot be begun.
         """
         if self._housing is None:
-            from plughost.core.processes.housing import Housing
-
+            _refuse_system(candidate.name, sys.platform)
+            try:
+                from plughost.core.processes.housing import Housing
+            except ImportError as error:  # a module of the interpreter that can be left out when it is built
+                raise PluginProcessError(
+                    f"plugin {candidate.name!r} was not started: a process of its own needs what this interpreter "
+                    f"was built without: {error}. Install one that has it, or take isolation out",
+                    plugin=candidate.name,
+                    phase="import",
+                ) from error
             facilities = self._facilities
             self._housing = Housing(
                 facilities.dispatcher,
@@ -74,6 +83,18 @@ class HousedPlugins:
         """End all processes that are left."""
         if self._housing is not None:
             await self._housing.close()
+
+
+def _refuse_system(plugin: str, platform: str) -> None:
+    if platform == "linux":
+        return
+    system = {"win32": "Windows", "darwin": "macOS"}.get(platform, platform)
+    raise PluginProcessError(
+        f"plugin {plugin!r} was not started: [plugins.{plugin}] asks for a process of its own, which plughost can "
+        f"give it on Linux only, not on {system}. Run the host on Linux, or take isolation out",
+        plugin=plugin,
+        phase="import",
+    )
 
 
 class HousedHandle(PluginHandle):

@@ -20,6 +20,7 @@ from plughost.contracts.processes import ProcessExit, ProcessRecord
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.processes.guest import Care, GuestProcess, begin_process
+from plughost.core.processes.hindrances import in_words
 from plughost.core.processes.requests import Requests
 from plughost.core.processes.stand_in import StandIn
 from plughost.core.processes.template import TemplateProcess, import_path
@@ -99,7 +100,6 @@ class Housing:
             PluginTimeoutError: It took longer than ``limit`` seconds.
         """
         name = candidate.name
-        _refuse_system(name)
         requests = Requests(name, self._tasks, self._services, self._clock)
         care = Care(
             plugin=name,
@@ -225,8 +225,7 @@ class Housing:
             process = await begin_process(care, self._template, request, requests)
         except OSError as error:
             raise PluginProcessError(
-                f"the process of plugin {care.plugin!r} could not be begun: {error}. Look at the system's limits of "
-                f"processes and open files",
+                f"the process of plugin {care.plugin!r} could not be begun: {in_words(error)}",
                 plugin=care.plugin,
                 phase="import",
             ) from error
@@ -309,18 +308,6 @@ async def _too_slow(name: str, limit: float, process: GuestProcess | None) -> Pl
         plugin=name,
         phase="import",
         limit=limit,
-    )
-
-
-def _refuse_system(plugin: str, platform: str = sys.platform) -> None:
-    if platform == "linux":
-        return
-    system = {"win32": "Windows", "darwin": "macOS"}.get(platform, platform)
-    raise PluginProcessError(
-        f"plugin {plugin!r} was not started: [plugins.{plugin}] asks for a process of its own, which plughost can "
-        f"give it on Linux only, not on {system}. Run the host on Linux, or take isolation out",
-        plugin=plugin,
-        phase="import",
     )
 
 

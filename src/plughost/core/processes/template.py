@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import anyio
 from anyio.abc import TaskGroup
@@ -143,6 +143,8 @@ class TemplateProcess:
                 process.wait(_PATIENCE)
 
     async def _start(self) -> None:
+        if self._process is not None:
+            self._process.poll()  # of the one before, whose end nobody waited for
         ours, self._process = _spawn(event_library.name or "asyncio")
         hold(ours.fileno())
         ours.setblocking(False)
@@ -150,8 +152,13 @@ class TemplateProcess:
         self._is_there = anyio.Event()
         self._tasks.start_soon(self._listen, ours, name="template of plugins' processes")
         await self._is_there.wait()
-        if self._control is None:
-            raise OSError("the process of which those of plugins are forked did not start")
+        if self._control is not ours:
+            status = await _status_of(self._process)
+            raise OSError(
+                f"{sys.executable} did not start as the process of which those of plugins are forked; its exit "
+                f"status is {status}. What it said of that is on the host's standard error stream. It has to be an "
+                f"interpreter that finds plughost"
+            )
 
     async def _listen(self, control: socket.socket) -> None:
         try:
@@ -215,8 +222,16 @@ def import_path() -> tuple[str, ...]:
 
 def _spawn(library: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start the template; it takes a fifth of a second to be ready, and no time to be started."""
+    if not sys.executable:
+        raise OSError(
+            "sys.executable is empty, so nobody knows which interpreter is to be started. "
+            "The program that embeds Python has to set it"
+        )
+    # A kernel that lacks it says so here, and not when there is a process already.
+    os.close(os.pidfd_open(os.getpid()))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
+    with theirs, ExitStack() as kept:
+        kept.callback(ours.close)
         process = subprocess.Popen(  # noqa: S603  our own interpreter
             [sys.executable, "-P", "-m", "plughost.core.guest", "template", str(theirs.fileno()), library],
             pass_fds=[theirs.fileno()],
@@ -224,7 +239,17 @@ def _spawn(library: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
             env={**scrubbed_environment(), "PYTHONPATH": os.pathsep.join(import_path())},
             start_new_session=True,
         )
+        kept.pop_all()
     return ours, process
 
 
+async def _status_of(process: subprocess.Popen[bytes] | None) -> int | None:
+    """Return the exit status of a process that has closed its end; None when it goes on."""
+    with anyio.move_on_after(_PATIENCE):
+        while process is not None and process.poll() is None:  # noqa: ASYNC110  nobody tells of it
+            await anyio.sleep(_LOOK_AGAIN)
+    return None if process is None else process.returncode
+
+
+_LOOK_AGAIN = 0.01
 _PATIENCE = 5.0  # seconds it may take to end; it only has to see that nobody is there any more

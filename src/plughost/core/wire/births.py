@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from typing import Final, TypeVar
@@ -23,6 +24,12 @@ ENDED: Final = b"E"
 MESSAGE: Final = struct.Struct("=ciiq")
 """Kind, number of the process, status, kilobytes. A negative number stands for an error of the system."""
 
+SEVERAL_THREADS: Final = errno.EDEADLK
+"""What the template answers when it has several threads, and so must not fork."""
+
+ENDS: Final = 4
+"""Descriptors that go with a request; see ``Ends``."""
+
 MOST_BYTES: Final = 200_000
 """Bytes of a request."""
 
@@ -40,6 +47,7 @@ _KEPT: Final = frozenset(
         "TERM",
         "XDG_RUNTIME_DIR",
     }
+    | {"LD_LIBRARY_PATH", "PYTHONHOME"}  # without which some interpreters do not start
     | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "VIRTUAL_ENV", "SYSTEMROOT"}
 )
 """Variables that a plugin's process keeps, beside those of the locale; secrets of the host are in the others."""
