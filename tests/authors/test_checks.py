@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, Literal, Protocol
 
 import pytest
 
+import plughost.checks
+import plughost.cli.doctor
+from plughost.checks import CHECKS
+from plughost.checks.findings import Check
 from plughost.cli.entry import run_program
 from plughost.core.calls.annotations import is_within
 
@@ -386,3 +394,26 @@ def test_people_see_the_grade_and_what_is_missing(tmp_path: Path, capsys) -> Non
     out = capsys.readouterr().out
     assert "Grade: silver" in out
     assert "for the next one: it has no licence text" in out
+
+
+# catalogue
+
+
+@pytest.mark.parametrize(
+    ("rooms", "listed"),
+    [(plughost.checks, CHECKS), (plughost.cli.doctor, plughost.cli.doctor.CHECKS)],
+    ids=["check", "doctor"],
+)
+def test_no_check_is_left_out_of_the_list(rooms: ModuleType, listed: Sequence[Check[Any]]) -> None:
+    files = [
+        importlib.import_module(f"{rooms.__name__}.{found.name}") for found in iter_modules(rooms.__path__)
+    ]
+    written = {value.id for file in files for value in vars(file).values() if isinstance(value, Check)}
+    assert written == {one.id for one in listed}
+
+
+def test_the_page_about_checks_has_a_row_for_each() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "develop-plugins.md").read_text("utf-8")
+    rows = page.partition("| check | finds |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    named = [name for row in rows for name in re.findall(r"`([\w-]+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(one.id for one in CHECKS)
