@@ -81,7 +81,7 @@ def database() -> sqlite3.Connection:
 
 def test_the_example_of_every_hook_is_called_by_a_test_of_its_name() -> None:
     named = {name.removeprefix("test_").partition("__")[0] for name in globals() if name.startswith("test_")}
-    assert not HOOKS.keys() - named
+    assert set(HOOKS) - named == set()
 
 
 async def test_before_auth__changes_the_attempt(example: Example) -> None:
