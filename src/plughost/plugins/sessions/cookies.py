@@ -132,6 +132,22 @@ class SessionCookie:
         """Return the digest of the id a request carries; None when it carries none that was ever made here."""
         return digest_of_id(self.read(scope))
 
+    def headers(
+        self, scope: Mapping[str, Any], sent: Iterable[Header], news: str | None, seconds: float
+    ) -> list[Header]:
+        """Return the headers of a response that a session was looked at for: its cookie, and no shared cache.
+
+        Args:
+            scope: The request.
+            sent: The headers as the application sent them.
+            news: What the browser must be told: an id, empty to forget the one it sent, or None for nothing.
+            seconds: How long the id is good for.
+        """
+        if news is None:
+            return keep_private(sent, store=True)
+        ours = self.write(scope, news, seconds) if news else self.clear(scope)
+        return [*keep_private(sent, store=False), ours]
+
     def write(self, scope: Mapping[str, Any], session_id: str, seconds: float) -> Header:
         """Return the header that hands out an id for that many seconds."""
         if scope.get("scheme") not in ("https", "wss") and self._policy.is_secure(scope):

@@ -150,18 +150,6 @@ class Desk:
         if renewed is not None:
             state.given(*renewed)
 
-    async def save_changes(self, state: Loaded) -> None:
-        """Merge what changed into the stored session; one that ended meanwhile stays ended."""
-        patch = state.patch(self.records.rules.max_bytes)
-        if patch is None or state.row is None:
-            return
-        stored = await self.records.store.patch(state.row.digest, patch)
-        if stored is None:
-            self._log.info("changes came too late, the session had ended", handle=state.handle)
-            state.lose()
-        else:
-            state.saved(stored)
-
     # handing in
 
     async def begin_response(
@@ -186,7 +174,8 @@ class Desk:
             except StoreUnavailableError:
                 self._log.warning("session could not be saved, answered 503", exc_info=True)
                 return None
-        headers = state.headers(self.cookie, scope, self.records.now(), message.get("headers") or ())
+        seconds = 0.0 if state.row is None else state.row.deadline - self.records.now()
+        headers = self.cookie.headers(scope, message.get("headers") or (), state.news, seconds)
         return {**message, "headers": headers}
 
     async def _hand_in(self, state: Loaded, scope: Scope) -> None:
@@ -200,7 +189,7 @@ class Desk:
                 lifetime = records.rules.lifetimes.of(None, None)
                 state.given(*await records.begin(None, about, values, lifetime))
             return
-        await self.save_changes(state)
+        await state.save(records)
         if state.row is not None and records.rules.lifetimes.touch_is_due(state.row, records.now()):
             await records.store.touch(state.row.digest)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, KeysView
+from collections.abc import KeysView
 from typing import Any
 
-from plughost.contracts import Scope, SessionPatch, StoredSession
+from plughost.contracts import SessionPatch, StoredSession, get_logger
 from plughost.plugins.sessions.codec import About
-from plughost.plugins.sessions.cookies import Header, SessionCookie, keep_private
+from plughost.plugins.sessions.records import SessionRecords
 from plughost.plugins.sessions.rows import RowCodec
+
+_log = get_logger("plughost.sessions")
 
 _CANNOT_CHANGE = (str, int, float, bool, bytes, type(None))
 
@@ -26,8 +28,7 @@ class Loaded:
         row: The session as it is stored; None when there is none.
         looked_at: Whether the handler looked at it, so that the response depends on the cookie.
         abandoned: Ids of sessions that are to be ended when the response begins, and why.
-        new_id: Whether the browser must be told the id.
-        forget: Whether the browser must be told to forget the id it sent.
+        news: What the browser must be told: an id, empty to forget the one it sent, or None for nothing.
     """
 
     __slots__ = (
@@ -38,9 +39,8 @@ class Loaded:
         "_set",
         "_values",
         "abandoned",
-        "forget",
         "looked_at",
-        "new_id",
+        "news",
         "row",
         "session_id",
     )
@@ -51,9 +51,8 @@ class Loaded:
         self.row = row
         self.looked_at = True
         self.abandoned: list[tuple[str, str]] = []
-        self.new_id = False
         # An id that leads nowhere is taken out of the browser, so that it is not asked for again and again.
-        self.forget = session_id is not None and row is None
+        self.news = "" if session_id is not None and row is None else None
         self._values: dict[str, Any] = {}
         self._set: dict[str, None] = {}  # in the order the handler set them
         self._removed: dict[str, None] = {}
@@ -119,8 +118,9 @@ class Loaded:
 
     def lose(self) -> None:
         """There is no session any more; the browser is to forget the id it sent."""
-        self.forget = self.forget or self.session_id is not None
-        self.session_id, self.row, self._about, self.new_id = None, None, None, False
+        if self.session_id is not None:
+            self.news = ""
+        self.session_id, self.row, self._about = None, None, None
         self._values, self._set, self._removed = {}, {}, {}
         self._may_differ = False
 
@@ -135,18 +135,29 @@ class Loaded:
                     values[name] = value
         return values, tuple(self._removed)
 
-    def patch(self, max_bytes: int) -> SessionPatch | None:
-        """Return what is to be merged into the stored session; None when there is none, or nothing changed."""
+    async def save(self, records: SessionRecords) -> None:
+        """Merge what changed into the stored session; one that ended meanwhile stays ended."""
         row = self.row
         if row is None or not (self._set or self._removed or self._may_differ):
-            return None
+            return
         values, removed = self.changes()
         if not (values or removed):
-            return None
+            return
         closed = self._codec.close_fields(row, values)
-        return SessionPatch(set=closed, remove=removed, max_bytes=max_bytes, base=row)
+        patch = SessionPatch(set=closed, remove=removed, max_bytes=records.rules.max_bytes, base=row)
+        stored = await records.store.patch(row.digest, patch)
+        if stored is None:
+            _log.info("changes came too late, the session had ended", handle=row.handle)
+            self.lose()
+        else:
+            self._is_stored(stored)
 
-    def saved(self, row: StoredSession) -> None:
+    def given(self, session_id: str, row: StoredSession) -> None:
+        """Everything is stored, under an id that the browser must be told."""
+        self._is_stored(row)
+        self.session_id = self.news = session_id
+
+    def _is_stored(self, row: StoredSession) -> None:
         """Everything that changed is stored, as this row."""
         self.row = row
         # Values in the handler's hands stay the same objects; others may have been changed by another
@@ -155,27 +166,3 @@ class Loaded:
         self._set.clear()
         self._removed.clear()
         self._may_differ = any(not isinstance(value, _CANNOT_CHANGE) for value in self._values.values())
-
-    def given(self, session_id: str, row: StoredSession) -> None:
-        """Everything is stored, under an id that the browser must be told."""
-        self.saved(row)
-        self.session_id, self.new_id, self.forget = session_id, True, False
-
-    def headers(
-        self, cookie: SessionCookie, scope: Scope, now: float, sent: Iterable[Header]
-    ) -> list[Header]:
-        """Return the headers of a response as the session wants them: its cookie, and no shared cache.
-
-        Args:
-            cookie: How ids travel.
-            scope: The request.
-            now: The time.
-            sent: The headers as the application sent them.
-        """
-        ours = None
-        if self.new_id and self.session_id is not None and self.row is not None:
-            ours = cookie.write(scope, self.session_id, self.row.deadline - now)
-        elif self.forget:
-            ours = cookie.clear(scope)
-        headers = keep_private(sent, store=ours is None)
-        return headers if ours is None else [*headers, ours]

@@ -205,7 +205,7 @@ class LazySession(RequestSession):
         await self.load()
         self._check_new_id()
         with self._asking_the_store():
-            await self._desk.save_changes(self._state)
+            await self._state.save(self._desk.records)
             await self._desk.rotate(self._state)
 
     async def save(self) -> None:
@@ -215,7 +215,7 @@ class LazySession(RequestSession):
         if state.row is None:
             raise RuntimeError("there is no session yet to save to: it begins with the response")
         with self._asking_the_store():
-            await self._desk.save_changes(state)
+            await state.save(self._desk.records)
 
     def _check_new_id(self) -> None:
         if self._phase != OPEN:
@@ -285,7 +285,7 @@ class LazySession(RequestSession):
 
     async def _end_response(self, loaded: Loaded, message: Any) -> None:
         if self._phase == STREAMING:
-            await self._desk.save_changes(loaded)
+            await loaded.save(self._desk.records)
         await self._send(message)
         self._phase = DONE
 

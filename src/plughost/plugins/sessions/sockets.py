@@ -80,7 +80,7 @@ class SocketSession(LazySession):
     async def hand_in(self) -> None:
         """Save what changed, at the end."""
         if self._loaded is not None and self._loaded.row is not None:
-            await self._desk.save_changes(self._loaded)
+            await self._loaded.save(self._desk.records)
 
 
 class SocketWatch:
