@@ -130,6 +130,13 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.parametrize("framework", ["celery", "django", "fastapi", "flask", "litestar"])
+def test_the_page_of_a_framework_shows_a_hook_of_ones_own_a_cache_and_sessions(framework: str) -> None:
+    page = (DOCS / "how-to" / f"embed-{framework}.md").read_text("utf-8")
+    assert all(word in page for word in ("@hookspec", "CacheManager", ".discounts(user=user)"))
+    assert "session_of(request)" in page or "use(SessionManager)" in page
+
+
 def test_there_are_pages_with_python_in_each_room() -> None:
     rooms = {page.relative_to(DOCS).parts[0] for page in PAGES_WITH_PYTHON if page.is_relative_to(DOCS)}
     assert {"tutorial", "how-to"} <= rooms

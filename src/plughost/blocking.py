@@ -243,8 +243,8 @@ class _LoopThread:
         if self._thread.ident == threading.get_ident():
             raise RuntimeError(
                 f"this is the thread of host {self._host.name!r} itself, which would wait for itself: make the hook"
-                " implementation `async def` and await the host's own methods, or mark it"
-                " @hookimpl(blocking=True) to run it in a thread that may wait"
+                " implementation or loader `async def` and await the host's own methods, or run it in a thread that"
+                " may wait: @hookimpl(blocking=True), get_or_set(..., blocking=True)"
             )
 
     def refuse_own_end(self) -> None:

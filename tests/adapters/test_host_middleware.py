@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, HTTPException
+from litestar import Litestar, get
+from litestar import Request as LiteRequest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -14,7 +16,8 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from plughost import Host
-from plughost.adapters.starlette import HostMiddleware
+from plughost.adapters.litestar import PlughostPlugin
+from plughost.adapters.starlette import HostMiddleware, lifespan
 from plughost.contracts import session_of
 from plughost.http import create_app, host_from
 
@@ -135,6 +138,62 @@ def test_refusals_that_the_application_answers_itself_stay_its_own(tmp_path):
 
     with TestClient(api) as client:
         assert client.get("/teapot").json() == {"detail": "short and stout"}
+
+
+async def without_a_lifespan(scope, receive, send):
+    """An application that refuses lifespans at once, as Django's does."""
+    if scope["type"] == "lifespan":
+        raise ValueError("can only handle HTTP connections, not lifespan")
+    await JSONResponse({"host": host_from(scope).name})(scope, receive, send)
+
+
+async def hears_and_fails(scope, receive, send):
+    """An application that listens to the server before it finds that this is nothing for it."""
+    if scope["type"] == "lifespan":
+        await receive()
+    await without_a_lifespan(scope, receive, send)
+
+
+async def hears_and_returns(scope, receive, send):
+    """An application that leaves a lifespan without a word."""
+    if scope["type"] != "lifespan":
+        await without_a_lifespan(scope, receive, send)
+
+
+@pytest.mark.parametrize("inner", [without_a_lifespan, hears_and_fails, hears_and_returns])
+def test_an_application_that_has_no_lifespan_runs_in_that_of_its_host(inner, tmp_path):
+    host = make_host(tmp_path)
+    with TestClient(HostMiddleware(inner, host=host)) as client:
+        assert host.running
+        assert client.get("/").json() == {"host": "shop"}
+    assert not host.running
+
+
+def of_litestar(host):
+    @get("/visit", media_type="application/json")
+    async def visited(request: LiteRequest) -> bytes:
+        return bytes((await visit(request)).body)
+
+    plugins = [PlughostPlugin(create_app(host), path="/ops")]
+    return Litestar([visited], plugins=plugins, openapi_config=None, logging_config=None)
+
+
+def of_starlette(host):
+    served = create_app(host)
+    return Starlette(lifespan=lifespan(served), routes=[Route("/visit", visit), Mount("/ops", served)])
+
+
+@pytest.mark.parametrize("within", [of_litestar, of_starlette])
+def test_what_serves_the_host_within_leaves_its_life_to_the_middleware(within, tmp_path, caplog):
+    host = make_host(tmp_path, "sessions")
+    caplog.set_level("INFO", "plughost.access")
+    with TestClient(HostMiddleware(within(host), host=host)) as client:
+        client.get("/visit")
+        assert client.get("/visit").json() == {"visits": 2, "host": "shop"}
+        caplog.clear()
+        assert client.get("/ops/livez").json() == {"status": "pass"}
+        assert sum(record.name == "plughost.access" for record in caplog.records) == 1
+    assert not host.running
 
 
 @pytest.mark.parametrize("wrong", ["admin", "/admin/", "/{x}", "/a b", "/a\n", "/.."])

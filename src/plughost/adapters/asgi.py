@@ -7,7 +7,7 @@ host, and ``running`` is how.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,12 +21,15 @@ STATE = "plughost"
 
 @asynccontextmanager
 async def host_running(application: HostApplication) -> AsyncIterator[Host]:
-    """Run the host of an application, and close both.
+    """Run the host of an application, and close both. A host that runs already is left to who started it.
 
     Raises:
         RouteError: A plugin contributed a route without a guard, or something else that cannot be served.
     """
-    async with application.host as host:
+    host = application.host
+    async with AsyncExitStack() as stack:
+        if not host.running:
+            await stack.enter_async_context(host)
         application.check()
         try:
             yield host
@@ -38,34 +41,66 @@ async def host_running(application: HostApplication) -> AsyncIterator[Host]:
 async def live_around(
     inner: ASGIApp, application: HostApplication, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Run the host of an application around the lifespan of another one.
+    """Run the host of an application around the lifespan of another one, which may have none.
 
     The server hears that all has ended only once the host has too: it does not wait for more than that word.
     """
     scope.setdefault("state", {})[STATE] = application.host
-    last: Message | None = None
-
-    async def keep_the_last(message: Message) -> None:
-        nonlocal last
-        if message["type"].startswith("lifespan.shutdown."):
-            last = message
-        else:
-            await send(message)
-
-    said = False
+    life = _Lifespan(receive, send)
+    begun = False
     try:
         async with host_running(application):
-            said = True  # from here on the application inside speaks for itself
-            await inner(scope, receive, keep_the_last)
+            begun = True  # from here on the application inside speaks for itself
+            await life.live(inner, scope)
     except BaseException as error:
-        if not said:
+        if not begun:
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
-        elif last is not None:
+        elif life.last is not None:
             await send({"type": "lifespan.shutdown.failed", "message": str(error)})
         raise
-    if last is not None:
-        await send(last)
+    if life.last is not None:
+        await send(life.last)
+
+
+class _Lifespan:
+    """The talk between a server and an application of which somebody around it keeps the last word.
+
+    Attributes:
+        last: What the application said of its end; None when it said nothing.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._heard = 0
+        self._spoke = False
+        self.last: Message | None = None
+
+    async def live(self, inner: ASGIApp, scope: Scope) -> None:
+        """Have an application live; one that fails before it says a word has no lifespan, as Django's has none."""
+        try:
+            await inner(scope, self._hear, self._say)
+        except Exception:
+            if self._spoke:
+                raise
+        if not self._spoke:
+            if not self._heard:
+                await self._receive()
+            await self._send({"type": "lifespan.startup.complete"})
+            await self._receive()
+            self.last = {"type": "lifespan.shutdown.complete"}
+
+    async def _hear(self) -> Message:
+        message = await self._receive()
+        self._heard += 1
+        return message
+
+    async def _say(self, message: Message) -> None:
+        self._spoke = True
+        if message["type"].startswith("lifespan.shutdown."):
+            self.last = message
+        else:
+            await self._send(message)
 
 
 def beside(outer: ASGIApp, application: HostApplication, prefix: str) -> ASGIApp:

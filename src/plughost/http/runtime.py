@@ -153,8 +153,8 @@ def runtime_of(connection: HTTPConnection | Mapping[str, Any]) -> HttpRuntime:
 def host_from(connection: HTTPConnection | Mapping[str, Any]) -> Host:
     """Return the host that serves a request, a WebSocket or an ASGI scope.
 
-    It is found in requests that came through ``create_app``, and in those of an application around it whose
-    lifespan is one of ``plughost.adapters``.
+    It is found in requests that came through ``create_app`` or ``HostMiddleware``, and in those of an application
+    around it whose lifespan is one of ``plughost.adapters``.
 
     Raises:
         LookupError: It is neither.
@@ -194,4 +194,4 @@ def note_target(connection: HTTPConnection | Mapping[str, Any], name: str) -> No
 
 def scope_of(connection: HTTPConnection | Mapping[str, Any]) -> Any:
     """Return the ASGI scope of a connection, which is itself one or has one."""
-    return connection.scope if isinstance(connection, HTTPConnection) else connection
+    return getattr(connection, "scope", connection)  # a Request of Litestar or Django has one, too

@@ -47,6 +47,13 @@ def test_a_module_without_hooks_is_refused():
         HookDispatcher().add_hookspecs(module(shout=lambda text: None))
 
 
+def test_a_name_where_a_module_is_meant_is_told_so():
+    with pytest.raises(
+        ValueError, match=r"import 'shop_hooks' and hand it over, or name it in the configuration"
+    ):
+        HookDispatcher().add_hookspecs("shop_hooks")
+
+
 def test_specs_of_plain_pluggy_work():
     marker = pluggy.HookspecMarker("plughost")
     hosts = HookDispatcher()

@@ -113,6 +113,11 @@ def read_declarations(
                 f"{origin_of(namespace)} declares no hooks of project {project!r}, but some of {', '.join(others)}: "
                 f"give the host that name, Host(..., project={others[0]!r})"
             )
+        if isinstance(namespace, str):
+            raise ValueError(
+                f"hookspecs are modules, classes or instances: import {namespace!r} and hand it over, or name it in the"
+                " configuration, [host] hookspecs"
+            )
         raise ValueError(f"{origin_of(namespace)} declares no hooks: mark its functions with @hookspec")
     return found
 
