@@ -20,6 +20,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from plughost import Host
+from plughost.adapters.starlette import HostMiddleware
+from plughost.contracts import session_of
 from plughost.exceptions import RouteError
 from plughost.http import create_app, host_from
 from servers import end
@@ -120,6 +122,28 @@ def test_litestar(config):
         assert client.get("/").text == "True"
         check_mount(client, app)
     assert not app.host.running
+
+
+def test_the_handlers_of_litestar_have_the_host_and_sessions_within_its_middleware(config):
+    from litestar import Litestar, get
+
+    from plughost.adapters.litestar import PlughostPlugin
+
+    @get("/visit")
+    async def visit(request: LiteRequest) -> dict[str, object]:
+        session = await session_of(request).load()
+        session["visits"] = session.get("visits", 0) + 1
+        return {"visits": session["visits"], "ready": host_from(request).ready}
+
+    config.write_text(config.read_text().replace('"admin"]', '"admin", "sessions"]'))
+    host = Host(config=config)
+    app = create_app(host)
+    litestar = Litestar([visit], plugins=[PlughostPlugin(app, path="/ops")], openapi_config=None)
+    with served(HostMiddleware(litestar, host=host)) as client:
+        client.get("/visit")
+        assert client.get("/visit").json() == {"visits": 2, "ready": True}
+        check_mount(client, app)
+    assert not host.running
 
 
 def test_flask(config):

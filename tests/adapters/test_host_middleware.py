@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, HTTPException
-from litestar import Litestar, get
-from litestar import Request as LiteRequest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -16,7 +14,6 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from plughost import Host
-from plughost.adapters.litestar import PlughostPlugin
 from plughost.adapters.starlette import HostMiddleware, lifespan
 from plughost.contracts import session_of
 from plughost.http import create_app, host_from
@@ -169,25 +166,15 @@ def test_an_application_that_has_no_lifespan_runs_in_that_of_its_host(inner, tmp
     assert not host.running
 
 
-def of_litestar(host):
-    @get("/visit", media_type="application/json")
-    async def visited(request: LiteRequest) -> bytes:
-        return bytes((await visit(request)).body)
-
-    plugins = [PlughostPlugin(create_app(host), path="/ops")]
-    return Litestar([visited], plugins=plugins, openapi_config=None, logging_config=None)
-
-
 def of_starlette(host):
     served = create_app(host)
     return Starlette(lifespan=lifespan(served), routes=[Route("/visit", visit), Mount("/ops", served)])
 
 
-@pytest.mark.parametrize("within", [of_litestar, of_starlette])
-def test_what_serves_the_host_within_leaves_its_life_to_the_middleware(within, tmp_path, caplog):
+def test_what_serves_the_host_within_leaves_its_life_to_the_middleware(tmp_path, caplog):
     host = make_host(tmp_path, "sessions")
     caplog.set_level("INFO", "plughost.access")
-    with TestClient(HostMiddleware(within(host), host=host)) as client:
+    with TestClient(HostMiddleware(of_starlette(host), host=host)) as client:
         client.get("/visit")
         assert client.get("/visit").json() == {"visits": 2, "host": "shop"}
         caplog.clear()

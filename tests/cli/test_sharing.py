@@ -87,3 +87,28 @@ async def test_one_that_has_gone_is_not_waited_for(tmp_path: Path) -> None:
         assert share.is_taken()
         gone.leave()
         assert not share.is_taken()
+
+
+class Counted(socket.socket):
+    """A listening socket that counts the connections it gave out."""
+
+    given = 0
+
+    def accept(self):
+        taken = super().accept()
+        self.given += 1
+        return taken
+
+
+async def test_a_crowd_is_handed_over_before_more_of_it_is_taken(tmp_path: Path) -> None:
+    with listening(tmp_path, 1) as (listener, [share]), clients(listener, 90):
+        counted = Counted(fileno=listener.dup().detach())
+        worker = Worker(counted, share)
+        most = 0
+        while len(worker.connections) < 90:
+            most = max(most, worker.socket.given - len(worker.connections))
+            await asyncio.sleep(0)
+        worker.listener.close()
+        worker.socket.close()
+        counted.close()
+    assert 0 < most <= 16

@@ -24,6 +24,10 @@ _PATIENCE: Final = 5
 """How many pauses a connection waits for a worker that has fewer, and may be stuck."""
 
 _MOST_ABOVE: Final = 1024
+_AT_ONCE: Final = 16
+"""How many are taken before those are handed over: the bound of connections counts and closes only what was, and a
+crowd would take the descriptors that it keeps back."""
+
 _OUT_OF_DESCRIPTORS: Final = 1.0
 """Seconds until it is tried again when the operating system gives no connection out."""
 
@@ -118,7 +122,7 @@ class SharedListener:
         """Take what waits, until another worker has fewer connections; then leave it some time to take the rest."""
         above = self._above if self._pauses >= _PATIENCE else 0
         self._above = min(2 * above, _MOST_ABOVE) or self._above
-        while True:
+        while len(self._arriving) < _AT_ONCE:  # the event loop calls again for what still waits
             self._share.tell(len(self._connections) + len(self._arriving))
             if not self._share.is_taken():
                 self._above = 1
