@@ -7,7 +7,9 @@ import importlib.metadata
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -28,7 +30,12 @@ _ABSENCE = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseEx
 )
 def _undeclared(subject: Subject) -> Iterator[CheckProblem]:
     """A module that is there by chance, because something else brought it, is missing on another machine."""
-    declared = set(_declared(subject))
+    extras = subject.project.get("optional-dependencies", {})
+    listed = [subject.project["dependencies"], *(extras.values() if isinstance(extras, Mapping) else ())]
+    declared: set[str] = set()
+    for text in chain.from_iterable(listed):
+        with suppress(InvalidRequirement, TypeError):
+            declared.add(canonicalize_name(Requirement(text).name))
     own = set(_own_modules(subject)) | sys.stdlib_module_names
     users: dict[str, str] = {}
     for file, tree in sources_of(subject):
@@ -46,17 +53,6 @@ def _undeclared(subject: Subject) -> Iterator[CheckProblem]:
             advice=f'name its distribution where the others stand: dependencies = [..., "{brought}"]',
             level="warning",
         )
-
-
-def _declared(subject: Subject) -> Iterator[str]:
-    """Yield the distributions that it requires, those of its extras too."""
-    extras = subject.project.get("optional-dependencies", {})
-    listed = [subject.project["dependencies"], *(extras.values() if isinstance(extras, Mapping) else ())]
-    for text in (text for texts in listed for text in texts):
-        try:
-            yield canonicalize_name(Requirement(text).name)
-        except (InvalidRequirement, TypeError):
-            continue
 
 
 def _own_modules(subject: Subject) -> Iterator[str]:

@@ -83,7 +83,11 @@ _TOLD: Mapping[type[Exception], tuple[str, ...]] = {
 
 def candidate_document(candidate: PluginCandidate) -> Document:
     """A plugin as its metadata describe it."""
-    finding, card = candidate.finding, candidate.card
+    finding, card, error = candidate.finding, candidate.card, None
+    if candidate.error is not None:
+        from plughost.core.loading.registry import failure_of  # late: hardly any has one
+
+        error = plain(failure_of(candidate.error))
     return {
         "name": candidate.name,
         "version": finding.version,
@@ -93,7 +97,7 @@ def candidate_document(candidate: PluginCandidate) -> Document:
         "reference": finding.reference,
         "state": candidate.verdict,
         "reason": candidate.reason,
-        "error": _failure(candidate.error),
+        "error": error,
         "required": candidate.wish.required,
         "description": card.description,
         "requires": card.requires,
@@ -102,14 +106,6 @@ def candidate_document(candidate: PluginCandidate) -> Document:
         "hooks": card.hooks,
         "commands": card.commands,
     }
-
-
-def _failure(error: PluginError | None) -> Any:
-    if error is None:
-        return None
-    from plughost.core.loading.registry import failure_of
-
-    return plain(failure_of(error))
 
 
 def report_document(host: Host) -> Document:

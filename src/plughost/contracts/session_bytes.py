@@ -153,7 +153,13 @@ class BytesSessions:
             row = replace(row, epoch=await self._join(row))
             if not await self._put(row, None):
                 return None
-            if await self._retire(found, row, grace):
+            key, until = _key(found.row.digest), self._now() + grace
+            if grace > 0:
+                successor = _encode(_Successor(row.digest, until))
+                is_ended = await self._store.commit(key, successor, found.raw, found.row.deadline)
+            else:
+                is_ended = await self._store.delete(key, found.raw)
+            if is_ended:
                 await self._leave(found.row)
                 return row
             await self._store.delete(_key(row.digest), _encode(_Living(row)))
@@ -216,13 +222,6 @@ class BytesSessions:
         return value == instead_of or await self._store.commit(
             _key(row.digest), value, instead_of, row.expires_at
         )
-
-    async def _retire(self, old: _Reached, new: StoredSession, grace: float) -> bool:
-        key = _key(old.row.digest)
-        if grace <= 0:
-            return await self._store.delete(key, old.raw)
-        value = _encode(_Successor(new.digest, self._now() + grace))
-        return await self._store.commit(key, value, old.raw, old.row.deadline)
 
     async def _subject(self, subject: str) -> tuple[bytes | None, _SubjectRecord | None]:
         raw = await self._store.find(_subject_key(subject))

@@ -35,7 +35,6 @@ class JobEntry:
     """
 
     def __init__(self, job: Job, owner: str, zone: tzinfo | None) -> None:
-        _check_terms(job)
         self.job = job
         self.owner = owner
         self.schedule = _schedule_of(job, zone)
@@ -100,8 +99,10 @@ class JobEntry:
         return str(error)
 
 
-def _check_terms(job: Job) -> None:
+def _schedule_of(job: Job, zone: tzinfo | None) -> Schedule:
     """Refuse terms that are none, whatever the scope: a scope that is misspelled would be taken for the host."""
+    if (job.every is None) == (job.cron is None):
+        raise ValueError(f"job {job.name!r} needs either every= or cron=")
     try:
         if job.window is not None and not seconds_of(job.window, "window") > 0:
             raise ValueError(f"window is a number of seconds above zero, not {job.window!r}")
@@ -113,6 +114,11 @@ def _check_terms(job: Job) -> None:
             raise ValueError(f"outage is closed or local, not {job.outage!r}")
         if isinstance(job.retries, bool) or not isinstance(job.retries, int) or job.retries < 0:
             raise ValueError(f"retries is a whole number from 0, not {job.retries!r}")
+        if not job.limit > 0:
+            raise ValueError(f"a limit is a number of seconds above zero, not {job.limit!r}")
+        if job.cron is not None:
+            return CronSchedule(job.cron, zone)
+        return IntervalSchedule(seconds_of(job.every or 0.0, "every"))
     except ValueError as error:
         raise ValueError(f"job {job.name!r}: {error}") from None
 
@@ -132,16 +138,3 @@ def _shared(job: Job, owner: str) -> FleetJob:
         retries=job.retries,
         outage=job.outage,
     )
-
-
-def _schedule_of(job: Job, zone: tzinfo | None) -> Schedule:
-    if (job.every is None) == (job.cron is None):
-        raise ValueError(f"job {job.name!r} needs either every= or cron=")
-    if not job.limit > 0:
-        raise ValueError(f"job {job.name!r}: a limit is a number of seconds above zero, not {job.limit!r}")
-    try:
-        if job.cron is not None:
-            return CronSchedule(job.cron, zone)
-        return IntervalSchedule(seconds_of(job.every or 0.0, "every"))
-    except ValueError as error:
-        raise ValueError(f"job {job.name!r}: {error}") from None

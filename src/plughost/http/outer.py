@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from plughost.contracts.http import ASGIApp, Receive, Scope, Send
 from plughost.http.csrf import cross_site, is_unchecked_from_elsewhere
-from plughost.http.headers import RawHeaders
 from plughost.http.runtime import ANSWERED_WITHIN, HttpRuntime
 from plughost.http.shell import Shell
 
@@ -19,7 +16,7 @@ class OuterShell(Shell):
 
     def __init__(self, app: ASGIApp, runtime: HttpRuntime) -> None:
         super().__init__(app, runtime)
-        self._added_to = _as_they_are
+        self._added_to = lambda headers, scheme: [(name, value) for name, value in headers]
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         if not scope[ANSWERED_WITHIN]:
@@ -41,7 +38,3 @@ class OriginCheck:
         if is_unchecked_from_elsewhere(scope):
             raise cross_site()
         await self._app(scope, receive, send)
-
-
-def _as_they_are(headers: Iterable[Sequence[bytes]], scheme: str) -> RawHeaders:
-    return [(name, value) for name, value in headers]

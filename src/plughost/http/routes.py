@@ -106,7 +106,13 @@ class Route(StarletteRoute):
         if self.methods and scope["method"] not in self.methods:
             raise Problem(405, headers={"Allow": ", ".join(sorted(self.methods))}, code="method_not_allowed")
         await pass_gate(self, runtime, scope)
-        receive = self._bounded(scope, receive, runtime.settings.max_body)
+        most = runtime.settings.max_body if self.max_body is None else self.max_body
+        for name, value in scope["headers"]:
+            if name in _FRAMING:
+                if name == b"content-length" and int(value) > most:
+                    raise too_large(most)
+                receive = bounded_receive(receive, most)
+                break
         limit = runtime.settings.request_timeout if self.timeout is None else self.timeout
         if self.cache is None:
             await self._answer_within(limit, scope, receive, send)
@@ -130,15 +136,6 @@ class Route(StarletteRoute):
         if standing is not None:
             send = standing.ending(send)
         return answer_within(limit, self.app, scope, receive, send, runtime.watchdog)
-
-    def _bounded(self, scope: Scope, receive: Receive, most: int) -> Receive:
-        most = most if self.max_body is None else self.max_body
-        for name, value in scope["headers"]:
-            if name in _FRAMING:
-                if name == b"content-length" and int(value) > most:
-                    raise too_large(most)
-                return bounded_receive(receive, most)
-        return receive
 
 
 class WebSocketRoute(StarletteWebSocketRoute):

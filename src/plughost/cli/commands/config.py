@@ -70,7 +70,12 @@ def check(program: Program) -> None:
             None if program.config_path is None else str(program.config_path),
         )
     else:
-        problems, file = [*_problems_of_plugins(loaded), *_problems_of_apps(loaded)], _file(loaded)
+        problems, file = list(_problems_of_plugins(loaded)), _file(loaded)
+        for name in loaded.config.apps:
+            try:
+                check_settings(name, loaded.app_config(name))
+            except ConfigError as error:
+                problems += _problems_of(error)
 
     def line(problem: Document) -> str:
         where = f" ({problem['origin']})" if problem["origin"] else ""
@@ -96,14 +101,6 @@ def _config_classes(
         if subject.error is not None:
             program.talk(f"The settings of plugin {candidate.name!r} are unknown: {subject.error}")
     return classes
-
-
-def _problems_of_apps(loaded: LoadedConfig) -> Iterator[Document]:
-    for name in loaded.config.apps:
-        try:
-            check_settings(name, loaded.app_config(name))
-        except ConfigError as error:
-            yield from _problems_of(error)
 
 
 def _problems_of_plugins(loaded: LoadedConfig) -> Iterator[Document]:

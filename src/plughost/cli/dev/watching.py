@@ -25,33 +25,28 @@ async def saved_files(
 
     What Python and common tools write beside the code is left out. Close it (``contextlib.aclosing``) when done.
     """
-    source = _told(folders) if find_spec("watchfiles") else _looked_for(folders, interval or _INTERVAL)
-    async with aclosing(source):
-        async for changed in source:
-            yield changed
-
-
-async def _told(folders: Sequence[Path]) -> AsyncGenerator[set[Path], None]:
-    from watchfiles import awatch
-
     before = _state(folders)
-    # Its thread looks up only so often whether it shall end.
-    async with aclosing(awatch(*folders, step=50, debounce=200, rust_timeout=_PATIENCE)) as told:
-        async for _ in told:
+    async with aclosing(_times_to_look(folders, interval or _INTERVAL)) as times:
+        async for _ in times:
             after = _state(folders)
             if changed := _difference(before, after):
                 yield changed
             before = after
 
 
-async def _looked_for(folders: Sequence[Path], interval: float) -> AsyncGenerator[set[Path], None]:
-    before = _state(folders)
+async def _times_to_look(folders: Sequence[Path], interval: float) -> AsyncGenerator[None, None]:
+    """Yield when the system tells that something happened, or now and then where nobody asks it."""
+    if find_spec("watchfiles"):
+        from watchfiles import awatch
+
+        # Its thread looks up only so often whether it shall end.
+        async with aclosing(awatch(*folders, step=50, debounce=200, rust_timeout=_PATIENCE)) as told:
+            async for _ in told:
+                yield
+        return
     while True:
         await anyio.sleep(interval)
-        after = _state(folders)
-        if changed := _difference(before, after):
-            yield changed
-        before = after
+        yield
 
 
 def _state(folders: Sequence[Path]) -> dict[Path, tuple[int, int]]:

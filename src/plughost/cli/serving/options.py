@@ -84,13 +84,7 @@ def check_options(serving: Serving) -> None:
     """
     if serving.uds is not None and serving.fds and serving.worker is None:
         raise click.UsageError("--uds and --fd both say where to listen: give one of them")
-    _check_proxies(serving.proxies)
-    _check_urls(serving)
-    _check_certificate(serving.certificate, serving.key)
-
-
-def _check_proxies(proxies: str) -> None:
-    for address in filter(None, (part.strip() for part in proxies.split(","))):
+    for address in filter(None, (part.strip() for part in serving.proxies.split(","))):
         if address == "*":
             continue
         try:
@@ -100,9 +94,6 @@ def _check_proxies(proxies: str) -> None:
                 f"--trust-proxy {address!r} is not an address or network: write 10.0.0.2, 10.0.0.0/8 or *,"
                 " several with commas between them"
             ) from None
-
-
-def _check_urls(serving: Serving) -> None:
     if serving.root_path and (not serving.root_path.startswith("/") or serving.root_path.endswith("/")):
         raise click.UsageError(
             f"--root-path {serving.root_path!r} must begin with / and not end with it: /shop"
@@ -113,6 +104,7 @@ def _check_urls(serving: Serving) -> None:
         raise click.UsageError(
             f"--public-url {serving.public_url!r} is not the address of a site: write https://example.org/prefix"
         ) from None
+    _check_certificate(serving.certificate, serving.key)
 
 
 def _check_certificate(certificate: Path | None, key: Path | None) -> None:

@@ -194,8 +194,20 @@ def discover(
     # Each is compared with each; where there are so many, a suggestion is not what helps.
     few = len(missing) * len(candidates) <= _MOST_COMPARED
     names = [candidate.name for candidate in candidates] if few else []
-    absent = [_absent(name, wishes[name], names, limits) for name in missing]
-    return sorted(candidates + absent, key=lambda candidate: candidate.name)
+    for name in missing:
+        finding = Finding(name=name, reference="", source="configuration", origin=f"[plugins.{name}]")
+        absent = PluginCandidate(name=name, finding=finding, wish=wishes[name])
+        verdict = verdict_of(finding, wishes[name], Limits(disabled=limits.disabled))
+        reason = "disabled in the configuration, and not installed"
+        error = PluginNotFoundError(
+            f"plugin {name!r} is configured but not installed, and [plugins.{name}] names no module: install its "
+            f"distribution or set module.{did_you_mean(name, names)}",
+            plugin=name,
+        )
+        candidates.append(
+            absent.ruled(replace(verdict, reason=reason)) if verdict.setting else absent.failed(error)
+        )
+    return sorted(candidates, key=lambda candidate: candidate.name)
 
 
 _MOST_COMPARED = 10_000
@@ -326,18 +338,3 @@ def _of_another(name: str, finding: Finding, wanted: str) -> PluginError:
 def _place(finding: Finding) -> str:
     owner = f" of {finding.distribution}" if finding.distribution else ""
     return f"{finding.origin}{owner}"
-
-
-def _absent(name: str, wish: Wish, known: Iterable[str], limits: Limits) -> PluginCandidate:
-    finding = Finding(name=name, reference="", source="configuration", origin=f"[plugins.{name}]")
-    candidate = PluginCandidate(name=name, finding=finding, wish=wish)
-    verdict = verdict_of(finding, wish, Limits(disabled=limits.disabled))
-    if verdict.setting:
-        return candidate.ruled(replace(verdict, reason="disabled in the configuration, and not installed"))
-    return candidate.failed(
-        PluginNotFoundError(
-            f"plugin {name!r} is configured but not installed, and [plugins.{name}] names no module: install its "
-            f"distribution or set module.{did_you_mean(name, known)}",
-            plugin=name,
-        )
-    )

@@ -37,7 +37,15 @@ class HostHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record; one that cannot be made is not worth the plugin's failure."""
         try:
-            line = _line(record)
+            extra = [(key, value) for key, value in record.__dict__.items() if key not in _STANDARD]
+            error = record.exc_info[1] if record.exc_info else None
+            line = LoggedLine(
+                logger=writable(record.name),
+                level=record.levelno,
+                message=writable(record.getMessage()[:_LONGEST]),
+                fields={writable(key[:_LONGEST]): _plain(value) for key, value in extra[:_MOST_FIELDS]},
+                trace="" if error is None else writable("".join(error_lines(error))[-_LONGEST:]),
+            )
         except Exception:
             self.handleError(record)
             return
@@ -48,18 +56,6 @@ class HostHandler(logging.Handler):
 
     def _send(self, line: LoggedLine) -> None:
         self._calls.note(Member.LOG, (line,), crossing_of(Member.LOG).arguments.put)
-
-
-def _line(record: logging.LogRecord) -> LoggedLine:
-    extra = [(key, value) for key, value in record.__dict__.items() if key not in _STANDARD]
-    error = record.exc_info[1] if record.exc_info else None
-    return LoggedLine(
-        logger=writable(record.name),
-        level=record.levelno,
-        message=writable(record.getMessage()[:_LONGEST]),
-        fields={writable(key[:_LONGEST]): _plain(value) for key, value in extra[:_MOST_FIELDS]},
-        trace="" if error is None else writable("".join(error_lines(error))[-_LONGEST:]),
-    )
 
 
 def _plain(value: object) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache, reduce
 from importlib.metadata import version
 from pathlib import Path
@@ -101,18 +102,15 @@ def imported_plugin(spec: GuestSpec) -> HerePlugin:
         folder=Path(spec.folder) if spec.folder else None,
     )
     handle = import_plugin(PluginCandidate(name=spec.name, finding=finding, wish=Wish()))
-    setup = HookSetup(project=spec.project, families=(), hookspecs=tuple(_namespaces(spec)))
-    return HerePlugin(handle, tuple(_implementations(setup, handle)))
-
-
-def _namespaces(spec: GuestSpec) -> Iterator[Any]:
-    """Yield where hooks are declared, as far as that is installed here: an environment of its own may lack some."""
+    namespaces: list[Any] = []
     for reference in spec.hookspecs:
         module, _, attribute = reference.partition(":")
-        try:
-            yield reduce(getattr, attribute.split(".") if attribute else (), importlib.import_module(module))
-        except (ImportError, AttributeError):
-            continue
+        # As far as they are installed here: an environment of its own may lack some.
+        with suppress(ImportError, AttributeError):
+            path = attribute.split(".") if attribute else ()
+            namespaces.append(reduce(getattr, path, importlib.import_module(module)))
+    setup = HookSetup(project=spec.project, families=(), hookspecs=tuple(namespaces))
+    return HerePlugin(handle, tuple(_implementations(setup, handle)))
 
 
 def _implementations(setup: HookSetup, handle: PluginHandle) -> Iterator[HereImplementation]:

@@ -99,7 +99,11 @@ class PluginLifecycle:
         self._imports_over = anyio.Event()  # of the last load; nobody asks before the first
         self._window = Window(limits.concurrency)
         self._announcer = Announcer(registry, facilities)
-        crashes = CrashWatch(registry, limits.restarts, clock, self._announce_soon, self._quarantine_soon)
+
+        def quarantine(watch: RunWatch, error: PluginError) -> None:
+            tasks.start_soon(self._quarantine, watch, error)
+
+        crashes = CrashWatch(registry, limits.restarts, clock, self._announce_soon, quarantine)
         self._departures = Departures(registry, self._dispatcher, self._announce_soon, self._leave_soon)
         tasks.start_soon(self._departures.listen)
         self._runs = Runs(registry, facilities, tasks, crashes, clock, limits.load, limits.shutdown)
@@ -564,9 +568,6 @@ class PluginLifecycle:
 
     def _announce_soon(self) -> None:
         self._tasks.start_soon(self._announcer.announce)
-
-    def _quarantine_soon(self, watch: RunWatch, error: PluginError) -> None:
-        self._tasks.start_soon(self._quarantine, watch, error)
 
     async def _quarantine(self, watch: RunWatch, error: PluginError) -> None:
         """Stop a plugin that crashed too often as if it were unloaded: what requires it does not run without it."""

@@ -194,7 +194,16 @@ class PluginManager:
         wanted = [candidate.name for candidate in candidates if candidate.wanted]
         await self._lifecycle.load_all(wanted, self._memory.seconds())
         self._report = LoadReport(duration=self._clock.monotonic() - began)
-        self._remember()
+        found = {name: entry.candidate for name, entry in self._registry.items()}
+        # Also those that failed: what is mended is read again.
+        self._code.remember({name: one.finding for name, one in found.items() if one.wanted})
+        records = [entry.record for entry in self._registry.values()]
+        running = [entry.record for entry in self._registry.values() if entry.run is not None]
+        seconds = {one.name: one.timings.started for one in running if one.timings.started}
+        now = self._clock.time()
+        failures = {one.name: _last_failure(one.error, now) for one in records if one.error is not None}
+        for seen in self._memory.note_start([*found.values()], seconds, failures):
+            _log.warning("a plugin of an earlier start is gone", plugin=seen.name, advice=str(seen))
 
     async def load_by_hand(
         self, thing: object, config: Mapping[str, Any] | None = None, name: str | None = None
@@ -510,17 +519,6 @@ class PluginManager:
     def remember_failure(self, event: PluginFailed) -> None:
         """Keep for a later ``plughost info`` why a plugin failed."""
         self._memory.note_failure(event.plugin.name, _last_failure(event.error, self._clock.time()))
-
-    def _remember(self) -> None:
-        candidates = {name: entry.candidate for name, entry in self._registry.items()}
-        # Also those that failed: what is mended is read again.
-        self._code.remember({name: one.finding for name, one in candidates.items() if one.wanted})
-        records = [entry.record for entry in self._registry.values() if entry.run is not None]
-        seconds = {r.name: r.timings.started for r in records if r.timings.started}
-        failed = (entry.record for entry in self._registry.values())
-        failures = {r.name: _last_failure(r.error, self._clock.time()) for r in failed if r.error is not None}
-        for seen in self._memory.note_start([*candidates.values()], seconds, failures):
-            _log.warning("a plugin of an earlier start is gone", plugin=seen.name, advice=str(seen))
 
 
 def _last_failure(error: PluginFailure, at: float) -> LastFailure:

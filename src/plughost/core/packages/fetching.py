@@ -123,21 +123,15 @@ def _opener(plugin: str) -> urllib.request.OpenerDirector:
 
 def _check_address(plugin: str, url: str) -> None:
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+    host = parts.hostname or ""
+    try:
+        is_here = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = False
+    if (parts.scheme == "https" and host) or (parts.scheme == "http" and is_here):
         return
     raise PluginSourceError(
         f"plugin {plugin!r}: {shown(url)} is not fetched: only https is, or http from this machine. Correct url "
         f"under [plugins.{plugin}]",
         plugin=plugin,
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

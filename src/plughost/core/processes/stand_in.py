@@ -74,22 +74,19 @@ class StandIn:
 
     async def _ask(self, number: int, arguments: tuple[Any, ...]) -> Any:
         if self.process.ended.is_set():
-            return await self._ask_successor(number, arguments)
+            # The process is gone, and this call was not sent to it: it goes to the one that takes its place.
+            mine = self.manifest.hooks[number]
+            successor = await self._succession.successor(self)
+            for other, one in enumerate(successor.manifest.hooks):
+                if (one.hook, one.arguments, one.keywords) == (mine.hook, mine.arguments, mine.keywords):
+                    return await successor._ask(other, arguments)
+            raise self.process.error()
         try:
             return await self.process.call(number, arguments, self._crossings[number])
         except _CANNOT_CROSS as error:
             if isinstance(error, PlughostError):
                 raise  # the plugin's own; some of these are TypeErrors or ValueErrors too
             raise self._cannot_cross(number, arguments, error) from None
-
-    async def _ask_successor(self, number: int, arguments: tuple[Any, ...]) -> Any:
-        """The process is gone, and this call was not sent to it: it goes to the one that takes its place."""
-        mine = self.manifest.hooks[number]
-        successor = await self._succession.successor(self)
-        for other, one in enumerate(successor.manifest.hooks):
-            if (one.hook, one.arguments, one.keywords) == (mine.hook, mine.arguments, mine.keywords):
-                return await successor._ask(other, arguments)
-        raise self.process.error()
 
     async def serve(self, call: ServiceCall) -> bytes:
         """Make a call of a service that it provides; when its process goes, whatever takes its place answers.

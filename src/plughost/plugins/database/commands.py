@@ -34,8 +34,12 @@ def status(line: CommandLine) -> None:
         return [row for row in rows if row["url"] or row["problem"]]
 
     rows = anyio.run(look_at_all, dict(line.host().config.apps))
-    text = "\n".join(_sentence(row) for row in rows) or "No app of the configuration has a database."
-    line.show({"apps": rows}, text)
+    told: list[str] = []
+    for row in rows:
+        at, pending = ", ".join(row["revisions"]) or "no revision", row["pending"]
+        waiting = f"{len(pending)} to run: {', '.join(pending)}" if pending else "nothing to run"
+        told.append(f"{row['app']}: {row['problem'] or f'at {at}, {waiting}'} ({row['url']})")
+    line.show({"apps": rows}, "\n".join(told) or "No app of the configuration has a database.")
     if any(row["problem"] or row["pending"] for row in rows):
         raise click.exceptions.Exit(3)
 
@@ -93,13 +97,3 @@ async def _compare(name: str, settings: DatabaseSettings, database: Database) ->
     pending = await database.run(lambda connection: migrations.pending(connection, name, table))
     revisions = await database.run(lambda connection: migrations.present(connection, name, table))
     return {"revisions": revisions, "pending": pending}
-
-
-def _sentence(row: Mapping[str, Any]) -> str:
-    at = ", ".join(row["revisions"]) or "no revision"
-    if row["problem"]:
-        return f"{row['app']}: {row['problem']} ({row['url']})"
-    waiting = (
-        f"{len(row['pending'])} to run: {', '.join(row['pending'])}" if row["pending"] else "nothing to run"
-    )
-    return f"{row['app']}: at {at}, {waiting} ({row['url']})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plughost.contracts import FleetStore, View
+from plughost.contracts import FleetStore
 from plughost.exceptions import FleetError
 
 _REFUSALS = {
@@ -24,16 +24,13 @@ async def ask_for_run(store: FleetStore, name: str) -> tuple[str, int]:
     Raises:
         FleetError: It cannot run now, or the name is not that of one job.
     """
-    key = _job_named(name, await store.view())
-    asked = await store.ask_for_run(key)
-    if asked.verdict != "asked":
-        raise FleetError(f"{key} is not run: {_REFUSALS.get(asked.verdict, 'there is no such job')}")
-    return key, asked.slot
-
-
-def _job_named(name: str, view: View) -> str:
+    view = await store.view()
     found = [one.job for one in view.jobs if name in (one.job, one.job.partition(":")[2])]
     if len(found) != 1:
         known = ", ".join(found or [one.job for one in view.jobs]) or "there is none"
         raise FleetError(f"{'several jobs are' if found else 'no job is'} named {name!r}: {known}")
-    return found[0]
+    key = found[0]
+    asked = await store.ask_for_run(key)
+    if asked.verdict != "asked":
+        raise FleetError(f"{key} is not run: {_REFUSALS.get(asked.verdict, 'there is no such job')}")
+    return key, asked.slot

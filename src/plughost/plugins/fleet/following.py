@@ -188,7 +188,13 @@ class RevisionFollower:
 
     async def _apply(self, revision: Revision) -> None:
         before, self._followed = self._followed, revision
-        self._refuse_strange_places(revision)
+        for name, wish in revision.plugins.items():
+            strays = ".." in wish.url or "\\" in wish.url or not wish.url.startswith(self._allow_urls)
+            if wish.url and strays:
+                raise FleetError(
+                    f"{name}: this host fetches no plugin from there: its allow_urls in [plugins.fleet.config] has no"
+                    " beginning of the address"
+                )
         origin = f"fleet r{revision.number} by {revision.author}"
         kept = self._host.lay_over({name: wish.table for name, wish in revision.plugins.items()}, origin)
         failures = [f"{setting} is left as {decided} says" for setting, decided in kept.items()]
@@ -217,15 +223,6 @@ class RevisionFollower:
             raise PluginError(
                 f"this host has version {record.version}, and {wish.version} is wanted", plugin=name
             )
-
-    def _refuse_strange_places(self, revision: Revision) -> None:
-        for name, wish in revision.plugins.items():
-            strays = ".." in wish.url or "\\" in wish.url or not wish.url.startswith(self._allow_urls)
-            if wish.url and strays:
-                raise FleetError(
-                    f"{name}: this host fetches no plugin from there: its allow_urls in [plugins.fleet.config] has no"
-                    " beginning of the address"
-                )
 
     def _refuse(self, number: int, why: str) -> None:
         self._log.error("the fleet is not followed", revision=number, error=why)

@@ -63,27 +63,24 @@ class FleetPanel:
         try:
             return await self._seen()
         except StoreUnavailableError as error:
-            return self._alone(str(error))
-
-    def _alone(self, error: str) -> Mapping[str, Any]:
-        """Return what this host knows by itself."""
-        mine = self._fleet.member
-        columns, plugins = plugins_shown([mine], ())
-        nothing: dict[str, Any] = dict.fromkeys(("hazards", "steerable", "jobs", "revisions"), ())
-        return nothing | {
-            "name": self._fleet.name,
-            "store": self._fleet.store,
-            "cut_off": error,
-            "silence": mine.seen_age,
-            "drift": 0,
-            "known": 1,
-            "living": [mine.id],
-            "hosts": hosts_shown([mine]),
-            "columns": columns,
-            "plugins": plugins,
-            "rollout": None,
-            "revisions_error": error,
-        }
+            # What this host knows by itself.
+            mine, said = self._fleet.member, str(error)
+            columns, plugins = plugins_shown([mine], ())
+            nothing: dict[str, Any] = dict.fromkeys(("hazards", "steerable", "jobs", "revisions"), ())
+            return nothing | {
+                "name": self._fleet.name,
+                "store": self._fleet.store,
+                "cut_off": said,
+                "silence": mine.seen_age,
+                "drift": 0,
+                "known": 1,
+                "living": [mine.id],
+                "hosts": hosts_shown([mine]),
+                "columns": columns,
+                "plugins": plugins,
+                "rollout": None,
+                "revisions_error": said,
+            }
 
     async def _seen(self) -> Mapping[str, Any]:
         view, members, status = await self._fleet.look()

@@ -60,7 +60,10 @@ class FleetPlugin(Plugin):
         config: FleetConfig = with_paths(context, context.config, "path", "secret_file")
         host = context.use(HostSteering)
         store = config.make_store(context.data_dir, host.name)
-        membership = Membership(_name(config, host), INTERVALS_TO_LIVE * config.interval, self._clock)
+        name = config.member_name or socket.gethostname()
+        if host.worker is not None:
+            name = f"{name}-{host.worker}"
+        membership = Membership(name, INTERVALS_TO_LIVE * config.interval, self._clock)
         seal = config.make_seal(context.data_dir)
         revisions = Revisions(store, seal)
         service = FleetService(
@@ -139,8 +142,3 @@ class FleetPlugin(Plugin):
             MetricFamily(name=name, kind="gauge", help=text, samples=(MetricSample(float(value)),))
             for name, (value, text) in values.items()
         ]
-
-
-def _name(config: FleetConfig, host: HostSteering) -> str:
-    name = config.member_name or socket.gethostname()
-    return name if host.worker is None else f"{name}-{host.worker}"

@@ -84,7 +84,22 @@ class EventRelay:
             StoreUnavailableError: Too many wait already.
         """
         self._seal.require_key()
-        packed = _packed(event)
+        name, version = getattr(type(event), "__fleet_event__", ("", 0))
+        if not name:
+            raise FleetError(f"{type(event).__name__} stays on this host: mark the class with @fleet_event")
+        try:
+            payload = msgspec.msgpack.encode(event)
+        except (TypeError, ValueError) as error:
+            raise FleetError(f"{name} cannot cross to other hosts: {error}") from error
+        if secrets := list(secrets_in(msgspec.to_builtins(event))):
+            raise FleetError(
+                f"{name}: {', '.join(secrets)} may be secret, and secrets do not travel through the fleet"
+            )
+        if len(payload) > MOST_BYTES:
+            raise FleetError(
+                f"{name} has {len(payload)} bytes, and may have {MOST_BYTES}: tell where to look instead"
+            )
+        packed = SentEvent(name=name, version=version, payload=payload)
         if len(self._waiting) >= MOST_WAITING:
             raise StoreUnavailableError(
                 f"{MOST_WAITING} events wait for the fleet's store: this one is not told"
@@ -196,22 +211,3 @@ class EventRelay:
         self._heard_of[sent.process] = sent.number
         if len(self._heard_of) > _MOST_PROCESSES:
             del self._heard_of[next(iter(self._heard_of))]
-
-
-def _packed(event: object) -> SentEvent:
-    name, version = getattr(type(event), "__fleet_event__", ("", 0))
-    if not name:
-        raise FleetError(f"{type(event).__name__} stays on this host: mark the class with @fleet_event")
-    try:
-        payload = msgspec.msgpack.encode(event)
-    except (TypeError, ValueError) as error:
-        raise FleetError(f"{name} cannot cross to other hosts: {error}") from error
-    if secrets := list(secrets_in(msgspec.to_builtins(event))):
-        raise FleetError(
-            f"{name}: {', '.join(secrets)} may be secret, and secrets do not travel through the fleet"
-        )
-    if len(payload) > MOST_BYTES:
-        raise FleetError(
-            f"{name} has {len(payload)} bytes, and may have {MOST_BYTES}: tell where to look instead"
-        )
-    return SentEvent(name=name, version=version, payload=payload)

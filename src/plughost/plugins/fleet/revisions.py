@@ -213,7 +213,26 @@ class Revisions:
         if roll.state == "done":
             step = NextStep(after=steering.step, roll=self._seal.close(roll), active=roll.revision)
         elif roll.state == "reverting" and not roll.back:
-            step = await self._return(steering, roll)
+            # Members go back to a new revision: numbers only grow.
+            number = steering.newest + 1
+            bad, good = await self.revision(roll.revision), await self.revision(steering.active)
+            revision = Revision(
+                number=number,
+                parent=good.number,
+                author=bad.author,
+                reason=roll.reason[:500],
+                change=f"back to {steering.active}: {bad.change} went wrong",
+                plugins=good.plugins,
+                made=roll.since / 1000,
+            )
+            document, back = self._seal.close(revision), replace(roll, back=number)
+            step = NextStep(
+                after=steering.step,
+                roll=self._seal.close(back),
+                active=number,
+                number=number,
+                document=document,
+            )
         else:
             step = NextStep(after=steering.step, roll=self._seal.close(roll))
         return await self._store.go_on(step)
@@ -225,24 +244,6 @@ class Revisions:
             FleetError: It was not signed with this host's secret.
         """
         return self._seal.open(steering.roll, Roll) if steering.roll else None
-
-    async def _return(self, steering: Steering, roll: Roll) -> NextStep:
-        """Return the step by which members go back, which is to a new revision: numbers only grow."""
-        number = steering.newest + 1
-        bad, good = await self.revision(roll.revision), await self.revision(steering.active)
-        revision = Revision(
-            number=number,
-            parent=good.number,
-            author=bad.author,
-            reason=roll.reason[:500],
-            change=f"back to {steering.active}: {bad.change} went wrong",
-            plugins=good.plugins,
-            made=roll.since / 1000,
-        )
-        document, back = self._seal.close(revision), replace(roll, back=number)
-        return NextStep(
-            after=steering.step, roll=self._seal.close(back), active=number, number=number, document=document
-        )
 
     async def _room_for(self, order: _Order) -> Steering:
         """Return where the fleet stands, which must be as was expected, with no other change on its way."""
@@ -265,32 +266,29 @@ class Revisions:
 
     async def _put(self, order: _Order) -> Rollout:
         while True:
-            number = await self._propose(order)
-            if number:
+            steering, plan = await self._room_for(order), order.plan
+            active = await self.revision(steering.active)
+            number, view = steering.newest + 1, await self._store.view()
+            now = view.now
+            revision = Revision(
+                number=number, parent=active.number, author=order.author, reason=order.reason, change=order.what,
+                plugins=order.plugins(active.plugins, number), made=now / 1000,
+            )  # fmt: skip
+            if order.known:
+                _refuse_unknown(order.known, view, active)
+            if not any(one.lives(now) and not one.draining for one in view.members):
+                plan = None  # there is nobody to go first
+            course = (
+                b""
+                if plan is None
+                else self._seal.close(Roll(revision=number, plan=plan, since=now, moved=now))
+            )
+            proposal = Proposal(
+                number=number, expect=steering.newest, document=self._seal.close(revision), at_once=plan is None,
+                roll=course,
+            )  # fmt: skip
+            if (await self._store.propose(proposal)).accepted:  # otherwise somebody else was faster
                 return await self.rollout(number)
-
-    async def _propose(self, order: _Order) -> int:
-        """Return the number that the order was given as a revision; 0 when somebody else was faster."""
-        steering, plan = await self._room_for(order), order.plan
-        active = await self.revision(steering.active)
-        number, view = steering.newest + 1, await self._store.view()
-        now = view.now
-        revision = Revision(
-            number=number, parent=active.number, author=order.author, reason=order.reason, change=order.what,
-            plugins=order.plugins(active.plugins, number), made=now / 1000,
-        )  # fmt: skip
-        if order.known:
-            _refuse_unknown(order.known, view, active)
-        if not any(one.lives(now) and not one.draining for one in view.members):
-            plan = None  # there is nobody to go first
-        course = (
-            b"" if plan is None else self._seal.close(Roll(revision=number, plan=plan, since=now, moved=now))
-        )
-        proposal = Proposal(
-            number=number, expect=steering.newest, document=self._seal.close(revision), at_once=plan is None,
-            roll=course,
-        )  # fmt: skip
-        return number if (await self._store.propose(proposal)).accepted else 0
 
 
 def _gone(number: int, living: Sequence[StoredMember], instead: Revision) -> Rollout:

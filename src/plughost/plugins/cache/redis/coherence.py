@@ -74,11 +74,21 @@ class Coherence:
 
     def heard(self, message: list[Any]) -> None:
         """Called with whatever the server says by itself."""
-        kind = bytes(message[0])
-        if kind == b"invalidate":
+        push = bytes(message[0])
+        if push == b"invalidate":
             self._tracked(message[1])
-        elif kind == b"message":
-            self._told(message[2])
+        if push != b"message":
+            return
+        try:
+            sender, kind, cache, items = _decode(message[2])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            _log.warning("a message about cached values cannot be read", size=len(message[2]))
+            return
+        if kind in {"r", "k"}:
+            for key in items:
+                self._wake(cache, key)
+        if not sender.startswith(self._sender):
+            self.apply(cache, kind, items)
 
     def _tracked(self, keys: list[bytes] | None) -> None:
         if keys is None:
@@ -95,18 +105,6 @@ class Coherence:
                 memory.clear()
             if self._watchers:
                 self._wake(*place)
-
-    def _told(self, payload: bytes) -> None:
-        try:
-            sender, kind, cache, items = _decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            _log.warning("a message about cached values cannot be read", size=len(payload))
-            return
-        if kind in {"r", "k"}:
-            for key in items:
-                self._wake(cache, key)
-        if not sender.startswith(self._sender):
-            self.apply(cache, kind, items)
 
     def apply(self, cache: str, kind: str, items: Sequence[str]) -> None:
         """Let the memory of a cache forget what was changed: by others, or by ourselves once the server has answered.

@@ -118,7 +118,21 @@ class RedisFleetStore:
                 path="plugins.fleet.config.store",
             )
         if self._client is None:
-            self._client = self._connected()
+            try:
+                pool = BlockingConnectionPool.from_url(
+                    self._url,
+                    max_connections=_CONNECTIONS,
+                    timeout=self._timeout,
+                    socket_timeout=self._timeout,
+                    socket_connect_timeout=self._timeout,
+                    retry=Retry(NoBackoff(), 0),
+                )
+            except ValueError as error:
+                raise ConfigError(
+                    "redis_url is not the address of a server: write redis://HOST:PORT/DATABASE",
+                    path="plugins.fleet.config.redis_url",
+                ) from error
+            self._client = Redis(connection_pool=pool)
         await self._do(self._client.ping)
 
     async def close(self) -> None:
@@ -321,23 +335,6 @@ class RedisFleetStore:
     async def forget(self, member: str) -> bool:
         """Drop what is known of a member that does not live."""
         return bool(await self._run(scripts.FORGET, member))
-
-    def _connected(self) -> Redis:
-        try:
-            pool = BlockingConnectionPool.from_url(
-                self._url,
-                max_connections=_CONNECTIONS,
-                timeout=self._timeout,
-                socket_timeout=self._timeout,
-                socket_connect_timeout=self._timeout,
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as error:
-            raise ConfigError(
-                "redis_url is not the address of a server: write redis://HOST:PORT/DATABASE",
-                path="plugins.fleet.config.redis_url",
-            ) from error
-        return Redis(connection_pool=pool)
 
     @property
     def _opened(self) -> Redis:
