@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -23,6 +24,7 @@ from plughost.plugins.sessions import SessionsPlugin
 from plughost.testing import FakeClock, HostMaker
 from plughost_dashboard import Usage
 from plughost_dashboard.plugin import DashboardPlugin
+from plughost_dashboard.protocols import UsageHour
 from plughost_dashboard.usage import CountedUsage, Hours
 from plughost_plex.protocols import Account, Answer, Monitored, Plex, PlexError, Server
 from plughost_upstream.protocols import CallRecord, UpstreamTimeoutError
@@ -113,6 +115,15 @@ async def running(make_host: HostMaker, *plugins: object) -> AsyncIterator[Bench
             yield Bench(host, app, plex, clock)
         finally:
             app.close()
+
+
+def test_what_is_counted_after_the_file_was_deleted_is_in_the_file_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "dashboard" / "usage.db"
+    with closing(Hours(path)) as hours:
+        path.unlink()
+        hours.add([UsageHour(hour=1, source="tmdb", calls=2)])
+        with closing(Hours(path)) as others:
+            assert [row.calls for row in others.since(0)] == [2]
 
 
 @pytest.fixture

@@ -38,6 +38,18 @@ async def opened_shelf(clock: FakeClock, folder: Path) -> shelf.Shelf:
     return store
 
 
+@pytest.mark.anyio
+async def test_what_is_stored_after_the_file_was_deleted_is_in_the_file_that_is_there(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = await opened_shelf(clock, tmp_path)
+    (tmp_path / "shelf.db").unlink()
+    assert await store.commit("key", b"value", None, clock.time() + 60)
+    other = await opened_shelf(clock, tmp_path)
+    assert await other.find("key") == b"value"
+    await other.close()
+    await store.close()
+
+
 class TestShelf(BytesStoreSuite):
     @pytest.fixture
     async def store(self, clock: FakeClock, tmp_path: Path) -> shelf.Shelf:

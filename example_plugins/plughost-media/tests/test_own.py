@@ -148,6 +148,16 @@ async def test_what_is_recommended_is_of_the_genre_of_the_list_and_one_that_fail
         assert (await suite.ada.get("/api/media/recommendations")).json() == {"titles": []}
 
 
+def test_what_is_kept_after_the_file_was_deleted_is_in_the_file_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "media.db"
+    with closing(People(path)) as kept:
+        kept.add("ada", [Listed("movie", 1, "gone")], 1.0)
+        path.unlink()
+        kept.add("ada", [Listed("movie", 2, "there")], 1.0)
+        with closing(People(path)) as other:
+            assert [title.title for title in other.listed("ada")] == ["there"]
+
+
 def test_a_list_has_an_end_and_only_the_latest_of_what_was_watched_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

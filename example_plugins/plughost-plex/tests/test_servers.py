@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -11,7 +13,8 @@ from plughost.plugins.cache import CachePlugin
 from plughost.testing import FakeClock
 from plughost_media.fakes.plex_tv import Connection
 from plughost_plex import servers
-from plughost_plex.protocols import Plex
+from plughost_plex.protocols import Account, Plex
+from plughost_plex.shelf import Shelf
 
 pytestmark = pytest.mark.anyio
 
@@ -230,3 +233,16 @@ async def test_each_neighbour_may_go_and_come_back(suite, ada, plugin):
     answer = await ada.get("/api/plex/continue")
     assert answer.status_code == (503 if plugin in ("vault", "upstream") else 200), answer.text
     assert (await ada.get("/api/plex/servers")).status_code in (200, 503)
+
+
+async def test_an_account_that_is_linked_after_the_file_was_deleted_is_in_the_file_that_is_there(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "plex.db"
+    shelf = Shelf(path)
+    path.unlink()
+    await shelf.link(Account(user_id="ada", plex_id=7, username="ada"), "sealed")
+    others = Shelf(path)
+    assert await others.account_token("ada") == "sealed"
+    await shelf.close()
+    await others.close()

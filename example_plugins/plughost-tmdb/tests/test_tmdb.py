@@ -212,6 +212,17 @@ async def test_only_who_asks_for_it_is_told_by_the_header_of_before(
         assert answer.headers.get("warning") == ('110 - "Response is Stale"' if wanted else None)
 
 
+async def test_a_key_that_is_given_after_the_file_was_deleted_is_in_the_file_that_is_there(
+    make_host: HostMaker,
+) -> None:
+    async with bench(make_host, shared=False) as served, served.client() as ada:
+        (file,) = served.host.data_dir.rglob("tmdb.db")
+        file.unlink()
+        assert (await ada.put("/api/tmdb/key", json={"key": OWN})).status_code == 200
+        with closing(Store(file)) as other:
+            assert len(other.keys()) == 1
+
+
 async def test_a_key_that_another_process_of_the_server_took_is_used(make_host: HostMaker) -> None:
     async with bench(make_host, shared=False) as served, served.client() as ada:
         assert (await ada.put("/api/tmdb/key", json={"key": OWN})).status_code == 200

@@ -257,6 +257,7 @@ if TYPE_CHECKING:
     )
     from plughost.contracts.moments import utc_time
     from plughost.contracts.named import NamedStore, named_object
+    from plughost.contracts.own_database import OwnDatabase
     from plughost.contracts.plugin import (
         HOST_API,
         Events,
@@ -493,6 +494,7 @@ __all__ = [
     "OutagePolicy",
     "Outcome",
     "OutcomeKind",
+    "OwnDatabase",
     "PanelAction",
     "Payload",
     "Plugin",
@@ -674,6 +676,7 @@ _NAMES = {
     "metrics": "HookMetrics",
     "moments": "utc_time",
     "named": "NamedStore named_object",
+    "own_database": "OwnDatabase",
     "plugin": (
         "HOST_API Events JobOutage JobScope MissedSlots Plugin PluginContext PluginLike Seconds Service "
         "check_function seconds_of"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plughost.contracts.files import close_to_others
-from plughost.contracts.sqlite_files import KnownDatabase
+from plughost.contracts.own_database import OwnDatabase
 from plughost.exceptions import StoreUnavailableError
 
 FILE_NAME = "access.sqlite3"
@@ -50,16 +47,12 @@ class AccessFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE_NAME
-        self._connection: sqlite3.Connection | None = None
-        self._known = KnownDatabase(self._path)
-        self._closing: Callable[[], object] = bool  # does nothing
-        self._lock = threading.RLock()
+        self._file = OwnDatabase(folder / FILE_NAME, _set_up, timeout=5.0)
 
     @property
     def path(self) -> Path:
         """Where the file is."""
-        return self._path
+        return self._file.path
 
     def read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         """Return the rows of a query.
@@ -88,39 +81,17 @@ class AccessFile:
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
-        with self._lock:
-            if self._connection is not None:
-                self._closing()
-                self._connection = None
+        self._file.close()
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                if self._connection is not None and self._known.is_another:
-                    self.close()
-                    self._known.drop_old_log()
-                if self._connection is None:
-                    self._connection = self._open()
-                    self._known.note()
-                    # Whoever forgets to close is not punished by a warning of the garbage collector.
-                    self._closing = weakref.finalize(self, self._connection.close)
-                yield self._connection
-            except (sqlite3.Error, OSError) as error:
-                raise StoreUnavailableError(f"{self._path} cannot be used: {error}") from error
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Made with its mode before SQLite sees it: changing it afterwards would leave a moment in between.
-        for path in (self._path, *(self._path.with_name(FILE_NAME + ending) for ending in ("-wal", "-shm"))):
-            close_to_others(path, make=path is self._path)
-        connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(_SCHEMA)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            with self._file.connected() as connection:
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailableError(f"{self.path} cannot be used: {error}") from error
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.executescript(_SCHEMA)

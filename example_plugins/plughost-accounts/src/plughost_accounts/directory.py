@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 import unicodedata
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from plughost.contracts import KnownDatabase, NewUser, User, UserChange
+from plughost.contracts import NewUser, OwnDatabase, User, UserChange
 from plughost.exceptions import UserRefused
 
 T = TypeVar("T")
@@ -37,14 +36,13 @@ class Directory:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known = KnownDatabase(path)
-        self._db = self._open()
+        self._file = OwnDatabase(path, lambda connection: connection.execute(_TABLE))
+        self._file.open()
         self._turn = anyio.CapacityLimiter(1)
 
     async def close(self) -> None:
         """Close the file."""
-        await self._do(lambda: self._db.close())
+        await anyio.to_thread.run_sync(self._file.close, limiter=self._turn)
 
     async def find(
         self, *, user_id: str | None = None, username: str | None = None
@@ -56,7 +54,7 @@ class Directory:
             values = {"before": _folded_before(username), "folded": _folded(username)}
             where = "folded IN (:before, :folded) ORDER BY folded <> :before"
         query = f"SELECT {_COLUMNS} FROM users WHERE {where} LIMIT 1"  # noqa: S608 - one of two constants
-        found = await self._do(lambda: self._db.execute(query, values).fetchone())
+        found = await self._do(lambda db: db.execute(query, values).fetchone())
         return None if found is None else (_user(found), found[7])
 
     async def add(self, user: NewUser, password: str | None) -> User:
@@ -69,7 +67,7 @@ class Directory:
             uuid.uuid4().hex, user.username, _folded(user.username), password, user.email,
             json.dumps(user.roles), json.dumps(dict(user.fields)), 1, time.time(),
         )  # fmt: skip
-        await self._do(lambda: self._write("INSERT INTO users VALUES(?,?,?,?,?,?,?,?,?)", values))
+        await self._do(lambda db: _write(db, "INSERT INTO users VALUES(?,?,?,?,?,?,?,?,?)", values))
         found = await self.find(user_id=values[0])
         assert found is not None  # noqa: S101 - it was stored above
         return found[0]
@@ -93,45 +91,33 @@ class Directory:
             "UPDATE users SET username=?, folded=coalesce(?, folded), email=?, roles=?, fields=?, active=?,"
             " password=coalesce(?, password) WHERE user_id=?"
         )
-        await self._do(lambda: self._write(statement, values))
+        await self._do(lambda db: _write(db, statement, values))
         found = await self.find(user_id=user.user_id)
         return user if found is None else found[0]
 
     async def set_password(self, user_id: str, password: str) -> None:
         """Store a hash."""
         await self._do(
-            lambda: self._write("UPDATE users SET password=? WHERE user_id=?", (password, user_id))
+            lambda db: _write(db, "UPDATE users SET password=? WHERE user_id=?", (password, user_id))
         )
 
     async def remove(self, user_id: str) -> bool:
         """Delete a user; False when there was none."""
-        return await self._do(lambda: self._write("DELETE FROM users WHERE user_id=?", (user_id,))) > 0
+        return await self._do(lambda db: _write(db, "DELETE FROM users WHERE user_id=?", (user_id,))) > 0
 
-    def _write(self, statement: str, values: tuple[Any, ...]) -> int:
-        try:
-            return self._db.execute(statement, values).rowcount
-        except sqlite3.IntegrityError as error:
-            raise UserRefused("That name is taken.") from error
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute(_TABLE)
-        self._known.note()
-        return db
-
-    async def _do(self, work: Callable[[], T]) -> T:
+    async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def in_turn() -> T:
-            if self._known.is_another:  # deleted, or a backup is in its place
-                self._db.close()
-                self._known.drop_old_log()
-                self._db = self._open()
-            return work()
+            with self._file.connected() as db:
+                return work(db)
 
         return await anyio.to_thread.run_sync(in_turn, limiter=self._turn)
+
+
+def _write(db: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> int:
+    try:
+        return db.execute(statement, values).rowcount
+    except sqlite3.IntegrityError as error:
+        raise UserRefused("That name is taken.") from error
 
 
 def _folded(username: str) -> str:

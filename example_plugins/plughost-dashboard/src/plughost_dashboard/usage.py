@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Final
 
 import anyio.to_thread
 
-from plughost.contracts import CacheStats, Clock, close_to_others, own_folder
+from plughost.contracts import CacheStats, Clock, OwnDatabase, own_folder
 from plughost_dashboard.protocols import SourceUsage, UsageHour
 from plughost_upstream.protocols import CallRecord
 
@@ -35,24 +34,12 @@ class Hours:
 
     def __init__(self, path: Path) -> None:
         own_folder(path.parent)
-        close_to_others(path, make=True)
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10.0)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._prepare()
+        self._file = OwnDatabase(path, _prepare)
+        self._file.open()
 
     def close(self) -> None:
         """Close it."""
-        with self._lock:
-            self._connection.close()
-
-    def _prepare(self) -> None:
-        """Make the table, or put the column into it that files and backups from before have not."""
-        self._connection.executescript(_TABLE)
-        columns = {row[1] for row in self._connection.execute("PRAGMA table_info(usage_hour)").fetchall()}
-        if "loads" not in columns:
-            self._connection.execute("ALTER TABLE usage_hour ADD COLUMN loads INTEGER")
-            self._connection.execute("UPDATE usage_hour SET loads = calls")
+        self._file.close()
 
     def add(self, rows: Iterable[UsageHour]) -> None:
         """Add to what was asked, and let go what is older than 90 days."""
@@ -60,8 +47,8 @@ class Hours:
         values = [(row.hour, row.source, *(getattr(row, name) for name in _COUNTED)) for row in rows]
         if not values:
             return
-        with self._lock, closing(self._connection.cursor()) as cursor:
-            self._prepare()
+        with self._file.connected() as connection, closing(connection.cursor()) as cursor:
+            _prepare(connection)
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 cursor.executemany(
@@ -78,11 +65,20 @@ class Hours:
     def since(self, hour: int) -> list[UsageHour]:
         """Return what was asked since an hour."""
         statement = "SELECT * FROM usage_hour WHERE hour >= ? ORDER BY hour, source"
-        with self._lock:
-            self._prepare()
-            with closing(self._connection.execute(statement, (hour,))) as cursor:
+        with self._file.connected() as connection:
+            _prepare(connection)
+            with closing(connection.execute(statement, (hour,))) as cursor:
                 rows = cursor.fetchall()
         return [UsageHour(**dict(zip(("hour", "source", *_COUNTED), row, strict=True))) for row in rows]
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the table, or put the column into it that files and backups from before have not."""
+    connection.executescript(_TABLE)
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(usage_hour)").fetchall()}
+    if "loads" not in columns:
+        connection.execute("ALTER TABLE usage_hour ADD COLUMN loads INTEGER")
+        connection.execute("UPDATE usage_hour SET loads = calls")
 
 
 class CountedUsage:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from anyio import to_thread
 
-from plughost.contracts import StoreSetup
+from plughost.contracts import OwnDatabase, StoreSetup
 from plughost.exceptions import StoreUnavailableError
 
 
@@ -33,17 +33,17 @@ class Shelf:
     name = "shelf"
 
     def __init__(self, setup: StoreSetup) -> None:
-        self._path = setup.data_dir / setup.settings.file
+        self._file = OwnDatabase(setup.data_dir / setup.settings.file, _make_table)
         self._now = setup.now
 
     async def open(self) -> None:
-        """Make the table."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        await self._do("CREATE TABLE IF NOT EXISTS shelf (key TEXT PRIMARY KEY, value BLOB, expires_at REAL)")
+        """Open the file, or make it."""
+        await self._do("SELECT 1")
 
     async def close(self) -> None:
-        """Throw away what is over; there is no connection to close."""
+        """Throw away what is over, and close the file."""
         await self._do("DELETE FROM shelf WHERE expires_at <= ?", self._now())
+        self._file.close()
 
     async def find(self, key: str) -> bytes | None:
         """Return the value, or None."""
@@ -72,14 +72,15 @@ class Shelf:
         """Run one statement in a worker thread; return its rows, and how many it changed."""
 
         def run() -> tuple[list[tuple[Any]], int]:
-            connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
-            try:
+            with self._file.connected() as connection:
                 cursor = connection.execute(statement, values)
                 return cursor.fetchall(), cursor.rowcount
-            finally:
-                connection.close()
 
         try:
             return await to_thread.run_sync(run)
-        except sqlite3.Error as error:
-            raise StoreUnavailableError(f"{self._path} cannot be used: {error}") from error
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailableError(f"{self._file.path} cannot be used: {error}") from error
+
+
+def _make_table(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE IF NOT EXISTS shelf (key TEXT PRIMARY KEY, value BLOB, expires_at REAL)")

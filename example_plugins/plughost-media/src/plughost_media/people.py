@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from plughost.contracts import close_to_others, own_folder
+from plughost.contracts import OwnDatabase, own_folder
 
 MOST_TITLES: Final = 1000
 MOST_SETTINGS: Final = 100
@@ -77,17 +75,12 @@ class People:
 
     def __init__(self, path: Path) -> None:
         own_folder(path.parent)
-        close_to_others(path, make=True)
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10.0)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_TABLES)
+        self._file = OwnDatabase(path, lambda connection: connection.executescript(_TABLES))
+        self._file.open()
 
     def close(self) -> None:
         """Close it."""
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
     def listed(self, user: str) -> list[Listed]:
         """Return what somebody wants to watch, the latest first."""
@@ -175,7 +168,7 @@ class People:
         known = {**self.settings(user), **settings}
         if sum(value is not None for value in known.values()) > MOST_SETTINGS:
             raise FullError(f"there may be {MOST_SETTINGS} settings; remove one first")
-        with self._lock, closing(self._connection.cursor()) as cursor:
+        with self._file.connected() as connection, closing(connection.cursor()) as cursor:
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 for name, value in settings.items():
@@ -190,5 +183,5 @@ class People:
         return self.settings(user)
 
     def _all(self, query: str, *values: object) -> Sequence[Any]:
-        with self._lock, closing(self._connection.execute(query, values)) as cursor:
+        with self._file.connected() as connection, closing(connection.execute(query, values)) as cursor:
             return cursor.fetchall()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from plughost.contracts import OwnDatabase
 from plughost_plex.protocols import Account, Server, Way
 
 T = TypeVar("T")
@@ -51,22 +50,19 @@ class Shelf:
     """
 
     def __init__(self, path: Path) -> None:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._path = path
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_TABLES)
+        self._file = OwnDatabase(path, lambda connection: connection.executescript(_TABLES))
+        self._file.open()
         self._turn = anyio.CapacityLimiter(1)
 
     async def close(self) -> None:
         """Close the file."""
-        await self._do(self._db.close)
+        await self._do(self._file.close)
 
     def setting(self, name: str, make: Callable[[], str]) -> str:
         """Return a setting; the first caller of all processes makes it."""
-        self._db.execute("INSERT OR IGNORE INTO setting VALUES (?, ?)", (name, make()))
-        value: str = self._db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()[0]
+        with self._file.connected() as db:
+            db.execute("INSERT OR IGNORE INTO setting VALUES (?, ?)", (name, make()))
+            value: str = db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()[0]
         return value
 
     def owns(self, user_id: str) -> bool:
@@ -128,10 +124,10 @@ class Shelf:
         rows = [_row(server, sealed, known.get(server.machine)) for server, sealed in servers]
 
         def write() -> None:
-            with self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.execute("DELETE FROM server WHERE user_id = ?", (user_id,))
-                self._db.executemany("INSERT INTO server VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            with self._file.connected() as db, db:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("DELETE FROM server WHERE user_id = ?", (user_id,))
+                db.executemany("INSERT INTO server VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
         await self._do(write)
 
@@ -215,12 +211,16 @@ class Shelf:
             f"SELECT {columns} FROM server JOIN account USING (user_id) WHERE user_id = ?"  # noqa: S608
             " ORDER BY machine IS account.current DESC, owned DESC, name LIMIT 1"
         )
-        with closing(self._db.execute(query, (user_id,))) as found:
+        with self._file.connected() as db, closing(db.execute(query, (user_id,))) as found:
             row = found.fetchone()
         return None if row is None else _server(row)
 
     async def _all(self, query: str, *values: object) -> list[Any]:
-        return await self._do(lambda: self._db.execute(query, values).fetchall())
+        def read() -> list[Any]:
+            with self._file.connected() as db:
+                return db.execute(query, values).fetchall()
+
+        return await self._do(read)
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._turn)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from plughost.contracts import close_to_others, own_folder
+from plughost.contracts import OwnDatabase, own_folder
 from plughost_tmdb.protocols import UsageRow
 
 KeyState = Literal["good", "refused", "unchecked"]
@@ -55,17 +53,12 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         own_folder(path.parent)
-        close_to_others(path, make=True)
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10.0)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_TABLES)
+        self._file = OwnDatabase(path, lambda connection: connection.executescript(_TABLES))
+        self._file.open()
 
     def close(self) -> None:
         """Close it."""
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
     def keys(self) -> list[OwnKey]:
         """Return all keys."""
@@ -114,7 +107,7 @@ class Store:
         if not values:
             return
         oldest = max(value[0] for value in values) - _KEPT_HOURS
-        with self._lock, closing(self._connection.cursor()) as cursor:
+        with self._file.connected() as connection, closing(connection.cursor()) as cursor:
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 cursor.executemany(statement, values)
@@ -133,5 +126,5 @@ class Store:
         return [UsageRow(**dict(zip(names, row, strict=True))) for row in rows]
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
-        with self._lock, closing(self._connection.execute(statement, values)) as cursor:
+        with self._file.connected() as connection, closing(connection.execute(statement, values)) as cursor:
             return cursor.fetchall()

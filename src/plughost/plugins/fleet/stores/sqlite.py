@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from plughost.contracts import SYSTEM_CLOCK, KnownDatabase, Word, close_to_others
+from plughost.contracts import SYSTEM_CLOCK, OwnDatabase, Word
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.stores.rules import FleetRules
 from plughost.plugins.fleet.stores.stepping import SteppingStore
@@ -40,19 +40,18 @@ class SqliteFleetStore(SteppingStore):
     def __init__(self, path: Path, now: Callable[[], float] = SYSTEM_CLOCK.time) -> None:
         self.path = path
         self._now = now
-        self._connection: sqlite3.Connection | None = None
-        self._known = KnownDatabase(path)
+        self._file = OwnDatabase(path, _make_table, timeout=_PATIENCE)
         self._words = Words(Path(f"{path}.words"))
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def open(self) -> None:
         """Make or open the file."""
-        await self._in_thread(self._fresh_connection)
+        await self._in_thread(self._file.open)
 
     async def close(self) -> None:
         """Close the file."""
         self._words.close()
-        await self._in_thread(self._close)
+        await self._in_thread(self._file.close)
 
     async def wait_for_word(self) -> Word:
         """Return when some process proposed or told something."""
@@ -65,17 +64,17 @@ class SqliteFleetStore(SteppingStore):
         self, step: Callable[[FleetRules], T], *, durable: bool = False, reads: bool = False
     ) -> T:
         def transact() -> T:
-            connection = self._fresh_connection()
-            if reads:
-                try:
-                    with _transaction(connection, "DEFERRED"):  # it waits for nobody, and nobody for it
-                        return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
-                except sqlite3.OperationalError:
-                    pass  # it had to write after all: the file was empty
-            # A claim must not be forgotten in a power cut, or its slot would start twice. A beat may.
-            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            with _transaction(connection):
-                return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
+            with self._file.connected() as connection:
+                if reads:
+                    try:
+                        with _transaction(connection, "DEFERRED"):  # it waits for nobody, and nobody for it
+                            return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
+                    except sqlite3.OperationalError:
+                        pass  # it had to write after all: the file was empty
+                # A claim must not be forgotten in a power cut, or its slot would start twice. A beat may.
+                connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                with _transaction(connection):
+                    return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
 
         return await self._in_thread(transact)
 
@@ -89,35 +88,13 @@ class SqliteFleetStore(SteppingStore):
             said = getattr(error, "strerror", None) or error
             raise StoreUnavailableError(f"the fleet's file {self.path} cannot be used: {said}") from error
 
-    def _fresh_connection(self) -> sqlite3.Connection:
-        if self._connection is not None and self._known.is_another:
-            self._close()
-            self._known.drop_old_log()
-        if self._connection is None:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            close_to_others(self.path, make=True)
-            connection = sqlite3.connect(
-                self.path, isolation_level=None, timeout=_PATIENCE, check_same_thread=False
-            )
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA trusted_schema=OFF")
-                with _transaction(connection):
-                    connection.execute(
-                        "CREATE TABLE IF NOT EXISTS documents (kind TEXT NOT NULL, key TEXT NOT NULL,"
-                        " value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"
-                    )
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-            self._known.note()
-        return self._connection
 
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+def _make_table(connection: sqlite3.Connection) -> None:
+    with _transaction(connection):
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS documents (kind TEXT NOT NULL, key TEXT NOT NULL,"
+            " value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+        )
 
 
 class _Rows:
