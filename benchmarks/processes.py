@@ -1,37 +1,60 @@
-"""What a plugin in a process of its own costs: calls, starts, memory, and how fast a crash is over.
+"""What a plugin in a process of its own costs: calls, starts, memory, and how fast a crash or a hang is over.
 
-Every figure stands beside `multiprocessing.Pipe` with pickle in the same round, because a busy machine moves both.
-`python benchmarks/processes.py [--rounds N]` prints the table; Linux only.
+Calls stand beside `multiprocessing.Pipe` with pickle in the same round, because a busy machine moves both.
+`python benchmarks/processes.py [--rounds N]` prints all figures, and beside each that was demanded whether it is met;
+Linux only. How soon a killed host's processes are gone is told by `pytest -m soak -rP --whole` of
+`tests/core/processes/test_leash.py` and `test_killed_hosts.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import multiprocessing
 import os
 import resource
 import signal
+import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 
 from plughost import Host
+from plughost.core.wire.channel import AsyncioChannel
+from plughost.core.wire.frames import Kind, Put
 
 PLUGIN = """
+import ctypes
+import re
 import anyio
 from plughost import Plugin, hookimpl
+from plughost.contracts import Device
 
 class Echo(Plugin):
     @hookimpl
     async def describe_device(self, user_agent):
         if user_agent == "wait":
             await anyio.sleep(60)
-        return None
+        if user_agent == "spin":
+            while True:
+                pass
+        if user_agent == "hold the lock":
+            ctypes.PyDLL(None).usleep(600_000_000)
+        if user_agent == "backtrack":
+            re.match("(a*)*b", "a" * 40)
+        return Device(name=user_agent) if user_agent.startswith("echo") else None
 """
+HANGS = ("spin", "hold the lock", "backtrack")
+LIMIT = 0.5
 PAYLOAD = "x" * 100
 CALLS = 300
 MANY = 50
@@ -46,6 +69,7 @@ def configuration(folder: Path, names: list[str], isolation: str) -> dict[str, A
         "data_dir": str(folder / "data"),
         "allow": names,
         "restart_pause": 0,
+        "max_restarts": 1_000,
     }
     return {"host": host, "plugins": {name: {"isolation": isolation} for name in names}}
 
@@ -120,18 +144,159 @@ async def crash(host: Host) -> tuple[float, float]:
     return max(failed) - began, answered - began
 
 
-def memory(pids: list[int]) -> float:
-    """Private megabytes of each of these processes, in the mean."""
+async def megabyte(host: Host) -> tuple[float, float]:
+    """Seconds of an echo of a megabyte, and seconds of the host's processor time for it."""
+    text = "echo" + "x" * 1_000_000
+    assert getattr(await host.hooks.describe_device(user_agent=text), "name", "") == text
+    began, used = time.perf_counter(), time.process_time()
+    for _ in range(CALLS // 10):
+        await host.hooks.describe_device(user_agent=text)
+    calls = CALLS // 10
+    return (time.perf_counter() - began) / calls, (time.process_time() - used) / calls
+
+
+def put_bytes(value: bytes | memoryview, buffer: bytearray, offset: int) -> None:
+    buffer += value
+
+
+class AtOnce(AsyncioChannel):
+    """A channel that writes each frame by itself, and counts."""
+
+    writes = 0
+
+    def send(self, kind: int, call: int, member: int, value: Any = None, put: Put | None = None) -> None:
+        self._out.add(kind, call, member, value, put)
+        self._flush()
+
+    def _push(self, view: memoryview) -> None:
+        self.writes += 1
+        super()._push(view)
+
+
+class Counting(AsyncioChannel):
+    """A channel as it is, which counts its writes."""
+
+    writes = 0
+
+    def _push(self, view: memoryview) -> None:
+        self.writes += 1
+        super()._push(view)
+
+
+def answer_frames(kind: type[AtOnce | Counting], sock: socket.socket, other: socket.socket) -> None:
+    """Send back each frame that comes, until the other end is closed."""
+    other.close()
+
+    async def main() -> None:
+        gone = asyncio.Event()
+
+        def answer(_: int, call: int, member: int, body: memoryview) -> None:
+            channel.send(Kind.RESULT, call, member, body, put_bytes)
+
+        channel = kind(sock, answer, lambda _: gone.set())
+        await gone.wait()
+
+    asyncio.run(main())
+
+
+async def bare_calls(kind: type[AtOnce | Counting]) -> tuple[int, float]:
+    """Writes, and seconds of this process's processor time, of many callers' calls over the bare channel."""
+    ours, theirs = socket.socketpair()
+    process = multiprocessing.get_context("fork").Process(target=answer_frames, args=(kind, theirs, ours))
+    process.start()
+    theirs.close()
+    waiting: dict[int, asyncio.Future[None]] = {}
+    loop = asyncio.get_running_loop()
+    channel = kind(ours, lambda _, call, *__: waiting.pop(call).set_result(None), lambda _: None)
+
+    async def call(number: int) -> None:
+        for _ in range(CALLS):
+            reply = waiting[number] = loop.create_future()
+            channel.send(Kind.CALL, number, 0, PAYLOAD.encode(), put_bytes)
+            await reply
+
+    used = time.process_time()
+    await asyncio.gather(*map(call, range(MANY)))
+    used = time.process_time() - used
+    channel.close()
+    process.join()
+    return channel.writes, used
+
+
+async def coalescing() -> tuple[float, float]:
+    """How many times as many writes, and as much processor time, calls over the bare channel take without it."""
+    (few, less), (many, more) = await bare_calls(Counting), await bare_calls(AtOnce)
+    return many / few, more / less
+
+
+async def first_answers(host: Host) -> float:
+    """Seconds from the start of a plugin, when the template is there, to its first answer; the median."""
+    took = []
+    for _ in range(20):
+        await host.disable_plugin("echo")
+        began = time.perf_counter()
+        await host.enable_plugin("echo")
+        assert await host.hooks.describe_device(user_agent="echo") is not None
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+async def hang(host: Host, how: str) -> tuple[float, bool]:
+    """Seconds from a call that hangs until its process is killed, and whether the record says where it stood."""
+
+    def restarts() -> int:
+        process = host.plugins["echo"].process
+        return 0 if process is None else process.restarts
+
+    before, began = restarts(), time.time()
+    await host.hooks.describe_device(user_agent=how)
+    with anyio.fail_after(60):
+        while restarts() == before:  # noqa: ASYNC110  nobody tells of it
+            await anyio.sleep(0.002)
+    process = host.plugins["echo"].process
+    last = None if process is None else process.last_exit
+    assert last is not None
+    return last.at - began, "in describe_device" in last.stack
+
+
+async def reloads(host: Host, times: int) -> Counter[str]:
+    """How calls under load ended while the plugin was reloaded so often."""
+    ends: Counter[str] = Counter()
+    over = anyio.Event()
+
+    async def call() -> None:
+        while not over.is_set():
+            report = await host.hooks.describe_device.report(user_agent="echo")
+            ends.update(one.kind for one in report.outcomes)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(call)
+        for _ in range(times):
+            await host.reload_plugin("echo")
+        over.set()
+    return ends
+
+
+def memory(pids: list[int], *kinds: str) -> float:
+    """Megabytes of that kind of all these processes."""
     kilobytes = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith(("Private_Dirty:", "Private_Clean:")):
+            if line.startswith(kinds):
                 kilobytes += int(line.split()[1])
-    return kilobytes / 1024 / len(pids)
+    return kilobytes / 1024
 
 
-async def starts(folder: Path, count: int) -> tuple[float, float]:
-    """Seconds that a host takes to start with so many plugins, and private megabytes of each."""
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def starts(folder: Path, count: int) -> tuple[float, float, float]:
+    """Seconds that a host takes to start with so many plugins, private megabytes of each, and megabytes of all.
+
+    What is shared is counted once, with the process of which they were forked.
+    """
     names = [f"echo{number}" for number in range(count)]
     began = time.perf_counter()
     async with Host("bench", config=configuration(folder, names, "process"), environ={}) as host:
@@ -139,51 +304,147 @@ async def starts(folder: Path, count: int) -> tuple[float, float]:
         pids = [
             record.process.pid for record in host.plugins.values() if record.process and record.process.pid
         ]
-        return took, memory(pids)
+        private = memory(pids, "Private_Dirty:", "Private_Clean:") / len(pids)
+        return took, private, memory([*pids, parent_of(pids[0])], "Pss:")
 
 
-async def measure(rounds: int) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+def imported() -> float:
+    """How many modules about processes a program imports that has no plugin in one."""
+    code = "import sys, plughost; plughost.Host; print(sum('processes.' in m or '.wire' in m for m in sys.modules))"
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
 
-    def note(name: str, *values: float) -> None:
-        for place, value in enumerate(values):
-            found.setdefault(f"{name}{('', ', host cpu')[place] if len(values) > 1 else ''}", []).append(
-                value * 1e6
-            )
 
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(rounds):
-            note("multiprocessing.Pipe and pickle", pipe())
-            for isolation in ("none", "process"):
-                where = "own process" if isolation == "process" else "inside"
-                config = configuration(Path(folder), ["echo"], isolation)
-                async with Host("bench", config=config, environ={}) as host:
-                    await one_caller(host)
-                    note(f"hook, {where}, one caller", *await one_caller(host))
-                    note(f"hook, {where}, {MANY} callers", *await many_callers(host))
-                    if isolation == "process":
-                        all_failed, next_answer = await crash(host)
-                        note("kill -9 until all under way have failed", all_failed)
-                        note("kill -9 until the next answer", next_answer)
-        one, _ = await starts(Path(folder), 1)
-        many, private = await starts(Path(folder), MANY)
-        note("one more plugin, start to ready", (many - one) / (MANY - 1))
-        found["private megabytes of a plugin"] = [private]
+Figures = dict[str, list[float]]
+
+
+async def measure(rounds: int, folder: Path) -> Figures:
+    found: Figures = {}
+
+    def note(name: str, *values: float, scale: float = 1e6, second: str = ", host cpu") -> None:
+        for ending, value in zip(("", second), values, strict=False):
+            found.setdefault(name + ending, []).append(value * scale)
+
+    for _ in range(rounds):
+        note("pipe", pipe())
+        for isolation, where in (("none", "inside"), ("process", "own process")):
+            config = configuration(folder, ["echo"], isolation)
+            async with Host("bench", config=config, environ={}) as host:
+                await one_caller(host)
+                note(f"{where}, one caller", *await one_caller(host))
+                note(f"{where}, many callers", *await many_callers(host))
+                if isolation == "process":
+                    note("megabyte", *await megabyte(host))
+                    note("first answer", await first_answers(host))
+                    note("all failed", *await crash(host), second=", next answer")
+        note("coalescing", *await coalescing(), scale=1, second=", cpu")
+        config = configuration(folder, ["echo"], "process") | {
+            "hooks": {"timeouts": {"describe_device": LIMIT}}
+        }
+        async with Host("bench", config=config, environ={}) as host:
+            for how in HANGS:
+                took, is_told = await hang(host, how)
+                note("hang", took - LIMIT)
+                note("hang without stack", not is_told, scale=1)
+    many, private, together = await starts(folder, MANY)
+    note("many plugins", many, scale=1)
+    note("private", private, scale=1)
+    note("together", together, scale=1)
+    async with Host("bench", config=configuration(folder, ["echo"], "process"), environ={}) as host:
+        ends = await reloads(host, 100)
+    note("calls under reloads", ends.total(), scale=1)
+    note("lost under reloads", ends.total() - ends["value"], scale=1)
+    note("modules", imported(), scale=1)
     return found
+
+
+@dataclass(frozen=True)
+class Line:
+    """A figure of the table.
+
+    Attributes:
+        what: What it is.
+        unit: In what.
+        figure: Makes it of what was found.
+        most: What it may be; None where nothing was demanded.
+        least: What it has to be at least.
+    """
+
+    what: str
+    unit: str
+    figure: Callable[[Figures], float]
+    most: float | None = None
+    least: float | None = None
+
+
+def median(name: str, scale: float = 1.0) -> Callable[[Figures], float]:
+    return lambda found: statistics.median(found[name]) * scale
+
+
+def of_pipe(name: str) -> Callable[[Figures], float]:
+    """The ratio to the pipe of the same round, in the median."""
+    return lambda found: statistics.median(
+        one / pipe for one, pipe in zip(found[name], found["pipe"], strict=True)
+    )
+
+
+def worst(name: str, scale: float = 1.0) -> Callable[[Figures], float]:
+    return lambda found: max(found[name]) * scale
+
+
+LINES = (
+    Line("`multiprocessing.Pipe` and pickle", "us", median("pipe")),
+    Line("hook inside, one caller", "us", median("inside, one caller")),
+    Line("the same, host's processor time", "us", median("inside, one caller, host cpu")),
+    Line("hook in its own process, one caller", "us", median("own process, one caller")),
+    Line("the same, of the pipe of its round", "", of_pipe("own process, one caller"), most=4.5),
+    Line("the same, host's processor time", "us", median("own process, one caller, host cpu"), most=70),
+    Line(f"hook in its own process, {MANY} callers, each call", "us", median("own process, many callers")),
+    Line("the same, of the pipe of its round", "", of_pipe("own process, many callers"), most=0.9),
+    Line("the same, host's processor time", "us", median("own process, many callers, host cpu"), most=18),
+    Line(
+        f"writes of the bare channel without coalescing, {MANY} callers",
+        "times",
+        median("coalescing"),
+        least=2,
+    ),
+    Line("the same, processor time", "times", median("coalescing, cpu"), least=2),
+    Line("echo of a megabyte", "us", median("megabyte")),
+    Line("the same, host's processor time (3.11: at most 1.5 of 3.13's)", "us", median("megabyte, host cpu")),
+    Line("start from the template to the first answer", "ms", median("first answer", 1e-3), most=15),
+    Line(f"start of a host with {MANY} plugins", "s", median("many plugins"), most=1.5),
+    Line(f"private memory of a plugin, of {MANY}", "MB", median("private"), most=4),
+    Line(f"memory of {MANY} plugins and their template, PSS", "MB", median("together"), most=200),
+    Line(
+        f"`kill -9` until {MANY} calls under way have failed, worst", "ms", worst("all failed", 1e-3), most=10
+    ),
+    Line("the same, until the next answer, worst", "ms", worst("all failed, next answer", 1e-3), most=50),
+    Line("hang beyond its limit until killed, worst", "s", worst("hang", 1e-6), most=0.3),
+    Line(
+        "hangs whose stack is not in the record", "", lambda found: sum(found["hang without stack"]), most=0
+    ),
+    Line("calls during 100 reloads", "", median("calls under reloads")),
+    Line("of these lost", "", median("lost under reloads"), most=0),
+    Line("modules about processes that a host without them imports", "", median("modules"), most=0),
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    found = anyio.run(measure, parser.parse_args().rounds)
-    floor = statistics.median(found["multiprocessing.Pipe and pickle"])
+    with tempfile.TemporaryDirectory() as folder:
+        found = anyio.run(measure, parser.parse_args().rounds, Path(folder))
     print(
-        f"load {os.getloadavg()[0]:.1f}, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB in the host"
+        f"Python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f}, "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB in the host"
     )
-    print("| what | µs | of the pipe |\n|---|---:|---:|")
-    for name, values in found.items():
-        middle = statistics.median(values)
-        print(f"| {name} | {middle:,.1f} | {middle / floor:.2f} |")
+    print("| what | figure | demanded | |\n|---|---:|---:|---|")
+    for line in LINES:
+        figure = line.figure(found)
+        met = (line.most is None or figure <= line.most) and (line.least is None or figure >= line.least)
+        demanded = "" if line.most is None else f"at most {line.most:g}"
+        demanded = demanded if line.least is None else f"at least {line.least:g}"
+        verdict = ("met" if met else "MISSED") if demanded else ""
+        print(f"| {line.what} | {figure:,.2f} {line.unit} | {demanded} | {verdict} |")
 
 
 if __name__ == "__main__":

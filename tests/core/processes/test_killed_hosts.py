@@ -50,6 +50,8 @@ FAULTS = {{
     "linger": linger,
 """
 
+_PROMISED = 0.1  # seconds
+
 CELLS = sorted(itertools.product(PHASES, (False, True)), key=lambda cell: (cell[0] + str(cell[1]))[::-1])
 
 
@@ -73,10 +75,10 @@ def test_of_two_hundred_hosts_killed_in_all_phases_each_takes_its_plugin_along_i
         folder.mkdir()
         took.append(kill_in(folder, phase, confined, ("asyncio", "trio")[number // len(CELLS) % 2]))
     assert len(took) == 204
-    print(
-        f"the last was gone after {max(took) * 1000:.0f} ms, half of them after {sorted(took)[102] * 1000:.0f}"
-    )
-    assert max(took) < 0.1
+    in_time = sum(one < _PROMISED for one in took)
+    half, last = (round(sorted(took)[place] * 1000) for place in (102, -1))
+    print(f"{in_time} of {len(took)} hosts in time, the last after {last} ms, half of them after {half}")
+    assert max(took) < _PROMISED
 
 
 def kill_in(folder: Path, phase: str, confined: bool, library: str) -> float:

@@ -37,6 +37,7 @@ PHASES = {
     "zealous": "import time\ntime.sleep(600)\n" + SOURCE,
 }
 """Imports are one after the other, in the order of names: the one that does not end comes last."""
+_PROMISED = 0.1  # seconds
 AT_START = {"spinning": "spin", "holding": "hold the lock", "stopped": "stop", "forking": "fork"}
 
 
@@ -113,7 +114,12 @@ def test_a_process_that_the_host_forked_does_not_hold_them(tmp_path: Path) -> No
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_hosts_that_are_killed_take_two_hundred_along_within_a_tenth_of_a_second(tmp_path: Path) -> None:
-    assert max(kill_hosts(tmp_path, times=30)) < 0.1
+    took = kill_hosts(tmp_path, times=30)
+    in_time = sum(one < _PROMISED for one in took) * len(PHASES)
+    print(
+        f"{in_time} of {len(took) * len(PHASES)} processes in time, the last after {max(took) * 1000:.0f} ms"
+    )
+    assert max(took) < _PROMISED
 
 
 def kill_hosts(folder: Path, times: int) -> list[float]:
