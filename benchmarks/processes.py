@@ -9,7 +9,6 @@ Linux only. How soon a killed host's processes are gone is told by `pytest -m so
 from __future__ import annotations
 
 import argparse
-import asyncio
 import multiprocessing
 import os
 import resource
@@ -29,8 +28,6 @@ from typing import Any
 import anyio
 
 from plughost import Host
-from plughost.core.wire.channel import AsyncioChannel
-from plughost.core.wire.frames import Kind, Put
 
 PLUGIN = """
 import ctypes
@@ -155,78 +152,21 @@ async def megabyte(host: Host) -> tuple[float, float]:
     return (time.perf_counter() - began) / calls, (time.process_time() - used) / calls
 
 
-def put_bytes(value: bytes | memoryview, buffer: bytearray, offset: int) -> None:
-    buffer += value
+async def calls_of_a_write(host: Host) -> float:
+    """How many calls of many callers leave in one write of the host, where each would take one by itself."""
+    written, send = 0, socket.socket.send
 
+    def counting(sock: socket.socket, *given: Any) -> int:
+        nonlocal written
+        written += 1
+        return send(sock, *given)
 
-class AtOnce(AsyncioChannel):
-    """A channel that writes each frame by itself, and counts."""
-
-    writes = 0
-
-    def send(self, kind: int, call: int, member: int, value: Any = None, put: Put | None = None) -> None:
-        self._out.add(kind, call, member, value, put)
-        self._flush()
-
-    def _push(self, view: memoryview) -> None:
-        self.writes += 1
-        super()._push(view)
-
-
-class Counting(AsyncioChannel):
-    """A channel as it is, which counts its writes."""
-
-    writes = 0
-
-    def _push(self, view: memoryview) -> None:
-        self.writes += 1
-        super()._push(view)
-
-
-def answer_frames(kind: type[AtOnce | Counting], sock: socket.socket, other: socket.socket) -> None:
-    """Send back each frame that comes, until the other end is closed."""
-    other.close()
-
-    async def main() -> None:
-        gone = asyncio.Event()
-
-        def answer(_: int, call: int, member: int, body: memoryview) -> None:
-            channel.send(Kind.RESULT, call, member, body, put_bytes)
-
-        channel = kind(sock, answer, lambda _: gone.set())
-        await gone.wait()
-
-    asyncio.run(main())
-
-
-async def bare_calls(kind: type[AtOnce | Counting]) -> tuple[int, float]:
-    """Writes, and seconds of this process's processor time, of many callers' calls over the bare channel."""
-    ours, theirs = socket.socketpair()
-    process = multiprocessing.get_context("fork").Process(target=answer_frames, args=(kind, theirs, ours))
-    process.start()
-    theirs.close()
-    waiting: dict[int, asyncio.Future[None]] = {}
-    loop = asyncio.get_running_loop()
-    channel = kind(ours, lambda _, call, *__: waiting.pop(call).set_result(None), lambda _: None)
-
-    async def call(number: int) -> None:
-        for _ in range(CALLS):
-            reply = waiting[number] = loop.create_future()
-            channel.send(Kind.CALL, number, 0, PAYLOAD.encode(), put_bytes)
-            await reply
-
-    used = time.process_time()
-    await asyncio.gather(*map(call, range(MANY)))
-    used = time.process_time() - used
-    channel.close()
-    process.join()
-    return channel.writes, used
-
-
-async def coalescing() -> tuple[float, float]:
-    """How many times as many writes, and as much processor time, calls over the bare channel take without it."""
-    (few, less), (many, more) = await bare_calls(Counting), await bare_calls(AtOnce)
-    return many / few, more / less
+    socket.socket.send = counting  # type: ignore[method-assign, assignment]
+    try:
+        await many_callers(host)
+    finally:
+        socket.socket.send = send  # type: ignore[method-assign]
+    return MANY * (CALLS // 10) / written
 
 
 async def first_answers(host: Host) -> float:
@@ -333,10 +273,10 @@ async def measure(rounds: int, folder: Path) -> Figures:
                 note(f"{where}, one caller", *await one_caller(host))
                 note(f"{where}, many callers", *await many_callers(host))
                 if isolation == "process":
+                    note("calls of a write", await calls_of_a_write(host), scale=1)
                     note("megabyte", *await megabyte(host))
                     note("first answer", await first_answers(host))
                     note("all failed", *await crash(host), second=", next answer")
-        note("coalescing", *await coalescing(), scale=1, second=", cpu")
         config = configuration(folder, ["echo"], "process") | {
             "hooks": {"timeouts": {"describe_device": LIMIT}}
         }
@@ -401,13 +341,7 @@ LINES = (
     Line(f"hook in its own process, {MANY} callers, each call", "us", median("own process, many callers")),
     Line("the same, of the pipe of its round", "", of_pipe("own process, many callers"), most=0.9),
     Line("the same, host's processor time", "us", median("own process, many callers, host cpu"), most=18),
-    Line(
-        f"writes of the bare channel without coalescing, {MANY} callers",
-        "times",
-        median("coalescing"),
-        least=2,
-    ),
-    Line("the same, processor time", "times", median("coalescing, cpu"), least=2),
+    Line(f"calls that leave in one write, {MANY} callers", "", median("calls of a write"), least=2),
     Line("echo of a megabyte", "us", median("megabyte")),
     Line("the same, host's processor time (3.11: at most 1.5 of 3.13's)", "us", median("megabyte, host cpu")),
     Line("start from the template to the first answer", "ms", median("first answer", 1e-3), most=15),

@@ -32,7 +32,7 @@ from plughost.contracts import (
 )
 from plughost.core.calls.declaration import read_declarations
 from plughost.core.wire.calls import MOST_IN_FLIGHT, WireCalls
-from plughost.core.wire.channel import open_channel
+from plughost.core.wire.channel import AsyncioChannel, open_channel
 from plughost.core.wire.codec import CannotCrossError, WireCodec, arguments_codec
 from plughost.core.wire.crossings import crossing_verdict
 from plughost.core.wire.faults import Fault, as_fault
@@ -325,3 +325,29 @@ def test_of_an_exception_whose_text_is_a_novel_the_beginning_arrives() -> None:
     assert fault.message.endswith("... (10000000 characters)")
     assert len(fault.traceback) < 10_000
     assert fault.traceback.startswith("ValueError: xxx")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_is_said_in_one_turn_leaves_in_one_write() -> None:
+    written: list[int] = []
+    came: list[int] = []
+
+    class Counting(AsyncioChannel):
+        def _push(self, view: memoryview) -> None:
+            written.append(len(view))
+            super()._push(view)
+
+    ours, theirs = socket.socketpair()
+    for sock in (ours, theirs):
+        sock.setblocking(False)
+    channel = Counting(ours, lambda *_: None, lambda _: None)
+    other = AsyncioChannel(theirs, lambda _, call, *__: came.append(call), lambda _: None)
+    for call in range(50):
+        channel.send(Kind.CALL, call, 0)
+    assert written == []
+    await until(lambda: len(came) == 50)
+    assert len(written) == 1
+    assert came == [*range(50)]
+    channel.close()
+    other.close()
