@@ -125,6 +125,8 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES_WITH_PYTHON, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     alone = ["--alone"] if page.name.startswith("move-from-") else []  # read by who looks for a single answer
+    for made in re.findall(r"^\$ plughost (new [\w-]+ --yes)$", page.read_text("utf-8"), re.MULTILINE):
+        assert _run("-m", "plughost", *made.split(), folder=tmp_path).returncode == 0
     runner = str(ROOT / "tests" / "docs_blocks.py")
     run = _run("-W", "error", runner, str(page), *alone, folder=tmp_path)
     assert run.returncode == 0, run.stderr
