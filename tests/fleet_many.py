@@ -33,12 +33,17 @@ async def revisions_of(server: Server, fleet: str, secret: bytes) -> AsyncIterat
         await store.close()
 
 
-class MadeUpMember:
-    """A member with a connection of its own that beats."""
+def stores(server: Server, number: int) -> Sequence[RedisFleetStore]:
+    """Return so many connections to what made-up members meet in."""
+    return [RedisFleetStore(server.url, prefix="plughost:fleet:many", timeout=60) for _ in range(number)]
 
-    def __init__(self, url: str, number: int) -> None:
+
+class MadeUpMember:
+    """A member that beats, over a connection that it may share with others."""
+
+    def __init__(self, store: RedisFleetStore, number: int) -> None:
         self.name = f"host{number:05}"
-        self._store = RedisFleetStore(url, prefix="plughost:fleet:many", timeout=60)
+        self._store = store
         rows = tuple(MemberPlugin(name=f"plugin-{n:02}", version="1.0", state="ready") for n in range(20))
         self._card = msgspec.msgpack.encode(
             MemberCard(host_name="many", machine=self.name, pid=number, plugins=rows)
@@ -46,7 +51,7 @@ class MadeUpMember:
 
     async def join(self) -> None:
         """Become a member."""
-        await self._store.open()
+        await self._store.open()  # once for all that share it
         greeting = Greeting(member=self.name, ttl=3_600_000, card=self._card)
         self._incarnation = (await self._store.join(greeting)).incarnation
 
@@ -59,18 +64,18 @@ class MadeUpMember:
             )
             await anyio.sleep(interval)
 
-    async def close(self) -> None:
-        """Let the connections go."""
-        await self._store.close()
-
 
 class Asker(asyncio.Protocol):
-    """The connection on which a member asks what holds for all, and for the revision, as a follower does."""
+    """The connection on which members ask what holds for all, and for the revision, as a follower does.
+
+    Those that share it ask one after the other.
+    """
 
     def __init__(self, words: Sequence[bytes], read: list[float]) -> None:
         self._words = words
         self._read = read
         self._asked = 0
+        self._waiting = 0
         self.there = asyncio.Event()
 
     def connection_made(self, transport: Any) -> None:
@@ -78,7 +83,12 @@ class Asker(asyncio.Protocol):
         transport.write(encoded("PING"))
 
     def ask(self) -> None:
-        """Ask the next thing; what is answered last is the revision."""
+        """Ask for one member more; what is answered last is the revision."""
+        self._waiting += 1
+        if self._waiting == 1:
+            self._ask_next()
+
+    def _ask_next(self) -> None:
         self._transport.write(self._words[self._asked])
         self._asked += 1
 
@@ -86,10 +96,13 @@ class Asker(asyncio.Protocol):
         if not self.there.is_set():
             self.there.set()
         elif self._asked < len(self._words):
-            self.ask()
+            self._ask_next()
         else:
             self._asked = 0
             self._read.append(time.perf_counter())
+            self._waiting -= 1
+            if self._waiting:
+                self._ask_next()
 
 
 class Ear(asyncio.Protocol):
@@ -115,8 +128,8 @@ def encoded(*words: str | bytes) -> bytes:
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 
-async def lend_ears(store: Server, number: int, read: list[float]) -> None:
-    """Have each member listen and ask over two connections more.
+async def lend_ears(store: Server, number: int, read: list[float], sharing: int = 1) -> None:
+    """Have each member listen over a connection more, and ask over one that ``sharing`` of them share.
 
     Each is waited for until the server answers: where many wait to be taken, asyncio says of a Unix socket that it is
     connected although it was turned away.
@@ -126,8 +139,9 @@ async def lend_ears(store: Server, number: int, read: list[float]) -> None:
     for script, more in ((scripts.STEERING, ()), (scripts.REVISION, ("1",))):
         sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         words.append(encoded("EVALSHA", sha, "1", base, "", "unused", *more))
-    for _ in range(number):
-        _, asker = await loop.create_unix_connection(lambda: Asker(words, read), store.path)
+    for place in range(number):
+        if place % sharing == 0:
+            _, asker = await loop.create_unix_connection(lambda: Asker(words, read), store.path)
+            await asker.there.wait()
         _, ear = await loop.create_unix_connection(partial(Ear, f"{base}:bus", asker), store.path)
-        await asker.there.wait()
         await ear.there.wait()
