@@ -44,10 +44,12 @@ def status(line: CommandLine) -> None:
 
     async def look(store: FleetStore, revisions: Revisions) -> tuple[_Seen, tuple[str, ...], Rollout | None]:
         seen, hazards = await _members(store, revisions), tuple(await store.hazards())
+        if not revisions.seal.steers:
+            return seen, hazards, None
         try:
             return seen, hazards, await revisions.last_rollout(seen[0])
-        except FleetError:  # no secret is here, or another: the rest is seen all the same
-            return seen, hazards, None
+        except FleetError as error:  # the rest is seen all the same
+            return seen, (*hazards, str(error)), None
 
     name, kind, ((view, members), hazards, rollout) = with_store(line, look)
     found = status_of(name, kind, view, members, hazards)

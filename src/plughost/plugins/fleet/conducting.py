@@ -34,6 +34,8 @@ class Conductor:
     def hear(self, step: int, leads: bool) -> None:
         """Note what a beat said."""
         if (step, leads) != self._heard:
+            if step != self._heard[0]:
+                self._membership.understands = True  # until this step shows that it does not
             self._heard = step, leads
             self.wake()
 
@@ -51,7 +53,7 @@ class Conductor:
                 goes_on = True
             except FleetError as error:
                 self._log.error("a roll-out cannot be taken further", error=str(error))
-                goes_on = False
+                self._membership.understands = goes_on = False  # another one may
             if goes_on:
                 await self._clock.sleep(_PULSE)
             else:

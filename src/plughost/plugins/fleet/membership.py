@@ -31,6 +31,7 @@ class Membership:
         self.applied = 0
         self.refused = ""
         self.draining = False
+        self.understands = True  # what holds for all; who does not leads nobody
         self.error = ""
         self.ttl = ttl
         self._margin = min(1.0, ttl / 10)

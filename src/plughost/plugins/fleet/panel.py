@@ -85,8 +85,12 @@ class FleetPanel:
     async def _seen(self) -> Mapping[str, Any]:
         view, members, status = await self._fleet.look()
         living = [member for member in members if member.connected]
+        rollout: Rollout | None = None
         revisions, error = await _or_why_not(self._revisions.history)
-        rollout = await self._revisions.last_rollout(view) if revisions else None
+        try:
+            rollout = await self._revisions.last_rollout(view) if revisions else None
+        except FleetError as unreadable:
+            error = str(unreadable)
         hosts, (columns, plugins) = hosts_shown(members), plugins_shown(living, status.drift)
         return {
             "name": status.name,

@@ -57,9 +57,16 @@ class Seal:
                 " secret_file, and look who else can write to the store"
             )
         try:
-            return msgspec.msgpack.decode(text, type=kind)
+            found = msgspec.msgpack.decode(text, type=kind)
         except msgspec.MsgspecError as error:
             raise FleetError(f"the revision is of another version of plughost: {error}") from error
+        # Half of what is wanted is not what is wanted; and whoever left it out would take it away from all others.
+        if strays := _strays(msgspec.msgpack.decode(text), msgspec.to_builtins(found)):
+            raise FleetError(
+                f"the revision is of a newer plughost, and says what this one does not know ({', '.join(strays)}):"
+                " upgrade plughost on this host"
+            )
+        return found
 
     def _mac(self, text: bytes, kind: type) -> bytes:
         # The kind is signed too: nobody can show the one for the other.
@@ -76,3 +83,11 @@ class Seal:
                 "hosts of several machines are steered only with a secret that all of them have: set secret_file in"
                 " [plugins.fleet.config]"
             )
+
+
+def _strays(written: object, read: object) -> list[str]:
+    """Return the names in what was written that were left out when it was read."""
+    if not isinstance(written, dict) or not isinstance(read, dict):
+        return []
+    inner = (name for key in written.keys() & read.keys() for name in _strays(written[key], read[key]))
+    return sorted({*written.keys() - read.keys(), *inner})

@@ -41,6 +41,7 @@ from plughost.contracts import (
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.stores import redis_scripts as scripts
 from plughost.plugins.fleet.stores.rules import KEPT
+from plughost.plugins.fleet.stores.tables import TOO_NEW
 
 try:
     from redis import exceptions as answers
@@ -55,6 +56,27 @@ except ImportError as error:
 
 _CONNECTIONS = 4
 _LISTEN = 30.0
+
+_UNREADABLE = (
+    "it holds something that this plughost cannot read: another version wrote it, or somebody by hand"
+)
+_REFUSED_IN_WORDS = (
+    ("TOONEW", TOO_NEW),
+    (
+        "MISCONF",
+        "it cannot write to its disk, and takes no changes until it can: look at its disk and its log",
+    ),
+    ("NOREPLICAS", "it has fewer replicas than its min-replicas-to-write asks for"),
+    ("MASTERDOWN", "it is a replica, and its primary is away"),
+    ("CLUSTERDOWN", "its cluster is down"),
+    (
+        "MOVED",
+        "it is one node of a cluster, and another has the fleet's keys: name that one, or a proxy for all",
+    ),
+    ("WRONGTYPE", _UNREADABLE),
+    ("user_script", _UNREADABLE),
+)
+"""What the text of an answer holds that redis-py has no class for, and what is the matter then."""
 
 _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (answers.ReadOnlyError, "it is a replica: let redis_url lead to the primary"),
@@ -247,7 +269,11 @@ class RedisFleetStore:
 
     async def view(self) -> View:
         """Return everything at one moment."""
-        now, epoch, beats, mark, cards, jobs, refusals = await self._run(scripts.VIEW, self._cards_mark)
+        seen: View = await self._run(scripts.VIEW, self._cards_mark, read=self._viewed)
+        return seen
+
+    def _viewed(self, found: list[Any]) -> View:
+        now, epoch, beats, mark, cards, jobs, refusals = found
         if cards is not None:
             self._cards_mark, self._cards = mark, _pairs(cards)
         card_of, refusal_of = self._cards, _pairs(refusals)
@@ -276,11 +302,8 @@ class RedisFleetStore:
 
     async def steering(self) -> Steering:
         """Return what holds for all members now."""
-        step, active, newest, roll, drains = await self._run(scripts.STEERING)
-        return Steering(
-            step=int(step), active=int(active), newest=int(newest), roll=roll,
-            drains=tuple(DrainedMember(name.decode(), order) for name, order in sorted(_pairs(drains).items())),
-        )  # fmt: skip
+        found: Steering = await self._run(scripts.STEERING, read=_steering)
+        return found
 
     async def go_on(self, step: NextStep) -> bool:
         """Take a roll-out further, when nothing else happened since."""
@@ -342,8 +365,13 @@ class RedisFleetStore:
             raise StoreUnavailableError("the fleet's store is not open")
         return self._client
 
-    async def _run(self, script: str, *words: str | bytes | int) -> Any:
-        return await self._do(lambda: self._evaluate(self._opened, script, *words))
+    async def _run(
+        self, script: str, *words: str | bytes | int, read: Callable[[Any], Any] = lambda found: found
+    ) -> Any:
+        async def run() -> Any:
+            return read(await self._evaluate(self._opened, script, *words))
+
+        return await self._do(run)
 
     async def _run_copied(self, script: str, *words: str | bytes | int) -> Any:
         """Return how many replicas have what was written as one answer more."""
@@ -368,13 +396,24 @@ class RedisFleetStore:
             return await command()
         except answers.RedisError as error:
             why = next((text for kind, text in _REFUSALS if isinstance(error, kind)), "")
+            why = why or next((text for word, text in _REFUSED_IN_WORDS if word in str(error)), "")
             raise StoreUnavailableError(
                 f"the fleet's server cannot be used: {why or type(error).__name__}"
             ) from None  # its text may hold the address
+        except (ValueError, msgspec.MsgspecError):
+            raise StoreUnavailableError(f"the fleet's server cannot be used: {_UNREADABLE}") from None
         except (OSError, TimeoutError) as error:
             raise StoreUnavailableError(
                 f"the fleet's server cannot be reached: {type(error).__name__}"
             ) from None
+
+
+def _steering(found: list[Any]) -> Steering:
+    step, active, newest, roll, drains = found
+    return Steering(
+        step=int(step), active=int(active), newest=int(newest), roll=roll,
+        drains=tuple(DrainedMember(name.decode(), order) for name, order in sorted(_pairs(drains).items())),
+    )  # fmt: skip
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:

@@ -3,8 +3,9 @@
 They say in Lua what ``rules`` says in Python. All keys of a fleet carry one hash tag, and none has a time to live, so
 that no ``volatile-*`` policy takes one:
 
-    {P}:head        epoch, roster, cards (which changes with every card), token, step, active and newest revision, roll,
-                    lead and lead_until, event, swept (when members that are lost were looked for last)
+    {P}:head        format where it is not 1, epoch, roster, cards (which changes with every card), token, step, active
+                    and newest revision, roll, lead and lead_until, event, swept (when members that are lost were
+                    looked for last)
     {P}:rev         number -> revision
     {P}:refused     member -> why it could not follow
     {P}:bus         the channel on which everybody is woken: ``step`` or ``event``
@@ -33,6 +34,8 @@ if not now then
   now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 local function key(name) return base .. ':' .. name end
+-- A newer plughost keeps things there that this one would harm.
+if tonumber(redis.call('HGET', key('head'), 'format') or '1') > 1 then return redis.error_reply('TOONEW') end
 local function whole(number) return string.format('%.0f', number) end
 local function epoch()
   redis.call('HSETNX', key('head'), 'epoch', ARGV[2])

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from plughost.contracts import MOST_REVISIONS, StoredJob, StoredMember
+from plughost.exceptions import StoreUnavailableError
 
 T = TypeVar("T")
+
+
+FORMAT = 1
+"""The format of what a fleet's store keeps. A newer plughost that keeps something which this one must not write over
+notes a larger number there, and then this one leaves the store alone."""
+
+TOO_NEW = "it is kept by a newer plughost, and this one would harm what it does not know: upgrade plughost on this host"
 
 
 class Documents(Protocol):
@@ -46,6 +54,13 @@ class FleetHead(msgspec.Struct, frozen=True, kw_only=True):
     lead: str = ""
     lead_until: int = 0
     event: int = 0
+    format: int = FORMAT
+
+
+class _FormatOfHead(msgspec.Struct, frozen=True):
+    """What can be read of any head."""
+
+    format: int = FORMAT
 
 
 class FleetTeller(msgspec.Struct, frozen=True):
@@ -61,11 +76,17 @@ class FleetTables:
     Args:
         documents: What is kept.
         now: The time of the step, in milliseconds.
+
+    Raises:
+        StoreUnavailableError: They are kept by a newer plughost, in another format.
     """
 
     def __init__(self, documents: Documents, now: int) -> None:
         self._documents = documents
         self._now = now
+        found = self._read(_FormatOfHead, "head", "")
+        if found is not None and found.format > FORMAT:
+            raise StoreUnavailableError(f"the fleet's store cannot be used: {TOO_NEW}")
 
     def _known(self, name: str, incarnation: int) -> StoredMember | None:
         member = self._member(name)
@@ -74,11 +95,11 @@ class FleetTables:
         return member
 
     def _member(self, name: str) -> StoredMember | None:
-        return _decoded(StoredMember, self._documents.get("member", name))
+        return self._read(StoredMember, "member", name)
 
     def _members(self) -> Iterator[StoredMember]:
-        for _, document in self._documents.items("member"):
-            yield msgspec.msgpack.decode(document, type=StoredMember)
+        for name, document in self._documents.items("member"):
+            yield _decoded(StoredMember, document, f"member {name}")
 
     def _put_member(self, member: StoredMember) -> None:
         self._documents.put("member", member.member, msgspec.msgpack.encode(member))
@@ -88,13 +109,13 @@ class FleetTables:
             self._documents.delete(kind, name)
 
     def _teller(self, member: str) -> FleetTeller:
-        return _decoded(FleetTeller, self._documents.get("teller", member)) or FleetTeller()
+        return self._read(FleetTeller, "teller", member) or FleetTeller()
 
     def _put_teller(self, member: str, teller: FleetTeller) -> None:
         self._documents.put("teller", member, msgspec.msgpack.encode(teller))
 
     def _job(self, key: str) -> StoredJob | None:
-        job = _decoded(StoredJob, self._documents.get("job", key))
+        job = self._read(StoredJob, "job", key)
         return None if job is None else job.at(self._now)
 
     def _put_job(self, job: StoredJob) -> None:
@@ -108,7 +129,7 @@ class FleetTables:
                 yield definition.decode()
 
     def _head(self) -> FleetHead:
-        head = _decoded(FleetHead, self._documents.get("head", ""))
+        head = self._read(FleetHead, "head", "")
         if head is None:
             head = FleetHead(epoch=uuid.uuid4().hex)
             self._put_head(head)
@@ -128,6 +149,16 @@ class FleetTables:
         self._put_head(head)
         return head
 
+    def _read(self, kind: type[T], place: str, key: str) -> T | None:
+        document = self._documents.get(place, key)
+        return None if document is None else _decoded(kind, document, f"{place} {key}".rstrip())
 
-def _decoded(kind: type[T], document: Any) -> T | None:
-    return None if document is None else msgspec.msgpack.decode(document, type=kind)
+
+def _decoded(kind: type[T], document: bytes, what: str) -> T:
+    try:
+        return msgspec.msgpack.decode(document, type=kind)
+    except msgspec.MsgspecError as error:
+        raise StoreUnavailableError(
+            f"the fleet's store holds a {what} that this plughost cannot read ({error}): another version wrote it, or"
+            " somebody by hand"
+        ) from error
