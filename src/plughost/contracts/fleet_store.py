@@ -111,7 +111,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
         step: Grows whenever a revision is proposed, a roll-out goes on, or a member is drained; ``Steering`` says what
             holds then.
         leads: Whether it is this member that takes a roll-out further, until its next beat.
-        overdue: Keys of jobs, at most eight, that should have been claimed by now.
+        overdue: Keys of jobs, at most eight, that should have been claimed by now; those that wait longest first.
         lost_runs: Tokens of ``runs`` that are not the member's any more.
         event: The number of the last event.
     """
@@ -355,15 +355,17 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the slot of the last run may be given again, from ``retry_at`` on."""
         return self.state in ("failed", "lost") and self.attempt <= self.retries
 
+    @property
+    def waits_since(self) -> int:
+        """The moment from which somebody should claim it, which may be to come; 0 when there is none."""
+        if self.asked:
+            return self.asked
+        moments = [self.retry_at] if self.is_to_be_tried_again else []
+        return min([*moments, self.following + OVERDUE_AFTER] if self.following else moments, default=0)
+
     def is_overdue(self, now: int) -> bool:
         """Whether somebody should have claimed it by now."""
-        if self.state == "running":
-            return False
-        return (
-            bool(self.asked)
-            or (self.is_to_be_tried_again and self.retry_at <= now)
-            or 0 < self.following <= now - OVERDUE_AFTER
-        )
+        return self.state != "running" and 0 < self.waits_since <= now
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):

@@ -208,9 +208,9 @@ class Agent:
         heard = await self._store.beat(
             Beat(
                 member=mine.name, incarnation=mine.incarnation, ready=self._host.ready(), draining=mine.draining,
-                may_lead=self._may_lead and mine.understands, applied=mine.applied, refused=mine.refused, runs=mine.held, lease=mine.lease,
-                calls=recent.calls, failures=recent.failures, calls_before=before.calls,
-                failures_before=before.failures,
+                may_lead=self._may_lead and mine.understands, applied=mine.applied, refused=mine.refused,
+                runs=mine.held, lease=mine.lease, calls=recent.calls, failures=recent.failures,
+                calls_before=before.calls, failures_before=before.failures,
             )
         )  # fmt: skip
         if not heard.known or heard.epoch != mine.epoch:

@@ -419,6 +419,22 @@ class FleetStoreSuite(FleetOrdersSuite):
         await fleet.store.finish(RunEnd(job=JOB, token=run.token))
         assert (await fleet.beat("a")).overdue == ()
 
+    async def test_of_jobs_that_are_overdue_those_are_named_that_wait_longest_however_many_others_have(
+        self, fleet: FleetDriver
+    ) -> None:
+        for name in ("a", "b"):
+            await fleet.join(name)
+        for number in range(70):
+            await fleet.enlist("b", job=f"others:{number}")
+        await fleet.enlist("a", job="mine:z")
+        await fleet.at_slot("a", "b")
+        for number in range(9):
+            await fleet.enlist("a", job=f"mine:{number}")
+        await fleet.at_slot("a", "b")
+        await fleet.clock.advance(OVERDUE_AFTER / 1000)
+        named = (await fleet.beat("a")).overdue
+        assert named == ("mine:z", *(f"mine:{number}" for number in range(7)))
+
     async def test_everything_is_seen_at_one_moment_by_name(self, fleet: FleetDriver) -> None:
         for name in ("b", "a"):
             await fleet.join(name)

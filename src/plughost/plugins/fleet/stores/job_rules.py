@@ -162,5 +162,5 @@ class JobRules(FleetTables):
                 and job.is_overdue(self._now)
                 and self._documents.get(f"carrier {key}", member) is not None
             ):
-                found.append(key)
-        return tuple(found[:MOST_OVERDUE])
+                found.append((job.waits_since, key))
+        return tuple(key for _, key in sorted(found)[:MOST_OVERDUE])

@@ -212,10 +212,15 @@ if #ARGV > 12 then
     end
   end
 end
-local overdue = {}
-for _, one in ipairs(redis.call('ZRANGEBYSCORE', key('due'), '-inf', said, 'LIMIT', 0, 64)) do
-  if #overdue < 8 and redis.call('HEXISTS', key('carry:' .. one), name) == 1 then overdue[#overdue + 1] = one end
-end
+-- Past those that others have, or nobody any more.
+local overdue, seen, some = {}, 0, nil
+repeat
+  some = redis.call('ZRANGEBYSCORE', key('due'), '-inf', said, 'LIMIT', seen, 64)
+  for _, one in ipairs(some) do
+    if #overdue < 8 and redis.call('HEXISTS', key('carry:' .. one), name) == 1 then overdue[#overdue + 1] = one end
+  end
+  seen = seen + 64
+until #some < 64 or #overdue == 8
 local mine = name .. ' ' .. ARGV[4]
 local leads = ARGV[11] == '1' and ARGV[6] == '0' and (head[2] == mine or tonumber(head[3] or '0') <= now)
 if leads then redis.call('HSET', key('head'), 'lead', mine, 'lead_until', whole(until_lost)) end
