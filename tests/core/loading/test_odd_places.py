@@ -260,6 +260,13 @@ from plughost import {what}
 
 {code}
 """
+SEVERAL = """
+import plughost
+from plughost import Plugin
+
+class Base(Plugin): ...
+class Lamp(Base): ...
+"""
 CLASS = SINGLE.format(
     what="Plugin", code='class Lamp(Plugin):\n    def status(self):\n        return {"lit": True}\n'
 )
@@ -306,13 +313,41 @@ async def test_a_module_that_says_it_lies_where_no_file_can_be_shakes_nobody(
         sys.modules.pop(odd, None)  # others look at all modules too, and are not prepared for it
 
 
-@pytest.mark.parametrize(("name", "text"), [("lamp", "class Lamp(Plugin"), ("a-lamp", CLASS)])
-def test_a_single_file_that_cannot_be_a_plugin_says_why(tmp_path: Path, name: str, text: str) -> None:
+@pytest.mark.parametrize(
+    "also", ["", "class Helper: ...", "class Plugin(plughost.Plugin): ...", "class Lamp(Base): ..."]
+)
+def test_of_the_classes_in_a_single_file_the_one_that_is_no_base_is_the_plugin(
+    tmp_path: Path, also: str
+) -> None:
+    source = also if "plughost.Plugin" in also else SEVERAL + also
+    (tmp_path / "lamp.py").write_text(source, "utf-8")
+    (finding,) = from_directory(tmp_path, [GROUP])
+    assert finding.problem == ""
+    assert finding.reference == ("lamp:Plugin" if "plughost.Plugin" in also else "lamp:Lamp")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("lamp", "class Lamp(Plugin", "it cannot be read as Python"),
+        ("a-lamp", CLASS, "its name is not one of a module"),
+        ("lamp", f"{SEVERAL}class Fan(Base): ...", "it holds several plugins, Lamp, Fan, and a file is one"),
+        (
+            "lamp",
+            f"{SEVERAL}class Fan(Plugin): ...",
+            "it holds several plugins, Lamp, Fan, and a file is one",
+        ),
+    ],
+)
+def test_a_single_file_that_cannot_be_a_plugin_says_why(
+    tmp_path: Path, name: str, text: str, why: str
+) -> None:
     (tmp_path / f"{name}.py").write_text(text, "utf-8")
     loaded = load_config({"host": {"plugin_dir": str(tmp_path)}}, environ={})
     candidate = {one.name: one for one in survey(loaded)}[name]
     assert candidate.verdict is PluginState.FAILED
     assert f"{name}.py" in candidate.reason
+    assert why in candidate.reason
 
 
 @pytest.mark.anyio

@@ -279,6 +279,7 @@ class Wordy(Plugin):
     """Its name, its setting and its panel have no place on a phone as they are."""
 
     name = "a_very_long_name_of_a_plugin_that_somebody_wrote_one_day"
+    version = "2026.11.29.dev1234+gdeadbeefcafebabedeadbeefcafebabe"
     cells = ("Host", "State", "Ready", "Heard of", "Revision", "Trouble", "Started", "Skipped")
 
     @hookimpl

@@ -189,6 +189,14 @@ async def test_the_environment_and_read_only_mode_are_on_the_page_and_buttons_ar
     assert "Reload all" not in text
 
 
+async def test_of_no_cache_nothing_can_be_asked_away_and_of_one_that_nobody_asked_no_rate_is_told(page):
+    assert "cache/invalidate" not in (await page.get("/admin/system/cache")).text
+    await page.served.host.use(CacheManager).get("films").set("a", 1)
+    text = (await page.get("/admin/system/cache")).text
+    assert 'action="cache/invalidate"' in text
+    assert "0.0 %" not in text
+
+
 async def test_an_action_is_a_form_that_says_what_it_did_once(page):
     cache = page.served.host.use(CacheManager).get("films")
     await cache.set("a", 1)

@@ -80,6 +80,12 @@ async def test_of_a_few_hosts_each_has_its_line_and_its_column(hosts: int) -> No
     assert all(row["others"] == [] for row in found["plugins"])
 
 
+async def test_what_is_in_trouble_stands_before_what_runs_and_what_does_not() -> None:
+    every = card(a="ready", b="disabled", c="failed", d="ready", e="quarantined", f="degraded")
+    found = await figures(2, {0: every, 1: every}, troubled=set())
+    assert [row["name"] for row in found["plugins"]] == ["f", "c", "e", "a", "d", "b"]
+
+
 def test_members_with_the_same_plugins_share_what_is_known_of_them() -> None:
     one, two = (
         decode_card(msgspec.msgpack.encode(MemberCard(pid=pid, plugins=(MemberPlugin(name="lamp"),))))

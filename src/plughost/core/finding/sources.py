@@ -120,7 +120,8 @@ def from_file(file: Path) -> Iterator[Finding]:
     """Findings of one Python file: one when it looks like a plugin, else none; it is read and not run.
 
     It looks like a plugin when it has a class that derives from ``Plugin``, which is then the plugin, or a
-    function ``start`` or one marked with ``hookimpl``: then the module is. The file's name is the plugin's. Programs
+    function ``start`` or one marked with ``hookimpl``: then the module is. Two classes of which neither derives from
+    the other are a mistake: one would be left out without a word. The file's name is the plugin's. Programs
     call their markers ``impl`` or ``hook_impl`` as well, and the file itself may make one or give it another name.
     """
     blank = Finding(name=file.stem, reference="", source="directory", origin=str(file), folder=file.parent)
@@ -131,18 +132,20 @@ def from_file(file: Path) -> Iterator[Finding]:
             blank, problem=f"it cannot be read as Python: {error}. Correct it, or move it elsewhere"
         )
         return
-    classes = [
-        node.name
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and any(_last_name(base) == "Plugin" for base in node.bases)
-    ]
+    classes = _plugin_classes(tree)
     markers = {*_markers(tree)}
     if not classes and not any(_is_part_of_a_plugin(node, markers) for node in tree.body):
         return
     if not file.stem.isidentifier():
         yield replace(blank, problem="its name is not one of a module: letters, digits and underscores only")
         return
-    yield replace(blank, reference=f"{file.stem}:{classes[-1]}" if classes else file.stem)
+    if len(classes) > 1:
+        several = (
+            f"it holds several plugins, {', '.join(classes)}, and a file is one: give each a file of its own"
+        )
+        yield replace(blank, problem=several)
+        return
+    yield replace(blank, reference=f"{file.stem}:{classes[0]}" if classes else file.stem)
 
 
 def file_without_plugin(directory: Path, name: str) -> Finding | None:
@@ -157,6 +160,21 @@ def file_without_plugin(directory: Path, name: str) -> Finding | None:
     what = "a class that derives from Plugin, a function named start, or one marked with @hookimpl"
     problem = f"it holds no plugin. Give it {what}"
     return Finding(name=name, reference="", source="directory", origin=str(file), problem=problem)
+
+
+def _plugin_classes(tree: ast.Module) -> list[str]:
+    """Return the classes of a file that derive from ``Plugin`` and that no other one of it derives from."""
+    bases = {
+        node.name: {_last_name(base) for base in node.bases}
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+    plugins = {"Plugin"}
+    for name, of in bases.items():
+        if plugins & of:
+            plugins.add(name)
+    derived_from = {base for name, of in bases.items() for base in of - {name}}
+    return [name for name in bases if name in plugins - derived_from]
 
 
 def _markers(tree: ast.Module) -> Iterator[str]:

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from plughost.contracts import RUNNING_STATES, FleetMember
+from plughost.contracts import RUNNING_STATES, FleetMember, PluginState
 from plughost.plugins.fleet.cards import plugins_of
 
 MOST_LINES = 100
-"""How many hosts have a line."""
+"""How many hosts have a line, and how many plugins."""
 
 MOST_COLUMNS = 24
 """How many hosts have a column; in a larger fleet those have one where a plugin is otherwise than on most."""
@@ -21,6 +21,7 @@ _Kind = tuple[str, str]
 """State and version."""
 
 _NOT_THERE: _Kind = ("", "")
+_IN_TROUBLE = {PluginState.DEGRADED, PluginState.QUARANTINED, PluginState.FAILED}
 
 
 def hosts_shown(members: Sequence[FleetMember]) -> list[dict[str, Any]]:
@@ -37,7 +38,9 @@ def hosts_shown(members: Sequence[FleetMember]) -> list[dict[str, Any]]:
 def plugins_shown(
     living: Sequence[FleetMember], drift: Collection[str]
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the names of hosts that have a column, and a row for each plugin: what differs first, then what runs.
+    """Return the names of hosts that have a column, and a row for each plugin.
+
+    What differs comes first, then what is in trouble somewhere, then what runs.
 
     Args:
         living: The members that live.
@@ -55,7 +58,7 @@ def plugins_shown(
         shown = _unusual(living, usual)[:MOST_COLUMNS] if usual else []
     on = {member.id: {one.name: (one.state, one.version) for one in member.plugins} for member in shown}
     rows = [_row(name, counted, on, name in drift) for name, counted in sorted(kinds.items())]
-    return list(on), sorted(rows, key=lambda row: (not row["differs"], not row["runs"]))
+    return list(on), sorted(rows, key=lambda row: (not row["differs"], not row["fails"], not row["runs"]))
 
 
 def _unusual(living: Sequence[FleetMember], usual: Mapping[str, _Kind]) -> list[FleetMember]:
@@ -78,6 +81,7 @@ def _row(
     return {
         "name": name,
         "differs": differs,
+        "fails": any(state in _IN_TROUBLE for state, _ in counted),
         "runs": any(state in RUNNING_STATES for state, _ in counted),
         "cells": [{"host": host, "state": state, "version": version} for host, state, version in cells],
         "others": [

@@ -78,6 +78,7 @@ class FleetPanel:
                 "hosts": hosts_shown([mine]),
                 "columns": columns,
                 "plugins": plugins,
+                "most_lines": MOST_LINES,
                 "rollout": None,
                 "revisions_error": said,
             }
@@ -104,6 +105,7 @@ class FleetPanel:
             "hosts": hosts,
             "columns": columns,
             "plugins": plugins,
+            "most_lines": MOST_LINES,
             "steerable": [name for name in sorted(status.versions) if name != "fleet"],
             "rollout": _course(rollout, revisions),
             "jobs": [asdict(job) for job in status.jobs],
