@@ -7,12 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, get_args, get_type_hints
 
 import pluggy
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import docs_blocks
 from documented_hooks import DOCS, HOOKS
@@ -23,7 +26,16 @@ PAGES = sorted(path for path in [*DOCS.rglob("*.md"), ROOT / "README.md"] if "_b
 PAGES_WITH_PYTHON = [
     page for page in PAGES if any(block.runs for block in docs_blocks.blocks(page.read_text("utf-8")))
 ]
-
+STANDARD = {"plughost", "pytest"} | {
+    canonicalize_name(requirement.name)
+    for requirement in map(Requirement, requires("plughost") or ())
+    if requirement.marker is None
+    or any(
+        requirement.marker.evaluate({"extra": extra})
+        for extra in ("cache", "redis", "sessions", "database", "http")
+    )
+}
+"""What whoever reads a page has: `plughost[standard]`, and pytest where there is something to test."""
 
 SPECS = {name: getattr(family, name) for family in CATALOGUE for name in HOOKS if hasattr(family, name)}
 
@@ -137,6 +149,30 @@ def test_the_page_of_a_framework_shows_a_hook_of_ones_own_a_cache_and_sessions(f
     page = (DOCS / "how-to" / f"embed-{framework}.md").read_text("utf-8")
     assert all(word in page for word in ("@hookspec", "CacheManager", ".discounts(user=user)"))
     assert "session_of(request)" in page or "use(SessionManager)" in page
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_PYTHON, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_says_what_else_has_to_be_installed(page: Path) -> None:
+    text = page.read_text("utf-8")
+    code = [block for block in docs_blocks.blocks(text) if block.runs or block.caption.endswith(".py")]
+    here = {Path(block.caption).stem for block in code} | {Path(block.caption).parent.name for block in code}
+    imported = {name for block in code for name in _imports(block.code)} - here - sys.stdlib_module_names
+    brought = packages_distributions()
+    needed = {canonicalize_name(brought[name][0]) for name in imported & brought.keys()}
+    said = " ".join(re.findall(r"pip install (.*)", text))
+    assert not [name for name in needed - STANDARD if not re.search(rf"\b{name}\b", said)]
+
+
+def _imports(code: str) -> set[str]:
+    """Names of the packages that are imported; a test client needs an HTTP client, which it does not require."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    clients = {"httpx2"} if names & {"starlette.testclient", "fastapi.testclient"} else set()
+    return {name.partition(".")[0] for name in names} | clients
 
 
 def test_there_are_pages_with_python_in_each_room() -> None:

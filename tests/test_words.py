@@ -28,6 +28,9 @@ STUMBLES = {
     "say 'messages on stderr'": r"\btalk on standard error\b",
     "count, then choose the plural": r"[a-z]\((s|es)\) [a-z]+\b(?! in)",
     "say 'repair'": r"\bmend(ed)? (what can|the plugins)\b",
+    "say 'grant access'": r"\b[Ll]et somebody in\b",
+    "say 'built on pluggy'": r"\bpluggy-centric\b",
+    "say 'the state of each'": r"\bwhat became of (all|each)\b",
     "say what it is not": r"\b(url|URL|address|name|fields|bytes) (is|are) none\b",
 }
 

@@ -1,4 +1,4 @@
-"""plughost: a pluggy-centric plugin host that an application embeds in three lines.
+"""plughost: a plugin host built on pluggy. A broken plugin cannot take the application down.
 
     async with Host("acme") as host:
         await host.hooks.app_registered(...)
