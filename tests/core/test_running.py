@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +32,23 @@ def test_a_host_that_ends_takes_nothing_along_of_what_another_one_tells(tmp_path
         assert [host.reload for host in running_hosts(tmp_path)] == [17]
     assert running_hosts(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_whose_disk_is_full_starts_and_is_seen_and_goes_on_when_it_has_more_to_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("plughost.core.running.replace_file", full)
+    with marked_as_running(tmp_path) as mark:
+        mark.tell(answer="The configuration was read again.")
+        assert [host.pid for host in running_hosts(tmp_path)] == [os.getpid()]
+        monkeypatch.undo()
+        mark.tell(reload=17)
+        told = running_host(tmp_path)
+        assert told is not None
+        assert (told.answer, told.reload) == ("The configuration was read again.", 17)
 
 
 def test_a_command_beside_a_running_host_leaves_what_is_told_of_it(tmp_path: Path) -> None:

@@ -95,6 +95,19 @@ def test_its_use_is_noted_at_most_once_a_minute(file):
     assert tokens.list()[0].last_used_at > first
 
 
+def test_a_token_is_known_where_its_use_cannot_be_noted(file, monkeypatch):
+    tokens = Tokens(file)
+    token, record = tokens.create("ci", ["*"], 6000)
+
+    def full():
+        raise StoreUnavailableError("access.sqlite3 cannot be used: database or disk is full")
+
+    monkeypatch.setattr(file, "writing", full)
+    assert tokens.identify(token).id == record.id
+    assert tokens.identify(token[:-1] + ("0" if token[-1] != "0" else "1")) is None
+    assert tokens.list()[0].last_used_at is None
+
+
 def test_a_link_signs_one_browser_in_once(file):
     doors = sign_ins(file)
     code = doors.make_link_code()

@@ -15,6 +15,9 @@ import msgspec
 from msgspec.structs import replace
 
 from plughost.contracts.files import replace_file
+from plughost.contracts.logs import get_logger
+
+_log = get_logger("plughost.running")
 
 _LOCK, _TOLD = ".lock", ".json"
 
@@ -62,9 +65,16 @@ class RunningMark:
         self.tell()
 
     def tell(self, **more: Any) -> None:
-        """Add to what commands on this machine can read; see ``RunningHost``."""
+        """Add to what commands on this machine can read; see ``RunningHost``.
+
+        Where that cannot be written, the log says so: that a host runs is shown by the lock, and a disk that is full
+        must neither keep a host from starting nor end one that is asked to read its configuration again.
+        """
         self._told = replace(self._told, **more)
-        replace_file(self._path, msgspec.json.encode(self._told))
+        try:
+            replace_file(self._path, msgspec.json.encode(self._told))
+        except OSError as error:
+            _log.warning("commands cannot be told of this host", path=str(self._path), reason=str(error))
 
 
 @contextmanager

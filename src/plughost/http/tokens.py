@@ -17,9 +17,13 @@ import msgspec
 
 from plughost._dataclasses import dataclass
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.logs import get_logger
 from plughost.contracts.setting_types import ScopeText
+from plughost.exceptions import StoreUnavailableError
 from plughost.http.access_file import AccessFile
 from plughost.http.guards import Identity
+
+_log = get_logger("plughost.http")
 
 PREFIX = "phk"
 _SHAPE = re.compile(r"phk_(?P<id>[0-9a-f]{12})_(?P<secret>[0-9a-f]{64})")
@@ -115,8 +119,11 @@ class Tokens:
             return None
         if now - self._noted.get(row["id"], 0.0) >= _NOTED_EVERY:
             self._noted[row["id"]] = now
-            with self._file.writing() as db:
-                db.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", (now, row["id"]))
+            try:
+                with self._file.writing() as db:
+                    db.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", (now, row["id"]))
+            except StoreUnavailableError as error:  # a full disk shuts nobody out whose token can be read
+                _log.warning("the use of a token cannot be noted", token=row["id"], reason=str(error))
         return Identity(
             kind="token",
             id=row["id"],

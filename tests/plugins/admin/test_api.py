@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from dataclasses import replace
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import CacheManager, SessionManager
+from plughost.exceptions import ConfigError
 from plughost.http import HttpSettings
 from plughost.plugins.admin import AdminPlugin, figures, tabs
 from plughost.plugins.cache.plugin import CachePlugin
@@ -223,6 +226,28 @@ async def test_a_switch_without_a_file_says_that_it_will_not_last(api):
     told = (await api.post("plugins/greeter/disable")).json()
     assert told["remembered"] is False
     assert "no configuration file" in told["done"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "cannot be written: No space left on device"),
+        (ConfigError("shop.toml cannot be edited safely: write it yourself"), "write it yourself"),
+    ],
+)
+async def test_a_switch_that_cannot_be_written_is_told_with_what_was_done(api, monkeypatch, error, said):
+    def refuse(name, enabled):
+        raise error
+
+    monkeypatch.setattr(api.served.host, "remember_enabled", refuse)
+    answer = await api.post("plugins/greeter/disable")
+    assert (answer.status_code, answer.json()["state"], answer.json()["remembered"]) == (
+        200,
+        "disabled",
+        False,
+    )
+    assert said in answer.json()["done"]
+    assert "so the next start will not know." in answer.json()["done"]
 
 
 async def test_a_switch_is_written_into_the_configuration_file(tmp_path):

@@ -18,7 +18,7 @@ from plughost.contracts import (
     counted,
     for_json,
 )
-from plughost.exceptions import PluginError, PluginNotFoundError
+from plughost.exceptions import ConfigError, PluginError, PluginNotFoundError
 from plughost.http import Problem
 from plughost.plugins.admin.documents import Document
 from plughost.plugins.admin.figures import SESSIONS_COUNTED, cache_named, caches_of, sessions_of
@@ -389,15 +389,21 @@ async def run_job(host: Host, of: OfJob) -> Done:
 
 
 def _with_future(host: Host, name: str, enabled: bool, done: Done) -> Done:
-    word = "enabled" if enabled else "disabled"
-    file = host.remember_enabled(name, enabled)
-    future = (
-        f" {file.name} says {word} now."
-        if file is not None
-        else " There is no configuration file, so the next start will not know."
-    )
-    figures = {**done.figures, "remembered": file is not None}
-    return replace(done, sentence=done.sentence + future, figures=figures)
+    """Have the next start know, too. What was done now is done, and told, whether or not that can be written."""
+    try:
+        file = host.remember_enabled(name, enabled)
+        known, why = file is not None, "There is no configuration file"
+    except (ConfigError, OSError) as error:
+        file, known = host.loaded_config.file, False
+        why = (
+            str(error).rstrip(".")
+            if isinstance(error, ConfigError)
+            else f"{file} cannot be written: {error.strerror}"
+        )
+    future = f"{why}, so the next start will not know."
+    if known and file is not None:
+        future = f"{file.name} says {'enabled' if enabled else 'disabled'} now."
+    return replace(done, sentence=f"{done.sentence} {future}", figures={**done.figures, "remembered": known})
 
 
 def _plugin(host: Host, name: str) -> PluginRecord:
