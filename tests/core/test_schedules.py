@@ -148,6 +148,14 @@ def test_a_clock_that_was_far_ahead_and_is_set_right_counts_anew() -> None:
     assert 0 < schedule.seconds_left(clock) <= 3600
 
 
+def test_a_clock_that_is_set_back_a_little_again_and_again_counts_anew() -> None:
+    schedule, clock = cron_at("2025-01-10 12:30")
+    for _ in range(5):
+        clock.jump(-2 * 3600)
+        left = schedule.seconds_left(clock)
+    assert left <= 1800 + 3 * 3600
+
+
 @pytest.mark.parametrize(
     ("expression", "problem"),
     [

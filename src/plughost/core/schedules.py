@@ -106,7 +106,7 @@ class CronSchedule:
             raise TypeError(f"cron is text such as '0 2 * * *', not {expression!r}")
         self._expression = expression
         self._zone = zone or LocalZone()
-        self._seen = 0.0
+        self._latest = 0.0
         self._slot = 0.0
         form = "five fields: minute hour day-of-month month day-of-week, such as '0 2 * * *'"
         if len(self._expression.split()) != 5:
@@ -126,15 +126,15 @@ class CronSchedule:
 
     def start(self, clock: Clock) -> None:
         """Begin to count."""
-        self._seen = clock.time()
-        self._slot = self._after(self._seen)
+        self._latest = clock.time()
+        self._slot = self._after(self._latest)
 
     def seconds_left(self, clock: Clock) -> float:
         """Return seconds until the next slot, by the wall clock as it is now."""
         now = clock.time()
-        if self._seen - now > _SET_BACK:
-            self._slot = self._after(now)
-        self._seen = now
+        self._latest = max(self._latest, now)  # a clock may be set back by a little again and again
+        if self._latest - now > _SET_BACK:
+            self._latest, self._slot = now, self._after(now)
         return self._slot - now
 
     def take(self, clock: Clock) -> None:
