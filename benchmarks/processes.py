@@ -30,8 +30,6 @@ import anyio
 from plughost import Host
 
 PLUGIN = """
-import ctypes
-import re
 import anyio
 from plughost import Plugin, hookimpl
 from plughost.contracts import Device
@@ -45,8 +43,10 @@ class Echo(Plugin):
             while True:
                 pass
         if user_agent == "hold the lock":
+            import ctypes
             ctypes.PyDLL(None).usleep(600_000_000)
         if user_agent == "backtrack":
+            import re
             re.match("(a*)*b", "a" * 40)
         return Device(name=user_agent) if user_agent.startswith("echo") else None
 """
