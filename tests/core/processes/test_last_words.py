@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
-from housed import configuration, housed, process_of, until, write_plugin
+from housed import configuration, housed, is_alive, process_of, until, write_plugin
+from plughost.core.processes.figures import catches
+from plughost.core.processes.outside_look import stacks_of
 from plughost.core.processes.template import import_path
 from plughost.core.wire.faults import as_fault
 from plughost.core.wire.page import FlightReader, leave_word, new_page
-from plughost.exceptions import StrayError
+from plughost.exceptions import PluginCrashedError, StrayError
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +98,93 @@ class Loose(Plugin):
         asyncio.get_running_loop().call_soon(raise_it)
         await asyncio.sleep(600)
 """
+
+
+STOPPING = """
+import asyncio, os
+from plughost import Plugin, hookimpl
+
+class Stopping(Plugin):
+    @hookimpl
+    async def misbehave(self, how):
+        if how == "close":
+            os.closerange(3, 1000)
+        else:
+            asyncio.get_running_loop().stop()
+        await asyncio.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("stop", "Event loop stopped before"), ("close", "Bad file descriptor|closed its end of the channel")],
+)
+async def test_who_takes_the_event_loop_away_is_told_by_that(tmp_path: Path, how: str, said: str) -> None:
+    write_plugin(tmp_path, STOPPING, "stopping")
+    async with housed(configuration(tmp_path, "stopping")) as host:
+        (outcome,) = (await host.hooks.misbehave.report(how=how)).outcomes
+        assert isinstance(outcome.error, PluginCrashedError)
+        assert re.search(said, str(outcome.error))
+        assert ".." not in str(outcome.error)
+
+
+ENDING = """
+import atexit, ctypes, os
+from plughost import Plugin, hookimpl
+
+class Ending(Plugin):
+    async def start(self, context):
+        atexit.register({what})
+
+    @hookimpl
+    async def misbehave(self, how):
+        breakpoint()
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "said"), [("ctypes.string_at, 0", "SIGSEGV ended it"), ("os._exit, 7", "with status 7")]
+)
+async def test_one_that_crashes_at_its_very_end_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str, said: str
+) -> None:
+    write_plugin(tmp_path, ENDING.format(what=what), "ending")
+    async with housed(configuration(tmp_path, "ending")) as host:
+        (outcome,) = (await host.hooks.misbehave.report(how="")).outcomes
+        assert "PLUGHOST_IN_PROCESS=ending" in str(outcome.error)
+        caplog.clear()
+    (told,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told.getMessage() == "process of plugin did not end cleanly"
+    assert said in vars(told)["reason"]
+
+
+ANOTHER = """
+import os
+from plughost import Plugin, hookimpl
+
+class Another(Plugin):
+    @hookimpl
+    async def misbehave(self, how):
+        os.execv("/bin/sleep", ["sleep", "600"])
+"""
+
+
+async def test_a_program_that_it_became_is_told_as_what_held_it_and_can_be_asked_where_it_stands(
+    tmp_path: Path,
+) -> None:
+    write_plugin(tmp_path, ANOTHER, "another")
+    async with housed(configuration(tmp_path, "another"), timeouts={"misbehave": 1.0}) as host:
+        pid = process_of(host, "another").pid or 0
+        async with anyio.create_task_group() as calling:
+            calling.start_soon(partial(host.hooks.misbehave.report, how=""))
+            await until(lambda: not catches(pid, signal.SIGUSR1))
+            assert [one.text for one in stacks_of(os.getpid(), "another")] == [""]
+            assert is_alive(pid)
+        await until(lambda: process_of(host, "another").restarts == 1)
+        last = process_of(host, "another").last_exit
+        assert last is not None
+        assert last.reason.startswith("misbehave held its event loop beyond its limit; it did not even write")
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

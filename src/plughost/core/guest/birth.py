@@ -11,7 +11,8 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import Final
+from functools import partial
+from typing import Final, NoReturn
 
 from plughost.core.containment import person
 from plughost.core.processes.system_calls import control
@@ -65,7 +66,15 @@ def settle_in(spec: GuestSpec, ends: Ends) -> tuple[FlightRecorder, socket.socke
     if spec.path:
         sys.path[:] = spec.path
     sys.argv[:] = [f"plughost plugin {spec.name}"]
+    sys.breakpointhook = partial(_explain_breakpoint, spec.name)
     return recorder, socket.socket(fileno=ends.channel)
+
+
+def _explain_breakpoint(plugin: str, *_: object, **__: object) -> NoReturn:
+    raise RuntimeError(
+        f"breakpoint() has nobody to talk to in a process of its own. Take the plugin inside for once: "
+        f"PLUGHOST_IN_PROCESS={plugin}; or see where it stands: `plughost stack {plugin}`"
+    )
 
 
 def put_on_leash(pipe: int) -> None:

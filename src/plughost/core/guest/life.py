@@ -68,13 +68,14 @@ _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 def live(spec: GuestSpec, ends: Ends) -> NoReturn:
     """Live the whole life of the process, and end as an interpreter does, without tearing down what is shared."""
-    with _fatal(ends.page):
-        _live(spec, ends)
+    with _fatal(partial(leave_word, ends.page)):
+        recorder, sock = settle_in(spec, ends)
+    with _fatal(recorder.leave_word):
+        _live(spec, recorder, sock)
     _end(0)
 
 
-def _live(spec: GuestSpec, ends: Ends) -> None:
-    recorder, sock = settle_in(spec, ends)
+def _live(spec: GuestSpec, recorder: FlightRecorder, sock: socket.socket) -> None:
     _confine(spec, before_import=True)
     born: HerePlugin | Exception
     confinement: tuple[str, ...] = ()
@@ -86,30 +87,30 @@ def _live(spec: GuestSpec, ends: Ends) -> None:
         born = error
     recorder.end()
     life = Life(spec, recorder, born, confinement)
-    options = {"loop_factory": partial(_Loop, ends.page)} if spec.library == "asyncio" else {}
+    options = {"loop_factory": partial(_Loop, recorder.leave_word)} if spec.library == "asyncio" else {}
     anyio.run(life.run, sock, backend=spec.library, backend_options=options)
 
 
 class _Loop(asyncio.SelectorEventLoop):
     """An event loop with which its process ends: else calls would be told that they were cancelled, and not by what."""
 
-    def __init__(self, page: int) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
-        self._page = page
+        self._say = say
 
-    def run_forever(self) -> None:
-        with _fatal(self._page):
-            super().run_forever()
+    def run_until_complete(self, future: Any) -> Any:
+        with _fatal(self._say):
+            return super().run_until_complete(future)
 
 
 @contextmanager
-def _fatal(page: int) -> Iterator[None]:
+def _fatal(say: Callable[[str], None]) -> Iterator[None]:
     """What is raised here ends the process: outside of a call nobody else is there to be told."""
     try:
         yield
     except BaseException as error:
         try:
-            leave_word(page, error_line(error))
+            say(error_line(error))
             sys.excepthook(*sys.exc_info())
         finally:
             _end(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from plughost._dataclasses import dataclass
@@ -12,6 +13,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MOST_BYTES: Final = 1024
 # Places in /proc/PID/stat behind the name of the program.
+_FLAGS, _EXITING = 6, 0x4
 _USER, _SYSTEM, _THREADS, _RESIDENT = 11, 12, 17, 21
 
 
@@ -72,7 +74,25 @@ class FigureReader:
             files=files,
         )
 
+    def is_ending(self) -> bool:
+        """Whether it has begun to end, or is gone; also where the kernel does not tell."""
+        try:
+            fields = os.pread(self._stat, _MOST_BYTES, 0).rpartition(b")")[2].split()
+        except OSError:
+            return True
+        return len(fields) <= _FLAGS or bool(int(fields[_FLAGS]) & _EXITING)
+
     def close(self) -> None:
         """Let go of the process."""
         if self._stat >= 0:
             os.close(self._stat)
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process does something of its own on a signal; also where the kernel does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return True
+    caught = next((line for line in status.splitlines() if line.startswith("SigCgt:")), "SigCgt: 0")
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)

@@ -15,9 +15,10 @@ from anyio.abc import TaskGroup
 
 from plughost._dataclasses import dataclass
 from plughost.contracts.clock import Clock
+from plughost.contracts.logs import get_logger
 from plughost.contracts.masking import masked_text
 from plughost.contracts.processes import ProcessExit
-from plughost.core.processes.figures import FigureReader, Figures
+from plughost.core.processes.figures import FigureReader, Figures, catches
 from plughost.core.processes.held import hold, let_go
 from plughost.core.processes.output import Output
 from plughost.core.processes.own_time import OwnTime
@@ -29,6 +30,8 @@ from plughost.core.wire.frames import CLOSED
 from plughost.core.wire.page import FlightReader, new_page
 from plughost.core.wire.protocol import Member, crossing_of
 from plughost.exceptions import PluginCrashedError, PluginError, PluginProcessError
+
+_log = get_logger("plughost.loading")
 
 PATIENCE: Final = 0.2
 """Seconds of its own in which the event loop of a process must turn once a call was cancelled."""
@@ -176,7 +179,8 @@ class GuestProcess:
         """Have it write down where its threads stand, and return that; it goes on."""
         self._kept.page.turn(at_rest=False)
         before = self._kept.page.stacks()
-        self._signal(signal.SIGUSR1)
+        if catches(self.pid, signal.SIGUSR1):  # else it would be killed by it, as a program that it became
+            self._signal(signal.SIGUSR1)
         with anyio.move_on_after(_DUMP):
             written = last = ""
             while not written or written != last:
@@ -209,17 +213,26 @@ class GuestProcess:
     async def end(self) -> None:
         """Let it end, since nobody needs it any more; returns when it is gone."""
         self.is_leaving = self.asked_to_end = True
+        was_well = not self.ended.is_set() and not self._why_killed
         with anyio.CancelScope(shield=True):
             self._channel.close()
             with anyio.move_on_after(_FAREWELL):
                 await self.ended.wait()
             self.kill("it did not end when it was told to")
             await self.ended.wait()
+        if was_well and self.exit is not None and (self.exit.exit or self.exit.signal):
+            _log.warning(
+                "process of plugin did not end cleanly", plugin=self.care.plugin, reason=self.exit.reason
+            )
 
     def _lose(self, why: str) -> None:
         """The channel to it is gone: whatever it does, it is of no use any more."""
-        if not self.asked_to_end:
-            self.kill("" if why == CLOSED else f"what it sent was not understood: {why}")
+        if self.asked_to_end:
+            return
+        if why != CLOSED:
+            self.kill(f"what it sent was not understood: {why}")
+        else:
+            self.kill("" if self._reader.is_ending() else "it closed its end of the channel")
 
     def _busy(self, why: str) -> PluginProcessError:
         return PluginProcessError(
@@ -292,7 +305,7 @@ class GuestProcess:
         number = None if status is None else os.waitstatus_to_exitcode(status.status)
         self.exit = ProcessExit(
             at=self.care.clock.time(),
-            reason=self._why_killed or _how(number, masked_text(page.last_words())),
+            reason=_with(self._why_killed or _how(number), masked_text(page.last_words())),
             exit=number if number is not None and number >= 0 else None,
             signal=_signal_name(-number) if number is not None and number < 0 else "",
             call=self._resident.name_of(member) if holding or member else "",
@@ -349,14 +362,16 @@ async def begin_process(
     )
 
 
-def _how(number: int | None, said: str) -> str:
+def _with(how: str, said: str) -> str:
+    return f"{how}: {said.rstrip('.')}" if said else how
+
+
+def _how(number: int | None) -> str:
     if number is None:
-        how = "it ended, and nobody is left who knows how"
-    elif number < 0:
-        how = f"{_signal_name(-number)} ended it"
-    else:
-        how = f"it exited by itself, with status {number}"
-    return f"{how}: {said}" if said else how
+        return "it ended, and nobody is left who knows how"
+    if number < 0:
+        return f"{_signal_name(-number)} ended it"
+    return f"it exited by itself, with status {number}"
 
 
 def _signal_name(number: int) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from plughost._dataclasses import dataclass
-from plughost.core.processes.figures import FigureReader, Figures
+from plughost.core.processes.figures import FigureReader, Figures, catches
 from plughost.core.wire.page import FlightReader, page_name
 
 _PATIENCE: Final = 1.0
@@ -107,7 +107,8 @@ def _ask(pid: int, page: FlightReader) -> Stack:
     with suppress(ProcessLookupError):
         stands_for = os.pidfd_open(pid)
         try:
-            signal.pidfd_send_signal(stands_for, signal.SIGUSR1)
+            if catches(pid, signal.SIGUSR1):  # else it would be killed by the question
+                signal.pidfd_send_signal(stands_for, signal.SIGUSR1)
         finally:
             os.close(stands_for)
     end, written, last = time.monotonic() + _PATIENCE, "", ""

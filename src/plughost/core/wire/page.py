@@ -49,7 +49,11 @@ def page_name(plugin: str) -> str:
 def leave_word(page: int, words: str) -> None:
     """Say in the page why the process ends, where nobody else will tell."""
     with contextlib.suppress(OSError):
-        os.pwrite(page, writable(words).encode()[:_MOST_LAST_WORDS], _LAST_WORDS_AT)
+        os.pwrite(page, _last_words(words), _LAST_WORDS_AT)
+
+
+def _last_words(words: str) -> bytes:
+    return writable(words).encode()[:_MOST_LAST_WORDS]
 
 
 class FlightRecorder:
@@ -65,6 +69,12 @@ class FlightRecorder:
         _OWNER.pack_into(self._map, _OWNER_AT, os.getpid())
         os.lseek(page, _STACKS_AT, os.SEEK_SET)
         self._is_copy = False
+
+    def leave_word(self, words: str) -> None:
+        """Say why the process ends, also when its files are closed."""
+        self._map[_LAST_WORDS_AT : _LAST_WORDS_AT + _MOST_LAST_WORDS] = _last_words(words).ljust(
+            _MOST_LAST_WORDS, b"\0"
+        )
 
     def be_copied(self) -> None:
         """This is a process that the plugin forked: what is stepped here is none of the host's calls."""
