@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from plughost.contracts import Cache
 from plughost.plugins.cache.config import CacheConfig
@@ -303,6 +304,46 @@ async def test_a_sentinel_url_finds_the_primary() -> None:
             await everything(caches.default)
             assert there(caches)
         assert int(primary.command("DBSIZE")[1:]) > 0
+
+
+async def test_a_server_is_left_when_the_sentinels_name_another_though_it_still_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("plughost.plugins.cache.redis.link._PING_EVERY", 0.02)
+    with (
+        server(port=free_port()) as old,
+        server(port=free_port()) as new,
+        sentinel(old, "mymaster") as watching,
+    ):
+        url = f"redis+sentinel://127.0.0.1:{watching.port}/mymaster"
+        async with shared(url) as caches:
+            await caches.default.set("k", "old")
+            assert int(old.command("DBSIZE")[1:]) > 0
+            watching.command("SENTINEL", "REMOVE", "mymaster")
+            watching.command("SENTINEL", "MONITOR", "mymaster", "127.0.0.1", str(new.port), "1")
+            await until(lambda: caches.status()["connections"] == 2 and there(caches))
+            await caches.default.set("k", "new")
+            assert new.command("EXISTS", "plughost:e:{default:0}:k") == b":1"
+            assert await caches.default.get("k") == "new"
+
+
+async def test_a_server_that_answers_is_not_left_because_no_sentinel_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("plughost.plugins.cache.redis.link._PING_EVERY", 0.02)
+    asked = 0
+
+    async def nobody(*_: object) -> tuple[str, int]:
+        nonlocal asked
+        asked += 1
+        raise RedisConnectionError("away")
+
+    with server(port=free_port()) as primary, sentinel(primary, "mymaster") as watching:
+        async with shared(f"redis+sentinel://127.0.0.1:{watching.port}/mymaster") as caches:
+            monkeypatch.setattr("redis.asyncio.Redis.sentinel_masters", nobody)
+            await until(lambda: asked > 2)
+            assert there(caches)
+            assert caches.status()["connections"] == 1
 
 
 CALLS: dict[str, Callable[[Cache], Awaitable[Any]]] = {

@@ -222,6 +222,11 @@ class Lane(Asked):
         self.open = True
         self._tasks = [self._loop.create_task(self._write()), self._loop.create_task(self._read())]
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it is connected to."""
+        return self._connection.host, self._connection.port
+
     async def _pushed(self, message: list[Any]) -> list[Any]:
         first = self._asked[0][0] if self._asked else None
         if isinstance(first, PushCommand) and bytes(message[0]) == first.push:

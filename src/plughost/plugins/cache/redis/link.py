@@ -210,7 +210,10 @@ class RedisLink(Presence):
                     task_status = anyio.TASK_STATUS_IGNORED
                     if connected:
                         pause = self.config.backoff
-                        await self._watch()
+                        async with anyio.create_task_group() as beside:
+                            beside.start_soon(self._follow_primary)
+                            await self._watch()
+                            beside.cancel_scope.cancel()
                     await self._retire()
                     await self._clock.sleep(random.uniform(0, pause))  # noqa: S311 # spreads load, hides nothing
                     pause = min(self.config.backoff_cap, pause * 2)
@@ -322,6 +325,23 @@ class RedisLink(Presence):
             )
             return False
         return True
+
+    async def _follow_primary(self) -> None:
+        """Leave a server when the sentinels name another one.
+
+        They make another the primary while the old one is still there, and tell it seconds later: until then it takes
+        writes that it will lose, and hears nothing of those that went to the other.
+        """
+        lane, primary = self._lane, self.target.primary
+        while primary is not None and isinstance(lane, Lane) and lane.open:
+            await anyio.sleep(_PING_EVERY)
+            try:
+                named = await bounded(2 * self.config.connect_timeout, primary)
+            except Exception as error:  # no reason to leave a server that answers
+                _log.debug("no sentinel names a primary", server=self.target.shown, error=_in_words(error))
+                continue
+            if named != lane.address:
+                lane.lose(StoreUnavailableError("the sentinels name another server as primary"))
 
     async def _watch(self) -> None:
         """Stay until the connection is lost; extend leases, and ask for a sign of life now and then."""

@@ -6,8 +6,9 @@ is retried here: one task reconnects, and everybody else goes on without.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -30,6 +31,7 @@ class Target:
         nodes: Hosts and ports that were named.
         options: What a cluster's client is made with.
         helpers: Clients of the sentinels.
+        primary: Asks the sentinels which server is the primary now; None where there are none.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class Target:
     nodes: tuple[tuple[str, int], ...]
     options: dict[str, Any]
     helpers: tuple[Any, ...] = ()
+    primary: Callable[[], Awaitable[tuple[str, int]]] | None = None
 
     async def close(self) -> None:
         """Close what was needed to find the server; called when nothing connects any more."""
@@ -100,7 +103,8 @@ def _several(url: str, scheme: str, options: dict[str, Any], connect_timeout: fl
         retry=Retry(NoBackoff(), 0),
     )
     pool = sentinel.master_for(service, **options).connection_pool
-    return Target("sentinel", shown, pool.make_connection, nodes, options, tuple(sentinel.sentinels))
+    primary = partial(sentinel.discover_master, service)
+    return Target("sentinel", shown, pool.make_connection, nodes, options, tuple(sentinel.sentinels), primary)
 
 
 def _node(text: str, port: int) -> tuple[str, int]:
