@@ -25,7 +25,7 @@ STUMBLES = {
     "say 'the state of'": r"\bbecame of every\b",
     "say 'in time' of what was done": r"\bto be had in time\b",
     "say 'like any other'": r"\blike anybody's\b",
-    "say 'messages on stderr'": r"\btalk on standard error\b",
+    "say 'messages on stderr'": r"\btalk (goes )?(on|to) standard error\b",
     "count, then choose the plural": r"[a-z]\((s|es)\) [a-z]+\b(?! in)",
     "say 'repair'": r"\bmend(ed)? (what can|the plugins)\b",
     "say 'grant access'": r"\b[Ll]et somebody in\b",

@@ -141,7 +141,7 @@ def _plugin_commands(program: Program) -> Mapping[str, str]:
 def program_group(context: click.Context, no_color: bool) -> None:
     """Find, start, inspect and repair the plugins of a host.
 
-    Data go to standard output, talk goes to standard error. Exit codes: 0 fine, 1 failed, 2 wrong usage,
-    3 ran and found problems.
+    Data go to stdout, messages to stderr. Exit codes: 0 success, 1 failure, 2 wrong usage,
+    3 problems found.
     """
     context.color = colour_choice(program_of(context).environ, refused=no_color)
