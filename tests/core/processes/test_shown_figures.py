@@ -61,6 +61,9 @@ async def test_commands_tell_what_the_process_uses_and_where_it_stands(
         assert process["files"] > 4
         assert process["cpu_seconds"] >= 0
         assert f"process       {pid} of host {os.getpid()}: " in await command(capsys, "info", "faulty")
+        told = await command(capsys, "info", "faulty")
+        assert "Traceback" not in told
+        assert "problem" not in told
         (stack,) = json.loads(await command(capsys, "stack", "faulty", "--json"))["processes"]
         assert (stack["pid"], "plughost/core/guest/life.py" in stack["stack"]) == (pid, True)
         assert f"process {pid}\n" in await command(capsys, "stack", "faulty")
