@@ -231,6 +231,29 @@ async def test_a_plugin_more_costs_what_a_plugin_costs_and_not_more_with_each_th
     pytest.fail(f"10, 20 and 30 plugins take {least} instructions")
 
 
+SETTINGS = 5_500
+"""Instructions for each plugin that has a table of its own, of CPython 3.11, and a few more."""
+
+
+def test_a_table_more_does_not_have_the_annotations_of_its_class_read_again(tmp_path: Path) -> None:
+    least = {count: cost_of_a_configuration(tmp_path, count) for count in (10, 30)}
+    assert least[30] - least[10] < 20 * SETTINGS, least
+
+
+def cost_of_a_configuration(tmp_path: Path, count: int) -> int:
+    names = [f"many{number}" for number in range(count)]
+    settings = {
+        "host": {"data_dir": str(tmp_path / "data"), "allow": names},
+        "plugins": {name: {"module": f"{name}_code:Quiet"} for name in names},
+    }
+    least = math.inf
+    for _ in range(3):
+        with counted() as found:
+            Host(config=settings, environ={})
+        least = min(least, found.instructions)
+    return int(least)
+
+
 async def test_nor_does_one_of_many_that_lie_side_by_side_and_are_named_by_their_modules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,8 @@ class Decoder:
         self._origins = origins
         self._resolved = resolved
         self._secrets = sorted((s for s in secrets if len(s) >= _SHORTEST_SCRUBBED), key=len, reverse=True)
+        # Beside each its type, so that no other gets its id
+        self._records: dict[int, tuple[Any, Record | None]] = {}
 
     def decode(self, value: Any, kind: Any, path: SettingPath) -> Any:
         """Return ``value`` as ``kind``, or ``FAILED`` with the problems noted."""
@@ -65,7 +67,7 @@ class Decoder:
             value = read_words(value, kind)
         if isinstance(value, tuple(one for one in members(kind) if is_record(one))):
             return value  # code may give what is decoded already
-        if isinstance(value, Mapping) and (record := record_among(kind)):
+        if isinstance(value, Mapping) and (record := self._record_among(kind)):
             return self._decode_record(value, record, path)
         # Tables go value by value: each has an origin of its own. Lists of records go item by item, because
         # msgspec would ignore the unknown keys of a dataclass.
@@ -77,8 +79,8 @@ class Decoder:
         if isinstance(value, (list, tuple)) and (inner := records_of_list(kind)) is not None:
             items = [self.decode(one, inner, (*path, place)) for place, one in enumerate(value)]
             return FAILED if _has_failed(items) else tuple(items) if is_tuple(kind) else items
-        inside = (f"{dotted(path)}[", f"{dotted(path)}.")
-        holds_resolved = any(name.startswith(inside) for name in self._resolved)
+        name = dotted(path)
+        holds_resolved = any(one.startswith((f"{name}[", f"{name}.")) for one in self._resolved)
         strict = not (holds_resolved or self.is_lenient(path))
         try:
             return msgspec.convert(read_time(value, kind), kind, strict=strict, dec_hook=_decode_custom)
@@ -95,6 +97,12 @@ class Decoder:
         for secret in self._secrets:
             message = message.replace(secret, MASK)
         self.problems.append(ConfigProblem(dotted(path), origin_of_setting(path, self._origins), message))
+
+    def _record_among(self, kind: Any) -> Record | None:
+        """Look at each type once: to read the annotations of a class takes longer than to decode its table."""
+        if id(kind) not in self._records:
+            self._records[id(kind)] = kind, record_among(kind)
+        return self._records[id(kind)][1]
 
     def _decode_record(self, value: Mapping[str, Any], record: Record, path: SettingPath) -> Any:
         before = len(self.problems)
