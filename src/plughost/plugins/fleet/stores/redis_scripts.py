@@ -396,11 +396,13 @@ return {whole(now), epoch(), cmsgpack.pack(redis.call('HGETALL', key('beat'))), 
 _STEPS: Final = """
 local function head(field) return redis.call('HGET', key('head'), field) end
 local function number_of(field) return tonumber(head(field) or '0') end
-local function put_revision(number, document, kept)
+local function put_revision(number, document, kept, active)
   redis.call('HSET', key('rev'), whole(number), document)
   local numbers = redis.call('HKEYS', key('rev'))
   table.sort(numbers, function(a, b) return tonumber(a) > tonumber(b) end)
-  for n = tonumber(kept) + 1, #numbers do redis.call('HDEL', key('rev'), numbers[n]) end
+  for n = tonumber(kept) + 1, #numbers do
+    if tonumber(numbers[n]) ~= active then redis.call('HDEL', key('rev'), numbers[n]) end
+  end
 end
 local function put_step(active, newest, roll)
   redis.call('HSET', key('head'), 'step', whole(number_of('step') + 1), 'active', whole(active), 'newest',
@@ -415,8 +417,9 @@ PROPOSE: Final = (
     + """
 local number, expect, newest = tonumber(ARGV[3]), tonumber(ARGV[4]), number_of('newest')
 if expect ~= newest or number <= newest then return {0, whole(newest)} end
-put_revision(number, ARGV[5], ARGV[6])
-put_step(ARGV[7] == '1' and number or number_of('active'), number, ARGV[8])
+local active = ARGV[7] == '1' and number or number_of('active')
+put_revision(number, ARGV[5], ARGV[6], active)
+put_step(active, number, ARGV[8])
 return {1, whole(number)}
 """
 )
@@ -435,8 +438,9 @@ GO_ON: Final = (
     + """
 local number, newest = tonumber(ARGV[6]), number_of('newest')
 if tonumber(ARGV[3]) ~= number_of('step') then return 0 end
-if number > newest then put_revision(number, ARGV[7], ARGV[8]) end
-put_step(math.max(number_of('active'), tonumber(ARGV[5])), math.max(newest, number), ARGV[4])
+local active = math.max(number_of('active'), tonumber(ARGV[5]))
+if number > newest then put_revision(number, ARGV[7], ARGV[8], active) end
+put_step(active, math.max(newest, number), ARGV[4])
 return 1
 """
 )

@@ -137,8 +137,8 @@ class FleetRules(JobRules):
         head = self._head()
         if proposal.expect != head.newest or proposal.number <= head.newest:
             return Proposed(accepted=False, newest=head.newest)
-        self._put_revision(proposal.number, proposal.document)
         active = proposal.number if proposal.at_once else head.active
+        self._put_revision(proposal.number, proposal.document, active)
         self._put_head(
             replace(head, step=head.step + 1, newest=proposal.number, active=active, roll=proposal.roll)
         )
@@ -167,9 +167,9 @@ class FleetRules(JobRules):
         head = self._head()
         if step.after != head.step:
             return False
-        if step.number > head.newest:
-            self._put_revision(step.number, step.document)
         newest, active = max(head.newest, step.number), max(head.active, step.active)
+        if step.number > head.newest:
+            self._put_revision(step.number, step.document, active)
         self._put_head(replace(head, step=head.step + 1, newest=newest, active=active, roll=step.roll))
         return True
 

@@ -138,10 +138,12 @@ class FleetTables:
     def _put_head(self, head: FleetHead) -> None:
         self._documents.put("head", "", msgspec.msgpack.encode(head))
 
-    def _put_revision(self, number: int, document: bytes) -> None:
+    def _put_revision(self, number: int, document: bytes, active: int) -> None:
+        """Keep a revision, and drop old ones; not the one that is ``active``, which those that join are to follow."""
         self._documents.put("revision", f"{number:012}", document)
         for key, _ in self._documents.items("revision")[:-MOST_REVISIONS]:
-            self._documents.delete("revision", key)
+            if int(key) != active:
+                self._documents.delete("revision", key)
 
     def _change_roster(self) -> FleetHead:
         head = self._head()
