@@ -393,16 +393,12 @@ def misfortunes(number: int) -> None:
                 fleet.server = pair.servers[pair.port]
                 fleet.until_alive(8)
                 fleet.until_more_starts(2)
-            crowd = fleet.crowds[0]
-            print(
-                f"{what}: {len(crowd.starts)} starts, {len(crowd.doubled)} doubled",
-                file=sys.stderr,
-                flush=True,
-            )
+            started, doubled = len(fleet.crowds[0].starts), len(fleet.crowds[0].doubled)
+            print(f"{what}: {started} starts, {doubled} doubled", file=sys.stderr, flush=True)
     told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
     row(
         f"slots of eight real hosts: {told}", "0 doubled, or 1 for each fail-over",
-        f"{len(crowd.starts):,} started, {len(crowd.doubled)} doubled",
+        f"{started:,} started, {doubled} doubled",
     )  # fmt: skip
 
 

@@ -41,8 +41,9 @@ class RedisAtOnce(RedisFleetStore):
         super().__init__("redis://made-up", prefix=uuid.uuid4().hex, now=now)
         self._path = path
 
-    def _connected(self) -> Any:
-        return _ClientAtOnce(Redis(unix_socket_path=self._path))
+    async def open(self) -> None:
+        if self._client is None:
+            self._client = _ClientAtOnce(Redis(unix_socket_path=self._path))  # type: ignore[assignment]
 
     async def close(self) -> None:
         if self._client is not None:

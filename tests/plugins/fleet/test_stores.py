@@ -42,6 +42,66 @@ async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_fleets_in_one_file_know_nothing_of_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    shop, again, blog = (SqliteFleetStore(path, fleet=name) for name in ("shop", "shop", "blog"))
+    for store, member in ((shop, "a"), (blog, "b"), (again, "c")):
+        await store.open()
+        await store.join(Greeting(member=member, ttl=60_000))
+        await store.propose(Proposal(number=1, expect=0, document=member.encode()))
+    assert [one.member for one in (await shop.view()).members] == ["a", "c"]
+    assert [one.member for one in (await blog.view()).members] == ["b"]
+    assert [await store.revision(1) for store in (shop, again, blog)] == [b"a", b"a", b"b"]
+    assert (await shop.view()).epoch == (await again.view()).epoch != (await blog.view()).epoch
+    for store in (shop, again, blog):
+        await store.close()
+
+
+async def test_a_file_that_another_plughost_made_is_that_of_the_first_who_opens_it(tmp_path: Path) -> None:
+    older, shop = (
+        SqliteFleetStore(tmp_path / "fleet.db"),
+        SqliteFleetStore(tmp_path / "fleet.db", fleet="shop"),
+    )
+    await older.open()
+    await older.join(Greeting(member="a", ttl=60_000))
+    await shop.open()
+    assert [one.member for one in (await shop.view()).members] == ["a"]
+    for store in (older, shop):
+        await store.close()
+
+
+def told(store: SqliteFleetStore, pragma: str) -> int:
+    """Have SQLite do as if its disk were another one."""
+    with store._file.connected() as connection:
+        return int((connection.execute(f"PRAGMA {pragma}").fetchone() or [0])[0])
+
+
+async def test_a_full_disk_is_told_and_what_is_there_is_kept_and_goes_on(tmp_path: Path) -> None:
+    store = SqliteFleetStore(tmp_path / "fleet.db")
+    await store.open()
+    incarnation = (await store.join(Greeting(member="a", ttl=60_000))).incarnation
+    told(store, f"max_page_count={told(store, 'page_count')}")
+    with pytest.raises(StoreUnavailableError, match="full"):
+        await store.join(Greeting(member="b", ttl=60_000, card=b"x" * 50_000))
+    assert [one.member for one in (await store.view()).members] == ["a"]
+    assert (await store.beat(Beat(member="a", incarnation=incarnation))).known
+    told(store, "max_page_count=1000000")
+    await store.join(Greeting(member="b", ttl=60_000, card=b"x" * 50_000))
+    assert [one.member for one in (await store.view()).members] == ["a", "b"]
+    await store.close()
+
+
+async def test_a_file_that_may_be_read_and_not_written_is_told_as_that(tmp_path: Path) -> None:
+    store = SqliteFleetStore(tmp_path / "fleet.db")
+    await store.open()
+    await store.join(Greeting(member="a", ttl=60_000))
+    told(store, "query_only=ON")
+    with pytest.raises(StoreUnavailableError, match="readonly database"):
+        await store.join(Greeting(member="b", ttl=60_000))
+    assert [one.member for one in (await store.view()).members] == ["a"]
+    await store.close()
+
+
 async def test_a_link_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "fleet.db").symlink_to(tmp_path / "elsewhere")
     store = SqliteFleetStore(tmp_path / "fleet.db")

@@ -125,7 +125,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             return PostgresqlFleetStore(
                 self.postgresql_url, fleet=self.name or host_name, timeout=self.postgresql_timeout
             )
-        return SqliteFleetStore(Path(self.path) if self.path else data_dir / "fleet.db")
+        path = Path(self.path) if self.path else data_dir / "fleet.db"
+        return SqliteFleetStore(path, fleet=self.name or host_name)
 
     def make_seal(self, data_dir: Path) -> Seal:
         """Return what signs and opens revisions.

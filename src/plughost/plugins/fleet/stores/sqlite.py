@@ -33,14 +33,17 @@ class SqliteFleetStore(SteppingStore):
     Args:
         path: The file; it is made, for its owner alone.
         now: Returns the time in seconds since the epoch.
+        fleet: The fleet's name: several may share a file, and know nothing of each other. Empty is the first of them.
     """
 
     name = "sqlite"
 
-    def __init__(self, path: Path, now: Callable[[], float] = SYSTEM_CLOCK.time) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = SYSTEM_CLOCK.time, *, fleet: str = "") -> None:
         self.path = path
+        self._fleet = fleet
+        self._prefix = ""
         self._now = now
-        self._file = OwnDatabase(path, _make_table, timeout=_PATIENCE)
+        self._file = OwnDatabase(path, self._make_table, timeout=_PATIENCE)
         self._words = Words(Path(f"{path}.words"))
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
@@ -68,18 +71,33 @@ class SqliteFleetStore(SteppingStore):
                 if reads:
                     try:
                         with _transaction(connection, "DEFERRED"):  # it waits for nobody, and nobody for it
-                            return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
+                            return step(
+                                FleetRules(_Rows(connection, self._prefix), round(self._now() * 1000))
+                            )
                     except sqlite3.OperationalError:
                         pass  # it had to write after all: the file was empty
                 # A claim must not be forgotten in a power cut, or its slot would start twice. A beat may.
                 connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
                 with _transaction(connection):
-                    return step(FleetRules(_Rows(connection), round(self._now() * 1000)))
+                    return step(FleetRules(_Rows(connection, self._prefix), round(self._now() * 1000)))
 
         return await self._in_thread(transact)
 
     async def _wake(self, word: Word) -> None:
         await self._in_thread(partial(self._words.tell, word))
+
+    def _make_table(self, connection: sqlite3.Connection) -> None:
+        with _transaction(connection):
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS documents (kind TEXT NOT NULL, key TEXT NOT NULL,"
+                " value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+            )
+            rows = _Rows(connection, "")
+            first = rows.get("fleet", "")
+            if self._fleet and first is None:
+                rows.put("fleet", "", self._fleet.encode())
+            shares = bool(self._fleet) and first not in (None, self._fleet.encode())
+            self._prefix = f"{self._fleet}: " if shares else ""
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         try:
@@ -89,37 +107,34 @@ class SqliteFleetStore(SteppingStore):
             raise StoreUnavailableError(f"the fleet's file {self.path} cannot be used: {said}") from error
 
 
-def _make_table(connection: sqlite3.Connection) -> None:
-    with _transaction(connection):
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS documents (kind TEXT NOT NULL, key TEXT NOT NULL,"
-            " value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"
-        )
-
-
 class _Rows:
-    """``Documents`` in one table."""
+    """``Documents`` in one table, of kinds that begin with ``prefix``."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, prefix: str) -> None:
         self._connection = connection
+        self._prefix = prefix
 
     def get(self, kind: str, key: str) -> bytes | None:
         query = "SELECT value FROM documents WHERE kind = ? AND key = ?"
-        row: Any = self._connection.execute(query, (kind, key)).fetchone()
+        row: Any = self._connection.execute(query, (self._prefix + kind, key)).fetchone()
         return None if row is None else row[0]
 
     def put(self, kind: str, key: str, value: bytes) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, key, value))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (self._prefix + kind, key, value)
+        )
 
     def delete(self, kind: str, key: str) -> None:
-        self._connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+        self._connection.execute(
+            "DELETE FROM documents WHERE kind = ? AND key = ?", (self._prefix + kind, key)
+        )
 
     def some(self, kind: str, keys: Sequence[str]) -> list[bytes]:
         return [value for key in keys if (value := self.get(kind, key)) is not None]
 
     def items(self, kind: str) -> list[tuple[str, bytes]]:
         query = "SELECT key, value FROM documents WHERE kind = ? ORDER BY key"
-        return self._connection.execute(query, (kind,)).fetchall()
+        return self._connection.execute(query, (self._prefix + kind,)).fetchall()
 
 
 @contextmanager
