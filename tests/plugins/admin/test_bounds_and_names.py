@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from plughost.contracts import CacheManager, SessionManager
-from plughost.plugins.admin import AdminPlugin, figures
+from plughost.plugins.admin import AdminPlugin, actions, figures
 from plughost.plugins.cache.plugin import CachePlugin
 from plughost.plugins.sessions.plugin import SessionsPlugin
 
@@ -41,6 +41,39 @@ async def test_the_sessions_of_a_user_come_in_pages_and_each_once(api):
         cursor = page["cursor"]
     assert len(seen) == 23
     assert set(seen) == made
+
+
+async def test_the_first_pages_and_the_end_of_one_session_read_few_of_many(api, monkeypatch):
+    monkeypatch.setattr(figures, "SESSIONS_COUNTED", 20)
+    monkeypatch.setattr(actions, "SESSIONS_COUNTED", 20)
+    sessions = api.served.host.use(SessionManager)
+    made = [(await sessions.create("7")).handle for _ in range(500)]
+    store, asked = sessions.records.store, []
+    read = store.list_subject
+
+    async def noted(subject, limit=None):
+        asked.append(limit)
+        return await read(subject, limit)
+
+    monkeypatch.setattr(store, "list_subject", noted)
+    page = (await api.get("sessions/users/7", params={"limit": 10})).json()
+    assert (page["total"], page["more"], asked) == (20, True, [20])
+    seen, cursor = [row["handle"] for row in page["sessions"]], page["cursor"]
+    assert (await api.delete(f"sessions/users/7/{seen[0]}")).status_code == 200
+    assert asked[1:] == [100, 20]
+    while cursor is not None:
+        page = (await api.get("sessions/users/7", params={"limit": 100, "cursor": cursor})).json()
+        seen += [row["handle"] for row in page["sessions"]]
+        cursor = page["cursor"]
+    assert (len(seen), set(seen), page["more"], page["total"]) == (500, set(made), False, 499)
+    assert (await api.delete(f"sessions/users/7/{made[0]}")).status_code == 200
+    assert (await api.delete("sessions/users/7/nobody")).status_code == 404
+
+
+@pytest.mark.parametrize("cursor", ["nan:x", "inf:x", "x", ":"])
+async def test_a_cursor_that_no_page_told_is_refused(api, cursor):
+    answer = await api.get("sessions/users/7", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_query")
 
 
 async def test_without_a_limit_there_is_one_all_the_same(api):

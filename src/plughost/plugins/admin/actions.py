@@ -169,7 +169,8 @@ async def end_one(host: Host, of: OneSession) -> Done:
     sessions = sessions_of(host)
     if not await sessions.end_handle(of.id, of.handle):
         raise Problem(404, f"User {of.id} has no session {of.handle}.", code="not_found")
-    gone = all(session.handle != of.handle for session in await sessions.list_user(of.id))
+    listed = await sessions.list_user(of.id, SESSIONS_COUNTED)
+    gone = all(session.handle != of.handle for session in listed)
     return Done(f"Session {of.handle} of {of.id} ended, {_confirmed(gone, 'it is still listed')}", gone)
 
 

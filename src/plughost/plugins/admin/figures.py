@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -126,24 +127,39 @@ async def session_figures(runtime: HttpRuntime, desk: FigureSources) -> Document
 async def user_sessions(host: Host, user_id: str, limit: int = 100, after: str = "") -> Document:
     """Return some sessions of one user, the newest first, without their secrets.
 
+    ``total`` is how many were counted; with ``more`` there may be more of them than that.
+
     Args:
         host: The host.
         user_id: Whose.
         limit: How many at most.
         after: The ``cursor`` of the page before; empty for the first.
     """
-    listed = sorted(await sessions_of(host).list_user(user_id), key=_place, reverse=True)
-    left = listed
-    if after:
-        created_at, _, handle = after.partition(":")
-        try:
-            place = float(created_at), handle
-        except ValueError:
-            raise Problem(422, "`cursor` is what the page before told.", code="invalid_query") from None
-        left = [session for session in listed if _place(session) < place]
+    place = _named_place(after) if after else None
+    most, is_all = SESSIONS_COUNTED, False
+    left: list[Session] = []
+    while len(left) <= limit and not is_all:
+        # Not all of them, of which somebody may have made a million: only the pages far behind read many.
+        listed = sorted(await sessions_of(host).list_user(user_id, most), key=_place, reverse=True)
+        is_all = len(listed) < most
+        # Of those that began with the last one, some may be missing still.
+        known = listed if is_all else [one for one in listed if one.created_at > listed[-1].created_at]
+        left = [session for session in known if place is None or _place(session) < place]
+        most *= 2
     shown = left[:limit]
     cursor = f"{shown[-1].created_at!r}:{shown[-1].handle}" if len(left) > limit else None
-    return {**_user(user_id, listed, shown), "cursor": cursor}
+    return {**_user(user_id, listed, shown), "more": not is_all, "cursor": cursor}
+
+
+def _named_place(cursor: str) -> tuple[float, str]:
+    created_at, _, handle = cursor.partition(":")
+    try:
+        place = float(created_at), handle
+    except ValueError:
+        place = math.nan, handle
+    if not math.isfinite(place[0]):
+        raise Problem(422, "`cursor` is what the page before told.", code="invalid_query")
+    return place
 
 
 def _place(session: Session) -> tuple[float, str]:

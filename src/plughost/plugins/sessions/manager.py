@@ -28,6 +28,9 @@ from plughost.plugins.sessions.migrate import reseal
 from plughost.plugins.sessions.records import ATTEMPTS, SessionRecords
 from plughost.plugins.sessions.tokens import checked_user, digest_of_id
 
+_LOOKED_AT_FIRST = 100
+"""Of a user's newest sessions, when one is looked for by its handle: hardly anybody has more."""
+
 
 class Sessions:
     """Implements ``SessionManager`` and ``SessionMaintenance``; see there for what each method promises.
@@ -160,9 +163,14 @@ class Sessions:
 
     async def end_handle(self, user_id: str, handle: str) -> bool:
         """End the one session of that user with that public handle."""
-        for row in await self.records.store.list_subject(checked_user(user_id)):
-            if row.handle == handle:
-                return await self.records.end_stored(row.digest, "destroyed")
+        subject, most, is_all = checked_user(user_id), _LOOKED_AT_FIRST, False
+        while not is_all:
+            rows = await self.records.store.list_subject(subject, most)
+            for row in rows:
+                if row.handle == handle:
+                    return await self.records.end_stored(row.digest, "destroyed")
+            is_all = len(rows) < most
+            most *= 10
         return False
 
     async def cleanup_expired(self) -> CleanupReport:
