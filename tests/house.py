@@ -141,6 +141,22 @@ def handed_over(module: Module) -> set[str]:
     }
 
 
+def too_long(modules: list[Module]) -> list[str]:
+    """Each function that does not fit on a screen: where it begins, its name and its lines."""
+    return [
+        f"{module.path}:{one.lineno} {one.name}, {length_of(one)} lines"
+        for module in modules
+        for one in functions_of(module)
+        if length_of(one) > LONG
+    ]
+
+
+def share_used_once(modules: list[Module]) -> float:
+    """How many of a hundred functions are private and used once."""
+    once = sum(len(used_once(module)) for module in modules)
+    return 100 * once / sum(len(functions_of(module)) for module in modules)
+
+
 def names_that_stand_twice(modules: list[Module]) -> dict[str, list[str]]:
     """Each class or public function at the top of a module that another room has too, with the modules that do."""
     places = defaultdict[str, list[Module]](list)
@@ -181,7 +197,7 @@ def repeated(modules: list[Module]) -> set[tuple[str, str]]:
     return {(f"{a[0]}:{a[1]}", f"{b[0]}:{b[1]}") for a, b in begins}
 
 
-def in_signatures(modules: list[Module]) -> set[tuple[str, str]]:
+def in_signatures(modules: list[Module], pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
     """Those of the repeated places of which the most lines on either side belong to signatures."""
     found = {str(module.path): module for module in modules}
 
@@ -191,13 +207,27 @@ def in_signatures(modules: list[Module]) -> set[tuple[str, str]]:
         lines = [n for n, _ in module.code if n not in module.imports][int(at) : int(at) + SHARED]
         return sum(n in module.signatures for n in lines) > SHARED / 2
 
-    return {(a, b) for a, b in repeated(modules) if is_one(a) and is_one(b)}
+    return {(a, b) for a, b in pairs if is_one(a) and is_one(b)}
+
+
+def said_twice(modules: list[Module]) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """The repeated places that are no signatures: both paths and the first line, which change seldom -> the places."""
+    by_path = {str(module.path): module for module in modules}
+    pairs = repeated(modules)
+    found: dict[tuple[str, str, str], tuple[str, str]] = {}
+    for first, second in pairs - in_signatures(modules, pairs):
+        path, _, at = first.rpartition(":")
+        module = by_path[path]
+        line = [text for n, text in module.code if n not in module.imports][int(at)]
+        found[path, second.rpartition(":")[0], line] = (first, second)
+    return found
 
 
 def figures(modules: list[Module]) -> dict[str, float]:
     """The figures of one revision, named as the table prints them."""
     functions = [one for module in modules for one in functions_of(module)]
     once = [one for module in modules for one in used_once(module)]
+    pairs = repeated(modules)
     given = sum(
         one.name in names
         for module in modules
@@ -209,14 +239,14 @@ def figures(modules: list[Module]) -> dict[str, float]:
         "files": len(modules),
         "public names": len(public_names(modules)),
         "functions": len(functions),
-        "private and used once, %": round(100 * len(once) / len(functions), 1),
+        "private and used once, %": round(share_used_once(modules), 1),
         "private and called once, %": round(100 * (len(once) - given) / len(functions), 1),
         "handed over once": given,
         "private, used once, up to 5 lines": sum(length_of(one) <= 5 for one in once),
-        f"functions above {LONG} lines": sum(length_of(one) > LONG for one in functions),
+        f"functions above {LONG} lines": len(too_long(modules)),
         "names that stand twice": len(names_that_stand_twice(modules)),
-        "pairs of repeated lines": len(repeated(modules)),
-        "of these signatures": len(in_signatures(modules)),
+        "pairs of repeated lines": len(pairs),
+        "of these signatures": len(in_signatures(modules, pairs)),
     }
 
 

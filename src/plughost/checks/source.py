@@ -41,7 +41,10 @@ def _stop(subject: Subject) -> Iterator[CheckProblem]:
         start = ast.parse(dedent(inspect.getsource(given)))
     except (OSError, TypeError, SyntaxError):
         return  # there is none, or none in Python
-    if _has_own_stop(subject) or "on_stop" in _called(start):
+    target = subject.handle.target
+    owner = next((kind for kind in type(target).__mro__ if "stop" in vars(kind)), Plugin)
+    has_own_stop = hasattr(target, "stop") if isinstance(target, ModuleType) else owner is not Plugin
+    if has_own_stop or "on_stop" in _called(start):
         return
     blocks = [node for node in ast.walk(start) if isinstance(node, ast.With | ast.AsyncWith)]
     within = {name for block in blocks for item in block.items for name in _called(item.context_expr)}
@@ -68,14 +71,6 @@ def _private_imports(subject: Subject) -> Iterator[CheckProblem]:
                     "plughost.exceptions",
                     level="warning",
                 )
-
-
-def _has_own_stop(subject: Subject) -> bool:
-    target = subject.handle.target
-    if isinstance(target, ModuleType):
-        return hasattr(target, "stop")
-    owner = next((kind for kind in type(target).__mro__ if "stop" in vars(kind)), None)
-    return owner is not None and owner is not Plugin
 
 
 def _called(tree: ast.AST) -> set[str]:

@@ -123,7 +123,16 @@ class JobScheduler:
         Raises:
             LookupError: There is no such job, or several.
         """
-        name, entry = self._find(name)
+        found = [
+            (known, entry) for known, entry in self._named() if name in (known, f"{entry.owner}:{known}")
+        ]
+        if not found:
+            near = did_you_mean(name, (known for known, _ in self._named()))
+            raise LookupError(f"there is no job {name!r}.{near}")
+        if len(found) > 1:
+            choices = ", ".join(f"{entry.owner}:{known}" for known, entry in found)
+            raise LookupError(f"several jobs are named {name!r}: choose one of {choices}")
+        name, entry = found[0]
         if not entry.running:
             entry.begin(self._clock)
             if self._tasks is None:
@@ -259,18 +268,6 @@ class JobScheduler:
             key = (entry.owner, entry.job.name)
             number = seen[key] = seen.get(key, 0) + 1
             yield entry.job.name if number == 1 else f"{entry.job.name}#{number}", entry
-
-    def _find(self, name: str) -> tuple[str, JobEntry]:
-        found = [
-            (known, entry) for known, entry in self._named() if name in (known, f"{entry.owner}:{known}")
-        ]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            choices = ", ".join(f"{entry.owner}:{known}" for known, entry in found)
-            raise LookupError(f"several jobs are named {name!r}: choose one of {choices}")
-        near = did_you_mean(name, (known for known, _ in self._named()))
-        raise LookupError(f"there is no job {name!r}.{near}")
 
     def _record(self, entry: JobEntry, name: str) -> JobRecord:
         next_run = None

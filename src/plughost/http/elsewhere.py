@@ -175,7 +175,14 @@ class _Exchange:
             raise self._failure
         try:
             if message["type"] == "http.response.start":
-                self._begin(message)
+                types = [value for name, value in message["headers"] if name == b"content-type"]
+                if any(value.startswith(b"text/event-stream") for value in types):
+                    runtime = runtime_of(self._scope)
+                    self._held.enter_context(held_stream(runtime, self._scope))
+                    self._is_event_stream = True
+                    self._tasks.start_soon(when_set, runtime.draining, self._tasks.cancel_scope)
+                    self._tasks.start_soon(cancel_when_over, self._scope, self._tasks.cancel_scope)
+                    end_when_leaving(self._scope, self._tasks.cancel_scope)
             elif message.get("more_body"):
                 self._is_streaming = True
                 self._watch()
@@ -192,17 +199,6 @@ class _Exchange:
         self._failure = self._failure or error
         self._tasks.cancel_scope.cancel()
         return error
-
-    def _begin(self, message: Message) -> None:
-        types = [value for name, value in message["headers"] if name == b"content-type"]
-        if not any(value.startswith(b"text/event-stream") for value in types):
-            return
-        runtime = runtime_of(self._scope)
-        self._held.enter_context(held_stream(runtime, self._scope))
-        self._is_event_stream = True
-        self._tasks.start_soon(when_set, runtime.draining, self._tasks.cancel_scope)
-        self._tasks.start_soon(cancel_when_over, self._scope, self._tasks.cancel_scope)
-        end_when_leaving(self._scope, self._tasks.cancel_scope)
 
     def _watch(self) -> None:
         async def see_client_leave() -> None:

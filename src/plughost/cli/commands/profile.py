@@ -109,28 +109,17 @@ def _rounded(moment: float | None) -> float | None:
 
 def _text(rows: list[Document], duration: float) -> str:
     whole = max([duration, *(float((row["start_began"] or 0.0) + row["start"]) for row in rows)]) or 1.0
-    body = [
-        (
-            row["name"] + (" (failed)" if row["state"] == PluginState.FAILED else ""),
-            seconds(row["import"]),
-            seconds(row["start"]),
-            seconds(row["total"]),
-            _bar(row, whole),
-        )
-        for row in rows
-    ]
+    body: list[tuple[str, ...]] = []
+    for row in rows:
+        name = row["name"] + (" (failed)" if row["state"] == PluginState.FAILED else "")
+        bar = [" "] * _WIDTH
+        phases = (("i", row["import_began"], row["import"]), ("s", row["start_began"], row["start"]))
+        for letter, began, took in phases:
+            if began is not None:
+                first = min(int(began / whole * _WIDTH), _WIDTH - 1)
+                last = min(int((began + took) / whole * _WIDTH), _WIDTH - 1)
+                bar[first : last + 1] = letter * (last - first + 1)
+        times = (seconds(row[phase]) for phase in ("import", "start", "total"))
+        body.append((name, *times, "".join(bar).rstrip()))
     head = ("PLUGIN", "IMPORT", "START", "TOTAL", f"i import, s start; {seconds(whole)} in all")
     return table(head, body)
-
-
-def _bar(row: Document, whole: float) -> str:
-    cells = [" "] * _WIDTH
-    for letter, began, took in (
-        ("i", row["import_began"], row["import"]),
-        ("s", row["start_began"], row["start"]),
-    ):
-        if began is not None:
-            first = min(int(began / whole * _WIDTH), _WIDTH - 1)
-            last = min(int((began + took) / whole * _WIDTH), _WIDTH - 1)
-            cells[first : last + 1] = letter * (last - first + 1)
-    return "".join(cells).rstrip()

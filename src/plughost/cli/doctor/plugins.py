@@ -74,20 +74,16 @@ def _modules(patient: Patient) -> Iterator[CheckProblem]:
         finding = candidate.finding
         top = finding.reference.partition(":")[0].partition(".")[0]
         home = finding.environment
-        is_there = _can_be_found(top) if home is None else home.home_of(finding.reference) is not None
-        if finding.folder is None and not is_there:
+        try:
+            found = importlib.util.find_spec(top) if home is None else home.home_of(finding.reference)
+        except (ImportError, ValueError):
+            found = None
+        if finding.folder is None and found is None:
             yield CheckProblem(
                 message=f"module {top} of plugin {candidate.name!r} was not found ({finding.origin})",
                 advice="reinstall its distribution, or correct `module` in the configuration",
                 plugin=candidate.name,
             )
-
-
-def _can_be_found(top: str) -> bool:
-    try:
-        return importlib.util.find_spec(top) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 @check("dependencies", "what plugins require is there, and nobody waits in a circle")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Literal
 
 from packaging.utils import canonicalize_name
@@ -75,15 +76,8 @@ def pip_command(found: Iterable[Difference]) -> list[str]:
     for one in found:
         if one.kind == "install":
             wanted.append(one.requirement)
-            replaced |= _is_installed(one.requirement)
+            name, _, version = one.requirement.partition("==")
+            with suppress(importlib.metadata.PackageNotFoundError):
+                replaced |= importlib.metadata.version(canonicalize_name(name)) == version
     options = ["--force-reinstall", "--no-deps"] if replaced else []
     return ["install", *options, *dict.fromkeys(wanted)] if wanted else []
-
-
-def _is_installed(requirement: str) -> bool:
-    name, _, version = requirement.partition("==")
-    try:
-        found = importlib.metadata.distribution(canonicalize_name(name))
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return found.version == version

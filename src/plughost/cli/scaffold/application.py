@@ -6,7 +6,7 @@ import importlib.metadata
 import inspect
 import keyword
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -42,20 +42,18 @@ def application_answers(host: HostSection, group: str | None, hookspecs: str | N
     answers: dict[str, Any] = {"group": chosen, "hookspecs": ",".join(given)}
     if given:
         setup = HookSetup.of(msgspec.structs.replace(host, hookspecs=given))
-        answers["own_hooks"] = list(_stubs(setup))
+        stubs: list[Mapping[str, Any]] = []  # what an implementation of each hook looks like
+        for namespace in setup.hookspecs:
+            for declared in read_declarations(setup.manager(), namespace, setup.terms):
+                summary = (inspect.getdoc(declared.function) or "").partition("\n")[0].replace("\\", "/")
+                stub = {
+                    "name": declared.name,
+                    "arguments": [name for name in declared.arguments if not keyword.iskeyword(name)],
+                    "waits": inspect.iscoroutinefunction(declared.function),
+                    "summary": summary.replace('"', "'") or f"Answer the application's hook {declared.name}.",
+                }
+                stubs.append(stub)
+        answers["own_hooks"] = stubs
         module = given[0].partition(":")[0].partition(".")[0]
         answers["application"] = importlib.metadata.packages_distributions().get(module, [module])[0]
     return answers
-
-
-def _stubs(setup: HookSetup) -> Iterator[Mapping[str, Any]]:
-    """Yield what an implementation of each hook looks like."""
-    for namespace in setup.hookspecs:
-        for declared in read_declarations(setup.manager(), namespace, setup.terms):
-            summary = (inspect.getdoc(declared.function) or "").partition("\n")[0].replace("\\", "/")
-            yield {
-                "name": declared.name,
-                "arguments": [name for name in declared.arguments if not keyword.iskeyword(name)],
-                "waits": inspect.iscoroutinefunction(declared.function),
-                "summary": summary.replace('"', "'") or f"Answer the application's hook {declared.name}.",
-            }

@@ -89,8 +89,12 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             super().data_received(data[at : at + MOST_HEADER_BYTES])
             if self.transport.is_closing():
                 return
-            if self._in_head and self._is_head_too_long(min(len(data) - at, MOST_HEADER_BYTES)):
-                return
+            if self._in_head:
+                self._head += min(len(data) - at, MOST_HEADER_BYTES)  # the end of a body before it included
+                if self._head > 2 * MOST_HEADER_BYTES:
+                    self.transport.write(_TOO_LONG)
+                    self.transport.close()
+                    return
         if self.cycle is not before:
             if self._deadline is not None:
                 self._stop_deadline()
@@ -109,15 +113,6 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         super().on_headers_complete()
         if self.cycle is not before:
             self.cycle.__class__ = QuickCycle  # its first step is still to come
-
-    def _is_head_too_long(self, taken: int) -> bool:
-        """Count what was read, the end of a body before it included, and give up on what goes far beyond the limit."""
-        self._head += taken
-        too_long = self._head > 2 * MOST_HEADER_BYTES
-        if too_long:
-            self.transport.write(_TOO_LONG)
-            self.transport.close()
-        return too_long
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
         """Hand the connection on to the protocol of WebSockets."""

@@ -67,8 +67,11 @@ def listen(serving: Serving, environ: Mapping[str, str]) -> ListeningSockets:
         return ListeningSockets([_inherited(number) for number in serving.fds])
     if serving.uds is not None:
         return _at_path(serving.uds)
-    if activated := _activated(environ):
-        return ListeningSockets([_inherited(number) for number in activated])
+    # Descriptors may have been handed over as sd_listen_fds(3) describes it, and to another process.
+    count = environ.get("LISTEN_FDS", "0") if environ.get("LISTEN_PID") == str(os.getpid()) else "0"
+    if count.isdecimal() and int(count):
+        numbers = range(_FIRST_INHERITED, _FIRST_INHERITED + int(count))
+        return ListeningSockets([_inherited(number) for number in numbers])
     family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
     # The protocol is said, not left at 0: asyncio switches Nagle's algorithm off only for sockets that say TCP,
     # and with it each answer on a kept connection waits 40 ms for the client's acknowledgement.
@@ -104,14 +107,6 @@ def _at_path(path: Path) -> ListeningSockets:
             raise click.ClickException(f"cannot listen on {path}: {error.strerror or error}") from error
         undo.pop_all()
     return ListeningSockets([listener], made=path)
-
-
-def _activated(environ: Mapping[str, str]) -> range:
-    """Return the descriptors handed over as sd_listen_fds(3) describes it; none when they are not for us."""
-    if environ.get("LISTEN_PID") != str(os.getpid()):
-        return range(0)
-    count = environ.get("LISTEN_FDS", "0")
-    return range(_FIRST_INHERITED, _FIRST_INHERITED + (int(count) if count.isdecimal() else 0))
 
 
 def _inherited(number: int) -> socket.socket:

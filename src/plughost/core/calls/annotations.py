@@ -70,21 +70,21 @@ def hints_of(function: Any) -> dict[str, Any]:
 
     Evaluating them runs what their author wrote there, so whatever it raises means that they are not known.
     """
+
+    def read() -> dict[str, Any]:
+        written = function.__func__ if type(function) is types.MethodType else function
+        if (
+            type(written) is types.FunctionType
+            and not written.__annotations__
+            and not written.__dict__.get("__wrapped__")
+        ):
+            return {}
+        return typing.get_type_hints(inspect.unwrap(function))
+
     try:
-        return contained(Point.SHAPE, _read_hints, function)
+        return contained(Point.SHAPE, read)
     except Exception:
         return {}
-
-
-def _read_hints(function: Any) -> dict[str, Any]:
-    written = function.__func__ if type(function) is types.MethodType else function
-    if (
-        type(written) is types.FunctionType
-        and not written.__annotations__
-        and not written.__dict__.get("__wrapped__")
-    ):
-        return {}
-    return typing.get_type_hints(inspect.unwrap(function))
 
 
 def _fits(inner: Any, outer: Any) -> bool:

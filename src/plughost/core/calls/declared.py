@@ -70,7 +70,24 @@ class HookSetup(msgspec.Struct, frozen=True, kw_only=True):
         families = (one for one in CATALOGUE if host.catalogue is None or family_of(one) in host.catalogue)
         terms = ForeignTerms(on_error=host.on_error, timeout=host.hook_timeout)
         setup = cls(project=host.project, families=tuple(families), terms=terms)
-        named = tuple(_imported(reference, setup) for reference in host.hookspecs)
+        named: list[Namespace] = []
+        path = "host.hookspecs"
+        for reference in host.hookspecs:
+            module, _, attribute = reference.partition(":")
+            try:
+                found = contained(Point.IMPORT, importlib.import_module, module)
+                found = reduce(getattr, attribute.split(".") if attribute else (), found)
+            except Exception as error:
+                raise ConfigError(
+                    f"{path} names {reference!r}, but importing it raised {error_line(error)}. Install the application "
+                    "where plughost is, or correct the name",
+                    path=path,
+                ) from error
+            try:
+                read_declarations(setup.manager(), found, setup.terms)
+            except ValueError as error:
+                raise ConfigError(f"{path}: {error}", path=path) from error
+            named.append(found)
         return replace(setup, hookspecs=(*named, *hookspecs))
 
     @property
@@ -139,25 +156,6 @@ def means_own(hook: str, own: Container[str], declared: Mapping[str, Declaration
 def family_of(module: ModuleType) -> str:
     """Return the name of a family of the catalogue."""
     return module.__name__.rpartition(".")[2]
-
-
-def _imported(reference: str, setup: HookSetup) -> Namespace:
-    module, _, attribute = reference.partition(":")
-    path = "host.hookspecs"
-    try:
-        found = contained(Point.IMPORT, importlib.import_module, module)
-        found = reduce(getattr, attribute.split(".") if attribute else (), found)
-    except Exception as error:
-        raise ConfigError(
-            f"{path} names {reference!r}, but importing it raised {error_line(error)}. Install the application where "
-            "plughost is, or correct the name",
-            path=path,
-        ) from error
-    try:
-        read_declarations(setup.manager(), found, setup.terms)
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}", path=path) from error
-    return found
 
 
 def declared_in(manager: pluggy.PluginManager, terms: ForeignTerms = AS_PLUGGY) -> list[Declaration]:

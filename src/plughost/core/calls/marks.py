@@ -6,7 +6,7 @@ anew for every name. One walk over their dictionaries leaves the few that are wo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import FunctionType, MemberDescriptorType, MethodType
 from typing import Any, Literal
 
@@ -45,23 +45,18 @@ def projects_marking(namespace: object, ending: Ending) -> set[str]:
 def _attributes(thing: object) -> dict[str, object]:
     """Every attribute as it stands in the thing or its classes, the nearest one first; nothing is executed."""
     found: dict[str, object] = {}
-    for space in reversed([*_spaces(thing)]):
-        found.update(space)
-    return found
-
-
-def _spaces(thing: object) -> Iterator[Mapping[str, Any]]:
     is_class = issubclass(type(thing), type)
+    for base in reversed(_MRO(thing if is_class else type(thing))):
+        if base not in _UNMARKED:
+            found.update(_DICT(base))
     if not is_class:
         try:
             own = object.__getattribute__(thing, "__dict__")
         except AttributeError:
             own = None
         if type(own) is dict:
-            yield own.copy()
-    for base in _MRO(thing if is_class else type(thing)):
-        if base not in _UNMARKED:
-            yield _DICT(base)
+            found.update(own)
+    return found
 
 
 _UNMARKED = frozenset({object, Plugin})

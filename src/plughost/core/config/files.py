@@ -42,16 +42,11 @@ def read_toml(path: Path, *, named_by: str = "", base: Path = Path()) -> dict[st
     try:
         return parse_toml(text)
     except ValueError as error:
-        raise ConfigError(_located(path, text, str(error)), origin=origin) from None
-
-
-def _located(path: Path, text: str, message: str) -> str:
-    position = re.search(_POSITION, message)
-    if position is None:
-        return f"configuration file {path} is not TOML: {message}"
-    line, column = position["line"], position["column"]
-    if line is None:  # the parser says only that it reached the end
-        lines = text.splitlines() or [""]
-        line, column = str(len(lines)), str(len(lines[-1]) + 1)
-    what = message[: position.start()]
-    return f"configuration file {path} is not TOML: {what} in line {line}, column {column}"
+        said = str(error)
+        if position := re.search(_POSITION, said):
+            line, column = position["line"], position["column"]
+            if line is None:  # the parser says only that it reached the end
+                lines = text.splitlines() or [""]
+                line, column = str(len(lines)), str(len(lines[-1]) + 1)
+            said = f"{said[: position.start()]} in line {line}, column {column}"
+        raise ConfigError(f"configuration file {path} is not TOML: {said}", origin=origin) from None

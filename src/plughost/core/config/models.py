@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from plughost.core.config.decoding import FAILED, UNKNOWN, Decoder, reason_of
@@ -24,8 +24,13 @@ def decode_model(values: Mapping[str, Any], kind: Any, path: SettingPath, decode
     try:
         decoded = contained(Point.CONFIG, kind.model_validate, prepared)
     except Exception as error:  # whatever the model's own checks raise
-        for place, message in _problems(error):
-            decoder.note((*path, *place), message)
+        details = getattr(error, "errors", None)
+        if not callable(details):
+            decoder.note(path, reason_of(error))
+            return FAILED
+        for detail in details(include_url=False, include_input=False):  # never the value that was given
+            place = tuple(part if isinstance(part, int) else str(part) for part in detail["loc"])
+            decoder.note((*path, *place), "missing" if detail["type"] == "missing" else str(detail["msg"]))
     return FAILED if len(decoder.problems) > before else decoded
 
 
@@ -56,14 +61,3 @@ def _prepared_value(value: Any, annotation: Any, path: SettingPath, decoder: Dec
     if isinstance(value, Mapping) and len(models) == 1:
         return _prepared(value, models[0], path, decoder)
     return value
-
-
-def _problems(error: Exception) -> Iterator[tuple[SettingPath, str]]:
-    """Yield place and message of each error; the message never shows the value that was given."""
-    details = getattr(error, "errors", None)
-    if not callable(details):
-        yield (), reason_of(error)
-        return
-    for detail in details(include_url=False, include_input=False):
-        place = tuple(part if isinstance(part, int) else str(part) for part in detail["loc"])
-        yield place, "missing" if detail["type"] == "missing" else str(detail["msg"])

@@ -138,7 +138,14 @@ class _Builder:
         """Return the schema of a pydantic model, as pydantic gives it, with references allowed."""
         whole = kind.model_json_schema(ref_template=self._pointer("{model}"))
         for name, schema in {**whole.pop("$defs", {}), kind.__name__: whole}.items():
-            self.definitions[self._prefix + name] = _of_model_class(schema)
+            properties = {}
+            for key, inner in schema.get("properties", {}).items():
+                told = {
+                    word: each for word, each in inner.items() if word != "default" or _is_open(key, each)
+                }
+                properties[key] = _or_reference(told)
+            closed = {"additionalProperties": False, **schema, "properties": properties}
+            self.definitions[self._prefix + name] = closed if "properties" in schema else schema
         return {"$ref": self._pointer(kind.__name__)}
 
     def _of_record(self, kind: type[Any], record: Record) -> Schema:
@@ -183,16 +190,6 @@ class _Builder:
     def _pointer(self, name: str) -> str:
         prefix = self._prefix.replace("~", "~0").replace("/", "~1")
         return f"#/$defs/{prefix}{name}"
-
-
-def _of_model_class(schema: Schema) -> Schema:
-    if "properties" not in schema:
-        return schema
-    properties = {}
-    for key, inner in schema["properties"].items():
-        shown = {name: value for name, value in inner.items() if name != "default" or _is_open(key, value)}
-        properties[key] = _or_reference(shown)
-    return {"additionalProperties": False, **schema, "properties": properties}
 
 
 def _or_reference(schema: Schema) -> Schema:

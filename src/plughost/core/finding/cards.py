@@ -67,7 +67,12 @@ def find_card(reference: str, folder: Path | None = None) -> Path | None:
     """
     module, _, _ = reference.partition(":")
     top, *inner = module.split(".")
-    homes = _homes_of(top) if folder is None else [folder / top if (folder / top).is_dir() else folder]
+    homes: list[str | Path] = []
+    if folder is not None:
+        homes = [folder / top if (folder / top).is_dir() else folder]
+    elif (spec := _find_top(top)) is not None:
+        own = [os.path.dirname(spec.origin)] if spec.origin else []  # noqa: PTH120  see below
+        homes = [*(spec.submodule_search_locations or own)]
     home = homes[0] if len(homes) == 1 else next((one for one in homes if _holds(Path(one), inner)), None)
     if home is None:
         return None
@@ -120,15 +125,6 @@ def _checked(plugin: str, path: Path, key: str, value: Any) -> Any:
 
 def _is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _homes_of(top: str) -> Sequence[str | Path]:
-    spec = _find_top(top)
-    if spec is None:
-        return []
-    if spec.submodule_search_locations:
-        return [*spec.submodule_search_locations]
-    return [os.path.dirname(spec.origin)] if spec.origin else []  # noqa: PTH120  see above
 
 
 def _holds(home: Path, inner: list[str]) -> bool:

@@ -37,7 +37,16 @@ class BarePlugins(Mapping[str, PluginRecord]):
         self._dispatcher = dispatcher
         self._present: dict[str, tuple[object, PluginRecord]] = {}
         self._gone: dict[str, PluginRecord] = {}
-        dispatcher.pluggy.departures.append(self._note_departure)
+
+        def note_departure(name: str, plugin: object) -> None:
+            self._gone.pop(name, None)
+            if not self._is_own(name):
+                reason = "it was unregistered from host.pluggy"
+                last = self._describe(name, plugin)
+                self._gone[name] = replace(last, state=PluginState.STOPPED, reason=reason)
+            self._present.pop(name, None)
+
+        dispatcher.pluggy.departures.append(note_departure)
 
     def __getitem__(self, name: str) -> PluginRecord:
         if not self._is_own(name):
@@ -114,14 +123,6 @@ class BarePlugins(Mapping[str, PluginRecord]):
     def _is_own(self, name: str) -> bool:
         entry = self._registry.get(name)
         return entry is not None and (entry.run is not None or entry.record.state in _AT_HOME)
-
-    def _note_departure(self, name: str, plugin: object) -> None:
-        self._gone.pop(name, None)
-        if not self._is_own(name):
-            reason = "it was unregistered from host.pluggy"
-            last = self._describe(name, plugin)
-            self._gone[name] = replace(last, state=PluginState.STOPPED, reason=reason)
-        self._present.pop(name, None)
 
     def _describe(self, name: str, plugin: object) -> PluginRecord:
         """Say what does not change while it is registered; reading metadata of distributions takes a while."""

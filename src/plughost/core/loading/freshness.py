@@ -67,7 +67,11 @@ class CodeWatch:
         before = self._folders.get(plugin, finding.folder)
         was_known = str(finding.folder) in sys.path
         forgotten = self._forget_if_stale(plugin, finding, before)
-        place = self._leave_folder(plugin, before) if before != finding.folder else None
+        shared = any(one == before for name, one in self._folders.items() if name != plugin)
+        place = None  # of a folder that the plugin left, as that of a package that was changed
+        if before != finding.folder and not shared and str(before) in sys.path:
+            place = sys.path.index(str(before))
+            del sys.path[place]
         try:
             yield
         except BaseException:
@@ -87,15 +91,6 @@ class CodeWatch:
                     sys.path.remove(str(finding.folder))
             raise
         self.remember({plugin: finding})
-
-    def _leave_folder(self, plugin: str, folder: Path | None) -> int | None:
-        """Take a folder that the plugin left out of ``sys.path``, as that of a package that was changed."""
-        shared = any(one == folder for name, one in self._folders.items() if name != plugin)
-        if shared or str(folder) not in sys.path:
-            return None
-        place = sys.path.index(str(folder))
-        del sys.path[place]
-        return place
 
     def _forget_if_stale(self, plugin: str, finding: Finding, folder: Path | None) -> dict[str, ModuleType]:
         """Forget the modules of a plugin, which lay in ``folder``, when they are not what is on the disk now."""

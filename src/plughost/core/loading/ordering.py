@@ -129,8 +129,9 @@ def plan_load(
         unavailable: Plugins that exist but will not start -> why.
         versions: Versions of plugins, as far as they are known.
     """
-    if all(need is _NOTHING for need in needs.values()):
-        return _plan_without_edges(needs, durations or {})
+    if all(need is _NOTHING for need in needs.values()):  # as in most hosts
+        urgency = {name: (durations or {}).get(name, TYPICAL_START) for name in needs}
+        return LoadPlan(tuple(sorted(sorted(urgency), key=urgency.__getitem__, reverse=True)), urgency, {})
     known = [*needs, *(unavailable or {})]
     needs = {name: need.spelled_as(known) for name, need in needs.items()}
     hopeless: dict[str, PluginDependencyError] = {}
@@ -156,13 +157,6 @@ def plan_load(
     behind = _behind(graph)
     urgency = _urgency(graph, behind, durations or {})
     return LoadPlan(_order(graph, behind, urgency), urgency, hopeless)
-
-
-def _plan_without_edges(names: Iterable[str], durations: Mapping[str, float]) -> LoadPlan:
-    """Plan the start of plugins of which none waits for another, as most do not."""
-    urgency = {name: durations.get(name, TYPICAL_START) for name in names}
-    order = sorted(sorted(urgency), key=urgency.__getitem__, reverse=True)
-    return LoadPlan(tuple(order), urgency, {})
 
 
 def _note_missing(

@@ -138,9 +138,16 @@ class HostMemory(msgspec.Struct, frozen=True):
         """
         before, given = self._read(), list(candidates)
         missing = _missing(before, given)
+        seen: dict[str, SeenPlugin] = {}
+        for one in filter(_is_here, given):
+            found = one.finding
+            is_installed = found.source == "entry point"
+            seen[canonical(one.name)] = SeenPlugin(
+                one.name, found.distribution, found.version, found.origin, is_installed
+            )
         after = msgspec.structs.replace(
             before,
-            seen=before.seen | {canonical(one.name): _seen(one) for one in given if _is_here(one)},
+            seen=before.seen | seen,
             told=tuple(one.name for one in missing),
             seconds=before.seconds | {name: round(took, 4) for name, took in seconds.items()},
             failures={name: was for name, was in before.failures.items() if name not in seconds}
@@ -208,9 +215,3 @@ def _missing(place: _Place, candidates: Iterable[PluginCandidate]) -> list[SeenP
 def _is_here(candidate: PluginCandidate) -> bool:
     """Whether its metadata are there; one that is only configured is not."""
     return bool(candidate.finding.reference)
-
-
-def _seen(candidate: PluginCandidate) -> SeenPlugin:
-    found = candidate.finding
-    is_installed = found.source == "entry point"
-    return SeenPlugin(candidate.name, found.distribution, found.version, found.origin, is_installed)

@@ -66,15 +66,12 @@ class Revivals:
             run.watch.lost_process(error)
             if not budget.is_first:
                 await self._clock.sleep(budget.pause())
-            error = await self._try(name, run, process)
-
-    async def _try(self, name: str, run: Run, process: OwnProcess) -> PluginError | None:
-        try:
-            await self._begin_anew(name, run)
-        except PluginError as error:
-            _log.warning("plugin did not start anew", plugin=name, reason=str(error))
-            process.disinherit(error)
-            return error
-        except HostNotReadyError:
-            pass  # the host ends
-        return None
+            error = None
+            try:
+                await self._begin_anew(name, run)
+            except PluginError as again:
+                _log.warning("plugin did not start anew", plugin=name, reason=str(again))
+                process.disinherit(again)
+                error = again
+            except HostNotReadyError:
+                pass  # the host ends

@@ -12,7 +12,6 @@ from types import MappingProxyType
 import msgspec
 from msgspec.structs import replace
 
-from plughost.contracts.processes import ProcessSettings
 from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical
 from plughost.core.finding.discovery import Limits, PluginCandidate, Wish, discover
@@ -97,6 +96,10 @@ def _wish(loaded: LoadedConfig, name: str) -> Wish:
     section = loaded.plugin(name)
     # What a person who hunts a fault wants inside the host, whatever the configuration says.
     inside = {canonical(one.strip()) for one in loaded.environ.get(IN_PROCESS, "").split(",")}
+    process, confine = section.process, section.process.confine
+    if confine is not None:
+        places = {name: tuple(map(loaded.located, getattr(confine, name))) for name in ("read", "write")}
+        process = msgspec.structs.replace(process, confine=msgspec.structs.replace(confine, **places))
     return Wish(
         enabled=section.enabled,
         required=loaded.is_required(name),
@@ -105,13 +108,5 @@ def _wish(loaded: LoadedConfig, name: str) -> Wish:
         distribution=section.distribution or "",
         enforce=section.enforce,
         isolation="none" if canonical(name) in inside else section.isolation,
-        process=_located(section.process, loaded),
+        process=process,
     )
-
-
-def _located(process: ProcessSettings, loaded: LoadedConfig) -> ProcessSettings:
-    """Return the same with the paths of its confinement absolute."""
-    if process.confine is None:
-        return process
-    places = {name: tuple(map(loaded.located, getattr(process.confine, name))) for name in ("read", "write")}
-    return msgspec.structs.replace(process, confine=msgspec.structs.replace(process.confine, **places))

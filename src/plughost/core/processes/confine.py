@@ -69,7 +69,13 @@ def lacking(wanted: Confinement, *, platform: str = sys.platform) -> list[str]:
         return [
             f"all of it: it is made of Landlock and seccomp of the Linux kernel, which {system} does not have"
         ]
-    missing = [*_lacking_landlock(wanted), *_lacking_seccomp()]
+    missing, parts = _lacking_landlock(wanted), "network, programs and other processes"
+    if not knows_machine():
+        missing.append(
+            f"{parts}: plughost knows the system calls of x86_64 and aarch64, not those of {MACHINE}"
+        )
+    elif not seccomp.is_available():
+        missing.append(f"{parts}: this kernel lets this process have no seccomp filter")
     if wanted.user and os.geteuid() != 0:
         missing.append(f"user {wanted.user}: only a host that runs as root can give a plugin another user")
     return missing
@@ -87,15 +93,6 @@ def _lacking_landlock(wanted: Confinement) -> list[str]:
         for least, what, linux in needed
         if abi < least
     ]
-
-
-def _lacking_seccomp() -> list[str]:
-    parts = "network, programs and other processes"
-    if not knows_machine():
-        return [f"{parts}: plughost knows the system calls of x86_64 and aarch64, not those of {MACHINE}"]
-    return (
-        [] if seccomp.is_available() else [f"{parts}: this kernel lets this process have no seccomp filter"]
-    )
 
 
 def _lacking_one_thread(wanted: Confinement) -> list[str]:

@@ -127,7 +127,10 @@ class GuestProcess:
         def stop_telling(waiting: int) -> None:
             self.kill(f"it did not read what the host told it, until {waiting} bytes were waiting")
 
-        self.calls = WireCalls(resident, self._look_soon, stop_telling, self._busy)
+        def busy(why: str) -> PluginProcessError:
+            return PluginProcessError(f"plugin {care.plugin!r} cannot answer now: {why}", plugin=care.plugin)
+
+        self.calls = WireCalls(resident, self._look_soon, stop_telling, busy)
         self.ended = anyio.Event()
         self.exit: ProcessExit | None = None
         self.is_leaving = self.asked_to_end = False
@@ -233,11 +236,6 @@ class GuestProcess:
             self.kill(f"what it sent was not understood: {why}")
         else:
             self.kill("" if self._reader.is_ending() else "it closed its end of the channel")
-
-    def _busy(self, why: str) -> PluginProcessError:
-        return PluginProcessError(
-            f"plugin {self.care.plugin!r} cannot answer now: {why}", plugin=self.care.plugin
-        )
 
     # looking after it
 

@@ -320,16 +320,12 @@ def _references(dispatcher: HookDispatcher) -> Iterator[str]:
             reference = f"{namespace.__module__}:{namespace.__qualname__}"
         else:
             continue
-        if _found_at(reference) is namespace and not reference.startswith("__main__"):
+        module, _, attribute = reference.partition(":")
+        found: object = sys.modules.get(module)
+        for part in attribute.split(".") if attribute else ():
+            found = getattr(found, part, None)
+        if found is namespace and not reference.startswith("__main__"):
             yield reference
-
-
-def _found_at(reference: str) -> object:
-    module, _, attribute = reference.partition(":")
-    found: object = sys.modules.get(module)
-    for part in attribute.split(".") if attribute else ():
-        found = getattr(found, part, None)
-    return found
 
 
 def _interpreter(candidate: PluginCandidate) -> str:

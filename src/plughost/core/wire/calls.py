@@ -171,7 +171,17 @@ class WireCalls:
     def frame(self, kind: int, call: int, member: int, body: memoryview) -> None:
         """Take in a frame."""
         if kind in _ANSWERS:
-            self._take_answer(kind, call, body)
+            self.abandoned.discard(call)
+            reply, answer = self._pending.pop(call, (None, None))
+            if reply is None or reply.done():
+                return  # late: its caller went away
+            try:
+                if kind == Kind.ERROR:
+                    reply.set_exception(_FAULT.decode(body).revived())
+                else:
+                    reply.set_result(None if answer is None else answer.read(body))
+            except Exception as error:
+                reply.set_exception(TypeError(f"the answer is not what it should be: {error}"))
         elif kind == Kind.CALL:
             self._served.call(call, member, body)
         elif kind == Kind.CANCEL:
@@ -180,19 +190,6 @@ class WireCalls:
             self._served.note(member, body)
         elif kind == Kind.PING:
             self._send(Kind.PONG, call)
-
-    def _take_answer(self, kind: int, call: int, body: memoryview) -> None:
-        self.abandoned.discard(call)
-        reply, answer = self._pending.pop(call, (None, None))
-        if reply is None or reply.done():
-            return  # late: its caller went away
-        try:
-            if kind == Kind.ERROR:
-                reply.set_exception(_FAULT.decode(body).revived())
-            else:
-                reply.set_result(None if answer is None else answer.read(body))
-        except Exception as error:
-            reply.set_exception(TypeError(f"the answer is not what it should be: {error}"))
 
     def _send(
         self, kind: Kind, call: int, value: Any = None, put: Put | None = None, member: int = 0

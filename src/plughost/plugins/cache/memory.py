@@ -47,7 +47,12 @@ class MemoryEntries:
         self._tagged: dict[str, set[str]] = {}
         self._evicted: list[tuple[str, str]] = []
         self._pid = os.getpid()
-        policy.on_evict = self._note_eviction
+
+        def note_eviction(key: str, entry: Entry) -> None:
+            self._forget(key, entry)
+            self._evicted.append((key, "size"))
+
+        policy.on_evict = note_eviction
 
     def __len__(self) -> int:
         return len(self.policy)
@@ -107,10 +112,6 @@ class MemoryEntries:
         for gone, cause in evicted:
             self._on_gone("evicted", gone, cause)
         return True
-
-    def _note_eviction(self, key: str, entry: Entry) -> None:
-        self._forget(key, entry)
-        self._evicted.append((key, "size"))
 
     def _forget(self, key: str, entry: Entry) -> None:
         self.bytes -= entry.weight

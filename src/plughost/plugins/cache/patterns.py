@@ -98,16 +98,11 @@ def _glob(source: str) -> KeyPattern:
 
 @lru_cache(maxsize=64)
 def _regex(source: str) -> KeyPattern:
-    return KeyPattern("regex", source, _prefix_of_regex(source), read_regex(source), skips=False)
-
-
-def _prefix_of_regex(source: str) -> str:
-    if "|" in source or "(?" in source:
-        return ""  # an alternative or a flag may change what the beginning means
-    body = source[1:] if source.startswith("^") else source
     prefix = ""
-    for sign in body:
-        if sign in _REGEX_SIGNS:
-            return prefix[:-1] if sign in _QUANTIFIERS else prefix
-        prefix += sign
-    return prefix
+    if "|" not in source and "(?" not in source:  # these may change what the beginning means
+        for sign in source.removeprefix("^"):
+            if sign in _REGEX_SIGNS:
+                prefix = prefix[:-1] if sign in _QUANTIFIERS else prefix
+                break
+            prefix += sign
+    return KeyPattern("regex", source, prefix, read_regex(source), skips=False)

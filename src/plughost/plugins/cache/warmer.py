@@ -162,22 +162,17 @@ class Warmer:
             finally:
                 kept.loading = False
 
-        for kept in due:
-            if self._still_wanted(kept):
-                kept.due_at = now + kept.period * (1.0 - 0.1 * self._engine.freshness.random())
-                kept.loading = True
-                begun.append(partial(load_kept, kept))
-        return begun
-
-    def _still_wanted(self, kept: _Kept) -> bool:
-        """Whether somebody read it lately; drops it if nobody did."""
         reads = self._engine.reads
-        kept.idle = 0 if reads.get(kept.load.key) else kept.idle + 1
-        reads[kept.load.key] = 0
-        if kept.wanted or kept.idle < self._engine.settings.idle_periods:
-            return True
-        log.info(
-            "a value that nobody reads is not kept warm any more", cache=self._engine.name, periods=kept.idle
-        )
-        self._drop(kept.load.key)
-        return False
+        for kept in due:
+            kept.idle = 0 if reads.get(kept.load.key) else kept.idle + 1
+            reads[kept.load.key] = 0
+            periods = self._engine.settings.idle_periods
+            if not kept.wanted and kept.idle >= periods:
+                name = self._engine.name
+                log.info("a value that nobody reads is not kept warm any more", cache=name, periods=kept.idle)
+                self._drop(kept.load.key)
+                continue
+            kept.due_at = now + kept.period * (1.0 - 0.1 * self._engine.freshness.random())
+            kept.loading = True
+            begun.append(partial(load_kept, kept))
+        return begun

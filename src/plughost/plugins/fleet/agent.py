@@ -162,7 +162,14 @@ class Agent:
             await self._store.close()
 
     async def _join(self) -> None:
-        await self._choose_name()
+        if self._base_name:  # nobody said which name it must be: one that no other living process has
+            view = await self._store.view()
+            taken = {one.member for one in view.members if one.lives(view.now) and not self._is_own(one.card)}
+            name, number = self._base_name, 1
+            while name in taken:
+                number += 1
+                name = f"{self._base_name}.{number}"
+            self.membership.name = name
         sent = self._clock.monotonic()
         self._described = msgspec.msgpack.encode(self._host.card())
         greeting = Greeting(
@@ -175,18 +182,6 @@ class Agent:
         self.membership.heard(sent, welcome.now)
         self._next_beat = self._next_look = 0.0
         self._log.info("joined the fleet", member=self.membership.name, incarnation=welcome.incarnation)
-
-    async def _choose_name(self) -> None:
-        """Take a name that no other living process has, where nobody said which one it must be."""
-        if not self._base_name:
-            return
-        view = await self._store.view()
-        taken = {one.member for one in view.members if one.lives(view.now) and not self._is_own(one.card)}
-        name, number = self._base_name, 1
-        while name in taken:
-            number += 1
-            name = f"{self._base_name}.{number}"
-        self.membership.name = name
 
     def _is_own(self, card: bytes) -> bool:
         """Whether that member is this process, or one that it takes the place of."""

@@ -7,7 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
@@ -74,7 +74,7 @@ class OwnHost:
             machine=socket.gethostname(),
             pid=os.getpid(),
             worker=host.worker,
-            version=_own_version(),
+            version=version("plughost"),
             address=self._address,
             follows=host.follows_fleet,
             plugins=tuple(
@@ -189,10 +189,3 @@ def status_of(
         jobs=tuple(job_record(job, view.now) for job in view.jobs),
         hazards=hazards,
     )
-
-
-def _own_version() -> str:
-    try:
-        return version("plughost")
-    except PackageNotFoundError:
-        return ""

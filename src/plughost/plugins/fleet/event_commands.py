@@ -56,22 +56,19 @@ async def _told(store: FleetStore, seal: Seal, number: int, follow: bool) -> Asy
     while True:
         page = await store.events_after(heard, _PAGE)
         for place, document in enumerate(page.events, page.first):
-            yield {"number": place, **_opened(document, seal)}
+            try:
+                sent = seal.open(document, SentEvent)
+            except FleetError as error:
+                yield {"number": place, "error": str(error)}
+                continue
+            data = msgspec.to_builtins(msgspec.msgpack.decode(sent.payload))
+            told = {"number": place, "name": sent.name, "version": sent.version, "member": sent.member}
+            yield {**told, "told": utc_time(sent.at), "data": data}
         heard = page.first - 1 + len(page.events)
         if heard >= page.last:
             if not follow:
                 return
             await anyio.sleep(_LOOK)
-
-
-def _opened(document: bytes, seal: Seal) -> dict[str, Any]:
-    try:
-        sent = seal.open(document, SentEvent)
-    except FleetError as error:
-        return {"error": str(error)}
-    data = msgspec.to_builtins(msgspec.msgpack.decode(sent.payload))
-    told = {"member": sent.member, "told": utc_time(sent.at)}
-    return {"name": sent.name, "version": sent.version, **told, "data": data}
 
 
 def _row(one: dict[str, Any]) -> str:

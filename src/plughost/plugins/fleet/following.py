@@ -85,7 +85,12 @@ class RevisionFollower:
         """Follow, until cancelled."""
         while not self._host.running:
             await self._clock.sleep(_LOOK)
-        await self._follow_the_copy()
+        try:  # what was followed before the last stop, be the store there or not
+            await self._apply(self._seal.open(await self._copy.read(), Revision))
+        except FileNotFoundError:
+            pass
+        except (OSError, FleetError, ConfigError) as error:
+            self._log.warning("the copy of the fleet's revision is not used", error=str(error))
         while True:
             self._changed = anyio.Event()
             try:
@@ -150,15 +155,6 @@ class RevisionFollower:
             self._told()
         except OSError as error:
             self._log.warning("no copy of the fleet's revision could be kept", error=str(error))
-
-    async def _follow_the_copy(self) -> None:
-        """Follow what was followed before the last stop, be the store there or not."""
-        try:
-            await self._apply(self._seal.open(await self._copy.read(), Revision))
-        except FileNotFoundError:
-            return
-        except (OSError, FleetError, ConfigError) as error:
-            self._log.warning("the copy of the fleet's revision is not used", error=str(error))
 
     async def _put_back(self, newest: int) -> None:
         """Give a store that forgot revisions the last that all were to follow, as far as it is known here."""

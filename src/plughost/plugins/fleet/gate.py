@@ -129,9 +129,13 @@ class FleetGate:
             nap = min(job.slots.after(now) - now, _LONGEST_NAP)
             await watch.wait(self._clock, nap)
             return None
-        if not watch.is_overdue and not await self._volunteers(watch):
-            watch.settled = slot
-            return None
+        if not watch.is_overdue:
+            # Of many only some ask for a slot that has come, and not all at once.
+            others = 1 - 1 / max(1, watch.carriers)
+            await self._clock.sleep(random.uniform(0, SPREAD * others))  # noqa: S311  not a secret
+            if watch.carriers > VOLUNTEERS and random.random() >= VOLUNTEERS / watch.carriers:  # noqa: S311
+                watch.settled = slot
+                return None
         watch.is_overdue = False
         return await self._claim(job, watch, first_claim(job, slot, self._membership))
 
@@ -187,12 +191,6 @@ class FleetGate:
             watch.carriers = enlisted.carriers
         else:
             await watch.wait(self._clock, _PAUSE)
-
-    async def _volunteers(self, watch: _JobWatch) -> bool:
-        """Whether this host asks for a slot that has come; of many only some do, and not all at once."""
-        others = 1 - 1 / max(1, watch.carriers)
-        await self._clock.sleep(random.uniform(0, SPREAD * others))  # noqa: S311  not a secret
-        return watch.carriers <= VOLUNTEERS or random.random() < VOLUNTEERS / watch.carriers  # noqa: S311
 
     async def _claim(self, job: FleetJob, watch: _JobWatch, claim: Claim) -> JobRun | None:
         mine = self._membership

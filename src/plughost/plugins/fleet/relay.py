@@ -144,7 +144,9 @@ class EventRelay:
         async with self._sending:
             while self._waiting and mine.incarnation:
                 events = tuple(
-                    self._signed(event, number)
+                    self._seal.close(
+                        replace(event, member=mine.name, process=self._process, number=number, at=mine.now())
+                    )
                     for number, event in enumerate(islice(self._waiting, _PAGE), self._first)
                 )
                 telling = Telling(
@@ -155,12 +157,6 @@ class EventRelay:
                 for _ in events:
                     self._waiting.popleft()
                 self._first += len(events)
-
-    def _signed(self, event: SentEvent, number: int) -> bytes:
-        mine = self._membership
-        return self._seal.close(
-            replace(event, member=mine.name, process=self._process, number=number, at=mine.now())
-        )
 
     async def _read(self) -> bool:
         """Hear the next events; returns whether there are more."""

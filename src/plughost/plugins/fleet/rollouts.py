@@ -111,7 +111,11 @@ def _next_wave(roll: Roll, members: Sequence[StoredMember], now: int) -> Roll:
     room = roll.plan.max_unavailable - len(away)
     # A host that is ready tells more about the change than one that was not before it either.
     rest.sort(key=lambda name: (not living[name].ready, name))
-    wave = rest[: min(room, _size(roll, len(living)))] if room > 0 else []
+    size = roll.plan.canary
+    if roll.turn:
+        share = int(roll.plan.batch.removesuffix("%"))
+        size = max(1, len(living) * share // 100) if roll.plan.batch.endswith("%") else share
+    wave = rest[: min(room, size)] if room > 0 else []
     if not wave:
         if now - roll.moved > roll.plan.progress_deadline * 1000:
             return roll.given_up(now, f"no host could be spared: {', '.join(away)}")
@@ -131,13 +135,6 @@ def away_from(roll: Roll, members: Iterable[StoredMember], now: int) -> list[str
         elif one.draining or not one.ready:
             away.append(f"{one.member} is {'drained' if one.draining else 'not ready'}")
     return sorted(away)
-
-
-def _size(roll: Roll, number: int) -> int:
-    if not roll.turn:
-        return roll.plan.canary
-    share = int(roll.plan.batch.removesuffix("%"))
-    return max(1, number * share // 100) if roll.plan.batch.endswith("%") else share
 
 
 def _after_wave(roll: Roll, at_turn: Sequence[StoredMember], now: int) -> Roll:

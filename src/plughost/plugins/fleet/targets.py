@@ -34,19 +34,17 @@ def targets_of(fleet: str, members: Sequence[FleetMember]) -> list[ScrapeTarget]
     for member in members:
         if member.state != "left":
             at.setdefault(member.address or member.machine, []).append(member)
-    return [
-        ScrapeTarget((address,), _labels(fleet, found)) for address, found in sorted(at.items()) if address
-    ]
-
-
-def _labels(fleet: str, members: Sequence[FleetMember]) -> dict[str, str]:
-    first = next((one for one in members if one.connected), members[0])
-    known = {
-        "fleet": fleet,
-        "host": first.host_name,
-        "machine": first.machine,
-        "members": ",".join(one.id for one in members),
-        "state": first.state,
-        "version": first.version,
-    }
-    return {f"{_META}{name}": value for name, value in known.items()}
+    at.pop("", None)
+    targets: list[ScrapeTarget] = []
+    for address, found in sorted(at.items()):
+        first = next((one for one in found if one.connected), found[0])
+        known = {
+            "fleet": fleet,
+            "host": first.host_name,
+            "machine": first.machine,
+            "members": ",".join(one.id for one in found),
+            "state": first.state,
+            "version": first.version,
+        }
+        targets.append(ScrapeTarget((address,), {f"{_META}{name}": value for name, value in known.items()}))
+    return targets

@@ -195,23 +195,16 @@ def keep_private(headers: Iterable[Header], *, store: bool) -> list[Header]:
     if b"*" not in vary and b"cookie" not in [part.lower() for part in vary]:
         vary.append(b"Cookie")
     kept.append((b"vary", b", ".join(vary)))
-    kept.append((b"cache-control", b", ".join(_private(control, store=store))))
+    if b"no-store" not in [part.lower() for part in control]:
+        own = [
+            part
+            for part in control
+            if part.lower() not in (b"public", b"private")
+            and not part.lower().startswith((b"s-maxage", b"private="))
+        ]
+        control = [b"private", *own] if store else [b"no-store"]
+    kept.append((b"cache-control", b", ".join(control)))
     return kept
-
-
-def _private(directives: list[bytes], *, store: bool) -> list[bytes]:
-    lowered = {part.lower() for part in directives}
-    if b"no-store" in lowered:
-        return directives
-    if not store:
-        return [b"no-store"]
-    kept = [
-        part
-        for part in directives
-        if part.lower() not in (b"public", b"private")
-        and not part.lower().startswith((b"s-maxage", b"private="))
-    ]
-    return [b"private", *kept]
 
 
 def _wrong(setting: str, why: str) -> ConfigError:

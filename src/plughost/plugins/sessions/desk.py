@@ -168,30 +168,28 @@ class Desk:
             return None
         if state is None or not state.looked_at:
             return message
+        records = self.records
         if not failed:
             try:
-                await self._hand_in(state, scope)
+                while state.abandoned:
+                    await records.end(*state.abandoned.pop())
+                if state.row is None:
+                    values, _ = state.changes()
+                    if values:  # visitors who keep nothing take no room
+                        about = About("", (), await self._metadata(scope))
+                        lifetime = records.rules.lifetimes.of(None, None)
+                        state.given(*await records.begin(None, about, values, lifetime))
+                else:
+                    await state.save(records)
+                    row = state.row
+                    if row is not None and records.rules.lifetimes.touch_is_due(row, records.now()):
+                        await records.store.touch(row.digest)
             except StoreUnavailableError:
                 self._log.warning("session could not be saved, answered 503", exc_info=True)
                 return None
         seconds = 0.0 if state.row is None else state.row.deadline - self.records.now()
         headers = self.cookie.headers(scope, message.get("headers") or (), state.news, seconds)
         return {**message, "headers": headers}
-
-    async def _hand_in(self, state: Loaded, scope: Scope) -> None:
-        records = self.records
-        while state.abandoned:
-            await records.end(*state.abandoned.pop())
-        if state.row is None:
-            values, _ = state.changes()
-            if values:  # visitors who keep nothing take no room
-                about = About("", (), await self._metadata(scope))
-                lifetime = records.rules.lifetimes.of(None, None)
-                state.given(*await records.begin(None, about, values, lifetime))
-            return
-        await state.save(records)
-        if state.row is not None and records.rules.lifetimes.touch_is_due(state.row, records.now()):
-            await records.store.touch(state.row.digest)
 
     async def _metadata(self, scope: Scope) -> dict[str, Any]:
         client = scope.get("client")

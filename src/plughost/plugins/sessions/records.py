@@ -107,7 +107,15 @@ class SessionRecords:
             old = await self.read(session_id) if session_id is not None else None
             if old is None:
                 break
-            fresh, new = self._new(user_id, about, self._carried(old, user_id) | fields, lifetime)
+            carried: dict[str, Any] = {}  # nothing of another user's
+            if old.subject is None or old.subject == user_id:
+                try:
+                    carried = self.codec.open_fields(old)
+                except SessionUnreadableError:
+                    self._log.error(
+                        "a session that cannot be read was left behind at sign-in", handle=old.handle
+                    )
+            fresh, new = self._new(user_id, about, carried | fields, lifetime)
             try:
                 row = await self.store.replace(old.digest, new, version=old.version, grace=0.0)
             except VersionConflict:
@@ -170,16 +178,6 @@ class SessionRecords:
         )
         check_session_size(new.about, new.fields, self.rules.max_bytes)
         return session_id, new
-
-    def _carried(self, old: StoredSession, user_id: str) -> dict[str, Any]:
-        """Return what an older session hands on to a user: nothing of another user's."""
-        if old.subject is not None and old.subject != user_id:
-            return {}
-        try:
-            return self.codec.open_fields(old)
-        except SessionUnreadableError:
-            self._log.error("a session that cannot be read was left behind at sign-in", handle=old.handle)
-            return {}
 
 
 def _sure_digest(session_id: str) -> bytes:

@@ -315,7 +315,10 @@ class Lane(Asked):
         self.open = False
         if self._timer is not None:
             self._timer.cancel()
-        current = asyncio.current_task(self._loop) if _running(self._loop) else None
+        try:
+            current = asyncio.current_task()
+        except RuntimeError:  # called from outside of any loop
+            current = None
         for task in self._tasks:
             if task is not current:
                 task.cancel()
@@ -342,13 +345,6 @@ class Lane(Asked):
         if self._connection is not None:
             with contextlib.suppress(Exception):
                 await self._connection.disconnect(nowait=True)
-
-
-def _running(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
 
 
 class _OnceMore:
