@@ -71,24 +71,20 @@ def live(spec: GuestSpec, ends: Ends) -> NoReturn:
     with _fatal(partial(leave_word, ends.page)):
         recorder, sock = settle_in(spec, ends)
     with _fatal(recorder.leave_word):
-        _live(spec, recorder, sock)
+        _confine(spec, before_import=True)
+        born: HerePlugin | Exception
+        confinement: tuple[str, ...] = ()
+        recorder.begin(0, Member.READY)
+        try:
+            born = imported_plugin(spec)
+            confinement = _confine(spec, before_import=False)
+        except Exception as error:
+            born = error
+        recorder.end()
+        life = Life(spec, recorder, born, confinement)
+        options = {"loop_factory": partial(_Loop, recorder.leave_word)} if spec.library == "asyncio" else {}
+        anyio.run(life.run, sock, backend=spec.library, backend_options=options)
     _end(0)
-
-
-def _live(spec: GuestSpec, recorder: FlightRecorder, sock: socket.socket) -> None:
-    _confine(spec, before_import=True)
-    born: HerePlugin | Exception
-    confinement: tuple[str, ...] = ()
-    recorder.begin(0, Member.READY)
-    try:
-        born = imported_plugin(spec)
-        confinement = _confine(spec, before_import=False)
-    except Exception as error:
-        born = error
-    recorder.end()
-    life = Life(spec, recorder, born, confinement)
-    options = {"loop_factory": partial(_Loop, recorder.leave_word)} if spec.library == "asyncio" else {}
-    anyio.run(life.run, sock, backend=spec.library, backend_options=options)
 
 
 class _Loop(asyncio.SelectorEventLoop):

@@ -301,9 +301,11 @@ class GuestProcess:
         self._resident.fall_silent()
         status = self._child.exit
         number = None if status is None else os.waitstatus_to_exitcode(status.status)
+        how = self._why_killed or _how(number)
+        said = masked_text(page.last_words())
         self.exit = ProcessExit(
             at=self.care.clock.time(),
-            reason=_with(self._why_killed or _how(number), masked_text(page.last_words())),
+            reason=f"{how}: {said.rstrip('.')}" if said else how,
             exit=number if number is not None and number >= 0 else None,
             signal=_signal_name(-number) if number is not None and number < 0 else "",
             call=self._resident.name_of(member) if holding or member else "",
@@ -358,10 +360,6 @@ async def begin_process(
     return GuestProcess(
         care, child, ours, resident, HostSide(kept_leash, FlightReader(page), Output(output, care.plugin))
     )
-
-
-def _with(how: str, said: str) -> str:
-    return f"{how}: {said.rstrip('.')}" if said else how
 
 
 def _how(number: int | None) -> str:

@@ -82,7 +82,13 @@ class Housing:
     ) -> None:
         self.http = http
         self._services = services
-        services.watch(self._tell_of_services)
+
+        def tell_of_services() -> None:
+            names, put = self.services(), crossing_of(Member.SERVICES).arguments.put
+            for process in self._living:
+                process.calls.note(Member.SERVICES, (names,), put)
+
+        services.watch(tell_of_services)
         self._too_big = too_big
         self._dispatcher = dispatcher
         self._data_dir = data_dir
@@ -135,11 +141,6 @@ class Housing:
     def services(self) -> tuple[str, ...]:
         """Return the qualified names of what is provided now."""
         return tuple(self._services.provided())
-
-    def _tell_of_services(self) -> None:
-        names, put = self.services(), crossing_of(Member.SERVICES).arguments.put
-        for process in self._living:
-            process.calls.note(Member.SERVICES, (names,), put)
 
     # one after the other
 

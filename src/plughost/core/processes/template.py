@@ -153,7 +153,11 @@ class TemplateProcess:
         self._tasks.start_soon(self._listen, ours, name="template of plugins' processes")
         await self._is_there.wait()
         if self._control is not ours:
-            status = await _status_of(self._process)
+            process = self._process
+            with anyio.move_on_after(_PATIENCE):  # it has closed its end, and perhaps goes on
+                while process is not None and process.poll() is None:  # noqa: ASYNC110  nobody tells of it
+                    await anyio.sleep(_LOOK_AGAIN)
+            status = None if process is None else process.returncode
             raise OSError(
                 f"{sys.executable} did not start as the process of which those of plugins are forked; its exit "
                 f"status is {status}. What it said of that is on the host's standard error stream. It has to be an "
@@ -241,14 +245,6 @@ def _spawn(library: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         )
         kept.pop_all()
     return ours, process
-
-
-async def _status_of(process: subprocess.Popen[bytes] | None) -> int | None:
-    """Return the exit status of a process that has closed its end; None when it goes on."""
-    with anyio.move_on_after(_PATIENCE):
-        while process is not None and process.poll() is None:  # noqa: ASYNC110  nobody tells of it
-            await anyio.sleep(_LOOK_AGAIN)
-    return None if process is None else process.returncode
 
 
 _LOOK_AGAIN = 0.01

@@ -82,21 +82,19 @@ def _field(settings: PluginSettings, key: str, schema: Mapping[str, Any], requir
         kind = "secret"
     elif isinstance(value, Mapping | list | tuple):
         kind = "json"
+    origin = "default"
+    for entry in settings.entries:
+        _, _, below = entry.path.partition(".config.")
+        if below == key or below.startswith((f"{key}.", f"{key}[")):
+            origin = entry.origin
+            break
     shown = "" if kind == "secret" or key not in settings.values else _text(value, kind)
     return Field(
         key=key, name=_PREFIX + key, kind=kind, text=shown, required=required, choices=choices,
         default=_text(schema["default"], kind) if schema.get("default") is not None else "",
         description=str(schema.get("description", "")),
-        origin=_origin(settings, key),
+        origin=origin,
     )  # fmt: skip
-
-
-def _origin(settings: PluginSettings, key: str) -> str:
-    for entry in settings.entries:
-        _, _, below = entry.path.partition(".config.")
-        if below == key or below.startswith((f"{key}.", f"{key}[")):
-            return entry.origin
-    return "default"
 
 
 def _kind(schema: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:

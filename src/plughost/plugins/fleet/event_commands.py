@@ -43,8 +43,13 @@ def events(line: CommandLine, number: int, follow: bool) -> None:
             async for one in found:
                 if line.as_json and not follow:
                     shown.append(one)
+                elif line.as_json:
+                    click.echo(json.dumps(one))
+                elif "error" in one:
+                    click.echo(f"{one['number']:>7}  {one['error']}")
                 else:
-                    click.echo(json.dumps(one) if line.as_json else _row(one))
+                    who = f"{one['number']:>7}  {one['told']}  {one['member']}"
+                    click.echo(f"{who}  {one['name']}  {json.dumps(one['data'])}")
 
     with_store(line, look)
     if line.as_json and not follow:
@@ -69,9 +74,3 @@ async def _told(store: FleetStore, seal: Seal, number: int, follow: bool) -> Asy
             if not follow:
                 return
             await anyio.sleep(_LOOK)
-
-
-def _row(one: dict[str, Any]) -> str:
-    if "error" in one:
-        return f"{one['number']:>7}  {one['error']}"
-    return f"{one['number']:>7}  {one['told']}  {one['member']}  {one['name']}  {json.dumps(one['data'])}"

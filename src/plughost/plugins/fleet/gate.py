@@ -209,7 +209,11 @@ class FleetGate:
                     missed=claim.missed, skipped=claim.skipped,
                 )  # fmt: skip
                 answer = await self._store.claim(asked)
-        self._tell_of_slots(asked, answer)
+        is_running = answer.verdict == "running"
+        if answer.verdict in ("run", "noted") or (is_running and not asked.keep):
+            missed = asked.missed + (answer.verdict == "noted")
+            for reason, count in (("missed", missed), ("running", asked.skipped + is_running)):
+                self._tell_of(asked.job, asked.slot, reason, count)
         return await self._follow(job, watch, asked, answer)
 
     async def _follow(
@@ -234,13 +238,6 @@ class FleetGate:
             case _:  # taken, noted, old, running: this slot is somebody else's
                 watch.settled = max(watch.settled, asked.slot / 1000)
         return None
-
-    def _tell_of_slots(self, asked: JobClaim, answer: Claimed) -> None:
-        noted, overlaps = answer.verdict == "noted", answer.verdict == "running" and not asked.keep
-        if answer.verdict not in ("run", "noted", "running") or (asked.keep and answer.verdict == "running"):
-            return
-        for reason, count in (("missed", asked.missed + noted), ("running", asked.skipped + overlaps)):
-            self._tell_of(asked.job, asked.slot, reason, count)
 
     def _tell_of(self, job: str, slot: int, reason: str, count: int) -> None:
         if count:

@@ -87,7 +87,10 @@ class FleetPanel:
         view, members, status = await self._fleet.look()
         living = [member for member in members if member.connected]
         rollout: Rollout | None = None
-        revisions, error = await _or_why_not(self._revisions.history)
+        try:
+            revisions, error = await self._revisions.history(), ""
+        except FleetError as failed:
+            revisions, error = [], str(failed)
         try:
             rollout = await self._revisions.last_rollout(view) if revisions else None
         except FleetError as unreadable:
@@ -174,10 +177,3 @@ def _course(rollout: Rollout | None, revisions: Sequence[Revision]) -> dict[str,
     ]
     more = {"change": made.change, "author": made.author, "why": made.reason, "ended": rollout.ended}
     return {**asdict(rollout), "results": results[:MOST_LINES], "asked": len(results), **more}
-
-
-async def _or_why_not(read: Callable[[], Awaitable[list[Any]]]) -> tuple[list[Any], str]:
-    try:
-        return await read(), ""
-    except FleetError as error:
-        return [], str(error)

@@ -143,7 +143,12 @@ class Revisions:
             lost = dict.fromkeys((one.member for one in living), "waiting")
             waits = "a host to give back what the store has lost"
             return Rollout(id=str(number), revision=number, state="rolling", results=lost, waits_for=waits)
-        if instead := await self._taken_by(steering.active, number):
+        # Another revision may have taken its place without keeping what it changed.
+        known = {one.number: one for one in await self.history()}
+        instead = known.get(steering.active)
+        while instead is not None and instead.parent > number:
+            instead = known.get(instead.parent)
+        if instead is not None and instead.parent < number < instead.number:
             return _gone(number, living, instead)
         results = {one.member: _result(one, number) for one in living}
         waiting = "waiting" in results.values()
@@ -170,14 +175,6 @@ class Revisions:
             return {}
         found = {one.member: lags(one, wanted, since, view.now) for one, wanted in late}
         return {name: words for name, words in found.items() if words}
-
-    async def _taken_by(self, active: int, number: int) -> Revision | None:
-        """Return the revision that took the place of one without keeping what it changed; None when none did."""
-        known = {one.number: one for one in await self.history()}
-        found = known.get(active)
-        while found is not None and found.parent > number:
-            found = known.get(found.parent)
-        return found if found is not None and found.parent < number < found.number else None
 
     async def last_rollout(self, view: View | None = None) -> Rollout | None:
         """Return how far the last change has come, be it taken back; None when there was none."""

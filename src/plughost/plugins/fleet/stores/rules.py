@@ -83,7 +83,14 @@ class FleetRules(JobRules):
         if member is None:
             return Heard(known=False, now=self._now)
         self._put_member(replace(member, seen=self._now, **{name: getattr(beat, name) for name in _TOLD}))
-        self._sweep()
+        for (
+            other
+        ) in self._members():  # who was not heard of in time is lost, and goes when it was away for long
+            if not other.gone and not other.lost and other.expires <= self._now:
+                self._put_member(replace(other, lost=True, ready=False))
+                self._change_roster()
+            elif not other.lives(self._now) and other.seen + KEPT <= self._now:
+                self._drop_member(other.member)
         lost = tuple(run.token for run in beat.runs if not self._extend(run, beat.lease))
         living = [one for one in self._members() if one.lives(self._now)]
         head = self._head()
@@ -214,15 +221,6 @@ class FleetRules(JobRules):
         self._drop_member(member)
         self._change_roster()
         return True
-
-    def _sweep(self) -> None:
-        """Mark who was not heard of in time, and drop who has been away for long."""
-        for member in self._members():
-            if not member.gone and not member.lost and member.expires <= self._now:
-                self._put_member(replace(member, lost=True, ready=False))
-                self._change_roster()
-            elif not member.lives(self._now) and member.seen + KEPT <= self._now:
-                self._drop_member(member.member)
 
 
 def _in_order(number: int) -> str:
