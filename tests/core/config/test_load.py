@@ -396,3 +396,12 @@ def test_two_hosts_of_one_process_do_not_share_anything(acme: Path) -> None:
     shop = load_config(acme, host_name="shop", environ=environ)
     blog = load_config(acme, host_name="blog", environ=environ)
     assert (shop.config.host.load_timeout, blog.config.host.load_timeout) == (1, 2)
+
+
+def test_a_working_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigError, match=r"was removed, so nobody knows where relative paths begin"):
+        load_config(None)
+    assert load_config({}, base=tmp_path).config.host.load_timeout > 0

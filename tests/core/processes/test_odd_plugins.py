@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import anyio
@@ -120,3 +121,32 @@ async def test_one_that_never_begins_is_not_waited_for_when_its_host_stops(
             await until(begun.exists)
             tasks.cancel_scope.cancel()
     assert (tmp_path / "data" / "slow" / "ended").exists() == (phase == "start")
+
+
+WHERE = """
+import os
+from plughost import Plugin
+
+class Where(Plugin):
+    def status(self):
+        return {"folder": os.getcwd()}
+"""
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_its_relative_paths_begin_where_those_of_its_host_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_gone: bool
+) -> None:
+    begun, now = tmp_path / "begun", tmp_path / "now"
+    begun.mkdir()
+    now.mkdir()
+    monkeypatch.chdir(begun)
+    write_plugin(tmp_path, WHERE, "where")
+    config = configuration(tmp_path, "where")
+    config["plugins"]["where"]["enabled"] = False
+    async with housed(config) as host:
+        os.chdir(now)  # as a plugin inside may
+        if is_gone:
+            begun.rmdir()
+        await host.enable_plugin("where")
+        assert host.plugins["where"].status == {"folder": str(now if is_gone else begun)}

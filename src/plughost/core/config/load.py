@@ -62,7 +62,7 @@ def load_config(
     if not isinstance(given := cast("object", host_name), str):
         told = f"a host's name is text like 'acme', not {_a(given)}. {_AS_CONFIG}"
         raise ConfigError(told, path="host.name", origin="code")
-    base = base or Path.cwd()
+    base = base or _working_folder()
     path, values, origin = _read(source, host_name, environ, base)
     overlays = _taken(values, "environments", origin)
     name = _name(values, host_name)
@@ -235,3 +235,14 @@ def _resolved_plugin(name: str, section: Any, resolver: Resolver) -> Any:
         key: value if key == "config" else resolver.resolve(value, ("plugins", name, key))
         for key, value in section.items()
     }
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError(
+            "the folder that this program works in was removed, so nobody knows where relative paths begin. Start it "
+            "in another",
+            origin="code",
+        ) from None

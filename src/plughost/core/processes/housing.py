@@ -17,6 +17,7 @@ from plughost.contracts.clock import Clock
 from plughost.contracts.files import folder_named
 from plughost.contracts.http import HttpContext
 from plughost.contracts.processes import ProcessExit, ProcessRecord
+from plughost.contracts.steering import HostSteering
 from plughost.core.calls.dispatch import HookDispatcher
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.processes.guest import Care, GuestProcess, begin_process
@@ -94,7 +95,8 @@ class Housing:
         self._data_dir = data_dir
         self._tasks = tasks
         self._clock = clock
-        self._template = TemplateProcess(tasks)
+        host = services.get(HostSteering)
+        self._template = TemplateProcess(tasks, None if host is None else host.working_directory)
         self._living: set[GuestProcess] = set()
         self._lineages: dict[str, Lineage] = {}
 

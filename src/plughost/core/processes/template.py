@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import deque
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
@@ -90,10 +91,12 @@ class TemplateProcess:
 
     Args:
         tasks: Where the task runs that hears what it says.
+        folder: Where relative paths of plugins begin; where the host is now without it, or when it is gone.
     """
 
-    def __init__(self, tasks: TaskGroup) -> None:
+    def __init__(self, tasks: TaskGroup, folder: Path | None = None) -> None:
         self._tasks = tasks
+        self._folder = folder
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._births: deque[_Birth] = deque()
@@ -145,7 +148,7 @@ class TemplateProcess:
     async def _start(self) -> None:
         if self._process is not None:
             self._process.poll()  # of the one before, whose end nobody waited for
-        ours, self._process = _spawn(event_library.name or "asyncio")
+        ours, self._process = _spawn(event_library.name or "asyncio", self._folder)
         hold(ours.fileno())
         ours.setblocking(False)
         self._control = ours
@@ -224,7 +227,7 @@ def import_path() -> tuple[str, ...]:
     return tuple(os.path.normpath(one) for one in joined if os.path.isabs(one))  # noqa: PTH117
 
 
-def _spawn(library: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _spawn(library: str, folder: Path | None) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start the template; it takes a fifth of a second to be ready, and no time to be started."""
     if not sys.executable:
         raise OSError(
@@ -240,6 +243,7 @@ def _spawn(library: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
             [sys.executable, "-P", "-m", "plughost.core.guest", "template", str(theirs.fileno()), library],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
+            cwd=folder if folder is not None and folder.is_dir() else None,
             env={**scrubbed_environment(), "PYTHONPATH": os.pathsep.join(import_path())},
             start_new_session=True,
         )
