@@ -28,6 +28,8 @@ def told(caplog):
         ({"hooks": {"timeouts": {"shine": 2.0}}}, "hooks.timeouts.shine", "'shines'"),
         ({"hooks": {"timeouts": {"admni.shines": 2.0}}}, 'hooks.timeouts."admni.shines"', "'admin'"),
         ({"host": {"allow": ["admni"]}}, "host.allow", "'admin'"),
+        ({"host": {"disabled": ["databse"]}}, "host.disabled", "'database'"),
+        ({"plugins": {"databse": {"enabled": False}}}, "plugins.databse.enabled", "'database'"),
     ],
 )
 async def test_it_is_told_with_what_was_meant(tmp_path, told, table, setting, said):
@@ -37,6 +39,27 @@ async def test_it_is_told_with_what_was_meant(tmp_path, told, table, setting, sa
     ((where, reason),) = told()
     assert where == setting
     assert said in reason
+
+
+async def test_who_is_to_run_inside_by_a_wrong_name_is_told(tmp_path, told):
+    config = {"host": {"data_dir": str(tmp_path), "allow": ["admin"]}}
+    async with Host("acme", config=config, environ={"PLUGHOST_IN_PROCESS": "admni, admin"}):
+        pass
+    assert told() == [("PLUGHOST_IN_PROCESS", "no plugin 'admni' was found. Did you mean 'admin'?")]
+
+
+async def test_who_is_kept_out_may_be_absent_or_brought_along(tmp_path, told):
+    config = {
+        "host": {"data_dir": str(tmp_path), "allow": ["admin"], "disabled": ["zebra", "Database"]},
+        "plugins": {
+            "quagga": {"enabled": False},
+            "databse": {"enabled": False, "module": "elsewhere:Plugin"},
+            "cache": {"enabled": False},
+        },
+    }
+    async with Host("acme", config=config, environ={}):
+        pass
+    assert not told()
 
 
 async def test_what_is_there_is_not_told(tmp_path, told):

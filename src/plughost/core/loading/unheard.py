@@ -9,6 +9,7 @@ from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical, dotted
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.finding.sources import file_without_plugin
+from plughost.core.loading.survey import IN_PROCESS
 from plughost.exceptions import did_you_mean
 
 _log = get_logger("plughost.configuration")
@@ -34,7 +35,8 @@ def tell_unheard(
     findings = [one.finding for one in candidates]
     plugins = [name for one in findings for name in (one.name, one.distribution) if name]
     plugins += registered
-    for path, complaint in _unheard(loaded, hooks, plugins):
+    there = [name for one in findings for name in (one.name, one.distribution) if name and one.reference]
+    for path, complaint in (*_unheard(loaded, hooks, plugins), *_still_loaded(loaded, [*there, *registered])):
         _log.warning("a setting speaks of what is not there", setting=path, reason=complaint)
     provided = {one.group for one in findings}
     for group in loaded.config.host.groups or ():
@@ -71,6 +73,22 @@ def _unheard(
             yield path, f"nobody declares a hook {hook!r}.{did_you_mean(hook, hooks)}"
         if plugin and canonical(plugin) not in known:
             yield path, _absent(plugin, loaded, plugins)
+
+
+def _still_loaded(loaded: LoadedConfig, plugins: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield who shall be kept out, or taken inside, by a name that is nearly that of somebody else."""
+    config, known = loaded.config, {canonical(name) for name in plugins}
+    kept_out = [("host.disabled", name) for name in config.host.disabled]
+    kept_out += [
+        (dotted(("plugins", name, "enabled")), name)
+        for name, section in config.plugins.items()
+        if not section.enabled and not (section.module or section.path or section.url or section.environment)
+    ]
+    inside = [name.strip() for name in loaded.environ.get(IN_PROCESS, "").split(",") if name.strip()]
+    for path, name in (*kept_out, *((IN_PROCESS, name) for name in inside)):
+        # Whoever is not installed may be kept out in advance; one who is nearly called so runs.
+        if canonical(name) not in known and (near := did_you_mean(name, plugins)):
+            yield path, f"no plugin {name!r} was found.{near}"
 
 
 def _absent(name: str, loaded: LoadedConfig, plugins: Collection[str]) -> str:
