@@ -679,10 +679,10 @@ class Host:
             if anyio.get_current_task().id == self._entered_by:
                 raise
             raise HostNotReadyError(
-                f"host {self.name!r} was entered in one task and left in another, as cells of a notebook and fixtures of"
-                " pytest-asyncio do. Its plugins were stopped all the same. Write `async with` in one task; in a"
-                " fixture, `async with plughost.testing.running(host)`; else take a plughost.blocking.BlockingHost,"
-                " which begins and ends anywhere"
+                f"host {self.name!r} was entered in one task and left in another, as cells of a notebook and"
+                " fixtures of pytest-asyncio do. Its plugins were stopped all the same. Write `async with` in one"
+                " task; in a fixture, `async with plughost.testing.running(host)`; else take a"
+                " plughost.blocking.BlockingHost, which begins and ends anywhere"
             ) from failure
 
     async def _close(self) -> None:

@@ -277,6 +277,8 @@ def test_a_host_without_http_reads_its_configuration_again_at_a_hangup(start, tm
     ("options", "said"),
     [
         (("--drain", "-1"), "--drain"),
+        (("--header-timeout", "nan"), "is not a number of seconds"),
+        (("--drain-notice", "nan"), "is not a number of seconds"),
         (("--trust-proxy", "my-proxy"), "is not an address or network"),
         (("--root-path", "shop/"), "must begin with /"),
         (("--public-url", "example.org"), "is not the address of a site"),

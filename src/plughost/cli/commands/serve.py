@@ -32,7 +32,16 @@ except ImportError as missing:
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _PORT = click.IntRange(0, 65535)
-_SECONDS = click.FloatRange(0)
+
+
+class _Seconds(click.FloatRange):
+    """A time, which "nan" is not, though it is a ``float`` that no bound refuses."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if seconds != seconds:
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
 
 
 @click.command()
@@ -64,7 +73,7 @@ _SECONDS = click.FloatRange(0)
     "--drain-notice",
     default=2.0,
     show_default=True,
-    type=_SECONDS,
+    type=_Seconds(0),
     help="Seconds after SIGTERM in which /readyz answers 503 and new connections are still accepted.",
 )
 @click.option(
@@ -86,7 +95,7 @@ _SECONDS = click.FloatRange(0)
     "--header-timeout",
     default=10.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=_Seconds(0, min_open=True),
     help="Seconds in which a connection must have sent the head of a request.",
 )
 @click.option("--tls-certificate", "certificate", type=_FILE)
