@@ -431,3 +431,43 @@ async def test_two_files_with_one_revision_id_are_refused_and_named(
     (versions / "copy_of_b.py").write_text((versions / "b.py").read_text().replace("shop_b", "shop_c"))
     with pytest.raises(AppError, match=r"b\.py and .*b\.py in .* have the same revision id"):
         await host.apps.register("shop", {"url": f"sqlite:///{file}", "migrations": folder})
+
+
+def with_notes(file: Path, *notes: str) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE notes (text TEXT)")
+        connection.executemany("INSERT INTO notes VALUES (?)", [(note,) for note in notes])
+        connection.commit()
+
+
+async def test_a_file_that_was_replaced_is_opened_anew_by_every_connection(
+    host: AppHost, tmp_path: Path
+) -> None:
+    file, backup = tmp_path / "shop.db", tmp_path / "backup.db"
+    with_notes(file, "before")
+    with_notes(backup, "of the backup")
+    await host.apps.register("shop", {"url": url(file)})
+    engine: AsyncEngine = host.apps["shop"].connection
+    write = sa.text("INSERT INTO notes VALUES ('after')")
+    async with engine.begin() as one, engine.connect():
+        await one.execute(sa.text("INSERT INTO notes VALUES ('lost with its file')"))
+    backup.replace(file)
+    async with engine.begin() as one, engine.connect() as other:
+        await one.execute(write)
+        assert (await other.execute(sa.text("SELECT text FROM notes"))).scalars().all() == ["of the backup"]
+    with closing(sqlite3.connect(file)) as there:
+        assert [text for (text,) in there.execute("SELECT text FROM notes")] == ["of the backup", "after"]
+
+
+async def test_whoever_writes_into_a_file_that_was_deleted_is_told(host: AppHost, tmp_path: Path) -> None:
+    file = tmp_path / "shop.db"
+    with_notes(file, "before")
+    await host.apps.register("shop", {"url": url(file)})
+    engine: AsyncEngine = host.apps["shop"].connection
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("INSERT INTO notes VALUES ('lost')"))
+    file.unlink()
+    with pytest.raises(sa.exc.OperationalError, match="no such table"):
+        async with engine.begin() as connection:
+            await connection.execute(sa.text("INSERT INTO notes VALUES ('after')"))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, event, pool
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from plughost.contracts import KnownDatabase
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.database.urls import printable, scrub, sqlite_file
+
+_KNOWN: Final = "plughost_file"
+"""Where a pooled connection has what its file was when it was opened."""
 
 
 def require_asyncio() -> None:
@@ -47,6 +52,8 @@ def make_engine(url: URL, *, connect_timeout: float) -> AsyncEngine:
         ) from error
     if url.get_backend_name() == "sqlite":
         _own_transactions(engine.sync_engine, begin="BEGIN")
+        if (path := sqlite_file(url)) is not None:
+            _leave_a_file_that_is_gone(engine.sync_engine, path)
     return engine
 
 
@@ -86,6 +93,30 @@ def _own_transactions(engine: Engine, *, begin: str) -> None:
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
+
+
+def _leave_a_file_that_is_gone(engine: Engine, path: Path) -> None:
+    # A connection to a file that was deleted or replaced goes on writing into it, and each write says that it worked.
+    latest = KnownDatabase(path)
+
+    @event.listens_for(engine, "do_connect")
+    def forget_old_log(*_: object) -> None:
+        if latest.is_another:
+            latest.drop_old_log()
+
+    @event.listens_for(engine, "connect")
+    def note(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA schema_version")  # with the first look its log is there, too
+        cursor.close()
+        latest.note()
+        record.info[_KNOWN] = known = KnownDatabase(path)
+        known.note()
+
+    @event.listens_for(engine, "checkout")
+    def look(_connection: Any, record: Any, _proxy: object) -> None:
+        if record.info[_KNOWN].is_another:
+            raise DisconnectionError(f"{path} was deleted or replaced")
 
 
 async def prove_reachable(engine: AsyncEngine) -> None:
