@@ -113,6 +113,26 @@ def test_every_answer_is_that_of_uvicorn(
         assert answer(QuickCycle, messages, method=method, stays=stays) == theirs
 
 
+@given(
+    pieces=st.lists(
+        st.sampled_from([b"", b"12", b"345", b"12345", bytearray(b"12345"), None, "12345"]), max_size=4
+    ),
+    more=st.lists(st.sampled_from([True, False, None]), min_size=4, max_size=4),
+    kind=st.sampled_from(["http.response.body", "http.response.start", "odd"]),
+    method=st.sampled_from(["GET", "HEAD"]),
+)
+def test_a_body_in_pieces_ends_as_with_uvicorn(pieces: Any, more: Any, kind: str, method: str) -> None:
+    messages: list[Any] = [
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}
+    ]
+    for piece, goes_on in zip(pieces, more, strict=False):
+        message = {"type": "http.response.body", "body": piece, "more_body": goes_on}
+        messages.append({name: value for name, value in message.items() if value is not None})
+    messages.append({"type": kind, "body": b"12345"})
+    theirs = answer(RequestResponseCycle, messages, method=method)
+    assert answer(QuickCycle, messages, method=method) == theirs
+
+
 @pytest.mark.parametrize("messages", [[{"type": "http.response.body", "body": b"x"}], [{"type": "odd"}]])
 def test_what_comes_out_of_turn_is_refused_as_before(messages: Any) -> None:
     assert answer(QuickCycle, messages) == answer(RequestResponseCycle, messages)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plughost.cli.serving.writes import JoinedWrites
+from plughost.cli.serving.writes import JoinedWrites, WritesOfTurn
 
 PIECES = st.lists(
     st.one_of(st.binary(min_size=1, max_size=30), st.just(b"x" * 20_000), st.none()), max_size=12
@@ -23,7 +23,7 @@ async def pair() -> tuple[socket.socket, JoinedWrites]:
     ours.setblocking(False)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_connection(asyncio.Protocol, sock=theirs)
-    return ours, JoinedWrites(transport, loop)
+    return ours, JoinedWrites(transport, WritesOfTurn())
 
 
 async def read(there: socket.socket) -> bytes:
@@ -97,3 +97,44 @@ def test_all_else_is_the_transports_own(read_of_the_transport: str) -> None:
         there.close()
 
     asyncio.run(main())
+
+
+def test_one_step_of_the_loop_ends_the_turn_of_all_transports_and_a_failure_harms_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Wire:
+        def __init__(self) -> None:
+            self.written = b""
+
+        def is_closing(self) -> bool:
+            return False
+
+        def write(self, data: bytes) -> None:
+            if data == b"broken":
+                raise RuntimeError("cannot write")
+            self.written += data
+
+    async def main() -> tuple[list[bytes], list[Any], int]:
+        loop, turn = asyncio.get_running_loop(), WritesOfTurn()
+        steps, told = 0, []
+        usual = loop.call_soon
+
+        def call_soon(*step: Any, **more: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            return usual(*step, **more)
+
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+        monkeypatch.setattr(loop, "call_soon", call_soon)
+        wires: list[Any] = [Wire() for _ in range(10)]
+        for number, wire in enumerate(wires):
+            JoinedWrites(wire, turn).write(b"broken" if number == 3 else b"%d" % number)
+        at_once = steps
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return [wire.written for wire in wires], told, at_once
+
+    written, told, steps = asyncio.run(main())
+    assert written == [b"" if number == 3 else b"%d" % number for number in range(10)]
+    assert len(told) == 1
+    assert steps == 1

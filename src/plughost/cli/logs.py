@@ -7,6 +7,7 @@ import contextlib
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, TextIO
 
@@ -19,8 +20,24 @@ from plughost.contracts.visible import visible
 from plughost.core.config import redacted
 
 _ACCESS = "plughost.access"
-_ACCESS_FIELDS = ("client", "method", "path", "status", "milliseconds")
-"""What the HTTP application says of a request, in this order."""
+
+
+class _AccessLine(msgspec.Struct):
+    """A line for machines; the last five are what the HTTP application says of a request, in this order."""
+
+    level: str
+    logger: str
+    message: str
+    timestamp: str
+    client: str
+    method: str
+    path: str
+    status: int
+    milliseconds: float
+
+
+_SAID = 5
+_as_json = msgspec.json.Encoder().encode
 
 _MOST_LINES = 1000
 """Lines that are kept for the end of a turn of the event loop."""
@@ -62,7 +79,8 @@ class _TurnByTurn(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO, form: _AccessLines) -> None:
         super().__init__(stream)
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque()
+        self._is_due = False
         self._form = form
         self.setFormatter(form)
 
@@ -77,21 +95,18 @@ class _TurnByTurn(logging.StreamHandler[TextIO]):
         """Keep the line of a request of which no record was made; return whether a line is all that is wanted."""
         if self.formatter is not self._form or self.filters or self.level > logging.INFO:
             return False
-        self.acquire()
-        try:
-            self._keep(self._form.line(created, message % said, _ACCESS, said))
-        finally:
-            self.release()
+        self._keep(self._form.line(created, message % said, _ACCESS, said))
         return True
 
     def _keep(self, line: str) -> None:
-        self._lines.append(line)
-        if len(self._lines) == 1:
+        self._lines.append(line)  # before the question, from whatever thread: who is due writes it then
+        if not self._is_due:
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
                 self.flush()
             else:
+                self._is_due = True
                 loop.call_soon(self.flush)
         elif len(self._lines) >= _MOST_LINES:
             self.flush()
@@ -100,7 +115,8 @@ class _TurnByTurn(logging.StreamHandler[TextIO]):
         """Write what there is; called at the end of a turn, and by ``logging`` at the end of the program."""
         self.acquire()
         try:
-            lines, self._lines = self._lines, []
+            self._is_due = False
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
             # Nobody may be reading any more, and then there is nobody to be told so either.
             with contextlib.suppress(OSError, ValueError):
                 if lines:
@@ -133,17 +149,12 @@ class _AccessLines(logging.Formatter):
         second = int(created)
         if second != self._second:  # thousands of lines share one
             self._second, self._time = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        stamp = f"{self._time}.{int(created * 1e6) % 1_000_000:06d}Z"
+        stamp = f"{self._time}.{int((created - second) * 1e6):06d}Z"
         if not self._for_machines:
             return f"{stamp} [info     ] {message} [{name}]"
-        line: dict[str, object] = {
-            "level": "info",
-            "logger": name,
-            "message": message,
-            "timestamp": stamp,
-        }
-        line.update(zip(_ACCESS_FIELDS, said, strict=False))
-        return msgspec.json.encode(line).decode()
+        if len(said) == _SAID:
+            return _as_json(_AccessLine("info", name, message, stamp, *said)).decode()
+        return _as_json({"level": "info", "logger": name, "message": message, "timestamp": stamp}).decode()
 
 
 def _for_people(environ: Mapping[str, str]) -> logging.Formatter:

@@ -137,7 +137,8 @@ class WindowCounts:
             looks = _looks(uses, now, cost, take=False)  # one that refuses counts nothing, but others would
             if not peek and all(allowed for allowed, *_ in looks):
                 looks = _looks(uses, now, cost, take=True)
-            self._sweep(now)
+            if len(self._uses) >= self._sweep_at:
+                self._sweep(now)
         return [_result(look, limit.limit, limit.name) for look, (_, limit) in zip(looks, asked, strict=True)]
 
     def check_one(
@@ -150,7 +151,8 @@ class WindowCounts:
         with self._lock:
             now = self._clock.monotonic()
             look = self._of(key, limit, window).look(now, limit, window, cost, take=not peek)
-            self._sweep(now)
+            if len(self._uses) >= self._sweep_at:
+                self._sweep(now)
         return _result(look, limit, name)
 
     def forget(self, key: str, limit: int, window: float) -> None:
@@ -166,8 +168,6 @@ class WindowCounts:
         return use
 
     def _sweep(self, now: float) -> None:
-        if len(self._uses) < self._sweep_at:
-            return
         self._uses = {place: use for place, use in self._uses.items() if not use.over(now, place[1])}
         while len(self._uses) > self._most:
             del self._uses[next(iter(self._uses))]

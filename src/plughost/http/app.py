@@ -79,6 +79,8 @@ class HostApplication:
             RouteError: Something a plugin contributed does not fit, and it was never put together before.
         """
         held = self._composition
+        if held is not None and not self._stale and not held.awaited:
+            return held  # the usual
         if held is None or self._stale or not all(map(self.host.is_starting, held.awaited)):
             first = held is None
             self.runtime.forget_services()

@@ -72,14 +72,15 @@ class FailedRequest:
 
 
 class _Row:
-    __slots__ = ("failed", "refused", "requests", "statuses", "timings")
+    __slots__ = ("statuses", "timings")
 
     def __init__(self) -> None:
-        self.requests = 0
-        self.refused = 0
-        self.failed = 0
         self.statuses: dict[int, int] = {}
         self.timings = Histogram()
+
+    def answered(self, least: int, beyond: int) -> int:
+        """Return how many were answered with a status from ``least`` on and below ``beyond``."""
+        return sum(count for status, count in tuple(self.statuses.items()) if least <= status < beyond)
 
 
 class _Minute:
@@ -114,7 +115,6 @@ class HttpFigures:
         row = self._rows.get(key)
         if row is None:
             row = self._rows[key] = _Row()
-        row.requests += 1
         row.statuses[status] = row.statuses.get(status, 0) + 1
         row.timings.observe(seconds)
         number = int(self._clock.time() // 60)
@@ -124,13 +124,8 @@ class HttpFigures:
             self._minutes.append(minute)
         minute.requests += 1
         minute.seconds += seconds
-        if status < 400:
-            return
         if status >= 500:
-            row.failed += 1
             minute.failed += 1
-        else:
-            row.refused += 1
 
     def note_failure(self, failure: FailedRequest) -> None:
         """Remember a failure, the last few hundred of which are kept."""
@@ -143,9 +138,9 @@ class HttpFigures:
                 method=method,
                 path=path,
                 plugin=plugin,
-                requests=row.requests,
-                refused=row.refused,
-                failed=row.failed,
+                requests=row.timings.count,
+                refused=row.answered(400, 500),
+                failed=row.answered(500, 1000),
                 p50=row.timings.quantile(0.5),
                 p95=row.timings.quantile(0.95),
             )
@@ -156,7 +151,9 @@ class HttpFigures:
     def counts(self) -> CallCounts:
         """Return all requests at routes of plugins, and how many were answered with a status from 500 on."""
         rows = [row for (_, _, plugin), row in self._rows.items() if plugin]
-        return CallCounts(sum(row.requests for row in rows), sum(row.failed for row in rows))
+        return CallCounts(
+            sum(row.timings.count for row in rows), sum(row.answered(500, 1000) for row in rows)
+        )
 
     def minutes(self) -> list[MinuteFigures]:
         """Return the last two hours' busy minutes, oldest first; a minute without requests is left out."""

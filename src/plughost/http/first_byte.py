@@ -9,20 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable
 from types import CoroutineType
+from typing import Any
 
 import anyio
 
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog
 from plughost.core.containment import Point, stray
-from plughost.core.stepping import LimitPassedError, event_library
+from plughost.core.stepping import Coro, LimitPassedError, event_library
 from plughost.http.problems import Problem
 
 
-async def answer_within(
+def rest_within(
     limit: float, app: ASGIApp, scope: Scope, receive: Receive, send: Send, watchdog: Watchdog
-) -> None:
-    """Let ``app`` answer; it is given up when nothing was sent within ``limit`` seconds.
+) -> Awaitable[None] | None:
+    """Let ``app`` answer to where it first waits; return the rest, or None where nothing was waited for.
+
+    Awaited at once, that is given up when nothing was sent within ``limit`` seconds.
 
     Raises:
         Problem: 503, it took longer.
@@ -30,18 +33,25 @@ async def answer_within(
     answer = _Answer(send)
     answering = app(scope, receive, answer.send)
     if event_library.name == "trio" or type(answering) is not CoroutineType:
-        with anyio.move_on_after(limit) as answer.cancel_scope:
-            await answering
-            return
-        if answer.begun:
-            return
-        raise _too_long()
+
+        async def in_scope() -> None:
+            with anyio.move_on_after(limit) as answer.cancel_scope:
+                await answering
+                return
+            if not answer.begun:
+                raise _too_long()
+
+        return in_scope()
     try:
         waiting = answering.send(None)
     except StopIteration:
-        return
+        return None
     except GeneratorExit as error:  # its own: nobody closed it
         raise stray(error, Point.ROUTE) from error
+    return _watched(limit, answering, waiting, answer, watchdog)
+
+
+async def _watched(limit: float, answering: Coro, waiting: Any, answer: _Answer, watchdog: Watchdog) -> None:
     answer.watch = watch = watchdog.watch()
     end = anyio.current_time() + limit
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from plughost.contracts.limits import RateLimiter
+from plughost.contracts.limits import LimitResult, RateLimiter
 from plughost.contracts.session import RequestSession
 from plughost.exceptions import StoreUnavailableError
 from plughost.http.csrf import (
@@ -47,7 +47,9 @@ async def pass_gate(route: Gated, runtime: HttpRuntime, connection: Any) -> None
         try:
             identity = await _admit(route.guard, runtime, connection)
         except Problem:
-            await _count("refused", runtime, connection, ANONYMOUS)
+            subject = subject_of(connection, ANONYMOUS)
+            if subject is not None:
+                _refuse_beyond(await runtime.rates.check("refused", subject, runtime.service(RateLimiter)))
             raise
     if route.csrf and is_unchecked_from_elsewhere(connection):
         raise cross_site()
@@ -56,7 +58,9 @@ async def pass_gate(route: Gated, runtime: HttpRuntime, connection: Any) -> None
             405, "This host is administered read-only.", code="read_only", headers={"Allow": "GET, HEAD"}
         )
     if route.rate is not None:
-        await _count(route.rate, runtime, connection, identity)
+        subject = subject_of(connection, identity)
+        if subject is not None:
+            _refuse_beyond(await runtime.rates.check(route.rate, subject, runtime.service(RateLimiter)))
 
 
 async def may(guard: Guard, runtime: HttpRuntime, connection: Any) -> bool:
@@ -134,11 +138,7 @@ async def _by_session(runtime: HttpRuntime, connection: Mapping[str, Any]) -> Id
     )
 
 
-async def _count(name: str, runtime: HttpRuntime, connection: Mapping[str, Any], identity: Identity) -> None:
-    subject = subject_of(connection, identity)
-    if subject is None:
-        return
-    result = await runtime.rates.check(name, subject, runtime.service(RateLimiter))
+def _refuse_beyond(result: LimitResult) -> None:
     if not result.allowed:
         raise too_often(result.retry_after)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Final
 
 from plughost.contracts.plugin import HOST_API
 
 RawHeaders = list[tuple[bytes, bytes]]
+_NAME: Final = itemgetter(0)
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
@@ -36,21 +39,16 @@ class SecurityHeaders:
             (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
             (b"api-version", API_VERSION.encode()),
         ]
-        self._http = tuple(common)
+        self._http = common
         strict = (b"strict-transport-security", b"max-age=%d; includeSubDomains" % hsts)
-        self._https = (*common, strict) if hsts else self._http
+        self._https = [*common, strict] if hsts else self._http
         self._names = frozenset(name for name, _ in self._https)
 
     def added_to(self, headers: Iterable[Sequence[bytes]], scheme: str) -> RawHeaders:
         """Return the headers of an answer with those it lacks."""
         ours = self._https if scheme == "https" else self._http
-        added: RawHeaders = []
-        said = False
-        for name, value in headers:
-            added.append((name, value))
-            said = said or name.lower() in self._names
-        if said:
-            names = {name.lower() for name, _ in added}
-            return added + [pair for pair in ours if pair[0] not in names]
-        added += ours
-        return added
+        added: RawHeaders = [(name, value) for name, value in headers]
+        if self._names.isdisjoint(map(bytes.lower, map(_NAME, added))):
+            return added + ours
+        names = {name.lower() for name, _ in added}
+        return added + [pair for pair in ours if pair[0] not in names]

@@ -6,7 +6,7 @@ find it here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -56,12 +56,16 @@ class Rates:
         """Whether there is a rate class of that name."""
         return name in self._limits
 
-    async def check(self, name: str, subject: str, limiter: RateLimiter | None) -> LimitResult:
+    def check(self, name: str, subject: str, limiter: RateLimiter | None) -> Awaitable[LimitResult]:
         """Count one request of ``subject`` in the class ``name``."""
         limit = self._limits[name]
-        if limiter is None:
+        if limiter is not None:
+            return limiter.check(f"http:{name}:{subject}", WINDOW, limit)
+
+        async def check_here() -> LimitResult:
             return self._local.check_one(f"{name}:{subject}", limit, WINDOW)
-        return await limiter.check(f"http:{name}:{subject}", WINDOW, limit)
+
+        return check_here()
 
 
 def subject_of(connection: Mapping[str, Any], identity: Identity) -> str | None:

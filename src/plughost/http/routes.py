@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from starlette.requests import HTTPConnection, Request
@@ -18,7 +19,7 @@ from plughost.contracts.plugin import check_function, seconds_of
 from plughost.core.threads import run_in_daemon_thread
 from plughost.core.wire.routes import RouteManifest
 from plughost.http.bodies import bounded_receive, too_large
-from plughost.http.first_byte import answer_within
+from plughost.http.first_byte import rest_within
 from plughost.http.gate import pass_gate
 from plughost.http.guards import Guard
 from plughost.http.problems import Problem
@@ -26,6 +27,7 @@ from plughost.http.response_cache import CachePolicy, serve_cached
 from plughost.http.runtime import RUNTIME, HttpRuntime, runtime_of
 from plughost.http.standing import serve_while_standing, standing_of
 
+_name: Final = itemgetter(0)
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _NO_RUNTIME = "This route is not served by plughost.http.create_app(host), which would guard it."
 
@@ -107,15 +109,15 @@ class Route(StarletteRoute):
             raise Problem(405, headers={"Allow": ", ".join(sorted(self.methods))}, code="method_not_allowed")
         await pass_gate(self, runtime, scope)
         most = runtime.settings.max_body if self.max_body is None else self.max_body
-        for name, value in scope["headers"]:
-            if name in _FRAMING:
-                if name == b"content-length" and int(value) > most:
-                    raise too_large(most)
-                receive = bounded_receive(receive, most)
-                break
+        if not _FRAMING.isdisjoint(map(_name, scope["headers"])):
+            if any(name == b"content-length" and int(value) > most for name, value in scope["headers"]):
+                raise too_large(most)
+            receive = bounded_receive(receive, most)
         limit = runtime.settings.request_timeout if self.timeout is None else self.timeout
         if self.cache is None:
-            await self._answer_within(limit, scope, receive, send)
+            rest = self._rest_within(limit, scope, receive, send)
+            if rest is not None:
+                await rest
         else:
             app = functools.partial(self._answer_within, limit)
             await serve_cached(app, self.cache, runtime, scope, receive, send)
@@ -130,12 +132,19 @@ class Route(StarletteRoute):
 
         return crossing(self, siblings)
 
-    def _answer_within(self, limit: float, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        runtime = runtime_of(scope)
+    async def _answer_within(self, limit: float, scope: Scope, receive: Receive, send: Send) -> None:
+        rest = self._rest_within(limit, scope, receive, send)
+        if rest is not None:
+            await rest
+
+    def _rest_within(
+        self, limit: float, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None] | None:
+        runtime: HttpRuntime = scope[RUNTIME]
         standing = standing_of(self.guard, runtime, scope)
         if standing is not None:
             send = standing.ending(send)
-        return answer_within(limit, self.app, scope, receive, send, runtime.watchdog)
+        return rest_within(limit, self.app, scope, receive, send, runtime.watchdog)
 
 
 class WebSocketRoute(StarletteWebSocketRoute):

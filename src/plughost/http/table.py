@@ -12,7 +12,7 @@ from plughost.contracts.http import Receive, Scope, Send
 from plughost.core.calls.visits import Visit, Visits
 from plughost.http.problems import Problem
 from plughost.http.routes import Route
-from plughost.http.runtime import VISIT, runtime_of
+from plughost.http.runtime import RUNTIME, VISIT
 
 
 class RouteTable(Router):
@@ -56,9 +56,10 @@ class RouteTable(Router):
         if visits is None:
             await route.handle(scope, receive, send)
             return
-        with Visit(visits) as scope[VISIT]:
-            answering = route.handle(scope, receive, send)
-            if await scope[VISIT].is_to_the_end(answering, runtime_of(scope).watchdog):
+        with Visit(visits) as visit:
+            scope[VISIT] = visit
+            rest = visit.rest_of(route.handle(scope, receive, send), scope[RUNTIME].watchdog)
+            if rest is None or await rest:
                 return
         told = (
             f"The plugin {scope['route'].plugin!r} had to stop before it had answered; ask again in a moment."

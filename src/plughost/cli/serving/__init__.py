@@ -3,6 +3,7 @@
 - ``options``: what the command line said, checked before anything starts
 - ``listening``: the sockets, made here or inherited
 - ``connections``: time limit and bound of connections, on uvicorn's protocols
+- ``idling``: how long a connection waits for its next request
 - ``heads`` and ``writes``: what leaves, put together at less cost
 - ``server``: uvicorn, stopped in steps
 - ``notify``: what a service manager is told

@@ -17,11 +17,14 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from plughost.cli.serving.writes import JoinedWrites
+from plughost.cli.serving.writes import JoinedWrites, WritesOfTurn
 from plughost.http.shapes import MOST_HEADER_BYTES
 
-with suppress(ImportError):  # without httptools; uvicorn's other parser never calls ``on_headers_complete``
-    from plughost.cli.serving.heads import QuickCycle
+_Protocol: Any = AutoHTTPProtocol
+with suppress(ImportError):  # without httptools; uvicorn's other parser has other steps
+    from plughost.cli.serving.idling import IdleProtocol
+
+    _Protocol = IdleProtocol
 
 _log = logging.getLogger("plughost.http")
 _RESERVED = 64
@@ -59,10 +62,11 @@ class BoundedConfig(uvicorn.Config):
     ) -> None:
         super().__init__(app, http=BoundedProtocol, **options)
         self.header_timeout = header_timeout
+        self.turn = WritesOfTurn()
         self.turned_away = _TurnedAway(max_connections or default_bound())
 
 
-class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+class BoundedProtocol(_Protocol):  # type: ignore[misc]
     """uvicorn's HTTP protocol, with the bound and the time limit of its ``BoundedConfig``."""
 
     _deadline: asyncio.TimerHandle | None = None
@@ -71,7 +75,7 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take a connection, or turn it away."""
-        self.writes = JoinedWrites(transport, self.loop)
+        self.writes = JoinedWrites(transport, self.config.turn)
         super().connection_made(self.writes)
         if len(self.connections) > self.config.turned_away.bound:
             self.config.turned_away.note(self.loop.time())
@@ -109,10 +113,7 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def on_headers_complete(self) -> None:
         """Called by the parser at its end; the application refuses what is just above the limit, and says so."""
         self._in_head = False
-        before = self.cycle
         super().on_headers_complete()
-        if self.cycle is not before:
-            self.cycle.__class__ = QuickCycle  # its first step is still to come
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
         """Hand the connection on to the protocol of WebSockets."""

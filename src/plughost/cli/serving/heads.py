@@ -24,12 +24,28 @@ _lines: dict[Any, bytes] = {}
 
 
 class QuickCycle(RequestResponseCycle):
-    """A request and its answer, whose head is put together here if it has a length and the connection stays."""
+    """A request and its answer, whose head is put together here if it has a length and the connection stays.
+
+    The piece that ends a body of that length is written here too.
+    """
 
     def send(self, message: Any) -> Coroutine[Any, Any, None]:
         """Take a message of the application."""
-        is_usual = message["type"] == "http.response.start" and self.keep_alive and not self.response_started
-        if not is_usual or self.flow.write_paused or self.disconnected or self.access_log:
+        if not self.keep_alive or self.flow.write_paused or self.disconnected or self.access_log:
+            return super().send(message)
+        if self.response_started:
+            body = message.get("body")
+            is_whole = type(body) is bytes and self.chunked_encoding is False and not self.response_complete
+            is_last = message["type"] == "http.response.body" and not message.get("more_body")
+            is_body = is_whole and is_last and len(body) == self.expected_content_length
+            if not is_body or self.scope["method"] == "HEAD":
+                return super().send(message)
+            self.expected_content_length, self.response_complete = 0, True
+            self.transport.write(body)
+            self.message_event.set()
+            self.on_response()
+            return _done()
+        if message["type"] != "http.response.start":
             return super().send(message)
         try:
             found = _head(message["status"], self.default_headers, message.get("headers", ()))

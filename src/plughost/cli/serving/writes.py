@@ -7,10 +7,33 @@ loops hand every write to the operating system at once, which costs as much as a
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any, Final
 
 _SHORT: Final = 16_384
 """Bytes: what is longer is not worth being copied behind what was held back."""
+
+
+class WritesOfTurn:
+    """The transports of one event loop that hold something back: one step of the loop ends the turn for all of them."""
+
+    def __init__(self) -> None:
+        self._due: deque[JoinedWrites] = deque()
+
+    def end_with(self, writes: JoinedWrites) -> None:
+        """Have ``writes`` flushed when the turn ends."""
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self._end)
+        self._due.append(writes)
+
+    def _end(self) -> None:
+        due, self._due = self._due, deque()
+        try:
+            while due:
+                due.popleft().end_turn()
+        finally:
+            for each in due:  # one transport's failure holds up no other
+                self.end_with(each)
 
 
 class JoinedWrites:
@@ -21,15 +44,15 @@ class JoinedWrites:
 
     Args:
         transport: What writes; all but writing and closing is its own.
-        loop: The event loop it belongs to.
+        turn: What the event loop it belongs to is asked by.
     """
 
-    __slots__ = ("_held", "_is_due", "_loop", "is_closing", "transport")
+    __slots__ = ("_held", "_is_due", "_turn", "is_closing", "transport")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, turn: WritesOfTurn) -> None:
         self.transport = transport
         self.is_closing = transport.is_closing  # asked several times a request
-        self._loop = loop
+        self._turn = turn
         self._held = b""
         self._is_due = False
 
@@ -49,7 +72,7 @@ class JoinedWrites:
             self._held = bytes(data)  # what a caller may fill anew is copied, as transports do
             if not self._is_due:
                 self._is_due = True
-                self._loop.call_soon(self._end_turn)
+                self._turn.end_with(self)
 
     def close(self) -> None:
         """Close the connection behind what was written."""
@@ -62,6 +85,7 @@ class JoinedWrites:
         if held:
             self.transport.write(held)
 
-    def _end_turn(self) -> None:
+    def end_turn(self) -> None:
+        """Write what is held back: the event loop goes on."""
         self._is_due = False
         self.flush()

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from types import CoroutineType
-from typing import Self
+from typing import Any, Self
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
 from plughost.core.calls.drain import Traffic
 from plughost.core.calls.watchdog import Watchdog
-from plughost.core.stepping import LimitPassedError, event_library
+from plughost.core.stepping import Coro, LimitPassedError, event_library
 from plughost.core.threads import post
 
 _above: ContextVar[tuple[Visit, ...]] = ContextVar("plughost visits", default=())
@@ -49,18 +49,28 @@ class Visit:
         self._visits.present.discard(self)
         self._visits.leave()
 
-    async def is_to_the_end(self, answering: Awaitable[object], watchdog: Watchdog) -> bool:
-        """Await what answers it; return whether that came to its end, which it does not when it is cut."""
+    def rest_of(self, answering: Awaitable[object], watchdog: Watchdog) -> Awaitable[bool] | None:
+        """Step what answers it to where it first waits; return the rest, or None where nothing was waited for.
+
+        Awaited at once, that tells whether it came to its end, which it does not when it is cut.
+        """
         if event_library.name == "trio" or type(answering) is not CoroutineType:
-            with anyio.CancelScope() as scope:
-                self._can_be_cut_by(scope.cancel)
-                await answering
-                return True
-            return False
+
+            async def is_to_the_end_in_scope() -> bool:
+                with anyio.CancelScope() as scope:
+                    self._can_be_cut_by(scope.cancel)
+                    await answering
+                    return True
+                return False
+
+            return is_to_the_end_in_scope()
         try:
             waiting = answering.send(None)
         except StopIteration:
-            return True
+            return None
+        return self._is_to_the_end(answering, waiting, watchdog)
+
+    async def _is_to_the_end(self, answering: Coro, waiting: Any, watchdog: Watchdog) -> bool:
         watch = watchdog.watch()
         self._can_be_cut_by(watch.give_up)
         try:

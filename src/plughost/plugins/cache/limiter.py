@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from plughost.contracts import SYSTEM_CLOCK, Clock, Limit, LimitResult, OutagePolicy, Seconds
 from plughost.exceptions import StoreUnavailableError, did_you_mean
