@@ -49,6 +49,7 @@ PROVED = {
     "exceptions": (
         "test_own_process.py::test_an_exception_of_plughost_is_itself_though_it_is_a_value_error_too",
         "test_wire.py::test_plughosts_own_exceptions_arrive_as_themselves_and_others_as_remote_ones",
+        "test_last_words.py::test_what_is_no_exception_is_named_in_every_phase",
     ),
     "`context.hooks`": (
         "test_context_elsewhere.py::test_hooks_of_the_host_are_called_from_within_a_call",
