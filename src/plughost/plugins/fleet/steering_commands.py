@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import wraps
 from typing import Any
 
@@ -33,6 +33,23 @@ _PATIENCE = 60.0
 
 _LOOK = 0.05
 _DEFAULT = RolloutPlan()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How a change is to go on: what everything that changes something can be told.
+
+    Attributes:
+        plan: In which steps; None is all hosts at once.
+        waits: Whether the command waits until hosts follow.
+        reason: Why, for those who look at it later.
+        expect: The revision it was decided on; None takes whatever is there.
+    """
+
+    plan: RolloutPlan | None
+    waits: bool
+    reason: str
+    expect: int | None
 
 
 _force_option = click.option(
@@ -72,14 +89,15 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
 
 
 def _changes(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of everything that changes something; the command is given ``plan``, ``reason``, ``expect``."""
+    """Add the options of everything that changes something; the command is given what they say as ``pace``."""
 
     @wraps(command)
     def planned(*given: Any, now: bool, detach: bool, no_revert: bool, **more: Any) -> None:
         steps = ("canary", "batch", "max_unavailable", "settle", "healthy_deadline", "max_error_ratio")
         said = {name: more.pop(name) for name in steps}
         plan = None if now else RolloutPlan(**said, revert=not no_revert)
-        command(*given, plan=plan, waits=not detach, **more)
+        pace = _Pace(plan, not detach, more.pop("reason"), more.pop("expect"))
+        command(*given, pace=pace, **more)
 
     for option in reversed(_OPTIONS):
         planned = option(planned)
@@ -93,11 +111,8 @@ def _acting(act: FleetAct, text: str) -> click.Command:
     @click.argument("plugin")
     @_force_option
     @_changes
-    def command(
-        line: CommandLine, plugin: str, force: bool, plan: RolloutPlan | None, waits: bool, reason: str,
-        expect: int | None,
-    ) -> None:  # fmt: skip
-        _propose(line, FleetChange(act, plugin, reason, force=force), plan, expect, waits)
+    def command(line: CommandLine, plugin: str, force: bool, pace: _Pace) -> None:
+        _propose(line, FleetChange(act, plugin, pace.reason, force=force), pace)
 
     return command
 
@@ -107,12 +122,9 @@ def _acting(act: FleetAct, text: str) -> click.Command:
 @click.option("--version", default="", help="The version that each host must have on its disk.")
 @_force_option
 @_changes
-def reload(
-    line: CommandLine, plugin: str, version: str, force: bool, plan: RolloutPlan | None, waits: bool, reason: str,
-    expect: int | None,
-) -> None:  # fmt: skip
+def reload(line: CommandLine, plugin: str, version: str, force: bool, pace: _Pace) -> None:
     """Load PLUGIN again, with changed code, on one host after the other. Exit 3 when one could not."""
-    _propose(line, FleetChange("reload", plugin, reason, version, force=force), plan, expect, waits)
+    _propose(line, FleetChange("reload", plugin, pace.reason, version, force=force), pace)
 
 
 @click.command("upgrade")
@@ -125,12 +137,11 @@ def reload(
 @_force_option
 @_changes
 def upgrade(
-    line: CommandLine, plugin: str, url: str, sha256: str, version: str, force: bool, plan: RolloutPlan | None,
-    waits: bool, reason: str, expect: int | None,
-) -> None:  # fmt: skip
+    line: CommandLine, plugin: str, url: str, sha256: str, version: str, force: bool, pace: _Pace
+) -> None:
     """Have all hosts fetch PLUGIN from a url, as far as their allow_urls lets them. Exit 3 when one could not."""
-    change = FleetChange("upgrade", plugin, reason, version, url=url, sha256=sha256, force=force)
-    _propose(line, change, plan, expect, waits)
+    change = FleetChange("upgrade", plugin, pace.reason, version, url=url, sha256=sha256, force=force)
+    _propose(line, change, pace)
 
 
 @click.group("config")
@@ -143,10 +154,7 @@ def config_group() -> None:
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @_force_option
 @_changes
-def push(
-    line: CommandLine, plugin: str, settings: tuple[str, ...], force: bool, plan: RolloutPlan | None, waits: bool,
-    reason: str, expect: int | None,
-) -> None:  # fmt: skip
+def push(line: CommandLine, plugin: str, settings: tuple[str, ...], force: bool, pace: _Pace) -> None:
     """Give PLUGIN other settings on all hosts: KEY=VALUE as in TOML, KEY= to leave it to each host again."""
 
     def setting(said: str) -> tuple[str, Any]:
@@ -160,8 +168,8 @@ def push(
         except tomllib.TOMLDecodeError:
             return key, written  # a text without its quotes
 
-    change = FleetChange("configure", plugin, reason, config=dict(map(setting, settings)), force=force)
-    _propose(line, change, plan, expect, waits)
+    change = FleetChange("configure", plugin, pace.reason, config=dict(map(setting, settings)), force=force)
+    _propose(line, change, pace)
 
 
 @config_group.command("show")
@@ -223,13 +231,13 @@ def history(line: CommandLine) -> None:
 @config_group.command("rollback")
 @click.argument("number", type=int)
 @_changes
-def rollback(
-    line: CommandLine, number: int, plan: RolloutPlan | None, waits: bool, reason: str, expect: int | None
-) -> None:
+def rollback(line: CommandLine, number: int, pace: _Pace) -> None:
     """Want again what revision NUMBER wanted, as a new revision. Exit 3 when a host could not follow."""
-    _steer(
-        line, lambda one: one.roll_back(number, plan, expect=expect, author=author(), reason=reason), plan, waits
-    )  # fmt: skip
+
+    def roll_back(revisions: Revisions) -> Awaitable[Rollout]:
+        return revisions.roll_back(number, pace.plan, expect=pace.expect, author=author(), reason=pace.reason)
+
+    _steer(line, roll_back, pace)
 
 
 @click.group("rollout")
@@ -279,19 +287,14 @@ STEERING: tuple[click.Command, ...] = (
 """What ``plughost fleet`` has of this file."""
 
 
-def _propose(
-    line: CommandLine, change: FleetChange, plan: RolloutPlan | None, expect: int | None, waits: bool
-) -> None:
-    _steer(line, lambda one: one.propose(change, plan, expect=expect, author=author()), plan, waits)
+def _propose(line: CommandLine, change: FleetChange, pace: _Pace) -> None:
+    plan, expect = pace.plan, pace.expect
+    _steer(line, lambda one: one.propose(change, plan, expect=expect, author=author()), pace)
 
 
-def _steer(
-    line: CommandLine,
-    propose: Callable[[Revisions], Awaitable[Rollout]],
-    plan: RolloutPlan | None,
-    waits: bool,
-) -> None:
+def _steer(line: CommandLine, propose: Callable[[Revisions], Awaitable[Rollout]], pace: _Pace) -> None:
     """Propose something, wait until it goes no further, and show what came of it."""
+    plan, waits = pace.plan, pace.waits
 
     async def work(_: FleetStore, revisions: Revisions) -> Rollout:
         rollout, said = await propose(revisions), ""
