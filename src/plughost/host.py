@@ -49,6 +49,7 @@ from plughost.core.config import LoadedConfig, load_config, set_plugin_enabled
 from plughost.core.config.running import RunningConfig
 from plughost.core.events import EventBus
 from plughost.core.finding.discovery import Limits, PluginCandidate
+from plughost.core.finding.survey import survey
 from plughost.core.gates import AloneGate, ClosedGate
 from plughost.core.jobs import JobScheduler
 from plughost.core.loading.bare import BarePlugins
@@ -58,7 +59,6 @@ from plughost.core.loading.manager import PluginManager
 from plughost.core.loading.promised import is_expected, why_absent
 from plughost.core.loading.registry import PluginRegistry
 from plughost.core.loading.remembered import HostMemory
-from plughost.core.loading.survey import survey
 from plughost.core.loading.unheard import tell_unheard
 from plughost.core.observed import Observations, ObservedHook, observed_in
 from plughost.core.running import RunningHost, RunningMark, marked_as_running, running_host

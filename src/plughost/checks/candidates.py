@@ -13,7 +13,7 @@ from plughost.core.config.toml_text import parse_toml
 from plughost.core.finding.discovery import PluginCandidate, Wish, discover
 from plughost.core.finding.other_groups import read_elsewhere
 from plughost.core.finding.sources import MANIFEST, from_folder
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 
 _HEADERS = {

@@ -13,7 +13,7 @@ from plughost.contracts.value_text import items_of
 from plughost.core.config import LoadedConfig
 from plughost.core.containment import Point, contained
 from plughost.core.finding.discovery import PluginCandidate
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 from plughost.exceptions import PluginError, PluginInvalidError
 
 _HOOK = "register_commands"

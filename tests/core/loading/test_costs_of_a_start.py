@@ -14,8 +14,8 @@ import pytest
 
 from counting import counted
 from plughost import Host, Plugin
+from plughost.core.finding.survey import survey
 from plughost.core.loading import freshness
-from plughost.core.loading.survey import survey
 from plughost.testing.distributions import make_distribution
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from plughost.contracts import PluginState
 from plughost.core.config import load_config
 from plughost.core.finding.discovery import NO_LIMITS, Limits, Wish, discover
 from plughost.core.finding.sources import Finding, from_directory
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 
 
 def found(name: str, reference: str = "nowhere:P", **more: str) -> Finding:

@@ -14,8 +14,8 @@ from plughost import Host
 from plughost.contracts import PluginState
 from plughost.core.config import load_config
 from plughost.core.finding.discovery import PluginCandidate
+from plughost.core.finding.survey import survey
 from plughost.core.finding.virtual_environment import VirtualEnvironment
-from plughost.core.loading.survey import survey
 from plughost.exceptions import ConfigError, PluginSourceError
 from plughost.testing import make_distribution
 

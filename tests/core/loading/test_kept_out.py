@@ -16,7 +16,7 @@ from plughost.core.config import load_config
 from plughost.core.config.paths import canonical
 from plughost.core.finding.discovery import Limits, Wish, discover, verdict_of
 from plughost.core.finding.sources import Finding
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 from plughost.exceptions import ConfigError, PluginBlockedError, PluginError
 
 from .package_files import sources, wheel_files, write_folder, zipped

@@ -19,7 +19,7 @@ from plughost.core.finding.cards import read_card
 from plughost.core.finding.discovery import discover
 from plughost.core.finding.installed import entry_points
 from plughost.core.finding.sources import from_directory
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 from plughost.testing.distributions import make_distribution
 
 GROUP = "plughost.plugins"

@@ -19,7 +19,7 @@ from plughost import Host
 from plughost.contracts import PluginState
 from plughost.core.config import LoadedConfig, load_config
 from plughost.core.finding.discovery import PluginCandidate
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 from plughost.core.packages.digests import digest_of_files
 from plughost.core.packages.fetching import FetchLimits, fetch
 from plughost.core.packages.unpacking import UnpackLimits, unpack

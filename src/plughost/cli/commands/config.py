@@ -14,7 +14,7 @@ from plughost.cli.exits import leave_with_problems
 from plughost.cli.program import Program
 from plughost.contracts.commands import json_option
 from plughost.core.config import LoadedConfig, config_schema
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 from plughost.exceptions import ConfigError, PluginError, PluginNotFoundError
 from plughost.flows.registration import check_settings
 

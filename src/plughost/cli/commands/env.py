@@ -22,8 +22,8 @@ from plughost.core.config.load import DEFAULT_FILE
 from plughost.core.config.paths import match_name
 from plughost.core.finding.packaged import chosen
 from plughost.core.finding.sources import Finding, from_entry_points
+from plughost.core.finding.survey import survey
 from plughost.core.finding.virtual_environment import VirtualEnvironment
-from plughost.core.loading.survey import survey
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 
 C = TypeVar("C", bound=Callable[..., Any])

@@ -18,7 +18,7 @@ from plughost.contracts.commands import json_option
 from plughost.contracts.counting import counted
 from plughost.contracts.files import replace_file
 from plughost.core.config import set_plugin_enabled
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 
 
 @click.command()

@@ -14,7 +14,7 @@ from plughost.contracts.commands import json_option
 from plughost.contracts.counting import counted
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import HookSetup, declared_in
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 from plughost.core.observed import ObservedHook, observed_in
 from plughost.exceptions import UnknownHookError, did_you_mean
 from plughost.host import Host

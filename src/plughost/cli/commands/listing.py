@@ -8,8 +8,8 @@ from plughost.cli.documents import candidate_document
 from plughost.cli.program import Program
 from plughost.cli.tables import state, table
 from plughost.contracts.commands import json_option
+from plughost.core.finding.survey import survey
 from plughost.core.loading.remembered import HostMemory
-from plughost.core.loading.survey import survey
 
 
 @click.command("list")

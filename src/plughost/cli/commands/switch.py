@@ -17,8 +17,8 @@ from plughost.core.config.load import DEFAULT_FILE
 from plughost.core.config.paths import canonical, match_name
 from plughost.core.finding.discovery import SWITCH, PluginCandidate
 from plughost.core.finding.other_groups import read_elsewhere
+from plughost.core.finding.survey import survey
 from plughost.core.loading.ordering import Needs
-from plughost.core.loading.survey import survey
 from plughost.core.running import RunningHost, running_hosts
 from plughost.exceptions import PluginNotFoundError, did_you_mean
 

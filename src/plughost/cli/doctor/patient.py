@@ -10,7 +10,7 @@ from plughost.cli.program import Program
 from plughost.core.config import LoadedConfig
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.finding.sources import Finding, from_directory, from_entry_points
-from plughost.core.loading.survey import survey
+from plughost.core.finding.survey import survey
 from plughost.exceptions import ConfigError
 from plughost.host import Host
 

@@ -9,7 +9,7 @@ from plughost.core.config import LoadedConfig
 from plughost.core.config.paths import canonical, dotted
 from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.finding.sources import file_without_plugin
-from plughost.core.loading.survey import IN_PROCESS
+from plughost.core.finding.survey import IN_PROCESS
 from plughost.exceptions import did_you_mean
 
 _log = get_logger("plughost.configuration")
