@@ -313,7 +313,7 @@ def test_the_tests_of_the_richest_pass_on_both_event_loops(few: Path) -> None:
 
 def own_tests(*arguments: str, folder: Path, site: Path | None = None, timeout: float = 115) -> None:
     run(
-        "pytest", "-q", "--import-mode=importlib", "-p", "no:asyncio", "-p", "no:cacheprovider",
+        "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider",
         "--rootdir=.", *arguments,
         folder=folder, site=site or folder / "site", timeout=timeout,
     )  # fmt: skip
