@@ -12,7 +12,18 @@ import anyio
 import pytest
 
 from plughost import Host, Plugin, PluginContext
-from plughost.contracts import Enlistment, Fleet, Greeting, JobRun, MemberJoined, MemberLeft, current_run
+from plughost.contracts import (
+    Beat,
+    Enlistment,
+    Fleet,
+    Greeting,
+    Heard,
+    JobRun,
+    MemberJoined,
+    MemberLeft,
+    Welcome,
+    current_run,
+)
 from plughost.exceptions import ServiceError
 from plughost.plugins.fleet import FleetPlugin
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
@@ -218,6 +229,51 @@ async def test_a_clock_that_is_wrong_is_told_once_and_changes_nothing(
         assert health_of(plugin) == ("warn", "its clock is 7200 s ahead of the store's")
         assert fleet.member.connected
     assert caplog.text.count("the clock of this host is wrong") == 1
+
+
+class SlowStore(MemoryFleetStore):
+    """Answers late, by the clock of a test."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock.time)
+        self._clock, self.late = clock, 0.0
+
+    async def join(self, greeting: Greeting) -> Welcome:
+        welcome = await super().join(greeting)
+        await self._clock.sleep(self.late)
+        return welcome
+
+    async def beat(self, beat: Beat) -> Heard:
+        heard = await super().beat(beat)
+        await self._clock.sleep(self.late)
+        return heard
+
+
+async def test_a_store_that_answers_too_late_for_its_hosts_is_told_once_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+    store = SlowStore(clock)
+    monkeypatch.setattr("plughost.plugins.fleet.config.MemoryFleetStore", lambda: store)
+    plugin = FleetPlugin(clock)
+    async with Host("shop", config=config(tmp_path, store="memory"), environ={}) as host:
+        await host.unload_plugin("fleet")
+        await host.load_plugin(plugin)
+        fleet = host.use(Fleet)
+        await until(lambda: fleet.member.connected)
+        store.late = 3.0  # and after 1.5 it counts as lost
+        for _ in range(16):
+            await clock.advance(0.5)
+        status, said = health_of(plugin)
+        assert status == "warn"
+        assert "the fleet's store took 3.0 s to answer, and this host counts as lost after 1.5 s" in said
+        assert "cut off from the fleet, its jobs do not run here" in said
+        assert "3.0 s to answer" in fleet.member.error
+        store.late = 0.0
+        for _ in range(16):
+            await clock.advance(0.5)
+        assert (health_of(plugin), fleet.member.error) == (("pass", ""), "")
+    assert caplog.text.count("the fleet's store is slow") == 1
 
 
 def health_of(plugin: FleetPlugin) -> tuple[str, str]:

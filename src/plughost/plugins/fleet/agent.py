@@ -75,7 +75,8 @@ class Agent:
         self._clock = kit.clock
         self._log = kit.log
         self.hazards: tuple[str, ...] = ()
-        self.retired = self._is_open = self._changed = self._clock_is_wrong = False
+        self.retired = self._is_open = self._changed = False
+        self._warned: set[str] = set()
         self._poke = anyio.Event()
         self._next_beat = self._next_look = 0.0
         self._ends: list[RunEnd] = []
@@ -213,9 +214,13 @@ class Agent:
             return
         mine.heard(sent, heard.now)
         mine.members = heard.members
-        if (wrong := mine.wrong_clock) and not self._clock_is_wrong:
-            self._log.warning("the clock of this host is wrong", member=mine.name, reason=wrong)
-        self._clock_is_wrong = bool(wrong)
+        for what, why in (
+            ("the clock of this host is wrong", mine.wrong_clock),
+            ("the fleet's store is slow", mine.slow_store),
+        ):
+            if why and what not in self._warned:
+                self._log.warning(what, member=mine.name, reason=why)
+            (self._warned.add if why else self._warned.discard)(what)
         for token in heard.lost_runs:
             mine.lose(token)
         pause = self._jittered(max(self._interval, min(3 * self._interval, heard.members / 1000)))

@@ -38,6 +38,7 @@ class Membership:
         self._clock = clock
         self._until = 0.0
         self._sent: float | None = None
+        self._took = 0.0
         self._offset = clock.time() - clock.monotonic()
         self._held: dict[int, tuple[HeldRun, anyio.Event]] = {}
         self._listeners: list[Callable[[], None]] = []
@@ -69,6 +70,16 @@ class Membership:
             return ""
         return f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the store's"
 
+    @property
+    def slow_store(self) -> str:
+        """For how long the store's last answer was on its way, for people, when hosts are lost by that."""
+        if self._took < self.ttl / 3:
+            return ""
+        return (
+            f"the fleet's store took {self._took:.1f} s to answer, and this host counts as lost after {self.ttl:g} s:"
+            " look what keeps the store, or raise interval on all hosts"
+        )
+
     def drain(self, *, on: bool) -> None:
         """Note whether it is to take no more work."""
         self.draining = on
@@ -82,7 +93,7 @@ class Membership:
         """Note a good answer to what was sent at ``sent`` of the monotonic clock; ``now`` is the store's time."""
         was_connected = self.connected
         self._until = sent + self.ttl - self._margin
-        self._sent = sent
+        self._sent, self._took = sent, self._clock.monotonic() - sent
         self._offset = now / 1000 - (sent + self._clock.monotonic()) / 2
         self.error = ""
         if not was_connected:

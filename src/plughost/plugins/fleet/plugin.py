@@ -121,9 +121,10 @@ class FleetPlugin(Plugin):
         if app_name is not None or self._crew is None:
             return None
         mine = self._crew.agent.membership
-        detail = "; ".join((*self._crew.agent.hazards, *filter(None, (mine.wrong_clock,))))
+        detail = "; ".join((*self._crew.agent.hazards, *filter(None, (mine.wrong_clock, mine.slow_store))))
         if not mine.connected:
-            detail = f"cut off from the fleet, its jobs do not run here: {mine.error or 'it is joining'}"
+            why = mine.error or mine.slow_store or "it is joining"
+            detail = f"cut off from the fleet, its jobs do not run here: {why}"
         figures = {"member": mine.name, "connected": mine.connected, "members": mine.members}
         return HealthCheck(name="fleet", status="warn" if detail else "pass", detail=detail, figures=figures)
 

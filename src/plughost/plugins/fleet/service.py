@@ -72,7 +72,7 @@ class FleetService:
             ready=self._host.ready(),
             applied=mine.applied,
             seen_age=mine.silence,
-            error=mine.error or mine.refused or ("" if card.follows else APART),
+            error=mine.error or mine.slow_store or mine.refused or ("" if card.follows else APART),
             **card.facts(),
         )
 
