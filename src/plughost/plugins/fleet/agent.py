@@ -214,13 +214,7 @@ class Agent:
             return
         mine.heard(sent, heard.now)
         mine.members = heard.members
-        for what, why in (
-            ("the clock of this host is wrong", mine.wrong_clock),
-            ("the fleet's store is slow", mine.slow_store),
-        ):
-            if why and what not in self._warned:
-                self._log.warning(what, member=mine.name, reason=why)
-            (self._warned.add if why else self._warned.discard)(what)
+        self._say_what_is_wrong()
         for token in heard.lost_runs:
             mine.lose(token)
         pause = self._jittered(max(self._interval, min(3 * self._interval, heard.members / 1000)))
@@ -233,6 +227,17 @@ class Agent:
             self._next_look = sent + _HAZARDS_EVERY
         if heard.roster != self._roster_seen:
             await self._look_at_the_roster(heard.roster)
+
+    def _say_what_is_wrong(self) -> None:
+        """Log what nothing of the fleet fails by at once, each time it begins."""
+        mine = self.membership
+        for what, why in (
+            ("the clock of this host is wrong", mine.wrong_clock),
+            ("the fleet's store is slow", mine.slow_store),
+        ):
+            if why and what not in self._warned:
+                self._log.warning(what, member=mine.name, reason=why)
+            (self._warned.add if why else self._warned.discard)(what)
 
     async def _be_a_stranger(self) -> None:
         """Join anew; or end, when this very process has joined under the same name since: a reload."""
