@@ -50,6 +50,14 @@ class Echo(Plugin):
             re.match("(a*)*b", "a" * 40)
         return Device(name=user_agent) if user_agent.startswith("echo") else None
 """
+TRIVIAL = """
+from plughost import Plugin, hookimpl
+
+class Trivial(Plugin):
+    @hookimpl
+    async def describe_device(self, user_agent):
+        return None
+"""
 HANGS = ("spin", "hold the lock", "backtrack")
 LIMIT = 0.5
 PAYLOAD = "x" * 100
@@ -57,10 +65,10 @@ CALLS = 300
 MANY = 50
 
 
-def configuration(folder: Path, names: list[str], isolation: str) -> dict[str, Any]:
+def configuration(folder: Path, names: list[str], isolation: str, source: str = PLUGIN) -> dict[str, Any]:
     (folder / "plugins").mkdir(exist_ok=True)
     for name in names:
-        (folder / "plugins" / f"{name}.py").write_text(PLUGIN)
+        (folder / "plugins" / f"{name}.py").write_text(source)
     host = {
         "plugin_dir": str(folder / "plugins"),
         "data_dir": str(folder / "data"),
@@ -232,20 +240,22 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-async def starts(folder: Path, count: int) -> tuple[float, float, float]:
-    """Seconds that a host takes to start with so many plugins, private megabytes of each, and megabytes of all.
+async def starts(folder: Path, count: int) -> tuple[float, float, float, float]:
+    """Seconds that a host takes to start with so many trivial plugins, private megabytes of each, and PSS.
 
-    What is shared is counted once, with the process of which they were forked.
+    PSS is that of all of them, in which each counts its part of what is shared, and of the process of which they were
+    forked.
     """
-    names = [f"echo{number}" for number in range(count)]
+    names = [f"trivial{number}" for number in range(count)]
     began = time.perf_counter()
-    async with Host("bench", config=configuration(folder, names, "process"), environ={}) as host:
+    config = configuration(folder, names, "process", TRIVIAL)
+    async with Host("bench", config=config, environ={}) as host:
         took = time.perf_counter() - began
         pids = [
             record.process.pid for record in host.plugins.values() if record.process and record.process.pid
         ]
         private = memory(pids, "Private_Dirty:", "Private_Clean:") / len(pids)
-        return took, private, memory([*pids, parent_of(pids[0])], "Pss:")
+        return took, private, memory(pids, "Pss:"), memory([parent_of(pids[0])], "Pss:")
 
 
 def imported() -> float:
@@ -285,10 +295,11 @@ async def measure(rounds: int, folder: Path) -> Figures:
                 took, is_told = await hang(host, how)
                 note("hang", took - LIMIT)
                 note("hang without stack", not is_told, scale=1)
-    many, private, together = await starts(folder, MANY)
+    many, private, together, template = await starts(folder, MANY)
     note("many plugins", many, scale=1)
     note("private", private, scale=1)
     note("together", together, scale=1)
+    note("template", template, scale=1)
     async with Host("bench", config=configuration(folder, ["echo"], "process"), environ={}) as host:
         ends = await reloads(host, 100)
     note("calls under reloads", ends.total(), scale=1)
@@ -347,7 +358,8 @@ LINES = (
     Line("start from the template to the first answer", "ms", median("first answer", 1e-3), most=15),
     Line(f"start of a host with {MANY} plugins", "s", median("many plugins"), most=1.5),
     Line(f"private memory of a plugin, of {MANY}", "MB", median("private"), most=4),
-    Line(f"memory of {MANY} plugins and their template, PSS", "MB", median("together"), most=200),
+    Line(f"memory of {MANY} plugins, PSS", "MB", median("together"), most=200),
+    Line("memory of the process of which they were forked, PSS", "MB", median("template")),
     Line(
         f"`kill -9` until {MANY} calls under way have failed, worst", "ms", worst("all failed", 1e-3), most=10
     ),
