@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from redis._parsers import _AsyncRESP3Parser
 from redis._parsers.encoders import Encoder
 
+from counting import counted
+from plughost.plugins.cache.memory import MemoryEntries
+from plughost.plugins.cache.policies import policy_named
+from plughost.plugins.cache.redis.coherence import Coherence
 from plughost.plugins.cache.redis.invalidations import leaves_the_rest, taken_invalidation
 from plughost.plugins.cache.redis.lane import pack
+from plughost.plugins.cache.redis.names import parse_entry
 
 from .conftest import shared
 
@@ -36,14 +41,14 @@ def invalidation(keys: list[bytes]) -> bytes:
     )
 
 
-@given(st.lists(KEY, max_size=5), st.binary(max_size=20))
+@given(st.lists(KEY, max_size=30), st.binary(max_size=20))
 def test_changed_keys_are_taken_whole_with_nothing_behind_them(keys: list[bytes], behind: bytes) -> None:
     buffer = bytearray(invalidation(keys) + behind)
     assert taken_invalidation(buffer) == keys
     assert buffer == behind
 
 
-@given(st.lists(KEY, max_size=3), st.data())
+@given(st.lists(KEY, max_size=20), st.data())
 def test_changed_keys_that_are_not_all_there_yet_stay(keys: list[bytes], data: st.DataObject) -> None:
     whole = invalidation(keys)
     part = whole[: data.draw(st.integers(0, len(whole) - 1))]
@@ -52,10 +57,49 @@ def test_changed_keys_that_are_not_all_there_yet_stay(keys: list[bytes], data: s
     assert buffer == part
 
 
+def test_what_fifty_tasks_set_is_heard_of_in_few_instructions() -> None:
+    """Counted for each key, from the bytes to the memory; the server tells us of each that we write."""
+    keys = [b"key:%d" % number for number in range(50)]
+    coherence = Coherence("house", b"sender", bool)
+    memory = MemoryEntries(policy_named("lru", 100), bool, on_gone=lambda *_: None)
+    coherence.bind("plain", memory)
+    names = [b"house:e:{plain:%d}:" % (number % 4) + key for number, key in enumerate(keys)]
+    for _ in range(2):
+        buffer = bytearray(invalidation(names))
+        with counted() as found:
+            coherence.heard([b"invalidate", taken_invalidation(buffer)])
+    assert found.instructions / len(keys) < 100
+    assert memory.clock.allows(memory.clock.now, "key:7")
+    assert not memory.clock.allows(0, "key:7")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        (b"house:e:{plain:0}:key", ("plain", "key")),
+        (b"house:e:{pl:ain:12}:k}:e{y", ("pl:ain", "k}:e{y")),
+        (b"house:e:{plain:0}:", ("plain", "")),
+        (b"house:e:{plain}:key", None),
+        (b"house:e:{plain:0}key", None),
+        (b"house:l:{plain:0}:key", None),
+        (b"mouse:e:{plain:0}:key", None),
+        (b"house:e:{pl\xff:0}:key", None),
+        (b"house:e:{plain:0}:\xff", None),
+        (b"house:e:", None),
+        (b"", None),
+        (b"}:", None),
+    ],
+)
+def test_the_name_of_an_entry_tells_cache_and_key(name: bytes, place: tuple[str, str] | None) -> None:
+    for _ in range(2):  # the second time, its head is known
+        assert parse_entry(b"house:e:", name) == place
+
+
 @pytest.mark.parametrize(
     "other",
     [
         b">2\r\n$10\r\ninvalidate\r\n_\r\n",
+        b">2\r\n$10\r\ninvalidate\r\n*20\r\n" + b":12\r\n\r\n" * 20,
         b">2\r\n$10\r\ninvalidate\r\n*?\r\n",
         b">2\r\n$10\r\ninvalidate\r\n*1\r\n:12\r\n",
         b">2\r\n$10\r\ninvalidate\r\n*1\r\n$-1\r\n",

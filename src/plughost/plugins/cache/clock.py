@@ -43,6 +43,13 @@ class LogicalClock:
         self.now += 1
         self._keys[hash(key) & self._mask] = self.now
 
+    def touch_keys(self, keys: Iterable[str]) -> None:
+        """Keys were changed by somebody else, all at one moment."""
+        self.now += 1
+        moments, mask, now = self._keys, self._mask, self.now
+        for key in keys:
+            moments[hash(key) & mask] = now
+
     def touch_tags(self, tags: Iterable[str]) -> None:
         """Tags were invalidated."""
         self.now += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from plughost.plugins.cache.clock import LogicalClock
@@ -138,11 +138,14 @@ class MemoryEntries:
             entry = self._remove(key)
             return entry is not None and self._fresh(entry)
 
-    def drop(self, key: str) -> None:
-        """The same for a key that somebody else has changed."""
+    def drop(self, keys: Collection[str]) -> None:
+        """The same for keys that somebody else has changed."""
         with self.lock:
-            self.clock.touch(key)
-            self._remove(key)
+            self.clock.touch_keys(keys)
+            # A cache that Redis alone answers keeps none, and hears of all that it writes.
+            if len(self.policy):
+                for key in keys:
+                    self._remove(key)
 
     def invalidate_tags(self, tags: Iterable[str]) -> list[str]:
         """Remove what has one of the tags and overtake loads; returns the keys."""

@@ -80,7 +80,7 @@ class Writes:
             engine.counts.refused += 1
             return False
         engine.listeners.tell("set", key)
-        return engine.tiered and remote.coherent and not remote.echoes
+        return not remote.echoes and remote.coherent and engine.tiered
 
     async def set_many(self, values: Mapping[str, Any], ttl: Seconds | None, tags: tuple[str, ...]) -> int:
         """Store values; how many were stored. What cannot be is removed, so that nothing old answers."""

@@ -10,6 +10,7 @@ from redis.exceptions import OutOfMemoryError
 
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.codec import Codec
+from plughost.plugins.cache.freshness import Lifetime
 from plughost.plugins.cache.redis import scripts
 from plughost.plugins.cache.redis.lane import Arguments, new_reply, settle
 from plughost.plugins.cache.redis.names import Shard
@@ -23,6 +24,7 @@ MOST_KEYS: Final = 500
 _MOST_BYTES: Final = 1 << 20
 """Bytes of values after which a script call takes no more: one of them must not hold up all others."""
 
+_AS_TRUTH: Final = (b"s", b"", b"0")
 _SIGNS: Final = tuple(bytes([sign]) for sign in range(256))
 
 Replies = list["Future[tuple[Snapshot, Read | None]]"]
@@ -120,16 +122,17 @@ class WriteBatch:
         keys: list[bytes] = list(self._shard.clock)
         values: list[bytes] = []
         entries, leases = self._shard.entries, self._shard.leases
+        lived: Lifetime | None = None
+        lengths: tuple[bytes, ...] = ()
         for parcel, raw, bucket, flags, payload in self._parcels:
             keys += (entries + raw, leases + raw)
             since, life, tags = parcel.since, parcel.life, parcel.tags
-            fresh = life.ttl * 1000
-            kept = fresh + life.stale_for * 1000
-            values += (b"s", b"", b"0") if since is None else (b"f", since.epoch, b"%d" % since.seq)
+            if life != lived:  # what fifty tasks store mostly lives as long
+                lived, lengths = life, milliseconds_of(life)
+            values += _AS_TRUTH if since is None else (b"f", since.epoch, b"%d" % since.seq)
             values += (
                 bucket,
-                b"%d" % fresh,
-                b"%d" % kept if kept > 1 else b"1",
+                *lengths,
                 _SIGNS[flags],
                 payload,
                 parcel.token.encode(),
@@ -161,6 +164,12 @@ class WriteBatch:
         for waiting in self._replies:
             # A server that is full is there and answers: what was not stored is known not to be.
             settle(waiting, False if isinstance(error, OutOfMemoryError) else unavailable(error))
+
+
+def milliseconds_of(life: Lifetime) -> tuple[bytes, bytes]:
+    """Return how long a value is fresh and how long it is kept, as scripts are told."""
+    fresh = life.ttl * 1000
+    return b"%d" % fresh, b"%d" % max(1, fresh + life.stale_for * 1000)
 
 
 def unavailable(error: Exception) -> StoreUnavailableError:

@@ -94,17 +94,21 @@ class Coherence:
         if keys is None:
             self._flushed()
             return
+        changed: dict[str, list[str]] = {}
         for name in keys:
             place = parse_entry(self._prefix, name)
-            if place is None:
-                continue
-            memory = self._memories.get(place[0])
-            if memory is not None and place[1]:
-                memory.drop(place[1])
-            elif memory is not None:  # somebody who may not publish has changed more than entries
+            if place is not None:
+                changed.setdefault(place[0], []).append(place[1])
+        for cache, names in changed.items():
+            memory = self._memories.get(cache)
+            # Without a key: somebody who may not publish has changed more than entries.
+            if memory is not None and "" in names:
                 memory.clear()
+            elif memory is not None:
+                memory.drop(names)
             if self._watchers:
-                self._wake(*place)
+                for key in names:
+                    self._wake(cache, key)
 
     def apply(self, cache: str, kind: str, items: Sequence[str]) -> None:
         """Let the memory of a cache forget what was changed: by others, or by ourselves once the server has answered.
@@ -118,8 +122,7 @@ class Coherence:
         if memory is None:
             return
         if kind == "k":
-            for key in items:
-                memory.drop(key)
+            memory.drop(items)
         elif kind == "t":
             memory.invalidate_tags(items)
         elif kind == "c":

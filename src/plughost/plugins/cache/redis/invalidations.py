@@ -8,6 +8,10 @@ from typing import Any, Final
 
 _INVALIDATION: Final = b">2\r\n$10\r\ninvalidate\r\n*"
 _BULK: Final = ord("$")
+_FEW: Final = 8
+"""Keys for which nothing behind them is copied: there may be thousands of such messages."""
+
+_MANY: Final = 1 << 20
 
 
 def taken_invalidation(buffer: bytearray) -> list[bytes] | None:
@@ -22,6 +26,14 @@ def taken_invalidation(buffer: bytearray) -> list[bytes] | None:
     if end < 0 or not count.isdigit():
         return None
     keys: list[bytes] = []
+    if _FEW < int(count) < _MANY:
+        # Names without line ends, as almost all are, are cut out at once: what fifty tasks set comes in one message.
+        parts = bytes(buffer[end + 2 :]).split(b"\r\n", 2 * int(count))
+        keys = parts[1:-1:2]
+        if len(parts) == 2 * int(count) + 1 and parts[:-1:2] == list(map(b"$%d".__mod__, map(len, keys))):
+            del buffer[: len(buffer) - len(parts[-1])]
+            return keys
+        keys = []
     for _ in range(int(count)):
         begin, end = end + 2, buffer.find(b"\r\n", end + 2)
         if end < 0 or buffer[begin] != _BULK or not (size := buffer[begin + 1 : end]).isdigit():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 BUCKETS: Final = 1024
@@ -64,14 +65,22 @@ def entry_prefix(namespace: str) -> bytes:
 
 def parse_entry(prefix: bytes, name: bytes) -> tuple[str, str] | None:
     """Return cache and key of an entry's name; None when it is none of ours."""
-    if not name.startswith(prefix + b"{"):
-        return None
-    inner, found, key = name[len(prefix) + 1 :].partition(b"}:")
-    cache, colon, _ = inner.rpartition(b":")
-    if not found or not colon:
-        return None
+    begin = name.find(b"}:", len(prefix)) + 2
+    cache = _cache_of(prefix, name[:begin])
     try:
-        return cache.decode(), key.decode()
+        return None if cache is None else (cache, name[begin:].decode())
+    except UnicodeDecodeError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _cache_of(prefix: bytes, head: bytes) -> str | None:
+    """Return the cache that the head of an entry's name speaks of; thousands of names share one."""
+    if not head.startswith(prefix + b"{"):
+        return None
+    cache, colon, _ = head[len(prefix) + 1 : -2].rpartition(b":")
+    try:
+        return cache.decode() if colon else None
     except UnicodeDecodeError:
         return None
 

@@ -23,7 +23,7 @@ from plughost.plugins.cache.homing import at_home
 from plughost.plugins.cache.journal import MissedInvalidations
 from plughost.plugins.cache.patterns import KeyPattern
 from plughost.plugins.cache.redis import names, scripts
-from plughost.plugins.cache.redis.batch import MOST_KEYS, ReadBatch, WriteBatch, unavailable
+from plughost.plugins.cache.redis.batch import MOST_KEYS, ReadBatch, WriteBatch, milliseconds_of, unavailable
 from plughost.plugins.cache.redis.lane import Command, Question
 from plughost.plugins.cache.redis.line import Line
 from plughost.plugins.cache.redis.names import Names, Shard
@@ -417,7 +417,7 @@ class RedisTier:
         _, raw, bucket = self._names.place(key)
         self._require_or_note(key)
         flags, _ = self._codec.seal(self._codec.pack(0))
-        values = (b"%d" % by, *_moments(life), bytes([flags]), bucket, raw)
+        values = (b"%d" % by, *milliseconds_of(life), bytes([flags]), bucket, raw)
         try:
             return int(await self._change(scripts.INCREMENT, key, values))
         except ResponseError as error:
@@ -467,7 +467,7 @@ class RedisTier:
         _, raw, bucket = self._names.place(key)
         self._require_or_note(key)
         try:
-            return bool(int(await self._change(scripts.TOUCH, key, (*_moments(life), bucket, raw))))
+            return bool(int(await self._change(scripts.TOUCH, key, (*milliseconds_of(life), bucket, raw))))
         except ResponseError as error:
             raise unavailable(error) from error
 
@@ -484,7 +484,7 @@ class RedisTier:
                 return value
             flags, payload = self._codec.seal(self._codec.pack(value))
             seen = b"%d" % read.seq if read is not None and fresh else b""
-            values = (seen, *_moments(life), bytes([flags]), bucket, raw, payload, *manner)
+            values = (seen, *milliseconds_of(life), bytes([flags]), bucket, raw, payload, *manner)
             try:
                 if int(await self._change(scripts.SWAP, key, values)):
                     return value
@@ -576,8 +576,3 @@ class RedisTier:
             if len(found) >= limit:
                 break
         return list(found)[:limit]
-
-
-def _moments(life: Lifetime) -> tuple[bytes, bytes]:
-    fresh = life.ttl * 1000
-    return b"%d" % fresh, b"%d" % max(1, fresh + life.stale_for * 1000)
