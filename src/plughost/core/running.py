@@ -85,7 +85,14 @@ def marked_as_running(data_dir: Path, **told: Any) -> Iterator[RunningMark]:
     host writes over what another one tells.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock, number = _new_lock(data_dir)
+    while True:
+        lock = data_dir / f"running.{os.getpid()}.{secrets.token_hex(4)}{_LOCK}"
+        number = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(number, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):  # who looked between the two lines took it for a dead host's
+            if os.path.samestat(os.fstat(number), lock.stat()):
+                break
+        os.close(number)
     try:
         yield RunningMark(lock, RunningHost(**{"pid": os.getpid(), "since": time.time(), **told}))
     finally:
@@ -107,17 +114,6 @@ def running_hosts(data_dir: Path) -> list[RunningHost]:
 def running_host(data_dir: Path) -> RunningHost | None:
     """Return the first of the hosts that run on this folder, or None."""
     return next(iter(running_hosts(data_dir)), None)
-
-
-def _new_lock(data_dir: Path) -> tuple[Path, int]:
-    while True:
-        path = data_dir / f"running.{os.getpid()}.{secrets.token_hex(4)}{_LOCK}"
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(number, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):  # who looked between the two lines took it for a dead host's
-            if os.path.samestat(os.fstat(number), path.stat()):
-                return path, number
-        os.close(number)
 
 
 def _is_alive(lock: Path) -> bool:

@@ -93,7 +93,11 @@ def read_archive(path: Path, on_progress: OnProgress, into: Path | None = None) 
                 raise BackupError(f"the archive holds {member.name!r}, which is not a plain file")
             digest = hashlib.sha256()
             size = 0
-            with _sink(target) as sink:
+            if target is None:
+                number = os.open(os.devnull, os.O_WRONLY)
+            else:
+                number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(number, "wb") as sink:
                 while block := source.read(BLOCK):
                     digest.update(block)
                     sink.write(block)
@@ -122,12 +126,6 @@ def _compare(path: Path, notes: dict[str, bytes], found: list[_Found], files: tu
     if wrong:
         raise BackupError(f"{path} was changed or damaged: the sum of {', '.join(wrong)} is wrong")
     return Contents(decode(notes[HEAD], Head), manifest.entries, files)
-
-
-def _sink(target: Path | None) -> IO[bytes]:
-    if target is None:
-        return Path(os.devnull).open("wb")
-    return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _read_note(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

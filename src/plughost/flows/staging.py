@@ -26,7 +26,16 @@ def staging_folder(parent: Path, name: str) -> Iterator[Path]:
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_abandoned(parent)
     folder = parent / f"{PREFIX}{name}"
-    descriptor = _take(folder)
+    while True:
+        own_folder(folder)
+        try:
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if (folder / _LOCK).exists():
+            break
+        os.close(descriptor)  # another process took it for abandoned in between
     try:
         yield folder
     finally:
@@ -49,17 +58,3 @@ def remove_abandoned(parent: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(descriptor)
-
-
-def _take(folder: Path) -> int:
-    """Make and lock the folder; again when another process took it for abandoned in between."""
-    while True:
-        own_folder(folder)
-        try:
-            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        except FileNotFoundError:
-            continue
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if (folder / _LOCK).exists():
-            return descriptor
-        os.close(descriptor)

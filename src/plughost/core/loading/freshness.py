@@ -212,17 +212,13 @@ def _others_of(finding: Finding, loaded: _LoadedModules) -> list[str]:
     if brought.project is None:
         names = loaded.are_nobodys(brought.modules)
     else:
-        names = [
-            name for name in loaded.lying_in(brought.project) if _is_imported_from(name, brought.project)
-        ]
+        names = []
+        for name in loaded.lying_in(brought.project):
+            file = Path(os.path.realpath(file_of(sys.modules[name]) or "")).relative_to(brought.project)
+            if "site-packages" not in file.parts:  # those are installed in an environment within it
+                names.append(name)
     own = {*loaded.within(_root_of(_module_of(finding)))}
     return [name for name in names if name not in own]
-
-
-def _is_imported_from(name: str, project: Path) -> bool:
-    """Whether a module is one of a project rather than one that is installed in an environment within it."""
-    file = Path(os.path.realpath(file_of(sys.modules[name]) or "")).relative_to(project)
-    return "site-packages" not in file.parts
 
 
 def _saved_at(name: str) -> int:
