@@ -50,6 +50,12 @@ BEYOND_A_LAPTOP = {
 }
 """What `pytest --laptop` leaves out, and what it would need: `.[test-all]`, or packages of the machine."""
 
+EXAMPLES_BEYOND_A_LAPTOP = {
+    "plughost-media/tests/test_anything.py": "Schemathesis",
+    "plughost-media/tests/test_browser.py": "a browser",
+}
+"""The same of the tests of examples."""
+
 
 LONG = ("tests/test_examples.py::test_its_own_tests_pass", "tests/testing/test_plugin_suite.py")
 

