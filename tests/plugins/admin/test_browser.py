@@ -308,6 +308,8 @@ def test_long_names_tables_of_plugins_and_questions_fit_a_narrow_screen(visit, p
     for name in page.locator(".grouped .first .mono").all():
         # A line or two, not letters below each other.
         assert name.bounding_box()["height"] < 50, name.inner_text()
+    for state in page.locator(".stand .state").all():
+        assert state.bounding_box()["height"] < 30, state.inner_text()
     for question in page.locator("details.confirm > summary:visible").all()[:3]:
         question.click()
         box = page.locator("details.confirm[open] .ask").bounding_box()
