@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from functools import cache
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import msgspec
 import pluggy
-from pluggy import PluginManager
 
 from plughost.core.calls.marks import may_be_marked, projects_marking
 from plughost.hookspecs import CATALOGUE, PROJECT
@@ -125,8 +124,9 @@ def read_declarations(
 @cache
 def _read_family(family: ModuleType) -> tuple[Declaration, ...]:
     """Read a family of plughost's own hooks once: every host of the process declares the same."""
-    specs = specs_of(PluginManager(PROJECT), family)
-    return tuple(read_declaration(name, family, opts, AS_PLUGGY) for name, opts in specs)
+    functions = ((name, each) for name, each in sorted(vars(family).items()) if type(each) is FunctionType)
+    specs = ((name, getattr(function, f"{PROJECT}_spec", None)) for name, function in functions)
+    return tuple(read_declaration(name, family, opts, AS_PLUGGY) for name, opts in specs if opts is not None)
 
 
 def specs_of(

@@ -84,6 +84,8 @@ def _entered(registry: Any, plugin: object, name: str | None, marked: Mapping[st
 _static_hook_attr: Any = getattr(pluggy._manager, "_static_hook_attr", None)
 _USUAL = {kind.__getattribute__ for kind in (object, type, ModuleType)}
 _FUNCTIONS = {FunctionType, MethodType}
+_SEEN = {FunctionType, str}
+"""What stands in most modules of hookspecs: functions, marked or not, and names of the module."""
 
 
 class HookManager(PluginManager):
@@ -150,6 +152,10 @@ class HookManager(PluginManager):
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> pluggy.HookspecOpts | None:
         """Return what a marker of the project, or of plughost, noted on an attribute; else None."""
+        if type(module_or_class) is ModuleType and type(standing := vars(module_or_class).get(name)) in _SEEN:
+            # What pluggy would find after a walk through all classes of the module, once for each project
+            noted = (getattr(standing, f"{of}_spec", None) for of in (self.project_name, PROJECT))
+            return next((cast("pluggy.HookspecOpts", each) for each in noted if isinstance(each, dict)), None)
         found = super().parse_hookspec_opts(module_or_class, name)
         return found or self._ours.parse_hookspec_opts(module_or_class, name)
 

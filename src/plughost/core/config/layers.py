@@ -28,24 +28,23 @@ class Layers:
 
     def _lay(self, below: dict[str, Any], above: Mapping[str, Any], origin: str, path: SettingPath) -> None:
         for key, value in above.items():
-            here = (*path, str(key))
+            name = str(key)
+            here = (*path, name)
+            known = below.get(name)
+            if name in below and not (is_table(value) and is_table(known)):  # where it came from is forgotten
+                gone = dotted(here)
+                for each in [each for each in self.origins if each == gone or each.startswith(f"{gone}.")]:
+                    del self.origins[each]
             if not is_table(value):
-                self._forget(here)
-                below[str(key)] = copied(value)
+                below[name] = copied(value)
                 self.origins[dotted(here)] = origin
                 continue
-            if not is_table(below.get(str(key))):
-                self._forget(here)
-                below[str(key)] = {}
+            if not is_table(known):
+                below[name] = {}
                 self.origins[dotted(here)] = origin
             if value:
-                self._lay(below[str(key)], value, origin, here)
+                self._lay(below[name], value, origin, here)
                 self.origins.pop(dotted(here), None)
-
-    def _forget(self, path: SettingPath) -> None:
-        name = dotted(path)
-        for known in [known for known in self.origins if known == name or known.startswith(f"{name}.")]:
-            del self.origins[known]
 
 
 def is_table(value: object) -> bool:
