@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta
 
 _SITE: Final = r"https?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
@@ -26,3 +27,12 @@ SiteUrl = Annotated[str, Meta(pattern=rf"^({_SITE}(/[^?#\s]*)?)?\Z", examples=["
 _SCOPE: Final = r"\*|[a-z][a-z0-9_-]*(:(\*|[a-z][a-z0-9_-]*))?"
 ScopeText = Annotated[str, Meta(pattern=rf"^({_SCOPE})\Z", examples=["cache:read"])]
 """What somebody may do: ``area:verb``, ``area:*``, or ``*`` for everything."""
+
+
+def is_given_name(name: object) -> bool:
+    """Return whether a name that code gives is one that a configuration could give, too."""
+    try:
+        msgspec.convert(name, GivenName)
+    except msgspec.ValidationError:
+        return False
+    return True

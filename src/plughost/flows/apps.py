@@ -16,7 +16,8 @@ from plughost.contracts.error_text import error_text
 from plughost.contracts.frozen import frozen
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import Events
-from plughost.exceptions import AppError, HookCallError, PlughostError, Refused, did_you_mean
+from plughost.contracts.setting_types import is_given_name
+from plughost.exceptions import AppError, ConfigError, HookCallError, PlughostError, Refused, did_you_mean
 from plughost.flows.connections import SharedConnections
 from plughost.flows.journal import Journal, Unfinished
 from plughost.flows.registration import Registration, check_settings, connection_key
@@ -101,9 +102,11 @@ class Apps(Mapping[str, AppRecord]):
 
         Raises:
             AppRefused: A plugin refused it; everything is as it was before.
-            ConfigError: A setting is empty or misspelt.
+            ConfigError: The name is none, or a setting is empty or misspelt.
             AppError: The name is taken or busy, or a step failed; the steps before it are undone.
         """
+        if not is_given_name(name):
+            raise ConfigError(f"an app is called by text like 'shop', not {name!r}", path="apps")
         self._check_idle(name, "app_registration_started")
         record = self._records.get(name)
         if record is not None and record.state is not AppState.FAILED:

@@ -25,6 +25,7 @@ from plughost.contracts.records import (
     ReloadReport,
     SkippedPlugin,
 )
+from plughost.contracts.setting_types import is_given_name
 from plughost.contracts.status import PluginCounts
 from plughost.core.calls.visits import Visits
 from plughost.core.config.paths import canonical, match_name
@@ -215,6 +216,10 @@ class PluginManager:
         """
         if isinstance(thing, str):
             return await self._load_found(thing, config)
+        if name and not is_given_name(name):
+            raise PluginInvalidError(
+                f"a plugin is called by text like 'sessions', not {name!r}", plugin=str(name)
+            )
         name = match_name(name or name_of(thing), self._registry)
         self._bare.refuse(name, "replace")
         try:
