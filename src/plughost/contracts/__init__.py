@@ -333,7 +333,15 @@ if TYPE_CHECKING:
         VersionConflict,
         WaitingStore,
     )
-    from plughost.contracts.setting_types import Count, GivenName, Origin, PositiveSeconds, ScopeText, SiteUrl
+    from plughost.contracts.setting_types import (
+        Count,
+        GivenName,
+        Origin,
+        PositiveSeconds,
+        ScopeText,
+        SiteUrl,
+        is_given_name,
+    )
     from plughost.contracts.sqlite_files import KnownDatabase, copy_sqlite, restore_sqlite, sqlite_artifact
     from plughost.contracts.status import (
         HostStatus,
@@ -595,6 +603,7 @@ __all__ = [
     "frozen",
     "get_logger",
     "is_being_cancelled",
+    "is_given_name",
     "is_secret_key",
     "items_of",
     "json_bytes",
@@ -697,7 +706,7 @@ _NAMES = {
         "CountingStore ImmediateStore MovableStore NewSession PurgedSession PurgingStore ReplacedSession "
         "SelfCheckingStore SessionPatch SessionStore StoredSession VersionConflict WaitingStore"
     ),
-    "setting_types": "Count GivenName Origin PositiveSeconds ScopeText SiteUrl",
+    "setting_types": "Count GivenName Origin PositiveSeconds ScopeText SiteUrl is_given_name",
     "sqlite_files": "KnownDatabase copy_sqlite restore_sqlite sqlite_artifact",
     "status": "HostStatus PluginCounts",
     "steering": "CallCounts HostSteering with_paths working_directory_of",
