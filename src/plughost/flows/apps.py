@@ -102,7 +102,7 @@ class Apps(Mapping[str, AppRecord]):
 
         Raises:
             AppRefused: A plugin refused it; everything is as it was before.
-            ConfigError: The name is none, or a setting is empty or misspelt.
+            ConfigError: The name is empty or not a text of one line, or a setting is empty or misspelt.
             AppError: The name is taken or busy, or a step failed; the steps before it are undone.
         """
         if not is_given_name(name):
