@@ -361,7 +361,9 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True):
         if self.asked:
             return self.asked
         moments = [self.retry_at] if self.is_to_be_tried_again else []
-        return min([*moments, self.following + OVERDUE_AFTER] if self.following else moments, default=0)
+        since = min([*moments, self.following + OVERDUE_AFTER] if self.following else moments, default=0)
+        # Until its lease was over nobody knew that it was lost.
+        return max(since, self.until) if since and self.state == "lost" else since
 
     def is_overdue(self, now: int) -> bool:
         """Whether somebody should have claimed it by now."""
