@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import CacheManager, SessionManager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from anyio.lowlevel import checkpoint
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from plughost import Host
 from plughost.contracts import (
@@ -31,8 +31,7 @@ _FIRST_TURNS = 5  # a task that cannot even begin has crashed by then, and the h
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """What an action did.
 
     Attributes:
@@ -110,8 +109,7 @@ class OfLog(Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(Struct, frozen=True, kw_only=True):
     """One thing an administrator can do.
 
     Attributes:

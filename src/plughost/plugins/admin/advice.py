@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from plughost.contracts import CacheStats, JobRecord, PluginRecord, PluginState, counted
 
@@ -22,8 +23,7 @@ _OFF = frozenset({PluginState.STOPPED, PluginState.DISABLED, PluginState.BLOCKED
 _UNREADY = " The host is not ready without it."
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """One thing that is not well.
 
     Attributes:

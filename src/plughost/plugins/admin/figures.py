@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from plughost import Host
 from plughost.contracts import Cache, CacheManager, Service, Session, SessionManager, error_text, for_json
@@ -28,8 +30,7 @@ SESSIONS_COUNTED = 1_000
 _SESSIONS_SHOWN = 10  # of each of these users: a service may have thousands
 
 
-@dataclass(slots=True)
-class FigureSources:
+class FigureSources(Struct):
     """What figures are made of: the plugin keeps one.
 
     Attributes:

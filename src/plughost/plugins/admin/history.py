@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
+
+from msgspec import Struct
 
 from plughost.contracts import CacheEvent, CacheManager, CacheStats, Clock, PluginFailed, PluginRecord
 
@@ -14,8 +16,7 @@ _SESSIONS_KEPT = 200
 _FAILURES_KEPT = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachePoint:
+class CachePoint(Struct, frozen=True, kw_only=True):
     """What one cache did between two samples.
 
     Attributes:
@@ -37,8 +38,7 @@ class CachePoint:
         return self.hits / asked if asked else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionEvent:
+class SessionEvent(Struct, frozen=True, kw_only=True):
     """Something that happened to a session.
 
     Attributes:

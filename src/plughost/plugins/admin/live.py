@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
+from msgspec import Struct, field
 
 from plughost.contracts import SYSTEM_CLOCK, Clock, get_logger, json_bytes
 from plughost.http import HttpRuntime, Problem
@@ -22,8 +22,7 @@ _WAITING = 4  # looks a slow reader may lag behind before it is told everything 
 _log = get_logger("plughost.admin")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """One look at a tab.
 
     Attributes:
@@ -47,8 +46,7 @@ def look_of(figures: Document, parts: Mapping[str, str]) -> Look:
     return Look(figures, parts, shape)
 
 
-@dataclass(slots=True)
-class _Watched:
+class _Watched(Struct):
     """A tab that somebody watches."""
 
     runtime: HttpRuntime

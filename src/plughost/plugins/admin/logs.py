@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from plughost.contracts import masked_text
 
@@ -16,8 +17,7 @@ _ROOT = "plughost"
 _USUAL = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "plugin"}
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """One line.
 
     Attributes:

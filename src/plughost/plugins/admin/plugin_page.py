@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -25,8 +25,7 @@ from plughost.plugins.admin.tabs import Tab, Tabs
 _DRAFTS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A change of settings that somebody looks at before it is made. It may hold secrets, so no page holds it."""
 
     plugin: str

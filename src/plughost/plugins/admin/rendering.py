@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib import resources
 from types import CodeType
@@ -16,6 +15,7 @@ import anyio.to_thread
 import jinja2
 import jinja2.bccache
 from markupsafe import Markup, escape
+from msgspec import Struct, field
 
 from plughost.contracts import Clock, counted, visible
 from plughost.http import HttpRuntime, Identity, Problem
@@ -65,8 +65,7 @@ class _Compiled(jinja2.BytecodeCache):
 _COMPILED = _Compiled()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageFrame:
+class PageFrame(Struct, frozen=True, kw_only=True):
     """What stands around the figures of a tab.
 
     Attributes:

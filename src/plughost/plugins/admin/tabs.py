@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
+from msgspec import Struct
 
 from plughost.contracts import (
     AdminPanel,
@@ -28,8 +28,7 @@ from plughost.plugins.admin.told_once import FailuresToldOnce
 _log = get_logger("plughost.admin")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tab:
+class Tab(Struct, frozen=True, kw_only=True):
     """One tab.
 
     Attributes:

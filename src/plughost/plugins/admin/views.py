@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from plughost.plugins.admin.documents import Document
 
@@ -13,8 +14,7 @@ PAGE: Final = 100
 """Rows of a page; a list that has no more is there as a whole, and searched in the browser."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListView:
+class ListView(Struct, frozen=True):
     """What somebody wants to see of a list.
 
     Attributes:
@@ -44,8 +44,7 @@ class ListView:
         return self.state in ("", state) and all(word in text.lower() for word in self.q.lower().split())
 
 
-@dataclass(frozen=True, slots=True)
-class ListPart:
+class ListPart(Struct, frozen=True):
     """What of a list is on a page.
 
     Attributes:

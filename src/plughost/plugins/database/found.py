@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
+from msgspec import Struct
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
@@ -30,8 +30,7 @@ NOTES: Final = sa.Table(
 DEFAULT_TABLE: Final = "alembic_version"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What is known of one app in one database.
 
     Attributes:

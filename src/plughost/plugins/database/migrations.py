@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from msgspec import Struct
 from sqlalchemy.engine import Connection
 
 from plughost.contracts import error_line, get_logger
@@ -35,8 +35,7 @@ class RevisionFailedError(Exception):
         self.revision = revision
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Struct, frozen=True):
     """What the database was like before a registration touched it: where its undo goes back to.
 
     Attributes:
@@ -55,8 +54,7 @@ class Before:
     enums: frozenset[tuple[str, str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """How a schema moved.
 
     Attributes:

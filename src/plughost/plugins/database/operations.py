@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 import anyio.to_thread
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 

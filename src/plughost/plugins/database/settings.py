@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from plughost.contracts import Secret
 from plughost.exceptions import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseSettings:
+class DatabaseSettings(Struct, frozen=True):
     """The keys of ``[apps.NAME]`` that this plugin reads; others belong to other plugins.
 
     Attributes:
@@ -41,7 +41,7 @@ class DatabaseSettings:
         Raises:
             ConfigError: A value is empty or not text.
         """
-        text = {key: _text(app_name, key, config.get(key)) for key in cls.__slots__}
+        text = {key: _text(app_name, key, config.get(key)) for key in cls.__struct_fields__}
         migrations = text.pop("migrations")
         return cls(migrations=None if migrations is None else base / migrations, **text)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
+from msgspec import Struct, field
 
 from plughost.contracts import (
     Clock,
@@ -32,8 +32,7 @@ _USE_NOTED_EVERY = 60.0
 _log = get_logger("plughost.diskcache")
 
 
-@dataclass(slots=True)
-class _Flight:
+class _Flight(Struct):
     """One fetch, and all who wait for it.
 
     Attributes:
@@ -46,8 +45,7 @@ class _Flight:
     card: Card | None = None
 
 
-@dataclass(slots=True)
-class _Counts:
+class _Counts(Struct):
     hits: int = 0
     stale: int = 0
     misses: int = 0
