@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
+import logging
 import socket
 import uuid
 from collections import Counter
@@ -15,6 +17,7 @@ import anyio
 import msgspec
 import pluggy
 import pytest
+from anyio.lowlevel import current_token
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,13 +34,14 @@ from plughost.contracts import (
     Secret,
 )
 from plughost.core.calls.declaration import read_declarations
+from plughost.core.guest.logs import HostHandler
 from plughost.core.wire.calls import MOST_IN_FLIGHT, WireCalls
 from plughost.core.wire.channel import AsyncioChannel, open_channel
 from plughost.core.wire.codec import CannotCrossError, WireCodec, arguments_codec
 from plughost.core.wire.crossings import crossing_verdict
 from plughost.core.wire.faults import Fault, as_fault
-from plughost.core.wire.frames import CLOSED, HEAD, FrameBuffer, FrameError, FrameReader, Kind
-from plughost.core.wire.protocol import MemberCrossing
+from plughost.core.wire.frames import CLOSED, HEAD, FrameBuffer, FrameError, FrameReader, Kind, Put
+from plughost.core.wire.protocol import Member, MemberCrossing, crossing_of
 from plughost.core.wire.values import ENCODER
 from plughost.exceptions import AuthRefused, ConfigProblem, PluginConfigError, RemoteError
 from plughost.hookspecs import CATALOGUE
@@ -226,6 +230,60 @@ def test_an_exception_whose_text_no_wire_can_carry_arrives_all_the_same() -> Non
     again = revived(refused)
     assert type(again) is AuthRefused
     assert (str(again), vars(again)["times"], "seen" in vars(again)) == ("no \\udcff", 3, False)
+
+
+class Seconds(float):
+    """A number of a type of its own, as numpy's are."""
+
+
+class Pieces(int):
+    """Another."""
+
+
+class Mode(str, enum.Enum):  # noqa: UP042  a text that ``str`` does not return
+    FAST = "fast"
+
+
+def test_what_an_exception_carries_arrives_as_plain_values_and_the_rest_is_left_out() -> None:
+    refused = AuthRefused("no")
+    refused.__dict__.update(
+        after=Seconds(2.5), count=Pieces(3), mode=Mode.FAST, most=Pieces(10**30), last=None
+    )
+    refused.__dict__.update({"problems": 5, "\udcff": True})
+    again = vars(revived(refused))
+    said = {"reason": "no", "log_reason": "no", "problems": 5, "\\udcff": True}
+    assert again == {**said, "after": 2.5, "count": 3, "mode": "fast", "last": None}
+    assert [type(again[name]) for name in ("after", "count", "mode")] == [float, int, str]
+
+
+def test_an_exception_that_is_its_own_cause_arrives() -> None:
+    refused = AuthRefused("no")
+    refused.__cause__ = refused
+    assert str(revived(refused)) == "no"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_fields_of_a_log_record_cross_whatever_type_of_its_own_a_number_has() -> None:
+    written = bytearray()
+
+    class Notes:
+        def note(self, member: int, value: Any, put: Put) -> None:
+            put(value, written, 0)
+
+    record = logging.makeLogRecord(
+        {
+            "name": "shop",
+            "levelno": 20,
+            "msg": "done",
+            "after": Seconds(2.5),
+            "most": Pieces(10**30),
+            "mode": Mode.FAST,
+        }
+    )
+    HostHandler(Notes(), current_token()).emit(record)
+    (line,) = crossing_of(Member.LOG).arguments.read(memoryview(written))
+    assert line.fields == {"after": 2.5, "most": hex(10**30), "mode": "fast"}
 
 
 def revived(error: BaseException) -> Exception:

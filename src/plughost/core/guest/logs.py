@@ -11,13 +11,12 @@ from plughost.contracts.value_text import value_text
 from plughost.contracts.visible import writable
 from plughost.core.threads import post
 from plughost.core.wire.calls import WireCalls
+from plughost.core.wire.plain import as_plain
 from plughost.core.wire.protocol import LoggedLine, Member, crossing_of
 
 _LONGEST: Final = 10_000
 _MOST_FIELDS: Final = 50
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # whole numbers that cross
-_PLAIN: Final = (str, int, float, bool, type(None))
 
 
 class HostHandler(logging.Handler):
@@ -58,10 +57,10 @@ class HostHandler(logging.Handler):
         self._calls.note(Member.LOG, (line,), crossing_of(Member.LOG).arguments.put)
 
 
-def _plain(value: object) -> Any:
-    if isinstance(value, int) and not _LEAST <= value <= _MOST:
+def _plain(value: Any) -> Any:
+    try:
+        return as_plain(value[:_LONGEST] if isinstance(value, str) else value)
+    except OverflowError:
         return hex(value)
-    if isinstance(value, _PLAIN) and not isinstance(value, str):
-        return value
-    text = value if isinstance(value, str) else value_text(value)
-    return writable(text[:_LONGEST])
+    except TypeError:
+        return writable(value_text(value)[:_LONGEST])

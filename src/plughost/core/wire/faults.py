@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -9,10 +10,11 @@ import msgspec
 from plughost import exceptions
 from plughost.contracts.error_text import error_lines, error_text, error_type_name
 from plughost.contracts.visible import writable
+from plughost.core.wire.plain import as_plain
 from plughost.exceptions import ConfigProblem, PlughostError, RemoteError
 
-_LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # whole numbers that cross
 _LONGEST: Final = 64_000  # characters of a traceback
+_MOST_CAUSES: Final = 16  # one after the other; an exception may be its own cause
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -52,24 +54,24 @@ class Fault(msgspec.Struct, frozen=True):
         return error
 
 
-def as_fault(error: BaseException) -> Fault:
+def as_fault(error: BaseException, most_causes: int = _MOST_CAUSES) -> Fault:
     """Return an exception as data. Never raises; secrets are hidden."""
     known = type(error)
     if getattr(exceptions, known.__name__, None) is not known:
         trace = "".join(error_lines(error))[-_LONGEST:]
         return Fault(writable(error_type_name(error)), writable(error_text(error)), writable(trace))
-    carried = vars(error)
+    attributes: dict[str, Any] = {}
+    for key, value in vars(error).items():
+        with suppress(TypeError, OverflowError):  # the rest stays behind
+            attributes[writable(key)] = as_plain(value)
+    problems, cause = vars(error).get("problems"), error.__cause__
     return Fault(
         kind=known.__name__,
         message=writable(error_text(error)),
         own=True,
-        attributes={
-            key: str(writable(value)) if isinstance(value, str) else value  # and no kind of text of its own
-            for key, value in carried.items()
-            if value is None
-            or isinstance(value, str | float)
-            or (isinstance(value, int) and _LEAST <= value <= _MOST)
-        },
-        problems=[one for one in carried.get("problems", ()) if isinstance(one, ConfigProblem)],
-        cause=None if error.__cause__ is None else as_fault(error.__cause__),
+        attributes=attributes,
+        problems=[one for one in problems if isinstance(one, ConfigProblem)]
+        if isinstance(problems, list | tuple)
+        else [],
+        cause=None if cause is None or not most_causes else as_fault(cause, most_causes - 1),
     )
