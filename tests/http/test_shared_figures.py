@@ -14,6 +14,7 @@ from anyio.abc import SocketStream
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from plughost.http import shared_figures
 from plughost.http.metrics import own_figures
 from plughost.http.shared_figures import SharedFigures
 
@@ -136,3 +137,47 @@ async def test_the_metrics_of_a_worker_are_those_of_all(serve, folder: Path) -> 
         assert told(families, "plughost_ready") == {"0": 1}
         assert told(families, "letters") == {"1": 1}
         assert all("worker" in sample.labels for one in families for sample in one.samples)
+
+
+async def test_a_worker_whose_figures_cannot_be_read_goes_on_and_is_asked_again(folder: Path) -> None:
+    answers = [ValueError("a family of a plugin"), None]
+
+    async def first_broken() -> Sequence[Metric]:
+        if (failure := answers.pop(0)) is not None:
+            raise failure
+        return await letters(1)
+
+    one, other = (
+        SharedFigures(folder, 0, 2, partial(letters, 0), 30),
+        SharedFigures(folder, 1, 2, first_broken),
+    )
+    listener = await anyio.create_unix_listener(folder / "1.figs")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, other._tell)
+        assert told(await one.of_all(), "plughost_worker_up") == {"0": 1, "1": 0}
+        assert told(await one.of_all(), "plughost_worker_up") == {"0": 1, "1": 1}
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_worker_that_has_no_descriptor_left_for_who_asks_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = [anyio.BrokenResourceError(), anyio.BrokenResourceError()]
+    listener = await anyio.create_unix_listener(folder / "1.figs")
+    accept = listener.accept
+
+    async def full_at_first() -> SocketStream:
+        if refusals:
+            raise refusals.pop()
+        return await accept()
+
+    async def made(path: Path) -> object:
+        return listener
+
+    monkeypatch.setattr(listener, "accept", full_at_first)
+    monkeypatch.setattr(anyio, "create_unix_listener", made)
+    monkeypatch.setattr(shared_figures, "_OUT_OF_DESCRIPTORS", 0.0)
+    one, other = (SharedFigures(folder, n, 2, partial(letters, n), patience=30) for n in range(2))
+    async with listening(other):
+        assert told(await one.of_all(), "letters") == {"0": 1, "1": 1}
+    assert not refusals

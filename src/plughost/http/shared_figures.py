@@ -11,10 +11,14 @@ import msgspec
 from anyio.abc import SocketStream
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from plughost.contracts.error_text import error_line
 from plughost.contracts.logs import get_logger
 
 _PATIENCE = 2.0
 """Seconds within which the others must have told theirs: Prometheus waits for ten."""
+
+_OUT_OF_DESCRIPTORS = 1.0
+"""Seconds until it is tried again when the operating system gives no connection out."""
 
 _log = get_logger("plughost.http")
 
@@ -59,8 +63,16 @@ class SharedFigures:
         except OSError as error:
             _log.warning("the other workers cannot ask for figures", reason=str(error))
             return
-        async with listener:
-            await listener.serve(self._tell)
+        async with listener, anyio.create_task_group() as telling:
+            while True:
+                try:
+                    await listener.serve(self._tell, telling)
+                except (OSError, anyio.BrokenResourceError) as error:  # requests are worth more than figures
+                    _log.warning(
+                        "other workers cannot ask for figures now",
+                        reason=error_line(error.__cause__ or error),
+                    )
+                    await anyio.sleep(_OUT_OF_DESCRIPTORS)
 
     async def of_all(self) -> Sequence[Metric]:
         """Return the figures of all that tell theirs in time, and which did."""
@@ -85,8 +97,12 @@ class SharedFigures:
 
     async def _tell(self, connection: SocketStream) -> None:
         async with connection:
-            with suppress(anyio.BrokenResourceError):  # whoever asked did not wait
+            try:
                 await connection.send(msgspec.msgpack.encode(_packed(await self._own())))
+            except anyio.BrokenResourceError:
+                pass  # whoever asked did not wait
+            except Exception as error:  # perhaps a plugin's: what else this worker does goes on
+                _log.error("figures cannot be told to another worker", reason=error_line(error))
 
 
 def _packed(metrics: Sequence[Metric]) -> list[_Family]:
