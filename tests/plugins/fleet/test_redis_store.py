@@ -230,3 +230,13 @@ async def test_who_is_lost_is_noticed_by_the_first_beat_after_it(
     heard = await fleet.beat("b")
     assert (heard.roster, heard.members) == (before + 1, 1)
     assert (await fleet.member("a")).lost
+
+
+async def test_a_user_that_may_not_do_what_a_script_does_is_told_so() -> None:
+    with running_server() as server:
+        server.command("ACL", "SETUSER", "app", "on", ">word", "~*", "&*", "+@all", "-hget")
+        store = RedisFleetStore(f"unix://app@{server.path}?password=word", prefix="p")
+        await store.open()
+        with pytest.raises(StoreUnavailableError, match="the user in redis_url may not do that"):
+            await store.view()
+        await store.close()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
+import structlog
 
 from fleet_engines import Engine, RedisAtOnce, SqliteAtOnce
 from fleet_engines import engine as running_engine
 from plughost import Host
 from plughost.cli import main
-from plughost.contracts import Beat, Fleet, FleetChange, FleetStore, Greeting, NextStep, Proposal
+from plughost.contracts import Beat, Fleet, FleetChange, FleetStore, Greeting, NextStep, Proposal, Steering
 from plughost.exceptions import FleetError, StoreUnavailableError
+from plughost.plugins.fleet.conducting import Conductor
 from plughost.plugins.fleet.config import FleetConfig
+from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.panel import FleetPanel
 from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.stores.rules import FleetRules
@@ -228,6 +232,45 @@ async def test_whoever_does_not_know_a_roll_out_leaves_the_lead_to_one_that_does
         assert "does not know (mood)" in seen["revisions_error"]
         assert fleet.member.connected
         await store.close()
+
+
+async def test_a_step_that_came_while_an_unreadable_one_was_looked_at_is_looked_at_by_itself() -> None:
+    asked, answered = anyio.Event(), anyio.Event()
+    looks = []
+
+    class Store:
+        async def steering(self) -> Steering:
+            looks.append(len(looks))
+            if len(looks) == 1:
+                asked.set()
+                await answered.wait()
+            return Steering(step=len(looks), active=0, newest=0, roll=b"", drains=())
+
+    class Courses:
+        def roll_of(self, steering: Steering) -> None:
+            if steering.step == 1:
+                raise FleetError("of a newer plughost")
+
+    clock = FakeClock()
+    membership = Membership("a", 15.0, clock)
+    membership.entered(1, "epoch")
+    membership.heard(clock.monotonic(), round(clock.time() * 1000))
+    log = structlog.get_logger("silent", silent=True)
+    kit: Any = SimpleNamespace(
+        store=Store(), revisions=Courses(), membership=membership, publish=None, clock=clock, log=log
+    )
+    conductor = Conductor(kit)
+    conductor.hear(1, leads=True)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(conductor.run)
+            await asked.wait()
+            conductor.hear(2, leads=True)
+            answered.set()
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+    assert len(looks) == 2
+    assert membership.understands
 
 
 def test_a_command_of_an_older_plughost_says_that_it_cannot_tell(

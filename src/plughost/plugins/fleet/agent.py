@@ -229,15 +229,17 @@ class Agent:
             await self._look_at_the_roster(heard.roster)
 
     def _say_what_is_wrong(self) -> None:
-        """Log what nothing of the fleet fails by at once, each time it begins."""
+        """Log what is wrong though nothing of the fleet has failed by it yet, each time it begins."""
         mine = self.membership
         for what, why in (
             ("the clock of this host is wrong", mine.wrong_clock),
             ("the fleet's store is slow", mine.slow_store),
         ):
-            if why and what not in self._warned:
+            if not why:
+                self._warned.discard(what)
+            elif what not in self._warned:
+                self._warned.add(what)
                 self._log.warning(what, member=mine.name, reason=why)
-            (self._warned.add if why else self._warned.discard)(what)
 
     async def _be_a_stranger(self) -> None:
         """Join anew; or end, when this very process has joined under the same name since: a reload."""

@@ -47,13 +47,16 @@ class Conductor:
         """Take roll-outs further, until cancelled."""
         while True:
             self._changed = anyio.Event()
+            step = self._heard[0]
             try:
                 goes_on = self._heard[1] and (not self._membership.connected or await self._look())
             except StoreUnavailableError:
                 goes_on = True
             except FleetError as error:
                 self._log.error("a roll-out cannot be taken further", error=str(error))
-                self._membership.understands = goes_on = False  # another one may
+                goes_on = False
+                # Another one may. A step that came meanwhile is looked at by itself.
+                self._membership.understands = step != self._heard[0]
             if goes_on:
                 await self._clock.sleep(_PULSE)
             else:

@@ -60,6 +60,7 @@ _LISTEN = 30.0
 _UNREADABLE = (
     "it holds something that this plughost cannot read: another version wrote it, or somebody by hand"
 )
+_MAY_NOT = "the user in redis_url may not do that"
 _REFUSED_IN_WORDS = (
     ("TOONEW", TOO_NEW),
     (
@@ -73,6 +74,8 @@ _REFUSED_IN_WORDS = (
         "MOVED",
         "it is one node of a cluster, and another has the fleet's keys: name that one, or a proxy for all",
     ),
+    ("ACL failure in script", _MAY_NOT),
+    ("can't run this command", _MAY_NOT),
     ("WRONGTYPE", _UNREADABLE),
     ("user_script", _UNREADABLE),
 )
@@ -83,7 +86,7 @@ _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (answers.BusyLoadingError, "it is still loading its data"),
     (answers.OutOfMemoryError, "it is out of memory: give it more, or raise its maxmemory"),
     (answers.AuthenticationError, "the name or the password in redis_url is wrong"),
-    (answers.NoPermissionError, "the user in redis_url may not do that"),
+    (answers.NoPermissionError, _MAY_NOT),
     (answers.TimeoutError, "it did not answer in time"),
     (answers.ConnectionError, "no connection to it could be made, or it ended"),
 )

@@ -83,9 +83,8 @@ class FleetRules(JobRules):
         if member is None:
             return Heard(known=False, now=self._now)
         self._put_member(replace(member, seen=self._now, **{name: getattr(beat, name) for name in _TOLD}))
-        for (
-            other
-        ) in self._members():  # who was not heard of in time is lost, and goes when it was away for long
+        # Who was not heard of in time is lost, and dropped when it was away for long.
+        for other in self._members():
             if not other.gone and not other.lost and other.expires <= self._now:
                 self._put_member(replace(other, lost=True, ready=False))
                 self._change_roster()
