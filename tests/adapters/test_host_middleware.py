@@ -158,12 +158,14 @@ async def hears_and_returns(scope, receive, send):
 
 
 @pytest.mark.parametrize("inner", [without_a_lifespan, hears_and_fails, hears_and_returns])
-def test_an_application_that_has_no_lifespan_runs_in_that_of_its_host(inner, tmp_path):
+def test_an_application_that_has_no_lifespan_runs_in_that_of_its_host(inner, tmp_path, caplog):
     host = make_host(tmp_path)
     with TestClient(HostMiddleware(inner, host=host)) as client:
         assert host.running
         assert client.get("/").json() == {"host": "shop"}
     assert not host.running
+    # Whoever listened may have meant to start: why it did not is in the log.
+    assert ("failed at its start" in caplog.text) == (inner is hears_and_fails)
 
 
 def of_starlette(host):

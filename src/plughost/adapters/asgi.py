@@ -11,12 +11,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
+from plughost.contracts.error_text import error_line
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
+from plughost.contracts.logs import get_logger
 from plughost.host import Host
 from plughost.http import HostApplication
 
 STATE = "plughost"
 """Name under which frameworks keep the host."""
+
+_log = get_logger("plughost.http")
 
 
 @asynccontextmanager
@@ -72,19 +76,21 @@ class _Lifespan:
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
-        self._heard = 0
-        self._spoke = False
+        self._has_heard = self._has_spoken = False
         self.last: Message | None = None
 
     async def live(self, inner: ASGIApp, scope: Scope) -> None:
         """Have an application live; one that fails before it says a word has no lifespan, as Django's has none."""
         try:
             await inner(scope, self._hear, self._say)
-        except Exception:
-            if self._spoke:
+        except Exception as error:
+            if self._has_spoken:
                 raise
-        if not self._spoke:
-            if not self._heard:
+            # Whoever listened may have meant to start; it is served all the same, as the protocol has it.
+            if self._has_heard:
+                _log.warning("application failed at its start without a word", reason=error_line(error))
+        if not self._has_spoken:
+            if not self._has_heard:
                 await self._receive()
             await self._send({"type": "lifespan.startup.complete"})
             await self._receive()
@@ -92,11 +98,11 @@ class _Lifespan:
 
     async def _hear(self) -> Message:
         message = await self._receive()
-        self._heard += 1
+        self._has_heard = True
         return message
 
     async def _say(self, message: Message) -> None:
-        self._spoke = True
+        self._has_spoken = True
         if message["type"].startswith("lifespan.shutdown."):
             self.last = message
         else:

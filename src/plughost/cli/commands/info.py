@@ -59,8 +59,8 @@ def info(program: Program, name: str, no_import: bool) -> None:
         program.talk(f"It has an environment of its own, and was not imported: {there} tells more.")
     elif candidate.wanted and candidate.wish.isolation == "process":
         program.talk(
-            f"It runs in a process of its own, and was not imported: PLUGHOST_IN_PROCESS={candidate.name} "
-            f"`plughost info {candidate.name}` tells more."
+            f"It runs in a process of its own, and was not imported: `PLUGHOST_IN_PROCESS={candidate.name} "
+            f"plughost info {candidate.name}` tells more."
         )
     elif candidate.wanted and not no_import:
         subject = examine(candidate, loaded, project_of(candidate))

@@ -35,7 +35,7 @@ async def saved_files(
 
 
 async def _times_to_look(folders: Sequence[Path], interval: float) -> AsyncGenerator[None, None]:
-    """Yield when the system tells that something happened, or now and then where nobody asks it."""
+    """Yield when the system tells that something happened, or now and then without what can ask it."""
     if find_spec("watchfiles"):
         from watchfiles import awatch
 

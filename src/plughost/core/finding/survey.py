@@ -98,7 +98,7 @@ def _wish(loaded: LoadedConfig, name: str) -> Wish:
     inside = {canonical(one.strip()) for one in loaded.environ.get(IN_PROCESS, "").split(",")}
     process, confine = section.process, section.process.confine
     if confine is not None:
-        places = {name: tuple(map(loaded.located, getattr(confine, name))) for name in ("read", "write")}
+        places = {way: tuple(map(loaded.located, getattr(confine, way))) for way in ("read", "write")}
         process = msgspec.structs.replace(process, confine=msgspec.structs.replace(confine, **places))
     return Wish(
         enabled=section.enabled,

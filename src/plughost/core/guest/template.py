@@ -24,6 +24,7 @@ from plughost.core.guest import life
 from plughost.core.guest.birth import adopt_orphans, put_on_leash
 from plughost.core.guest.rehearsal import rehearse
 from plughost.core.guest.sharing import share_all
+from plughost.core.processes.figures import threads_here
 from plughost.core.wire.births import (
     BORN,
     ENDED,
@@ -111,7 +112,7 @@ class _Forks:
         """
         if len(numbers) != ENDS:
             raise OSError(errno.EMFILE, "no more files can be opened here")
-        if not request.interpreter and _threads() > 1:
+        if not request.interpreter and threads_here() > 1:
             raise OSError(SEVERAL_THREADS, "a fork would copy the locks that the others hold")
         pid = os.fork()
         if pid == 0:
@@ -152,12 +153,6 @@ class _Forks:
     def _tell(self, kind: bytes, pid: int, status: int = 0, kilobytes: int = 0) -> None:
         with suppress(OSError):  # nobody is there any more
             self._control.send(MESSAGE.pack(kind, pid, status, kilobytes))
-
-
-def _threads() -> int:
-    """Return how many threads run here; one where the kernel does not tell."""
-    tasks = Path("/proc/self/task")
-    return len(list(tasks.iterdir())) if tasks.is_dir() else 1
 
 
 def _kill_all_but(living: Iterable[int]) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 from plughost.contracts.counting import counted
 from plughost.contracts.processes import Confinement
 from plughost.core.processes import landlock, seccomp
+from plughost.core.processes.figures import threads_here
 from plughost.core.processes.places import Places, PluginCode, code_in_use
 from plughost.core.processes.refusals import refusals
 from plughost.core.processes.system_calls import MACHINE, control, give_up_capabilities, knows_machine
@@ -96,8 +97,7 @@ def _lacking_landlock(wanted: Confinement) -> list[str]:
 
 
 def _lacking_one_thread(wanted: Confinement) -> list[str]:
-    tasks = Path("/proc/self/task")
-    others = len(list(tasks.iterdir())) - 1 if tasks.is_dir() else 0
+    others = threads_here() - 1
     if others == 0:
         return []
     cure = "" if wanted.strict else "; strict = true confines before the import"

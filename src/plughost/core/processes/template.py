@@ -217,7 +217,7 @@ class TemplateProcess:
 
 
 def import_path() -> tuple[str, ...]:
-    """Return the host's import path without the working folder, in which nothing is found any more when it is gone."""
+    """Return the host's import path, made absolute; what is relative to a working folder that is gone is left out."""
     try:
         here = os.getcwd()  # noqa: PTH109
     except FileNotFoundError:
