@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from plughost import Host
 from plughost.contracts import BytesSessions, Cache, CacheManager, SessionManager, StoreSetup
+from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.cache.plugin import CachePlugin
 from plughost.testing import (
     BytesStoreSuite,
@@ -48,6 +50,17 @@ async def test_what_is_stored_after_the_file_was_deleted_is_in_the_file_that_is_
     assert await other.find("key") == b"value"
     await other.close()
     await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_file_is_closed_though_what_is_over_cannot_be_thrown_away(tmp_path: Path) -> None:
+    store = await opened_shelf(FakeClock(), tmp_path)
+    with store._file.connected() as connection:
+        connection.execute("DROP TABLE shelf")
+    with pytest.raises(StoreUnavailableError, match="no such table"):
+        await store.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 class TestShelf(BytesStoreSuite):

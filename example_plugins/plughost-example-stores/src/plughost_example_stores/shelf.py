@@ -42,8 +42,10 @@ class Shelf:
 
     async def close(self) -> None:
         """Throw away what is over, and close the file."""
-        await self._do("DELETE FROM shelf WHERE expires_at <= ?", self._now())
-        self._file.close()
+        try:
+            await self._do("DELETE FROM shelf WHERE expires_at <= ?", self._now())
+        finally:
+            self._file.close()
 
     async def find(self, key: str) -> bytes | None:
         """Return the value, or None."""
