@@ -47,14 +47,33 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return run
 
 
-def joined(folder: Path, ttl: int = 60_000, card: bytes = b"") -> None:
+def joined(folder: Path, ttl: int = 60_000, card: bytes = b"", fleet: str = "") -> None:
     async def join() -> None:
-        store = SqliteFleetStore(folder / "data/fleet/fleet.db")
+        store = SqliteFleetStore(folder / "data/fleet/fleet.db", fleet=fleet)
         await store.open()
         await store.join(Greeting(member="a", ttl=ttl, card=card))
         await store.close()
 
     anyio.run(join)
+
+
+@pytest.mark.parametrize("made_by", ["shop", ""])
+def test_the_fleet_of_a_host_whose_name_stands_in_its_program_is_found_and_left_to_it(
+    typed: Typed, tmp_path: Path, made_by: str
+) -> None:
+    (tmp_path / "plughost.toml").write_text('[host]\ndata_dir = "data"\n')
+    joined(tmp_path, fleet=made_by)
+    _, status, _ = typed("fleet", "status")
+    assert [member["id"] for member in status["members"]] == ["a"]
+
+    async def seen_by_the_host() -> list[str]:
+        store = SqliteFleetStore(tmp_path / "data/fleet/fleet.db", fleet="shop")
+        await store.open()
+        view = await store.view()
+        await store.close()
+        return [member.member for member in view.members]
+
+    assert anyio.run(seen_by_the_host) == ["a"]
 
 
 def test_a_fleet_that_nobody_has_joined_is_empty(typed: Typed) -> None:

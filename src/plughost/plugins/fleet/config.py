@@ -105,7 +105,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
         Args:
             data_dir: Folder of the plugin.
-            host_name: Name of the host.
+            host_name: Name of the host; empty for the first fleet in a file of SQLite, whatever its name.
 
         Raises:
             ConfigError: The package for its engine is missing.

@@ -32,7 +32,10 @@ def with_store(
         raise click.ClickException(
             "this host is a fleet of its own in memory (store = 'memory'): there is nothing to see from outside"
         )
-    store = config.make_store(host.data_dir / "fleet", host.name)
+    # A program may name its host where the configuration does not: in the host's own file its fleet is the first one.
+    is_own = config.store == "sqlite" and not config.path
+    is_unnamed = is_own and host.loaded_config.origins["host.name"] == "default"
+    store = config.make_store(host.data_dir / "fleet", "" if is_unnamed else host.name)
     revisions = Revisions(store, config.make_seal(host.data_dir / "fleet"))
 
     async def run() -> T:
