@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 
 from plughost.cli.serving.sharing import SharedListener, WorkerShare, make_shares
@@ -18,11 +20,13 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 class Worker:
     """What takes connections in one process, of which a test has several in one."""
 
-    def __init__(self, listener: socket.socket, share: WorkerShare) -> None:
+    def __init__(
+        self, listener: socket.socket, share: WorkerShare, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.connections: set[asyncio.Protocol] = set()
         self.took = asyncio.Event()
         self.socket = listener.dup()  # an event loop watches a descriptor for one only
-        self.listener = SharedListener(self.socket, self.take, None, share, self.connections)
+        self.listener = SharedListener(self.socket, self.take, tls, share, self.connections)
 
     def take(self) -> asyncio.Protocol:
         protocol = asyncio.Protocol()
@@ -112,3 +116,9 @@ async def test_a_crowd_is_handed_over_before_more_of_it_is_taken(tmp_path: Path)
         worker.socket.close()
         counted.close()
     assert 0 < most <= 16
+
+
+async def test_clients_that_do_not_get_on_with_tls_hold_up_nobody(tmp_path: Path) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with listening(tmp_path, 1) as (listener, [share]), clients(listener, 40), anyio.fail_after(60):
+        assert await all_taken([Worker(listener, share, tls)], 40) == [40]

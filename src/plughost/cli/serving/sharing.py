@@ -26,7 +26,7 @@ _PATIENCE: Final = 5
 _MOST_ABOVE: Final = 1024
 _AT_ONCE: Final = 16
 """How many are taken before those are handed over: the bound of connections counts and closes only what was, and a
-crowd would take the descriptors that it keeps back."""
+crowd would take the descriptors that it keeps back. Who then is slow to agree on TLS holds up nobody."""
 
 _OUT_OF_DESCRIPTORS: Final = 1.0
 """Seconds until it is tried again when the operating system gives no connection out."""
@@ -92,6 +92,7 @@ class SharedListener:
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._arriving: set[asyncio.Task[None]] = set()
+        self._in_hand = 0  # taken, and not yet handed over
         self._pause: asyncio.TimerHandle | None = None
         self._pauses = 0
         # How many are taken above the share when others do not take theirs; doubled each time.
@@ -122,7 +123,7 @@ class SharedListener:
         """Take what waits, until another worker has fewer connections; then leave it some time to take the rest."""
         above = self._above if self._pauses >= _PATIENCE else 0
         self._above = min(2 * above, _MOST_ABOVE) or self._above
-        while len(self._arriving) < _AT_ONCE:  # the event loop calls again for what still waits
+        while self._in_hand < _AT_ONCE:  # the event loop calls again for what still waits
             self._share.tell(len(self._connections) + len(self._arriving))
             if not self._share.is_taken():
                 self._above = 1
@@ -140,6 +141,7 @@ class SharedListener:
                 _log.error("no connection can be taken", error=str(error))
                 self._leave_to_others(_OUT_OF_DESCRIPTORS)
                 return
+            self._in_hand += 1
             task = self._loop.create_task(self._hand_over(connection))
             self._arriving.add(task)
             task.add_done_callback(self._arriving.discard)
@@ -158,6 +160,7 @@ class SharedListener:
             self._take()
 
     async def _hand_over(self, connection: socket.socket) -> None:
+        self._in_hand -= 1
         try:
             await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._tls)
         except OSError:  # it is gone, or does not speak TLS
