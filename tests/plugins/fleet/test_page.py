@@ -91,6 +91,7 @@ class Cinema:
 
     def config(self, folder: Path, name: str) -> dict[str, Any]:
         fleet = {
+            "name": "cinema",
             "path": str(self.file),
             "secret_file": str(self._secret),
             "member_name": name,
@@ -108,7 +109,7 @@ class Cinema:
         }
 
     async def _lose_one(self) -> None:
-        store = SqliteFleetStore(self.file)
+        store = SqliteFleetStore(self.file, fleet="cinema")
         await store.open()
         await store.join(Greeting(member="east", ttl=1))
         await store.close()
