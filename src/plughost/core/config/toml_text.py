@@ -13,10 +13,11 @@ MOST_PARTS: Final = 64
 """Parts of one key, and levels of brackets."""
 
 # What brackets and dots mean nothing in. Each way of it matches where it has begun, closed or not: none is tried twice.
+# No group repeats possessively, which CPython gets wrong in its early 3.11.
 _STRINGS_AND_COMMENTS: Final = (
-    r'(?s)"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\\?\Z)'
-    r"|'''(?:[^']|'(?!''))*+(?:'''|\Z)"
-    r'|"(?:[^"\\\n]|\\.)*+"?'
+    r'(?s)"""(?:[^"\\]++|\\.|"(?!""))*(?:"""|\\?\Z)'
+    r"|'''(?:[^']++|'(?!''))*(?:'''|\Z)"
+    r'|"(?:[^"\\\n]++|\\.)*"?'
     r"|'[^'\n]*+'?"
     r"|#[^\n]*+"
 )
