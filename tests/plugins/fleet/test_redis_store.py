@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import anyio
 import pytest
 
-from plughost.contracts.fleet_store import Beat, Greeting, RunEnd
+from plughost.contracts.fleet_store import Beat, Greeting, RunEnd, Telling
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.stores.redis import RedisFleetStore
 from plughost.testing import FakeClock, FleetStoreSuite
@@ -240,3 +241,19 @@ async def test_a_user_that_may_not_do_what_a_script_does_is_told_so() -> None:
         with pytest.raises(StoreUnavailableError, match="the user in redis_url may not do that"):
             await store.view()
         await store.close()
+
+
+@pytest.mark.parametrize("field", ["step", "roster", "event"])
+async def test_what_stands_in_the_head_and_is_no_number_ends_no_call_by_an_error_of_its_own(
+    store: RedisFleetStore, clock: FakeClock, field: str
+) -> None:
+    fleet = FleetDriver(store, clock)
+    await fleet.join("a")
+    await store._opened.hset(f"{store._base}:head", field, "next")
+    calls: list[Callable[[], Any]] = [lambda: fleet.beat("a")]
+    if field == "event":
+        telling = Telling(member="a", incarnation=fleet.incarnations["a"], first=1, events=(b"x",))
+        calls += [lambda: fleet.join("b"), lambda: store.tell(telling)]
+    for call in calls:
+        with pytest.raises(StoreUnavailableError, match="cannot read"):
+            await call()

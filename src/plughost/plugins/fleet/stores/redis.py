@@ -195,35 +195,19 @@ class RedisFleetStore:
 
     async def join(self, greeting: Greeting) -> Welcome:
         """Enter a process."""
-        found = await self._run(scripts.JOIN, greeting.member, greeting.ttl, greeting.card, greeting.process)
-        return Welcome(
-            now=int(found[0]), epoch=found[1].decode(), incarnation=int(found[2]), replaced=bool(found[3]),
-            event=int(found[4]),
-        )  # fmt: skip
+        words = greeting.member, greeting.ttl, greeting.card, greeting.process
+        welcome: Welcome = await self._run(scripts.JOIN, *words, read=_welcome)
+        return welcome
 
     async def beat(self, beat: Beat) -> Heard:
         """Hear that a member lives."""
         runs = [word for run in beat.runs for word in (run.job, run.token)]
         counts = f"{beat.calls} {beat.failures} {beat.calls_before} {beat.failures_before}"
-        found = await self._run(
+        heard: Heard = await self._run(
             scripts.BEAT, beat.member, beat.incarnation, int(beat.ready), int(beat.draining), beat.applied, beat.lease,
-            KEPT, beat.refused, int(beat.may_lead), counts, *runs,
+            KEPT, beat.refused, int(beat.may_lead), counts, *runs, read=_heard,
         )  # fmt: skip
-        if not found[0]:
-            return Heard(known=False, now=int(found[1]))
-        return Heard(
-            known=True,
-            now=int(found[1]),
-            epoch=found[2].decode(),
-            members=found[3],
-            roster=int(found[4]),
-            expires=int(found[5]),
-            overdue=tuple(key.decode() for key in found[6]),
-            lost_runs=tuple(map(int, found[7])),
-            step=int(found[8]),
-            leads=bool(found[9]),
-            event=int(found[10]),
-        )
+        return heard
 
     async def describe(self, member: str, incarnation: int, card: bytes) -> bool:
         """Replace what others may read of a member."""
@@ -328,10 +312,11 @@ class RedisFleetStore:
 
     async def tell(self, telling: Telling) -> Told:
         """Number events in one order for all members."""
-        known, last = await self._run(
-            scripts.TELL, telling.member, telling.incarnation, telling.first, MOST_EVENTS, *telling.events
-        )
-        return Told(known=bool(known), last=int(last))
+        told: Told = await self._run(
+            scripts.TELL, telling.member, telling.incarnation, telling.first, MOST_EVENTS, *telling.events,
+            read=lambda found: Told(known=bool(found[0]), last=int(found[1])),
+        )  # fmt: skip
+        return told
 
     async def events_after(self, number: int, most: int) -> EventPage:
         """Return the events with larger numbers, the oldest first."""
@@ -371,6 +356,8 @@ class RedisFleetStore:
     async def _run(
         self, script: str, *words: str | bytes | int, read: Callable[[Any], Any] = lambda found: found
     ) -> Any:
+        """Return what ``read`` makes of the answer: what stands in the server as it stood there may be no number."""
+
         async def run() -> Any:
             return read(await self._evaluate(self._opened, script, *words))
 
@@ -409,6 +396,31 @@ class RedisFleetStore:
             raise StoreUnavailableError(
                 f"the fleet's server cannot be reached: {type(error).__name__}"
             ) from None
+
+
+def _welcome(found: list[Any]) -> Welcome:
+    return Welcome(
+        now=int(found[0]), epoch=found[1].decode(), incarnation=int(found[2]), replaced=bool(found[3]),
+        event=int(found[4]),
+    )  # fmt: skip
+
+
+def _heard(found: list[Any]) -> Heard:
+    if not found[0]:
+        return Heard(known=False, now=int(found[1]))
+    return Heard(
+        known=True,
+        now=int(found[1]),
+        epoch=found[2].decode(),
+        members=found[3],
+        roster=int(found[4]),
+        expires=int(found[5]),
+        overdue=tuple(key.decode() for key in found[6]),
+        lost_runs=tuple(map(int, found[7])),
+        step=int(found[8]),
+        leads=bool(found[9]),
+        event=int(found[10]),
+    )
 
 
 def _steering(found: list[Any]) -> Steering:
