@@ -14,6 +14,9 @@ import anyio
 import faulty_hooks
 from plughost import Host, Plugin, hookimpl
 from plughost.contracts import ProcessRecord
+from plughost.core.processes.template import import_path
+from plughost.core.stepping import event_library
+from plughost.core.wire.protocol import GuestSpec
 
 
 class Neighbour(Plugin):
@@ -41,6 +44,22 @@ def write_plugin(folder: Path, source: str, name: str = "faulty") -> None:
     """Put a plugin into the folder of plugins."""
     (folder / "plugins").mkdir(exist_ok=True)
     (folder / "plugins" / f"{name}.py").write_text(source)
+
+
+def nowhere(folder: Path) -> GuestSpec:
+    """A plugin that is nowhere."""
+    return GuestSpec(
+        name="lost",
+        reference="nowhere:Lost",
+        source="directory",
+        origin="",
+        folder="",
+        path=import_path(),
+        project="plughost",
+        hookspecs=(),
+        data_dir=str(folder),
+        library=event_library.name or "asyncio",
+    )
 
 
 @asynccontextmanager

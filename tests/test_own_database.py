@@ -87,6 +87,18 @@ def test_a_transaction_that_is_under_way_ends_where_it_began(tmp_path: Path) -> 
         assert found(path) == ["after"]
 
 
+def test_a_block_within_a_block_has_the_same_connection_whatever_befell_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    with closing(OwnDatabase(path, make_table)) as file:
+        with file.connected() as outer:
+            path.unlink()
+            with file.connected() as inner:
+                assert inner is outer
+            outer.execute("INSERT INTO notes VALUES ('lost with its file')")
+        written(file, "after")
+        assert found(path) == ["after"]
+
+
 def test_threads_come_one_after_another(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     with closing(OwnDatabase(path, make_table)) as file:

@@ -42,6 +42,7 @@ class OwnDatabase:
         self._known = KnownDatabase(path)
         self._closing: Callable[[], object] = bool  # does nothing
         self._lock = threading.RLock()
+        self._in_use = False
 
     def open(self) -> None:
         """Open it now, so that a file which cannot be used is told at the start.
@@ -56,26 +57,37 @@ class OwnDatabase:
     def connected(self) -> Iterator[Connection]:
         """Give the connection, in WAL mode and without transactions but those that are begun; nobody else has it then.
 
+        A block within a block is given the same one.
+
         Raises:
             OSError, sqlite3.Error: The file cannot be opened.
         """
         with self._lock:
-            connection = self._connection
-            if connection is not None and not connection.in_transaction and self._known.is_another:
-                self.close()
-                self._known.drop_old_log()
-            if self._connection is None:
-                self._connection = self._open()
-                self._known.note()
-                # Whoever forgets to close is not punished by a warning of the garbage collector.
-                self._closing = weakref.finalize(self, self._connection.close)
-            yield self._connection
+            if self._in_use and self._connection is not None:
+                yield self._connection
+                return
+            self._in_use = True
+            try:
+                yield self._current()
+            finally:
+                self._in_use = False
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         with self._lock:
             self._closing()
             self._connection = None
+
+    def _current(self) -> Connection:
+        if self._connection is not None and self._known.is_another:
+            self.close()
+            self._known.drop_old_log()
+        if self._connection is None:
+            self._connection = self._open()
+            self._known.note()
+            # Whoever forgets to close is not punished by a warning of the garbage collector.
+            self._closing = weakref.finalize(self, self._connection.close)
+        return self._connection
 
     def _open(self) -> Connection:
         import sqlite3  # few plugins have such a file, and every program that embeds a host would pay for it

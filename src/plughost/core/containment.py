@@ -52,7 +52,7 @@ class Person:
     """Whoever started the program, and may interrupt it.
 
     Attributes:
-        is_there: Whether there is one. Nobody interrupts a plugin's own process: a plugin raised that by itself.
+        is_there: Whether there is one. A plugin's own process has none: an interrupt there is the plugin's own doing.
     """
 
     is_there = True

@@ -100,7 +100,7 @@ class JobEntry:
 
 
 def _schedule_of(job: Job, zone: tzinfo | None) -> Schedule:
-    """Refuse terms that are none, whatever the scope: a scope that is misspelled would be taken for the host."""
+    """Return when a job is due; terms that are none are refused whatever the scope, which may be what is misspelled."""
     if (job.every is None) == (job.cron is None):
         raise ValueError(f"job {job.name!r} needs either every= or cron=")
     try:

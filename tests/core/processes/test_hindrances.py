@@ -14,15 +14,13 @@ from typing import Any, Self
 import anyio
 import pytest
 
-from housed import Neighbour, configuration, housed, until, write_plugin
+from housed import Neighbour, configuration, housed, nowhere, until, write_plugin
 from plughost import Host
 from plughost.core.loading import housed as loading
 from plughost.core.processes.hindrances import in_words
-from plughost.core.processes.template import TemplateProcess, import_path
-from plughost.core.stepping import event_library
+from plughost.core.processes.template import TemplateProcess
 from plughost.core.wire.births import Ends, Request, scrubbed_environment
 from plughost.core.wire.page import FlightReader, new_page
-from plughost.core.wire.protocol import GuestSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -171,19 +169,7 @@ class Given:
 
 def request(folder: Path) -> Request:
     """A plugin whose interpreter is nowhere."""
-    spec = GuestSpec(
-        name="lost",
-        reference="nowhere:Lost",
-        source="directory",
-        origin="",
-        folder="",
-        path=import_path(),
-        project="plughost",
-        hookspecs=(),
-        data_dir=str(folder),
-        library=event_library.name or "asyncio",
-    )
-    return Request(spec, interpreter="/nowhere/python")
+    return Request(nowhere(folder), interpreter="/nowhere/python")
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,17 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from housed import children, open_files, until
+from housed import children, nowhere, open_files, until
 from plughost.contracts.clock import SYSTEM_CLOCK
 from plughost.core.processes.guest import Care, begin_process
-from plughost.core.processes.template import Child, ExitStatus, TemplateProcess, _Birth, import_path
-from plughost.core.stepping import event_library
+from plughost.core.processes.template import Child, ExitStatus, TemplateProcess, _Birth
 from plughost.core.wire.births import BORN, ENDED, MESSAGE, Ends, Request
 from plughost.core.wire.calls import awaited_reply
 from plughost.core.wire.page import new_page
-from plughost.core.wire.protocol import GuestSpec
 
 pytestmark = pytest.mark.anyio
+
+_MANY = 200
 
 
 class Tells(deque[Any]):
@@ -47,7 +47,7 @@ async def test_a_process_that_nobody_waits_for_any_more_leaves_no_open_file(tmp_
         page = new_page("late")
         with anyio.CancelScope() as scope:
             template._births = asked = Tells(scope)  # given up when it is asked for, and before it is there
-            await template.fork(Request(spec(tmp_path)), Ends(theirs.fileno(), leash, output, page))
+            await template.fork(Request(nowhere(tmp_path)), Ends(theirs.fileno(), leash, output, page))
         assert scope.cancelled_caught
         await until(lambda: not asked)
         for number in (leash, kept, reading, output, page):
@@ -70,7 +70,7 @@ async def test_one_that_has_ended_before_anybody_looked_at_it_is_told_of(tmp_pat
     async with anyio.create_task_group() as tasks:
         template = Hasty(tasks)
         care = Care(plugin="late", strikes=3, start="template", tasks=tasks, clock=SYSTEM_CLOCK)
-        request = Request(spec(tmp_path), interpreter="/nowhere/python")
+        request = Request(nowhere(tmp_path), interpreter="/nowhere/python")
         process = await begin_process(care, template, request, cast("Any", Silent()))
         await process.ended.wait()
         assert process.exit is not None
@@ -113,7 +113,7 @@ async def test_as_many_as_are_asked_for_at_once_are_begun_however_slow_it_is(tmp
         page = new_page("many")
         reading, output = os.pipe()
         ends = Ends(os.dup(output), os.dup(reading), os.dup(output), page)
-        request = Request(spec(tmp_path), interpreter="/nowhere/python")
+        request = Request(nowhere(tmp_path), interpreter="/nowhere/python")
 
         async def ask() -> None:
             child = await template.fork(request, ends)
@@ -133,22 +133,3 @@ async def test_as_many_as_are_asked_for_at_once_are_begun_however_slow_it_is(tmp
         for number in (*ends.all(), reading, output):
             os.close(number)
         template.close()
-
-
-_MANY = 200
-
-
-def spec(folder: Path) -> GuestSpec:
-    """A plugin that is nowhere."""
-    return GuestSpec(
-        name="late",
-        reference="nowhere:Late",
-        source="directory",
-        origin="",
-        folder="",
-        path=import_path(),
-        project="plughost",
-        hookspecs=(),
-        data_dir=str(folder),
-        library=event_library.name or "asyncio",
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.fleet.membership import Membership
 from plughost.plugins.fleet.panel import FleetPanel
 from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.rules import FleetRules
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 from plughost.testing import FakeClock
@@ -181,6 +183,17 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]
     }
 
 
+@asynccontextmanager
+async def with_a_newer_one(
+    folder: Path, config: Mapping[str, Any]
+) -> AsyncIterator[tuple[Host, Fleet, Seal, SqliteAtOnce]]:
+    """A running host with its fleet, and what a newer plughost would write into its store with."""
+    async with Host("shop", config=config, environ={}) as host:
+        store = SqliteAtOnce(folder / "data/fleet/fleet.db")
+        yield host, host.use(Fleet), FleetConfig().make_seal(folder / "data/fleet"), store
+        await store.close()
+
+
 async def until(condition: Callable[[], Any]) -> None:
     with anyio.fail_after(60):
         while not await condition():  # noqa: ASYNC110 - a condition of the test
@@ -190,10 +203,7 @@ async def until(condition: Callable[[], Any]) -> None:
 async def test_a_revision_that_says_more_than_a_host_knows_is_refused_whole_by_it_and_kept(
     tmp_path: Path, config: Mapping[str, Any]
 ) -> None:
-    async with Host("shop", config=config, environ={}) as host:
-        fleet = host.use(Fleet)
-        seal = FleetConfig().make_seal(tmp_path / "data/fleet")
-        store = SqliteAtOnce(tmp_path / "data/fleet/fleet.db")
+    async with with_a_newer_one(tmp_path, config) as (host, fleet, seal, store):
         newer = seal.close(Revision(number=1, plugins={"lamp": Wanted(enabled=False, mood="good")}))
         await store.propose(Proposal(number=1, expect=0, document=newer))
 
@@ -208,16 +218,12 @@ async def test_a_revision_that_says_more_than_a_host_knows_is_refused_whole_by_i
         with pytest.raises(FleetError, match="of a newer plughost"):
             await fleet.propose(FleetChange("reload", "lamp"))  # it would take the mood away from all
         assert await store.revision(1) == newer
-        await store.close()
 
 
 async def test_whoever_does_not_know_a_roll_out_leaves_the_lead_to_one_that_does(
     tmp_path: Path, config: Mapping[str, Any]
 ) -> None:
-    async with Host("shop", config=config, environ={}) as host:
-        fleet = host.use(Fleet)
-        seal = FleetConfig().make_seal(tmp_path / "data/fleet")
-        store = SqliteAtOnce(tmp_path / "data/fleet/fleet.db")
+    async with with_a_newer_one(tmp_path, config) as (_, fleet, seal, store):
         now = (await fleet.status()).now
         document = seal.close(Revision(number=1, plugins={}))
         roll = seal.close(Roll(revision=1, since=round(now * 1000)))
@@ -231,7 +237,6 @@ async def test_whoever_does_not_know_a_roll_out_leaves_the_lead_to_one_that_does
         seen = await FleetPanel(fleet, Revisions(store, seal)).panel().data()  # type: ignore[arg-type]
         assert "does not know (mood)" in seen["revisions_error"]
         assert fleet.member.connected
-        await store.close()
 
 
 async def test_a_step_that_came_while_an_unreadable_one_was_looked_at_is_looked_at_by_itself() -> None:

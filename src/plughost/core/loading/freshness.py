@@ -68,7 +68,7 @@ class CodeWatch:
         was_known = str(finding.folder) in sys.path
         forgotten = self._forget_if_stale(plugin, finding, before)
         shared = any(one == before for name, one in self._folders.items() if name != plugin)
-        place = None  # of a folder that the plugin left, as that of a package that was changed
+        place = None  # where on the path the folder stood that the plugin has left, to put it back after a failure
         if before != finding.folder and not shared and str(before) in sys.path:
             place = sys.path.index(str(before))
             del sys.path[place]
