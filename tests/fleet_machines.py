@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +92,16 @@ async def stop_while_it_claims(folder: Path, url: str, standing: AbstractContext
         claim = store.claim
 
         async def told_of(asked: Any) -> Any:
-            claims.set()
+            if not claims.is_set():
+                # Nobody is given a slot while the store has not heard of the end of the run before.
+                while (await fleet.status()).jobs[0].state == "running":  # noqa: ASYNC110
+                    await anyio.sleep(0.02)
+                stands.enter_context(standing)
+                claims.set()
             return await claim(asked)
 
         async with anyio.create_task_group() as tasks:
-            with standing:
+            with ExitStack() as stands:
                 store.claim = told_of
                 await claims.wait()
                 tasks.start_soon(host.disable_plugin, "ticker")
