@@ -41,6 +41,35 @@ def test_a_host_without_such_plugins_imports_nothing_of_their_rooms(tmp_path: Pa
     assert done.stdout == "[]\n"
 
 
+def test_the_first_line_about_a_crash_waits_for_no_import(tmp_path: Path) -> None:
+    write_plugin(tmp_path, SOURCE)
+    table = configuration(tmp_path)
+    table["host"]["allow"] = ["faulty"]  # else a line is logged at the start
+    program = f"""
+import sys
+import anyio
+from plughost import Host
+from plughost.hookspecs import hookspec
+
+class Specs:
+    @hookspec
+    async def misbehave(self, how): ...
+
+async def main():
+    async with Host("acme", config={table!r}, environ={{}}, hookspecs=[Specs]) as host:
+        before = set(sys.modules)
+        report = await host.hooks.misbehave.report(how="segfault")
+        print(report.outcomes[0].kind)
+        print(sorted(name for name in set(sys.modules) - before if name.startswith(("structlog", "rich"))))
+
+anyio.run(main)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "error\n[]\n"
+
+
 @pytest.mark.anyio
 async def test_a_plugin_inside_is_called_by_as_many_instructions_beside_one_in_its_own_process(
     tmp_path: Path,

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import deque
 from contextlib import ExitStack, suppress
+from importlib import import_module
 from pathlib import Path
 
 import anyio
@@ -154,6 +155,8 @@ class TemplateProcess:
         self._control = ours
         self._is_there = anyio.Event()
         self._tasks.start_soon(self._listen, ours, name="template of plugins' processes")
+        # A crash is told by many calls at once, and the first line that is logged would wait for this.
+        await anyio.to_thread.run_sync(import_module, "structlog")
         await self._is_there.wait()
         if self._control is not ours:
             process = self._process
