@@ -11,6 +11,7 @@ from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from plughost.cli.documents import dumped
@@ -40,6 +41,11 @@ class Lamp:
     lit: tuple[int, ...]
 
 
+class Shade(msgspec.Struct, rename={"made_by": "by"}):
+    lamp: Lamp
+    made_by: str
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -51,6 +57,10 @@ class Lamp:
         (timedelta(minutes=2), 120.0),
         (Level.HIGH, 3),
         (Lamp(Colour.RED, (1, 2)), {"colour": "Colour.RED", "lit": [1, 2]}),
+        (
+            [Shade(Lamp(Colour.RED, (1,)), "ada")],
+            [{"lamp": {"colour": "Colour.RED", "lit": [1]}, "by": "ada"}],
+        ),
         ({"a": {"b"}}, {"a": ["b"]}),
         ({7: Path("lamps")}, {"7": "lamps"}),
     ],

@@ -23,9 +23,10 @@ def for_json(value: Any, deepest: int = 8) -> Any:
     """Return a value as JSON can hold it.
 
     Args:
-        value: Anything: mappings, sequences, sets, dataclasses and enumerations are looked into; a time span becomes
-            its seconds, a number that is not finite None, and what is not data its text. So does an integer with more
-            digits than Python writes, and half of a surrogate pair, as in the name of a file, its number.
+        value: Anything: mappings, sequences, sets, dataclasses, Structs and enumerations are looked into; a time
+            span becomes its seconds, a number that is not finite None, and what is not data its text. So does an
+            integer with more digits than Python writes, and half of a surrogate pair, as in the name of a file, its
+            number.
         deepest: How far it is looked into; what lies deeper, as in a list that holds itself, becomes an ellipsis.
     """
     if value is None or isinstance(value, bool | str | int):
@@ -41,6 +42,10 @@ def for_json(value: Any, deepest: int = 8) -> Any:
         return {spoken(key): for_json(inner, deepest - 1) for key, inner in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: for_json(getattr(value, field.name), deepest - 1) for field in fields(value)}
+    if isinstance(value, msgspec.Struct):
+        # Under the names that msgspec itself writes, where ``rename`` says others.
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        return {said: for_json(getattr(value, name), deepest - 1) for said, name in names}
     if isinstance(value, list | tuple | set | frozenset):
         return [for_json(inner, deepest - 1) for inner in value]
     return value.total_seconds() if isinstance(value, timedelta) else spoken(value)[:_LONGEST]

@@ -63,6 +63,8 @@ async def test_sessions_are_counted_and_listed_without_their_secrets(api):
     told = (await api.get("sessions/stats")).json()
     assert (told["active"], told["users"], told["store"], told["created"]) == (1, 1, "sqlite", 1)
     assert told["cleanup"]["owner"] == "sessions"
+    (event,) = told["events"]
+    assert (event["kind"], event["subject"], event["handle"]) == ("created", "7", made.handle)
     listed = (await api.get("sessions/users/7")).json()
     assert listed["sessions"][0]["handle"] == made.handle
     assert made.session_id not in (await api.get("sessions/stats")).text + str(listed)
