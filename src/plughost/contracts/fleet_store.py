@@ -529,6 +529,12 @@ class FleetStore(Protocol):
     async def close(self) -> None:
         """Let go of everything."""
 
+    async def fleets(self) -> Sequence[str]:
+        """Return the names of the fleets that are kept where it keeps its own: those with members or revisions.
+
+        It may look through all that is kept there: for people who look for theirs. Nothing when it has no names.
+        """
+
     async def hazards(self) -> Sequence[str]:
         """Return what makes it unsafe to run a job once only, in sentences that say what to change."""
 

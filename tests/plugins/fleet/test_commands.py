@@ -26,8 +26,10 @@ from plughost.plugins.fleet.host_commands import job_row
 from plughost.plugins.fleet.reaching import author
 from plughost.plugins.fleet.relay import SentEvent
 from plughost.plugins.fleet.revisions import Revisions
+from plughost.plugins.fleet.stores.redis import RedisFleetStore
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
 from servers import end
+from servers import server as running_server
 
 Typed = Callable[..., tuple[int, Any, str]]
 
@@ -74,6 +76,61 @@ def test_the_fleet_of_a_host_whose_name_stands_in_its_program_is_found_and_left_
         return [member.member for member in view.members]
 
     assert anyio.run(seen_by_the_host) == ["a"]
+
+
+def test_without_a_name_the_only_fleet_of_a_shared_file_is_found_and_several_are_named(
+    typed: Typed, tmp_path: Path
+) -> None:
+    shared = tmp_path / "data/fleet/fleet.db"
+    (tmp_path / "plughost.toml").write_text(
+        f'[host]\ndata_dir = "other"\n[plugins.fleet.config]\npath = "{shared}"\n'
+    )
+    _, _, said = typed("fleet", "hosts")
+    assert "No host has joined fleet 'plughost' here yet." in said
+    assert "PLUGHOST_HOST__NAME=THAT_NAME" in said
+    joined(tmp_path, fleet="acme")
+    _, status, said = typed("fleet", "status")
+    assert (status["name"], [one["id"] for one in status["members"]], said) == ("acme", ["a"], "")
+    joined(tmp_path, fleet="lamps")
+    for words in (["status"], ["disable", "lamp"], ["jobs"], ["forget", "a"]):
+        code, _, said = typed("fleet", *words)
+        assert (code, "There are acme, lamps: write [host] name = 'acme'" in said) == (1, True)
+
+
+def test_whoever_looks_for_a_fleet_that_is_not_there_hears_which_are(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined(tmp_path, fleet="acme")
+    code, status, said = typed("fleet", "status")
+    assert (code, status["members"]) == (0, [])
+    assert "No host has joined fleet 'shop' here yet. Fleets that are here: acme." in said
+    monkeypatch.setenv("PLUGHOST_HOST__NAME", "acme")
+    (tmp_path / "plughost.toml").write_text('[host]\ndata_dir = "data"\n')
+    _, status, said = typed("fleet", "status")
+    assert ([one["id"] for one in status["members"]], said) == (["a"], "")
+
+
+def test_without_a_name_the_fleets_of_a_server_are_named_and_none_is_taken(
+    typed: Typed, tmp_path: Path
+) -> None:
+    async def join(url: str, name: str) -> None:
+        store = RedisFleetStore(url, prefix=f"pl[u]g:fleet:{name}")
+        await store.open()
+        await store.join(Greeting(member="a", ttl=60_000))
+        await store.close()
+
+    with running_server() as server:
+        (tmp_path / "plughost.toml").write_text(
+            "[host]\ndata_dir = 'data'\n[plugins.fleet.config]\n"
+            f"store = 'redis'\nredis_prefix = 'pl[u]g'\nredis_url = '{server.url}'\n"
+        )
+        assert typed("fleet", "hosts")[0] == 0
+        anyio.run(join, server.url, "acme")
+        code, _, said = typed("fleet", "hosts")
+        assert (code, "There is acme: write [host] name = 'acme'" in said) == (1, True)
+        anyio.run(join, server.url, "plughost")
+        _, found, said = typed("fleet", "hosts")
+        assert ([one["id"] for one in found["members"]], said) == (["a"], "")
 
 
 def test_a_fleet_that_nobody_has_joined_is_empty(typed: Typed) -> None:

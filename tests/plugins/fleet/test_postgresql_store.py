@@ -77,6 +77,8 @@ async def test_fleets_in_one_table_know_nothing_of_each_other(url: str, store: P
     await store.join(Greeting(member="a", ttl=15_000))
     await store.propose(Proposal(number=1, expect=0, document=b"one"))
     assert (await other.view()).members == ()
+    names = await other.fleets()
+    assert (store._fleet in names, "another" in names) == (True, False)
     assert await other.revision(1) is None
     await other.close()
 

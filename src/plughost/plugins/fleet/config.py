@@ -105,7 +105,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
         Args:
             data_dir: Folder of the plugin.
-            host_name: Name of the host; empty for the first fleet in a file of SQLite, whatever its name.
+            host_name: Name of the host; empty for the first fleet in a file of SQLite, whatever its name, and to look
+                which there are.
 
         Raises:
             ConfigError: The package for its engine is missing.

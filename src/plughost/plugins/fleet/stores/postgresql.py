@@ -16,6 +16,7 @@ from plughost.contracts import Word
 from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.stores.rules import FleetRules
 from plughost.plugins.fleet.stores.stepping import SteppingStore
+from plughost.plugins.fleet.stores.tables import KINDS_OF_A_FLEET
 
 try:
     import psycopg
@@ -109,6 +110,15 @@ class PostgresqlFleetStore(SteppingStore):
             if line is not None:
                 line.hang_up()
         self._line = self._ear = None
+
+    async def fleets(self) -> Sequence[str]:
+        """Return the names of those in the table."""
+
+        def look(connection: _Connection) -> list[str]:
+            query = "SELECT DISTINCT fleet FROM plughost_fleet WHERE kind = ANY(%s)"
+            return sorted(name for (name,) in connection.execute(query, (list(KINDS_OF_A_FLEET),)))
+
+        return await self._opened(self._line).do(look)
 
     async def wait_for_word(self) -> Word:
         """Return when somebody proposed or told something."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import anyio
 import msgspec
 import sniffio
 
@@ -56,6 +58,8 @@ except ImportError as error:
 
 _CONNECTIONS = 4
 _LISTEN = 30.0
+_LONGEST_LOOK = 5.0
+"""Seconds that the keys of a server are looked through for other fleets."""
 
 _UNREADABLE = (
     "it holds something that this plughost cannot read: another version wrote it, or somebody by hand"
@@ -168,6 +172,24 @@ class RedisFleetStore:
         if client is not None:
             await client.aclose()
             await client.connection_pool.disconnect()
+
+    async def fleets(self) -> Sequence[str]:
+        """Return the names of those whose keys begin like its own; nothing when its user may not look."""
+        family = self._base[1:-1].rpartition(":")[0] + ":"
+        pattern = re.sub(r"([*?\[\]^\\])", r"\\\1", f"{{{family}") + "*}:*"
+        found, cursor, until = set(), 0, anyio.current_time() + _LONGEST_LOOK
+        while True:  # a server may have millions of keys that are somebody else's
+            at = cursor
+            try:
+                cursor, keys = await self._do(lambda: self._opened.scan(at, pattern, 10_000))  # noqa: B023 - awaited here
+            except StoreUnavailableError as error:
+                if isinstance(error.__context__, answers.NoPermissionError):
+                    return ()
+                raise
+            split = (key.decode(errors="replace").rpartition("}:") for key in keys)
+            found |= {name[len(family) + 1 :] for name, _, kind in split if kind in ("beat", "rev")}
+            if not cursor or anyio.current_time() > until:
+                return sorted(found)
 
     async def hazards(self) -> Sequence[str]:
         """Say whether the server may forget what decides that a slot starts once."""

@@ -16,6 +16,7 @@ from plughost.contracts import SYSTEM_CLOCK, OwnDatabase, Word
 from plughost.exceptions import StoreUnavailableError
 from plughost.plugins.fleet.stores.rules import FleetRules
 from plughost.plugins.fleet.stores.stepping import SteppingStore
+from plughost.plugins.fleet.stores.tables import KINDS_OF_A_FLEET
 from plughost.plugins.fleet.stores.words import Words
 
 T = TypeVar("T")
@@ -55,6 +56,18 @@ class SqliteFleetStore(SteppingStore):
         """Close the file."""
         self._words.close()
         await self._in_thread(self._file.close)
+
+    async def fleets(self) -> Sequence[str]:
+        """Return the names of those in the file; that of the first is empty when the file does not tell it."""
+
+        def look() -> list[str]:
+            with self._file.connected() as connection:
+                first = (_Rows(connection, "").get("fleet", "") or b"").decode()
+                kinds: list[tuple[str]] = connection.execute("SELECT DISTINCT kind FROM documents").fetchall()
+            split = (kind.rpartition(": ") for (kind,) in kinds)
+            return sorted({name or first for name, _, kind in split if kind in KINDS_OF_A_FLEET})
+
+        return await self._in_thread(look)
 
     async def wait_for_word(self) -> Word:
         """Return when some process proposed or told something."""

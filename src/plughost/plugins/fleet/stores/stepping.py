@@ -54,6 +54,10 @@ class SteppingStore(ABC):
     async def _wake(self, word: Word) -> None:
         """Wake everybody who waits for a word."""
 
+    async def fleets(self) -> Sequence[str]:
+        """Return nothing: nobody else has documents there."""
+        return ()
+
     async def hazards(self) -> Sequence[str]:
         """Return nothing: nobody takes documents away."""
         return ()

@@ -22,6 +22,10 @@ notes a larger number there, and then this one leaves the store alone."""
 TOO_NEW = "it is kept by a newer plughost, and this one would harm what it does not know: upgrade plughost on this host"
 
 
+KINDS_OF_A_FLEET = ("member", "revision")
+"""The kinds of documents by which a fleet is known to be one: who only looks for it leaves a head."""
+
+
 class Documents(Protocol):
     """Documents by kind and key, all within one transaction."""
 
