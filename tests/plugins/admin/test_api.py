@@ -14,7 +14,7 @@ from plughost import Plugin, PluginContext, hookimpl
 from plughost.contracts import CacheManager, SessionManager
 from plughost.exceptions import ConfigError
 from plughost.http import HttpSettings
-from plughost.plugins.admin import AdminPlugin, figures, tabs
+from plughost.plugins.admin import AdminPlugin, actions, figures, tabs
 from plughost.plugins.cache.plugin import CachePlugin
 from plughost.plugins.sessions.plugin import SessionsPlugin
 
@@ -87,6 +87,23 @@ async def test_one_session_can_be_ended_by_its_handle(api):
     assert (await api.delete(f"sessions/users/7/{first.handle}")).status_code == 200
     assert (await api.delete(f"sessions/users/7/{first.handle}")).status_code == 404
     assert await sessions.get(second.session_id) is not None
+
+
+async def test_a_session_beyond_those_that_are_looked_at_first_is_looked_for_before_it_is_said_to_be_gone(
+    api, monkeypatch
+):
+    monkeypatch.setattr(actions, "SESSIONS_COUNTED", 2)
+    sessions = api.served.host.use(SessionManager)
+    made = [await sessions.create("7") for _ in range(30)]
+
+    async def end_nothing(user_id, handle):
+        return True
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(sessions), "end_handle", staticmethod(end_nothing))
+        told = (await api.delete(f"sessions/users/7/{made[0].handle}")).json()
+    assert (told["confirmed"], "not confirmed: it is still listed" in told["done"]) == (False, True)
+    assert (await api.delete(f"sessions/users/7/{made[0].handle}")).json()["confirmed"] is True
 
 
 async def test_the_clean_up_says_how_many_it_removed(api):

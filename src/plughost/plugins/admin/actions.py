@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,8 @@ from plughost.contracts import (
     CacheManager,
     PluginRecord,
     PluginState,
+    Session,
+    SessionManager,
     counted,
     for_json,
 )
@@ -165,11 +168,22 @@ async def end_user(host: Host, of: OfUser) -> Done:
 async def end_one(host: Host, of: OneSession) -> Done:
     """End one session of a user."""
     sessions = sessions_of(host)
-    if not await sessions.end_handle(of.id, of.handle):
+    session = await _listed(sessions, of)
+    if session is None or not await sessions.end_handle(of.id, of.handle):
         raise Problem(404, f"User {of.id} has no session {of.handle}.", code="not_found")
-    listed = await sessions.list_user(of.id, SESSIONS_COUNTED)
-    gone = all(session.handle != of.handle for session in listed)
+    gone = await _listed(sessions, of, since=session.created_at) is None
     return Done(f"Session {of.handle} of {of.id} ended, {_confirmed(gone, 'it is still listed')}", gone)
+
+
+async def _listed(sessions: SessionManager, of: OneSession, since: float = -math.inf) -> Session | None:
+    """Return the session, or None; one that began at that time or later is as far down the list as that at most."""
+    most = SESSIONS_COUNTED
+    while True:
+        listed = await sessions.list_user(of.id, most)
+        found = next((session for session in listed if session.handle == of.handle), None)
+        if found is not None or len(listed) < most or listed[-1].created_at < since:
+            return found
+        most *= 10
 
 
 async def clear_cache(host: Host, of: OfCache) -> Done:
