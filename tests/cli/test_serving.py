@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -351,6 +352,37 @@ def test_connections_over_the_bound_are_turned_away_with_one_line_and_others_ser
     assert served.err.count("turned away") <= 2
 
 
+@pytest.fixture
+def tls(tmp_path: Path) -> tuple[str, ...]:
+    """The options for TLS."""
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=x"
+    subprocess.run(make.split(), cwd=tmp_path, check=True, capture_output=True)
+    return "--tls-certificate", "c.pem", "--tls-key", "k.pem"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_clients_that_do_not_get_on_with_tls_count_as_connections(start, tls, workers):
+    served = start("--limit-connections", "5", "--header-timeout", "60", "--workers", workers, *tls)
+    address = served.started()
+    host, port = address.removeprefix("https://").split(":")
+    held = [socket.create_connection((host, int(port)), timeout=30) for _ in range(40)]
+    eventually(lambda: "turned away" in served.err)
+    turned_away = [one for one in held if select.select([one], [], [], 0.5)[0]]
+    assert len(turned_away) >= 40 - 5 * int(workers)
+    assert {one.recv(100) for one in turned_away} == {b""}
+    for connection in held:
+        connection.close()
+    with httpx2.Client(base_url=address, verify=False) as client:
+        eventually(lambda: client.get("/word").text == "one")
+    assert served.stop() == 0
+
+
+def test_a_client_has_as_long_for_tls_as_for_a_request(start, tls):
+    host, port = start("--header-timeout", "0.5", *tls).started().removeprefix("https://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as silent:
+        assert silent.recv(100) == b""
+
+
 def test_few_descriptors_do_not_fill_the_log_and_the_server_recovers(start):
     limited = [sys.executable, "-c", (
         "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120));"
@@ -468,17 +500,14 @@ def test_workers_share_the_address_and_one_that_dies_is_started_again(start, tmp
 
 
 @pytest.mark.parametrize("place", ["--uds", "--fd"])
-def test_workers_share_any_socket_and_let_go_of_what_does_not_speak_tls(start, tmp_path, place):
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=x"
-    subprocess.run(make.split(), cwd=tmp_path, check=True, capture_output=True)
+def test_workers_share_any_socket_and_let_go_of_what_does_not_speak_tls(start, tmp_path, place, tls):
     path = str(tmp_path / "host.sock")
-    tls = ("--workers", "2", "--tls-certificate", "c.pem", "--tls-key", "k.pem")
     with socket.socket(socket.AF_UNIX) as listener:
         if place == "--fd":
             listener.bind(path)
             listener.listen()
         at = {"--uds": path, "--fd": str(listener.fileno())}[place]
-        served = start(place, at, *tls, pass_fds=[listener.fileno()])
+        served = start(place, at, "--workers", "2", *tls, pass_fds=[listener.fileno()])
         served.started()
         for _ in range(8):
             with socket.socket(socket.AF_UNIX) as client:

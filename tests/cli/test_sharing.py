@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from plughost.cli.serving.connections import TurnedAway
 from plughost.cli.serving.sharing import SharedListener, WorkerShare, make_shares
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
@@ -26,7 +27,9 @@ class Worker:
         self.connections: set[asyncio.Protocol] = set()
         self.took = asyncio.Event()
         self.socket = listener.dup()  # an event loop watches a descriptor for one only
-        self.listener = SharedListener(self.socket, self.take, tls, share, self.connections)
+        self.listener = SharedListener(
+            self.socket, self.take, tls, share, self.connections, TurnedAway(1000), patience=60
+        )
 
     def take(self) -> asyncio.Protocol:
         protocol = asyncio.Protocol()

@@ -63,7 +63,7 @@ class BoundedConfig(uvicorn.Config):
         super().__init__(app, http=BoundedProtocol, **options)
         self.header_timeout = header_timeout
         self.turn = WritesOfTurn()
-        self.turned_away = _TurnedAway(max_connections or default_bound())
+        self.turned_away = TurnedAway(max_connections or default_bound())
 
 
 class BoundedProtocol(_Protocol):  # type: ignore[misc]
@@ -77,8 +77,7 @@ class BoundedProtocol(_Protocol):  # type: ignore[misc]
         """Take a connection, or turn it away."""
         self.writes = JoinedWrites(transport, self.config.turn)
         super().connection_made(self.writes)
-        if len(self.connections) > self.config.turned_away.bound:
-            self.config.turned_away.note(self.loop.time())
+        if self.config.turned_away.is_one_of(len(self.connections), self.loop.time()):
             self.transport.write(_TOO_MANY)
             self.transport.close()
             return
@@ -142,22 +141,30 @@ class BoundedProtocol(_Protocol):  # type: ignore[misc]
         self.transport.close()
 
 
-class _TurnedAway:
-    """Counts connections that were turned away, and logs that at most every few seconds."""
+class TurnedAway:
+    """Counts connections that were turned away, and logs that at most every few seconds.
+
+    Args:
+        bound: How many may be open.
+    """
 
     def __init__(self, bound: int) -> None:
-        self.bound = bound
+        self._bound = bound
         self._count = 0
         self._next = 0.0
 
-    def note(self, now: float) -> None:
+    def is_one_of(self, connections: int, now: float) -> bool:
+        """Whether a connection with which there are so many is one too many; it is counted then."""
+        if connections <= self._bound:
+            return False
         self._count += 1
         if now < self._next:
-            return
+            return True
         _log.warning(
             "connections turned away: %d; %d are open, which is the limit. Raise --limit-connections, or the"
             " number of descriptors the process may have (ulimit -n)",
             self._count,
-            self.bound,
+            self._bound,
         )
         self._count, self._next = 0, now + _QUIET
+        return True

@@ -49,19 +49,22 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections."""
-        if self._serving.shares is None or self._serving.worker is None:
+        config: Any = self.config
+        if self._serving.shares is None and config.ssl is None:
             await super().startup(sockets)
         else:
             await super().startup([])
-            share = WorkerShare(self._serving.shares, self._serving.worker)
-            make: Any = self.config.http_protocol_class
+            share = WorkerShare(self._serving.shares, self._serving.worker or 0)
+            state = self.server_state
             protocol = partial(
-                make, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+                config.http_protocol_class, config=config, server_state=state, app_state=self.lifespan.state
             )
             self.servers: list[Any] = [
-                SharedListener(each, protocol, self.config.ssl, share, self.server_state.connections)
+                SharedListener(
+                    each, protocol, config.ssl, share, state.connections, config.turned_away, config.header_timeout
+                )
                 for each in sockets or ()
-            ]
+            ]  # fmt: skip
         self.listening.set()
 
     @contextmanager

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Final
 
+from plughost.cli.serving.connections import TurnedAway
 from plughost.contracts.logs import get_logger
 
 _AWAY: Final = -1
@@ -38,14 +39,17 @@ class WorkerShare:
     """What one worker tells the others of its connections, and sees of theirs, in memory that all of them have.
 
     Args:
-        file: Where that memory is; ``make_shares`` makes it.
+        file: Where that memory is; ``make_shares`` makes it. None for a process that serves alone.
         number: Which worker.
     """
 
-    def __init__(self, file: Path, number: int) -> None:
+    def __init__(self, file: Path | None, number: int) -> None:
+        self._number = number if file is not None else 0
+        if file is None:
+            self._counts = memoryview(bytearray(4)).cast("i")
+            return
         with file.open("r+b") as opened:
             self._counts = memoryview(mmap.mmap(opened.fileno(), 0)).cast("i")
-        self._number = number
 
     def tell(self, count: int) -> None:
         """Let the others know how many connections this one has."""
@@ -69,12 +73,17 @@ def make_shares(file: Path, workers: int) -> None:
 class SharedListener:
     """Takes connections from a socket that other workers listen on; what uvicorn closes in place of a server.
 
+    A process that serves alone has it for TLS: a server of asyncio tells nobody of a connection before both sides have
+    agreed on that, and whoever opens connections and says nothing would have as many as there are descriptors.
+
     Args:
         listener: The socket.
         make_protocol: Makes what a connection is handed to.
         tls: How connections are encrypted; None for not at all.
         share: What the workers know of each other.
         connections: Those that this worker has.
+        turned_away: Knows how many it may have.
+        patience: Seconds in which a client must have agreed on TLS.
     """
 
     def __init__(
@@ -84,12 +93,16 @@ class SharedListener:
         tls: ssl.SSLContext | None,
         share: WorkerShare,
         connections: Sized,
+        turned_away: TurnedAway,
+        patience: float,
     ) -> None:
         self._listener = listener
         self._make_protocol = make_protocol
         self._tls = tls
         self._share = share
         self._connections = connections
+        self._turned_away = turned_away
+        self._patience = None if tls is None else patience
         self._loop = asyncio.get_running_loop()
         self._arriving: set[asyncio.Task[None]] = set()
         self._in_hand = 0  # taken, and not yet handed over
@@ -161,7 +174,14 @@ class SharedListener:
 
     async def _hand_over(self, connection: socket.socket) -> None:
         self._in_hand -= 1
+        count = len(self._connections) + len(self._arriving)
+        # In words it can be turned away only by the protocol, once both sides have agreed on TLS.
+        if self._tls is not None and self._turned_away.is_one_of(count, self._loop.time()):
+            connection.close()
+            return
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._tls)
+            await self._loop.connect_accepted_socket(
+                self._make_protocol, connection, ssl=self._tls, ssl_handshake_timeout=self._patience
+            )
         except OSError:  # it is gone, or does not speak TLS
             connection.close()
