@@ -286,6 +286,8 @@ def test_a_host_without_http_reads_its_configuration_again_at_a_hangup(start, tm
         (("--tls-key", "plughost.toml"), "--tls-key needs --tls-certificate"),
         (("--tls-certificate", "plughost.toml"), "cannot be used for TLS"),
         (("--uds", "a", "--fd", "3"), "give one of them"),
+        (("--uds", "a", "--port", "8000"), "--uds and --port both say where to listen: give one of them"),
+        (("--fd", "3", "--host", "::", "--port", "1"), "--fd and --host --port both say where to listen"),
         (("--workers", "0"), "--workers"),
     ],
 )

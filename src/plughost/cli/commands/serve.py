@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import click
+from click.core import ParameterSource
 
 from plughost.cli.dev.folders import dev_folders
 from plughost.cli.exits import ExitCode, leave
@@ -118,9 +119,13 @@ def serve(
     the plugins in order; a second one ends the process at once. SIGHUP reads
     the configuration again and follows it.
     """
-    click.get_current_context().with_resource(hangups_held())
+    context = click.get_current_context()
+    context.with_resource(hangups_held())
     serving = Serving(link=is_loopback(given["host"]) if link is None else link, **given)
-    check_options(serving)
+    given_here = ParameterSource.COMMANDLINE
+    check_options(
+        serving, [f"--{one}" for one in ("host", "port") if context.get_parameter_source(one) is given_here]
+    )
     folders = dev_folders(dev)
     if folders and serving.workers > 1:
         raise click.UsageError("--dev serves with one process: leave --workers out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -76,14 +77,23 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def check_options(serving: Serving) -> None:
+def check_options(serving: Serving, address: Sequence[str] = ()) -> None:
     """See whether what was asked for fits together.
+
+    Args:
+        serving: What was asked for.
+        address: Which of ``--host`` and ``--port`` were given, and are not the default.
 
     Raises:
         click.UsageError: It does not; the message says what to change.
     """
-    if serving.uds is not None and serving.fds and serving.worker is None:
-        raise click.UsageError("--uds and --fd both say where to listen: give one of them")
+    if serving.worker is None:  # a worker has the whole command line, and the sockets of who looks after it
+        places = ["--uds"] * (serving.uds is not None) + ["--fd"] * bool(serving.fds)
+        others = [*places[1:], *address]
+        if places and others:
+            raise click.UsageError(
+                f"{places[0]} and {' '.join(others)} both say where to listen: give one of them"
+            )
     for address in filter(None, (part.strip() for part in serving.proxies.split(","))):
         if address == "*":
             continue
