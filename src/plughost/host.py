@@ -358,12 +358,12 @@ class Host:
         self._dispatcher.add_hookspecs(module)
 
     def add_plugin_folder(self, folder: str | os.PathLike[str]) -> None:
-        """Find the plugins of a folder too, as if it lay in ``plugin_dir``; call it before entering.
+        """Find the plugins of a folder or file too, as if it lay in ``plugin_dir``; call it before entering.
 
-        What the folder declares comes before an installed plugin of the same name.
+        What is found there comes before an installed plugin of the same name.
 
         Args:
-            folder: Holds the code and a ``pyproject.toml`` with the entry points.
+            folder: Holds the code and a ``pyproject.toml`` with the entry points; or a single file that is a plugin.
         """
         self._folders.append(Path(folder))
 

@@ -201,3 +201,28 @@ def test_a_folder_says_which_plugins_it_holds(tmp_path: Path) -> None:
     write(tmp_path / "a", "first")
     names = [plugin.name for plugin in plugins_in(dev_folders([tmp_path]), ("plughost.plugins",))]
     assert names == ["first"]
+
+
+@pytest.mark.parametrize("named", ["fresh_dev_code.py", "."])
+async def test_a_single_file_is_a_plugin_that_is_loaded_again_when_it_is_saved(
+    make_host, tmp_path, way, named
+):
+    code = tmp_path / "work" / "fresh_dev_code.py"
+    save(code, SOURCE.format(version="one"))
+    save(code.with_name("notes.py"), "TEXT = 1\n")
+    async with developing(make_host, code.parent / named, allow=("fresh_dev_code",)) as (host, told):
+        assert host.plugin("fresh_dev_code").status == {"version": "one"}
+        save(code.with_suffix(".new"), SOURCE.format(version="two"))
+        code.with_suffix(".new").replace(code)  # as many editors save
+        assert await told.until("Saved") == "Saved: fresh_dev_code.py"
+        await told.until("reloaded in")
+        assert host.plugin("fresh_dev_code").status == {"version": "two"}
+        save(code, "def (")
+        await told.until("goes on as it was")
+        assert host.plugin("fresh_dev_code").status == {"version": "two"}
+
+
+def test_a_file_that_is_no_plugin_is_refused_with_what_makes_it_one(tmp_path):
+    save(tmp_path / "notes.py", "TEXT = 1\n")
+    with pytest.raises(click.UsageError, match="it holds no plugin"):
+        dev_folders([tmp_path / "notes.py"])

@@ -168,5 +168,5 @@ dev_option = click.option(
     multiple=True,
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="Load the plugins of folder PATH without installing them, and again when a file is saved.",
+    help="Load the plugins of PATH, a folder or a .py file, without installing them, and again when one is saved.",
 )

@@ -29,7 +29,7 @@ def expect_changes() -> None:
 
 
 async def reload_on_save(host: Host, folders: Sequence[Path], tell: Tell) -> None:
-    """Reload the plugins of a folder whenever something in it is saved, until cancelled.
+    """Reload the plugins of a folder, or of a file, whenever something in it is saved, until cancelled.
 
     A plugin that does not start any more goes on as it was, if it ran; the reason is told.
     """
@@ -38,7 +38,8 @@ async def reload_on_save(host: Host, folders: Sequence[Path], tell: Tell) -> Non
     async with aclosing(saved_files(folders)) as changes:
         async for changed in changes:
             for folder, plugins in known.items():
-                mine = sorted(file.relative_to(folder) for file in changed if file.is_relative_to(folder))
+                base = folder.parent if folder.suffix == ".py" else folder
+                mine = sorted(file.relative_to(base) for file in changed if file.is_relative_to(folder))
                 if not mine:
                     continue
                 tell(f"Saved: {', '.join(map(str, mine))}")

@@ -21,7 +21,7 @@ _PATIENCE = 200
 async def saved_files(
     folders: Sequence[Path], *, interval: float | None = None
 ) -> AsyncGenerator[set[Path], None]:
-    """Yield the files that were saved, added or removed, each time there are some.
+    """Yield the files that were saved, added or removed, each time there are some; a folder may be a single file too.
 
     What Python and common tools write beside the code is left out. Close it (``contextlib.aclosing``) when done.
     """
@@ -36,7 +36,8 @@ async def saved_files(
 
 async def _times_to_look(folders: Sequence[Path], interval: float) -> AsyncGenerator[None, None]:
     """Yield when the system tells that something happened, or now and then without what can ask it."""
-    if find_spec("watchfiles"):
+    # It watches a file, not a name, and many editors put another file in the place of the one that is saved.
+    if find_spec("watchfiles") and all(folder.is_dir() for folder in folders):
         from watchfiles import awatch
 
         # Its thread looks up only so often whether it shall end.
@@ -52,7 +53,7 @@ async def _times_to_look(folders: Sequence[Path], interval: float) -> AsyncGener
 def _state(folders: Sequence[Path]) -> dict[Path, tuple[int, int]]:
     found: dict[Path, tuple[int, int]] = {}
     for folder in folders:
-        for file in files_of(folder):
+        for file in files_of(folder) if folder.is_dir() else [folder]:
             try:
                 status = file.stat()
             except OSError:

@@ -106,14 +106,12 @@ def from_directory(directory: Path, groups: Sequence[str]) -> Iterator[Finding]:
         return
     for place in inside:
         try:
-            is_folder, is_file = (place / MANIFEST).is_file(), place.suffix == ".py" and place.is_file()
+            may_hold = (place / MANIFEST).is_file() or (place.suffix == ".py" and place.is_file())
         except OSError as error:
             yield _passed_over(place, error)
             continue
-        if is_folder:
-            yield from from_folder(place, groups)
-        elif is_file:
-            yield from from_file(place)
+        if may_hold:
+            yield from from_place(place, groups)
 
 
 def from_file(file: Path) -> Iterator[Finding]:
@@ -148,6 +146,10 @@ def from_file(file: Path) -> Iterator[Finding]:
     yield replace(blank, reference=f"{file.stem}:{classes[0]}" if classes else file.stem)
 
 
+_WHAT_A_PLUGIN_IS = "a class that derives from Plugin, a function named start, or one marked with @hookimpl"
+HOLDS_NO_PLUGIN = f"it holds no plugin. Give it {_WHAT_A_PLUGIN_IS}"
+
+
 def file_without_plugin(directory: Path, name: str) -> Finding | None:
     """Return what is told of the file with the name of a plugin that holds none; None when there is no such file.
 
@@ -157,9 +159,7 @@ def file_without_plugin(directory: Path, name: str) -> Finding | None:
     file = next((one for one in files if canonical(one.stem) == canonical(name)), None)
     if file is None or any(True for _ in from_file(file)):
         return None
-    what = "a class that derives from Plugin, a function named start, or one marked with @hookimpl"
-    problem = f"it holds no plugin. Give it {what}"
-    return Finding(name=name, reference="", source="directory", origin=str(file), problem=problem)
+    return Finding(name=name, reference="", source="directory", origin=str(file), problem=HOLDS_NO_PLUGIN)
 
 
 def _plugin_classes(tree: ast.Module) -> list[str]:
@@ -205,6 +205,11 @@ def _is_part_of_a_plugin(node: ast.stmt, markers: set[str]) -> bool:
 
 def _last_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def from_place(place: Path, groups: Sequence[str]) -> Iterator[Finding]:
+    """Findings of what somebody works on: a plugin folder, or a single file."""
+    yield from from_file(place) if place.suffix == ".py" and place.is_file() else from_folder(place, groups)
 
 
 def from_folder(folder: Path, groups: Sequence[str]) -> Iterator[Finding]:

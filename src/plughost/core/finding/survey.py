@@ -23,7 +23,7 @@ from plughost.core.finding.sources import (
     from_configuration,
     from_directory,
     from_entry_points,
-    from_folder,
+    from_place,
 )
 from plughost.exceptions import PluginSourceError
 from plughost.hookspecs import PROJECT
@@ -42,11 +42,11 @@ def survey(
     Args:
         loaded: The configuration.
         refusals: Name of a plugin to why its url could not be fetched.
-        folders: Folders of plugins that somebody named by hand; they come before all others.
+        folders: Folders and files of plugins that somebody named by hand; they come before all others.
     """
     limits = Limits.of(loaded.config.host)
     groups = loaded.config.host.plugin_groups
-    named = [replace(one, source="package") for folder in folders for one in from_folder(folder, groups)]
+    named = [replace(one, source="package") for folder in folders for one in from_place(folder, groups)]
     taken = {canonical(finding.name) for finding in named}
     others = (finding for finding in _findings(loaded, refusals) if canonical(finding.name) not in taken)
     # One wish for each plugin that is spoken of, however the places that do so spell its name
