@@ -48,6 +48,25 @@ def lamp(decorator: Any, options: dict[str, bool]) -> Any:
     return Lamp
 
 
+def torch(decorator: Any, options: dict[str, bool]) -> Any:
+    """Return one with nothing in it that only the standard library can write."""
+
+    @decorator(**options)
+    class Torch(Payload):
+        """A torch."""
+
+        name: str
+        wicks: list[int] = dataclasses.field(default_factory=list)
+        lit: bool = dataclasses.field(default=False, compare=False, kw_only=True)
+        is_new: bool = True
+
+        def __post_init__(self) -> None:
+            if not self.name:
+                raise ValueError("a torch has a name")
+
+    return Torch
+
+
 def set_name(lamp: Any) -> None:
     lamp.name = "other"
 
@@ -77,6 +96,10 @@ USES: list[Callable[[Any], Any]] = [
     lambda kind: str(inspect.signature(kind)),
     lambda kind: str(inspect.signature(kind.__init__)),
     lambda kind: kind.__init__.__qualname__,
+    lambda kind: kind.__init__.__module__,
+    lambda kind: kind.__init__.__annotations__,
+    lambda kind: kind("desk", wicks=[5]).wicks,
+    lambda kind: kind("desk").wicks is kind("desk").wicks,
     lambda kind: kind.__doc__,
     lambda kind: kind.__match_args__,
     lambda kind: repr(kind.__dataclass_params__),
@@ -101,10 +124,11 @@ def outcome(use: Callable[[Any], Any], kind: Any) -> Any:
 
 @pytest.mark.parametrize("options", SOME, ids=str)
 @pytest.mark.parametrize("use", USES, ids=map(str, range(len(USES))))
+@pytest.mark.parametrize("make", [lamp, torch])
 def test_a_class_is_used_as_one_of_the_standard_library(
-    use: Callable[[Any], Any], options: dict[str, bool]
+    make: Callable[..., Any], use: Callable[[Any], Any], options: dict[str, bool]
 ) -> None:
-    mine, standard = (lamp(decorator, options) for decorator in (dataclass, dataclasses.dataclass))
+    mine, standard = (make(decorator, options) for decorator in (dataclass, dataclasses.dataclass))
     assert outcome(use, mine) == outcome(use, standard)
     assert outcome(use, mine) == outcome(use, standard)  # and now that its methods are written
 
@@ -145,6 +169,12 @@ def test_a_method_is_written_when_it_is_used_and_once() -> None:
     assert kind("desk") == made
     assert vars(kind)["__init__"] is written
     assert {"__repr__", "__hash__"} <= unwritten()
+
+
+def test_what_makes_an_object_is_written_without_a_second_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = torch(dataclass, {"frozen": True, "slots": True})
+    monkeypatch.delattr("dataclasses.dataclass")
+    assert kind("desk").wicks == []
 
 
 def test_what_derives_from_a_dataclass_or_has_its_own_methods_is_made_at_once() -> None:
