@@ -42,7 +42,7 @@ def with_store(
         store = config.make_store(folder, chosen)
         await store.open()
         try:
-            if await _is_empty(store):
+            if not ((await store.steering()).newest or (await store.view()).members):
                 line.talk(_told_of_empty(name, await store.fleets(), is_named=is_named))
             return chosen or name, store.name, await work(store, Revisions(store, config.make_seal(folder)))
         finally:
@@ -72,10 +72,6 @@ async def _only_fleet(store: FleetStore, usual: str) -> str:
             f" {'are' if names[1:] else 'is'} {', '.join(names)}: {_HOW_TO_NAME.format(name=names[0])}"
         )
     return usual
-
-
-async def _is_empty(store: FleetStore) -> bool:
-    return not (await store.steering()).newest and not (await store.view()).members
 
 
 _HOW_TO_NAME = (
