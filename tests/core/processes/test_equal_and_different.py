@@ -15,6 +15,7 @@ from housed import configuration, housed, until, write_plugin
 from plughost import Host
 from plughost.contracts import AuthAttempt
 from plughost.contracts.clock import SYSTEM_CLOCK
+from plughost.core.wire.frames import MOST_BYTES
 from plughost.exceptions import HookCallError, NotCrossableError
 from plughost.http import HttpRuntime, HttpSettings
 
@@ -193,6 +194,14 @@ async def test_a_call_with_what_has_no_copy_elsewhere_fails_alone(odd: dict[str,
         error = await failure(host, "", {"x": object()})
         assert (error.hook, error.argument) == ("open_connection", "config")
         assert "its argument 'config' cannot leave this one, because it holds an object" in str(error)
+
+
+@on_asyncio
+async def test_arguments_that_are_too_big_are_told_as_those_of_the_call(odd: dict[str, Any]) -> None:
+    async with housed(odd) as host:
+        error = await failure(host, "", {"x": b"x" * MOST_BYTES})
+        assert "its arguments cannot leave this one: it takes" in str(error)
+        assert error.argument == ""
 
 
 @on_asyncio

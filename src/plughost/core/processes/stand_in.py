@@ -18,6 +18,7 @@ from plughost.core.processes.hook_stand_ins import hook_stand_ins
 from plughost.core.processes.requests import HousedContext, Requests
 from plughost.core.processes.routes import RouteStream
 from plughost.core.wire.crossings import HookCrossing, crossing_of_hook
+from plughost.core.wire.frames import TooBigError
 from plughost.core.wire.protocol import Member, PluginManifest, StartRequest
 from plughost.core.wire.routes import RouteAnswer, RouteRequest
 from plughost.core.wire.services import ServiceCall
@@ -101,6 +102,10 @@ class StandIn:
 
     def _cannot_cross(self, number: int, arguments: tuple[Any, ...], error: Exception) -> PluginError:
         one, crossing = self.manifest.hooks[number], self._crossings[number]
+        uncalled = f"the hook {one.hook!r} was not called in the process of plugin {self.name!r}:"
+        if isinstance(error, TooBigError):  # a plugin's answer is refused there, and never comes
+            said = f"{uncalled} its arguments cannot leave this one: {error}"
+            return NotCrossableError(said, plugin=self.name, hook=one.hook)
         for name, codec, value in zip(
             (*one.arguments, *one.keywords), crossing.each_argument, arguments, strict=True
         ):
@@ -108,8 +113,7 @@ class StandIn:
                 codec.put(value, bytearray(), 0)
             except _CANNOT_CROSS as why:
                 return NotCrossableError(
-                    f"the hook {one.hook!r} was not called in the process of plugin {self.name!r}: its argument "
-                    f"{name!r} cannot leave this one, because {why}",
+                    f"{uncalled} its argument {name!r} cannot leave this one, because {why}",
                     plugin=self.name,
                     hook=one.hook,
                     argument=name,

@@ -40,7 +40,7 @@ class Channel(Protocol):
         """Send one frame, with ``value`` written by ``put`` as its body; what fails to be written sends nothing.
 
         Raises:
-            Exception: What ``put`` raised, or ``ValueError``: the frame is too big.
+            Exception: What ``put`` raised, or ``TooBigError``.
         """
 
     def close(self) -> None:

@@ -54,6 +54,10 @@ class FrameError(Exception):
     """The bytes are not frames: whoever sent them is given up."""
 
 
+class TooBigError(ValueError):
+    """What is to be sent does not fit into a frame."""
+
+
 class FrameReader:
     """Cuts a stream of bytes into frames.
 
@@ -136,7 +140,7 @@ class FrameBuffer:
         """Add a frame with ``value``, written by ``put``, as its body; what fails to be written leaves nothing.
 
         Raises:
-            ValueError: The frame is too big.
+            TooBigError: The frame is too big.
             Exception: What ``put`` raised.
         """
         buffer = self._bytes
@@ -147,7 +151,7 @@ class FrameBuffer:
                 put(value, buffer, at + _HEAD_SIZE)
             length = len(buffer) - at - _UNCOUNTED
             if length > MOST_BYTES:
-                raise ValueError(f"it takes {length} bytes, and at most {MOST_BYTES} can cross at once")
+                raise TooBigError(f"it takes {length} bytes, and at most {MOST_BYTES} can cross at once")
             HEAD.pack_into(buffer, at, length, kind, 0, call, member)
         except BaseException:
             del buffer[at:]
