@@ -305,6 +305,9 @@ class Refused(PlughostError):
         log_reason: What the log is told; never shown to the person. Defaults to ``reason``.
     """
 
+    reason: str = "This was refused."  # for a class derived from it that does not call this __init__
+    log_reason: str = reason
+
     def __init__(self, reason: str, *, log_reason: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason

@@ -142,6 +142,15 @@ async def test_a_refusal_before_asks_no_provider_and_keeps_the_log_reason_for_th
     assert provider.told == [("auth_failed", "Not from here.")]
 
 
+async def test_a_refusal_of_a_class_that_does_without_what_it_is_derived_from_refuses() -> None:
+    class Curt(AuthRefused):
+        def __init__(self) -> None:
+            Exception.__init__(self)
+
+    result = await flow(Gate(Curt()), Provider()).authenticate(ATTEMPT)
+    assert (result.allowed, result.reason) == (False, "This was refused.")
+
+
 @pytest.mark.parametrize("answer", [ValueError("inside"), "not an attempt", 3])
 async def test_a_gate_that_fails_or_answers_nonsense_refuses(answer: Any) -> None:
     provider = Provider()

@@ -50,6 +50,7 @@ PROVED = {
     "exceptions": (
         "test_own_process.py::test_an_exception_of_plughost_is_itself_though_it_is_a_value_error_too",
         "test_wire.py::test_plughosts_own_exceptions_arrive_as_themselves_and_others_as_remote_ones",
+        "test_wire.py::test_what_is_derived_from_an_exception_of_plughost_arrives_as_that_one",
         "test_last_words.py::test_what_is_no_exception_is_named_in_every_phase",
     ),
     "`context.hooks`": (
@@ -91,7 +92,7 @@ PROVED = {
     "a class, module or instance": (
         "test_own_process.py::test_an_object_cannot_be_put_into_another_process",
     ),
-    "functions of `atexit`": (
+    "threads that are no daemons": (
         "test_odd_plugins.py::test_its_process_ends_as_an_interpreter_does_and_loses_no_words",
     ),
     "globals of modules": ("test_equal_and_different.py::test_globals_of_modules_are_not_shared",),

@@ -58,7 +58,7 @@ async def test_what_utf_8_cannot_write_is_told_by_number(
 
 
 UNTIDY = """
-import atexit
+import atexit, threading
 from pathlib import Path
 from plughost import Plugin
 
@@ -71,6 +71,11 @@ class Untidy(Plugin):
         self.bytes.write(b"to the end")
         atexit.register((context.data_dir / "left").touch)
         atexit.register(lambda: 1 / 0)
+        threading.Thread(target=self.go_on, args=[context.data_dir]).start()
+
+    def go_on(self, folder):
+        threading.main_thread().join()  # which comes to its end before the interpreter does
+        (folder / "gone on").touch()
 """
 
 
@@ -81,6 +86,7 @@ async def test_its_process_ends_as_an_interpreter_does_and_loses_no_words(tmp_pa
     assert (folder / "written").read_text() == "to the end"
     assert (folder / "bytes").read_bytes() == b"to the end"
     assert (folder / "left").exists()
+    assert (folder / "gone on").exists()
 
 
 SLOW = """

@@ -43,7 +43,7 @@ from plughost.core.wire.faults import Fault, as_fault
 from plughost.core.wire.frames import CLOSED, HEAD, FrameBuffer, FrameError, FrameReader, Kind, Put
 from plughost.core.wire.protocol import Member, MemberCrossing, crossing_of
 from plughost.core.wire.values import ENCODER
-from plughost.exceptions import AuthRefused, ConfigProblem, PluginConfigError, RemoteError
+from plughost.exceptions import AuthRefused, ConfigProblem, PlughostError, PluginConfigError, RemoteError
 from plughost.hookspecs import CATALOGUE
 
 FRAMES = st.lists(
@@ -221,6 +221,31 @@ def test_plughosts_own_exceptions_arrive_as_themselves_and_others_as_remote_ones
     other = revived(ValueError("password=hunter2 is wrong"))
     assert isinstance(other, RemoteError)
     assert (other.kind, str(other)) == ("ValueError", "ValueError: password=*** is wrong")
+
+
+class TooManyLampsRefused(AuthRefused):
+    """A plugin's own."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} lamps", log_reason="lamps")
+
+
+class UnspokenRefused(AuthRefused):
+    """One that does without what it is derived from."""
+
+    def __init__(self) -> None:
+        PlughostError.__init__(self)
+
+
+def test_what_is_derived_from_an_exception_of_plughost_arrives_as_that_one() -> None:
+    again = revived(TooManyLampsRefused(3))
+    assert type(again) is AuthRefused
+    assert (again.reason, again.log_reason) == ("3 lamps", "lamps")
+    again = revived(UnspokenRefused())
+    assert type(again) is AuthRefused
+    assert (again.reason, again.log_reason) == ("This was refused.", "This was refused.")
+    other = revived(type("LampError", (PlughostError,), {})("no lamp"))
+    assert (type(other), str(other)) == (RemoteError, "LampError: no lamp")
 
 
 def test_an_exception_whose_text_no_wire_can_carry_arrives_all_the_same() -> None:

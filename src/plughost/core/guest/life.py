@@ -12,6 +12,7 @@ import math
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -84,6 +85,7 @@ def live(spec: GuestSpec, ends: Ends) -> NoReturn:
         life = Life(spec, recorder, born, confinement)
         options = {"loop_factory": partial(_Loop, recorder.leave_word)} if spec.library == "asyncio" else {}
         anyio.run(life.run, sock, backend=spec.library, backend_options=options)
+        threading._shutdown()  # type: ignore[attr-defined]  # waits until what threads have begun they have ended
     _end(0)
 
 

@@ -55,9 +55,13 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def as_fault(error: BaseException, most_causes: int = _MOST_CAUSES) -> Fault:
-    """Return an exception as data. Never raises; secrets are hidden."""
-    known = type(error)
-    if getattr(exceptions, known.__name__, None) is not known:
+    """Return an exception as data. Never raises; secrets are hidden.
+
+    What somebody derived from one of plughost's own is that one at the other end: a refusal stays a refusal.
+    """
+    own = (kind for kind in type(error).__mro__ if getattr(exceptions, kind.__name__, None) is kind)
+    known = next(own, None)
+    if known is None or (known is PlughostError and type(error) is not known):
         trace = "".join(error_lines(error))[-_LONGEST:]
         return Fault(writable(error_type_name(error)), writable(error_text(error)), writable(trace))
     attributes: dict[str, Any] = {}
