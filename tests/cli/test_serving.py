@@ -208,6 +208,17 @@ def test_a_unix_socket_is_served_and_gone_afterwards(start, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("prefix", ["", "/shop"])
+def test_a_socket_that_browsers_cannot_reach_has_paths_for_links(start, tmp_path, prefix):
+    served = start("--uds", str(tmp_path / "host.sock"), "--root-path", prefix)
+    served.started()
+    assert served.process.stdout is not None
+    page, link, advice = [served.process.stdout.readline().strip() for _ in range(3)]
+    assert page == f"Admin page: {prefix}/admin/system"
+    assert re.search(rf": {prefix}/admin/sign-in\?code=\S+$", link)
+    assert "--public-url" in advice
+
+
 def test_an_inherited_socket_is_served(start):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         served = start("--fd", str(listener.fileno()), pass_fds=[listener.fileno()])
@@ -417,6 +428,25 @@ def test_websockets_are_served(start, tmp_path):
         assert connection.recv() == "hello"
 
 
+def test_a_start_without_a_library_for_websockets_names_the_routes_that_need_one(start, tmp_path):
+    route = "        return [\n            Echo('/echo', lambda _: None, guard=PUBLIC),\n"
+    (tmp_path / "probe.py").write_text(
+        PROBE.replace("        return [\n", route).replace(
+            "PUBLIC, Route\n", "PUBLIC, Route, WebSocketRoute as Echo\n"
+        )
+    )
+    served = start()
+    served.started()
+    assert "WebSocket" not in served.err
+    for library in ("websockets", "wsproto"):
+        (tmp_path / f"{library}.py").write_text("raise ImportError")
+    served = start()
+    served.started()
+    (said,) = [line for line in served.err.splitlines() if "WebSocket" in line]
+    assert "path=/echo plugin=probe" in said
+    assert "pip install 'plughost[standard]'" in said
+
+
 def test_readiness_fails_before_connections_are_refused(start):
     served = start("--drain-notice", "5")
     address = served.started()
@@ -499,6 +529,23 @@ def test_workers_share_the_address_and_one_that_dies_is_started_again(start, tmp
     assert "worker ended" in served.err
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("life", [1, 2], ids=["the first", "the second"])
+def test_a_worker_that_is_killed_while_it_starts_is_started_again(start, tmp_path, life):
+    killed = f"""
+lives = Path("lives")
+lives.write_text(lives.read_text() + "x" if lives.exists() else "x")
+if len(lives.read_text()) == {life}:
+    os.kill(os.getpid(), 9)
+
+class Probe"""
+    (tmp_path / "probe.py").write_text(PROBE.replace("class Probe", killed))
+    served = start("--workers", "2")
+    address = served.started()
+    eventually(lambda: len(pids(address)) == 2)
+    assert "worker ended" in served.err
+    assert served.stop() == 0
 
 
 @pytest.mark.parametrize("place", ["--uds", "--fd"])

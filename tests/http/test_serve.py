@@ -170,6 +170,7 @@ class Noisy(Plugin):
         thread.start()
         thread.join()
         logging.getLogger("lamp.oil").error("nearly empty, %d drops", 3)
+        logging.getLogger("lamp.oil").error("%d drops", "three")
         context.log.error("flickers", room="hall")
 
     @hookimpl
@@ -204,6 +205,7 @@ def test_every_line_of_standard_error_is_one_json_object_when_that_is_asked_for(
     said = "\n".join(f"{line['message']} {line.get('exception', '')}" for line in lines)
     for part in (
         *("the lamp is old", "smoky", "ZeroDivisionError", "nearly empty, 3 drops", "flickers", "burst"),
+        "a message that cannot be made: TypeError",
         *("plugin 'dark' failed", "no lamp oil", "GET /burst 500", "Nothing was changed"),
     ):
         assert part in said, part

@@ -16,6 +16,7 @@ import structlog
 
 from plughost.cli.colour import wants_colour
 from plughost.contracts.error_text import error_lines
+from plughost.contracts.logs import substitute_of
 from plughost.contracts.visible import visible
 from plughost.core.config import redacted
 
@@ -60,7 +61,7 @@ def configure_logging(
         verbosity: 0 shows warnings, 1 what happens in plughost and its plugins, 2 everything.
         for_machines: Whether to write JSON lines; None decides by the terminal.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines(sys.stderr)
     machines = not sys.stderr.isatty() if for_machines is None else for_machines
     handler.setFormatter(_for_machines() if machines else _for_people(environ))
     root = logging.getLogger()
@@ -74,7 +75,22 @@ def configure_logging(
     access.propagate = False
 
 
-class _TurnByTurn(logging.StreamHandler[TextIO]):
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes one line for each record, also for one that cannot be formatted.
+
+    The standard library writes the stack and the arguments of such a record instead, in dozens of lines that no
+    collector can read and with whatever is secret in them.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Write the substitute of a record that cannot be formatted."""
+        # Whoever logs must not fail for it, and when nobody is reading any more there is nobody to be told so either.
+        with contextlib.suppress(Exception):
+            self.stream.write(self.format(substitute_of(record, sys.exception())) + self.terminator)
+            self.flush()
+
+
+class _TurnByTurn(_Lines):
     """Writes together what was logged in one turn of the event loop: one system call for all requests of it."""
 
     def __init__(self, stream: TextIO, form: _AccessLines) -> None:

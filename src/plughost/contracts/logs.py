@@ -74,7 +74,7 @@ def _hide_secrets(record: logging.LogRecord) -> bool:
     try:
         record.msg, record.args = masked_text(record.getMessage()), ()
     except Exception as error:  # what was given does not fit the message; not worth the caller's failure
-        record.msg, record.args = f"a message that cannot be made: {error_line(error)}", ()
+        record.msg, record.args = _unmade(error), ()
     for name in record.__dict__.keys() - _TAKEN:
         value = record.__dict__[name]
         if isinstance(value, BaseException):
@@ -84,6 +84,22 @@ def _hide_secrets(record: logging.LogRecord) -> bool:
     if record.exc_info and record.exc_info[1] is not None:
         record.exc_text = "".join(error_lines(record.exc_info[1])).rstrip("\n")
     return True
+
+
+def substitute_of(record: logging.LogRecord, error: BaseException | None) -> logging.LogRecord:
+    """Return what is written in place of a record that cannot be: whose it is, what is wrong, and where to mend it."""
+    return logging.makeLogRecord(
+        {
+            **{name: record.__dict__[name] for name in ("name", "levelno", "levelname", "created")},
+            "msg": "%s",
+            "args": (_unmade(error),),
+            "logged_at": f"{record.pathname}:{record.lineno}",
+        }
+    )
+
+
+def _unmade(error: BaseException | None) -> str:
+    return f"a message that cannot be made: {error_line(error) if error else 'unknown'}"
 
 
 def _rename_taken(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

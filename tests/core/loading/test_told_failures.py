@@ -6,12 +6,14 @@ import logging
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plughost import Host, Plugin
+from plughost.contracts import PluginState
 from plughost.exceptions import PluginStartError
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +82,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+def plughost(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
+    return subprocess.run(
+        [sys.executable, "-m", "plughost", *arguments],
+        cwd=folder, env={**environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+
+
 def test_the_traceback_of_the_last_failure_is_where_the_message_says(tmp_path: Path) -> None:
     (tmp_path / "lamp.py").write_text(
         "from plughost import Plugin\nclass Lamp(Plugin):\n    async def start(self, context):\n        fill()\n"
@@ -88,14 +98,7 @@ def test_the_traceback_of_the_last_failure_is_where_the_message_says(tmp_path: P
     (tmp_path / "plughost.toml").write_text(
         '[host]\nallow = ["lamp"]\ndata_dir = "data"\n[plugins.lamp]\nmodule = "lamp:Lamp"\n'
     )
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("PLUGHOST_")}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "plughost", *arguments],
-            cwd=tmp_path, env={**environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=100,
-        )  # fmt: skip
-
+    run = partial(plughost, tmp_path)
     assert "plughost info lamp" in run("run", "--once").stdout
     shown = run("info", "lamp").stdout
     assert "last failure (start" in shown
@@ -103,3 +106,33 @@ def test_the_traceback_of_the_last_failure_is_where_the_message_says(tmp_path: P
     (tmp_path / "lamp.py").write_text("from plughost import Plugin\nclass Lamp(Plugin):\n    pass\n")
     run("run", "--once")
     assert "last failure" not in run("info", "lamp").stdout
+
+
+async def test_so_is_that_of_a_reload_that_failed_while_the_old_start_goes_on(tmp_path: Path) -> None:
+    code, file = "def start(context):\n    {}\n", tmp_path / "plughost.toml"
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "lamp.py").write_text(code.format("pass"))
+    file.write_text('[host]\nallow = ["lamp"]\ndata_dir = "data"\nplugin_dir = "plugins"\n')
+    async with Host(config=file, environ={}) as host:
+        (tmp_path / "plugins" / "lamp.py").write_text(code.format("raise OSError('no lamp oil')"))
+        with pytest.raises(PluginStartError, match="plughost info lamp"):
+            await host.reload_plugin("lamp")
+        assert host.plugins["lamp"].state is PluginState.READY
+    shown = plughost(tmp_path, "info", "lamp").stdout
+    assert "last failure (start" in shown
+    assert "OSError: no lamp oil" in shown
+
+
+def test_so_is_that_of_a_plugin_that_was_loaded_from_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "work" / "lamp"
+    folder.mkdir(parents=True)
+    (folder / "lamp.py").write_text("def start(context):\n    raise OSError('no lamp oil')\n")
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "lamp"\nversion = "1"\n[project.entry-points."plughost.plugins"]\nlamp = "lamp"\n'
+    )
+    (tmp_path / "plughost.toml").write_text('[host]\nallow = ["lamp"]\ndata_dir = "data"\n')
+    assert "no lamp oil" in plughost(tmp_path, "run", "--once", "--dev", "work/lamp").stdout
+    for asked in ("lamp", "work/lamp"):
+        shown = plughost(tmp_path, "info", asked).stdout
+        assert "OSError: no lamp oil" in shown, asked
+    assert plughost(tmp_path, "info", "candle").returncode == 1

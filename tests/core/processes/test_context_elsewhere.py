@@ -37,6 +37,7 @@ class Busy(Plugin):
         context.events.subscribe(PluginStarted, lambda event: self.did["started"].append(event.plugin.name))
         context.log.warning("beginning", depth=3)
         logging.getLogger("busy.library").error("library says %s", "hello")
+        logging.getLogger("busy.library").error("%d drops", "three")
 
     async def tick(self):
         self.did["ticks"] += 1
@@ -191,6 +192,7 @@ async def test_its_logs_are_told_by_the_host(tmp_path: Path, caplog: pytest.LogC
     assert told["beginning"].__dict__["depth"] == 3
     assert told["library says hello"].name == "busy.library"
     assert told["library says hello"].__dict__["plugin"] == "busy"
+    assert any(said.startswith("a message that cannot be made: TypeError") for said in told)
     assert "\\x1b[31mred" in [record.__dict__.get("line") for record in caplog.records]
 
 

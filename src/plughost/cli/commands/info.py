@@ -8,7 +8,13 @@ from dataclasses import asdict
 import click
 import msgspec
 
-from plughost.checks.candidates import command_there, find_candidate, lives_elsewhere, project_of
+from plughost.checks.candidates import (
+    candidates_of,
+    command_there,
+    find_candidate,
+    lives_elsewhere,
+    project_of,
+)
 from plughost.checks.catalogue import CHECKS
 from plughost.checks.findings import CheckResult
 from plughost.checks.subject import Subject, examine
@@ -24,7 +30,7 @@ from plughost.core.finding.discovery import PluginCandidate
 from plughost.core.loading.registry import failure_of
 from plughost.core.loading.remembered import HostMemory
 from plughost.core.running import running_hosts
-from plughost.exceptions import ConfigError
+from plughost.exceptions import ConfigError, PluginNotFoundError
 
 
 @click.command()
@@ -33,24 +39,33 @@ from plughost.exceptions import ConfigError
 @click.argument("name")
 @click.pass_obj
 def info(program: Program, name: str, no_import: bool) -> None:
-    """Inspect plugin NAME without starting it.
+    """Inspect plugin NAME, or the one in a folder, without starting it.
 
     The plugin is imported under its limit; a failure, with its traceback, is part of what is shown, and so
     is the last one of a host that ran. Of a plugin in a process of its own is told what that uses in hosts that run
     now.
     """
     loaded = program.load_config()
-    candidate = find_candidate(name, loaded)
+    memory = HostMemory.of(loaded)
+    try:
+        candidate = _look_for(name, loaded)
+    except PluginNotFoundError:
+        # One that was loaded from a folder or by code may have failed, and its message leads here.
+        if (failure := memory.last_failure(name)) is None:
+            raise
+        document = {"name": name, "state": "not found", "last_failure": msgspec.to_builtins(failure)}
+        program.show(document, _text(document, []))
+        return
     section = loaded.section_of(candidate.name)
     prefix = f"plugins.{section}."
-    document: Document = candidate_document(candidate) | {
+    document = candidate_document(candidate) | {
         "config": [
             {"path": entry.path, "value": entry.value, "origin": entry.origin}
             for entry in loaded.entries()
             if section is not None and entry.path.startswith(prefix)
         ]
     }
-    failure = HostMemory.of(loaded).last_failure(candidate.name)
+    failure = memory.last_failure(candidate.name)
     document["last_failure"] = None if failure is None else msgspec.to_builtins(failure)
     document["processes"] = _processes(candidate, loaded)
     results: list[CheckResult] = []
@@ -69,6 +84,17 @@ def info(program: Program, name: str, no_import: bool) -> None:
         document["checks"] = [result_document(result) for result in results]
     shown = masked(document)  # by now the import has told which settings are declared secret
     program.show(shown, _text(shown, results))
+
+
+def _look_for(name: str, loaded: LoadedConfig) -> PluginCandidate:
+    """Return the plugin of that name, else the one in the folder of that path."""
+    try:
+        return find_candidate(name, loaded)
+    except PluginNotFoundError:
+        found = candidates_of(name, loaded)
+        if len(found) != 1:
+            raise
+        return found[0]
 
 
 def _processes(candidate: PluginCandidate, loaded: LoadedConfig) -> list[Document]:
@@ -128,16 +154,18 @@ _LINES = (
 def _text(document: Document, results: list[CheckResult]) -> str:
     lines = [click.style(document["name"], bold=True)]
     for key in _LINES:
-        if value := document[key]:
+        if value := document.get(key):
             words = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
             lines.append(f"  {key:13} {words}")
-    for process in document["processes"]:
+    for process in document.get("processes", ()):
         files = "" if process["files"] is None else f", {counted(process['files'], 'open file')}"
         lines.append(
             f"  {'process':13} {process['pid']} of host {process['host']}: {process['memory'] / 1e6:.1f} MB, "
             f"{process['cpu_seconds']:.2f} s of processor time, {counted(process['threads'], 'thread')}{files}"
         )
-    lines += [f"  {entry['path']} = {entry['value']!r}  ({entry['origin']})" for entry in document["config"]]
+    lines += [
+        f"  {entry['path']} = {entry['value']!r}  ({entry['origin']})" for entry in document.get("config", ())
+    ]
     error = document.get("error")
     traceback = getattr(error, "traceback", "")
     if traceback:

@@ -153,16 +153,21 @@ class OneProcess:
         await server.listening.wait()
         if not self._serving.worker:
             listening = listeners.address(self._serving.scheme)
-            base = self._base(application.host, listeners) or listening
-            prefix = base + application.runtime.settings.admin_path
+            base = self._base(application.host, listeners)
+            # Where no browser can follow an address of ours, paths are told, which hold below whatever leads here.
+            prefix = (base or self._serving.root_path) + application.runtime.settings.admin_path
             admin = f"{prefix}/system"
-            document = {"address": base, "admin": admin}
+            document = {"address": base or listening, "admin": admin}
             lines = [f"Host {application.host.name!r} is listening on {listening}", f"Admin page: {admin}"]
             if self._serving.link:
                 code = application.runtime.sign_ins.make_link_code()
                 document["sign_in"] = f"{prefix}/sign-in?code={code}"
                 valid = counted(round(application.runtime.settings.link_lifetime / 60), "minute")
                 lines.append(f"One-time sign-in link (valid for {valid}): {document['sign_in']}")
+            if not base:
+                lines.append(
+                    "Give --public-url to have these with the address by which browsers reach the socket."
+                )
             self._program.show(document, "\n".join(lines))
         self._notifier.ready(status_line(application.host))
 

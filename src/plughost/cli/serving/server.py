@@ -14,7 +14,10 @@ import uvicorn
 from plughost.cli.serving.connections import BoundedConfig
 from plughost.cli.serving.options import Serving
 from plughost.cli.serving.sharing import SharedListener, WorkerShare
-from plughost.http import HostApplication
+from plughost.contracts.logs import get_logger
+from plughost.http import HostApplication, WebSocketRoute
+
+_log = get_logger("plughost.http")
 
 
 class Server(uvicorn.Server):
@@ -65,7 +68,20 @@ class Server(uvicorn.Server):
                 )
                 for each in sockets or ()
             ]  # fmt: skip
+        if config.ws_protocol_class is None and not self._serving.worker:
+            self._tell_of_websockets()
         self.listening.set()
+
+    def _tell_of_websockets(self) -> None:
+        """Say which routes nobody can open without a library that is not installed."""
+        for route in self._application.composition.routes:
+            if isinstance(route, WebSocketRoute):
+                _log.warning(
+                    "a WebSocket route cannot be opened, for no library for it is installed",
+                    plugin=route.plugin,
+                    path=route.path,
+                    advice="pip install 'plughost[standard]'",
+                )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -63,7 +63,7 @@ class Workers:
         """Start the workers, start those again that die, and stop all when asked to.
 
         Returns:
-            Whether all went well: no worker ended before it was ever ready.
+            Whether all went well: no worker ended by itself before it was ever ready.
         """
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plughost-")))
@@ -84,7 +84,7 @@ class Workers:
                             either.cancel_scope.cancel()
 
                         either.start_soon(end_with, signals)
-                        either.start_soon(end_with, worker.ready)
+                        either.start_soon(end_with, worker.first_ready)
                     if signals.asked:
                         break
                 tasks.start_soon(self._notifier.keep_alive)
@@ -108,7 +108,8 @@ class Workers:
             )
             if self._stopping.is_set():
                 return
-            if not worker.was_ready:
+            # One that was killed says nothing of whether it can start: the machine may have been short of memory.
+            if not worker.first_ready.is_set() and code >= 0:
                 self._failed = True
                 signals.stop()
                 return
@@ -148,7 +149,7 @@ class _Worker:
         self.number = number
         self.ready = anyio.Event()
         self.ended = anyio.Event()
-        self.was_ready = False
+        self.first_ready = anyio.Event()
         self._process: Process | None = None
         self._told = folder / f"{number}.sock"
         self._share = WorkerShare(folder / _SHARES, number)
@@ -181,7 +182,7 @@ class _Worker:
             while True:
                 await anyio.wait_readable(self._channel)
                 if b"READY=1" in self._channel.recv(4096).splitlines():
-                    self.was_ready = True
+                    self.first_ready.set()
                     self.ready.set()
 
         try:

@@ -7,6 +7,7 @@ import threading
 from typing import Any, Final
 
 from plughost.contracts.error_text import error_lines
+from plughost.contracts.logs import substitute_of
 from plughost.contracts.value_text import value_text
 from plughost.contracts.visible import writable
 from plughost.core.threads import post
@@ -34,20 +35,11 @@ class HostHandler(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record; one that cannot be made is not worth the plugin's failure."""
+        """Send one record, or what stands for one that cannot be made."""
         try:
-            extra = [(key, value) for key, value in record.__dict__.items() if key not in _STANDARD]
-            error = record.exc_info[1] if record.exc_info else None
-            line = LoggedLine(
-                logger=writable(record.name),
-                level=record.levelno,
-                message=writable(record.getMessage()[:_LONGEST]),
-                fields={writable(key[:_LONGEST]): _plain(value) for key, value in extra[:_MOST_FIELDS]},
-                trace="" if error is None else writable("".join(error_lines(error))[-_LONGEST:]),
-            )
-        except Exception:
-            self.handleError(record)
-            return
+            line = _line(record)
+        except Exception as error:
+            line = _line(substitute_of(record, error))
         if threading.get_ident() == self._thread:
             self._send(line)
         else:
@@ -55,6 +47,18 @@ class HostHandler(logging.Handler):
 
     def _send(self, line: LoggedLine) -> None:
         self._calls.note(Member.LOG, (line,), crossing_of(Member.LOG).arguments.put)
+
+
+def _line(record: logging.LogRecord) -> LoggedLine:
+    extra = [(key, value) for key, value in record.__dict__.items() if key not in _STANDARD]
+    error = record.exc_info[1] if record.exc_info else None
+    return LoggedLine(
+        logger=writable(record.name),
+        level=record.levelno,
+        message=writable(record.getMessage()[:_LONGEST]),
+        fields={writable(key[:_LONGEST]): _plain(value) for key, value in extra[:_MOST_FIELDS]},
+        trace="" if error is None else writable("".join(error_lines(error))[-_LONGEST:]),
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -356,7 +356,13 @@ class PluginManager:
             self._keep(name, config)
             return record
 
-        return await self._lifecycle.turns.restart(name, reload_it)
+        try:
+            return await self._lifecycle.turns.restart(name, reload_it)
+        except PluginError as error:
+            # The old start may go on, and then nothing of the plugin has failed that anybody is told of.
+            if (failure := failure_of(error)) is not None:
+                self._memory.note_failure(name, _last_failure(failure, self._clock.time()))
+            raise
 
     async def reload_all(self) -> None:
         """Reload every running plugin, dependencies first; the first failure is raised when all were tried."""
