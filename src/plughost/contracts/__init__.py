@@ -240,6 +240,7 @@ if TYPE_CHECKING:
     )
     from plughost.contracts.logs import (
         get_logger,
+        substitute_of,
     )
     from plughost.contracts.masking import (
         KnownSecrets,
@@ -624,6 +625,7 @@ __all__ = [
     "size_in_bytes",
     "spoken",
     "sqlite_artifact",
+    "substitute_of",
     "sync_to_disk",
     "touched_session",
     "utc_time",
@@ -679,7 +681,7 @@ _NAMES = {
     "limits": "Limit LimitResult OutagePolicy RateLimiter",
     "loaders": "call_loader is_being_cancelled",
     "locks": "Lock LockManager LockStats",
-    "logs": "get_logger",
+    "logs": "get_logger substitute_of",
     "masking": "KnownSecrets is_secret_key masked masked_text",
     "metric_families": "MetricFamily MetricKind MetricSample",
     "metrics": "HookMetrics",

@@ -41,33 +41,22 @@ from plughost.exceptions import ConfigError, PluginNotFoundError
 def info(program: Program, name: str, no_import: bool) -> None:
     """Inspect plugin NAME, or the one in a folder, without starting it.
 
-    The plugin is imported under its limit; a failure, with its traceback, is part of what is shown, and so
-    is the last one of a host that ran. Of a plugin in a process of its own is told what that uses in hosts that run
-    now.
+    The plugin is imported under its limit; a failure, with its traceback, is part of what is shown, and so is the last
+    one of a host that ran. Of a plugin in a process of its own is told what that uses in hosts that run now.
     """
     loaded = program.load_config()
-    memory = HostMemory.of(loaded)
     try:
-        candidate = _look_for(name, loaded)
+        candidate = find_candidate(name, loaded)
     except PluginNotFoundError:
         # One that was loaded from a folder or by code may have failed, and its message leads here.
-        if (failure := memory.last_failure(name)) is None:
+        document: Document = {"name": name, "state": "not found", "last_failure": _last_failure(name, loaded)}
+        if document["last_failure"] is not None:
+            program.show(masked(document), _text(document, []))
+            return
+        if not (in_folder := candidates_of(name, loaded)):
             raise
-        document = {"name": name, "state": "not found", "last_failure": msgspec.to_builtins(failure)}
-        program.show(document, _text(document, []))
-        return
-    section = loaded.section_of(candidate.name)
-    prefix = f"plugins.{section}."
-    document = candidate_document(candidate) | {
-        "config": [
-            {"path": entry.path, "value": entry.value, "origin": entry.origin}
-            for entry in loaded.entries()
-            if section is not None and entry.path.startswith(prefix)
-        ]
-    }
-    failure = memory.last_failure(candidate.name)
-    document["last_failure"] = None if failure is None else msgspec.to_builtins(failure)
-    document["processes"] = _processes(candidate, loaded)
+        candidate = in_folder[0]
+    document = _of_metadata(candidate, loaded)
     results: list[CheckResult] = []
     if lives_elsewhere(candidate):
         there = command_there(candidate, "info")
@@ -86,15 +75,24 @@ def info(program: Program, name: str, no_import: bool) -> None:
     program.show(shown, _text(shown, results))
 
 
-def _look_for(name: str, loaded: LoadedConfig) -> PluginCandidate:
-    """Return the plugin of that name, else the one in the folder of that path."""
-    try:
-        return find_candidate(name, loaded)
-    except PluginNotFoundError:
-        found = candidates_of(name, loaded)
-        if len(found) != 1:
-            raise
-        return found[0]
+def _of_metadata(candidate: PluginCandidate, loaded: LoadedConfig) -> Document:
+    section = loaded.section_of(candidate.name)
+    prefix = f"plugins.{section}."
+    config = [
+        {"path": entry.path, "value": entry.value, "origin": entry.origin}
+        for entry in loaded.entries()
+        if section is not None and entry.path.startswith(prefix)
+    ]
+    return candidate_document(candidate) | {
+        "config": config,
+        "last_failure": _last_failure(candidate.name, loaded),
+        "processes": _processes(candidate, loaded),
+    }
+
+
+def _last_failure(name: str, loaded: LoadedConfig) -> Document | None:
+    failure = HostMemory.of(loaded).last_failure(name)
+    return None if failure is None else msgspec.to_builtins(failure)
 
 
 def _processes(candidate: PluginCandidate, loaded: LoadedConfig) -> list[Document]:

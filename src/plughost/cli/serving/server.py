@@ -69,19 +69,15 @@ class Server(uvicorn.Server):
                 for each in sockets or ()
             ]  # fmt: skip
         if config.ws_protocol_class is None and not self._serving.worker:
-            self._tell_of_websockets()
+            for route in self._application.composition.routes:
+                if isinstance(route, WebSocketRoute):
+                    _log.warning(
+                        "a WebSocket route cannot be opened, for no library for it is installed",
+                        plugin=route.plugin,
+                        path=route.path,
+                        advice="pip install 'plughost[standard]'",
+                    )
         self.listening.set()
-
-    def _tell_of_websockets(self) -> None:
-        """Say which routes nobody can open without a library that is not installed."""
-        for route in self._application.composition.routes:
-            if isinstance(route, WebSocketRoute):
-                _log.warning(
-                    "a WebSocket route cannot be opened, for no library for it is installed",
-                    plugin=route.plugin,
-                    path=route.path,
-                    advice="pip install 'plughost[standard]'",
-                )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
