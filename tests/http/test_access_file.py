@@ -16,7 +16,7 @@ from plughost.http.tokens import Tokens
 from plughost.plugins.fleet.config import FleetConfig
 from plughost.plugins.sessions.config import SessionsConfig
 from plughost.plugins.sessions.database_file import DatabaseFile
-from plughost.plugins.sessions.secrets_file import key_ring
+from plughost.plugins.sessions.secrets_file import read_secrets
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o640, 0o777])
@@ -56,7 +56,7 @@ def test_links_in_the_place_of_sessions_and_their_secret_are_refused(tmp_path: P
         DatabaseFile(tmp_path / "sessions.sqlite3").prepare()
     (tmp_path / "secret").symlink_to(elsewhere)
     with pytest.raises(ConfigError, match="symbolic link"):
-        key_ring(SessionsConfig(), tmp_path)
+        read_secrets(SessionsConfig(), tmp_path)
     (tmp_path / "fleet.key").symlink_to(elsewhere)
     with pytest.raises(ConfigError, match="symbolic link"):
         FleetConfig().make_seal(tmp_path)

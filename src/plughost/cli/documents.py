@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plughost.contracts.error_text import error_text
+from plughost.contracts.files import lacks_room
 from plughost.contracts.json_values import for_json
 from plughost.exceptions import AppError, ConfigError, HookError, PluginError
 
@@ -34,10 +34,6 @@ def plain(value: Any) -> Any:
     return for_json(value, _DEEPEST)
 
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""A disk, a quota, or what one file may have."""
-
-
 def sentence_of(error: Exception) -> str:
     """Return what went wrong; of a place that was refused, which, and what to do.
 
@@ -55,7 +51,7 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, FileExistsError) and not path.is_dir():
         kind = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "a file"
         return f"{path} cannot be used: {kind} is where a folder belongs. Move it away, or name another"
-    if error.errno in _FULL:
+    if lacks_room(error):
         return f"{path} cannot be written: {error.strerror}. It is as it was; make room for it"
     return f"{path} cannot be used: {error.strerror}"
 

@@ -136,6 +136,7 @@ if TYPE_CHECKING:
     from plughost.contracts.files import (
         close_to_others,
         folder_named,
+        lacks_room,
         own_folder,
         own_secret,
         replace_file,
@@ -609,6 +610,7 @@ __all__ = [
     "items_of",
     "json_bytes",
     "json_option",
+    "lacks_room",
     "masked",
     "masked_text",
     "named_object",
@@ -659,7 +661,7 @@ _NAMES = {
     "devices": "Device DeviceKind",
     "disk_cache": "DiskCache DiskCacheStats DiskEntry Fetch Fetched",
     "events": "EventCallback Unsubscribe",
-    "files": "close_to_others folder_named own_folder own_secret replace_file sync_to_disk",
+    "files": "close_to_others folder_named lacks_room own_folder own_secret replace_file sync_to_disk",
     "fleet": (
         "Fleet FleetAct FleetChange FleetJobRecord FleetJobSkipped FleetMember FleetStatus MemberJoined "
         "MemberLeft MemberLost MemberPlugin MemberState Rollout RolloutAct RolloutChanged RolloutPlan "

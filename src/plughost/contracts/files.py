@@ -17,6 +17,14 @@ _DRAFT = ".draft"
 _MODE_OF_A_NEW_FILE = 0o600  # it may come to hold what is nobody else's business
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def lacks_room(error: OSError) -> bool:
+    """Whether something could not be written for want of room: on a disk, in a quota, or of what a file may have."""
+    return error.errno in _FULL
+
+
 def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write ``data`` beside ``path``, then put it in its place; its folder must be there.
 

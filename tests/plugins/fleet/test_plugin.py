@@ -11,11 +11,13 @@ from typing import Any
 import anyio
 import pytest
 
+from full_disk import fill_disk
 from plughost import Host, Plugin, PluginContext
 from plughost.contracts import (
     Beat,
     Enlistment,
     Fleet,
+    FleetChange,
     Greeting,
     Heard,
     JobRun,
@@ -24,7 +26,7 @@ from plughost.contracts import (
     Welcome,
     current_run,
 )
-from plughost.exceptions import ServiceError
+from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.plugins.fleet import FleetPlugin
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
@@ -85,6 +87,21 @@ async def test_hosts_of_one_folder_are_a_fleet_and_share_the_slots_of_a_job(tmp_
         )  # fmt: skip
     runs = [run for counter in counters for run in counter.runs if run is not None]
     assert len({run.slot for run in runs}) == len({run.token for run in runs}) == len(runs)
+
+
+async def test_a_host_that_has_no_room_for_the_secret_joins_when_there_is_some_and_is_steered_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_disk(monkeypatch)
+    async with hosts(tmp_path, 1) as [host]:
+        checks = (await host.health()).checks
+        (told,) = [str(check) for check in checks if "fleet.key" in str(check)]
+        assert "fleet.key cannot be made: No space left on device. Make room for it" in told
+        with pytest.raises(StoreUnavailableError, match="Make room for it"):
+            await host.use(Fleet).propose(FleetChange("disable", "lamp", force=True))
+        monkeypatch.undo()
+        await until(lambda: host.use(Fleet).member.connected)
+        assert (await host.use(Fleet).propose(FleetChange("disable", "lamp", force=True))).revision == 1
 
 
 async def test_members_hear_who_joins_and_leaves(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import anyio
 import httpx2
 import pytest
 
+from full_disk import fill_disk
 from plughost import Host, hookimpl
 from plughost.contracts import Allow, AuthAttempt, Principal, SessionManager
 from plughost.exceptions import PluginError, StoreUnavailableError
@@ -98,6 +99,16 @@ async def test_a_file_that_an_older_plughost_holds_is_waited_for(
         fcntl.flock(older, fcntl.LOCK_EX)
         async with serving(tmp_path) as (_, client):
             await refused_until(client, lambda: fcntl.flock(older, fcntl.LOCK_UN))
+
+
+async def test_room_for_the_secret_on_a_full_disk_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_disk(monkeypatch)
+    async with serving(tmp_path) as (host, client):
+        told = str(host.plugin("sessions").status["waiting_for"])  # type: ignore[union-attr]
+        assert "secret cannot be made: No space left on device. Make room for it" in told
+        await refused_until(client, monkeypatch.undo)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -69,7 +69,7 @@ class Agent:
         self._recent = RecentCalls(host.counts, kit.clock)
         self._interval = interval
         self._base_name = kit.membership.name if renames else ""
-        self._may_lead = kit.seal.steers  # roll-outs are taken further by who can sign
+        self._seal = kit.seal
         self._publish = kit.publish
         self._listener = listener
         self._clock = kit.clock
@@ -132,6 +132,7 @@ class Agent:
         """Do what is to be done now; a store that cannot be reached is tried again later."""
         try:
             if not self._is_open:
+                self._seal.have_key()
                 await self._store.open()
                 self._is_open = True
             if not self.membership.incarnation:
@@ -204,7 +205,7 @@ class Agent:
         heard = await self._store.beat(
             Beat(
                 member=mine.name, incarnation=mine.incarnation, ready=self._host.ready(), draining=mine.draining,
-                may_lead=self._may_lead and mine.understands, applied=mine.applied, refused=mine.refused,
+                may_lead=self._seal.steers and mine.understands, applied=mine.applied, refused=mine.refused,
                 runs=mine.held, lease=mine.lease, calls=recent.calls, failures=recent.failures,
                 calls_before=before.calls, failures_before=before.failures,
             )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from plughost.contracts import FleetStore, error_text, own_secret
-from plughost.exceptions import ConfigError
+from plughost.contracts import FleetStore, error_text, lacks_room, own_secret
+from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
@@ -140,17 +141,26 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """
         if self.store in ("redis", "postgresql") and not self.secret_file:
             return Seal(b"")
-        path = Path(self.secret_file or data_dir / "fleet.key")
+        seal = Seal(b"", lambda: self._secret(Path(self.secret_file or data_dir / "fleet.key")))
+        with suppress(StoreUnavailableError):  # the agent tries again, as it does with the store
+            seal.have_key()
+        return seal
+
+    def _secret(self, path: Path) -> bytes:
         try:
             if not self.secret_file:
                 own_secret(path)
             mode, secret = path.stat().st_mode, path.read_bytes().strip()
         except OSError as error:
             why = f"{path} cannot be read: {error.strerror}" if error.strerror else error_text(error)
+            if lacks_room(error):
+                raise StoreUnavailableError(
+                    f"{path} cannot be made: {error.strerror}. Make room for it"
+                ) from error
             raise ConfigError(why, path=f"{_HERE}.secret_file") from error
         _require(not mode & 0o077, "secret_file", f"{path} can be read by others: chmod 600 it")
         _require(len(secret) >= 32, "secret_file", f"{path} must hold 32 signs or more")
-        return Seal(secret)
+        return secret
 
 
 def _is_address(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from hashlib import sha256
 from typing import TypeVar
 
@@ -21,15 +22,26 @@ class Seal:
 
     Args:
         key: The secret that all members share; empty when there is none, so that nothing can be steered.
+        read: Returns it where it is still to be read; None where it is not.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, read: Callable[[], bytes] | None = None) -> None:
         self._key = key
+        self._read = read
 
     @property
     def steers(self) -> bool:
-        """Whether there is a key."""
-        return bool(self._key)
+        """Whether there is a key, or will be when there is room for it."""
+        return bool(self._key) or self._read is not None
+
+    def have_key(self) -> None:
+        """Read the key, if there is one and it was not read yet.
+
+        Raises:
+            StoreUnavailableError: There is no room for it; it may be tried again.
+        """
+        if not self._key and self._read is not None:
+            self._key = self._read()
 
     def close(self, written: msgspec.Struct) -> bytes:
         """Return a revision or a roll-out as it is stored.
@@ -77,7 +89,9 @@ class Seal:
 
         Raises:
             FleetError: There is none.
+            StoreUnavailableError: There is no room for it.
         """
+        self.have_key()
         if not self._key:
             raise FleetError(
                 "hosts of several machines are steered only with a secret that all of them have: set secret_file in"

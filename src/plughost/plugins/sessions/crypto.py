@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, Protocol
 
-from plughost.exceptions import ConfigError, SessionUnreadableError
+from plughost.exceptions import ConfigError, SessionUnreadableError, StoreUnavailableError
 
 PLAIN: Final = b"\x01"
 SEALED: Final = b"\x02"
@@ -93,17 +93,31 @@ class KeyRing:
     """All secrets in force, the newest first: it seals and signs, the older ones only open and verify.
 
     Args:
-        secrets: Checked secrets, newest first; at least one.
+        secrets: Checked secrets, newest first; none as long as the own one cannot be written.
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
+        self.take(secrets)
+
+    def take(self, secrets: Sequence[str]) -> None:
+        """Have these secrets from now on."""
         self._keys = tuple(RingKey(secret) for secret in secrets)
         self._by_id = {key.key_id: key for key in reversed(self._keys)}
 
     @property
     def newest(self) -> RingKey:
-        """The key that seals and signs."""
+        """The key that seals and signs.
+
+        Raises:
+            StoreUnavailableError: There is none yet.
+        """
+        if not self._keys:
+            raise StoreUnavailableError("the secret of the sessions could not be written yet")
         return self._keys[0]
+
+    def __bool__(self) -> bool:
+        """Whether there is a key."""
+        return bool(self._keys)
 
     def by_id(self, key_id: bytes) -> RingKey | None:
         """Return the key an envelope names, or None."""

@@ -29,6 +29,7 @@ from plughost.contracts import (
 from plughost.exceptions import ServiceError, StoreUnavailableError
 from plughost.plugins.sessions.config import OWN_STORES, SessionsConfig
 from plughost.plugins.sessions.cookies import SessionCookie
+from plughost.plugins.sessions.crypto import KeyRing
 from plughost.plugins.sessions.csrf import CsrfCheck
 from plughost.plugins.sessions.desk import Desk
 from plughost.plugins.sessions.foresight import Foresight
@@ -38,7 +39,7 @@ from plughost.plugins.sessions.migrate import leave_behind, move, pick_up
 from plughost.plugins.sessions.opening import StoreLease, kind_of, make_envelope, make_store
 from plughost.plugins.sessions.records import SessionRecords
 from plughost.plugins.sessions.rows import RowCodec
-from plughost.plugins.sessions.secrets_file import key_ring
+from plughost.plugins.sessions.secrets_file import read_secrets
 from plughost.plugins.sessions.sockets import SocketWatch
 from plughost.plugins.sessions.stores.foreign import STORES
 from plughost.plugins.sessions.stores.memory import MemoryStore
@@ -70,16 +71,16 @@ class SessionsPlugin(Plugin):
         """Open the store, take over what an earlier run left, offer the service."""
         config: SessionsConfig = with_paths(context, context.config, "path", "secret_file")
         self._context, self._config = context, config
-        ring = key_ring(config, context.data_dir)
+        self._ring = KeyRing(())
         self._now = SteadyTime(SYSTEM_CLOCK)
-        codec = RowCodec(make_envelope(config, ring))
+        codec = RowCodec(make_envelope(config, self._ring))
         await self._take_store(context, config)
         records = SessionRecords(self._lease.store, codec, config.policy(), self._now)
         self.sessions = Sessions(records, self._lease)
         self._watch = SocketWatch(records, self._lease.sockets)
         cookie = SessionCookie(config.cookie_policy(context.host_name))
         learns = config.preload is None and isinstance(self._lease.store, WaitingStore)
-        self._desk = Desk(records, cookie, ring, self._device, foresight=Foresight() if learns else None)
+        self._desk = Desk(records, cookie, self._ring, self._device, Foresight() if learns else None)
         self._csrf = CsrfCheck(config.csrf_policy(), self._desk.token_matches, self._desk.has_cookie)
         self._teller = HookTeller(context.hooks)
         records.announcer.listen(self._teller.hear)
@@ -204,12 +205,26 @@ class SessionsPlugin(Plugin):
             store = make_store(config, context.data_dir, context.host_name, self._now)
             self._lease = StoreLease(store, kind, earlier.sockets if earlier is not None else None)
         try:
-            await self._lease.open(lambda store: self._hand_over(earlier, store))
+            await self._open(earlier)
         except StoreUnavailableError as error:
             if earlier is not None and not earlier.waiting_for:
                 raise  # the run before serves on
             context.log.warning("session store cannot be opened yet", error=str(error))
             context.spawn(self._open_when_it_is_there, earlier)
+
+    async def _open(self, earlier: StoreLease | None) -> None:
+        """Have the secrets and the store, which one cannot be used without the other.
+
+        Raises:
+            StoreUnavailableError: There is none, or no room for them; it may be tried again.
+        """
+        try:
+            if not self._ring:
+                self._ring.take(read_secrets(self._config, self._context.data_dir))
+        except StoreUnavailableError as error:
+            self._lease.waiting_for = self._lease.waiting_for and str(error)
+            raise
+        await self._lease.open(lambda store: self._hand_over(earlier, store))
 
     async def _open_when_it_is_there(self, earlier: StoreLease | None) -> None:
         """Try until the store opens; requests that need a session are answered 503 until then."""
@@ -218,7 +233,7 @@ class SessionsPlugin(Plugin):
             await SYSTEM_CLOCK.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             try:
-                await self._lease.open(lambda store: self._hand_over(earlier, store))
+                await self._open(earlier)
             except StoreUnavailableError as error:
                 if str(error) != told:
                     told = str(error)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plughost.contracts import error_text, own_secret
-from plughost.exceptions import ConfigError
+from plughost.contracts import error_text, lacks_room, own_secret
+from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.sessions.config import SessionsConfig
-from plughost.plugins.sessions.crypto import KeyRing, check_secret
+from plughost.plugins.sessions.crypto import check_secret
 
 _HERE = "plugins.sessions.config"
 
 
-def key_ring(config: SessionsConfig, data_dir: Path) -> KeyRing:
-    """Return the keys in force, the newest first.
+def read_secrets(config: SessionsConfig, data_dir: Path) -> list[str]:
+    """Return the secrets in force, the newest first.
 
     Raises:
         ConfigError: There is no secret where one is needed, or it is one that others can know.
+        StoreUnavailableError: There is no room for the plugin's own.
     """
     older = [secret.reveal() for secret in config.old_secrets]
     if config.secret is not None:
-        return KeyRing([config.secret.reveal(), *older])
+        return [config.secret.reveal(), *older]
     if config.secret_file:
-        return KeyRing([*_read(Path(config.secret_file)), *older])
+        return [*_read(Path(config.secret_file)), *older]
     if config.store not in ("sqlite", "memory"):
         raise ConfigError(
             "instances that share sessions must share a secret: set secret or secret_file; make one with"
@@ -34,8 +35,10 @@ def key_ring(config: SessionsConfig, data_dir: Path) -> KeyRing:
         own_secret(path)
     except OSError as error:
         why = f"{path} cannot be made: {error.strerror}" if error.strerror else error_text(error)
+        if lacks_room(error):  # there may be some later, as for the store
+            raise StoreUnavailableError(f"{why}. Make room for it") from error
         raise ConfigError(why, path=f"{_HERE}.secret_file") from error
-    return KeyRing([*_read(path), *older])
+    return [*_read(path), *older]
 
 
 def _read(path: Path) -> list[str]:
