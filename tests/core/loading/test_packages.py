@@ -6,7 +6,9 @@ import py_compile
 import stat
 import sys
 import threading
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -28,6 +30,8 @@ from plughost.exceptions import PluginError, PluginSourceError
 from .package_files import file, hash_of, serving, sources, wheel_files, write_folder, zipped
 
 pytestmark = pytest.mark.anyio
+
+MIB = 1 << 20
 
 
 @pytest.fixture(autouse=True)
@@ -279,6 +283,25 @@ def test_an_archive_that_lies_about_a_size_leaves_nothing(tmp_path: Path) -> Non
     with pytest.raises(PluginSourceError):
         unpack("boxed", path, tmp_path / "unpacked")
     assert not [*tmp_path.rglob("big")]
+
+
+def test_an_archive_that_lies_about_a_size_and_keeps_its_checksum_is_not_unpacked_whole(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "liar.zip"
+    size, claimed = 64 * MIB + 4660, 10  # so that its bytes stand nowhere else
+    data = zipped({"big": b"\0" * size})
+    for truth, lie in ((size, claimed), (zlib.crc32(b"\0" * size), zlib.crc32(b"\0" * claimed))):
+        data = data.replace(truth.to_bytes(4, "little"), lie.to_bytes(4, "little"))
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        for _ in range(2):  # the second time it is compared with what is there
+            unpack("boxed", path, tmp_path / "unpacked")
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "unpacked" / "big").read_bytes() == b"\0" * claimed
 
 
 # urls

@@ -65,7 +65,7 @@ def unpack(plugin: str, archive: Path, target: Path, limits: UnpackLimits = DEFA
         with zipfile.ZipFile(archive) as package:
             members = list(_members(plugin, package, limits))
             if not _is_same(package, members, target):
-                _replace(plugin, package, members, target)
+                _replace(package, members, target)
     except UNREADABLE as error:
         raise PluginSourceError(
             f"plugin {plugin!r}: {archive} cannot be unpacked: {error}. It must be a wheel or a plain zip file",
@@ -129,25 +129,23 @@ def _is_same(package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: P
     if there != {PurePosixPath(one.filename).as_posix() for one in members}:
         return False
     paths = [(one, target / one.filename) for one in members]
-    return all(not path.is_symlink() and path.read_bytes() == package.read(one) for one, path in paths)
+    return all(not path.is_symlink() and path.read_bytes() == _contents(package, one) for one, path in paths)
 
 
-def _replace(plugin: str, package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path) -> None:
+def _contents(package: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    with package.open(member) as source:
+        # Not all there is: that unpacks what a liar holds, and only then throws away what it had not claimed.
+        return source.read(member.file_size)
+
+
+def _replace(package: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path) -> None:
     own_folder(target.parent)
     fresh = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
     try:
         for member in members:
             path = fresh / member.filename
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with package.open(member) as source:
-                # One byte more than promised is one too many: a member may claim to be small and not be.
-                data = source.read(member.file_size + 1)
-            if len(data) > member.file_size:
-                raise PluginSourceError(
-                    f"plugin {plugin!r}: {member.filename!r} of {package.filename} is larger than it claims",
-                    plugin=plugin,
-                )
-            path.write_bytes(data)
+            path.write_bytes(_contents(package, member))
         if target.exists() or target.is_symlink():
             if target.is_dir() and not target.is_symlink():
                 shutil.rmtree(target)
