@@ -58,7 +58,8 @@ def born(folder: Path, name: str) -> int:
 
 
 @pytest.mark.anyio
-async def test_a_process_has_little_memory_to_itself(tmp_path: Path) -> None:
+async def test_a_process_has_little_memory_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # its notes are memory, too
     write_plugin(tmp_path, TRIVIAL, "trivial")
     async with housed(configuration(tmp_path, "trivial")) as host:
         told = await anyio.Path(f"/proc/{process_of(host, 'trivial').pid}/smaps_rollup").read_text()

@@ -121,15 +121,16 @@ async def test_as_many_as_are_asked_for_at_once_are_begun_however_slow_it_is(tmp
             os.close(child.stands_for)
 
         await ask()
-        assert template._process is not None
-        pid = template._process.pid
-        os.kill(pid, signal.SIGSTOP)
+        process = template._process
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)
         async with anyio.create_task_group() as asking:
             for _ in range(_MANY):
                 asking.start_soon(ask)
             await anyio.sleep(0.1)
-            os.kill(pid, signal.SIGCONT)
+            os.kill(process.pid, signal.SIGCONT)
         assert len(set(begun)) == _MANY + 1
         for number in (*ends.all(), reading, output):
             os.close(number)
         template.close()
+        process.wait(60)  # closing waits for a moment only, and so many take a busy machine longer
