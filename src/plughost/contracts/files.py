@@ -55,13 +55,14 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
             error.filename = str(path)  # a disk that is full does not say whose file had no room
         raise
     # What processes that were killed began to write goes too: the kernel has given back their locks.
-    drafts = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}" + re.escape(_DRAFT))
-    for left in [file for file in path.parent.iterdir() if drafts.fullmatch(file.name)]:
+    begin, end = f".{path.name}.", _DRAFT
+    beside = [each for each in os.listdir(path.parent) if each.startswith(begin) and each.endswith(end)]  # noqa: PTH208
+    for left in [each for each in beside if re.fullmatch(r"[a-z0-9_]{8}", each[len(begin) : -len(end)])]:
         with contextlib.suppress(OSError):  # somebody writes it, or removed it
-            descriptor = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+            descriptor = os.open(path.parent / left, os.O_RDWR | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                left.unlink()
+                (path.parent / left).unlink()
             finally:
                 os.close(descriptor)
     if durable:

@@ -80,7 +80,7 @@ class Journal(msgspec.Struct, frozen=True):
     def unfinished(self) -> tuple[Unfinished, ...]:
         """Return all notes, sorted by app."""
         found: list[Unfinished] = []
-        for path in sorted(self.folder.glob("*.json")):
+        for path in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
             try:
                 found.append(msgspec.json.decode(path.read_bytes(), type=Unfinished))
             except (OSError, msgspec.MsgspecError) as error:

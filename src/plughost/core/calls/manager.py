@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from types import FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType, NoneType
 from typing import Any, cast
 
 import msgspec
@@ -84,8 +84,8 @@ def _entered(registry: Any, plugin: object, name: str | None, marked: Mapping[st
 _static_hook_attr: Any = getattr(pluggy._manager, "_static_hook_attr", None)
 _USUAL = {kind.__getattribute__ for kind in (object, type, ModuleType)}
 _FUNCTIONS = {FunctionType, MethodType}
-_SEEN = {FunctionType, str}
-"""What stands in most modules of hookspecs: functions, marked or not, and names of the module."""
+_SEEN = {FunctionType, str, NoneType}
+"""What stands in most modules of hookspecs: functions, marked or not, names of the module, and what it has not."""
 
 
 class HookManager(PluginManager):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 SettingPath = tuple[str | int, ...]
 """Keys of tables, and positions in lists."""
 
 _SEPARATORS = re.compile(r"[-_.]+")
+_MOST_KEPT = 4096  # names: a start asks a dozen times for the same of every plugin and setting
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
+@lru_cache(_MOST_KEPT)
 def dotted(path: SettingPath) -> str:
     """Return the name as it is written in TOML: ``hooks.timeouts."backup.before_backup"``, ``a.list[0]``."""
     name = ""
@@ -32,6 +35,7 @@ def origin_of_setting(path: SettingPath, origins: Mapping[str, str]) -> str:
     return ""
 
 
+@lru_cache(_MOST_KEPT)
 def canonical(name: str) -> str:
     """Return a plugin's or distribution's name as all spellings of it have in common: ``Desk_Lamp`` is ``desk-lamp``.
 

@@ -163,7 +163,8 @@ class _LoadedModules:
     def are_many_in(self, folder: Path) -> bool:
         """Whether distributions are installed in a folder, whose modules lie there side by side."""
         if folder not in self._crowded:
-            self._crowded[folder] = any(folder.glob("*-info"))
+            names = os.listdir(folder) if folder.is_dir() else ()  # noqa: PTH208
+            self._crowded[folder] = any(name.endswith("-info") for name in names)
         return self._crowded[folder]
 
     @cached_property
