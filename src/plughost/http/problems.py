@@ -70,7 +70,8 @@ class Problem(Exception):
             title = escape(f"{self.status} {title_of(self.status)}")
             page = (
                 f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-                f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+                '<meta name="viewport" content="width=device-width, initial-scale=1">'
+                '<meta name="color-scheme" content="light dark">'
                 f"<main><h1>{title}</h1><p>{escape(visible(self.detail))}</p></main></html>"
             )
             return Response(page, self.status, headers, "text/html; charset=utf-8")

@@ -10,15 +10,18 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from msgspec import Struct
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Mount
 
 from browsing import Complaints, Films, Mailer, chromium
-from plughost import Host, Plugin, hookimpl
+from plughost import Host, Plugin, PluginContext, hookimpl
 from plughost.contracts import AdminPanel, AuthAttempt, CacheManager, SessionManager
 from plughost.exceptions import PluginStartError
-from plughost.http import HttpSettings
+from plughost.http import PUBLIC, HttpSettings, Route
 from plughost.plugins.admin import AdminPlugin
 from plughost.plugins.admin.traces import HookTrace
 from plughost.plugins.cache.plugin import CachePlugin
@@ -247,7 +250,7 @@ def test_axe_finds_nothing_and_the_pages_are_kept_for_the_documentation(visit, s
         page.screenshot(path=folder / f"admin-{name}-{scheme}.png", full_page=True)
         _assert_accessible(checker, page)
     seen.page.set_viewport_size({"width": 390, "height": 844})
-    for path in (*TABS, "plugins/sessions"):
+    for path in (*TABS, "plugins/sessions", "plugins/mailer"):
         page = seen.tab(path)
         page.screenshot(path=folder / f"phone-{path.replace('/', '-')}-{scheme}.png", full_page=True)
         _assert_accessible(checker, page)
@@ -276,15 +279,58 @@ def test_a_narrow_screen_shows_everything_without_scrolling_sideways(visit):
 
 
 class Wordy(Plugin):
-    """Its name, its setting and its panel have no place on a phone as they are."""
+    """Its name, what it keeps, its route and its panel have no place on a phone as they are."""
 
     name = "a_very_long_name_of_a_plugin_that_somebody_wrote_one_day"
     version = "2026.11.29.dev1234+gdeadbeefcafebabedeadbeefcafebabe"
     cells = ("Host", "State", "Ready", "Heard of", "Revision", "Trouble", "Started", "Skipped")
 
+    class Config(Struct):
+        """What it is told.
+
+        Attributes:
+            setting_whose_name_says_all_that_it_does_and_when_and_for_whom: Of Llanfairpwllgwyngyllgogerychwyrndrobwll.
+        """
+
+        setting_whose_name_says_all_that_it_does_and_when_and_for_whom: str = "/srv/data/" * 9
+
+    async def start(self, context: PluginContext) -> None:
+        words = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
+        metadata = {
+            "device": "Mobile Safari 17.4 on iPhone 15 Pro Max",
+            "ip_address": "2001:db8:85a3::8a2e:370:7334",
+        }
+        await context.use(SessionManager).create(f"{words}@example.com", username=words, metadata=metadata)
+        await (
+            context.use(CacheManager)
+            .get("a-cache-as-long-as-they-may-be.tenant-123456789.prices")
+            .set("a", 1)
+        )
+        context.every(3600, self.wait, name=words)
+
+    def wait(self) -> None:
+        """Does nothing."""
+
     @hookimpl
     def before_auth(self, attempt: AuthAttempt) -> None:
         """Does nothing."""
+
+    @hookimpl
+    def register_routes(self) -> list[Route]:
+        async def nothing(request: Request) -> Response:
+            return Response()
+
+        return [
+            Route(
+                "/a/very/long/way/to/{something}/and/{something_else}/and/{yet_another}",
+                nothing,
+                guard=PUBLIC,
+            )
+        ]
+
+    @hookimpl
+    def health_check(self, app_name: str | None) -> dict[str, Any]:
+        return {"status": "warn", "figures_that_say": self.version * 3}
 
     @hookimpl
     def register_admin_panels(self) -> list[AdminPanel]:
@@ -296,6 +342,25 @@ class Wordy(Plugin):
         choice = f"<label>Plugin <select><option>{self.name}</option></select></label>"
         template = f'<section class="card">{table}{choice}</section>'
         return [AdminPanel(name="words", title="Words", data=dict, scope="words:read", template=template)]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_names_push_nothing_off_the_screen(visit, width):
+    seen = visit()
+    seen.server.portal.call(seen.server.host.load_plugin, Wordy)
+    seen.page.request.get(f"{seen.server.address}/a/very/long/way/to/somewhere/and/back/and/there")
+    seen.page.set_viewport_size({"width": width, "height": 900})
+    for path in (*TABS, f"plugins/{Wordy.name}", "words"):
+        page = seen.tab(path)
+        assert page.locator("html").evaluate("html => html.scrollWidth") == width, path
+        hidden = page.locator(".scroll").evaluate_all(
+            "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel)"
+        )
+        assert hidden == [], path
+        broken = page.locator(".state").evaluate_all(
+            "all => all.filter(one => one.offsetHeight > 30).map(one => one.innerText)"
+        )
+        assert broken == [], path
 
 
 @pytest.mark.parametrize("path", ["plugins", f"plugins/{Wordy.name}", "words", "cache"])

@@ -17,7 +17,7 @@ from plughost.exceptions import PluginStartError
 from plughost.http import HttpSettings
 from plughost.plugins.admin import AdminPlugin
 from plughost.plugins.admin.charts import bars, line, milliseconds, span, waterfall
-from plughost.plugins.admin.rendering import facts_table, readable_bytes
+from plughost.plugins.admin.rendering import facts, facts_table, readable_bytes
 from plughost.plugins.cache.plugin import CachePlugin
 from plughost.plugins.sessions.plugin import SessionsPlugin
 
@@ -345,7 +345,17 @@ def test_figures_are_put_into_words():
     assert [milliseconds(s) for s in (None, 2, 0.0042, 0.0000042)] == ["-", "2.00 s", "4.2 ms", "4 µs"]
     assert [readable_bytes(n) for n in (10, 2048, 5 << 20, 3 << 30)] == ["10 B", "2 KiB", "5 MiB", "3.0 GiB"]
     assert [span(s) for s in (5, 120, 7200, 200_000)] == ["5 s", "2 min", "2 h", "2 d"]
-    assert facts_table([]) == "-"
+    assert facts_table([]) == facts_table({}) == facts_table(None) == "-"
+    assert [facts_table(told) for told in (True, 0.5, 1_764_450_000.5, 536_870_912, "1_000")] == [
+        "yes",
+        "0.5",
+        "1\u202f764\u202f450\u202f000",
+        "536\u202f870\u202f912",
+        "1_000",
+    ]
+    assert '<th scope="row">open sockets</th><td>0</td>' in facts_table({"open_sockets": 0})
+    assert '<th scope="row">SHOP_KEY</th>' in facts_table({"SHOP_KEY": "set"})
+    assert facts({"hits": 1200, "last_failure": "", "error_rate": 0.25}) == "hits 1\u202f200, error rate 0.25"
 
 
 async def test_a_name_that_would_turn_the_page_around_is_written_out(serve):

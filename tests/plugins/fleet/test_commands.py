@@ -193,14 +193,18 @@ def test_a_change_on_another_revision_is_refused_and_with_no_host_there_nobody_i
     assert typed("fleet", "enable", "lamp", "--now", "--expect", "1")[1]["revision"] == 2
     assert typed("fleet", "config", "rollback", "1", "--reason", "as it was")[1]["revision"] == 3
     revisions = typed("fleet", "config", "history")[1]["revisions"]
-    assert [one["change"] for one in revisions] == ["back to 1", "enable lamp", "disable lamp"]
+    assert [one["change"] for one in revisions] == ["back to revision 1", "enable lamp", "disable lamp"]
     assert [one["plugins"]["lamp"]["enabled"] for one in revisions] == [False, True, False]
     assert revisions[0]["reason"] == "as it was"
     assert all(1.7e9 < one["made"] <= revisions[0]["made"] for one in revisions)
     with pytest.raises(SystemExit):
         main(["fleet", "config", "history"])
     last = datetime.fromtimestamp(revisions[0]["made"], UTC).isoformat(timespec="seconds")
-    assert capsys.readouterr().out.splitlines()[0].split("  ")[-4:-1] == [last, "back to 1", f"by {author()}"]
+    assert capsys.readouterr().out.splitlines()[0].split("  ")[-4:-1] == [
+        last,
+        "back to revision 1",
+        f"by {author()}",
+    ]
 
 
 @pytest.mark.parametrize(

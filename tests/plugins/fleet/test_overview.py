@@ -47,7 +47,7 @@ async def test_of_many_hosts_those_in_trouble_have_a_line_and_the_number_of_line
     assert len(lines) == MOST_LINES
     assert {"h0017", "h0333", "h0399"} <= set(lines)
     assert lines == sorted(lines)
-    assert (found["known"], len(found["living"])) == (400, 400)
+    assert (found["known"], len(found["living"]), found["here"]) == (400, 400, "reader")
 
 
 async def test_of_many_hosts_those_have_a_column_where_a_plugin_is_otherwise_and_the_others_are_counted() -> (

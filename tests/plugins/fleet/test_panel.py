@@ -142,7 +142,10 @@ async def test_the_whole_fleet_is_read_and_changed_through_the_api_of_any_host(
             assert re.search(r'data-label="When">(now|[0-9]+ \w+ ago)<', page)
             (back, made) = (await writer.get("/admin/api/fleet/revisions")).json()["revisions"]
             assert 1.7e9 < made["made"] <= back["made"]
-            assert (made["reason"], back["change"]) == ("it flickers", "back to 0: disable lamp went wrong")
+            assert (made["reason"], back["change"]) == (
+                "it flickers",
+                "back to revision 0: disable lamp went wrong",
+            )
 
 
 async def test_a_host_that_is_cut_off_says_so_on_its_page_and_shows_what_it_knows(

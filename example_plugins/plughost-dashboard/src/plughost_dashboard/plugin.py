@@ -132,4 +132,5 @@ class DashboardPlugin(Plugin):
 
     async def _panel(self) -> Mapping[str, Any]:
         sources = await anyio.to_thread.run_sync(self._usage.sources, self._usage.hour - 24)
-        return {"sources_of_a_day": [asdict(source) for source in sources]}
+        listed = [asdict(source) for source in sources]
+        return {"sources_of_a_day": listed or "Nobody has asked for anything within a day."}

@@ -73,7 +73,7 @@ def about_caches(stats: Mapping[str, CacheStats], status: Mapping[str, Any]) -> 
 
 
 def _low_hit_rate(figures: CacheStats) -> str:
-    rate = f"Only {figures.hit_rate:.0%} of {figures.hits + figures.misses} questions were answered. "
+    rate = f"Only {figures.hit_rate * 100:.0f} % of {figures.hits + figures.misses} questions were answered. "
     crowded = sum(figures.evicted.values())
     if crowded > figures.expired:
         made = f"{counted(crowded, 'entry', 'entries')} had to make room"

@@ -326,22 +326,41 @@ def facts(figures: Any) -> str:
     """Return a mapping of for_json figures as one line."""
     if not isinstance(figures, Mapping):
         return ""
-    short = {k: v for k, v in figures.items() if isinstance(v, str | int | float) and not isinstance(v, bool)}
-    return ", ".join(f"{key.replace('_', ' ')} {_short(value)}" for key, value in short.items())
+    short = {
+        k: v
+        for k, v in figures.items()
+        if isinstance(v, str | int | float) and not isinstance(v, bool) and v != ""
+    }
+    return ", ".join(f"{_worded(key)} {_short(value)}" for key, value in short.items())
 
 
 def facts_table(value: Any) -> Markup:
     """Return any document as nested tables."""
     if isinstance(value, Mapping):
         rows = (
-            Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(key, facts_table(item))
+            Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(_worded(key), facts_table(item))
             for key, item in value.items()
         )
-        return Markup("<table><tbody>{}</tbody></table>").format(Markup("").join(rows))
+        return (
+            Markup("<table><tbody>{}</tbody></table>").format(Markup("").join(rows)) if value else Markup("-")
+        )
     if isinstance(value, list):
         return Markup("<br>").join(facts_table(item) for item in value) if value else Markup("-")
     return escape(_short(value))
 
 
+def _worded(key: str) -> str:
+    """Return the name of a figure as words; what has capitals, such as a variable's name, stays as it is."""
+    return key.replace("_", " ") if key.islower() else key
+
+
 def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and abs(value) < 1_000_000:
+        return f"{value:g}"
+    return number(round(value))

@@ -168,7 +168,9 @@ class RevisionFollower:
             self._log.warning("the copy of the fleet's revision is not used", error=str(error))
             return
         if self._on_trial:  # nobody has told that it is good, and numbers only grow
-            change = f"back to {kept.number}: the store was emptied while {mine.applied} was on its way"
+            change = (
+                f"back to revision {kept.number}: the store was emptied while {mine.applied} was on its way"
+            )
             kept = Revision(
                 number=mine.applied + 1, parent=kept.number, author=mine.name, change=change, plugins=kept.plugins,
                 made=mine.now(),

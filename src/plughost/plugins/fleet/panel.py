@@ -68,8 +68,7 @@ class FleetPanel:
             columns, plugins = plugins_shown([mine], ())
             nothing: dict[str, Any] = dict.fromkeys(("hazards", "steerable", "jobs", "revisions"), ())
             return nothing | {
-                "name": self._fleet.name,
-                "store": self._fleet.store,
+                **self._whose(),
                 "cut_off": said,
                 "silence": mine.seen_age,
                 "drift": 0,
@@ -82,6 +81,10 @@ class FleetPanel:
                 "rollout": None,
                 "revisions_error": said,
             }
+
+    def _whose(self) -> Mapping[str, Any]:
+        fleet = self._fleet
+        return {"name": fleet.name, "here": fleet.here, "store": fleet.store}
 
     async def _seen(self) -> Mapping[str, Any]:
         view, members, status = await self._fleet.look()
@@ -97,8 +100,7 @@ class FleetPanel:
             error = str(unreadable)
         hosts, (columns, plugins) = hosts_shown(members), plugins_shown(living, status.drift)
         return {
-            "name": status.name,
-            "store": status.store,
+            **self._whose(),
             "cut_off": "",
             "silence": 0.0,
             "hazards": status.hazards,

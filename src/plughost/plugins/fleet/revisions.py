@@ -101,7 +101,9 @@ class Revisions:
             FleetError: There is no such revision.
         """
         before = (await self.revision(number)).plugins
-        return await self._put(_Order(f"back to {number}", lambda *_: before, plan, expect, author, reason))
+        return await self._put(
+            _Order(f"back to revision {number}", lambda *_: before, plan, expect, author, reason)
+        )
 
     async def revision(self, number: int) -> Revision:
         """Return one; before the first, an empty one.
@@ -219,7 +221,7 @@ class Revisions:
                 parent=good.number,
                 author=bad.author,
                 reason=roll.reason[:500],
-                change=f"back to {steering.active}: {bad.change} went wrong",
+                change=f"back to revision {steering.active}: {bad.change} went wrong",
                 plugins=good.plugins,
                 made=roll.since / 1000,
             )

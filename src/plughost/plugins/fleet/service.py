@@ -61,6 +61,11 @@ class FleetService:
         return self._store.name
 
     @property
+    def here(self) -> str:
+        """The name of this host."""
+        return self._membership.name
+
+    @property
     def member(self) -> FleetMember:
         """This host."""
         card, mine = self._host.card(), self._membership
