@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -600,6 +601,34 @@ def test_workers_end_when_the_process_that_looks_after_them_is_killed(start):
         return True
 
     eventually(refused)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_at_once_ends_no_request(start, number):
+    served = start("--workers", "2", "--drain-notice", "0", start_new_session=True)
+    address = served.started()
+    eventually(lambda: len(pids(address)) == 2)
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(get, address, "/slow") for _ in range(6)]
+        time.sleep(0.5)  # other processes: nothing tells when they have the requests
+        os.killpg(served.process.pid, number)
+        assert [each.result() for each in asked] == [b"done"] * 6
+    assert served.process.wait(60) == 0
+
+
+def test_a_second_signal_ends_all_workers_at_once(start, tmp_path):
+    (tmp_path / "probe.py").write_text(PROBE.replace("sleep(1)", "sleep(120)"))
+    served = start("--workers", "2", "--drain-notice", "0", "--drain", "100", start_new_session=True)
+    address = served.started()
+    eventually(lambda: len(pids(address)) == 2)
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=60) as client:
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.5)
+        os.killpg(served.process.pid, signal.SIGINT)
+        time.sleep(0.5)
+        os.killpg(served.process.pid, signal.SIGINT)
+        with suppress(ConnectionError):
+            assert client.recv(1) == b""
 
 
 def test_whichever_worker_is_asked_tells_the_figures_of_all_and_which_did_not_tell_theirs(start):

@@ -58,12 +58,18 @@ class StopSignals:
 
     Must be used in the main thread.
 
+    Args:
+        looked_after: Whether another process, which is sent the signals too, asks this one to stop. Service managers
+            signal every process of a service and terminals every one in the foreground, so that a second signal is
+            the usual thing there and must end no request.
+
     Attributes:
         politely: Whether it was SIGTERM, by which a service manager asks, and not a person at the terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, looked_after: bool = False) -> None:
         self.politely = False
+        self._looked_after = looked_after
         self._asked = anyio.Event()
         self._interruption: Interruption | None = None
         self._tasks: TaskGroup | None = None
@@ -77,9 +83,11 @@ class StopSignals:
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
                 task_status.started()
                 async for number in received:
-                    self.politely = number == signal.SIGTERM
-                    break
-            self.stop()
+                    if not self.asked:
+                        self.politely = number == signal.SIGTERM
+                        self.stop()
+                    if not self._looked_after:
+                        break
 
         await tasks.start(listen)
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import AsyncIterable
 from functools import partial
@@ -60,7 +61,7 @@ class OneProcess:
         """
         ready = True
         with hangups() as requests:
-            async with StopSignals() as signals:
+            async with StopSignals(looked_after=self._serving.worker is not None) as signals:
                 with signals.interrupting() as starting:
                     host = self._program.host(worker=self._serving.worker)
                     for folder in self._folders:
@@ -183,9 +184,14 @@ class OneProcess:
 
 
 async def _stop_when_alone(signals: StopSignals) -> None:
-    """Stop when the process that looks after the workers is gone: it holds the other end of standard input."""
+    """Stop when the process that looks after the workers is gone: it holds the other end of standard input.
+
+    When it goes while this one stops already, a second signal has ended it, which is to end all of them at once.
+    """
     while True:
         await anyio.wait_readable(sys.stdin)
         if not os.read(sys.stdin.fileno(), 1024):
             break
+    if signals.asked:
+        os.kill(os.getpid(), signal.SIGKILL)
     signals.stop()
