@@ -203,6 +203,33 @@ def test_the_search_for_a_command_goes_on_past_a_broken_plugin(cli, install, onl
     assert "Commands of plugin 'abroken' are missing" in ran.err
 
 
+def test_for_a_command_that_no_card_names_it_is_said_who_was_imported(cli, install, only) -> None:
+    only("good", "greeter")
+    install("good", GOOD)
+    install("greeter", COMMANDS)
+    ran = cli("greet", "hello", "Ada")
+    assert (ran.code, ran.out) == (0, "Hello, Ada!\n")
+    assert (
+        "No card names command 'greet', so it was looked for in good, greeter, which were imported."
+        in ran.err
+    )
+    assert "commands = ['greet'] in the plugin.toml of greeter spares that" in ran.err
+    missed = cli("gret")
+    assert (missed.code, "looked for in good, greeter" in missed.err) == (2, True)
+
+
+def test_all_plugins_without_a_card_have_as_long_as_one_for_their_import(
+    cli, install, only, configure
+) -> None:
+    only("aslow", "slow", "zlate")
+    for name in ("aslow", "slow", "zlate"):
+        install(name, "import time\ntime.sleep(2)\n" + GOOD)
+    configure("[host]\nload_timeout = 1\n")
+    ran = cli("greet")
+    assert ran.code == 2
+    assert "Not looked at within host.load_timeout: slow, zlate." in ran.err
+
+
 def test_two_plugins_with_one_command_are_named(cli, install, only) -> None:
     only("first", "second")
     install("first", COMMANDS, card='commands = ["greet"]')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -31,9 +32,9 @@ def names_on_cards(loaded: LoadedConfig) -> Mapping[str, str]:
 def find_command(program: Program, name: str) -> click.Command | None:
     """Return a plugin's command, or None when nobody has one of that name.
 
-    Plugins whose card names the command are asked first, then all whose card leaves it open; the others are not
-    imported. One that cannot be imported is named on standard error, and the search goes on. So are those whose
-    command of that name nobody can call.
+    Plugins whose card names the command are asked first, then all whose card leaves it open, within the time limit of
+    one import; the others are not imported. One that cannot be imported is named on standard error, and the search
+    goes on. So are those whose command of that name nobody can call.
 
     Raises:
         ConfigError: The configuration cannot be read, so it is not known which plugins there are.
@@ -41,15 +42,15 @@ def find_command(program: Program, name: str) -> click.Command | None:
     loaded = program.load_config()
     candidates = [candidate for candidate in survey(loaded) if candidate.wanted]
     sure = [candidate for candidate in candidates if name in (candidate.card.commands or ())]
-    unsaid = [candidate for candidate in candidates if candidate.card.commands is None]
-    maybe = [one for one in unsaid if not one.card.hooks or _HOOK in one.card.hooks]
     found: list[tuple[str, click.Command]] = []
-    for candidate in (*sure, *maybe):
+    for candidate in sure:
         given = _commands_of(program, candidate, loaded.config.host.load_timeout)
         found += [(candidate.name, command) for command in given if command.name == name]
-        if found and candidate in sure:
+        if found:
             found += [(one.name, found[0][1]) for one in sure if one is not candidate]
             break
+    else:
+        found = _looked_for(program, name, candidates, loaded)
     if not found:
         return None
     (winner, command), *others = found
@@ -60,6 +61,34 @@ def find_command(program: Program, name: str) -> click.Command | None:
             + ("Rename one of them" if losers == repr(winner) else "Disable one of them")
         )
     return command
+
+
+def _looked_for(
+    program: Program, name: str, candidates: Iterable[PluginCandidate], loaded: LoadedConfig
+) -> list[tuple[str, click.Command]]:
+    """Return who has a command that no card names; say who was imported for that, if more than the one that has it."""
+    found: list[tuple[str, click.Command]] = []
+    imported, left_out = [], []
+    until = time.monotonic() + loaded.config.host.load_timeout
+    for candidate in candidates:
+        is_settled = candidate.card.commands is not None or _HOOK not in (candidate.card.hooks or (_HOOK,))
+        # In a process of its own nobody adds commands.
+        if is_settled or candidate.wish.isolation == "process":
+            continue
+        if (limit := until - time.monotonic()) <= 0:
+            left_out.append(candidate.name)
+            continue
+        imported.append(candidate.name)
+        given = _commands_of(program, candidate, limit)
+        found += [(candidate.name, command) for command in given if command.name == name]
+    if len(imported) + len(left_out) > len(found):
+        late = f" Not looked at within host.load_timeout: {', '.join(left_out)}." if left_out else ""
+        whose = found[0][0] if found else "the plugin that has it"
+        program.talk(
+            f"No card names command {name!r}, so it was looked for in {', '.join(imported)}, which were imported.{late}"
+            f" commands = [{name!r}] in the plugin.toml of {whose} spares that"
+        )
+    return found
 
 
 def _commands_of(program: Program, candidate: PluginCandidate, limit: float) -> list[click.Command]:
