@@ -13,8 +13,11 @@ from plughost.exceptions import ConfigError, StoreUnavailableError
 from plughost.plugins.fleet.stores.redis import RedisFleetStore
 from plughost.testing import FakeClock, FleetStoreSuite
 from plughost.testing.suites.fleet_driver import JOB, FleetDriver
+from redis_gate import OF_REDIS_6, Gate, gate
 from servers import Server, free_port
 from servers import server as running_server
+
+__all__ = ["gate"]  # a fixture of this module
 
 pytestmark = pytest.mark.anyio
 
@@ -257,3 +260,21 @@ async def test_what_stands_in_the_head_and_is_no_number_ends_no_call_by_an_error
     for call in calls:
         with pytest.raises(StoreUnavailableError, match="cannot read"):
             await call()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"-OOM command not allowed when used memory > 'maxmemory'.", "it is out of memory"),
+        (b"-READONLY You can't write against a read only replica.", "it is a replica"),
+    ],
+)
+async def test_what_an_older_server_says_of_a_command_within_a_script_is_told(
+    gate: Gate, answer: bytes, says: str
+) -> None:
+    store = RedisFleetStore(gate.url, prefix="p")
+    await store.open()
+    gate.refusal = OF_REDIS_6 % answer
+    with pytest.raises(StoreUnavailableError, match=says):
+        await store.join(Greeting(member="a", ttl=15_000))
+    await store.close()

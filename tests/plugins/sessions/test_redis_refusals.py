@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
-import anyio.abc
 import pytest
 
 from plughost import Host
@@ -17,8 +15,11 @@ from plughost.exceptions import PluginError, StoreUnavailableError
 from plughost.plugins.sessions.plugin import SessionsPlugin
 from plughost.plugins.sessions.stores.redis import RedisStore
 from plughost.testing.suites.session_store import digest, new
+from redis_gate import OF_REDIS_6, Gate, gate
 from servers import Server, free_port
 from servers import server as running_server
+
+__all__ = ["gate"]  # a fixture of this module
 
 pytestmark = pytest.mark.anyio
 
@@ -30,45 +31,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Gate:
-    """Stands before a server; refuses the next command when told to, and counts who connects."""
-
-    def __init__(self, path: Path, server: Server) -> None:
-        self.path, self.server = path, server
-        self.url = f"unix://{path}"
-        self.refusal = b""
-        self.connections = 0
-
-    async def serve(self, client: anyio.abc.SocketStream) -> None:
-        self.connections += 1
-        async with client, await anyio.connect_unix(self.server.path) as behind:
-            try:
-                while True:
-                    asked = await client.receive()
-                    if self.refusal and b"CLIENT" not in asked:
-                        answer, self.refusal = self.refusal, b""
-                    else:
-                        await behind.send(asked)
-                        answer = await behind.receive()
-                    await client.send(answer)
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return
-
-
-@pytest.fixture
-async def gate(server: Server) -> AsyncIterator[Gate]:
-    gate = Gate(server.folder / "gate", server)
-    listener = await anyio.create_unix_listener(gate.path)
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, gate.serve)
-        yield gate
-        group.cancel_scope.cancel()
-
-
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
         (b"-OOM command not allowed when used memory > 'maxmemory'.\r\n", "out of memory"),
+        (OF_REDIS_6 % b"-OOM command not allowed when used memory > 'maxmemory'.", "out of memory"),
         (b"-MOVED 866 127.0.0.1:7001\r\n", "cluster"),
         (b"-CLUSTERDOWN Hash slot not served\r\n", "cluster"),
         (b"-LOADING Redis is loading the dataset in memory\r\n", "loading"),
@@ -90,12 +57,13 @@ async def test_a_refusal_is_the_failure_of_one_command_and_of_nobody_else(
     await store.close()
 
 
-async def test_a_server_that_became_a_replica_is_left(gate: Gate) -> None:
+@pytest.mark.parametrize("answer", [b"-%b\r\n", OF_REDIS_6.replace(b"%b", b"-%b")])
+async def test_a_server_that_became_a_replica_is_left(gate: Gate, answer: bytes) -> None:
     store = RedisStore(gate.url, prefix="x")
     await store.open()
     await store.create(new("a"))
     before = gate.connections
-    gate.refusal = b"-READONLY You can't write against a read only replica.\r\n"
+    gate.refusal = answer % b"READONLY You can't write against a read only replica."
     with pytest.raises(StoreUnavailableError, match=r"refused.*replica"):
         await store.create(new("b"))
     assert await store.create(new("b")) is not None

@@ -65,6 +65,8 @@ _UNREADABLE = (
     "it holds something that this plughost cannot read: another version wrote it, or somebody by hand"
 )
 _MAY_NOT = "the user in redis_url may not do that"
+_IS_FULL = "it is out of memory: give it more, or raise its maxmemory"
+_IS_REPLICA = "it is a replica: let redis_url lead to the primary"
 _REFUSED_IN_WORDS = (
     ("TOONEW", TOO_NEW),
     (
@@ -81,14 +83,16 @@ _REFUSED_IN_WORDS = (
     ("ACL failure in script", _MAY_NOT),
     ("can't run this command", _MAY_NOT),
     ("WRONGTYPE", _UNREADABLE),
+    ("-OOM ", _IS_FULL),  # Redis 6 and older say so within a sentence on the script
+    ("-READONLY ", _IS_REPLICA),
     ("user_script", _UNREADABLE),
 )
 """What the text of an answer holds that redis-py has no class for, and what is the matter then."""
 
 _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
-    (answers.ReadOnlyError, "it is a replica: let redis_url lead to the primary"),
+    (answers.ReadOnlyError, _IS_REPLICA),
     (answers.BusyLoadingError, "it is still loading its data"),
-    (answers.OutOfMemoryError, "it is out of memory: give it more, or raise its maxmemory"),
+    (answers.OutOfMemoryError, _IS_FULL),
     (answers.AuthenticationError, "the name or the password in redis_url is wrong"),
     (answers.NoPermissionError, _MAY_NOT),
     (answers.TimeoutError, "it did not answer in time"),

@@ -52,6 +52,7 @@ _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (answers.ResponseError, "see its log"),
 )
 """What Redis may answer instead of doing what it is asked, the nearest first. Anything else is no answer at all."""
+_IN_SCRIPTS = {"OOM": answers.OutOfMemoryError, "READONLY": answers.ReadOnlyError}
 _ANSWERED = tuple(kind for kind, _ in _REFUSALS)
 
 _log = get_logger("plughost.sessions")
@@ -306,6 +307,9 @@ class RedisStore:
         return StoreUnavailableError(f"Redis cannot be reached: {type(error).__name__}")
 
     async def _refusal(self, refusal: Exception) -> StoreUnavailableError:
+        # Redis 6 and older say within a sentence on the script what a command in it was answered.
+        said = next((kind for code, kind in _IN_SCRIPTS.items() if f"-{code} " in str(refusal)), None)
+        refusal = refusal if said is None else said(str(refusal))
         if isinstance(refusal, answers.ReadOnlyError):
             await self._let_go()
         return self._refused(refusal)
