@@ -343,3 +343,20 @@ async def test_what_cannot_be_a_store_is_refused_in_words(
             pass
     assert why in str(refused.value)
     assert "PASSWORD" not in str(refused.value)
+
+
+async def test_processes_over_one_store_share_what_they_keep_warm_and_one_goes_on_alone(
+    clock: FakeClock,
+) -> None:
+    store, loads = Dictionary(), Calls("loaded")
+    async with caches_over(store, clock) as here:
+        async with caches_over(store, clock) as there:
+            for caches in (here, there):
+                caches.get("c", jitter=0).precompute("k", loads, every=60)
+            for _ in range(600):
+                await clock.advance(2)
+        together = loads.count
+        for _ in range(300):
+            await clock.advance(2)
+    assert 20 <= together <= 24  # of 20 periods, which are up to a tenth shorter
+    assert 9 <= loads.count - together <= 12

@@ -12,10 +12,11 @@ from plughost.contracts import WarmEntry
 from plughost.exceptions import ConfigError, LoadTimeoutError, StoreUnavailableError
 from plughost.plugins.cache.config import CacheConfig
 from plughost.plugins.cache.manager import NamedCaches
+from plughost.plugins.cache.redis.link import RedisLink
 from plughost.testing.clock import FakeClock
 from plughost.testing.suites.cache_backend import Calls
 
-from .conftest import shared
+from .conftest import PATIENT, shared
 
 pytestmark = pytest.mark.anyio
 
@@ -253,6 +254,31 @@ async def test_keeping_warm_can_be_ended_and_survives_failures(caches: NamedCach
     seen = calls.count
     await clock.advance(30)
     assert calls.count == seen
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_several_processes_keep_warm_is_loaded_by_one_of_them(redis_url: str) -> None:
+    settings = CacheConfig(redis_url=redis_url, **PATIENT)
+    loads = Calls("loaded")
+
+    def one() -> NamedCaches:
+        return NamedCaches(settings, clock=FakeClock(), link=RedisLink(settings))
+
+    async with one() as here, one() as there:
+        both = (here, there)
+        for caches in both:
+            caches.get("c", jitter=0).keep_warm("k", loads, ttl=2.0)
+        assert await here.tick() == 1
+        assert await there.tick() == 0
+        assert await there.get("c").get("k") == "loaded"
+        assert loads.count == 1
+        await anyio.sleep(1.6)  # until it is due, by the server's time
+        async with anyio.create_task_group() as tasks:
+            for caches in both:
+                tasks.start_soon(caches._clock.advance, 1.7)  # type: ignore[attr-defined]
+        for caches in both:
+            await caches.tick()
+        assert loads.count == 2
 
 
 async def test_a_value_is_computed_each_period_read_or_not(caches: NamedCaches, clock: FakeClock) -> None:

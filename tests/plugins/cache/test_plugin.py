@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
@@ -121,6 +122,21 @@ class TestWithRedis:
                 assert await caches.default.get("k") == expected
                 await caches.default.set("k", 1)
                 assert caches.status()["available"]
+
+    async def test_what_plugins_want_warm_is_loaded_by_the_first_host_that_starts(
+        self, redis_url: str
+    ) -> None:
+        plugins = [Listening(), Listening()]
+        async with AsyncExitStack() as stack:
+            for plugin in plugins:
+                host = await stack.enter_async_context(host_with({"redis_url": redis_url, **PATIENT}))
+                await host.load_plugin(plugin)
+                money = host.use(CacheManager).get("money")
+                with anyio.fail_after(20):
+                    while await money.get("rates") is None:  # noqa: ASYNC110 - the cache does it by itself
+                        await anyio.sleep(0.01)
+                await anyio.sleep(0.05)  # for a load that was one too many
+            assert [plugin.loads for plugin in plugins] == [1, 0]
 
     async def test_a_host_starts_without_its_redis_and_warns(self, own_server: Server) -> None:
         own_server.kill()

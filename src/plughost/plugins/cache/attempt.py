@@ -47,9 +47,7 @@ class Attempt:
             found = None if load.forced else read.found
             if found is not None and found.fresh_for > 0:
                 engine.take_in(load.key, found, self.flight.since)
-                share = engine.freshness.refresh if load.refresh is None else load.refresh
-                is_due = found.fresh_for <= share * (found.age + found.fresh_for)
-                if not (load.background and is_due):
+                if not self._is_to_be_renewed(found):
                     return found
             if load.forced or not engine.settings.lease:
                 lease = Lease(load.key, "-", read.snapshot)
@@ -66,6 +64,14 @@ class Attempt:
             return found
         self.found, self.since, self.lease = found, lease.snapshot, lease
         return None
+
+    def _is_to_be_renewed(self, found: Found) -> bool:
+        """Return whether a value is loaded again though it is fresh."""
+        load = self.load
+        if load.renew_at is not None:
+            return found.age >= load.renew_at
+        share = self.engine.freshness.refresh if load.refresh is None else load.refresh
+        return load.background and found.fresh_for <= share * (found.age + found.fresh_for)
 
     async def make(self) -> Any:
         """Run the loader and store what it made; when it fails, answer with what was kept for bad times."""

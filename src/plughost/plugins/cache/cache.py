@@ -333,14 +333,14 @@ class NamedCache:
         self, key: str, loader: Loader, ttl: Seconds | None = None, tags: Iterable[str] = ()
     ) -> Callable[[], None]:
         """Load the key again each time 80 % of its time is over, until nobody reads it any more."""
-        return self.warmer.keep_warm(Load(check_key(key), loader, ttl, tags_of(tags), forced=True))
+        return self.warmer.keep_warm(Load(check_key(key), loader, ttl, tags_of(tags)))
 
     def precompute(
         self, key: str, loader: Loader, every: Seconds, tags: Iterable[str] = ()
     ) -> Callable[[], None]:
         """Load the key now and each ``every`` seconds, read or not."""
         period = bounded_seconds(every, "every")
-        return self.warmer.precompute(Load(check_key(key), loader, tags=tags_of(tags), forced=True), period)
+        return self.warmer.precompute(Load(check_key(key), loader, tags=tags_of(tags)), period)
 
     # Looking
 

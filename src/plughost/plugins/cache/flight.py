@@ -36,6 +36,7 @@ class Flight:
         since: Where the logical clock stood when it began.
         tags: Tags the value will have, as far as they are known.
         loaded: Whether the loader ran; False when another tier had the value.
+        age: Seconds since another tier has had the value.
         thread: The thread that carries it.
         waits_for: The flights its loader waits for.
     """
@@ -46,6 +47,7 @@ class Flight:
         "_event",
         "_lock",
         "_value",
+        "age",
         "done",
         "key",
         "loaded",
@@ -61,6 +63,7 @@ class Flight:
         self.tags = tags
         self.waits_for: list[Waiting] = []
         self.loaded = False
+        self.age = 0.0
         self.thread = threading.get_ident()
         self.done = False
         self._value: Any = None
@@ -69,10 +72,10 @@ class Flight:
         self._event: anyio.Event | None = None
         self._blocked: threading.Event | None = None
 
-    def finish(self, value: Any, *, loaded: bool) -> None:
+    def finish(self, value: Any, *, loaded: bool, age: float = 0.0) -> None:
         """End well; called once by the carrier, in its thread."""
         self._value = value
-        self.loaded = loaded
+        self.loaded, self.age = loaded, age
         self._end()
 
     def fail(self, error: BaseException) -> None:

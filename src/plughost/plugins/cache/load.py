@@ -26,6 +26,8 @@ class Load:
         blocking: The loader is a plain function that waits: run it in a worker thread.
         background: Nobody waits, there is a value, and it is early: only load if nobody else does.
         forced: Load even if there is a fresh value.
+        renew_at: Age in seconds from which on a fresh value of the shared tier is loaded again, unless somebody else is
+            at it; None goes by ``background`` and ``refresh``.
         threaded: Carried by the thread of a synchronous caller.
         limit: Seconds it may take when the cache has no ``load_timeout``; None for any time.
     """
@@ -39,6 +41,7 @@ class Load:
     blocking: bool = False
     background: bool = False
     forced: bool = False
+    renew_at: float | None = None
     threaded: bool = False
     limit: float | None = None
 

@@ -124,7 +124,7 @@ class Loads:
             flight.fail(CarrierLost(flight.key))
             raise
         else:
-            flight.finish(value, loaded=found is None)
+            flight.finish(value, loaded=found is None, age=0.0 if found is None else found.age)
         finally:
             self._engine.flights.leave(flight)
 

@@ -151,7 +151,7 @@ class NamedCaches:
 
             async def warm_quietly() -> None:
                 try:
-                    await self._warm(cache)
+                    await self._warm(cache, forced=False)
                 except Exception as error:
                     _log.warning("warming a cache failed", cache=cache.name, error=error_line(error))
 
@@ -205,17 +205,17 @@ class NamedCaches:
         loaded: list[int] = []
 
         async def one(cache: NamedCache) -> None:
-            loaded.append(await self._warm(cache))
+            loaded.append(await self._warm(cache, forced=True))
 
         async with anyio.create_task_group() as group:
             for cache in caches:
                 group.start_soon(one, cache)
         return sum(loaded)
 
-    async def _warm(self, cache: NamedCache) -> int:
+    async def _warm(self, cache: NamedCache, *, forced: bool) -> int:
         if self._wanted is None:
             return 0
-        return await cache.warm_many(await self._wanted(cache.name))
+        return await cache.warmer.warm_many(await self._wanted(cache.name), forced=forced)
 
     async def clear(self) -> None:
         """Clear every cache."""

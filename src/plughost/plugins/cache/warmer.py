@@ -1,11 +1,14 @@
 """Values that are loaded before anybody asks: kept warm, computed each so often, or warmed in bulk.
 
 A timer that refreshes keeps dead keys alive for ever, so what is kept warm is dropped when nobody read it for
-a few of its periods. In a fleet whoever finds a key due loads it; the others find it fresh.
+a few of its periods. Of those that share a tier whoever finds a key due first loads it, by the lease that any load asks
+for; the others find it fresh, and look again when it is due. A job of the fleet would not do: each process has keys and
+loaders of its own, and sees its own readers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,13 +18,16 @@ import anyio
 
 from plughost.contracts import WarmEntry, check_function, error_line, items_of
 from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
-from plughost.plugins.cache.flight import Abandoned, CarrierLost
+from plughost.plugins.cache.flight import Abandoned, CarrierLost, Flight
 from plughost.plugins.cache.freshness import bounded_seconds
 from plughost.plugins.cache.load import Load
 from plughost.plugins.cache.loading import Loads, lost_once
 
 _WARM_AT: Final = 0.8
 """Share of the time after which a key that is kept warm is loaded again."""
+
+_RENEWED_AT: Final = 0.85
+"""Share of its period from which on a value that another process loaded is loaded again here."""
 
 
 @dataclass(slots=True)
@@ -32,6 +38,7 @@ class _Kept:
         load: How it is loaded.
         period: Seconds between loads.
         due_at: When the next one is due.
+        looked_at: When its readers were looked for.
         idle: Periods since somebody read it.
         wanted: Whether it stays although nobody reads it.
         loading: Whether it is being loaded now.
@@ -40,6 +47,7 @@ class _Kept:
     load: Load
     period: float
     due_at: float
+    looked_at: float = -math.inf
     idle: int = 0
     wanted: bool = False
     loading: bool = False
@@ -72,18 +80,26 @@ class Warmer:
 
     async def warm(self, load: Load) -> Any:
         """Load now, or wait for whoever is loading; returns the value."""
+        return await (await self._landed(load)).wait()
+
+    async def _landed(self, load: Load) -> Flight:
         lost: CarrierLost | None = None
         while True:
             flight, carries = self._engine.flights.join(load.key, load.tags)
             if carries:
                 self._engine.home.spawn(self._loads.carry, flight, load, self._engine.remote)
             try:
-                return await flight.wait()
+                await flight.wait()
+                return flight
             except Abandoned as end:
                 lost = lost_once(end, lost)
 
-    async def warm_many(self, entries: Iterable[WarmEntry]) -> int:
-        """Load several, a few at a time; how many were loaded.
+    async def warm_many(self, entries: Iterable[WarmEntry], *, forced: bool = True) -> int:
+        """Load several, a few at a time; how many are warm.
+
+        Args:
+            entries: What to load.
+            forced: Whether also those are loaded that are fresh in the shared tier.
 
         Raises:
             TypeError: Something among them is no ``WarmEntry``.
@@ -96,11 +112,11 @@ class Warmer:
             async with limiter:
                 try:
                     ttl = None if entry.ttl is None else bounded_seconds(entry.ttl)
-                    load = Load(check_key(entry.key), entry.loader, ttl, tags_of(entry.tags), forced=True)
+                    load = Load(check_key(entry.key), entry.loader, ttl, tags_of(entry.tags), forced=forced)
                 except (TypeError, ValueError) as error:
                     log.warning("warming a cache failed", cache=self._engine.name, error=error_line(error))
                     return
-                if await self._try_within_limit(load):
+                if await self._try_within_limit(load) is not None:
                     done.append(entry.key)
 
         async with anyio.create_task_group() as group:
@@ -108,16 +124,15 @@ class Warmer:
                 group.start_soon(one, entry)
         return len(done)
 
-    async def _try_within_limit(self, load: Load) -> bool:
+    async def _try_within_limit(self, load: Load) -> Flight | None:
         try:
             with anyio.move_on_after(self._limit):  # whoever carries the load may not let itself be stopped
-                await self.warm(replace(load, limit=self._limit))
-                return True
+                return await self._landed(replace(load, limit=self._limit))
         except Exception as error:
             log.warning("warming a cache failed", cache=self._engine.name, error=error_line(error))
-            return False
+            return None
         log.warning("warming a cache took too long", cache=self._engine.name, limit=self._limit)
-        return False
+        return None
 
     def keep_warm(self, load: Load) -> Callable[[], None]:
         """Load again each time 80 % of the key's time is over."""
@@ -134,6 +149,7 @@ class Warmer:
 
     def _add(self, kept: _Kept) -> Callable[[], None]:
         key = kept.load.key
+        kept.load = replace(kept.load, renew_at=kept.period * _RENEWED_AT)
         check_function(kept.load.loader, f"the loader of {key!r}")
         self._kept[key] = kept
         self._engine.reads[key] = 1  # the first period needs no reader
@@ -158,14 +174,21 @@ class Warmer:
 
         async def load_kept(kept: _Kept) -> bool:
             try:
-                return await self._try_within_limit(kept.load)
+                flight = await self._try_within_limit(kept.load)
             finally:
                 kept.loading = False
+            if flight is None or flight.loaded:
+                return flight is not None
+            # Another process loaded it; soon again where it is at it now.
+            kept.due_at = now + kept.period * max(0.05, 0.95 - flight.age / kept.period)
+            return False
 
         reads = self._engine.reads
         for kept in due:
-            kept.idle = 0 if reads.get(kept.load.key) else kept.idle + 1
-            reads[kept.load.key] = 0
+            if now - kept.looked_at >= kept.period * _RENEWED_AT:
+                kept.looked_at = now
+                kept.idle = 0 if reads.get(kept.load.key) else kept.idle + 1
+                reads[kept.load.key] = 0
             periods = self._engine.settings.idle_periods
             if not kept.wanted and kept.idle >= periods:
                 name = self._engine.name

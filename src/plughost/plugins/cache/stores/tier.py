@@ -450,9 +450,9 @@ class StoreTier:
     # Leases: a store keeps none, so each process loads for itself; after a failure it leaves the source alone
 
     async def lease(self, key: str, patience: float, tags: Sequence[str] = ()) -> Lease:
-        """Let the caller load, unless a fresh value has come meanwhile, or a load failed a moment ago."""
+        """Let the caller load, unless a fresh value has come that it had not seen, or a load failed a moment ago."""
         answer = await self.read(key)
-        if answer.found is not None and answer.found.fresh_for > 0:
+        if patience > 0 and answer.found is not None and answer.found.fresh_for > 0:
             return Lease(key, "", answer.snapshot, answer.found)
         return Lease(key, "" if self._spared.get(key, 0.0) > self.line.now() else "-", answer.snapshot)
 
