@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
@@ -28,6 +30,7 @@ class HandGate:
         self.asked: list[FleetJob] = []
         self.ended: list[tuple[JobRun, str]] = []
         self.taken_away = anyio.Event()
+        self.zone: tzinfo = UTC
         self._given = anyio.Event()
         self._answer: JobRun | Exception | None = None
 
@@ -93,6 +96,66 @@ def test_cron_slots_are_meant_in_utc_on_every_host(monkeypatch: pytest.MonkeyPat
         assert slots.after(1_700_000_000.0) == 1_700_015_400.0
         assert slots.before(1_700_015_400.0) == 1_700_015_400.0
         assert slots.before(1_700_015_399.9) == 1_700_015_400.0 - 86_400
+
+
+def slots_in(zone: str, expression: str, begin: str, hours: float) -> list[str]:
+    slots, moment = (
+        CronSlots(expression, ZoneInfo(zone)),
+        datetime.fromisoformat(f"{begin}+00:00").timestamp(),
+    )
+    end, found = moment + hours * 3600, []
+    while (moment := slots.after(moment)) <= end:
+        found.append(f"{datetime.fromtimestamp(moment, UTC):%H:%M}")
+    return found
+
+
+def test_a_fixed_time_comes_once_in_a_night_in_which_the_clocks_of_its_zone_are_changed() -> None:
+    assert slots_in("Europe/Berlin", "30 2 * * *", "2025-03-29 23:00", 20) == ["01:00"]
+    assert slots_in("Europe/Berlin", "30 2 * * *", "2025-10-25 22:30", 20) == ["00:30"]
+    assert slots_in("Europe/Berlin", "30 2 * * *", "2025-10-26 01:15", 20) == []  # it is 02:15 again
+    assert slots_in("America/Havana", "0 0 * * *", "2025-03-08 12:00", 24) == ["05:00"]
+
+
+@given(
+    zone=st.sampled_from(
+        ("Europe/Berlin", "America/New_York", "America/Havana", "Africa/Cairo", "Asia/Kolkata")
+    ),
+    expression=st.sampled_from(
+        ("30 2 * * *", "0 0 * * *", "*/15 * * * *", "15,45 1-3 * * *", "*/10 2 * * *", "59 23 * * SUN")
+    ),
+    moment=st.one_of(
+        st.floats(1.6e9, 1.75e9),
+        # around the changes of clocks in the autumn and the spring of 2024 and 2025
+        st.sampled_from((1711846800, 1729990800, 1743296400, 1761440400, 1762063200)).flatmap(
+            lambda change: st.floats(change - 14_400, change + 14_400)
+        ),
+    ),
+)
+def test_cron_slots_are_the_same_forwards_and_backwards_whatever_the_clocks_do(
+    zone: str, expression: str, moment: float
+) -> None:
+    slots = CronSlots(expression, ZoneInfo(zone))
+    before, after = slots.before(moment), slots.after(moment)
+    assert before <= moment < after
+    assert (slots.after(before), slots.before(after)) == (after, after)
+
+
+async def test_a_job_is_meant_in_the_zone_of_the_gate_that_is_asked() -> None:
+    clock, gates = FakeClock(), [HandGate(), HandGate()]
+    gates[1].zone = ZoneInfo("Europe/Berlin")
+    now = [gates[0]]
+    scheduler = JobScheduler(clock=clock, gate=lambda: now[0])
+    scheduler.add(fleet_job(print, every=None, cron="30 2 * * *"), owner="shop")
+    async with running(scheduler):
+        await settled()
+        now[0] = gates[1]
+        scheduler.look_again()
+        await until(lambda: bool(gates[1].asked))
+        (record,) = scheduler.snapshot()
+    asked = [gate.asked[0] for gate in gates]
+    assert [job.schedule for job in asked] == ["cron 30 2 * * * UTC", "cron 30 2 * * * Europe/Berlin"]
+    assert asked[0].definition != asked[1].definition
+    assert record.schedule == "cron 30 2 * * * Europe/Berlin"
 
 
 async def test_a_host_that_is_alone_runs_each_slot_once_and_tells_which() -> None:

@@ -119,6 +119,13 @@ def test_every_half_hour_goes_by_the_time_that_passes() -> None:
     ]
 
 
+def test_a_host_that_starts_in_the_second_pass_of_a_doubled_hour_runs_nothing_of_the_first() -> None:
+    clock = FakeClock(start=moment("2025-10-26 01:15", UTC))  # 02:15 in winter
+    schedule = CronSchedule("30 2 * * *", BERLIN)
+    schedule.start(clock)
+    assert schedule.seconds_left(clock) == moment("2025-10-27 01:30", UTC) - clock.time()
+
+
 def cron_at(start: str) -> tuple[CronSchedule, FakeClock]:
     clock = FakeClock(start=moment(start, UTC))
     schedule = CronSchedule("0 * * * *", UTC)

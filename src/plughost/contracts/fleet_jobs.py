@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from datetime import tzinfo
 from typing import Protocol, runtime_checkable
 
 from plughost._dataclasses import dataclass
@@ -74,6 +75,10 @@ class FleetJob:
 @runtime_checkable
 class JobGate(Protocol):
     """Decides which host runs a slot of a fleet job. The fleet plugin provides it as a service."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which cron expressions are meant, the same on all hosts."""
 
     async def next_run(self, job: FleetJob) -> JobRun | None:
         """Return when this host is to start a run of ``job``; it has been claimed.

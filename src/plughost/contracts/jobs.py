@@ -24,7 +24,8 @@ class Job:
         scope: ``process`` for what concerns the memory of a process, which must run in each of those that
             ``plughost serve --workers`` starts; a job of the ``host`` runs in the first of them only; one of the
             ``fleet`` runs once for each slot, on whichever host claims it first. Slots of a fleet are the same on
-            all hosts: those of an interval are counted from the epoch, those of a cron expression are in UTC.
+            all hosts: those of an interval are counted from the epoch, those of a cron expression are in the fleet's
+            own zone, UTC unless its setting ``zone`` says otherwise.
         missed: Of a fleet's job, which of the slots that passed with nobody there are run: the ``latest``, none
             (``skip``), or ``all``, at most 100, one after the other.
         window: Of a fleet's job, seconds after which a slot is not started any more; None for no bound.

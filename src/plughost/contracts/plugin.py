@@ -158,7 +158,8 @@ class PluginContext(Protocol):
     ) -> None:
         """Call ``function`` when the five-field cron expression says so, in local time; the rest as above.
 
-        With ``scope="fleet"`` the expression is meant in UTC, so that it says the same on all hosts.
+        With ``scope="fleet"`` the expression is meant in the fleet's own zone, so that it says the same on all hosts:
+        UTC, unless the fleet's setting ``zone`` says otherwise.
         """
 
     def register_hookspecs(self, module: ModuleType | type) -> None:

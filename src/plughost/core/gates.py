@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 import anyio
 
 from plughost.contracts.clock import Clock
@@ -19,6 +21,7 @@ class AloneGate:
     """
 
     def __init__(self, clock: Clock) -> None:
+        self.zone = UTC
         self._clock = clock
         self._again: dict[str, JobRun] = {}
 
@@ -46,6 +49,8 @@ class AloneGate:
 
 class ClosedGate:
     """The gate while the plugin that decides is expected and not there: nothing runs."""
+
+    zone = UTC
 
     async def next_run(self, job: FleetJob) -> JobRun | None:
         """Wait until somebody else is to be asked."""

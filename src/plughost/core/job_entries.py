@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from hashlib import sha256
 from typing import cast
 
@@ -38,7 +38,8 @@ class JobEntry:
         self.job = job
         self.owner = owner
         self.schedule = _schedule_of(job, zone)
-        self.shared = _shared(job, owner) if job.scope == "fleet" else None
+        self._shared_zone: tzinfo = UTC
+        self.shared = _shared(job, owner, UTC) if job.scope == "fleet" else None
         self.attendance = anyio.CancelScope()
         self.asking = anyio.CancelScope()
         self.gate: JobGate | None = None
@@ -56,6 +57,14 @@ class JobEntry:
     def running(self) -> bool:
         """Whether a run is under way, be it in a thread that nobody waits for any more."""
         return self._in_task or self._in_thread
+
+    def shared_by(self, gate: JobGate) -> FleetJob:
+        """Return the job as it is in the fleet of a gate that is asked from now on."""
+        self.gate = gate
+        if self.shared is None or gate.zone is not self._shared_zone:
+            self._shared_zone = gate.zone
+            self.shared = _shared(self.job, self.owner, gate.zone)
+        return self.shared
 
     def begin(self, clock: Clock) -> None:
         """Note that a run begins, before its task has had its first turn."""
@@ -123,10 +132,10 @@ def _schedule_of(job: Job, zone: tzinfo | None) -> Schedule:
         raise ValueError(f"job {job.name!r}: {error}") from None
 
 
-def _shared(job: Job, owner: str) -> FleetJob:
+def _shared(job: Job, owner: str, zone: tzinfo) -> FleetJob:
     """Return a job as the fleet knows it."""
     window = None if job.window is None else seconds_of(job.window, "window")
-    slots = slots_of(job)
+    slots = slots_of(job, zone)
     said = f"{slots.description} {job.missed} {window} {job.retries}"
     return FleetJob(
         key=f"{owner}:{job.name}",

@@ -156,16 +156,16 @@ class JobScheduler:
         if entry.shared is None:
             entry.schedule.start(self._clock)
         else:
-            tasks.start_soon(self._attend, entry, entry.shared)
+            tasks.start_soon(self._attend, entry)
 
-    async def _attend(self, entry: JobEntry, job: FleetJob) -> None:
+    async def _attend(self, entry: JobEntry) -> None:
         """Run a job of the fleet whenever the gate says that it is this host's turn."""
         with entry.attendance:
             while True:
                 while entry.running:  # by hand, or in a thread that nobody waits for any more
                     await self._clock.sleep(_LOOK)
-                gate = entry.gate = self._gate()
-                run = await self._next_run(entry, gate, job)
+                gate = self._gate()
+                run = await self._next_run(entry, gate, entry.shared_by(gate))
                 if run is not None:
                     await self._run_claimed(entry, gate, run)
 

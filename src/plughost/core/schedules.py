@@ -142,7 +142,20 @@ class CronSchedule:
         self._slot = self._after(max(clock.time(), self._slot))
 
     def _after(self, moment: float) -> float:
-        return next(CronSim(self._expression, datetime.fromtimestamp(moment, self._zone))).timestamp()
+        return next_by_cron(self._expression, moment, self._zone)
+
+
+def next_by_cron(expression: str, moment: float, zone: tzinfo) -> float:
+    """Return the first slot later than ``moment``.
+
+    In the second pass of a doubled hour cronsim begins with the slots of the first one, which are over by then.
+
+    Raises:
+        CronSimError: The expression is wrong.
+        StopIteration: It never comes true.
+    """
+    slots = (slot.timestamp() for slot in CronSim(expression, datetime.fromtimestamp(moment, zone)))
+    return next(slot for slot in slots if slot > moment)
 
 
 class LocalZone(tzinfo):

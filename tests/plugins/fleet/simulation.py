@@ -12,7 +12,9 @@ import random
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import anyio
 import structlog
@@ -167,7 +169,7 @@ class Member:
         self.name = name
         self.clock = MemberClock(world.truth, chance.choice((0.0, 7200.0, -7200.0)))
         self.way = Way(world.store, world.truth, self.clock, chance, world.trouble)
-        self.membership = world.make_membership(name, TTL, self.clock)
+        self.membership = world.make_membership(name, 3 * world.interval, self.clock)
         self.working: dict[str, int] = {}
         self.idle_since: dict[int, float] = {}
         self._removes: list[Callable[[], None]] = []
@@ -177,8 +179,8 @@ class Member:
             store=self.way, seal=seal, revisions=Revisions(self.way, seal), membership=self.membership,  # type: ignore[arg-type]
             publish=world.hear, clock=self.clock, log=log,
         )  # fmt: skip
-        self.agent = Agent(kit, SilentHost(), self, interval=INTERVAL, renames=False)  # type: ignore[arg-type]
-        self.gate = FleetGate(kit, self.agent)
+        self.agent = Agent(kit, SilentHost(), self, interval=world.interval, renames=False)  # type: ignore[arg-type]
+        self.gate = FleetGate(kit, self.agent, world.zone)
         self.scheduler = JobScheduler(clock=self.clock, gate=lambda: self.gate)
         self.scope = anyio.CancelScope()
 
@@ -230,11 +232,13 @@ class Misfortunes(ABC):
     """Members in made-up time, and what befalls them; whoever derives from it says what must hold."""
 
     choices: tuple[str, ...] = ("none", "cut", "mend", "pause", "resume", "kill")
+    begins = 1_800_000_000.0
+    step = 0.5
 
     def __init__(self, seed: int, *, store: type[StoreOver], engine: Engine, trouble: float) -> None:
         self.chance = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
         random.seed(seed)  # what members leave to chance themselves
-        self.truth = FakeClock(start=1_800_000_000.0)
+        self.truth = FakeClock(start=self.begins)
         self.store: Any = store(engine(self.truth.time), self.truth.time)
         self.trouble = trouble
         self.members: list[Any] = []
@@ -269,10 +273,15 @@ class Misfortunes(ABC):
             case "reload":
                 member.reload()
             case "kill":
-                member.scope.cancel()
-                member.way.end()
-                self.members[number] = self.make_member(member.name)
-                tasks.start_soon(self.members[number].live)
+                self.start_anew(number, tasks)
+
+    def start_anew(self, number: int, tasks: Any) -> None:
+        """Kill a member, and have another process take its place."""
+        member = self.members[number]
+        member.scope.cancel()
+        member.way.end()
+        self.members[number] = self.make_member(member.name)
+        tasks.start_soon(self.members[number].live)
 
     async def calm_down(self, seconds: float) -> None:
         """End all misfortunes, and let everything come to rest."""
@@ -282,15 +291,18 @@ class Misfortunes(ABC):
         await self.pass_time(seconds)
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass in steps of half a second, and look after each."""
+        """Let time pass in steps, and look after each."""
         end = self.truth.monotonic() + seconds
         while (left := end - self.truth.monotonic()) > 0:
-            await self.truth.advance(min(0.5, left))
+            await self.truth.advance(min(self.step, left))
             await self.check()
 
 
 class World(Misfortunes):
     """A fleet with jobs, and what must hold of their runs."""
+
+    zone: tzinfo = UTC
+    interval = INTERVAL
 
     def __init__(
         self,
@@ -424,6 +436,27 @@ class ReloadingWorld(World):
     """A fleet whose plugin is loaded anew all the time."""
 
     choices = (*World.choices, *("reload",) * 12)
+
+
+class NightWorld(World):
+    """A fleet in a night in which the clocks of Berlin are changed, whose hosts are started anew in the midst."""
+
+    zone = ZoneInfo("Europe/Berlin")
+    interval, step = 60.0, 20.0
+
+    async def sleep_through(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        await self.store.open()
+        async with anyio.create_task_group() as tasks:
+            self.begin(self._size, tasks)
+            await self.pass_time(seconds / 2)
+            for number in range(self._size):
+                self.start_anew(number, tasks)
+            await self.pass_time(seconds / 2)
+            for member in self.members:
+                member.way.end()
+            await self.store.close()
+            tasks.cancel_scope.cancel()
 
 
 class ForgetfulStore(WatchedStore):

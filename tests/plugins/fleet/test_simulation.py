@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,49 @@ async def test_no_run_is_held_that_nobody_is_at_however_often_its_plugin_is_load
                 raise
             return
     assert gives_back
+
+
+NIGHT_JOBS = {
+    "fixed": {"cron": "30 2 * * *"},
+    "half hours": {"cron": "*/30 * * * *"},
+    "within the hour": {"cron": "*/20 2 * * *"},
+}
+
+
+@pytest.mark.parametrize(
+    ("begins", "expected"),
+    [
+        # There is no time from 02:00 to 03:00; 01:00 in UTC is the end of that hour.
+        (
+            "2025-03-30 00:40",
+            {"fixed": ["01:00"], "half hours": ["01:00", "01:30", "02:00"], "within the hour": []},
+        ),
+        # The time from 02:00 to 03:00 comes twice, at midnight and at 01:00 in UTC.
+        (
+            "2025-10-25 23:40",
+            {
+                "fixed": ["00:30"],
+                "half hours": ["00:00", "00:30", "01:00", "01:30", "02:00", "02:30"],
+                "within the hour": ["00:00", "00:20", "00:40", "01:00", "01:20", "01:40"],
+            },
+        ),
+    ],
+    ids=["the hour that is left out", "the hour that comes twice"],
+)
+async def test_each_slot_of_a_night_in_which_clocks_are_changed_starts_once(
+    begins: str, expected: dict[str, list[str]], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "JOBS", NIGHT_JOBS)
+    first = datetime.fromisoformat(f"{begins}+00:00").timestamp()
+    monkeypatch.setattr(simulation.NightWorld, "begins", first)
+    world = simulation.NightWorld(0, store=simulation.WatchedStore, engine=engine, members=2, trouble=0.0)
+    hours = 3 if expected["within the hour"] else 1.5
+    await world.sleep_through(hours * 3600)
+    found = {
+        name: [f"{datetime.fromtimestamp(slot, UTC):%H:%M}" for slot, _ in world.starts[f"world:{name}"]]
+        for name in NIGHT_JOBS
+    }
+    assert found == expected
 
 
 @pytest.mark.soak

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
 from plughost.contracts import FleetStore, error_text, lacks_room, own_secret
-from plughost.exceptions import ConfigError, StoreUnavailableError
+from plughost.exceptions import ConfigError, StoreUnavailableError, did_you_mean
 from plughost.plugins.fleet.seal import Seal
 from plughost.plugins.fleet.stores.memory import MemoryFleetStore
 from plughost.plugins.fleet.stores.sqlite import SqliteFleetStore
@@ -41,6 +43,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             the processes of one machine make one of their own, and hosts of several cannot be steered.
         allow_urls: What addresses of packages may begin with that the fleet may have this host fetch; none by default.
         interval: How often a host tells that it lives. It counts as lost after three intervals.
+        zone: The time zone in which cron expressions of the fleet's jobs are meant, such as ``Europe/Berlin``, the same
+            on all hosts.
     """
 
     store: Literal["sqlite", "redis", "postgresql", "memory"] = "sqlite"
@@ -57,6 +61,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     secret_file: str = ""
     allow_urls: tuple[str, ...] = ()
     interval: float = 5.0
+    zone: str = "UTC"
 
     def __repr__(self) -> str:
         """Show no address: there may be a password in it."""
@@ -96,10 +101,28 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             not self.address or _is_address(self.address), "address",
             "must be a name or an IP address and a port, without anything around them: north.internal:8000",
         )  # fmt: skip
+        self.time_zone()
         for key in ("name", "member_name", "redis_prefix"):
             text = getattr(self, key)
             odd = not text.isprintable() or len(text) > 100 or set(text) & set("{}: ")
             _require(not odd, key, "may have up to 100 signs, and no space, colon or brace")
+
+    def time_zone(self) -> tzinfo:
+        """Return the zone of cron expressions.
+
+        Raises:
+            ConfigError: There is none of that name on this machine.
+        """
+        if self.zone == "UTC":
+            return UTC
+        try:
+            return ZoneInfo(self.zone)
+        except (ValueError, OSError, LookupError) as error:
+            known = available_timezones()
+            near = did_you_mean(self.zone, known) or " It is a name such as Europe/Berlin."
+            missing = "" if known else " This machine knows none: install the package tzdata."
+            message = f"zone names no time zone that this machine knows: {self.zone!r}.{missing or near}"
+            raise ConfigError(message, path=f"{_HERE}.zone") from error
 
     def make_store(self, data_dir: Path, host_name: str) -> FleetStore:
         """Return the store, not yet opened.

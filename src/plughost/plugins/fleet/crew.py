@@ -39,7 +39,7 @@ class Crew:
         self.agent = Agent(
             kit, OwnHost(host, config.address), self, interval=config.interval, renames=not config.member_name
         )
-        self._gate = FleetGate(kit, self.agent)
+        self._gate = FleetGate(kit, self.agent, config.time_zone())
         number = "" if host.worker is None else f"-{host.worker}"
         self._follower = RevisionFollower(
             kit, host, allow_urls=config.allow_urls, told=self.agent.beat_at_once,

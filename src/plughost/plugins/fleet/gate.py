@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import UTC, tzinfo
 
 import anyio
 from msgspec.structs import replace
@@ -41,9 +42,11 @@ class FleetGate:
     Args:
         kit: What it works with.
         agent: Knows why no job may run, and tells the store of runs that ended and this host of events.
+        zone: The zone in which cron expressions are meant.
     """
 
-    def __init__(self, kit: CrewKit, agent: Agent) -> None:
+    def __init__(self, kit: CrewKit, agent: Agent, zone: tzinfo = UTC) -> None:
+        self.zone = zone
         self._store = kit.store
         self._membership = kit.membership
         self._agent = agent
