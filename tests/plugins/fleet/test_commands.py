@@ -138,6 +138,41 @@ def test_a_fleet_that_nobody_has_joined_is_empty(typed: Typed) -> None:
     assert (code, found["name"], found["store"], found["members"]) == (0, "shop", "sqlite", [])
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["config", "push", "lamp", "colour=\udcff"], "Write texts in UTF-8"),
+        (["disable", "lamp", "--reason", "\udcff"], "Write texts in UTF-8"),
+        (["enable", "l\udcffmp", "--force"], "Write texts in UTF-8"),
+        (["config", "push", "lamp", f"watts={2**70}"], "whole numbers of up to 64 bits"),
+        (["config", "push", "lamp", f"deep={'[' * 5000}{']' * 5000}"], "'deep' is nested too deep"),
+        (["config", "push", "lamp", f"colour={'x' * 70_000}"], "put what is large into a file on each host"),
+        (["config", "push", "lamp", "token=12345"], "token may be secret"),
+        (["config", "push", "lamp", "url=https://ada:geheim@example.org/"], "url may be secret"),
+        (
+            ["upgrade", "lamp", "--url", "https://ada:geheim@example.org/x.whl", "--sha256", "0" * 64],
+            "have the file where the hosts need none",
+        ),
+        (["disable", "", "--force"], "say which plugin"),
+        (["rollout", "pause", "7"], "`plughost fleet status` shows what is on its way"),
+        (["drain", "n\udcffrth"], "`plughost fleet hosts` shows them"),
+        (["forget", "n\udcffrth"], "`plughost fleet hosts`"),
+        (["jobs", "run", "c\udcffunt"], "no job"),
+    ],
+    ids=lambda words: (
+        " ".join(words)[:30].encode("ascii", "replace").decode() if isinstance(words, list) else ""
+    ),
+)
+def test_what_cannot_be_told_to_all_is_refused_in_words_and_changes_nothing(
+    typed: Typed, tmp_path: Path, words: list[str], said: str
+) -> None:
+    joined(tmp_path)
+    code, document, told = typed("fleet", *words)
+    assert (code, said in told) == (1, True), (document, told)
+    assert "Traceback" not in told
+    assert typed("fleet", "config", "history")[1]["revisions"] == []
+
+
 def test_a_lost_member_is_a_problem_until_it_is_forgotten(typed: Typed, tmp_path: Path) -> None:
     joined(tmp_path, ttl=0)
     code, found, _ = typed("fleet", "status")

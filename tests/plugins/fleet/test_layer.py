@@ -198,7 +198,17 @@ async def test_wrong_settings_are_refused_by_the_host_and_its_plugin_goes_on(fol
         assert lamp(host) == {"colour": "red", "watts": 5, "letters": 0}
 
 
-@pytest.mark.parametrize("config", [{"password": "x"}, {"deep": {"api_key": "x"}}, {"tokens": ["x"]}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"password": "x"},
+        {"deep": {"api_key": "x"}},
+        {"tokens": ["x"]},
+        {"pin": 1234},
+        {"store": "postgresql://ada:geheim@db/shop"},
+        {"deep": [{"url": "https://ada:geheim@example.org/"}]},
+    ],
+)
 async def test_no_secret_travels_through_the_fleet(folder: Path, config: dict[str, Any]) -> None:
     async with hosts(folder, {}) as (host,):
         with pytest.raises(FleetError, match="write a reference"):
@@ -241,7 +251,12 @@ async def test_a_host_fetches_only_from_where_its_own_deployer_allows(folder: Pa
 
 
 @pytest.mark.parametrize(
-    "given", [{"url": "https://x/y.zip"}, {"sha256": "0" * 64}, {"url": "https://x/", "sha256": "z"}]
+    "given",
+    [
+        {"url": "https://x/y.zip"},
+        {"sha256": "0" * 64},
+        {"url": "https://x/", "sha256": "z"},
+    ],
 )
 async def test_an_upgrade_without_its_digest_is_refused(folder: Path, given: dict[str, str]) -> None:
     async with hosts(folder, {}) as (host,):

@@ -110,7 +110,8 @@ def forget(line: CommandLine, member: str) -> None:
     """Drop a MEMBER that was lost or left. Exit 1 when it lives, or there is none."""
 
     async def drop(store: FleetStore, _: Revisions) -> bool:
-        return await store.forget(member)
+        known = {one.member for one in (await store.view()).members}
+        return member in known and await store.forget(member)
 
     _, _, dropped = with_store(line, drop)
     if not dropped:

@@ -195,7 +195,9 @@ class Revisions:
             steering, view = await self._store.steering(), await self._store.view()
             roll = self.roll_of(steering)
             if roll is None or roll.revision != number or roll.state not in OPEN or roll.state == "reverting":
-                raise FleetError(f"revision {number} is not being rolled out")
+                raise FleetError(
+                    f"revision {number} is not being rolled out: `plughost fleet status` shows what is on its way"
+                )
             match act:
                 case "pause" if roll.state != "paused":
                     after = replace(roll.moved_to("paused", view.now), resume=roll.state)

@@ -47,12 +47,21 @@ class Seal:
         """Return a revision or a roll-out as it is stored.
 
         Raises:
-            FleetError: There is no key, or it is too large.
+            FleetError: There is no key, it is too large, or something in it cannot be written down.
         """
         self.require_key()
-        text = msgspec.msgpack.encode(written)
+        try:
+            text = msgspec.msgpack.encode(written)
+        except (ValueError, OverflowError, TypeError, RecursionError) as error:
+            raise FleetError(
+                f"nothing was changed: what you gave cannot be told to other hosts ({error}). Write texts in UTF-8,"
+                " whole numbers of up to 64 bits, and tables that are not nested without end"
+            ) from error
         if len(text) > _MOST_BYTES:
-            raise FleetError(f"the revision has {len(text)} bytes, and may have {_MOST_BYTES}")
+            raise FleetError(
+                f"the revision has {len(text)} bytes, and may have {_MOST_BYTES}, all settings that the fleet wants"
+                " counted: put what is large into a file on each host, and its path into the settings"
+            )
         return self._mac(text, type(written)) + text
 
     def open(self, document: bytes, kind: type[T]) -> T:

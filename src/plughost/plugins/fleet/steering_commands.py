@@ -167,6 +167,8 @@ def push(line: CommandLine, plugin: str, settings: tuple[str, ...], force: bool,
             return key, tomllib.loads(f"value = {written}")["value"]
         except tomllib.TOMLDecodeError:
             return key, written  # a text without its quotes
+        except RecursionError:
+            raise click.ClickException(f"the value of {key!r} is nested too deep") from None
 
     change = FleetChange("configure", plugin, pace.reason, config=dict(map(setting, settings)), force=force)
     _propose(line, change, pace)

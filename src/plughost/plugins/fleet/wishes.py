@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from plughost.contracts import FleetChange, is_secret_key
+from plughost.contracts import FleetChange, is_secret_key, masked_text
 from plughost.exceptions import FleetError
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -94,14 +94,21 @@ def changed(wish: WantedState, change: FleetChange, number: int) -> WantedState:
 
 def refuse_hopeless(change: FleetChange) -> None:
     """Refuse what no host would follow, or none may."""
+    if not change.plugin.strip():
+        raise FleetError("nothing was changed: say which plugin")
     if change.plugin == "fleet":
         raise FleetError("the fleet cannot steer its own plugin: switch it in the file of each host")
     if change.act == "configure" and not change.config:
         raise FleetError("nothing was changed: say which settings")
-    if secrets := list(secrets_in(change.config)):
+    if secrets := [*secrets_in(change.config, kinds=(str, int, float)), *_passwords_in(change.config)]:
         raise FleetError(
             f"{', '.join(secrets)} may be secret, and secrets do not travel through the fleet: write a reference,"
             ' {"$env": "NAME"} or {"$file": "path"}, which each host follows by itself'
+        )
+    if _shows_password(change.url):
+        raise FleetError(
+            "the url shows a password or a token, and secrets do not travel through the fleet: have the file where the"
+            " hosts need none"
         )
     if change.act == "upgrade" and bool(change.url) is not bool(_SHA256.fullmatch(change.sha256)):
         raise FleetError(
@@ -109,15 +116,37 @@ def refuse_hopeless(change: FleetChange) -> None:
         )
 
 
-def secrets_in(value: object, path: str = "", *, secret: bool = False) -> Iterator[str]:
-    """Yield the names of texts under keys that look secret; a reference is a table and none."""
+def secrets_in(
+    value: object, path: str = "", *, secret: bool = False, kinds: tuple[type, ...] = (str,)
+) -> Iterator[str]:
+    """Yield the names of what is of these kinds under keys that look secret; a reference is a table and none."""
     if isinstance(value, Mapping):
         if not (len(value) == 1 and {*value} <= {"$env", "$file"}):
             for key, inner in value.items():
                 name = f"{path}.{key}" if path else str(key)
-                yield from secrets_in(inner, name, secret=secret or is_secret_key(str(key)))
+                hidden = secret or is_secret_key(str(key))
+                yield from secrets_in(inner, name, secret=hidden, kinds=kinds)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from secrets_in(inner, path, secret=secret)
-    elif secret and isinstance(value, str) and value:
+            yield from secrets_in(inner, path, secret=secret, kinds=kinds)
+    elif secret and isinstance(value, kinds) and value and not isinstance(value, bool):
         yield path
+
+
+def _passwords_in(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of settings with a url in them that shows a password."""
+    for key, value in config.items():
+        texts = [value]
+        while texts:
+            match texts.pop():
+                case str() as text if _shows_password(text):
+                    yield key
+                    break
+                case Mapping() as table:
+                    texts += table.values()
+                case list() | tuple() as row:
+                    texts += row
+
+
+def _shows_password(text: str) -> bool:
+    return "://" in text and masked_text(text) != text
