@@ -436,6 +436,21 @@ async def test_a_crash_at_start_or_stop_is_told_and_leaves_nothing(
         assert "the process of plugin 'faulty' is gone" in record.reason
 
 
+async def test_one_that_is_not_imported_in_time_is_ended_and_where_it_stood_is_told(tmp_path: Path) -> None:
+    write_plugin(tmp_path, "import time\ntime.sleep(600)\n" + SOURCE)
+    table = configuration(tmp_path)
+    table["host"]["load_timeout"] = 3.0
+    async with housed(table) as host:
+        error = host.plugins["faulty"].error
+        assert error is not None
+        assert host.plugins["faulty"].state == "failed"
+        assert (error.kind, error.phase) == ("PluginTimeoutError", "import")
+        assert "had not imported it within its limit of 3 s and was ended. It stood at: " in error.message
+        assert 'faulty.py", line 2 in <module>' in error.message
+        (template,) = children()
+        assert children(template) == set()
+
+
 async def test_a_crash_while_the_configuration_is_checked_is_no_fault_of_the_configuration(
     tmp_path: Path,
 ) -> None:
