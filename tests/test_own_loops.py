@@ -137,6 +137,40 @@ async def test_who_leaves_a_host_in_another_task_is_told_what_to_take_and_its_pl
     assert not host.ready
 
 
+def test_a_thread_whose_call_is_under_way_when_the_event_loop_of_the_host_ends_is_told_so() -> None:
+    begun = threading.Event()
+
+    class Endless(Plugin):
+        name = "endless"
+
+        @hookimpl
+        async def fetch(self) -> str:
+            begun.set()
+            await anyio.sleep_forever()
+            return "never"
+
+    async def leave() -> None:
+        config = {"host": {"allow": [], "shutdown_timeout": 0.1}}
+        async with Host("acme", config=config, environ={}, hookspecs=[Specs]) as host:
+            await host.load_plugin(Endless)
+            calling.append(threading.Thread(target=call, args=(host,), daemon=True))
+            calling[0].start()
+            await anyio.to_thread.run_sync(begun.wait, 60)
+
+    def call(host: Host) -> None:
+        try:
+            host.sync_hooks.fetch()
+        except Exception as error:  # not the event loop's own, which means nothing here
+            raised.append(error)
+
+    calling: list[threading.Thread] = []
+    raised: list[Exception] = []
+    asyncio.run(leave())
+    calling[0].join(60)
+    assert isinstance(raised[0], HostNotReadyError)
+    assert "left while this call ran" in str(raised[0])
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_cells_of_a_notebook_share_a_host_for_threads() -> None:
