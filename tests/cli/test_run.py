@@ -131,3 +131,26 @@ def read_document(process: subprocess.Popen[str]) -> Any:
         if line.rstrip("\n") == "}":
             return json.loads(text)
     raise AssertionError(f"no document in {text!r}: {process.communicate()}")
+
+
+WAITING = """
+from plughost import Plugin
+
+class P(Plugin):
+    def status(self):
+        return {"waiting_for": "the lamp is not plugged in"}
+"""
+
+
+def test_a_plugin_that_cannot_do_its_work_yet_is_not_reported_as_if_it_did(
+    install, configure, folder
+) -> None:
+    site = install("waits", WAITING).folder
+    configure('[host]\nallow = ["waits"]\n')
+    code, document, _ = run("--json", "run", "--once", site=site, folder=folder)
+    assert (code, document["waiting"]) == (3, ["waits"])
+    process = start("run", "--once", site=site, folder=folder)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "waits: the lamp is not plugged in" in out
+    assert out.endswith("; cannot do its work yet: waits\n")

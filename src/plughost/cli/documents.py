@@ -114,6 +114,7 @@ def report_document(host: Host) -> Document:
         "loaded": report.loaded,
         "failed": report.failed,
         "skipped": report.skipped,
+        "waiting": [record.name for record in host.plugins.values() if record.waiting_for],
         "plugins": list(host.plugins.values()),
         "app_errors": {name: error_text(error) for name, error in host.app_errors.items()},
     }

@@ -21,7 +21,9 @@ def report_text(host: Host) -> str:
                 record.version or "-",
                 state(record.state),
                 seconds(sum(took) if took else None),
-                record.reason or (counted(len(record.hooks), "hook") if record.hooks else ""),
+                record.reason
+                or (f"waits: {record.waiting_for}" if record.waiting_for else "")
+                or (counted(len(record.hooks), "hook") if record.hooks else ""),
             )
         )
     apps = (f"App {name!r} is not registered: {error_text(error)}" for name, error in host.app_errors.items())
@@ -40,6 +42,8 @@ def _summary(host: Host) -> str:
     missing = [record.name for record in host.plugins.values() if record.required and not record.running]
     missing += [f"app {name}" for name in host.missing_apps]
     why = f"; required and missing: {', '.join(missing)}" if missing else ""
+    waiting = [record.name for record in host.plugins.values() if record.waiting_for]
+    why += f"; cannot do its work yet: {', '.join(waiting)}" if waiting else ""
     return (
         f"Host {host.name!r} is {ready}: {len(report.loaded)} loaded, {len(report.failed)} failed, "
         f"{len(report.skipped)} skipped in {seconds(report.duration)}{why}"

@@ -118,6 +118,11 @@ class PluginRecord(Payload):
         """Whether its hooks are called and its services are there."""
         return self.state in RUNNING_STATES
 
+    @property
+    def waiting_for(self) -> str:
+        """What it says it needs before it can do its work, though it runs; empty when nothing."""
+        return str(self.status.get("waiting_for") or "") if self.running else ""
+
 
 @dataclass(frozen=True, slots=True)
 class FailedPlugin:

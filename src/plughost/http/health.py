@@ -106,7 +106,7 @@ def _report(report: HealthReport, checks: Sequence[HealthCheck], told: bool, **m
 
 def _readiness(runtime: HttpRuntime, plugins: Mapping[str, PluginRecord], apps: Sequence[str]) -> str:
     missing = any(record.required and record.state not in RUNNING_STATES for record in plugins.values())
-    waiting = any(_waits(record) for record in plugins.values())
+    waiting = any(record.waiting_for for record in plugins.values())
     if missing or waiting or set(apps).intersection(runtime.host.missing_apps):
         return "fail"
     if any(_app_status(runtime, name) != "pass" for name in apps):
@@ -118,17 +118,12 @@ def _readiness(runtime: HttpRuntime, plugins: Mapping[str, PluginRecord], apps: 
 
 def _plugin(record: PluginRecord, told: bool) -> dict[str, Any]:
     status = "pass" if record.state in _WELL else "fail" if record.required else "warn"
-    if _waits(record):
+    if record.waiting_for:
         status = "fail"
     row: dict[str, Any] = {"componentType": "plugin", "observedValue": record.state.value, "status": status}
-    if told and (reason := record.reason or record.status.get("waiting_for")):
+    if told and (reason := record.reason or record.waiting_for):
         row["output"] = reason
     return row
-
-
-def _waits(record: PluginRecord) -> bool:
-    """Whether a plugin runs and says that it cannot do its work before something else is there."""
-    return record.state in RUNNING_STATES and bool(record.status.get("waiting_for"))
 
 
 def _app_status(runtime: HttpRuntime, name: str) -> str:

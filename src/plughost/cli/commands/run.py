@@ -28,7 +28,7 @@ from plughost.host import Host
 @click.command()
 @json_option
 @verbose_option
-@click.option("--once", is_flag=True, help="Start, report, stop. Exits 3 when a plugin or an app failed.")
+@click.option("--once", is_flag=True, help="Start, report, stop. Exits 3 when one failed, or waits.")
 @click.option("--safe-mode", is_flag=True, help="Load the plugins that come with plughost and no others.")
 @click.option("--strict", is_flag=True, help="Fail when a plugin fails.")
 @dev_option
@@ -78,6 +78,8 @@ async def _run(program: Program, host: Host, once: bool, folders: list[Path]) ->
                     starting.disarm()
                     ready = host.ready
                     show_report(program, host)
+                    if once and any(record.waiting_for for record in host.plugins.values()):
+                        ready = False  # nobody will see whether what it waits for comes
                     if requests is not None and (ready or folders):
                         await _stay(signals, requests, program, host, folders)
     return ready

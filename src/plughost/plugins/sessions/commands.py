@@ -118,9 +118,8 @@ def _sessions_of(host: Any) -> SessionManager:
         ClickException: The plugin does not run here, or its store is not there; the reason is shown.
     """
     record = host.plugin("sessions")
-    waiting_for = record.status.get("waiting_for") if record is not None else None
-    if waiting_for:
-        raise click.ClickException(str(waiting_for))
+    if record is not None and record.waiting_for:
+        raise click.ClickException(record.waiting_for)
     try:
         sessions: SessionManager = host.use(SessionManager)
         return sessions
