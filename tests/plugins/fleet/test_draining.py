@@ -209,7 +209,9 @@ async def test_commands_drain_a_host_and_have_a_job_run_now(tmp_path: Path, type
     counter = Counter()
     async with member(tmp_path, "north", counter) as host:
         await until(lambda: counter.runs > 0)
+        known_since = (await typed("fleet", "jobs"))[1]["jobs"][1]["slot"]
         code, found, _ = await typed("fleet", "jobs", "run", "counter:yearly")
+        assert known_since < found["slot"] <= found["began"]  # the moment at which it was asked for
         assert (code, found["state"], found["starts"], found["ended"]) == (0, "done", 1, True)
         assert (await typed("fleet", "jobs"))[1]["jobs"][1]["job"] == "counter:yearly"
         code, found, _ = await typed("fleet", "drain", "north", "--reason", "a new disk")

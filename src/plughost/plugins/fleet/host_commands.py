@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TypeVar
 
 import anyio
@@ -103,7 +103,7 @@ def run_out_of_turn(line: CommandLine, name: str, wait: float) -> None:
             return () if ended else (key,)
 
         done = not await _until_empty(unfinished, wait)
-        return job_record(job, slot), done
+        return replace(job_record(job, slot), slot=slot / 1000), done
 
     _, _, (record, done) = with_store(line, ask)
     line.show(
@@ -117,7 +117,7 @@ def job_row(job: FleetJobRecord) -> str:
     """Return a line about a job."""
     last = "never started"
     if job.member:
-        last = f"last {utc_time(job.slot)} on {job.member}: {job.state}"
+        last = f"last {utc_time(job.began)} on {job.member}: {job.state}"
     figures = f"{job.starts} started, {job.failures} failed, {job.missed} missed, {job.skipped} skipped"
     return f"{job.job:>24}  {job.schedule}  {last}  ({figures})"
 
