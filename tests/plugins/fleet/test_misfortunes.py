@@ -104,6 +104,8 @@ class Pair:
         self.servers = {primary.port: primary, replica.port: replica}
         watching = stack.enter_context(sentinel(primary, "fleet"))
         watching.command("SENTINEL", "SET", "fleet", "down-after-milliseconds", "1000")
+        # One that came to nothing, as on a busy machine, is tried again after twice that: six minutes by default.
+        watching.command("SENTINEL", "SET", "fleet", "failover-timeout", "10000")
         self._asked = Redis(port=watching.port, decode_responses=True)
         stack.callback(self._asked.close)
         self.address = folder / "primary"
