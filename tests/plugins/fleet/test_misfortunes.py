@@ -103,7 +103,8 @@ class Pair:
         replica = stack.enter_context(running_server(*more, port=free_port()))
         self.servers = {primary.port: primary, replica.port: replica}
         watching = stack.enter_context(sentinel(primary, "fleet"))
-        watching.command("SENTINEL", "SET", "fleet", "down-after-milliseconds", "1000")
+        # On a busy machine a primary may say nothing for a second and live.
+        watching.command("SENTINEL", "SET", "fleet", "down-after-milliseconds", "4000")
         # One that came to nothing, as on a busy machine, is tried again after twice that: six minutes by default.
         watching.command("SENTINEL", "SET", "fleet", "failover-timeout", "10000")
         self._asked = Redis(port=watching.port, decode_responses=True)
