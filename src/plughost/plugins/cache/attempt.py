@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from plughost.contracts import error_line
 from plughost.exceptions import StoreUnavailableError
@@ -15,8 +16,7 @@ from plughost.plugins.cache.made import Made, put_away
 from plughost.plugins.cache.remote import Found, Lease, Remote, Snapshot
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """What is known of a value on its way, from the first look to the last store.
 
     Attributes:

@@ -8,8 +8,9 @@ What has been worked out is remembered, which makes the usual step one look into
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 MOST_STEPS: Final = 500
 """Steps a pattern may have; with it the work for each sign of a key is bounded."""
@@ -24,8 +25,7 @@ Test = Callable[[str], object]
 Where = Literal["start", "end", "line end"]
 
 
-@dataclass(slots=True)
-class Move:
+class Move(msgspec.Struct):
     """One step of a program: where to go on, and on what condition.
 
     Attributes:

@@ -7,13 +7,13 @@ value comes to light. When there are too many, one that invalidates everything t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from plughost.plugins.cache.patterns import KeyPattern
 
 
-@dataclass(slots=True)
-class MissedInvalidations:
+class MissedInvalidations(msgspec.Struct):
     """What has to be invalidated in one cache.
 
     Attributes:
@@ -25,9 +25,9 @@ class MissedInvalidations:
     """
 
     limit: int
-    keys: dict[str, None] = field(default_factory=dict)
-    tags: dict[str, None] = field(default_factory=dict)
-    patterns: dict[KeyPattern, None] = field(default_factory=dict)
+    keys: dict[str, None] = msgspec.field(default_factory=dict)
+    tags: dict[str, None] = msgspec.field(default_factory=dict)
+    patterns: dict[KeyPattern, None] = msgspec.field(default_factory=dict)
     everything: bool = False
 
     def __len__(self) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import msgspec
 
 from plughost.contracts import Loader, Seconds, call_loader
 from plughost.exceptions import LoadTimeoutError
 from plughost.plugins.cache.engine import Engine
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(msgspec.Struct, frozen=True):
     """What a caller asked for.
 
     Attributes:

@@ -7,10 +7,10 @@ cache, or by the thread of a synchronous caller, for whom the same coroutine is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import anyio
+from msgspec.structs import replace
 
 from plughost.contracts import BatchLoader, Seconds, error_line
 from plughost.exceptions import LoadError, StoreUnavailableError

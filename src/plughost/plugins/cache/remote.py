@@ -7,7 +7,6 @@ done when it is back, so the facade only has to go on with what it has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -17,8 +16,7 @@ from plughost.plugins.cache.freshness import Lifetime
 from plughost.plugins.cache.patterns import KeyPattern
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """Where the shared logical clock stood.
 
     Attributes:
@@ -30,8 +28,7 @@ class Snapshot:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A value of the shared tier.
 
     Attributes:
@@ -49,8 +46,7 @@ class Found:
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a read found.
 
     Attributes:
@@ -62,8 +58,7 @@ class Answer:
     found: Found | None
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True):
     """The right to be the one who loads.
 
     Attributes:

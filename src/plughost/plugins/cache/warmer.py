@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 import anyio
+import msgspec
+from msgspec.structs import replace
 
 from plughost.contracts import WarmEntry, check_function, error_line, items_of
 from plughost.plugins.cache.engine import Engine, check_key, log, tags_of
@@ -30,8 +31,7 @@ _RENEWED_AT: Final = 0.85
 """Share of its period from which on a value that another process loaded is loaded again here."""
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(msgspec.Struct):
     """A key that is kept warm or computed periodically.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from plughost.contracts import Clock, FleetStore
 from plughost.plugins.fleet.membership import Membership
@@ -12,8 +13,7 @@ from plughost.plugins.fleet.revisions import Revisions
 from plughost.plugins.fleet.seal import Seal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrewKit:
+class CrewKit(msgspec.Struct, frozen=True, kw_only=True):
     """What agent, gate, follower, conductor and relay of one host share.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from plughost.contracts import Claimed, FleetJob
 from plughost.plugins.fleet.membership import Membership
@@ -13,8 +13,7 @@ MOST_KEPT = 100
 _MOST_COUNTED = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the store; times in milliseconds. See ``JobClaim`` for the meaning of each."""
 
     slot: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from plughost.contracts import (
@@ -29,8 +29,7 @@ from plughost.plugins.fleet.waiting import waits_for, waits_for_all
 from plughost.plugins.fleet.wishes import Revision, WantedState, changed, refuse_hopeless
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+class _Order(msgspec.Struct, frozen=True):
     """A change of what is wanted that is to become a revision.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import wraps
 from typing import Any
 
@@ -35,8 +35,7 @@ _LOOK = 0.05
 _DEFAULT = RolloutPlan()
 
 
-@dataclass(frozen=True, slots=True)
-class _Pace:
+class _Pace(msgspec.Struct, frozen=True):
     """How a change is to go on: what everything that changes something can be told.
 
     Attributes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Kind = Literal["created", "rotated", "ended"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionChange:
+class SessionChange(msgspec.Struct, frozen=True, kw_only=True):
     """Something happened to one session, or to all of a subject.
 
     Attributes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from plughost.contracts import get_logger
 from plughost.exceptions import ConfigError
@@ -20,8 +21,7 @@ _log = get_logger("plughost.sessions")
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CookiePolicy:
+class CookiePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How the cookie is named and fenced in.
 
     Over HTTPS it is ``Secure`` and, with the default path and no domain, ``__Host-``: no other host, not even

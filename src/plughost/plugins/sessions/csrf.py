@@ -7,7 +7,8 @@ a browser over plain HTTP, a program), the token decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from plughost.contracts import Scope
 from plughost.http.csrf import (
@@ -24,8 +25,7 @@ __all__ = ["SAFE_METHODS", "CsrfCheck", "CsrfPolicy"]
 _TOKEN_HEADER = b"x-csrf-token"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsrfPolicy:
+class CsrfPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What the deployer decided.
 
     Attributes:

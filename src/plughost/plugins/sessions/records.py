@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from plughost.contracts import (
     NewSession,
@@ -27,8 +28,7 @@ ATTEMPTS = 20
 """How often a change is tried when somebody else is faster each time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRules:
+class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
     """What the deployer decided about sessions.
 
     Attributes:

@@ -7,15 +7,15 @@ the versions of tags, and the buckets of keys. Entries alone begin with ``:e:``,
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 BUCKETS: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(msgspec.Struct, frozen=True):
     """One hash slot of one cache.
 
     Attributes:

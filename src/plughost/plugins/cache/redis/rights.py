@@ -6,9 +6,9 @@ Without what is needed the server counts as away; without what is wanted the cac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from redis.exceptions import NoPermissionError
 
 from plughost.exceptions import StoreUnavailableError
@@ -48,8 +48,7 @@ _WANTED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Rights:
+class Rights(msgspec.Struct, frozen=True):
     """What the user may do of what is wanted.
 
     Attributes:

@@ -11,8 +11,9 @@ clock that was evicted, tags beyond the table's size), it forgets towards a miss
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 HEADER: Final = 46
 """Bytes before the tags."""
@@ -334,8 +335,7 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """A script and the name the server knows it by."""
 
     text: bytes

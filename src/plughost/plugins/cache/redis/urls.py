@@ -7,11 +7,11 @@ is retried here: one task reconnects, and everybody else goes on without.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import msgspec
 from redis.asyncio import ConnectionPool, Sentinel
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -20,8 +20,7 @@ from plughost.exceptions import ConfigError
 from plughost.plugins.cache.config import REDIS_URLS
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What a url points at.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from plughost.plugins.cache.codec import Codec, UndecodableError
 from plughost.plugins.cache.redis.scripts import HEADER
@@ -19,8 +20,7 @@ _NONE: Final = 0xFFFFFFFF
 _FOREIGN: Final = 0xFFFFFFFE
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """One entry as it was read, with the number it was written under."""
 
     found: Found

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
@@ -51,8 +50,7 @@ _ATTEMPTS: Final = 64
 _PAGE: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Seen(Snapshot):
+class Seen(Snapshot, frozen=True):
     """What stood under a key when a load began.
 
     Attributes:
