@@ -15,14 +15,7 @@ from plughost.contracts.error_text import error_line, error_text
 from plughost.contracts.secret import MASK, Secret
 from plughost.core.config.environment import from_environment
 from plughost.core.config.paths import SettingPath, dotted, folded, origin_of_setting
-from plughost.core.config.records import (
-    Record,
-    is_record,
-    is_tuple,
-    record_among,
-    records_of_list,
-    types_of_table,
-)
+from plughost.core.config.records import KnownType, Record, is_tuple
 from plughost.core.config.references import UNRESOLVED
 from plughost.core.config.words import members, read_time, read_words
 from plughost.core.containment import Point, contained
@@ -56,32 +49,34 @@ class Decoder:
         self._origins = origins
         self._resolved = resolved
         self._secrets = sorted((s for s in secrets if len(s) >= _SHORTEST_SCRUBBED), key=len, reverse=True)
-        # Beside each its type, so that no other gets its id
-        self._records: dict[int, tuple[Any, Record | None]] = {}
+        self._known: dict[int, KnownType] = {}  # each holds its type, so that no other gets its id
 
     def decode(self, value: Any, kind: Any, path: SettingPath) -> Any:
         """Return ``value`` as ``kind``, or ``FAILED`` with the problems noted."""
         if value is UNRESOLVED:
             return FAILED
-        if self.is_lenient(path):
+        is_lenient = self.is_lenient(path)
+        if is_lenient:
             value = read_words(value, kind)
-        if isinstance(value, tuple(one for one in members(kind) if is_record(one))):
+        known = self._known.get(id(kind)) or self._known.setdefault(id(kind), KnownType(kind))
+        if isinstance(value, known.classes):
             return value  # code may give what is decoded already
-        if isinstance(value, Mapping) and (record := self._record_among(kind)):
-            return self._decode_record(value, record, path)
+        is_table = isinstance(value, Mapping)
+        if is_table and known.record is not None:
+            return self._decode_record(value, known.record, path)
         # Tables go value by value: each has an origin of its own. Lists of records go item by item, because
         # msgspec would ignore the unknown keys of a dataclass.
-        if isinstance(value, Mapping) and (types := types_of_table(kind)) is not None:
-            keys, inner = types
+        if is_table and known.table is not None:
+            keys, inner = known.table
             names = [self.decode(key, keys, (*path, key)) for key in value] if keys is not str else []
             table = {key: self.decode(one, inner, (*path, key)) for key, one in value.items()}
             return FAILED if _has_failed([*names, *table.values()]) else table
-        if isinstance(value, (list, tuple)) and (inner := records_of_list(kind)) is not None:
+        if isinstance(value, (list, tuple)) and (inner := known.items) is not None:
             items = [self.decode(one, inner, (*path, place)) for place, one in enumerate(value)]
             return FAILED if _has_failed(items) else tuple(items) if is_tuple(kind) else items
         name = dotted(path)
         holds_resolved = any(one.startswith((f"{name}[", f"{name}.")) for one in self._resolved)
-        strict = not (holds_resolved or self.is_lenient(path))
+        strict = not (holds_resolved or is_lenient)
         try:
             return msgspec.convert(read_time(value, kind), kind, strict=strict, dec_hook=_decode_custom)
         except msgspec.ValidationError as error:
@@ -97,12 +92,6 @@ class Decoder:
         for secret in self._secrets:
             message = message.replace(secret, MASK)
         self.problems.append(ConfigProblem(dotted(path), origin_of_setting(path, self._origins), message))
-
-    def _record_among(self, kind: Any) -> Record | None:
-        """Look at each type once: to read the annotations of a class takes longer than to decode its table."""
-        if id(kind) not in self._records:
-            self._records[id(kind)] = kind, record_among(kind)
-        return self._records[id(kind)][1]
 
     def _decode_record(self, value: Mapping[str, Any], record: Record, path: SettingPath) -> Any:
         before = len(self.problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -105,6 +106,37 @@ def record_among(kind: Any) -> Record | None:
     """Return the one record class that a type allows, beside other things; None for none or several."""
     found = [record for one in members(kind) if (record := record_of(one))]
     return found[0] if len(found) == 1 else None
+
+
+class KnownType:
+    """What a type allows, each read when it is first asked for: that takes longer than to decode a value.
+
+    Attributes:
+        kind: The type.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+
+    @cached_property
+    def classes(self) -> tuple[type, ...]:
+        """The classes of which code may give an instance."""
+        return tuple(one for one in members(self.kind) if is_record(one))
+
+    @cached_property
+    def record(self) -> Record | None:
+        """The one record class; see ``record_among``."""
+        return record_among(self.kind)
+
+    @cached_property
+    def table(self) -> tuple[Any, Any] | None:
+        """The types of keys and values; see ``types_of_table``."""
+        return types_of_table(self.kind)
+
+    @cached_property
+    def items(self) -> Any:
+        """The type of a list's items; see ``records_of_list``."""
+        return records_of_list(self.kind)
 
 
 def values_of_table(kind: Any) -> Any:

@@ -136,7 +136,7 @@ class _LoadedModules:
         self._foreign = foreign
         self._claimed = frozenset(claimed)
         self._names = sorted(sys.modules)
-        self._crowded: dict[Path, bool] = {}
+        self._crowded: dict[str, bool] = {}
 
     def within(self, root: str) -> list[str]:
         """Return the names of a module and of those in it, a package before what is in it."""
@@ -145,9 +145,9 @@ class _LoadedModules:
         # "/" is the character after "."
         return own + names[bisect_left(names, inner) : bisect_left(names, f"{root}/")]
 
-    def lying_in(self, folder: Path) -> list[str]:
+    def lying_in(self, folder: str) -> list[str]:
         """Return the names of the modules under a folder that nobody claimed."""
-        files, inner = self._files, str(folder / "_").removesuffix("_")
+        files, inner = self._files, folder.removesuffix(os.sep) + os.sep
         end = bisect_left(files, (inner.removesuffix(os.sep) + chr(ord(os.sep) + 1), ""))
         return [name for _, name in files[bisect_left(files, (inner, "")) : end]]
 
@@ -160,10 +160,10 @@ class _LoadedModules:
             if name in sys.modules and name not in own and self._claimed.isdisjoint(_prefixes(name))
         ]
 
-    def are_many_in(self, folder: Path) -> bool:
+    def are_many_in(self, folder: str) -> bool:
         """Whether distributions are installed in a folder, whose modules lie there side by side."""
         if folder not in self._crowded:
-            names = os.listdir(folder) if folder.is_dir() else ()  # noqa: PTH208
+            names = os.listdir(folder) if os.path.isdir(folder) else ()  # noqa: PTH112, PTH208  see _home_of
             self._crowded[folder] = any(name.endswith("-info") for name in names)
         return self._crowded[folder]
 
@@ -214,7 +214,7 @@ def _others_of(finding: Finding, loaded: _LoadedModules) -> list[str]:
         names = loaded.are_nobodys(brought.modules)
     else:
         names = []
-        for name in loaded.lying_in(brought.project):
+        for name in loaded.lying_in(str(brought.project)):
             file = Path(os.path.realpath(file_of(sys.modules[name]) or "")).relative_to(brought.project)
             if "site-packages" not in file.parts:  # those are installed in an environment within it
                 names.append(name)
@@ -249,14 +249,21 @@ def _root_of(module: str) -> str:
     return module
 
 
-def _home_of(module: str, finding: Finding, loaded: _LoadedModules) -> Path | None:
+def _home_of(module: str, finding: Finding, loaded: _LoadedModules) -> str | None:
+    # As texts: to make paths takes longer than all else here
     if finding.folder is not None:
-        return finding.folder.resolve()
+        return os.path.realpath(finding.folder)
     file = file_of(sys.modules.get(module))
-    if finding.distribution or not file or _root_of(module) != module or Path(file).name == "__init__.py":
+    if (
+        finding.distribution
+        or not file
+        or _root_of(module) != module
+        or file.rpartition(os.sep)[2] == "__init__.py"
+    ):
         return None
-    home = Path(file).resolve().parent
-    on_path = home.parents[module.count(".") - 1] if "." in module else home
+    home = on_path = os.path.dirname(os.path.realpath(file))  # noqa: PTH120
+    for _ in range(module.count(".")):
+        on_path = os.path.dirname(on_path)  # noqa: PTH120
     return None if loaded.are_many_in(on_path) else home
 
 
