@@ -96,6 +96,9 @@ PROVED = {
         "test_odd_plugins.py::test_its_process_ends_as_an_interpreter_does_and_loses_no_words",
     ),
     "globals of modules": ("test_equal_and_different.py::test_globals_of_modules_are_not_shared",),
+    "code that clears `sys.modules`": (
+        "test_odd_plugins.py::test_the_call_after_one_that_forgot_all_modules_waits_for_no_limit",
+    ),
 }
 """How the first cell of a row begins -> the tests that prove it."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from housed import configuration, housed, process_of, until, write_plugin
 from plughost.core.processes import guest
+from plughost.exceptions import PluginCrashedError
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +28,8 @@ class Odd(Plugin):
         if how == "fork and return":
             pid = os.fork()
             return pid and os.waitpid(pid, 0)[0]  # it would not end, and go on as this one
+        if how == "forget modules":
+            sys.modules.clear()
         if how == "odd text":
             print("to people:", os.fsdecode(b"\\xff"), file=sys.stderr)
             raise ValueError(os.fsdecode(b"no file \\xff"))
@@ -41,6 +44,18 @@ async def test_a_forked_process_that_returns_does_not_go_on_with_the_plugins_cal
         assert await host.hooks.misbehave(how="fork and return") > 0
         assert await host.hooks.misbehave(how="on") == "on"
         assert process_of(host, "odd").pid == pid
+
+
+async def test_the_call_after_one_that_forgot_all_modules_waits_for_no_limit(tmp_path: Path) -> None:
+    write_plugin(tmp_path, ODD, "odd")
+    async with housed(configuration(tmp_path, "odd")) as host:
+        pid = process_of(host, "odd").pid
+        assert await host.hooks.misbehave(how="forget modules") == "forget modules"
+        (outcome,) = (await host.hooks.misbehave.report(how="on")).outcomes
+        if outcome.error is not None:  # trio cannot wait for anything any more: its process has ended
+            assert isinstance(outcome.error, PluginCrashedError)
+            await until(lambda: process_of(host, "odd").pid != pid)
+            assert await host.hooks.misbehave(how="on") == "on"
 
 
 async def test_what_utf_8_cannot_write_is_told_by_number(

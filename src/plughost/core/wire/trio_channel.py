@@ -43,15 +43,22 @@ class TrioChannel:
         """Close it; nobody is told."""
         self._scope.cancel()
         if self._sock.fileno() >= 0:
-            anyio.notify_closing(self._sock)
-            self._sock.close()
+            try:
+                anyio.notify_closing(self._sock)
+            finally:
+                self._sock.close()
 
     async def _run(self) -> None:
         with self._scope:
-            async with anyio.create_task_group() as both:
-                both.start_soon(self._write)
-                why = await self._read()
-                both.cancel_scope.cancel()
+            try:
+                async with anyio.create_task_group() as both:
+                    both.start_soon(self._write)
+                    why = await self._read()
+                    both.cancel_scope.cancel()
+            except Exception:
+                # In a process whose plugin broke trio nothing can wait any more: the other end is to know.
+                self._sock.close()
+                raise
         if not self._scope.cancel_called:
             self.close()
             self._on_lost(why)
