@@ -297,13 +297,13 @@ def test_axe_finds_nothing_and_nothing_sticks_out_of_a_narrow_screen(
         expect(box(page, "watchlist")).to_contain_text(title)
     page.get_by_role("button", name="Mark Metropolis as seen").click()
     expect(box(page, "history")).to_contain_text("Metropolis")
-    for width in (1280, 390):
+    for width, name in ((1280, "media"), (390, "phone-media")):
         page.set_viewport_size({"width": width, "height": 2000})
         page.evaluate("Promise.all([...document.images].filter(one => !one.complete).map(one => new Promise(done => {"
                       " one.loading = 'eager'; one.onload = one.onerror = done })))")  # fmt: skip
         assert page.locator("body").evaluate("body => body.scrollWidth") <= width
         page.evaluate("scrollTo(0, 0)")
-        page.screenshot(path=folder / f"media-{width}-{scheme}.png")
+        page.screenshot(path=folder / f"{name}-{scheme}.png")
         # The rest is the same in the dark.
         found = Axe().run(page, options=_ALL if scheme == "light" else _COLOURS)
         assert found.violations_count == 0, found.generate_report()

@@ -320,6 +320,15 @@ async def test_polling_gives_the_pieces_that_a_stream_would(page):
     assert set(told["parts"]) == set(re.findall(r'data-live="([^"]+)"', shown))
 
 
+async def test_a_page_that_waits_for_its_plugin_looks_again_without_a_failed_request(serve):
+    async with serve(AdminPlugin) as served, served.client(token=served.token("*")) as client:
+        shown = (await client.get("/admin/system/cache", headers={"Accept": "text/html"})).text
+        answer = await client.get("/admin/system/cache.live")
+        assert (answer.status_code, answer.json()["parts"]) == (200, {})
+        assert f'data-shape="{answer.json()["shape"]}"' in shown
+        assert (await client.get("/admin/api/health")).json()["http"]["failed"] == 0
+
+
 def test_a_line_needs_two_points_and_says_its_numbers():
     assert "two samples" in line([[0, 1]], "x")
     drawn = line([[0, 0.5], [10, 1.0]], 'a "label"', top=1.0)

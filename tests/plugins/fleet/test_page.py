@@ -182,6 +182,8 @@ def test_the_page_shows_what_is_under_way_what_was_taken_back_and_what_differs_f
     expect(page.locator("[data-live=plugins] tbody tr").first).to_contain_text("posters")
     page.set_viewport_size({"width": 390, "height": 900})
     expect(page.get_by_role("button", name="Abort")).to_be_hidden()
+    lost = page.locator("[data-live=hosts] tr", has_text="east")
+    expect(lost.locator("[data-label='Failed calls']")).to_be_hidden()
     keep(page, "fleet-reverted")
 
     cinema.propose(FleetChange("reload", "films", "a new programme"), until="settling")
