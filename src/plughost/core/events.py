@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.error_text import failure_fields
 from plughost.contracts.events import EventCallback, Unsubscribe
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import check_function
@@ -125,7 +126,7 @@ class EventBus:
                         )
                     else:
                         self._log.warning(
-                            "event subscriber failed", event_name=name, owner=owner, exc_info=error
+                            "event subscriber failed", event_name=name, owner=owner, **failure_fields(error)
                         )
 
     @property

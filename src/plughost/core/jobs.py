@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
+from plughost.contracts.error_text import failure_fields
 from plughost.contracts.fleet_jobs import RUN_UNDER_WAY, FleetJob, JobGate, JobRun
 from plughost.contracts.jobs import Job, JobRecord
 from plughost.contracts.logs import get_logger
@@ -259,7 +260,7 @@ class JobScheduler:
         if isinstance(error, LimitPassedError):
             self._log.warning("job timed out", limit=entry.job.limit, **known)
         else:
-            self._log.warning("job failed", exc_info=error, **known)
+            self._log.warning("job failed", **known, **failure_fields(error))
 
     def _named(self) -> Iterator[tuple[str, JobEntry]]:
         """Yield each entry with its name; a plugin's second one of the same name is numbered."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
-from plughost.contracts.error_text import error_text, error_type_name
+from plughost.contracts.error_text import error_text, error_type_name, failure_fields
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import RUNNING_STATES
@@ -167,9 +167,6 @@ class Shell:
                 message=message[:300],
             )
         )
-        told: dict[str, object] = {"exc_info": error}
-        if isinstance(error, PluginProcessError):  # as with hooks: its traceback shows the host's inside only
-            told = {"reason": message}
         self._log.error(
             "request failed",
             request_id=scope[REQUEST_ID],
@@ -177,7 +174,7 @@ class Shell:
             route=path,
             plugin=plugin,
             kind=kind,
-            **told,
+            **failure_fields(error),
         )
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:

@@ -149,6 +149,37 @@ async def test_a_job_of_the_fleet_knows_its_run_there(tmp_path: Path) -> None:
             assert run.slot > 0
 
 
+ENDS = """
+import os
+from plughost import Plugin, hookimpl
+from plughost.contracts import Job
+
+class Ends(Plugin):
+    async def start(self, context):
+        context.events.subscribe("end", self.end)
+
+    async def end(self, _=None):
+        os._exit(3)
+
+    @hookimpl
+    def register_jobs(self):
+        return [Job(name="end", function=self.end, cron="0 0 1 1 *")]
+"""
+
+
+@pytest.mark.parametrize("how", ["event", "job"])
+async def test_what_its_crash_ends_is_told_in_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    write_plugin(tmp_path, ENDS, "ends")
+    async with housed(configuration(tmp_path, "ends")) as host:
+        await (host.events.publish("end", None) if how == "event" else host.jobs.run_now("end"))
+    said = {"event": "event subscriber failed", "job": "job failed"}[how]
+    (record,) = [one for one in caplog.records if one.getMessage() == said]
+    assert record.exc_info is None
+    assert "it exited by itself, with status 3" in record.__dict__["reason"]
+
+
 async def test_its_subscriptions_hear_events_of_contracts(tmp_path: Path) -> None:
     write_plugin(tmp_path, BUSY, "busy")
     async with housed(configuration(tmp_path, "busy")) as host:

@@ -67,6 +67,10 @@ async def test_commands_tell_what_the_process_uses_and_where_it_stands(
         (stack,) = json.loads(await command(capsys, "stack", "faulty", "--json"))["processes"]
         assert (stack["pid"], "plughost/core/guest/life.py" in stack["stack"]) == (pid, True)
         assert f"process {pid}\n" in await command(capsys, "stack", "faulty")
+        await host.disable_plugin("faulty")
+        assert await run_sync(run_program, ("stack", "faulty")) == 1
+        said = capsys.readouterr().err
+        assert "'faulty' has no process of its own there: `plughost info faulty` tells more" in said
     assert json.loads(await command(capsys, "info", "faulty", "--json"))["processes"] == []
 
 

@@ -28,7 +28,8 @@ def stack(program: Program, name: str) -> None:
     from plughost.core.processes.outside_look import stacks_of
 
     loaded = program.load_config()
-    known = find_candidate(name, loaded).name
+    candidate = find_candidate(name, loaded)
+    known = candidate.name
     hosts = running_hosts(loaded.data_dir)
     if not hosts:
         raise click.ClickException(f"No host runs on {loaded.data_dir}: start one with `plughost run`")
@@ -37,9 +38,13 @@ def stack(program: Program, name: str) -> None:
     except PermissionError:
         raise click.ClickException("The host belongs to another user: ask as that user") from None
     if not found:
-        raise click.ClickException(
-            f'Plugin {known!r} has no process of its own there: set isolation = "process" in [plugins.{known}]'
+        wanted = candidate.wish.isolation == "process"
+        cure = (
+            f"`plughost info {known}` tells more"
+            if wanted
+            else f'set isolation = "process" in [plugins.{known}]'
         )
+        raise click.ClickException(f"Plugin {known!r} has no process of its own there: {cure}")
     processes = [{"pid": one.pid, "stack": one.text, "is_cut": one.is_cut} for one in found]
 
     def told(stack: Stack) -> str:

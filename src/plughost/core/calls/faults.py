@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 
-from plughost.contracts.error_text import error_line
+from plughost.contracts.error_text import error_line, failure_fields
 from plughost.contracts.hooks import OutcomeKind
 from plughost.contracts.logs import get_logger
 from plughost.core.calls.observing import note_observed, refusal_text
 from plughost.core.calls.plan import Step
 from plughost.core.stepping import LimitPassedError, belongs_to_caller
-from plughost.exceptions import HookCallError, HookTimeoutError, PluginProcessError, Refused
+from plughost.exceptions import HookCallError, HookTimeoutError, Refused
 
 _log = get_logger("plughost.hooks")
 
@@ -64,11 +64,8 @@ def fail(step: Step, error: BaseException) -> tuple[OutcomeKind, BaseException]:
             if note not in getattr(error, "__notes__", ()):
                 error.add_note(note)
         raise error
-    told: dict[str, object] = {"exc_info": error}
-    # Its traceback shows the host's inside only, and a crash fails many.
-    if isinstance(error, PluginProcessError):
-        told = {"reason": error_line(error)}
-    _log.error("hook implementation failed", plugin=step.plugin, hook=step.hook, kind="error", **told)
+    fields = failure_fields(error)
+    _log.error("hook implementation failed", plugin=step.plugin, hook=step.hook, kind="error", **fields)
     if step.aborts:
         raise HookCallError(
             f"plugin {step.plugin!r} failed in hook {step.hook!r}, which stops the whole call: "
