@@ -81,7 +81,7 @@ def error_lines(error: BaseException) -> list[str]:
     return writable(masked_text("".join(lines))).splitlines(keepends=True)
 
 
-def failure_fields(error: BaseException) -> dict[str, object]:
+def failure_fields(error: BaseException | None) -> dict[str, object]:
     """Return the fields of a log record of a failure: its traceback, and where that tells nothing, a line.
 
     That of a plugin's process that is gone shows the host's inside only, and a crash fails many.

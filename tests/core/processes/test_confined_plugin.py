@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import attempts
+from housed import configuration, housed, write_plugin
 from plughost import Host
 from plughost.contracts import Confinement
 from plughost.core.processes.confine import lacking
@@ -154,6 +155,27 @@ async def test_its_import_is_confined_where_that_is_asked_for_and_its_start_alwa
         early = await host.hooks.open_connection(app_name="early", config={})
         refused = {when: isinstance(*answers.values(), dict) for when, answers in early.items()}
         assert refused == {"import": strict, "start": True}
+        process = host.plugins["tries"].process
+        assert process is not None
+        assert "other processes" in process.confinement
+
+
+ANSWERS = """
+from plughost import Plugin, hookimpl
+
+class Tries(Plugin):
+    @hookimpl
+    async def misbehave(self, how):
+        return how
+"""
+
+
+@on_asyncio
+async def test_what_it_may_not_read_of_the_hosts_hooks_keeps_it_from_nothing(tmp_path: Path) -> None:
+    write_plugin(tmp_path, ANSWERS, "tries")
+    async with housed(configuration(tmp_path, "tries", confine={"strict": True})) as host:
+        if not is_refused(host, Confinement(strict=True)):
+            assert await host.hooks.misbehave(how="well") == "well"
 
 
 @on_asyncio

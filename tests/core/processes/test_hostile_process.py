@@ -113,6 +113,59 @@ async def test_however_it_ends_and_whatever_its_page_says_it_is_told_and_replace
         assert await is_well(host)
 
 
+LIES = """
+import plughost.core.guest.life as life
+import plughost.core.guest.plugin as plugin
+from plughost import Plugin, hookimpl
+from plughost.core.wire.faults import Fault
+from plughost.core.wire.protocol import HookManifest, PluginManifest
+
+HOW = {how!r}
+
+
+def told(schema=None, **hook):
+    said = HookManifest(**{{"hook": "misbehave", **hook}})
+    return PluginManifest(wire=plugin.VERSION, plughost="", version="", requires=(), after=(), host_api="",
+        schema=schema, secrets=(), hooks=(said,), confinement=())
+
+
+if HOW.startswith("Fault"):
+    life.as_fault = lambda error: Fault(HOW.partition(" ")[2], "no", own=True)
+    raise ValueError("no")
+if HOW == "schema":
+    plugin.HerePlugin.manifest = lambda self, confinement: told({{"$ref": 5, "properties": 7, "$defs": "x"}})
+if HOW == "hook":
+    plugin.HerePlugin.manifest = lambda self, confinement: told(hook="no name", arguments=("how", "how"))
+if HOW == "twice":
+    plugin.HerePlugin.manifest = lambda self, confinement: told(arguments=("how", "how"))
+
+
+class Lies(Plugin):
+    @hookimpl
+    async def misbehave(self, how):
+        return how
+"""
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("Fault Refused", "Fault ConfigError", "Fault PluginError", "Fault PluginTimeoutError"),
+        *("Fault PluginCrashedError", "Fault Nobody", "schema", "hook", "twice"),
+    ],
+)
+async def test_whatever_it_says_of_its_import_is_the_failure_of_that_plugin_alone(
+    tmp_path: Path, how: str
+) -> None:
+    write_plugin(tmp_path, LIES.format(how=how), "lies")
+    async with housed(configuration(tmp_path, "lies")) as host:
+        record = host.plugins["lies"]
+        assert (record.state, bool(record.reason)) == ("failed", True)
+        await host.load_plugin(Neighbour, name="neighbour")
+        assert await is_well(host)
+
+
 async def test_it_calls_hooks_and_nothing_else_of_the_host(tmp_path: Path) -> None:
     write_plugin(tmp_path, HOSTILE)
     async with housed(configuration(tmp_path)) as host:

@@ -72,13 +72,12 @@ def live(spec: GuestSpec, ends: Ends) -> NoReturn:
     with _fatal(partial(leave_word, ends.page)):
         recorder, sock = settle_in(spec, ends)
     with _fatal(recorder.leave_word):
-        _confine(spec, before_import=True)
         born: HerePlugin | Exception
-        confinement: tuple[str, ...] = ()
+        confinement = _confine(spec, before_import=True)
         recorder.begin(0, Member.READY)
         try:
             born = imported_plugin(spec)
-            confinement = _confine(spec, before_import=False)
+            confinement += _confine(spec, before_import=False)
         except Exception as error:
             born = error
         recorder.end()

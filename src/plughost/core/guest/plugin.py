@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache, reduce
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import pluggy
 
 from plughost._dataclasses import dataclass
+from plughost.contracts.error_text import error_line
 from plughost.core.calls.declaration import Declaration
 from plughost.core.calls.declared import HookSetup
 from plughost.core.calls.verify import misfits, options_of
@@ -105,10 +106,13 @@ def imported_plugin(spec: GuestSpec) -> HerePlugin:
     namespaces: list[Any] = []
     for reference in spec.hookspecs:
         module, _, attribute = reference.partition(":")
-        # As far as they are installed here: an environment of its own may lack some.
-        with suppress(ImportError, AttributeError):
-            path = attribute.split(".") if attribute else ()
+        path = attribute.split(".") if attribute else ()
+        try:
             namespaces.append(reduce(getattr, path, importlib.import_module(module)))
+        except (ImportError, AttributeError):
+            pass  # as far as they are installed here: an environment of its own may lack some
+        except Exception as error:  # such as one that a confined process may not read
+            print(f"hooks of {reference} are not known here: {error_line(error)}", file=sys.stderr)
     setup = HookSetup(project=spec.project, families=(), hookspecs=tuple(namespaces))
     return HerePlugin(handle, tuple(_implementations(setup, handle)))
 

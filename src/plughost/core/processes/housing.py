@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from plughost._dataclasses import dataclass
 from plughost.contracts.clock import Clock
+from plughost.contracts.error_text import error_line
 from plughost.contracts.files import folder_named
 from plughost.contracts.http import HttpContext
 from plughost.contracts.processes import ProcessExit, ProcessRecord
@@ -125,12 +126,18 @@ class Housing:
                 raise await _too_slow(name, limit, process)
             refuse_version(candidate, requests.manifest)
             return StandIn(name, process, requests, self._dispatcher, self)
-        except BaseException:
+        except BaseException as error:
             if process is not None:
                 # Nothing of it was started, so there is nothing to stop.
                 process.kill("its plugin was not taken")
                 await process.end()
-            raise
+            if isinstance(error, PluginError) or not isinstance(error, Exception):
+                raise
+            raise PluginProcessError(  # whatever it says is a failure of that plugin alone
+                f"plugin {name!r} could not be had from its process: {error_line(error)}",
+                plugin=name,
+                phase="import",
+            ) from error
 
     async def close(self) -> None:
         """End all that is left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from inspect import signature
 from typing import Any, Final
 
 import msgspec
@@ -47,6 +48,9 @@ class Fault(msgspec.Struct, frozen=True):
         error: Exception = kind.__new__(kind)
         error.args = (self.message,)  # its own __init__ takes what cannot be known here
         error.__dict__.update(self.attributes)
+        for name, one in signature(kind.__init__).parameters.items():
+            if one.kind is one.KEYWORD_ONLY and not hasattr(error, name):  # it did not bring that along
+                error.__dict__[name] = "" if one.default is one.empty else one.default
         if self.problems:
             error.__dict__["problems"] = tuple(self.problems)
         if self.cause is not None:
