@@ -12,7 +12,7 @@ from typing import Final
 from plughost.contracts.counting import counted
 from plughost.contracts.masking import masked_text
 from plughost.contracts.visible import writable
-from plughost.exceptions import PluginProcessError, RemoteError, StrayError
+from plughost.exceptions import RemoteError, StrayError
 
 _LONGEST: Final = 2_000  # characters of one error; an answer of a server, say, may be a whole page
 _MEMBERS: Final = 5  # errors of a group that are told one by one
@@ -79,11 +79,3 @@ def error_lines(error: BaseException) -> list[str]:
     except BaseException:  # its __str__, its notes, its cause: all of it is a stranger's
         lines = [error_line(error)]
     return writable(masked_text("".join(lines))).splitlines(keepends=True)
-
-
-def failure_fields(error: BaseException | None) -> dict[str, object]:
-    """Return the fields of a log record of a failure: its traceback, and where that tells nothing, a line.
-
-    That of a plugin's process that is gone shows the host's inside only, and a crash fails many.
-    """
-    return {"reason": error_line(error)} if isinstance(error, PluginProcessError) else {"exc_info": error}

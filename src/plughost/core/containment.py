@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from plughost.contracts.error_text import error_line, error_type_name
-from plughost.exceptions import StrayError
+from plughost.exceptions import PluginProcessError, StrayError
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -106,3 +106,11 @@ def stray(error: BaseException, point: str = "") -> StrayError:
     failure = StrayError(said, point=point)
     failure.__cause__ = error
     return failure
+
+
+def failure_fields(error: BaseException | None) -> dict[str, object]:
+    """Return the fields of a log record of a failure: its traceback, and where that tells nothing, a line.
+
+    That of a plugin's process that is gone shows the host's inside only, and a crash fails many.
+    """
+    return {"reason": error_line(error)} if isinstance(error, PluginProcessError) else {"exc_info": error}

@@ -10,11 +10,10 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.error_text import failure_fields
 from plughost.contracts.events import EventCallback, Unsubscribe
 from plughost.contracts.logs import get_logger
 from plughost.contracts.plugin import check_function
-from plughost.core.containment import Point
+from plughost.core.containment import Point, failure_fields
 from plughost.core.stepping import LimitPassedError
 from plughost.core.time_limit import contained_call
 

@@ -13,11 +13,10 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from plughost.contracts.clock import SYSTEM_CLOCK, Clock
-from plughost.contracts.error_text import failure_fields
 from plughost.contracts.fleet_jobs import RUN_UNDER_WAY, FleetJob, JobGate, JobRun
 from plughost.contracts.jobs import Job, JobRecord
 from plughost.contracts.logs import get_logger
-from plughost.core.containment import Point, contained
+from plughost.core.containment import Point, contained, failure_fields
 from plughost.core.gates import AloneGate
 from plughost.core.job_entries import JobEntry
 from plughost.core.stepping import LimitPassedError

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
-from plughost.contracts.error_text import error_text, error_type_name, failure_fields
+from plughost.contracts.error_text import error_text, error_type_name
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.contracts.logs import get_logger
 from plughost.contracts.records import RUNNING_STATES
-from plughost.core.containment import Point, stray
+from plughost.core.containment import Point, failure_fields, stray
 from plughost.core.stepping import belongs_to_caller, own_exits_contained
 from plughost.exceptions import HostNotReadyError, PluginProcessError, StoreUnavailableError
 from plughost.http.access_log import note_request

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 
-from plughost.contracts.error_text import error_line, failure_fields
+from plughost.contracts.error_text import error_line
 from plughost.contracts.hooks import OutcomeKind
 from plughost.contracts.logs import get_logger
 from plughost.core.calls.observing import note_observed, refusal_text
 from plughost.core.calls.plan import Step
+from plughost.core.containment import failure_fields
 from plughost.core.stepping import LimitPassedError, belongs_to_caller
 from plughost.exceptions import HookCallError, HookTimeoutError, Refused
 
