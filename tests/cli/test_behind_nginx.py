@@ -81,8 +81,7 @@ def browser(address: str) -> httpx2.Client:
     ],
 )
 def test_the_printed_link_signs_in_through_nginx_and_actions_are_taken(folder, prefix, options):
-    inner = PREFIX.replace("    proxy_pass", "    proxy_set_header Host $host;\n    proxy_pass")
-    page = re.sub(r"    location / \{.*?\n    \}\n", inner, WHOLE, flags=re.DOTALL) if prefix else WHOLE
+    page = re.sub(r"    location / \{.*?\n    \}\n", PREFIX, WHOLE, flags=re.DOTALL) if prefix else WHOLE
     with served(folder, page, *options) as (address, link), browser(address) as client:
         assert link.startswith(f"https://acme.example{prefix}/admin/sign-in")
         code = link.partition("code=")[2]

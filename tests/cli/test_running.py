@@ -205,6 +205,14 @@ def test_a_host_inside_another_program_is_not_sent_a_signal_that_would_end_it(fo
     assert "is part of another program" in refused.stderr
 
 
+def test_what_a_host_inside_another_program_cannot_follow_is_not_advised(folder):
+    config = folder / "plughost.toml"
+    with BlockingHost(config=config, environ={}), BlockingHost(config=config, environ={}):
+        told = command(folder, "disable", "lamp").stderr
+    assert told.count("goes on as it was") == 1  # both are in one process
+    assert "--now" not in told
+
+
 @pytest.mark.parametrize(
     ("options", "begins"),
     [

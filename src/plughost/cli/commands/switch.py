@@ -27,6 +27,8 @@ _now = click.option(
     "--now", is_flag=True, help="Have a running host follow at once, not from its next start on."
 )
 
+_ELSEWHERE = "switch the plugin on its admin page too, or start the host again."
+
 
 @click.command()
 @json_option
@@ -79,10 +81,9 @@ def _switch(program: Program, name: str, *, enabled: bool, now: bool) -> None:
     if running and now:
         _ask(program, running, after.data_dir)
     elif behind:
-        program.talk(
-            f"A running host (process {behind[0].process}) goes on as it was: give --now to have it follow, switch"
-            " the plugin on its admin page too, or start the host again."
-        )
+        for process, asked in sorted({(host.process, bool(host.reload)) for host in behind}):
+            ways = f"{'give --now to have it follow, ' * asked}{_ELSEWHERE}"
+            program.talk(f"A running host (process {process}) goes on as it was: {ways}")
     if after.plugin("fleet").config.get("store", "sqlite") != "sqlite":
         switch = f"plughost fleet {'enable' if enabled else 'disable'} {known} --now"
         program.talk(f"On this machine only: `{switch}` has all hosts of its fleet do it.")
