@@ -173,6 +173,14 @@ def test_what_cannot_be_told_to_all_is_refused_in_words_and_changes_nothing(
     assert typed("fleet", "config", "history")[1]["revisions"] == []
 
 
+def test_a_reason_tells_no_password(typed: Typed) -> None:
+    for act in ("disable", "quarantine"):
+        typed("fleet", act, "lamp", "--reason", "moved to https://ada:geheim@example.org/")
+    shown = typed("fleet", "config", "history")[1]
+    assert [one["reason"].startswith("moved to https://ada:") for one in shown["revisions"]] == [True, True]
+    assert "geheim" not in json.dumps(shown)
+
+
 def test_a_lost_member_is_a_problem_until_it_is_forgotten(typed: Typed, tmp_path: Path) -> None:
     joined(tmp_path, ttl=0)
     code, found, _ = typed("fleet", "status")

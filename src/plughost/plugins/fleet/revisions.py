@@ -19,6 +19,7 @@ from plughost.contracts import (
     Steering,
     StoredMember,
     View,
+    masked_text,
 )
 from plughost.exceptions import FleetError, did_you_mean
 from plughost.plugins.fleet.cards import decode_card
@@ -272,8 +273,8 @@ class Revisions:
             number, view = steering.newest + 1, await self._store.view()
             now = view.now
             revision = Revision(
-                number=number, parent=active.number, author=order.author, reason=order.reason, change=order.what,
-                plugins=order.plugins(active.plugins, number), made=now / 1000,
+                number=number, parent=active.number, author=order.author, reason=masked_text(order.reason),
+                change=order.what, plugins=order.plugins(active.plugins, number), made=now / 1000,
             )  # fmt: skip
             if order.known:
                 _refuse_unknown(order.known, view, active)

@@ -82,7 +82,7 @@ def changed(wish: WantedState, change: FleetChange, number: int) -> WantedState:
         case "disable":
             return replace(wish, enabled=False)
         case "quarantine":
-            return replace(wish, quarantined=change.reason or "quarantined by the fleet")
+            return replace(wish, quarantined=masked_text(change.reason) or "quarantined by the fleet")
         case "configure":
             config = {**wish.config, **change.config}
             return replace(wish, config={key: value for key, value in config.items() if value is not None})
