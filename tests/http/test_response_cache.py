@@ -67,6 +67,8 @@ class Films(Plugin):
             Route("/missing", missing, guard=PUBLIC, cache=MINUTE),
             Route("/session", session, guard=PUBLIC, cache=MINUTE),
             Route("/stream", stream, guard=PUBLIC, cache=MINUTE),
+            Route("/stream/small", stream, guard=PUBLIC, cache=CachePolicy(ttl=60, most=2)),
+            Route("/stream/large", stream, guard=PUBLIC, cache=CachePolicy(ttl=60, most=1)),
         ]
 
 
@@ -138,6 +140,15 @@ async def test_a_stream_is_kept_too_once_it_has_gone_through(serve):
     async with serve(CachePlugin, plugin) as served, served.client() as client:
         assert [(await client.get("/stream")).text for _ in range(2)] == ["ab", "ab"]
         assert plugin.made == 1
+
+
+async def test_a_stream_that_grows_too_large_goes_through_whole_each_time_and_is_not_kept(serve):
+    plugin = Films()
+    async with serve(CachePlugin, plugin) as served, served.client() as client:
+        assert [(await client.get("/stream/small")).text for _ in range(2)] == ["ab", "ab"]
+        assert plugin.made == 1
+        assert [(await client.get("/stream/large")).text for _ in range(2)] == ["ab", "ab"]
+        assert plugin.made == 3
 
 
 async def test_a_long_answer_is_kept_as_it_was_before_it_was_compressed(serve):
