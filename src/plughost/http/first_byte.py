@@ -16,7 +16,7 @@ import anyio
 from plughost.contracts.http import ASGIApp, Message, Receive, Scope, Send
 from plughost.core.calls.watchdog import Unwatched, Watch, Watchdog
 from plughost.core.containment import Point, stray
-from plughost.core.stepping import Coro, LimitPassedError, event_library
+from plughost.core.stepping import ENDED, Coro, LimitPassedError, event_library
 from plughost.http.problems import Problem
 
 
@@ -43,12 +43,10 @@ def rest_within(
 
         return in_scope()
     try:
-        waiting = answering.send(None)
-    except StopIteration:
-        return None
+        waiting = next(answering.__await__(), ENDED)
     except GeneratorExit as error:  # its own: nobody closed it
         raise stray(error, Point.ROUTE) from error
-    return _watched(limit, answering, waiting, answer, watchdog)
+    return None if waiting is ENDED else _watched(limit, answering, waiting, answer, watchdog)
 
 
 async def _watched(limit: float, answering: Coro, waiting: Any, answer: _Answer, watchdog: Watchdog) -> None:

@@ -93,7 +93,9 @@ class Shell:
         figures.under_way += 1
         try:
             refuse_odd_shape(scope)
-            await own_exits_contained(self._app(scope, receive, send_dressed), Point.ROUTE)
+            rest = own_exits_contained(self._app(scope, receive, send_dressed), Point.ROUTE)
+            if rest is not None:
+                await rest
         except ClientDisconnect:
             pass  # nobody is left to answer
         except BaseException as error:
@@ -122,7 +124,9 @@ class Shell:
             await send(message)
 
         try:
-            await own_exits_contained(self._app(scope, receive, send_noting), Point.ROUTE)
+            rest = own_exits_contained(self._app(scope, receive, send_noting), Point.ROUTE)
+            if rest is not None:
+                await rest
         except BaseException as error:
             if belongs_to_caller(error):
                 raise

@@ -16,7 +16,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from plughost.core.calls.drain import Traffic
 from plughost.core.calls.watchdog import Watchdog
-from plughost.core.stepping import Coro, LimitPassedError, event_library
+from plughost.core.stepping import ENDED, Coro, LimitPassedError, event_library
 from plughost.core.threads import post
 
 _above: ContextVar[tuple[Visit, ...]] = ContextVar("plughost visits", default=())
@@ -64,11 +64,8 @@ class Visit:
                 return False
 
             return is_to_the_end_in_scope()
-        try:
-            waiting = answering.send(None)
-        except StopIteration:
-            return None
-        return self._is_to_the_end(answering, waiting, watchdog)
+        waiting = next(answering.__await__(), ENDED)
+        return None if waiting is ENDED else self._is_to_the_end(answering, waiting, watchdog)
 
     async def _is_to_the_end(self, answering: Coro, waiting: Any, watchdog: Watchdog) -> bool:
         watch = watchdog.watch()
