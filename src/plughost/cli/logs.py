@@ -97,6 +97,7 @@ class _TurnByTurn(_Lines):
         super().__init__(stream)
         self._lines: deque[str] = deque()
         self._is_due = False
+        self._stamp = ""
         self._form = form
         self.setFormatter(form)
 
@@ -107,11 +108,17 @@ class _TurnByTurn(_Lines):
         except Exception:
             self.handleError(record)
 
-    def take_request(self, created: float, message: str, said: tuple[Any, ...]) -> bool:
-        """Keep the line of a request of which no record was made; return whether a line is all that is wanted."""
-        if self.formatter is not self._form or self.filters or self.level > logging.INFO:
+    def take_request(self, message: str, said: tuple[Any, ...]) -> bool:
+        """Keep the line of a request of which no record was made; return whether a line is all that is wanted.
+
+        All lines of a turn have the time of the first: to look at the clock and write it cost as much as the rest.
+        """
+        form = self._form
+        if self.formatter is not form or self.filters or self.level > logging.INFO:
             return False
-        self._keep(self._form.line(created, message % said, _ACCESS, said))
+        if not self._is_due:
+            self._stamp = form.stamp(time.time())
+        self._keep(form.line(self._stamp, message % said, _ACCESS, said))
         return True
 
     def _keep(self, line: str) -> None:
@@ -158,14 +165,17 @@ class _AccessLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
         said = record.args if isinstance(record.args, tuple) else ()
-        return self.line(record.created, record.getMessage(), record.name, said)
+        return self.line(self.stamp(record.created), record.getMessage(), record.name, said)
 
-    def line(self, created: float, message: str, name: str, said: tuple[Any, ...]) -> str:
-        """Return the line of a request of which this was said."""
+    def stamp(self, created: float) -> str:
+        """Return a moment as lines tell it."""
         second = int(created)
         if second != self._second:  # thousands of lines share one
             self._second, self._time = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        stamp = f"{self._time}.{int((created - second) * 1e6):06d}Z"
+        return f"{self._time}.{int((created - second) * 1e6):06d}Z"
+
+    def line(self, stamp: str, message: str, name: str, said: tuple[Any, ...]) -> str:
+        """Return the line of a request of which this was said at that moment."""
         if not self._for_machines:
             return f"{stamp} [info     ] {message} [{name}]"
         if len(said) == _SAID:

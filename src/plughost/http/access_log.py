@@ -36,7 +36,7 @@ def note_request(scope: Scope, status: int, seconds: float) -> None:
         handlers = _log.handlers
         if len(handlers) == 1 and not _log.propagate and not _log.filters:
             take = getattr(handlers[0], "take_request", None)
-            if take is not None and take(time.time(), _MESSAGE, args):
+            if take is not None and take(_MESSAGE, args):
                 return
         # What ``Logger.info`` would make, without looking up again what does not change.
         place = os.getpid(), threading.get_ident()
