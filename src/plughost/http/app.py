@@ -79,8 +79,6 @@ class HostApplication:
             RouteError: Something a plugin contributed does not fit, and it was never put together before.
         """
         held = self._composition
-        if held is not None and not self._stale and not held.awaited:
-            return held  # the usual
         if held is None or self._stale or not all(map(self.host.is_starting, held.awaited)):
             first = held is None
             self.runtime.forget_services()
@@ -129,7 +127,12 @@ class HostApplication:
                 await send({"type": f"{message['type']}.complete"})
                 ended = message["type"] == "lifespan.shutdown"
             return
-        present = self._present()
+        present: Composition | Problem
+        held = self._composition
+        if held is None or self._stale or held.awaited or not self.runtime.host.running:
+            present = self._present()
+        else:
+            present = held  # the usual
         if isinstance(present, Problem):
             if scope["type"] == "websocket":
                 await receive()
