@@ -101,9 +101,9 @@ def _result(look: _Look, limit: int, name: str) -> LimitResult:
     return LimitResult(
         allowed=allowed,
         limit=limit,
-        remaining=max(0, left),
-        reset_after=max(0.0, reset),
-        retry_after=max(0.0, retry),
+        remaining=left if left > 0 else 0,
+        reset_after=reset if reset > 0 else 0.0,
+        retry_after=retry if retry > 0 else 0.0,
         name=name,
     )
 

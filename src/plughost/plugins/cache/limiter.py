@@ -143,6 +143,8 @@ def _strictest(results: Sequence[LimitResult]) -> LimitResult:
 
 def _validate(key: str, limit: int, window: float, cost: int) -> None:
     check_key(key)
+    if type(limit) is type(cost) is int and limit > 0 <= cost and window > 0:
+        return  # the usual
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise ValueError(f"a limit is an integer from 1, not {limit!r}")
     if not window > 0:
