@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -10,6 +10,7 @@ from plughost.contracts.plugin import HOST_API
 
 RawHeaders = list[tuple[bytes, bytes]]
 _NAME: Final = itemgetter(0)
+_pair: Final[Callable[[Sequence[bytes]], tuple[bytes, bytes]]] = itemgetter(0, 1)
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
@@ -47,7 +48,7 @@ class SecurityHeaders:
     def added_to(self, headers: Iterable[Sequence[bytes]], scheme: str) -> RawHeaders:
         """Return the headers of an answer with those it lacks."""
         ours = self._https if scheme == "https" else self._http
-        added: RawHeaders = [(name, value) for name, value in headers]
+        added: RawHeaders = [*map(_pair, headers)]
         if self._names.isdisjoint(map(bytes.lower, map(_NAME, added))):
             return added + ours
         names = {name.lower() for name, _ in added}
