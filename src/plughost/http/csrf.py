@@ -75,9 +75,7 @@ def is_cross_site(connection: Mapping[str, Any], policy: OriginPolicy = NO_OTHER
         connection: The ASGI scope.
         policy: Which other origins are trusted.
     """
-    if connection["type"] == "http" and connection["method"] in SAFE_METHODS:
-        return False
-    return policy.descent_of(connection) in ("elsewhere", "foreign")
+    return not _is_safe(connection) and policy.descent_of(connection) in ("elsewhere", "foreign")
 
 
 def bears_only_a_token(connection: Mapping[str, Any]) -> bool:
@@ -91,9 +89,11 @@ def is_unchecked_from_elsewhere(connection: Mapping[str, Any]) -> bool:
     Args:
         connection: The ASGI scope.
     """
-    if connection.get(CSRF_CHECKED) or not is_cross_site(connection, connection.get(ORIGINS, NO_OTHERS)):
+    if _is_safe(connection) or connection.get(CSRF_CHECKED):
         return False
-    return not bears_only_a_token(connection)
+    return is_cross_site(connection, connection.get(ORIGINS, NO_OTHERS)) and not bears_only_a_token(
+        connection
+    )
 
 
 def cross_site() -> Problem:
@@ -104,6 +104,11 @@ def cross_site() -> Problem:
         code="cross_site",
         headers={"Vary": "Sec-Fetch-Site, Origin, Cookie"},
     )
+
+
+def _is_safe(connection: Mapping[str, Any]) -> bool:
+    """Whether it is a request that changes nothing; a WebSocket may."""
+    return connection["type"] == "http" and connection["method"] in SAFE_METHODS
 
 
 def _normal(origin: str) -> str:

@@ -108,8 +108,8 @@ class Route(StarletteRoute):
         if self.methods and scope["method"] not in self.methods:
             raise Problem(405, headers={"Allow": ", ".join(sorted(self.methods))}, code="method_not_allowed")
         await pass_gate(self, runtime, scope)
-        most = runtime.settings.max_body if self.max_body is None else self.max_body
         if not _FRAMING.isdisjoint(map(_name, scope["headers"])):
+            most = runtime.settings.max_body if self.max_body is None else self.max_body
             if any(name == b"content-length" and int(value) > most for name, value in scope["headers"]):
                 raise too_large(most)
             receive = bounded_receive(receive, most)

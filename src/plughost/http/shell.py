@@ -64,7 +64,7 @@ class Shell:
         scope[RUNTIME] = self._runtime
         scope[ORIGINS] = self._origins
         scope[TRUST] = self._trust
-        scope[REQUEST_ID] = f"{self._prefix}-{next(self._numbers):x}"
+        scope[REQUEST_ID] = f"{self._prefix}-{next(self._numbers)}"
         if scope["type"] == "websocket":
             return self._websocket(scope, receive, send)
         if self._runtime.tracer is not None:

@@ -69,14 +69,14 @@ class RouteTable(Router):
     def _find(self, scope: Scope) -> BaseRoute:
         """Return the route of a request, and note in its scope what that means."""
         scope.setdefault("router", self)
-        allowed: set[str] = set()
+        allowed: frozenset[str] = frozenset()
         if scope["type"] == "http":
             method = scope["method"]
             for fixed in self._fixed.get(path_inside(scope), ()):
                 scope["route"] = fixed
                 if fixed.methods is None or method in fixed.methods:
                     scope["endpoint"] = fixed.endpoint
-                    scope["path_params"] = dict(scope.get("path_params", {}))
+                    scope["path_params"] = {**scope["path_params"]} if "path_params" in scope else {}
                     return fixed
                 allowed |= fixed.methods
         for route in self._patterned:
@@ -90,7 +90,7 @@ class RouteTable(Router):
             scope.update(found)
             if match is Match.FULL:
                 return route
-            allowed |= getattr(route, "methods", None) or set()
+            allowed |= getattr(route, "methods", None) or frozenset()
         if allowed:
             raise Problem(405, headers={"Allow": ", ".join(sorted(allowed))}, code="method_not_allowed")
         raise Problem(404, "There is nothing here.", code="not_found")

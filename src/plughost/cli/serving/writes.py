@@ -88,4 +88,5 @@ class JoinedWrites:
     def end_turn(self) -> None:
         """Write what is held back: the event loop goes on."""
         self._is_due = False
-        self.flush()
+        if self._held:
+            self.flush()
