@@ -93,16 +93,16 @@ class Shell:
         figures.under_way += 1
         try:
             refuse_odd_shape(scope)
-            rest = own_exits_contained(self._app(scope, receive, send_dressed), Point.ROUTE)
-            if rest is not None:
+            if (
+                rest := own_exits_contained(self._app(scope, receive, send_dressed), Point.ROUTE)
+            ) is not None:
                 await rest
         except ClientDisconnect:
             pass  # nobody is left to answer
         except BaseException as error:
             if belongs_to_caller(error):
                 raise
-            failure = _as_exception(error)
-            problem = self._problem_of(failure, scope)
+            problem = self._problem_of(failure := _as_exception(error), scope)
             if status:
                 raise failure from error.__cause__  # too late for another answer: the server cuts the connection
             # A route may have its own answer to those it does not let in.
