@@ -93,9 +93,7 @@ class Shell:
         figures.under_way += 1
         try:
             refuse_odd_shape(scope)
-            if (
-                rest := own_exits_contained(self._app(scope, receive, send_dressed), Point.ROUTE)
-            ) is not None:
+            if rest := own_exits_contained(self._app(scope, receive, send_dressed), Point.ROUTE):
                 await rest
         except ClientDisconnect:
             pass  # nobody is left to answer

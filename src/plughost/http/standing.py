@@ -79,7 +79,8 @@ class Standing:
 
 def standing_of(guard: Guard, runtime: HttpRuntime, connection: Scope) -> Standing | None:
     """Return the standing of a connection that passed the gate, also in its scope; None when nobody is known."""
-    if connection.get(IDENTITY, ANONYMOUS).known:
+    identity = connection.get(IDENTITY, ANONYMOUS)
+    if identity is not ANONYMOUS and identity.known:
         standing = connection[STANDING] = Standing(guard, runtime, connection)
         return standing
     return None

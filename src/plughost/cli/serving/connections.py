@@ -67,7 +67,10 @@ class BoundedConfig(uvicorn.Config):
 
 
 class BoundedProtocol(_Protocol):  # type: ignore[misc]
-    """uvicorn's HTTP protocol, with the bound and the time limit of its ``BoundedConfig``."""
+    """uvicorn's HTTP protocol, with the bound and the time limit of its ``BoundedConfig``.
+
+    What every request comes through names its base: to ask ``super()`` took as long as all that is done here.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
@@ -89,7 +92,7 @@ class BoundedProtocol(_Protocol):  # type: ignore[misc]
             return
         before = self.cycle
         for at in range(0, len(data), MOST_HEADER_BYTES):  # one read may bring a quarter of a megabyte
-            super().data_received(data[at : at + MOST_HEADER_BYTES])
+            _Protocol.data_received(self, data[at : at + MOST_HEADER_BYTES])
             if self.transport.is_closing():
                 return
             if self._in_head:
@@ -107,12 +110,12 @@ class BoundedProtocol(_Protocol):  # type: ignore[misc]
     def on_message_begin(self) -> None:
         """Called by the parser at the first byte of a head."""
         self._in_head, self._head = True, 0
-        super().on_message_begin()
+        _Protocol.on_message_begin(self)
 
     def on_headers_complete(self) -> None:
         """Called by the parser at its end; the application refuses what is just above the limit, and says so."""
         self._in_head = False
-        super().on_headers_complete()
+        _Protocol.on_headers_complete(self)
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
         """Hand the connection on to the protocol of WebSockets."""

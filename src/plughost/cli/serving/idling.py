@@ -19,7 +19,7 @@ class IdleProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Called by the parser at the end of a head."""
         before = self.cycle
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)  # super() would cost every request
         if self.cycle is not before:
             self.cycle.__class__ = QuickCycle  # its first step is still to come
 

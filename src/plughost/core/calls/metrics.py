@@ -43,7 +43,8 @@ class Histogram:
 
     def observe(self, seconds: float) -> None:
         """Note that something took that long."""
-        bucket = round(math.log2(max(seconds, self._LEAST)) * self._PER_DOUBLING)
+        least = seconds if seconds > self._LEAST else self._LEAST  # max() takes longer than the logarithm
+        bucket = round(math.log2(least) * self._PER_DOUBLING)
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
         self.count += 1
         self.total += seconds
