@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +29,7 @@ async def saved_files(
     async with aclosing(_times_to_look(folders, interval or _INTERVAL)) as times:
         async for _ in times:
             after = _state(folders)
-            if changed := _difference(before, after):
+            if changed := {file for file, _ in before.items() ^ after.items()}:
                 yield changed
             before = after
 
@@ -60,7 +60,3 @@ def _state(folders: Sequence[Path]) -> dict[Path, tuple[int, int]]:
                 continue  # gone between listing and looking, as editors do when they save
             found[file] = (status.st_mtime_ns, status.st_size)
     return found
-
-
-def _difference(before: Mapping[Path, object], after: Mapping[Path, object]) -> set[Path]:
-    return {file for file in before.keys() | after.keys() if before.get(file) != after.get(file)}
