@@ -126,7 +126,7 @@ async def test_a_low_hit_rate_is_put_into_words(api):
         await cache.get(str(number))
     advice = (await api.get("cache/stats")).json()["advice"]
     assert advice[0]["subject"] == "films"
-    assert "Only 0%" in advice[0]["text"]
+    assert "Only 0 %" in advice[0]["text"]
 
 
 @pytest.mark.parametrize("verb", ["clear", "flush"])

@@ -60,7 +60,7 @@ async def test_the_first_pages_and_the_end_of_one_session_read_few_of_many(api, 
     assert (page["total"], page["more"], asked) == (20, True, [20])
     seen, cursor = [row["handle"] for row in page["sessions"]], page["cursor"]
     assert (await api.delete(f"sessions/users/7/{seen[0]}")).status_code == 200
-    assert asked[1:] == [100, 20]
+    assert asked[1:] == [20, 100, 20]
     while cursor is not None:
         page = (await api.get("sessions/users/7", params={"limit": 100, "cursor": cursor})).json()
         seen += [row["handle"] for row in page["sessions"]]
