@@ -177,6 +177,14 @@ def test_what_makes_an_object_is_written_without_a_second_class(monkeypatch: pyt
     assert kind("desk").wicks == []
 
 
+def test_an_object_is_made_though_a_stranger_has_emptied_what_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = torch(dataclass, {"frozen": True, "slots": True})
+    monkeypatch.delitem(sys.modules, kind.__module__)
+    assert kind("desk").wicks == []
+
+
 def test_what_derives_from_a_dataclass_or_has_its_own_methods_is_made_at_once() -> None:
     kind = lamp(dataclass, {"frozen": True})
 

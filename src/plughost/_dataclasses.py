@@ -107,7 +107,8 @@ def _init_of(made: Any, *, frozen: bool) -> Any:
     method = f"def __init__({', '.join(given)}): {'; '.join(body) or 'pass'}"
     text = f"def write({', '.join(known)}):\n {method}\n return __init__"
     scope: dict[str, Any] = {}
-    exec(text, vars(sys.modules[made.__module__]), scope)  # noqa: S102
+    module = sys.modules.get(made.__module__)  # a stranger in this process may have emptied it
+    exec(text, {} if module is None else vars(module), scope)  # noqa: S102
     init = scope["write"](**known)
     init.__qualname__ = f"{made.__qualname__}.__init__"
     init.__annotations__ = {each.name: each.type for each in fields} | {"return": None}
