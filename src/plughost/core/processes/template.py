@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup
 from plughost._dataclasses import dataclass
 from plughost.core.processes.held import hold, let_go
 from plughost.core.stepping import event_library
+from plughost.core.threads import run_in_daemon_thread
 from plughost.core.wire.births import BORN, MESSAGE, READY, Ends, Request, packed, scrubbed_environment
 from plughost.core.wire.calls import Reply, awaited_reply
 
@@ -156,7 +157,9 @@ class TemplateProcess:
         self._is_there = anyio.Event()
         self._tasks.start_soon(self._listen, ours, name="template of plugins' processes")
         # A crash is told by many calls at once, and the first line that is logged would wait for this.
-        await anyio.to_thread.run_sync(import_module, "structlog")
+        if "structlog" not in sys.modules:
+            with suppress(RuntimeError):  # no further thread is to be had
+                await run_in_daemon_thread(import_module, "structlog")
         await self._is_there.wait()
         if self._control is not ours:
             process = self._process
